@@ -1,0 +1,157 @@
+"""A scheduler and a build server on loopback, with fresh secrets, in one folder.
+
+How each of the two is started is the caller's affair, so that the published programs can stand in.
+"""
+
+import contextlib
+import json
+import secrets
+import shutil
+import sys
+import urllib.request
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self, TypeAlias
+
+import attrs
+
+from demo.processes import Command, Daemon, answers, free_port, inherited
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.messages import SchedulerStatus
+from sccachedist.wire.tokens import KEY_SIZE, server_token
+
+#: From a configuration file to the command that runs a daemon with it in the foreground.
+Launch: TypeAlias = Callable[[Path], Command]
+
+#: The folder of this checkout, where ``twistd`` finds its plugins.
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+#: The folder of the programs of the virtual environment that we run in.
+PROGRAMS = Path(sys.prefix, "bin")
+
+_START_SECS = 30
+
+
+def twistd(plugin: str) -> Launch:
+    """One of our daemons, in the foreground."""
+
+    def launch(config: Path) -> Command:
+        arguments = (str(PROGRAMS / "twistd"), "-n", "--pidfile=", plugin, "-c", str(config))
+        return Command(arguments, inherited(PYTHONPATH=str(CHECKOUT)), CHECKOUT)
+
+    return launch
+
+
+OUR_SCHEDULER = twistd("sccache-scheduler")
+OUR_SERVER = twistd("sccache-server")
+
+
+def _fresh_key() -> bytes:
+    return secrets.token_bytes(KEY_SIZE)
+
+
+@attrs.define
+class Farm:
+    """One scheduler and one build server; ports, secrets and folders outlast a restart of either."""
+
+    folder: Path
+    launch_scheduler: Launch = OUR_SCHEDULER
+    launch_server: Launch = OUR_SERVER
+    scheduler_port: int = attrs.field(factory=free_port)
+    server_port: int = attrs.field(factory=free_port)
+    client_token: str = attrs.field(factory=secrets.token_urlsafe, repr=False)
+    _server_key: bytes = attrs.field(factory=_fresh_key, repr=False)
+    _running: contextlib.ExitStack = attrs.field(factory=contextlib.ExitStack, init=False)
+    scheduler: Daemon = attrs.field(init=False)
+    server: Daemon = attrs.field(init=False)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start_scheduler()
+            self.start_server()
+        except BaseException:
+            self._running.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    @property
+    def scheduler_url(self) -> str:
+        """Where the scheduler is."""
+        return f"http://127.0.0.1:{self.scheduler_port}"
+
+    @property
+    def server_id(self) -> ServerId:
+        """The address of the build server."""
+        return ServerId.parse(f"127.0.0.1:{self.server_port}")
+
+    @property
+    def server_folder(self) -> Path:
+        """All that the build server owns."""
+        return self.folder / "server"
+
+    def start_scheduler(self) -> None:
+        """Start the scheduler and wait until it answers."""
+        self.scheduler = self._start("scheduler", self._scheduler_config(), self.launch_scheduler)
+        self.scheduler.wait_until(lambda: answers(self.scheduler_port), _START_SECS, "the scheduler answers")
+
+    def start_server(self) -> None:
+        """Start the build server and wait until the scheduler counts it and it answers itself."""
+        self.server = self._start("server", self._server_config(), self.launch_server)
+        self.server.wait_until(self._complete, _START_SECS, "the build server is registered")
+
+    def status(self) -> SchedulerStatus:
+        """What the scheduler says of the farm."""
+        return SchedulerStatus(**json.loads(self.ask("status")))
+
+    def ask(self, path: str) -> bytes:
+        """The JSON that the scheduler has under a path that anyone may read."""
+        request = urllib.request.Request(  # noqa: S310 - our own scheduler's address
+            f"{self.scheduler_url}/api/v1/scheduler/{path}", headers={"Accept": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return bytes(answer.read())
+
+    def _complete(self) -> bool:
+        return self.status().num_servers == 1 and answers(self.server_port)
+
+    def _start(self, role: str, settings: str, launch: Launch) -> Daemon:
+        config = self.folder / role / f"{role}.conf"
+        config.parent.mkdir(exist_ok=True)
+        config.touch(mode=0o600)
+        config.write_text(settings)
+        daemon = Daemon.start(launch(config), self.folder / f"{role}.log")
+        self._running.callback(daemon.stop)
+        return daemon
+
+    def _scheduler_config(self) -> str:
+        return f"""\
+public_addr = "127.0.0.1:{self.scheduler_port}"
+
+[client_auth]
+type = "token"
+token = "{self.client_token}"
+
+[server_auth]
+type = "jwt_hs256"
+secret_key = "{urlsafe_b64encode(self._server_key).decode().rstrip("=")}"
+"""
+
+    def _server_config(self) -> str:
+        return f"""\
+cache_dir = "{self.server_folder / "cache"}"
+public_addr = "{self.server_id}"
+scheduler_url = "{self.scheduler_url}"
+
+[builder]
+type = "overlay"
+build_dir = "{self.server_folder / "build"}"
+bwrap_path = "{shutil.which("bwrap")}"
+
+[scheduler_auth]
+type = "jwt_token"
+token = "{server_token(self._server_key, self.server_id)}"
+"""

@@ -1,0 +1,1 @@
+"""The scheduler and the build server of sccache's distributed compilation, on Twisted."""

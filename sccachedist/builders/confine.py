@@ -1,0 +1,204 @@
+"""Files inside a directory that nothing leaves, whatever names and symbolic links say.
+
+A :class:`Root` is a directory's descriptor. Names are taken as a process chrooted there would take them: an
+absolute name or link begins at the root, a symlink never leads out. On top of that a name may not climb above
+the root by itself: that is never honest. Where the kernel has ``openat2`` (Linux 5.6) it does the work, and
+everywhere there is a walk that opens one component at a time, never through a symlink, and reads the links
+itself. It is the walk that makes missing directories. Nobody else may change the tree meanwhile: a job's
+processes are gone by then.
+"""
+
+import contextlib
+import ctypes
+import errno
+import functools
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+
+from sccachedist.errors import BuildError, DecodeError
+
+Lookup = Callable[[int, bytes, int], int]
+"""Open a name below a root: ``(root, path, flags) -> descriptor``, symlinks followed inside the root."""
+
+_MOST_LINKS = 40  # as the kernel
+_DIRECTORY = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+_SYS_OPENAT2 = 437  # the same on every Linux architecture
+_RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_IN_ROOT = 0x10
+
+
+class Root:
+    """A directory that everything stays in. Paths are bytes; ``OSError`` says what the file system says."""
+
+    def __init__(self, descriptor: int, lookup: Lookup | None = None) -> None:
+        self._root = descriptor
+        self._open = lookup or best_lookup()
+
+    @contextlib.contextmanager
+    def parent(self, path: bytes) -> Iterator[tuple[int, bytes]]:
+        """Give the directory that holds ``path``, made where it is missing, and the last name as it stands.
+
+        :raises DecodeError: the path climbs above the root or names no entry.
+        """
+        names = components(path)
+        if not names or names[-1] == b"..":
+            raise DecodeError(f"not the name of a file: {path[:200]!r}")
+        directory = self._made(b"/".join(names[:-1]))
+        try:
+            yield directory, names[-1]
+        finally:
+            os.close(directory)
+
+    def make_directories(self, path: bytes, mode: int | None = None) -> None:
+        """Make a directory and its parents where they are missing; ``mode`` is then set on the last one."""
+        directory = self._made(path)
+        try:
+            if mode is not None:
+                os.chmod(b".", mode, dir_fd=directory)
+        finally:
+            os.close(directory)
+
+    def open_regular(self, path: bytes) -> int:
+        """Open a regular file for reading, without waiting for anything.
+
+        :raises BuildError: something else stands there.
+        """
+        name = b"/".join(components(path)) or b"."
+        descriptor = self._open(self._root, name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise BuildError(f"not a regular file: {path[:200]!r}")
+        return descriptor
+
+    def _made(self, path: bytes) -> int:
+        name = b"/".join(components(path)) or b"."
+        try:
+            return self._open(self._root, name, _DIRECTORY)
+        except FileNotFoundError:
+            return walk(self._root, name, _DIRECTORY, make=True)
+
+
+def components(path: bytes) -> list[bytes]:
+    """Split a name into its parts.
+
+    :raises DecodeError: some ``..`` climbs above the root, or the name holds NUL.
+    """
+    names = _split(path)
+    depth = 0
+    for name in names:
+        depth += -1 if name == b".." else 1
+        if depth < 0:
+            raise DecodeError(f"a path leads out of its root: {path[:200]!r}")
+    if b"\0" in path:
+        raise DecodeError("a path holds NUL")
+    return names
+
+
+def best_lookup() -> Lookup:
+    """Give ``openat2`` where this system has it, else the walk."""
+    return openat2 if _has_openat2() else walk
+
+
+def walk(root: int, path: bytes, flags: int, *, make: bool = False) -> int:
+    """Open ``path`` one component at a time; ``make`` makes missing directories, the last one too."""
+    here, name = _resolve(root, path, make)
+    try:
+        return os.open(name, flags | os.O_NOFOLLOW, dir_fd=here)
+    finally:
+        os.close(here)
+
+
+def _resolve(root: int, path: bytes, make: bool) -> tuple[int, bytes]:
+    """Follow every symlink: the descriptor of a directory, and the last name, which is none."""
+    pending = _split(path)[::-1]
+    here, depth, links = _step(root, b"."), 0, 0
+    try:
+        while pending:
+            name = pending.pop()
+            if (target := _link_target(here, name)) is not None:
+                links += 1
+                if links > _MOST_LINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+                if target.startswith(b"/"):
+                    here, depth = _replaced(here, root, b"."), 0
+                pending += _split(target)[::-1]
+                continue
+            if make and name != b"..":
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, 0o755, dir_fd=here)
+            if not pending and name != b"..":
+                return here, name
+            if name != b".." or depth:  # ".." at the root stays there
+                here, depth = _replaced(here, here, name), depth + (-1 if name == b".." else 1)
+    except BaseException:
+        os.close(here)
+        raise
+    return here, b"."
+
+
+def _step(directory: int, name: bytes) -> int:
+    return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+
+
+def _replaced(old: int, directory: int, name: bytes) -> int:
+    new = _step(directory, name)
+    os.close(old)
+    return new
+
+
+def _link_target(directory: int, name: bytes) -> bytes | None:
+    try:
+        return os.readlink(name, dir_fd=directory)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT):  # not a link; nothing there: opening it says so
+            return None
+        raise
+
+
+def _split(path: bytes) -> list[bytes]:
+    return [name for name in path.split(b"/") if name not in (b"", b".")]
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+def openat2(root: int, path: bytes, flags: int) -> int:
+    """Open ``path`` as if ``root`` were ``/``, by the kernel."""
+    how = _OpenHow(flags, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    while True:
+        descriptor = _syscall()(
+            ctypes.c_long(_SYS_OPENAT2),
+            ctypes.c_int(root),
+            ctypes.c_char_p(path),
+            ctypes.byref(how),
+            ctypes.c_size_t(ctypes.sizeof(how)),
+        )
+        if descriptor >= 0:
+            return int(descriptor)
+        # EAGAIN: something was renamed or mounted somewhere on the machine while the kernel looked at "..".
+        if (number := ctypes.get_errno()) not in (errno.EINTR, errno.EAGAIN):
+            raise OSError(number, os.strerror(number), os.fsdecode(path))
+
+
+@functools.cache
+def _syscall() -> Callable[..., int]:
+    function = ctypes.CDLL(None, use_errno=True).syscall
+    function.restype = ctypes.c_long
+    return function
+
+
+@functools.cache
+def _has_openat2() -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    here = os.open(".", _DIRECTORY)
+    try:
+        os.close(openat2(here, b".", _DIRECTORY))
+    except OSError:  # ENOSYS before Linux 5.6, EPERM from a seccomp filter that does not know it
+        return False
+    finally:
+        os.close(here)
+    return True

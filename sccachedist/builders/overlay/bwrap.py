@@ -1,0 +1,51 @@
+"""From a compile command to the arguments of bubblewrap: a pure function.
+
+What is meant to hold inside stands in PROTOCOL's "What a sandboxed compile sees today". The network is not
+bubblewrap's: a sandbox worker keeps an empty one for all its jobs, which saves making one for each.
+"""
+
+from sccachedist.errors import BuildError
+from sccachedist.wire.messages import CompileCommand
+
+
+def bwrap_arguments(bwrap: str, root: str, shared_memory: str, status_fd: int, command: CompileCommand) -> list[str]:
+    """Give the whole command line that runs ``command`` with ``root`` as its ``/``.
+
+    :param root: an absolute path; the job may write there.
+    :param shared_memory: an empty directory for ``/dev/shm``, an absolute path.
+    :param status_fd: gets bubblewrap's JSON lines; only a command that was executed gives one with
+        ``exit-code``.
+    :raises BuildError: some text cannot be an argument.
+    """
+    arguments = [
+        bwrap,
+        # Ends with the worker, whatever kills it, and is out of reach of its terminal.
+        *("--die-with-parent", "--new-session"),
+        # Run by uid 0, bubblewrap leaves all capabilities unless told otherwise.
+        *("--unshare-user", "--uid", "0", "--gid", "0", "--cap-drop", "ALL"),
+        *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"),
+        # The root comes first: what is mounted before it would be hidden by it.
+        *("--bind", root, "/"),
+        *("--proc", "/proc"),
+        # A /dev whose size is not limited is closed for writing, once all that belongs in it is there.
+        *("--dev", "/dev", "--bind", shared_memory, "/dev/shm", "--remount-ro", "/dev"),  # noqa: S108
+        *("--chdir", command.cwd),
+        *("--json-status-fd", str(status_fd)),
+        *_environment(command),
+        "--",
+        command.executable,
+        *command.arguments,
+    ]
+    if any("\0" in argument for argument in arguments):
+        raise BuildError("a compile command holds NUL")
+    return arguments
+
+
+def _environment(command: CompileCommand) -> list[str]:
+    """Leave out what is no name of a variable, as the published build server does."""
+    return [
+        argument
+        for name, value in command.env_vars
+        if name and "=" not in name
+        for argument in ("--setenv", name, value)
+    ]

@@ -1,0 +1,100 @@
+"""The namespaces of a sandbox worker and the mounts in them, by the C library: Linux only.
+
+Root and anybody else take the same path: a user namespace in which the caller is uid 0, and in it mounts
+and a network of the worker's own. All of it is gone with the last process in it.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import resource
+import signal
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from sccachedist.errors import BuildError
+
+_CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
+_MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE = 0x2, 0x4, 0x4000, 0x40000
+_MNT_DETACH = 2
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
+
+_NAMESPACES_ADVICE = (
+    "allow user namespaces: user.max_user_namespaces above 0, on Ubuntu "
+    "kernel.apparmor_restrict_unprivileged_userns=0, in a container a profile that permits unshare and mount"
+)
+_OVERLAY_ADVICE = "overlayfs in a user namespace needs Linux 5.11 or newer, and the overlay module"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def enter() -> None:
+    """Move this process into namespaces of its own, to be killed when its parent ends.
+
+    :raises BuildError: the system does not let it; the text says what would.
+    """
+    os.setsid()
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        _checked(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWNET))
+        Path("/proc/self/setgroups").write_text("deny", encoding="ascii")  # else gid_map is root's alone
+        Path("/proc/self/uid_map").write_text(f"0 {uid} 1", encoding="ascii")
+        Path("/proc/self/gid_map").write_text(f"0 {gid} 1", encoding="ascii")
+        _mount(None, "/", None, _MS_REC | _MS_PRIVATE, None)
+        _raise_loopback()
+    except OSError as error:
+        raise BuildError(f"no namespaces for a sandbox: {error.strerror}; {_NAMESPACES_ADVICE}") from error
+    _bind_fate()
+
+
+def _bind_fate() -> None:
+    _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    # Who is left of a sandbox becomes a child of the worker, which can then wait for its end.
+    _checked(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+    # The last of all: a change of credentials undoes it.
+    _checked(_libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+@contextlib.contextmanager
+def scratch(directory: str, size: int) -> Iterator[None]:
+    """Mount an empty file system of at most ``size`` bytes, gone afterwards with all that was in it."""
+    _mount("tmpfs", directory, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={size},mode=755")
+    try:
+        yield
+    finally:
+        _checked(_libc.umount2(directory.encode(), _MNT_DETACH))
+
+
+def mount_overlay(target: str, lower: str, upper: str, work: str) -> None:
+    """Show ``lower`` at ``target``, all writes going to ``upper``. No name may hold a comma or a colon.
+
+    :raises BuildError: the kernel does not mount it.
+    """
+    options = f"lowerdir={lower},upperdir={upper},workdir={work},userxattr"
+    try:
+        _mount("overlay", target, "overlay", _MS_NOSUID | _MS_NODEV, options)
+    except OSError as error:
+        raise BuildError(f"cannot mount an overlay: {error.strerror}; {_OVERLAY_ADVICE}") from error
+
+
+def _mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None) -> None:
+    def c(text: str | None) -> bytes | None:
+        return None if text is None else text.encode()
+
+    _checked(_libc.mount(c(source), c(target), c(kind), ctypes.c_ulong(flags), c(options)))
+
+
+def _raise_loopback() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh", b"lo", _IFF_UP))
+
+
+def _checked(result: int) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

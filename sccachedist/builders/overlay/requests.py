@@ -1,0 +1,149 @@
+"""What a builder asks of a sandbox worker, and what comes back: frames of bincode through its stdin and stdout.
+
+A frame is a ``u32`` big endian length and that many bytes. The worker sends one answer by itself when it is
+ready, and then one for each request. Both ends are ours and of the same release.
+"""
+
+import enum
+import struct as layout
+
+import attrs
+
+from sccachedist.errors import BuildError, LimitExceeded, SccachedistError, ToolchainError
+from sccachedist.wire.bincode import BOOL, TEXT, U64, Codec, choice, encode, enumeration, sequence, struct
+from sccachedist.wire.messages import COMPILE_COMMAND, CompileCommand
+
+FRAME_LENGTH = layout.Struct(">I")
+
+
+@attrs.frozen
+class JobLimits:
+    """The limits of one job, in bytes and members, named as in the configuration."""
+
+    inputs_unpacked_bytes: int
+    inputs_entries: int
+    output_bytes: int
+    stdio_bytes: int
+    scratch_bytes: int
+
+
+@attrs.frozen
+class RunJob:
+    """Run a compile and write its answer. ``toolchain`` names an unpacked one; paths are absolute."""
+
+    toolchain: str
+    command: CompileCommand
+    outputs: tuple[str, ...]
+    inputs: str
+    answer: str
+    as_json: bool
+    bwrap: str
+    limits: JobLimits
+
+
+@attrs.frozen
+class UnpackToolchain:
+    """Unpack an archive under a name."""
+
+    toolchain: str
+    archive: str
+    toolchain_unpacked_bytes: int
+    toolchain_entries: int
+
+
+@attrs.frozen
+class RemoveToolchain:
+    """Remove what was unpacked under a name."""
+
+    toolchain: str
+
+
+@attrs.frozen
+class RemoveAll:
+    """Remove every unpacked toolchain, and what was begun of others."""
+
+
+@attrs.frozen
+class Done:
+    """What was asked for is done."""
+
+
+class Kind(enum.Enum):
+    """Which of our errors a failure is."""
+
+    BUILD = "build"
+    TOOLCHAIN = "toolchain"
+    LIMIT = "limit"
+
+
+@attrs.frozen
+class Failed:
+    """What was asked for failed; ``limit`` is empty unless a limit was hit."""
+
+    kind: Kind
+    text: str
+    limit: str = ""
+
+
+Request = RunJob | UnpackToolchain | RemoveToolchain | RemoveAll
+Answer = Done | Failed
+
+_LIMITS = struct(
+    JobLimits,
+    inputs_unpacked_bytes=U64,
+    inputs_entries=U64,
+    output_bytes=U64,
+    stdio_bytes=U64,
+    scratch_bytes=U64,
+)
+REQUEST: Codec[Request] = choice(
+    RunJob=struct(
+        RunJob,
+        toolchain=TEXT,
+        command=COMPILE_COMMAND,
+        outputs=sequence(TEXT),
+        inputs=TEXT,
+        answer=TEXT,
+        as_json=BOOL,
+        bwrap=TEXT,
+        limits=_LIMITS,
+    ),
+    UnpackToolchain=struct(
+        UnpackToolchain, toolchain=TEXT, archive=TEXT, toolchain_unpacked_bytes=U64, toolchain_entries=U64
+    ),
+    RemoveToolchain=struct(RemoveToolchain, toolchain=TEXT),
+    RemoveAll=struct(RemoveAll),
+)
+ANSWER: Codec[Answer] = choice(Done=struct(Done), Failed=struct(Failed, kind=enumeration(Kind), text=TEXT, limit=TEXT))
+
+
+def frame(data: bytes) -> bytes:
+    """Put the length before a message."""
+    return FRAME_LENGTH.pack(len(data)) + data
+
+
+def request_frame(request: Request) -> bytes:
+    """Give the bytes that ask for ``request``."""
+    return frame(encode(REQUEST, request))
+
+
+def failed(error: Exception) -> Failed:
+    """Give the answer for an error; what is not ours is a failed build."""
+    match error:
+        case LimitExceeded():
+            return Failed(Kind.LIMIT, str(error).removesuffix(f" (limit: {error.limit})"), error.limit)
+        case ToolchainError():
+            return Failed(Kind.TOOLCHAIN, str(error))
+        case _:
+            return Failed(Kind.BUILD, str(error))
+
+
+def raised(failure: Failed) -> SccachedistError:
+    """Give the error that :func:`failed` was given."""
+    match failure.kind:
+        case Kind.LIMIT:
+            return LimitExceeded(failure.limit, failure.text)
+        case Kind.TOOLCHAIN:
+            return ToolchainError(failure.text)
+        case Kind.BUILD:
+            return BuildError(failure.text)

@@ -1,0 +1,199 @@
+"""Sandbox workers as the reactor sees them: processes that are asked one thing at a time.
+
+It knows how to start, ask and kill them; what they are asked is the builder's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from twisted.internet.defer import Deferred, DeferredQueue, DeferredSemaphore
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.interfaces import IReactorProcess, IReactorTime
+from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+import sccachedist
+from sccachedist.builders.overlay.requests import (
+    ANSWER,
+    FRAME_LENGTH,
+    Answer,
+    Failed,
+    Kind,
+    Request,
+    raised,
+    request_frame,
+)
+from sccachedist.errors import BuildError, DecodeError, LimitExceeded
+from sccachedist.wire.bincode import decode
+
+log = Logger()
+
+_LAST_WORDS = 2000
+_LONGEST_ANSWER = 64 * 1024
+_MODULE = "sccachedist.builders.overlay.worker"
+
+
+class IWorkerReactor(IReactorProcess, IReactorTime):
+    """What is needed of a reactor here."""
+
+
+class SandboxWorker(ProcessProtocol):
+    """One worker process. ``gone`` is called when it has ended, whyever."""
+
+    def __init__(self, gone: Callable[[SandboxWorker], None]) -> None:
+        self._gone = gone
+        self._answers: DeferredQueue[Answer] = DeferredQueue()
+        self._set_up = False
+        self._received = b""
+        self._last_words = b""
+        self._waiting: list[Deferred[None]] = []
+        self._ended = False
+        self._killed = False
+
+    async def ask(self, request: Request) -> None:
+        """Wait until the worker is set up, then until it has done what is asked.
+
+        :raises SccachedistError: what the worker says, or :class:`BuildError` when it ends.
+        """
+        if not self._set_up:
+            await self._answer()
+            self._set_up = True
+        self.transport.write(request_frame(request))
+        await self._answer()
+
+    async def _answer(self) -> None:
+        answer = await self._answers.get()
+        if isinstance(answer, Failed):
+            raise raised(answer)
+
+    def kill(self) -> None:
+        """End it and everything that it started, at once."""
+        if self._ended:
+            return
+        self._killed = True
+        with contextlib.suppress(ProcessLookupError, ProcessExitedAlready):
+            # It leads a group as soon as it is set up; before, it is alone.
+            if self._set_up:
+                os.killpg(self.transport.pid, signal.SIGKILL)
+            self.transport.signalProcess("KILL")
+
+    async def ended(self) -> None:
+        """Wait until the process is gone."""
+        if not self._ended:
+            waiter: Deferred[None] = Deferred()
+            self._waiting.append(waiter)
+            await waiter
+
+    def outReceived(self, data: bytes) -> None:
+        """Take what may be a part of an answer."""
+        self._received += data
+        try:
+            while (answer := self._whole_answer()) is not None:
+                self._answers.put(answer)
+        except DecodeError:
+            log.error("a sandbox worker spoke out of turn")
+            self.kill()
+
+    def _whole_answer(self) -> Answer | None:
+        if len(self._received) < FRAME_LENGTH.size:
+            return None
+        (size,) = FRAME_LENGTH.unpack_from(self._received)
+        if size > _LONGEST_ANSWER:
+            raise DecodeError("an answer of a sandbox worker is too long")
+        end = FRAME_LENGTH.size + size
+        if len(self._received) < end:
+            return None
+        data, self._received = self._received[FRAME_LENGTH.size : end], self._received[end:]
+        return decode(ANSWER, data)
+
+    def errReceived(self, data: bytes) -> None:
+        """Keep the end of what it says before it dies."""
+        self._last_words = (self._last_words + data)[-_LAST_WORDS:]
+
+    def processEnded(self, reason: Failure) -> None:
+        """Tell whoever waits."""
+        self._ended = True
+        if not self._killed and self._last_words:
+            words = self._last_words.decode(errors="replace")
+            log.error("a sandbox worker ended: {reason}: {words}", reason=reason.getErrorMessage(), words=words)
+        self._gone(self)
+        self._answers.put(Failed(Kind.BUILD, "the sandbox worker ended before its job"))
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.callback(None)
+
+
+class Workers:
+    """As many workers as work at a time, and one that waits for work.
+
+    :param home: the directory that they work in.
+    :param most: how many may work at a time.
+    """
+
+    def __init__(self, reactor: IWorkerReactor, home: Path, most: int) -> None:
+        self._reactor = reactor
+        self._home = home
+        self._turns = DeferredSemaphore(most)
+        self._idle: list[SandboxWorker] = []
+        self._busy: set[SandboxWorker] = set()
+
+    async def ask(self, request: Request, seconds: float) -> None:
+        """Have a worker do it.
+
+        When this raises, or was cancelled, the worker and all that it started are gone.
+
+        :raises LimitExceeded: it took longer than ``seconds``.
+        :raises SccachedistError: what the worker says.
+        """
+        async with self._turns:
+            worker = self._idle.pop() if self._idle else self._spawn()
+            self._busy.add(worker)
+            try:
+                if not self._idle:
+                    self._idle.append(self._spawn())
+                await self._asked(worker, request, seconds)
+                self._idle.append(worker)
+            except BaseException:
+                worker.kill()
+                await worker.ended()
+                raise
+            finally:
+                self._busy.discard(worker)
+
+    async def _asked(self, worker: SandboxWorker, request: Request, seconds: float) -> None:
+        try:
+            await Deferred.fromCoroutine(worker.ask(request)).addTimeout(seconds, self._reactor)
+        except DeferredTimeout as error:
+            raise LimitExceeded("job_secs", f"a job took more than {seconds} seconds") from error
+
+    async def stop(self) -> None:
+        """End all of them; those that work have failed then."""
+        workers = [*self._idle, *self._busy]
+        for worker in workers:
+            worker.kill()
+        for worker in workers:
+            await worker.ended()
+
+    def _spawn(self) -> SandboxWorker:
+        worker = SandboxWorker(self._gone)
+        # Of the environment only what Python needs to find this package.
+        environment = {"PATH": os.defpath, "PYTHONPATH": str(Path(sccachedist.__file__).parent.parent)}
+        try:
+            self._reactor.spawnProcess(
+                worker, sys.executable, [sys.executable, "-P", "-m", _MODULE, str(self._home)], environment
+            )
+        except OSError as error:
+            raise BuildError(f"cannot start a sandbox worker: {error.strerror}") from error
+        return worker
+
+    def _gone(self, worker: SandboxWorker) -> None:
+        with contextlib.suppress(ValueError):
+            self._idle.remove(worker)

@@ -1,0 +1,61 @@
+"""What the build server asks of a builder, whichever kind it is.
+
+The server knows jobs, toolchains by their archive id, and files that it spooled. It does not know how a
+builder isolates a compile; a builder does not know who asked nor how the answer travels.
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+import attrs
+
+from sccachedist.wire.archive_id import ArchiveId
+from sccachedist.wire.messages import CompileCommand, JobId
+
+
+@attrs.frozen
+class BuildJob:
+    """One compile: what to run, on what, and where its answer goes.
+
+    :param archive: the verified ``.tar.gz`` of the toolchain.
+    :param outputs: the files to bring back, absolute or relative to the command's ``cwd``.
+    :param inputs: the spooled zlib stream of a tar, as it followed the head of the ``run_job`` frame.
+    :param answer: the file to create: the whole body of the ``RunJobResult`` answer. The caller owns it, also
+        when the run fails and leaves a part of it.
+    :param as_json: whether the answer is JSON instead of bincode.
+    """
+
+    job_id: JobId
+    toolchain: ArchiveId
+    archive: Path
+    command: CompileCommand
+    outputs: tuple[str, ...]
+    inputs: Path
+    answer: Path
+    as_json: bool
+
+
+class Builder(Protocol):
+    """Runs compiles in sandboxes."""
+
+    async def start(self) -> None:
+        """Remove own leftovers and prove that the sandbox works.
+
+        :raises BuildError: it does not; the text says what is wrong and what would mend it.
+        """
+
+    async def run(self, job: BuildJob) -> None:
+        """Return when ``job.answer`` holds a complete result.
+
+        Cancelling kills all of the job's processes at once.
+
+        :raises BuildError: there is no result that may be shown to a user, or the inputs cannot be unpacked.
+        :raises LimitExceeded: the job is larger or longer than ``[limits]`` allows.
+        :raises ToolchainError: the toolchain cannot be unpacked.
+        """
+
+    async def discard(self, toolchain: ArchiveId) -> None:
+        """Remove the unpacked form of an evicted toolchain, once no job uses it any more."""
+
+    async def stop(self) -> None:
+        """End every job and leave nothing behind."""

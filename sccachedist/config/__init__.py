@@ -1,0 +1,52 @@
+"""Configuration: a file becomes frozen settings, or an error that names the key.
+
+``settings`` has every key, ``schema`` the way they are declared and read. Neither knows Twisted, nor what
+the roles make of a setting.
+"""
+
+from sccachedist.config.files import load_scheduler_settings, load_server_settings
+from sccachedist.config.settings import (
+    BuilderSettings,
+    ClientAuthSettings,
+    DockerBuilder,
+    InsecureAuth,
+    JwtHs256,
+    JwtToken,
+    JwtValidate,
+    Limits,
+    NetworkSettings,
+    OverlayBuilder,
+    PotBuilder,
+    ProxyToken,
+    SandboxSettings,
+    SchedulerAuthSettings,
+    SchedulerSettings,
+    ServerAuthSettings,
+    ServerSettings,
+    ShutdownSettings,
+    TokenAuth,
+)
+
+__all__ = [
+    "BuilderSettings",
+    "ClientAuthSettings",
+    "DockerBuilder",
+    "InsecureAuth",
+    "JwtHs256",
+    "JwtToken",
+    "JwtValidate",
+    "Limits",
+    "NetworkSettings",
+    "OverlayBuilder",
+    "PotBuilder",
+    "ProxyToken",
+    "SandboxSettings",
+    "SchedulerAuthSettings",
+    "SchedulerSettings",
+    "ServerAuthSettings",
+    "ServerSettings",
+    "ShutdownSettings",
+    "TokenAuth",
+    "load_scheduler_settings",
+    "load_server_settings",
+]

@@ -1,0 +1,68 @@
+"""From a file to settings: TOML, or JSON where the name ends in ``.json``, as in the published programs.
+
+Whatever is wrong is one line that begins with the file's name. What the keys are is not known here.
+"""
+
+import json
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import TypeVar
+
+from sccachedist.config.schema import read_settings
+from sccachedist.config.settings import SchedulerSettings, ServerSettings
+from sccachedist.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def load_scheduler_settings(path: Path) -> SchedulerSettings:
+    """What a scheduler's configuration file says.
+
+    :raises ConfigError: one line with the file, the key where it is one, and what was expected.
+    """
+    return _load(SchedulerSettings, path)
+
+
+def load_server_settings(path: Path) -> ServerSettings:
+    """What a build server's configuration file says.
+
+    :raises ConfigError: one line with the file, the key where it is one, and what was expected.
+    """
+    return _load(ServerSettings, path)
+
+
+def _load(settings: type[T], path: Path) -> T:
+    try:
+        return read_settings(settings, _parse(_text(path), path.suffix))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"line {line}: not UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}") from None
+
+
+def _parse(text: str, suffix: str) -> object:
+    """The document; the parsers' own errors hold a line number and nothing of a value."""
+    try:
+        if suffix == ".json":
+            return json.loads(text, object_pairs_hook=_object)
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        kind = "JSON" if suffix == ".json" else "TOML"
+        raise ConfigError(f"not {kind}: {error}") from None
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object as TOML sees a table: a key that comes twice is an error, not the last one's value."""
+    for name, times in Counter(name for name, _ in pairs).items():
+        if times > 1:
+            raise ConfigError(f"key given twice: {json.dumps(name)}")
+    return dict(pairs)

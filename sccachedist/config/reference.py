@@ -1,0 +1,76 @@
+"""The schema as a reader of the documentation wants it: sections of keys with type, default and purpose.
+
+It writes no markup: ``doc/_ext/config_reference.py`` does.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from attrs import frozen
+
+from sccachedist.config.schema import Choice, Key, Table, keys_of, summary
+from sccachedist.config.values import BYTES, CACHE_BYTES
+
+_UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+
+
+@frozen
+class Row:
+    """A key, ready to print; ``default`` is empty where there is none to print."""
+
+    name: str
+    expected: str
+    required: bool
+    default: str
+    about: str
+
+
+@frozen
+class Section:
+    """The keys that stand together in a file.
+
+    :param heading: the line that opens them in TOML; empty for the keys at the top of the file.
+    """
+
+    heading: str
+    about: str
+    rows: tuple[Row, ...]
+
+
+def sections(settings: type) -> Iterator[Section]:
+    """The reference of one file, from its class of settings: the keys at its top, then table by table."""
+    yield _section("", settings)
+    for name, declared in keys_of(settings).items():
+        match declared.shape:
+            case Table(settings=inner):
+                yield _section(f"[{name}]", inner)
+            case Choice(kinds=kinds):
+                for kind, chosen in kinds.items():
+                    yield _section(f'[{name}] type = "{kind}"', chosen)
+
+
+def _section(heading: str, settings: type) -> Section:
+    keys = keys_of(settings)
+    rows = (_row(name, declared) for name, declared in keys.items() if not isinstance(declared.shape, Table))
+    return Section(heading, summary(settings), tuple(rows))
+
+
+def _row(name: str, declared: Key) -> Row:
+    return Row(name, declared.shape.expected, declared.required, _default(declared), declared.about)
+
+
+def _default(declared: Key) -> str:
+    """A default as it would stand in a file, sizes in larger units beside it."""
+    match declared.default:
+        case int(number):
+            return f"{number}{_in_units(number)}" if declared.shape in (BYTES, CACHE_BYTES) else str(number)
+        case str() | Path() as text:
+            return json.dumps(str(text))
+        case tuple(items):
+            return json.dumps(items)
+    return ""
+
+
+def _in_units(number: int) -> str:
+    return next((f" ({number // size} {unit})" for size, unit in _UNITS if number % size == 0), "")

@@ -1,0 +1,189 @@
+"""How the keys of a configuration file are declared: once, as metadata of the attrs field for the value.
+
+Reading, its errors and the reference in ``doc/`` are all derived from these declarations. This module knows
+none of our keys, and not where a document comes from. No error quotes a value: it may be a secret.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol, TypeVar
+
+import attrs
+
+from sccachedist.errors import ConfigError, DecodeError
+
+T = TypeVar("T")
+
+
+class Shape(Protocol):
+    """What may stand in a file under a key."""
+
+    @property
+    def expected(self) -> str:
+        """What an operator should have written, in a few words."""
+
+    def read(self, value: object, where: str) -> object:
+        """The setting that ``value`` stands for.
+
+        :param where: the dotted key, for the error.
+        :raises ConfigError: when the value is not what is expected.
+        """
+
+
+@attrs.frozen
+class Value:
+    """A single value: of the type ``given`` in the file, then what ``convert`` makes of it, or ValueError."""
+
+    given: type
+    expected: str
+    convert: Callable[[Any], object]
+
+    def read(self, value: object, where: str) -> object:
+        """The converted value."""
+        try:
+            if type(value) is self.given:  # not isinstance: to Python, true is an int
+                return self.convert(value)
+        except (ValueError, DecodeError):
+            pass
+        raise _wrong(where, f"expected {self.expected}")
+
+
+@attrs.frozen
+class ListOf:
+    """A list, read as a tuple."""
+
+    item: Shape
+
+    @property
+    def expected(self) -> str:
+        """What an operator should have written."""
+        return f"a list, each item {self.item.expected}"
+
+    def read(self, value: object, where: str) -> object:
+        """Every item as its shape reads it; an error names the item by its index."""
+        if not isinstance(value, list):
+            raise _wrong(where, f"expected {self.expected}")
+        return tuple(self.item.read(item, f"{where}[{index}]") for index, item in enumerate(value))
+
+
+@attrs.frozen
+class Table:
+    """A table whose keys are the fields of one class."""
+
+    settings: type
+    expected: str = attrs.field(default="a table", init=False)
+
+    def read(self, value: object, where: str) -> object:
+        """An instance of the class."""
+        return read_settings(self.settings, value, where)
+
+
+@attrs.frozen
+class Choice:
+    """A table whose ``type`` says which class has its other keys.
+
+    :param gone: types that published releases once took, with what to do instead.
+    """
+
+    kinds: Mapping[str, type]
+    gone: Mapping[str, str] = attrs.field(factory=dict)
+
+    @property
+    def expected(self) -> str:
+        """What an operator should have written."""
+        return f"a table with type = one of {', '.join(self.kinds)}"
+
+    def read(self, value: object, where: str) -> object:
+        """An instance of the chosen class.
+
+        A class without keys ignores what stands beside ``type``, as the published programs do: a file may
+        keep the keys of the type that it had before.
+        """
+        others = dict(_table(value, where))
+        kind = others.pop("type", None)
+        if not isinstance(kind, str) or kind not in self.kinds:
+            raise _wrong(f"{where}.type", self._refusal(kind))
+        settings = self.kinds[kind]
+        return read_settings(settings, others if keys_of(settings) else {}, where)
+
+    def _refusal(self, kind: object) -> str:
+        if isinstance(kind, str) and kind in self.gone:
+            return f"{kind} is gone: {self.gone[kind]}"
+        return f"expected one of {', '.join(self.kinds)}"
+
+
+@attrs.frozen
+class Key:
+    """A key of a file: the shape of its value, and one line on what it is for."""
+
+    shape: Shape
+    about: str
+    default: object
+
+    @property
+    def required(self) -> bool:
+        """Whether a file must have it."""
+        return self.default is attrs.NOTHING
+
+
+def key(shape: Shape, about: str) -> dict[str, object]:
+    """Metadata for the attrs field of a setting: ``field(metadata=key(...))``."""
+    return {"shape": shape, "about": about}
+
+
+def table(settings: type) -> dict[str, object]:
+    """Metadata for a field that is a table of its own, described by the first line of its class."""
+    return key(Table(settings), summary(settings))
+
+
+def summary(settings: type) -> str:
+    """The first line of a class's docstring, which says what its keys are about."""
+    return (settings.__doc__ or "").partition("\n")[0]
+
+
+def keys_of(settings: type) -> dict[str, Key]:
+    """The keys that a class of settings takes, in their order."""
+    return {f.name: Key(**f.metadata, default=f.default) for f in attrs.fields(settings)}
+
+
+def read_settings(settings: type[T], value: object, where: str = "") -> T:
+    """An instance of ``settings`` from a table of a file; a null, which JSON alone has, is a key left out.
+
+    :raises ConfigError: one line that begins with the dotted key.
+    """
+    keys = keys_of(settings)
+    given = _given(value, where, keys)
+    for name, declared in keys.items():
+        if declared.required and name not in given:
+            raise _wrong(_dotted(where, name), f"missing, expected {declared.shape.expected}")
+    read = {name: keys[name].shape.read(item, _dotted(where, name)) for name, item in given.items()}
+    return settings(**read)
+
+
+def _wrong(where: str, problem: str) -> ConfigError:
+    """The error for a dotted key, or for the whole document where that is empty."""
+    return ConfigError(f"{where}: {problem}" if where else problem)
+
+
+def _table(value: object, where: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise _wrong(where, "expected a table")
+    return value
+
+
+def _given(value: object, where: str, known: Collection[str]) -> dict[str, object]:
+    given = _table(value, where)
+    for name in given:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f", did you mean {nearest[0]}?" if nearest else ""
+            raise _wrong(_dotted(where, name), f"unknown key{hint}")
+    return {name: item for name, item in given.items() if item is not None}
+
+
+def _dotted(where: str, name: str) -> str:
+    """The key as TOML writes it: a name with anything odd in it is quoted, so that it stays on its line."""
+    name = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
+    return f"{where}.{name}" if where else name

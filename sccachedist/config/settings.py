@@ -1,0 +1,223 @@
+"""Every key of the two configuration files, with its default and what it is for.
+
+The keys at the top, the auth tables and ``[builder]`` are those of ``sccache-dist`` 0.16.0; our own
+keys stand in tables of their own and all have defaults. What a role does with a setting, or cannot do yet, is
+not known here.
+"""
+
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import TypeAlias
+
+from attrs import Factory, field, frozen
+
+from sccachedist.config.schema import Choice, ListOf, key, table
+from sccachedist.config.values import (
+    ADDRESS,
+    BYTES,
+    CACHE_BYTES,
+    COUNT,
+    JWT_KEY,
+    NETWORK,
+    ORIGIN,
+    PATH,
+    SECONDS,
+    TEXT,
+    TOKEN,
+    URL,
+)
+from sccachedist.wire.addresses import ServerId
+
+KIB, MIB, GIB = 2**10, 2**20, 2**30
+
+
+@frozen
+class InsecureAuth:
+    """A token that everybody knows: anyone who reaches the port is let in."""
+
+
+@frozen
+class TokenAuth:
+    """One secret text, the same on both sides."""
+
+    token: str = field(repr=False, metadata=key(TOKEN, "The secret."))
+
+
+@frozen
+class JwtValidate:
+    """Clients bring JWTs that an identity provider has signed."""
+
+    audience: str = field(metadata=key(TEXT, "The ``aud`` that a token must have."))
+    issuer: str = field(metadata=key(TEXT, "The ``iss`` that a token must have."))
+    jwks_url: str = field(metadata=key(URL, "Where the provider publishes its keys."))
+
+
+@frozen
+class ProxyToken:
+    """A client's token is good when a web service, shown it as a Bearer token, answers with success."""
+
+    url: str = field(metadata=key(URL, "The service to ask."))
+    cache_secs: int | None = field(
+        default=None,
+        metadata=key(SECONDS, "How long a good answer holds; without it the service is asked each time."),
+    )
+
+
+@frozen
+class JwtHs256:
+    """Every build server has a token of its own, signed with the scheduler's key."""
+
+    secret_key: bytes = field(repr=False, metadata=key(JWT_KEY, "The key that signs build servers' tokens."))
+
+
+@frozen
+class JwtToken:
+    """The build server's own token, made with the scheduler's key for this address."""
+
+    token: str = field(
+        repr=False,
+        metadata=key(TOKEN, "What ``auth generate-jwt-hs256-server-token`` printed for this build server."),
+    )
+
+
+@frozen
+class OverlayBuilder:
+    """Compiles run under bubblewrap on an overlay of the toolchain. Linux."""
+
+    build_dir: Path = field(metadata=key(PATH, "The directory for the file systems of running jobs."))
+    bwrap_path: Path = field(metadata=key(PATH, "The ``bwrap`` program, 0.3.0 or newer."))
+
+
+@frozen
+class DockerBuilder:
+    """Compiles run in Docker containers."""
+
+
+@frozen
+class PotBuilder:
+    """Compiles run in pot jails. FreeBSD."""
+
+    pot_fs_root: Path = field(default=Path("/opt/pot"), metadata=key(PATH, "The root of pot's file systems."))
+    clone_from: str = field(
+        default="sccache-template", metadata=key(TEXT, "The pot that jails are cloned from.")
+    )
+    pot_cmd: Path = field(default=Path("pot"), metadata=key(PATH, "The ``pot`` command."))
+    pot_clone_args: tuple[str, ...] = field(
+        default=("-i", "lo0|127.0.0.2"), metadata=key(ListOf(TEXT), "Further arguments of ``pot clone``.")
+    )
+
+
+ClientAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtValidate | ProxyToken
+ServerAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtHs256
+SchedulerAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtToken
+BuilderSettings: TypeAlias = OverlayBuilder | DockerBuilder | PotBuilder
+
+INSECURE = "DANGEROUSLY_INSECURE"
+CLIENT_AUTH = Choice(
+    {INSECURE: InsecureAuth, "token": TokenAuth, "jwt_validate": JwtValidate, "proxy_token": ProxyToken},
+    gone={
+        "mozilla": "check the provider's tokens with jwt_validate, or ask a service of yours with proxy_token"
+    },
+)
+SERVER_AUTH = Choice({INSECURE: InsecureAuth, "token": TokenAuth, "jwt_hs256": JwtHs256})
+SCHEDULER_AUTH = Choice({INSECURE: InsecureAuth, "token": TokenAuth, "jwt_token": JwtToken})
+BUILDER = Choice({"overlay": OverlayBuilder, "docker": DockerBuilder, "pot": PotBuilder})
+
+
+@frozen
+class Limits:
+    """The most that a peer may send, or a job may take or make, before it is refused or ended."""
+
+    message_bytes: int = field(default=64 * KIB, metadata=key(BYTES, "A small request body."))
+    heartbeat_bytes: int = field(default=MIB, metadata=key(BYTES, "A heartbeat, certificate included."))
+    command_bytes: int = field(
+        default=4 * MIB, metadata=key(BYTES, "The command of a job, without its inputs.")
+    )
+    toolchain_bytes: int = field(default=8 * GIB, metadata=key(BYTES, "A toolchain archive as sent."))
+    toolchain_unpacked_bytes: int = field(default=32 * GIB, metadata=key(BYTES, "A toolchain unpacked."))
+    toolchain_entries: int = field(
+        default=1_000_000, metadata=key(COUNT, "Files, directories and links of a toolchain.")
+    )
+    inputs_bytes: int = field(default=2 * GIB, metadata=key(BYTES, "The inputs of a job as sent."))
+    inputs_unpacked_bytes: int = field(default=4 * GIB, metadata=key(BYTES, "The inputs of a job unpacked."))
+    inputs_entries: int = field(
+        default=200_000, metadata=key(COUNT, "Files, directories and links of a job's inputs.")
+    )
+    outputs: int = field(default=1024, metadata=key(COUNT, "Output files that a job may name."))
+    output_bytes: int = field(default=2 * GIB, metadata=key(BYTES, "One output file."))
+    stdio_bytes: int = field(
+        default=64 * MIB, metadata=key(BYTES, "What a compile writes to stdout, and as much to stderr.")
+    )
+    job_secs: int = field(default=540, metadata=key(COUNT, "How many seconds a compile may run."))
+
+
+@frozen
+class NetworkSettings:
+    """What the scheduler believes of the network in front of it."""
+
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(
+        default=(),
+        metadata=key(
+            ListOf(NETWORK), "The senders whose ``X-Real-IP`` is believed; from others it is ignored."
+        ),
+    )
+
+
+@frozen
+class SandboxSettings:
+    """What surrounds a running compile."""
+
+    scratch_bytes: int = field(
+        default=8 * GIB, metadata=key(BYTES, "The size of a job's temporary file system.")
+    )
+
+
+@frozen
+class ShutdownSettings:
+    """How a build server goes."""
+
+    grace_secs: int = field(
+        default=60, metadata=key(SECONDS, "How long running jobs are waited for at SIGTERM.")
+    )
+
+
+@frozen
+class SchedulerSettings:
+    """A scheduler's configuration file."""
+
+    public_addr: ServerId = field(metadata=key(ADDRESS, "The address to listen on."))
+    client_auth: ClientAuthSettings = field(
+        metadata=key(CLIENT_AUTH, "How clients show that they may compile here.")
+    )
+    server_auth: ServerAuthSettings = field(
+        metadata=key(SERVER_AUTH, "How build servers show that they belong here.")
+    )
+    network: NetworkSettings = field(factory=NetworkSettings, metadata=table(NetworkSettings))
+    limits: Limits = field(factory=Limits, metadata=table(Limits))
+
+
+@frozen
+class ServerSettings:
+    """A build server's configuration file."""
+
+    cache_dir: Path = field(
+        metadata=key(PATH, "The directory for toolchains and for this server's identity.")
+    )
+    public_addr: ServerId = field(
+        metadata=key(ADDRESS, "The address at which clients and the scheduler reach this server.")
+    )
+    scheduler_url: str = field(metadata=key(ORIGIN, "Where the scheduler is."))
+    builder: BuilderSettings = field(metadata=key(BUILDER, "How compiles are run."))
+    scheduler_auth: SchedulerAuthSettings = field(
+        metadata=key(SCHEDULER_AUTH, "How this server shows the scheduler who it is.")
+    )
+    bind_address: ServerId = field(
+        default=Factory(lambda self: self.public_addr, takes_self=True),
+        metadata=key(ADDRESS, "The address to listen on, if not ``public_addr``."),
+    )
+    toolchain_cache_size: int = field(
+        default=10 * GIB, metadata=key(CACHE_BYTES, "How much the kept toolchains may take.")
+    )
+    sandbox: SandboxSettings = field(factory=SandboxSettings, metadata=table(SandboxSettings))
+    shutdown: ShutdownSettings = field(factory=ShutdownSettings, metadata=table(ShutdownSettings))
+    limits: Limits = field(factory=Limits, metadata=table(Limits))

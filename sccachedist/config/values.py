@@ -1,0 +1,85 @@
+"""The single values that our keys take: how each is written, and what it becomes.
+
+What is accepted follows ``sccache-dist`` 0.16.0, found by running it. It knows nothing of keys and files.
+"""
+
+import base64
+import re
+from functools import partial
+from ipaddress import ip_network
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from sccachedist.config.schema import Value
+from sccachedist.wire.addresses import ServerId
+
+JWT_KEY_BYTES = 32
+
+
+def _text(text: str) -> str:
+    if "\0" in text:
+        raise ValueError
+    text.encode()  # JSON can write half a surrogate pair, which nothing can send
+    return text
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise ValueError
+    return Path(_text(text))
+
+
+def _token(text: str) -> str:
+    """A token travels in a header, which strips blanks at its ends; and an empty one protects nothing."""
+    if not text or text != text.strip() or re.search(r"[\x00-\x08\x0a-\x1f\x7f]", text):
+        raise ValueError
+    return _text(text)
+
+
+def _jwt_key(text: str) -> bytes:
+    """The standard decoder skips what is no base64: the way back must give the same text."""
+    secret = base64.urlsafe_b64decode(text + "=")
+    if len(secret) != JWT_KEY_BYTES or base64.urlsafe_b64encode(secret).decode() != text + "=":
+        raise ValueError
+    return secret
+
+
+def _split_url(text: str) -> SplitResult:
+    """A URL without a name and password in it: a settings' repr may show it."""
+    url = urlsplit(_text(text))
+    usable = url.scheme in ("http", "https") and url.hostname and url.port != 0 and url.netloc[-1] != ":"
+    if not usable or "@" in url.netloc or re.search(r"[\x00-\x20\x7f]", text):
+        raise ValueError
+    return url
+
+
+def _url(text: str) -> str:
+    return _split_url(text).geturl()
+
+
+def _origin(text: str) -> str:
+    """``http`` is understood where only an address is given, as by the published build server."""
+    url = _split_url(text if "://" in text else f"http://{ServerId.parse(text)}")
+    if url.path not in ("", "/") or url.query or url.fragment:
+        raise ValueError
+    return f"{url.scheme}://{url.netloc}"
+
+
+def _at_least(least: int, number: int) -> int:
+    if not least <= number < 2**64:
+        raise ValueError
+    return number
+
+
+ADDRESS = Value(str, "IP:PORT such as 192.168.1.1:10501 or [2001:db8::1]:10501", ServerId.parse)
+NETWORK = Value(str, "an IP network such as 10.0.0.0/8, or an IP address", ip_network)
+ORIGIN = Value(str, "a http or https URL without a path", _origin)
+URL = Value(str, "a http or https URL", _url)
+PATH = Value(str, "a path", _path)
+TEXT = Value(str, "a text", _text)
+TOKEN = Value(str, "a text that fits into a HTTP header", _token)
+JWT_KEY = Value(str, "32 bytes in unpadded base64url, as auth generate-jwt-hs256-key prints them", _jwt_key)
+CACHE_BYTES = Value(int, "a number of bytes", partial(_at_least, 0))
+BYTES = Value(int, "a number of bytes, 1 or more", partial(_at_least, 1))
+COUNT = Value(int, "a whole number, 1 or more", partial(_at_least, 1))
+SECONDS = Value(int, "a whole number of seconds", partial(_at_least, 0))

@@ -1,0 +1,201 @@
+"""A build server's identity: its TLS key and certificate, and the key that job tokens are signed with.
+
+Made once, kept under ``cache_dir/identity/`` and loaded at every start, so that tokens and pins from before a
+restart stay good. Two files: ``tls.pem`` holds key and certificate together, which is why a crash can never
+leave one without the other; ``job.key`` holds the job key, which never changes.
+
+What a certificate has to look like is what clients and schedulers accept ("What decides the fate of a user's
+build" in ``doc/protocol``, point 6). This module knows neither Twisted nor what the identity is used for.
+"""
+
+import os
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from sccachedist.errors import SccachedistError
+from sccachedist.wire.addresses import ServerId
+
+T = TypeVar("T")
+
+#: Bytes of a job key, as the published build server has it.
+JOB_KEY_BYTES = 32
+#: How far back a certificate begins, so that a peer whose clock is slow accepts a fresh one.
+BACKDATED = timedelta(days=1)
+#: How long a certificate is good for. TLS clients refuse more than 398 days.
+LIFE = timedelta(days=397)
+
+_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound)
+
+
+class _Outdated(SccachedistError):
+    """A certificate is well formed, but not the one to show any more."""
+
+
+@attrs.frozen
+class Identity:
+    """What a build server shows, and what it keeps to itself.
+
+    :param certificate_digest: the SHA-256 of the certificate's DER form, the heartbeat's ``cert_digest``.
+    :param renew_at: when :func:`load_identity` would make a new certificate: two thirds of this one's life.
+    """
+
+    private_key_pem: bytes = attrs.field(repr=False)
+    certificate_pem: bytes
+    certificate_digest: bytes
+    renew_at: datetime
+    job_key: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen
+class _Pair:
+    """A private key and its certificate, as ``tls.pem`` holds them."""
+
+    private_key_pem: bytes = attrs.field(repr=False)
+    certificate_pem: bytes
+    certificate: x509.Certificate
+
+    @classmethod
+    def parse(cls, pem: bytes) -> "_Pair":
+        """Read both from one file; one of ``_UNREADABLE`` if that cannot be."""
+        key_pem, marker, rest = pem.partition(_CERTIFICATE)
+        key = load_pem_private_key(key_pem, password=None)
+        certificate = x509.load_pem_x509_certificate(marker + rest)
+        if key.public_key() != certificate.public_key():
+            raise ValueError("the key is not the certificate's")
+        return cls(key_pem, marker + rest, certificate)
+
+    @property
+    def renew_at(self) -> datetime:
+        """Two thirds of the certificate's life."""
+        begin, end = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
+        return begin + (end - begin) * 2 / 3
+
+    def check(self, public_addr: ServerId, now: datetime) -> None:
+        """Raise :class:`_Outdated` unless this is what to show at ``public_addr`` now."""
+        names = self.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        if names.get_values_for_type(x509.IPAddress) != [public_addr.host]:
+            raise _Outdated(f"it is not for {public_addr.host}")
+        if now < self.certificate.not_valid_before_utc:
+            raise _Outdated("its life has not begun: was the clock wrong?")
+        if now >= self.renew_at:
+            raise _Outdated("two thirds of its life are over")
+
+
+def load_identity(directory: Path, public_addr: ServerId, now: datetime, remark: Callable[[str], None]) -> Identity:
+    """Load the identity kept in ``directory``, making what is missing, broken or outdated.
+
+    A broken file is moved aside (``.broken``), never an error: a build server without its old identity is
+    better than none.
+
+    :param public_addr: the address that clients reach the server at; the certificate names its IP.
+    :param now: an aware time.
+    :param remark: told in a sentence, fit for a log, of everything that was made.
+    :raises OSError: the directory cannot be read or written; its text names the path.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o700)
+
+    def read_pair(pem: bytes) -> _Pair:
+        pair = _Pair.parse(pem)
+        pair.check(public_addr, now)
+        return pair
+
+    pair = _kept(directory / "tls.pem", read_pair, lambda: _make_pair(public_addr, now), remark)
+    job_key = _kept(directory / "job.key", _read_job_key, lambda: secrets.token_bytes(JOB_KEY_BYTES), remark)
+    return Identity(
+        private_key_pem=pair.private_key_pem,
+        certificate_pem=pair.certificate_pem,
+        certificate_digest=pair.certificate.fingerprint(SHA256()),
+        renew_at=pair.renew_at,
+        job_key=job_key,
+    )
+
+
+def _kept(path: Path, read: Callable[[bytes], T], make: Callable[[], bytes], remark: Callable[[str], None]) -> T:
+    """Give what ``path`` holds, or what is made for it when that cannot be used."""
+    try:
+        return read(path.read_bytes())
+    except FileNotFoundError:
+        remark(f"{path} is made: there is none yet")
+    except _Outdated as reason:
+        remark(f"{path} is made anew: {reason}")
+    except _UNREADABLE as reason:
+        broken = path.with_suffix(".broken")
+        path.replace(broken)
+        remark(f"{path} is made anew: it could not be used ({reason}) and is kept as {broken.name}")
+    content = make()
+    _publish(path, content)
+    return read(content)
+
+
+def _publish(path: Path, content: bytes) -> None:
+    """Put ``content`` there for its owner's eyes only, whole or not at all, whenever the machine crashes."""
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _read_job_key(content: bytes) -> bytes:
+    if len(content) != JOB_KEY_BYTES:
+        raise ValueError(f"{len(content)} bytes where a job key has {JOB_KEY_BYTES}")
+    return content
+
+
+def _make_pair(public_addr: ServerId, now: datetime) -> bytes:
+    """A new P-256 key and a certificate that it signs for itself, both as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    begin = now.astimezone(UTC).replace(microsecond=0) - BACKDATED
+    key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return key_pem + _certificate(key, public_addr, begin).public_bytes(Encoding.PEM)
+
+
+def _certificate(key: ec.EllipticCurvePrivateKey, public_addr: ServerId, begin: datetime) -> x509.Certificate:
+    """A certificate that clients take as a root, yet only for this one server.
+
+    They keep every certificate that they ever saw as a root and look one up by its subject: two with the same
+    subject would shadow each other, so the serial number is part of it. There is no basicConstraints (a CA
+    may not be a server's certificate to rustls) and no keyUsage (one without keyCertSign is to OpenSSL not
+    self-signed, one with it is a CA's).
+    """
+    serial = x509.random_serial_number()
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, str(public_addr)),
+            x509.NameAttribute(NameOID.SERIAL_NUMBER, f"{serial:x}"),
+        ]
+    )
+    return (
+        x509.CertificateBuilder(subject_name=name, issuer_name=name, public_key=key.public_key())
+        .serial_number(serial)
+        .not_valid_before(begin)
+        .not_valid_after(begin + LIFE)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(public_addr.host)]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, SHA256())
+    )

@@ -1,0 +1,94 @@
+"""The two bodies of a call: one that is sent at once, one that is read up to a limit.
+
+This module knows nothing of who is called, nor why.
+"""
+
+import attrs
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IConsumer
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http import PotentialDataLoss
+from twisted.web.iweb import IBodyProducer, IResponse
+from zope.interface import implementer
+
+from sccachedist.errors import PeerError
+
+
+@implementer(IBodyProducer)
+@attrs.frozen
+class Octets:
+    """A request body that is in memory already."""
+
+    _octets: bytes
+
+    @property
+    def length(self) -> int:
+        """What the ``Content-Length`` says."""
+        return len(self._octets)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """Send all of it."""
+        consumer.write(self._octets)
+        return succeed(None)
+
+    def stopProducing(self) -> None:
+        """Nothing to stop: all is sent."""
+
+    pauseProducing = resumeProducing = stopProducing
+
+
+class _Collector(Protocol):
+    """Collects an answer's body until it ends, outgrows ``limit``, or is not wanted any more."""
+
+    def __init__(self, limit: int) -> None:
+        self.body: Deferred[bytes] = Deferred(lambda _: self._cut())
+        self._limit = limit
+        self._octets = bytearray()
+
+    def _cut(self) -> None:
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Keep what came, within the limit."""
+        if self.body.called:
+            return
+        self._octets += data
+        if len(self._octets) > self._limit:
+            self._cut()
+            self.body.errback(PeerError(f"the answer is longer than {self._limit} bytes"))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Hand over what came. Without a length the end of the connection is the end of the body."""
+        if self.body.called:
+            return
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.body.callback(bytes(self._octets))
+        else:
+            self.body.errback(reason)
+
+
+class _Dropper(Protocol):
+    """Wants nothing of an answer's body."""
+
+    def connectionMade(self) -> None:
+        """Give the connection up; where all of the answer is there already, it stays good."""
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+
+def read_body(response: IResponse, limit: int) -> Deferred[bytes]:
+    """Give an answer's body. Cancelling closes the connection.
+
+    :param limit: in bytes; a longer one is a :class:`PeerError`, and the connection is closed.
+    """
+    collector = _Collector(limit)
+    response.deliverBody(collector)
+    return collector.body
+
+
+def drop_body(response: IResponse) -> None:
+    """Read nothing more of an answer."""
+    response.deliverBody(_Dropper())

@@ -1,0 +1,95 @@
+"""Connections to peers: kept for the next call, bounded in what comes over them, never lingering.
+
+Twisted's client collects the head of an answer whatever its size, and closes TLS only when the peer agrees.
+Here a connection is cut when too much comes before we ask again, and losing it never waits for the peer. This
+module knows nothing of what is asked.
+"""
+
+from collections.abc import Hashable, Iterable
+from typing import Any, cast
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamClientEndpoint
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.web.client import HTTPConnectionPool
+from zope.interface import implementer
+
+from sccachedist.peers.pins import Pins
+
+#: Bytes of one answer, head and body, that a connection takes. The longest of the protocol has a few hundred.
+ANSWER_BYTES = 2**20
+#: Idle connections that are kept for one peer: a parallel build asks in bursts.
+KEPT_PER_PEER = 8
+
+
+class _Bounded(ProtocolWrapper):
+    """A connection that is cut when more comes than an answer may have, and that closes at once."""
+
+    _received = 0
+
+    def write(self, data: bytes) -> None:
+        """Send part of a request: its answer starts at zero."""
+        self._received = 0
+        super().write(data)
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        """As :meth:`write`."""
+        self.write(b"".join(data))
+
+    def dataReceived(self, data: bytes) -> None:
+        """Pass on what came, or cut the connection."""
+        self._received += len(data)
+        if self._received > ANSWER_BYTES:
+            self.loseConnection()
+        else:
+            super().dataReceived(data)
+
+    def loseConnection(self) -> None:
+        """Close now: when the client gives a connection up, nothing is left to be sent."""
+        self.abortConnection()
+
+
+@implementer(IStreamClientEndpoint)
+@attrs.frozen
+class _BoundedEndpoint:
+    """Connects as ``endpoint`` does, with the bounds in between."""
+
+    _endpoint: IStreamClientEndpoint
+
+    def connect(self, factory: IProtocolFactory) -> Deferred[Any]:
+        """Connect, and give the protocol of ``factory``."""
+        wrapping = WrappingFactory[_Bounded](factory)
+        wrapping.protocol = _Bounded
+        wrapping.noisy = False
+        connecting: Deferred[Any] = self._endpoint.connect(wrapping)
+        return connecting.addCallback(lambda bounded: bounded.wrappedProtocol)
+
+
+class BoundedPool(HTTPConnectionPool):
+    """A pool of bounded connections."""
+
+    maxPersistentPerHost = KEPT_PER_PEER
+
+    def getConnection(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Deferred[Any]:
+        """Give a kept or a new connection."""
+        return super().getConnection(key, _BoundedEndpoint(endpoint))
+
+
+class PinnedPool(BoundedPool):
+    """A pool that knows connections to build servers by the pin they were made under.
+
+    One from before a change of the pin is never used again, and closes when it has been idle for long enough.
+    """
+
+    def __init__(self, reactor: IReactorTime, pins: Pins) -> None:
+        super().__init__(reactor)
+        self._pins = pins
+
+    def getConnection(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Deferred[Any]:
+        """Give a kept or a new connection to an agent's scheme, host and port.
+
+        :raises PeerError: they have no pin.
+        """
+        _, host, port = cast(tuple[bytes, bytes, int], key)
+        return super().getConnection((key, self._pins.digest(host, port)), endpoint)

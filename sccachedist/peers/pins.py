@@ -1,0 +1,81 @@
+"""Which certificate belongs to which build server, and TLS that accepts that one and no other.
+
+A pin is the SHA-256 of a certificate's DER form, as the build server's own authenticated heartbeat told it.
+Nothing else decides: no certificate authority, for there is none; not the dates, for the pin is fresher than
+they are, and neither a skewed clock nor a year of uptime makes a server another one. Without a pin there is
+no call.
+
+This module knows nothing of HTTP but the interface through which an agent asks how to do TLS.
+"""
+
+import hashlib
+from ipaddress import ip_address
+
+import attrs
+from OpenSSL import SSL, crypto
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.web.iweb import IPolicyForHTTPS
+from zope.interface import implementer
+
+from sccachedist.errors import PeerError
+from sccachedist.wire.addresses import ServerId
+
+
+@attrs.define
+class Pins:
+    """The certificates that build servers are known by, each by the server's address."""
+
+    _digests: dict[ServerId, bytes] = attrs.field(factory=dict, init=False)
+
+    def set(self, server_id: ServerId, digest: bytes) -> None:
+        """Know ``server_id`` by the certificate with this SHA-256 of its DER form, and by no other."""
+        self._digests[server_id] = digest
+
+    def forget(self, server_id: ServerId) -> None:
+        """Make no more calls to ``server_id``. Forgetting twice is no error."""
+        self._digests.pop(server_id, None)
+
+    def digest(self, host: bytes, port: int) -> bytes:
+        """Give the pin of a URL's host and port, or raise :class:`PeerError` where there is none."""
+        try:
+            return self._digests[ServerId(ip_address(host.decode("ascii")), port)]
+        except (ValueError, KeyError) as error:
+            raise PeerError(f"no certificate is pinned for {host!r}, port {port}") from error
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+@attrs.frozen
+class _PinnedConnections:
+    """Opens TLS to whoever holds the key of the certificate with this digest."""
+
+    _digest: bytes
+
+    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:  # noqa: N803
+        """Give the TLS half of a connection."""
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        context.set_verify(SSL.VERIFY_PEER, self._is_pinned)
+        return SSL.Connection(context, None)
+
+    def _is_pinned(self, _: SSL.Connection, certificate: crypto.X509, __: int, depth: int, ___: int) -> bool:
+        """Decide on one certificate of a chain for OpenSSL, which asks for the leaf (depth 0) in any case.
+
+        What OpenSSL itself found wrong does not count, and what a peer sends along with its leaf proves nothing.
+        """
+        if depth > 0:
+            return True
+        der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+        return hashlib.sha256(der).digest() == self._digest
+
+
+@implementer(IPolicyForHTTPS)
+@attrs.frozen
+class PinPolicy:
+    """TLS for an agent, by the pin that is in force when a call is made."""
+
+    _pins: Pins
+
+    def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
+        """Say how to do TLS with a URL's host and port. :raises PeerError: they have no pin."""
+        return _PinnedConnections(self._pins.digest(hostname, port))

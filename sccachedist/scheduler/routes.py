@@ -1,0 +1,151 @@
+"""The scheduler's endpoints."""
+
+import hashlib
+import ssl
+from collections.abc import Sequence
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from sccachedist.auth.bearer import IPNetwork, sender_address
+from sccachedist.auth.clients import ClientAuth
+from sccachedist.auth.servers import ServerAuth, check_server
+from sccachedist.config import Limits
+from sccachedist.errors import DecodeError
+from sccachedist.peers.pins import Pins
+from sccachedist.scheduler.allocation import Allocation
+from sccachedist.scheduler.core import SchedulerCore
+from sccachedist.web.bodies import MessageBody, NoBody
+from sccachedist.web.head import Head
+from sccachedist.web.routes import Api
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.messages import (
+    ALLOC_JOB_RESPONSE,
+    HEARTBEAT,
+    HEARTBEAT_RESULT,
+    JOB_STATE,
+    SCHEDULER_STATUS,
+    SERVER_CERTIFICATE,
+    TOOLCHAIN,
+    UPDATE_JOB_STATE_RESULT,
+    AllocJobFail,
+    AllocJobSuccess,
+    Heartbeat,
+    HeartbeatResult,
+    JobId,
+    JobState,
+    SchedulerStatus,
+    ServerCertificate,
+    Toolchain,
+    UpdateJobStateSuccess,
+)
+
+log = Logger()
+
+_ROOT = "/api/v1/scheduler"
+
+
+class SchedulerRoutes:
+    """What clients and build servers ask a scheduler.
+
+    :param proxies: the networks from which ``X-Real-IP`` is believed.
+    """
+
+    api = Api()
+    app = api.app
+
+    def __init__(
+        self,
+        core: SchedulerCore,
+        allocation: Allocation,
+        pins: Pins,
+        clients: ClientAuth,
+        servers: ServerAuth,
+        proxies: Sequence[IPNetwork],
+        limits: Limits,
+        clock: IReactorTime,
+    ) -> None:
+        self._core, self._allocation, self._pins = core, allocation, pins
+        self._clients, self._servers, self._proxies = clients, servers, proxies
+        self._limits, self._clock = limits, clock
+
+    async def _allow_client(self, head: Head) -> None:
+        await self._clients.check(head.token)
+
+    async def _allow_server(self, head: Head, **_: object) -> ServerId:
+        sender = sender_address(head.peer, head.headers.get("x-real-ip"), self._proxies)
+        return check_server(self._servers, head.token, sender)
+
+    async def _allow_anyone(self, head: Head, **_: object) -> None:
+        pass
+
+    def _toolchain(self, head: Head) -> MessageBody[Toolchain]:
+        return MessageBody(TOOLCHAIN, head, self._limits.message_bytes, "message_bytes")
+
+    def _heartbeat(self, head: Head) -> MessageBody[Heartbeat]:
+        return MessageBody(HEARTBEAT, head, self._limits.heartbeat_bytes, "heartbeat_bytes")
+
+    def _job_state(self, head: Head, job_id: JobId) -> MessageBody[JobState]:
+        return MessageBody(JOB_STATE, head, self._limits.message_bytes, "message_bytes")
+
+    def _nothing(self, head: Head, **_: object) -> NoBody:
+        return NoBody()
+
+    @api.route("POST", f"{_ROOT}/alloc_job", allow=_allow_client, body=_toolchain, answer=ALLOC_JOB_RESPONSE)
+    async def alloc_job(self, _granted: None, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
+        """A client wants a compile done."""
+        allocated = await self._allocation.allocate(toolchain)
+        if isinstance(allocated, AllocJobFail):
+            log.info("no job allocated: {reason}", reason=allocated.msg)
+        return allocated
+
+    @api.route(
+        "GET",
+        f"{_ROOT}/server_certificate/<server_id:server_id>",
+        allow=_allow_anyone,
+        body=_nothing,
+        answer=SERVER_CERTIFICATE,
+    )
+    async def server_certificate(self, _granted: None, _body: None, server_id: ServerId) -> ServerCertificate:
+        """A client needs the certificate of the build server that it was given."""
+        return self._core.certificate(server_id)
+
+    @api.route("POST", f"{_ROOT}/heartbeat_server", allow=_allow_server, body=_heartbeat, answer=HEARTBEAT_RESULT)
+    async def heartbeat_server(self, server_id: ServerId, heartbeat: Heartbeat) -> HeartbeatResult:
+        """A build server says that it lives."""
+        if _certificate_digest(heartbeat.cert_pem) != heartbeat.cert_digest:
+            raise DecodeError("the certificate does not have the digest that was sent with it")
+        is_new = self._core.heartbeat(server_id, heartbeat, self._clock.seconds())
+        self._pins.set(server_id, heartbeat.cert_digest)
+        if is_new:
+            log.info("build server {server} with {cpus} CPUs", server=str(server_id), cpus=heartbeat.num_cpus)
+        return HeartbeatResult(is_new)
+
+    @api.route(
+        "POST",
+        f"{_ROOT}/job_state/<u64:job_id>",
+        allow=_allow_server,
+        body=_job_state,
+        answer=UPDATE_JOB_STATE_RESULT,
+    )
+    async def job_state(self, server_id: ServerId, state: JobState, job_id: JobId) -> UpdateJobStateSuccess:
+        """A build server says how far a job of its is."""
+        self._core.update(job_id, server_id, state, self._clock.seconds())
+        log.debug("job {job_id} is {state}", job_id=job_id, state=state.name)
+        return UpdateJobStateSuccess()
+
+    @api.route("GET", f"{_ROOT}/status", allow=_allow_anyone, body=_nothing, answer=SCHEDULER_STATUS)
+    async def status(self, _granted: None, _body: None) -> SchedulerStatus:
+        """Anybody wants to know how the farm is."""
+        return self._core.status()
+
+
+def _certificate_digest(pem: bytes) -> bytes:
+    """The SHA-256 of a certificate's DER form.
+
+    :raises DecodeError: it is no certificate.
+    """
+    try:
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.decode("ascii"))).digest()
+    except ValueError as error:
+        raise DecodeError("cert_pem is not a certificate") from error

@@ -1,0 +1,132 @@
+"""The scheduler put together: ``twistd sccache-scheduler``."""
+
+import time
+from typing import Any
+
+import attrs
+from twisted.application.internet import TCPServer
+from twisted.application.service import IService, MultiService
+from twisted.logger import Logger
+
+from sccachedist.auth.clients import INSECURE_CLIENT_TOKEN, ClientAuth, SharedClientToken
+from sccachedist.auth.servers import INSECURE_SERVER_TOKEN, ServerAuth, SharedServerToken, SignedServerToken
+from sccachedist.config import (
+    ClientAuthSettings,
+    InsecureAuth,
+    JwtHs256,
+    SchedulerSettings,
+    ServerAuthSettings,
+    TokenAuth,
+    load_scheduler_settings,
+)
+from sccachedist.errors import ConfigError, DecodeError, PeerError
+from sccachedist.peers.calls import Calls, pinned_calls
+from sccachedist.peers.pins import Pins
+from sccachedist.periodic import PeriodicService
+from sccachedist.roles import BACKLOG, RoleOptions, or_exit
+from sccachedist.scheduler.allocation import Allocation
+from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
+from sccachedist.scheduler.routes import SchedulerRoutes
+from sccachedist.web.request import Site
+from sccachedist.wire.bincode import decode, encode
+from sccachedist.wire.messages import ASSIGN_JOB_RESULT, TOOLCHAIN, AssignJobResult, Toolchain
+
+log = Logger()
+
+Options = RoleOptions
+
+#: Seconds in which a build server has to take a job, before another one is asked.
+ASSIGN_SECS = 10.0
+#: Bytes that its answer may have.
+ASSIGN_ANSWER_BYTES = 4096
+#: Seconds between two looks for servers that are silent and jobs that nobody claimed.
+EXPIRY_SECS = 1.0
+
+
+def makeService(options: RoleOptions) -> IService:
+    """The scheduler that a configuration file describes."""
+    from twisted.internet import reactor  # noqa: TID251
+
+    return or_exit(lambda: scheduler_service(load_scheduler_settings(options.config), reactor))
+
+
+def scheduler_service(settings: SchedulerSettings, reactor: Any) -> MultiService:
+    """A scheduler, not started yet.
+
+    :raises ConfigError: the settings ask for what is not there.
+    """
+    pins = Pins()
+    core = SchedulerCore(first_job_id(time.time()))
+    allocation = Allocation(core, PinnedBuildServers(pinned_calls(reactor, pins)), reactor)
+    routes = SchedulerRoutes(
+        core,
+        allocation,
+        pins,
+        client_auth(settings.client_auth),
+        server_auth(settings.server_auth),
+        settings.network.trusted_proxies,
+        settings.limits,
+        reactor,
+    )
+
+    def expire() -> None:
+        expired = core.expire(reactor.seconds())
+        for server_id in expired.servers:
+            pins.forget(server_id)
+            log.warn("build server {server} is silent and dropped", server=str(server_id))
+        for job_id in expired.jobs:
+            log.warn("job {job_id} was not claimed", job_id=job_id)
+
+    service = MultiService()
+    listen = settings.public_addr
+    for child in (
+        TCPServer(listen.port, Site(routes, reactor), BACKLOG, interface=str(listen.host), reactor=reactor),
+        PeriodicService(EXPIRY_SECS, expire, reactor),
+    ):
+        child.setServiceParent(service)
+    return service
+
+
+@attrs.frozen
+class PinnedBuildServers:
+    """Build servers behind their pinned certificates."""
+
+    _calls: Calls
+
+    async def assign(self, reserved: Reservation, token: str, toolchain: Toolchain) -> AssignJobResult:
+        """Send an ``assign_job``."""
+        octets = await self._calls.post(
+            f"https://{reserved.server_id}/api/v1/distserver/assign_job/{reserved.job_id}",
+            encode(TOOLCHAIN, toolchain),
+            token=token,
+            timeout=ASSIGN_SECS,
+            limit=ASSIGN_ANSWER_BYTES,
+        )
+        try:
+            return decode(ASSIGN_JOB_RESULT, octets)
+        except DecodeError as error:
+            raise PeerError(f"it answered what the protocol does not know: {error}") from error
+
+
+def client_auth(settings: ClientAuthSettings) -> ClientAuth:
+    """Who decides about client tokens."""
+    match settings:
+        case InsecureAuth():
+            log.warn("client_auth is DANGEROUSLY_INSECURE: whoever reaches this scheduler may use the farm")
+            return SharedClientToken(INSECURE_CLIENT_TOKEN)
+        case TokenAuth(token=token):
+            return SharedClientToken(token)
+        case _:
+            raise ConfigError(f"client_auth: {type(settings).__name__} is not there yet; token is")
+
+
+def server_auth(settings: ServerAuthSettings) -> ServerAuth:
+    """Who decides about server tokens."""
+    match settings:
+        case InsecureAuth():
+            log.warn("server_auth is DANGEROUSLY_INSECURE: whoever reaches this scheduler may be a build server")
+            return SharedServerToken(INSECURE_SERVER_TOKEN)
+        case TokenAuth(token=token):
+            return SharedServerToken(token)
+        case JwtHs256(secret_key=key):
+            return SignedServerToken(key)

@@ -1,0 +1,155 @@
+"""What a build server does for a job: takes it, gets its toolchain, runs it, says so.
+
+The core decides, the toolchains and the builder work; how requests come in and answers go out is not known here.
+"""
+
+from pathlib import Path
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from sccachedist.builders.seam import Builder, BuildJob
+from sccachedist.config import Limits
+from sccachedist.errors import BuildError, DecodeError, ToolchainError, UnknownJob
+from sccachedist.server.core import ServerCore
+from sccachedist.server.inputs import InputsSpool, ReceivedJob
+from sccachedist.server.reports import Reports
+from sccachedist.server.toolchains import Toolchains, Upload
+from sccachedist.web.bodies import NoBody
+from sccachedist.web.head import Head
+from sccachedist.wire.archive_id import ArchiveId, archive_id
+from sccachedist.wire.messages import (
+    AssignJobResult,
+    JobId,
+    JobNotFound,
+    JobState,
+    SubmitToolchainResult,
+    Toolchain,
+)
+
+log = Logger()
+
+
+class BuildServer:
+    """Runs jobs.
+
+    :param spool: the directory for inputs and answers of running jobs.
+    """
+
+    def __init__(
+        self,
+        core: ServerCore,
+        toolchains: Toolchains,
+        builder: Builder,
+        reports: Reports,
+        spool: Path,
+        limits: Limits,
+        clock: IReactorTime,
+    ) -> None:
+        self._core, self._toolchains, self._builder, self._reports = core, toolchains, builder, reports
+        self._spool, self._limits, self._clock = spool, limits, clock
+        self._idle: Deferred[None] | None = None
+
+    def assign(self, job_id: JobId, toolchain: Toolchain) -> AssignJobResult:
+        """Take a job from the scheduler.
+
+        :raises DecodeError: what it calls a toolchain is none.
+        :raises BadTransition: the job is another already, or this server takes no more.
+        """
+        needed = archive_id(toolchain.archive_id)
+        return self._core.assign(job_id, needed, present=needed in self._toolchains, now=self._clock.seconds())
+
+    def receive_toolchain(self, job_id: JobId) -> Upload | NoBody:
+        """A place for the toolchain of a job; none where it is not wanted, which :meth:`submit` finds out again."""
+        try:
+            return self._toolchains.receive(self._core.awaited_toolchain(job_id)) or NoBody()
+        except UnknownJob:
+            return NoBody()
+
+    async def submit(self, job_id: JobId, upload: Upload | None) -> SubmitToolchainResult:
+        """A job's client has sent its toolchain; None where it was not wanted."""
+        try:
+            if upload is None:
+                await self._toolchains.arrival(self._core.awaited_toolchain(job_id))
+            else:
+                await self._toolchains.publish(upload)
+            if self._core.toolchain_arrived(job_id, self._clock.seconds()):
+                self._reports.report(job_id, JobState.READY)
+        except UnknownJob:
+            return SubmitToolchainResult.JOB_NOT_FOUND
+        except ToolchainError as error:
+            log.warn("toolchain of job {job_id}: {error}", job_id=job_id, error=str(error))
+            return SubmitToolchainResult.CANNOT_CACHE
+        return SubmitToolchainResult.SUCCESS
+
+    def receive_inputs(self, head: Head) -> InputsSpool:
+        """A place for the inputs of a job."""
+        return InputsSpool(head, self._spool, self._limits)
+
+    async def run(self, job_id: JobId, received: ReceivedJob) -> Path | JobNotFound:
+        """Compile; returns the file that holds the answer, which whoever gets it removes.
+
+        :raises SccachedistError: there is no result that a user may see: the client has to compile locally.
+        """
+        try:
+            toolchain = self._core.start(job_id, self._clock.seconds())
+        except UnknownJob:
+            received.inputs.unlink()
+            return JobNotFound()
+        self._reports.report(job_id, JobState.STARTED)
+        try:
+            return await self._build(job_id, toolchain, received)
+        finally:
+            received.inputs.unlink(missing_ok=True)
+            self._core.finish(job_id)
+            self._reports.report(job_id, JobState.COMPLETE)
+            if self._idle is not None and not self._core.running:
+                self._idle.callback(None)
+
+    def expire(self) -> None:
+        """Forget jobs that nobody claimed."""
+        for job_id in self._core.expire(self._clock.seconds()):
+            log.info("job {job_id} was not claimed", job_id=job_id)
+
+    async def leave(self, grace_secs: float) -> None:
+        """Take no new job and wait, for a while, until those that run have ended and the scheduler knows."""
+        self._core.leave()
+        if self._core.running:
+            log.info("waiting for {count} jobs", count=self._core.running)
+            self._idle = Deferred()
+            await self._idle.addTimeout(grace_secs, self._clock, lambda *_: None)
+
+    async def _build(self, job_id: JobId, toolchain: ArchiveId, received: ReceivedJob) -> Path:
+        answer = received.inputs.with_suffix(".answer")
+        began = self._clock.seconds()
+        try:
+            async with self._toolchains.using(toolchain) as archive:
+                request = received.request
+                await self._builder.run(
+                    BuildJob(
+                        job_id=job_id,
+                        toolchain=toolchain,
+                        archive=archive,
+                        command=request.command,
+                        outputs=request.outputs,
+                        inputs=received.inputs,
+                        answer=answer,
+                        as_json=received.as_json,
+                    )
+                )
+        except DecodeError as error:
+            answer.unlink(missing_ok=True)
+            raise BuildError(f"the inputs cannot be unpacked: {error}") from error
+        except BaseException:
+            answer.unlink(missing_ok=True)
+            raise
+        log.info("job {job_id} took {seconds:.3f} s", job_id=job_id, seconds=self._clock.seconds() - began)
+        return answer
+
+
+def open_spool(spool: Path) -> None:
+    """Make the directory for inputs and answers, and remove what an earlier process left in it."""
+    spool.mkdir(parents=True, exist_ok=True)
+    for leftover in spool.iterdir():
+        leftover.unlink()

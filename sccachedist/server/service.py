@@ -1,0 +1,217 @@
+"""The build server put together: ``twistd sccache-server``."""
+
+import os
+import secrets
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
+
+from twisted.application.internet import SSLServer
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from sccachedist.auth.servers import INSECURE_SERVER_TOKEN
+from sccachedist.builders.overlay.builder import OverlayBuilder
+from sccachedist.builders.seam import Builder
+from sccachedist.config import (
+    InsecureAuth,
+    JwtToken,
+    ServerSettings,
+    TokenAuth,
+    load_server_settings,
+)
+from sccachedist.config import OverlayBuilder as OverlaySettings
+from sccachedist.errors import BuildError, ConfigError
+from sccachedist.peers.calls import trusting_calls
+from sccachedist.periodic import PeriodicService
+from sccachedist.roles import BACKLOG, RoleOptions, or_exit
+from sccachedist.server.build_server import BuildServer, open_spool
+from sccachedist.server.core import ServerCore
+from sccachedist.server.heartbeat import HeartbeatService
+from sccachedist.server.reports import Reports
+from sccachedist.server.routes import ServerRoutes
+from sccachedist.server.scheduler_link import HttpSchedulerLink
+from sccachedist.server.tls import ShownIdentity
+from sccachedist.server.toolchains import Toolchains
+from sccachedist.web.request import Site
+from sccachedist.wire.messages import Heartbeat
+
+log = Logger()
+
+Options = RoleOptions
+
+#: Seconds between two looks for jobs that nobody claimed.
+EXPIRY_SECS = 10.0
+#: Seconds between two looks at the certificate's age.
+RENEWAL_SECS = 3600.0
+#: Seconds until a builder that does not work is tried again.
+BUILDER_RETRY_SECS = 30.0
+#: Seconds that the last reports may take when the server stops.
+LAST_REPORTS_SECS = 5.0
+
+
+def makeService(options: RoleOptions) -> IService:
+    """The build server that a configuration file describes."""
+    from twisted.internet import reactor  # noqa: TID251
+
+    return or_exit(lambda: server_service(load_server_settings(options.config), reactor))
+
+
+def server_service(settings: ServerSettings, reactor: Any) -> "ServerService":
+    """A build server, not started yet.
+
+    :raises ConfigError: the settings ask for what is not there.
+    """
+    cache, limits = settings.cache_dir, settings.limits
+    identity = ShownIdentity(cache / "identity", settings.public_addr)
+    builder = make_builder(settings, reactor)
+    link = HttpSchedulerLink(trusting_calls(reactor), settings.scheduler_url, server_token(settings))
+    heartbeat = HeartbeatService(link, _message(identity), reactor)
+    reports = Reports(link, reactor, heartbeat.soon)
+    toolchains = Toolchains(
+        cache,
+        settings.toolchain_cache_size,
+        limits.toolchain_bytes,
+        reactor,
+        partial(deferToThreadPool, reactor, reactor.getThreadPool()),
+        lambda toolchain: _in_background(builder.discard(toolchain)),
+    )
+    build_server = BuildServer(ServerCore(), toolchains, builder, reports, cache / "spool", limits, reactor)
+    site = Site(ServerRoutes(build_server, identity, limits), reactor)
+    listen = settings.bind_address
+    service = ServerService(
+        opening=(identity.load, toolchains.open, partial(open_spool, cache / "spool")),
+        builder=builder,
+        heartbeat=heartbeat,
+        build_server=build_server,
+        reports=reports,
+        grace_secs=settings.shutdown.grace_secs,
+        clock=reactor,
+    )
+    for child in (
+        SSLServer(listen.port, site, identity, BACKLOG, interface=str(listen.host), reactor=reactor),
+        PeriodicService(EXPIRY_SECS, build_server.expire, reactor),
+        PeriodicService(RENEWAL_SECS, identity.load, reactor),
+    ):
+        child.setServiceParent(service)
+    return service
+
+
+class ServerService(MultiService):
+    """Starts and stops a build server in the right order.
+
+    :param opening: what is read or made on the disk before anything else.
+    """
+
+    def __init__(
+        self,
+        *,
+        opening: Sequence[Callable[[], object]],
+        builder: Builder,
+        heartbeat: HeartbeatService,
+        build_server: BuildServer,
+        reports: Reports,
+        grace_secs: float,
+        clock: IReactorTime,
+    ) -> None:
+        super().__init__()
+        self._opening, self._builder, self._heartbeat = opening, builder, heartbeat
+        self._build_server, self._reports = build_server, reports
+        self._grace_secs, self._clock = grace_secs, clock
+        self._beginning: Deferred[None] | None = None
+
+    def startService(self) -> None:
+        """Open the caches and listen; the scheduler hears of it when the builder has shown that it works.
+
+        :raises ConfigError: ``cache_dir`` cannot be used.
+        """
+        try:
+            for opened in self._opening:
+                opened()
+        except OSError as error:
+            raise ConfigError(f"cache_dir: {error}") from error
+        super().startService()
+        self._beginning = Deferred.fromCoroutine(self._begin())
+        self._beginning.addErrback(lambda failure: log.failure("the builder does not start", failure))
+
+    def stopService(self) -> Deferred[None]:
+        """Let running jobs end, for a while, then end everything."""
+        return Deferred.fromCoroutine(self._end())
+
+    async def _begin(self) -> None:
+        while True:
+            try:
+                await self._builder.start()
+                break
+            except BuildError as error:
+                log.error(
+                    "not registering: {error}; next try in {secs} s",
+                    error=str(error),
+                    secs=BUILDER_RETRY_SECS,
+                )
+            await deferLater(self._clock, BUILDER_RETRY_SECS)
+        self._heartbeat.setServiceParent(self)
+
+    async def _end(self) -> None:
+        if self._beginning is not None:
+            self._beginning.cancel()
+        await self._build_server.leave(self._grace_secs)
+        delivered = Deferred.fromCoroutine(self._reports.delivered())
+        await delivered.addTimeout(LAST_REPORTS_SECS, self._clock, lambda *_: None)
+        await super().stopService()
+        await self._builder.stop()
+
+
+def make_builder(settings: ServerSettings, reactor: Any) -> Builder:
+    """The builder that the configuration names.
+
+    :raises ConfigError: it is not there.
+    """
+    match settings.builder:
+        case OverlaySettings():
+            return OverlayBuilder(reactor, settings)
+        case other:
+            raise ConfigError(f"builder: {type(other).__name__} is not there yet; overlay is")
+
+
+def server_token(settings: ServerSettings) -> str:
+    """What this build server shows to its scheduler."""
+    match settings.scheduler_auth:
+        case JwtToken(token=token):
+            return token
+        case TokenAuth(token=token):
+            return f"{settings.public_addr} {token}"
+        case InsecureAuth():
+            return f"{settings.public_addr} {INSECURE_SERVER_TOKEN}"
+
+
+def _message(identity: ShownIdentity) -> Callable[[], Heartbeat]:
+    """What is told to the scheduler; the nonce is another one after each start."""
+    nonce = secrets.randbits(64)
+
+    def message() -> Heartbeat:
+        return Heartbeat(
+            jwt_key=identity.current.job_key,
+            num_cpus=_cpus(),
+            server_nonce=nonce,
+            cert_digest=identity.current.certificate_digest,
+            cert_pem=identity.current.certificate_pem,
+        )
+
+    return message
+
+
+def _cpus() -> int:
+    """The CPUs that this process may use, where the system tells, else all there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _in_background(work: Coroutine[Deferred[Any], Any, None]) -> None:
+    """Begin something that nobody waits for."""
+    Deferred.fromCoroutine(work).addErrback(lambda failure: log.failure("in the background", failure))

@@ -1,0 +1,48 @@
+"""The identity that a build server shows, which may change while it listens."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from OpenSSL import SSL, crypto
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from zope.interface import implementer
+
+from sccachedist.identity import Identity, load_identity
+from sccachedist.wire.addresses import ServerId
+
+log = Logger()
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ShownIdentity:
+    """The identity that was loaded last, and its TLS.
+
+    :param directory: where it is kept.
+    :param public_addr: the address that clients know this server by.
+    """
+
+    current: Identity
+    _context: SSL.Context
+
+    def __init__(self, directory: Path, public_addr: ServerId) -> None:
+        self._directory, self._public_addr = directory, public_addr
+
+    def load(self) -> None:
+        """Load the identity, renewed where it is time; whoever connects from now on meets this one.
+
+        :raises OSError: the directory cannot be used.
+        """
+        self.current = load_identity(
+            self._directory, self._public_addr, datetime.now(UTC), lambda text: log.info("{text}", text=text)
+        )
+        context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        context.use_privatekey(crypto.load_privatekey(crypto.FILETYPE_PEM, self.current.private_key_pem))
+        context.use_certificate(crypto.load_certificate(crypto.FILETYPE_PEM, self.current.certificate_pem))
+        self._context = context
+
+    def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """Begin TLS with whoever connected."""
+        return SSL.Connection(self._context, None)

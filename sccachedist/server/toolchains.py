@@ -1,0 +1,235 @@
+"""The toolchain archives that a build server keeps, under ``cache_dir/tc`` as the published build server lays them out.
+
+An archive is hashed while it comes in, beside the cache, and enters it by rename only if its digest is its name; one
+that was there at the start is hashed once more before its first use. What is in an archive is not known here.
+"""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from sccachedist.errors import DecodeError, LimitExceeded, ToolchainError
+from sccachedist.server.lru import ToolchainIndex
+from sccachedist.shared_work import SharedWork
+from sccachedist.wire.archive_id import ArchiveId, archive_id, swapped_hex, toolchain_digest
+
+log = Logger()
+
+InThread = Callable[..., Awaitable[Any]]
+
+#: Seconds without a byte after which another client's upload of the same toolchain takes the place of one.
+STALLED_SECS = 5.0
+
+
+class Upload:
+    """An archive on its way in: the body of a ``submit_toolchain``.
+
+    :param directory: where it is kept meanwhile.
+    :param limit: how many bytes it may have.
+    :param ended: told when it is over, well or not.
+    """
+
+    def __init__(
+        self,
+        toolchain: ArchiveId,
+        directory: Path,
+        limit: int,
+        clock: IReactorTime,
+        ended: Callable[["Upload"], None],
+    ) -> None:
+        self.toolchain = toolchain
+        self.size = 0
+        self._limit, self._clock, self._ended = limit, clock, ended
+        self._hash = toolchain_digest(toolchain)
+        descriptor, name = tempfile.mkstemp(dir=directory, prefix=f"{toolchain[:16]}-")
+        self._file, self.path = os.fdopen(descriptor, "wb", buffering=0), Path(name)
+        self._touched = clock.seconds()
+
+    @property
+    def stalled(self) -> bool:
+        """Whether nothing has come for so long that others need not wait for it."""
+        return self._clock.seconds() - self._touched > STALLED_SECS
+
+    def write(self, chunk: bytes) -> None:
+        """Hash and store the next bytes."""
+        self.size += len(chunk)
+        if self.size > self._limit:
+            raise LimitExceeded("toolchain_bytes", f"an archive of more than {self._limit} bytes")
+        self._hash.update(chunk)
+        self._file.write(chunk)
+        self._touched = self._clock.seconds()
+
+    def complete(self) -> "Upload":
+        """All has come; whether it is the archive that it should be, :meth:`Toolchains.publish` finds out."""
+        return self
+
+    def abort(self) -> None:
+        """Keep nothing of it."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+        self._ended(self)
+
+    def settle(self) -> None:
+        """Bring it to the disk for good; blocks.
+
+        :raises ToolchainError: its digest is not its name.
+        """
+        if swapped_hex(self._hash.digest()) != self.toolchain:
+            raise ToolchainError(f"what was sent is not toolchain {self.toolchain}")
+        os.fsync(self._file.fileno())
+
+
+class Toolchains:
+    """The archives that are here, and those that come in.
+
+    :param cache_dir: the directory that the configuration names.
+    :param capacity: how many bytes the archives may take together.
+    :param upload_limit: how many bytes one may have.
+    :param in_thread: runs a function that blocks.
+    :param evicted: told of each toolchain that had to go.
+    """
+
+    def __init__(
+        self,
+        cache_dir: Path,
+        capacity: int,
+        upload_limit: int,
+        clock: IReactorTime,
+        in_thread: InThread,
+        evicted: Callable[[ArchiveId], None],
+    ) -> None:
+        self._directory, self._incoming = cache_dir / "tc", cache_dir / "incoming"
+        self._index = ToolchainIndex(capacity)
+        self._limit, self._clock, self._in_thread, self._evicted = upload_limit, clock, in_thread, evicted
+        self._uploads: dict[ArchiveId, Upload] = {}
+        self._waiting: list[Deferred[None]] = []
+        self._verified: set[ArchiveId] = set()
+        self._work: SharedWork[Path] = SharedWork()
+
+    def open(self) -> None:
+        """Make the directories, remove what an earlier process left unfinished, and take stock."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._incoming.mkdir(exist_ok=True)
+        for leftover in self._incoming.iterdir():
+            leftover.unlink()
+        for path in sorted(self._directory.glob("?/?/*"), key=lambda each: each.stat().st_mtime):
+            with suppress(DecodeError):
+                self._enter(archive_id(path.name), path.stat().st_size)
+
+    def __contains__(self, toolchain: ArchiveId) -> bool:
+        return toolchain in self._index
+
+    def receive(self, toolchain: ArchiveId) -> Upload | None:
+        """A place for an archive; None where it is here already, or on its way from another client."""
+        current = self._uploads.get(toolchain)
+        if toolchain in self._index or (current is not None and not current.stalled):
+            return None
+        upload = Upload(toolchain, self._incoming, self._limit, self._clock, self._ended)
+        self._uploads[toolchain] = upload
+        return upload
+
+    async def publish(self, upload: Upload) -> None:
+        """Enter an archive that has come in whole.
+
+        :raises ToolchainError: it is not what it should be, or there is no room; nothing is kept.
+        """
+        await self._work.do(upload.path, lambda: self._publish(upload))
+
+    async def arrival(self, toolchain: ArchiveId) -> None:
+        """Wait until a toolchain is here that another client is bringing.
+
+        :raises ToolchainError: nobody brings it any more.
+        """
+        while toolchain not in self._index:
+            if toolchain not in self._uploads:
+                raise ToolchainError(f"toolchain {toolchain} did not arrive")
+            waiter: Deferred[None] = Deferred()
+            self._waiting.append(waiter)
+            await waiter
+
+    @asynccontextmanager
+    async def using(self, toolchain: ArchiveId) -> AsyncIterator[Path]:
+        """The archive of a toolchain, which stays as long as the context lasts.
+
+        :raises ToolchainError: it is not here, or not what it was.
+        """
+        self._index.acquire(toolchain)
+        try:
+            path = self._path(toolchain)
+            if toolchain not in self._verified:
+                await self._work.do(path, lambda: self._verify(toolchain))
+            with suppress(OSError):  # only the order of eviction after a restart depends on it
+                os.utime(path)
+            yield path
+        finally:
+            self._index.release(toolchain)
+
+    async def _publish(self, upload: Upload) -> None:
+        try:
+            await self._in_thread(upload.settle)
+            if upload.toolchain in self._index:  # a second client brought it meanwhile
+                return
+            self._enter(upload.toolchain, upload.size)
+            try:
+                self._place(upload)
+            except OSError:
+                self._index.remove(upload.toolchain)
+                raise
+            log.info("toolchain {toolchain} of {size} bytes is here", toolchain=upload.toolchain, size=upload.size)
+        finally:
+            upload.abort()
+
+    def _place(self, upload: Upload) -> None:
+        path = self._path(upload.toolchain)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        upload.path.rename(path)
+        self._verified.add(upload.toolchain)
+
+    async def _verify(self, toolchain: ArchiveId) -> None:
+        try:
+            digest = await self._in_thread(_digest, toolchain, self._path(toolchain))
+        except OSError as error:
+            self._index.remove(toolchain)
+            raise ToolchainError(f"toolchain {toolchain} cannot be read: {error.strerror}") from error
+        if digest != toolchain:
+            self._remove(toolchain)
+            raise ToolchainError(f"toolchain {toolchain} was damaged and is removed")
+        self._verified.add(toolchain)
+
+    def _enter(self, toolchain: ArchiveId, size: int) -> None:
+        for other in self._index.add(toolchain, size):
+            log.info("toolchain {toolchain} makes room", toolchain=other)
+            self._remove(other)
+
+    def _remove(self, toolchain: ArchiveId) -> None:
+        self._index.remove(toolchain)
+        self._verified.discard(toolchain)
+        self._path(toolchain).unlink(missing_ok=True)
+        self._evicted(toolchain)
+
+    def _ended(self, upload: Upload) -> None:
+        if self._uploads.get(upload.toolchain) is upload:
+            del self._uploads[upload.toolchain]
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.called:
+                waiter.callback(None)
+
+    def _path(self, toolchain: ArchiveId) -> Path:
+        return self._directory / toolchain[0] / toolchain[1] / toolchain
+
+
+def _digest(toolchain: ArchiveId, path: Path) -> ArchiveId:
+    """The digest of a file, by the algorithm that an archive id belongs to; blocks."""
+    digest = toolchain_digest(toolchain)
+    with path.open("rb") as archive:
+        while chunk := archive.read(1 << 20):
+            digest.update(chunk)
+    return swapped_hex(digest.digest())

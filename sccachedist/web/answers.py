@@ -1,0 +1,103 @@
+"""The one table from an error to an answer, and the forms that answers take.
+
+A client fails its user's compile at any 4xx and compiles locally at a 5xx ("What decides the fate of a user's build" in
+``doc/protocol``), so a 4xx goes only to those who are certainly wrong: a wrong client token, a peer that no published
+program is.
+"""
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
+
+from sccachedist.errors import ClientRefused, DecodeError, PeerRefused, Refused, SccachedistError
+from sccachedist.web.bodies import OCTETS
+from sccachedist.web.head import Head
+from sccachedist.wire.bincode import Codec, encode
+
+T = TypeVar("T")
+
+JSON = "application/json"
+
+
+class UnknownRoute(SccachedistError):
+    """There is no such path, or it does not know the method, or an id in it does not parse."""
+
+
+@attrs.frozen
+class Answer:
+    """A status, headers and a body."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+@attrs.frozen
+class FileAnswer:
+    """A body that stands in a file, which is removed when it is sent."""
+
+    head: Answer
+    file: Path
+
+
+def prefers_json(head: Head) -> bool:
+    """Whether the sender prefers JSON to bincode. Nothing is ever not acceptable."""
+    return parse_accept_header(head.headers.get("accept"), MIMEAccept).best_match([OCTETS, JSON]) == JSON
+
+
+def message_answer(codec: Codec[T], value: T, *, as_json: bool) -> Answer:
+    """A message in the form that was asked for."""
+    if as_json:
+        return _json_answer(200, codec.to_json(value))
+    return Answer(200, (("Content-Type", OCTETS),), encode(codec, value))
+
+
+def file_answer(file: Path, *, as_json: bool) -> FileAnswer:
+    """A message that stands in a file, already in the form that was asked for."""
+    return FileAnswer(Answer(200, (("Content-Type", _JSON_UTF8 if as_json else OCTETS),)), file)
+
+
+def error_answer(error: SccachedistError) -> Answer:
+    """What somebody is told of an error."""
+    match error:
+        case UnknownRoute():
+            return Answer(404)
+        case ClientRefused():
+            return Answer(401, (_challenge(error), ("Content-Type", "text/plain; charset=utf-8")), _text(error))
+        case PeerRefused(challenge="invalid_jwt"):
+            return _json_answer(401, _description(str(error)), _challenge(error))
+        case PeerRefused():
+            return Answer(401, (_challenge(error),))
+        case DecodeError():
+            return _json_answer(400, _description(str(error)))
+        case _:
+            return _json_answer(500, _description(str(error)))
+
+
+def incident_answer(incident: str) -> Answer:
+    """What somebody is told of an error that nobody foresaw: its number, beside which the log has the rest."""
+    return _json_answer(500, _description(f"internal error, incident {incident}"))
+
+
+_JSON_UTF8 = f"{JSON}; charset=utf-8"
+
+
+def _challenge(refused: Refused) -> tuple[str, str]:
+    return ("WWW-Authenticate", f'Bearer error="{refused.challenge}"')
+
+
+def _text(refused: ClientRefused) -> bytes:
+    """Nothing where there was no token, as published, else a short text that the user sees."""
+    return b"" if refused.challenge == "no_bearer_auth" else str(refused).encode()
+
+
+def _description(text: str) -> dict[str, str | None]:
+    return {"description": text, "cause": None}
+
+
+def _json_answer(status: int, value: object, *headers: tuple[str, str]) -> Answer:
+    return Answer(status, (*headers, ("Content-Type", _JSON_UTF8)), json.dumps(value, separators=(",", ":")).encode())

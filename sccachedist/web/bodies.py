@@ -1,0 +1,91 @@
+"""Where the body of a request goes, chosen when its headers are there.
+
+A body of this module is bounded in memory; those that go to files stand with what they carry, in
+:mod:`sccachedist.server`.
+"""
+
+from typing import Protocol, TypeVar
+
+from sccachedist.errors import DecodeError, LimitExceeded
+from sccachedist.web.head import Head
+from sccachedist.wire.bincode import Codec, decode
+
+T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
+
+#: The only media type in which the protocol carries bodies.
+OCTETS = "application/octet-stream"
+
+
+class Body(Protocol[R_co]):
+    """Takes a request's body piece by piece."""
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes.
+
+        :raises LimitExceeded: it is too much; nothing more is written then.
+        :raises DecodeError: it is not what it should be.
+        """
+
+    def complete(self) -> R_co:
+        """All has come: what the route gets.
+
+        :raises DecodeError: it is not what it should be.
+        """
+
+    def abort(self) -> None:
+        """The rest will not come, or will not be wanted: keep nothing. May be called again, and after a complete."""
+
+
+class NoBody:
+    """For routes that need none: what comes is passed over."""
+
+    def write(self, chunk: bytes) -> None:
+        """Pass over the bytes."""
+
+    def complete(self) -> None:
+        """Nothing has come."""
+
+    def abort(self) -> None:
+        """There is nothing to undo."""
+
+
+class MessageBody(Body[T]):
+    """A bincode message, bounded in memory.
+
+    :param limit: how many bytes it may have.
+    :param key: the key of that limit under ``[limits]``.
+    :raises LimitExceeded: more has been announced.
+    """
+
+    def __init__(self, codec: Codec[T], head: Head, limit: int, key: str) -> None:
+        require_octets(head)
+        self._codec, self._limit, self._key = codec, limit, key
+        self._received = bytearray()
+        self._check(head.length or 0)
+
+    def write(self, chunk: bytes) -> None:
+        """Keep the bytes, if they are not too many."""
+        self._check(len(self._received) + len(chunk))
+        self._received += chunk
+
+    def complete(self) -> T:
+        """The message."""
+        return decode(self._codec, bytes(self._received))
+
+    def abort(self) -> None:
+        """Forget what has come."""
+        self._received.clear()
+
+    def _check(self, size: int) -> None:
+        if size > self._limit:
+            raise LimitExceeded(self._key, f"a message of {size} bytes")
+
+
+def require_octets(head: Head) -> None:
+    """Refuse a body that does not say it is bytes.
+
+    :raises DecodeError: its Content-Type is another.
+    """
+    if head.headers.get("content-type", "").partition(";")[0].strip().lower() != OCTETS:
+        raise DecodeError(f"the Content-Type has to be {OCTETS}")

@@ -1,0 +1,26 @@
+"""A request as far as it is known when its headers are there: all that may decide whether its body is read."""
+
+import attrs
+
+from sccachedist.auth.bearer import bearer_token
+
+
+@attrs.frozen
+class Head:
+    """Method, path and headers of a request.
+
+    :param headers: the first value of each header, by its name in lower case.
+    :param peer: the IP address at the other end of the connection.
+    :param length: the size of the body in bytes as announced, None where it comes in chunks.
+    """
+
+    method: str
+    path: str
+    headers: dict[str, str] = attrs.field(repr=False)
+    peer: str
+    length: int | None
+
+    @property
+    def token(self) -> str | None:
+        """The bearer token, if there is one."""
+        return bearer_token(self.headers.get("authorization"))

@@ -1,0 +1,145 @@
+"""A request whose fate is decided when its headers are there.
+
+Twisted hands a body over when all of it has come, after storing it. Here the route is found, the sender is asked for
+its right and the body's place is chosen first; what is refused is answered at once and its body passed over, for a
+while.
+"""
+
+import os
+from io import BytesIO
+from typing import Any, cast
+
+from twisted.logger import Logger
+from twisted.protocols.basic import FileSender
+from twisted.python.failure import Failure
+from twisted.web import http, server
+from twisted.web.http import HTTPChannel
+
+from sccachedist.web.answers import Answer, FileAnswer
+from sccachedist.web.head import Head
+from sccachedist.web.routes import Call, Routes, answer_for
+
+log = Logger()
+
+#: Seconds for which the rest of a refused body is passed over before the connection is cut: a client that is still
+#: sending would otherwise meet a reset and lose the answer.
+LINGER_SECS = 10.0
+
+
+class _AnswerSender(FileSender):
+    CHUNK_SIZE = 1 << 16
+
+
+class Request(server.Request):
+    """A request of one of our roles, on a :class:`Site`."""
+
+    channel: HTTPChannel
+    site: "Site"
+    call: Call | None = None
+    _head: Head
+
+    def gotLength(self, length: int | None) -> None:
+        """The headers are there: admit the request, or refuse it."""
+        self.content = BytesIO()  # stays empty: the body goes elsewhere
+        self.site = cast("Site", self.channel.site)  # type: ignore[attr-defined]  # its factory sets it
+        # Twisted gives these to a request when its body has come; until then its channel alone has them.
+        self.method, self.uri = self.channel._command, self.channel._path
+        self.clientproto = self.channel._version
+        self._head = self._read_head(length)
+        try:
+            self.call = self.site.api.admit(self.site.routes, self._head)
+        except Exception as error:
+            self._refuse(error)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """A piece of the body has come: it goes where the route wants it, or nowhere."""
+        if self.call is None:
+            return
+        try:
+            self.call.body.write(data)
+        except Exception as error:
+            self._abandon()
+            self._refuse(error)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """All of the body has come: the route runs, or what was refused ends."""
+        if self.call is None:
+            self.finish()
+        else:
+            super().requestReceived(command, path, version)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The sender has gone: what it sent is not kept. A route that runs is cancelled by Klein."""
+        self._abandon()
+        super().connectionLost(reason)
+
+    def processingFailed(self, reason: Failure) -> None:
+        """Klein could not run the route: an answer like any other, where Twisted would send a page."""
+        self._write(answer_for(cast(Exception, reason.value), self._head))
+        self.finish()
+
+    async def send(self, answer: Answer | FileAnswer) -> None:
+        """Send an answer, up to its end."""
+        if isinstance(answer, Answer):
+            self._write(answer)
+            return
+        with answer.file.open("rb") as body:
+            answer.file.unlink()
+            self._write_head(answer.head, os.fstat(body.fileno()).st_size)
+            await _AnswerSender().beginFileTransfer(body, self)
+
+    def _refuse(self, error: Exception) -> None:
+        # Expect: 100-continue would be answered behind this answer.
+        self.requestHeaders.removeHeader(b"Expect")
+        self.channel.persistent = False
+        self.setHeader("Connection", "close")
+        self._write(answer_for(error, self._head))
+        linger = self.site.reactor.callLater(LINGER_SECS, self.channel.forceAbortClient)
+
+        def over(_: object) -> None:
+            if linger.active():
+                linger.cancel()
+
+        self.notifyFinish().addBoth(over)
+
+    def _abandon(self) -> None:
+        if self.call is not None:
+            self.call.body.abort()
+            self.call.granted.addErrback(lambda _: None)
+            self.call = None
+
+    def _write(self, answer: Answer) -> None:
+        self._write_head(answer, len(answer.body))
+        self.write(answer.body)
+
+    def _write_head(self, answer: Answer, length: int) -> None:
+        self.setResponseCode(answer.status)
+        for name, value in answer.headers:
+            self.setHeader(name, value)
+        self.setHeader("Content-Length", str(length))
+
+    def _read_head(self, length: int | None) -> Head:
+        headers = self.requestHeaders.getAllRawHeaders()
+        return Head(
+            method=self.method.decode("latin-1"),
+            path=self.uri.partition(b"?")[0].decode("latin-1"),
+            headers={name.decode("latin-1").lower(): values[0].decode("latin-1") for name, values in headers},
+            peer=self.channel.getPeer().host,
+            length=length,
+        )
+
+
+class Site(server.Site):
+    """Where a role listens: its routes behind our requests."""
+
+    requestFactory = Request
+    displayTracebacks = False
+
+    def __init__(self, routes: Routes, reactor: Any) -> None:
+        self.api = routes.api
+        self.routes = routes
+        super().__init__(routes.app.resource(), reactor=reactor)
+
+    def log(self, request: http.Request) -> None:
+        """One line for each request, for those who want to see them all."""
+        log.debug("{method} {uri} answered {code}", method=request.method, uri=request.uri, code=request.code)

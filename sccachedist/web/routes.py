@@ -1,0 +1,194 @@
+"""Routes of a role: Klein finds them, one envelope surrounds them all.
+
+A role's routes are methods of a class of :class:`Routes`. When the headers of a request are there,
+:meth:`Api.admit` finds its route, asks whether the sender may, and opens the body; when the body has come, Klein
+calls the route, which gets what the sender was granted and what the body held, and whose result or error becomes the
+answer.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import wraps
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+import attrs
+from klein import Klein
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter, ValidationError
+
+from sccachedist.errors import DecodeError, SccachedistError
+from sccachedist.web.answers import (
+    Answer,
+    FileAnswer,
+    UnknownRoute,
+    error_answer,
+    file_answer,
+    incident_answer,
+    message_answer,
+    prefers_json,
+)
+from sccachedist.web.bodies import Body
+from sccachedist.web.head import Head
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.bincode import Codec
+
+log = Logger()
+
+Allow = Callable[..., Coroutine[Deferred[Any], Any, Any]]
+OpenBody = Callable[..., Body[Any]]
+Route = Callable[..., Awaitable[Any]]
+
+
+@attrs.frozen
+class Call:
+    """A request that was admitted.
+
+    :param granted: fires with what the sender may be taken for, or fails with a refusal.
+    """
+
+    head: Head
+    granted: Deferred[Any]
+    body: Body[Any]
+
+
+class AdmittedRequest(Protocol):
+    """What a route's envelope needs of a request."""
+
+    call: Call
+
+    def send(self, answer: Answer | FileAnswer) -> Awaitable[None]:
+        """Send an answer, up to its end."""
+
+
+@attrs.frozen
+class _Envelope:
+    allow: Allow
+    body: OpenBody
+
+
+class _ServerIdConverter(BaseConverter):
+    """``ip:port`` in a path."""
+
+    def to_python(self, value: str) -> ServerId:
+        try:
+            return ServerId.parse(value)
+        except DecodeError as error:
+            raise ValidationError from error
+
+
+class _U64Converter(BaseConverter):
+    """A job id in a path."""
+
+    regex = r"[0-9]{1,20}"
+
+    def to_python(self, value: str) -> int:
+        if (number := int(value)) >= 1 << 64:
+            raise ValidationError
+        return number
+
+
+class Api:
+    """The routes of one role."""
+
+    def __init__(self) -> None:
+        self.app = Klein()
+        self.app.url_map.converters |= {"server_id": _ServerIdConverter, "u64": _U64Converter}
+        self.app.url_map.merge_slashes = False
+        self._envelopes: dict[str, _Envelope] = {}
+
+    def route(
+        self, method: str, path: str, *, allow: Allow, body: OpenBody, answer: Codec[Any]
+    ) -> Callable[[Route], Route]:
+        """Declare a method of a role's routes.
+
+        :param path: a werkzeug rule; ``<server_id:name>`` and ``<u64:name>`` stand for the protocol's ids.
+        :param allow: called with the routes, the head and the ids: returns what is granted or raises a refusal.
+        :param body: called with the same when the sender is allowed, or while that is being found out.
+        :param answer: how the method's result travels; a ``Path`` is a file that holds such a result.
+        """
+
+        def declare(function: Route) -> Route:
+            @wraps(function)
+            async def endpoint(routes: object, request: AdmittedRequest, **ids: Any) -> None:
+                await request.send(await _answer(routes, function, answer, request.call, ids))
+
+            self._envelopes[function.__name__] = _Envelope(allow, body)
+            self.app.route(path, methods=[method])(endpoint)
+            return function
+
+        return declare
+
+    def admit(self, routes: object, head: Head) -> Call:
+        """Decide on the head of a request.
+
+        :raises UnknownRoute: there is no such route.
+        :raises SccachedistError: the sender may not, or the body cannot be taken.
+        """
+        try:
+            endpoint, ids = self.app.url_map.bind("").match(head.path, head.method)
+        except HTTPException as error:
+            raise UnknownRoute(f"no route {head.method} {head.path}") from error
+        envelope = self._envelopes[endpoint]
+        granted: Deferred[Any] = Deferred.fromCoroutine(envelope.allow(routes, head, **ids))
+        if isinstance(getattr(granted, "result", None), Failure):
+            _raise_from(granted)
+        return Call(head, granted, envelope.body(routes, head, **ids))
+
+
+class Routes(Protocol):
+    """The routes of one role: a class with these two attributes, whose methods were declared on the first."""
+
+    api: Api
+    app: Klein
+
+
+async def _answer(
+    routes: object, function: Route, codec: Codec[Any], call: Call, ids: dict[str, Any]
+) -> Answer | FileAnswer:
+    as_json = prefers_json(call.head)
+    try:
+        granted = await call.granted
+        result = await function(routes, granted, call.body.complete(), **ids)
+        if isinstance(result, Path):
+            return file_answer(result, as_json=as_json)
+        return message_answer(codec, result, as_json=as_json)
+    except CancelledError:
+        raise
+    except Exception as error:
+        call.body.abort()
+        return answer_for(error, call.head)
+
+
+def answer_for(error: Exception, head: Head) -> Answer:
+    """Log what went wrong with a request, and say what its sender is told."""
+    if isinstance(error, SccachedistError):
+        answer = error_answer(error)
+        log.info(
+            "{method} {path} from {peer} answered {status}: {error}",
+            method=head.method,
+            path=head.path,
+            peer=head.peer,
+            status=answer.status,
+            error=str(error),
+        )
+        return answer
+    incident = uuid4().hex[:12]
+    log.failure(
+        "incident {incident} at {method} {path}",
+        Failure(error),
+        incident=incident,
+        method=head.method,
+        path=head.path,
+    )
+    return incident_answer(incident)
+
+
+def _raise_from(failed: Deferred[Any]) -> None:
+    """Raise what a Deferred has failed with, and take it off it."""
+    failure: list[Failure] = []
+    failed.addErrback(failure.append)
+    failure[0].raiseException()

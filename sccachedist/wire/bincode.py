@@ -1,0 +1,280 @@
+"""bincode 1 in its default form: little endian, fixed width, lengths of eight bytes.
+
+A codec is a value: the ready ones (:data:`U64`, :data:`TEXT`, ...) and what :func:`sequence`, :func:`pair`,
+:func:`struct`, :func:`choice` and :func:`enumeration` make of others. Each also gives the JSON form that the
+published daemons answer with. This module does not know which messages there are.
+
+Whatever bytes come, reading raises :class:`~sccachedist.errors.DecodeError` and nothing else, and allocates
+no more than the bytes that are there call for. Writing takes values of ours and trusts them.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+import attrs
+
+from sccachedist.errors import DecodeError
+
+T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+E = TypeVar("E", bound=Enum)
+
+Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json]"
+
+
+@attrs.define
+class Reader:
+    """Bytes with a position that moves forward as codecs read."""
+
+    _data: bytes = attrs.field(repr=False)
+    _position: int = 0
+
+    @property
+    def left(self) -> int:
+        """How many bytes have not been read."""
+        return len(self._data) - self._position
+
+    def take(self, size: int) -> bytes:
+        """The next ``size`` bytes.
+
+        :raises DecodeError: there are not that many.
+        """
+        if size > self.left:
+            raise DecodeError(f"{size} bytes are due where {self.left} are left")
+        start, self._position = self._position, self._position + size
+        return self._data[start : self._position]
+
+    def rest(self) -> bytes:
+        """All that is left: what a peer has put behind the message."""
+        return self.take(self.left)
+
+
+class Codec(Protocol[T]):
+    """How one type of value is written to and read from bytes, and shown as JSON."""
+
+    def write(self, value: T, out: bytearray) -> None:
+        """Append the bytes of a value."""
+
+    def read(self, source: Reader) -> T:
+        """The value that comes next.
+
+        :raises DecodeError: what comes next is no such value.
+        """
+
+    def to_json(self, value: T) -> Json:
+        """The value as ``json.dumps`` takes it, in the shape that serde_json gives."""
+
+
+def encode(codec: Codec[T], value: T) -> bytes:
+    """The bytes of one message."""
+    out = bytearray()
+    codec.write(value, out)
+    return bytes(out)
+
+
+def decode(codec: Codec[T], data: bytes) -> T:
+    """The message that some bytes begin with; what follows it is ignored, as the published programs do.
+
+    :raises DecodeError: they begin with no such message.
+    """
+    return codec.read(Reader(data))
+
+
+@attrs.frozen
+class _Integer:
+    size: int
+    signed: bool = False
+
+    def write(self, value: int, out: bytearray) -> None:
+        out += value.to_bytes(self.size, "little", signed=self.signed)
+
+    def read(self, source: Reader) -> int:
+        return int.from_bytes(source.take(self.size), "little", signed=self.signed)
+
+    def to_json(self, value: int) -> Json:
+        return value
+
+
+U16 = _Integer(2)
+U32 = _Integer(4)
+U64 = _Integer(8)
+I32 = _Integer(4, signed=True)
+
+
+class _Bool:
+    def write(self, value: bool, out: bytearray) -> None:
+        out.append(value)
+
+    def read(self, source: Reader) -> bool:
+        byte = source.take(1)[0]
+        if byte > 1:
+            raise DecodeError(f"a bool is 0 or 1, not {byte}")
+        return bool(byte)
+
+    def to_json(self, value: bool) -> Json:
+        return value
+
+
+class _Octets:
+    def write(self, value: bytes, out: bytearray) -> None:
+        U64.write(len(value), out)
+        out += value
+
+    def read(self, source: Reader) -> bytes:
+        return source.take(U64.read(source))
+
+    def to_json(self, value: bytes) -> Json:
+        return list(value)
+
+
+class _Text:
+    def write(self, value: str, out: bytearray) -> None:
+        OCTETS.write(value.encode(), out)
+
+    def read(self, source: Reader) -> str:
+        try:
+            return OCTETS.read(source).decode()
+        except UnicodeDecodeError as error:
+            raise DecodeError("a text is not UTF-8") from error
+
+    def to_json(self, value: str) -> Json:
+        return value
+
+
+BOOL = _Bool()
+OCTETS = _Octets()
+TEXT = _Text()
+
+
+@attrs.frozen
+class _Sequence(Generic[T]):
+    item: Codec[T]
+
+    def write(self, value: tuple[T, ...], out: bytearray) -> None:
+        U64.write(len(value), out)
+        for item in value:
+            self.item.write(item, out)
+
+    def read(self, source: Reader) -> tuple[T, ...]:
+        count = U64.read(source)
+        if count > source.left:  # no item takes less than a byte
+            raise DecodeError(f"{count} items are due where {source.left} bytes are left")
+        return tuple(self.item.read(source) for _ in range(count))
+
+    def to_json(self, value: tuple[T, ...]) -> Json:
+        return [self.item.to_json(item) for item in value]
+
+
+def sequence(item: Codec[T]) -> Codec[tuple[T, ...]]:
+    """A ``Vec``: a length, then the items, each of which takes one byte or more."""
+    return _Sequence(item)
+
+
+@attrs.frozen
+class _Pair(Generic[A, B]):
+    first: Codec[A]
+    second: Codec[B]
+
+    def write(self, value: tuple[A, B], out: bytearray) -> None:
+        self.first.write(value[0], out)
+        self.second.write(value[1], out)
+
+    def read(self, source: Reader) -> tuple[A, B]:
+        return self.first.read(source), self.second.read(source)
+
+    def to_json(self, value: tuple[A, B]) -> Json:
+        return [self.first.to_json(value[0]), self.second.to_json(value[1])]
+
+
+def pair(first: Codec[A], second: Codec[B]) -> Codec[tuple[A, B]]:
+    """A tuple of two: one after the other."""
+    return _Pair(first, second)
+
+
+@attrs.frozen
+class Struct(Generic[T]):
+    """The codec of an attrs class: its fields in the order of the wire. See :func:`struct`."""
+
+    cls: Callable[..., T]
+    fields: Mapping[str, Codec[Any]]
+
+    def write(self, value: T, out: bytearray) -> None:
+        """Append the bytes of each field."""
+        for name, codec in self.fields.items():
+            codec.write(getattr(value, name), out)
+
+    def read(self, source: Reader) -> T:
+        """Read each field, then make the value."""
+        return self.cls(**{name: codec.read(source) for name, codec in self.fields.items()})
+
+    def to_json(self, value: T) -> Json:
+        """An object with the fields' names."""
+        return {name: codec.to_json(getattr(value, name)) for name, codec in self.fields.items()}
+
+
+class _TupleStruct(Struct[T]):
+    def to_json(self, value: T) -> Json:
+        return [codec.to_json(getattr(value, name)) for name, codec in self.fields.items()]
+
+
+def struct(cls: Callable[..., T], /, **fields: Codec[Any]) -> Struct[T]:
+    """A struct: the fields of an attrs class, in the order that they are given here."""
+    return Struct(cls, fields)
+
+
+def tuple_struct(cls: Callable[..., T], /, **fields: Codec[Any]) -> Struct[T]:
+    """A struct whose fields have no names in Rust: the same bytes, but a list in JSON."""
+    return _TupleStruct(cls, fields)
+
+
+class _Choice:
+    def __init__(self, variants: Mapping[str, Struct[Any]]) -> None:
+        self._variants = tuple(variants.items())
+        self._indices = {variant.cls: index for index, variant in enumerate(variants.values())}
+
+    def write(self, value: object, out: bytearray) -> None:
+        index = self._indices[type(value)]
+        U32.write(index, out)
+        self._variants[index][1].write(value, out)
+
+    def read(self, source: Reader) -> Any:
+        _, variant = _read_variant(source, self._variants)
+        return variant.read(source)
+
+    def to_json(self, value: object) -> Json:
+        name, variant = self._variants[self._indices[type(value)]]
+        return {name: variant.to_json(value)} if variant.fields else name
+
+
+def choice(**variants: Struct[Any]) -> Codec[Any]:
+    """A Rust enum as a union of attrs classes: each variant's name and codec, in the order of the wire."""
+    return _Choice(variants)
+
+
+class _Enumeration(Generic[E]):
+    def __init__(self, members: type[E]) -> None:
+        self._members = tuple(members)
+
+    def write(self, value: E, out: bytearray) -> None:
+        U32.write(self._members.index(value), out)
+
+    def read(self, source: Reader) -> E:
+        return _read_variant(source, self._members)
+
+    def to_json(self, value: E) -> Json:
+        name: str = value.value
+        return name
+
+
+def enumeration(members: type[E]) -> Codec[E]:
+    """A Rust enum without fields: members in the order of the wire, the protocol's names as their values."""
+    return _Enumeration(members)
+
+
+def _read_variant(source: Reader, variants: tuple[T, ...]) -> T:
+    index = U32.read(source)
+    if index >= len(variants):
+        raise DecodeError(f"there is no variant {index}, only {len(variants)}")
+    return variants[index]

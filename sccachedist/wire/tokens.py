@@ -1,0 +1,126 @@
+"""Job and server tokens: JWTs signed with HS256 ("Tokens" in ``doc/protocol``).
+
+Their claims are exactly ``exp``, which is always 0 and says nothing, and the job or the build server that
+they are for. Who holds which key, and what a token opens, is not known here. No error's text quotes a token.
+"""
+
+import base64
+import json
+from typing import Any
+
+from jwt import InvalidSignatureError, InvalidTokenError, PyJWS
+from jwt.algorithms import HMACAlgorithm
+
+from sccachedist.errors import DecodeError, PeerRefused, StaleToken
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.messages import JobId
+
+#: The bytes in a scheduler's ``secret_key`` and in a build server's job key.
+KEY_SIZE = 32
+
+_Claims = dict[str, Any]
+
+
+class _AnyKey(HMACAlgorithm):
+    """HS256 with whatever bytes are the key, as in the Rust programs.
+
+    A job key comes from a peer: PyJWT would raise at one that looks like a certificate, and warn of a short
+    one. HMAC itself fills a short key up with zeros, so that to do so here changes no signature.
+    """
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        octets = key.encode() if isinstance(key, str) else key
+        return octets.ljust(KEY_SIZE, b"\0")
+
+
+_ALGORITHM = "HS256"
+_JWS = PyJWS(algorithms=())
+_JWS.register_algorithm(_ALGORITHM, _AnyKey(HMACAlgorithm.SHA256))
+
+
+def decode_secret_key(text: str) -> bytes:
+    """A ``secret_key`` from its text: unpadded base64url of 32 bytes, in its one canonical form.
+
+    :raises DecodeError: the text is something else; the error does not quote it.
+    """
+    try:
+        key = base64.urlsafe_b64decode(f"{text}=")
+    except ValueError:
+        key = b""
+    if len(key) != KEY_SIZE or base64.urlsafe_b64encode(key).decode() != f"{text}=":
+        raise DecodeError(f"a secret key is the unpadded base64url of {KEY_SIZE} bytes")
+    return key
+
+
+def job_token(key: bytes, job_id: JobId) -> str:
+    """The token that opens one job on the build server whose key this is."""
+    return _sign(_job_claims(job_id), key)
+
+
+def check_job_token(token: str, key: bytes, job_id: JobId) -> None:
+    """Check that a token opens this job.
+
+    :raises PeerRefused: it is malformed or for something else: nobody issued it for this job.
+    :raises StaleToken: it is right but for its signature: it may have been issued under another key.
+    """
+    claims, signed = _read(token, key, "invalid_jwt")
+    if not _same(claims, _job_claims(job_id)):
+        raise PeerRefused("invalid_jwt", "mismatched claims")
+    if not signed:
+        raise StaleToken("the job token is not signed with the key in force")
+
+
+def server_token(key: bytes, server_id: ServerId) -> str:
+    """The token by which a scheduler knows one build server, as the published ``auth`` command makes it."""
+    return _sign(_server_claims(str(server_id)), key)
+
+
+def read_server_token(token: str, key: bytes) -> ServerId:
+    """The build server that a token speaks for; whether it is the one that sent it is not checked here.
+
+    :raises PeerRefused: the token is malformed or not signed with this key.
+    """
+    claims, signed = _read(token, key, "invalid_bearer_token")
+    if not signed:
+        raise PeerRefused("invalid_bearer_token", "forged server token")
+    match claims:
+        case {"server_id": str(text)} if _same(claims, _server_claims(text)):
+            return _address(text)
+    raise PeerRefused("invalid_bearer_token", "mismatched claims")
+
+
+def _address(text: str) -> ServerId:
+    try:
+        return ServerId.parse(text)
+    except DecodeError as error:
+        raise PeerRefused("invalid_bearer_token", "server token without an address") from error
+
+
+def _job_claims(job_id: JobId) -> _Claims:
+    return {"exp": 0, "job_id": job_id}
+
+
+def _server_claims(server_id: str) -> _Claims:
+    return {"exp": 0, "server_id": server_id}
+
+
+def _same(claims: Any, expected: _Claims) -> bool:
+    """Compare as JSON does: to Python, ``false`` and ``0.0`` are the same as ``0``."""
+    return claims == expected and all(type(claims[name]) is type(value) for name, value in expected.items())
+
+
+def _sign(claims: _Claims, key: bytes) -> str:
+    payload = json.dumps(claims, separators=(",", ":")).encode()
+    return _JWS.encode(payload, key, _ALGORITHM, sort_headers=False)
+
+
+def _read(token: str, key: bytes, challenge: str) -> tuple[Any, bool]:
+    """The claims of a well-formed token, whatever they are, and whether it is signed with this key."""
+    try:
+        try:
+            payload, signed = _JWS.decode(token, key, [_ALGORITHM]), True
+        except InvalidSignatureError:
+            payload, signed = _JWS.decode(token, options={"verify_signature": False}), False
+        return json.loads(payload), signed
+    except (InvalidTokenError, ValueError, RecursionError) as error:
+        raise PeerRefused(challenge, "malformed token") from error
