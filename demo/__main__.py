@@ -30,9 +30,7 @@ def main() -> int:
         with Farm(folder) as farm:
             say(f"scheduler     {farm.scheduler_url}")
             say(f"build server  {farm.server_id}, {farm.status().num_cpus} CPUs\n\n{_PACKING}\n")
-            with Client(
-                folder / "client", farm.scheduler_url, farm.client_token, folder / "toolchains"
-            ) as client:
+            with Client(folder / "client", farm.scheduler_url, farm.client_token, folder / "toolchains") as client:
                 demo = Demo(folder, client)
                 demo.run()
                 say(f"\nThe client's statistics:\n{client.distribution_report()}")

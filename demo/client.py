@@ -132,7 +132,8 @@ class Client:
 
     def distribution_report(self) -> str:
         """The lines of the client's statistics that are about distribution."""
-        return self._ask("--show-stats").partition(_REPORT_START)
+        report = self._ask("--show-stats")
+        return report[report.index("Failed distributed") : report.index("Cache location")].rstrip()
 
     @property
     def _config_path(self) -> Path:

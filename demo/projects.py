@@ -95,9 +95,7 @@ _WORKSPACE = {
     "Cargo.toml": '[workspace]\nresolver = "2"\nmembers = ["numbers", "words", "program"]\n',
     "numbers/src/lib.rs": "pub fn triangle(n: u64) -> u64 {\n    (1..=n).sum()\n}\n",
     "words/src/lib.rs": "pub fn shout(word: &str) -> String {\n    word.to_uppercase()\n}\n",
-    "program/src/main.rs": (
-        'fn main() {\n    assert_eq!(words::shout(&numbers::triangle(4).to_string()), "10");\n}\n'
-    ),
+    "program/src/main.rs": ('fn main() {\n    assert_eq!(words::shout(&numbers::triangle(4).to_string()), "10");\n}\n'),
 }
 _PACKAGE = '[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n\n[dependencies]\n'
 

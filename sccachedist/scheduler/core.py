@@ -23,6 +23,7 @@ from sccachedist.wire.messages import (
     JobState,
     SchedulerStatus,
     ServerCertificate,
+    job_capacity,
 )
 
 #: Seconds without a heartbeat after which a server and its jobs are dropped.
@@ -87,9 +88,9 @@ class _Server:
     jobs: set[JobId] = attrs.field(factory=set)
 
     @property
-    def capacity(self) -> int:
-        """How many jobs it takes: a little more than it has CPUs, to make up for network and disk."""
-        return self.heartbeat.num_cpus + 1 + self.heartbeat.num_cpus // 8
+    def has_room(self) -> bool:
+        """Whether it takes one more job."""
+        return len(self.jobs) < job_capacity(self.heartbeat.num_cpus)
 
     @property
     def load(self) -> float:
@@ -167,7 +168,7 @@ class SchedulerCore:
         candidates = {
             server_id: server
             for server_id, server in self._servers.items()
-            if len(server.jobs) < server.capacity and server_id not in tried
+            if server.has_room and server_id not in tried
         }
         if not candidates:
             raise NoCapacity(f"Insufficient capacity across {len(self._servers)} available servers")

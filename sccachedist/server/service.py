@@ -38,7 +38,7 @@ from sccachedist.server.scheduler_link import HttpSchedulerLink
 from sccachedist.server.tls import ShownIdentity
 from sccachedist.server.toolchains import Toolchains
 from sccachedist.web.request import Site
-from sccachedist.wire.messages import Heartbeat
+from sccachedist.wire.messages import Heartbeat, job_capacity
 
 log = Logger()
 
@@ -172,8 +172,15 @@ def make_builder(settings: ServerSettings, reactor: Any) -> Builder:
     :raises ConfigError: it is not there.
     """
     match settings.builder:
-        case OverlaySettings():
-            return OverlayBuilder(reactor, settings)
+        case OverlaySettings(build_dir=build_dir, bwrap_path=bwrap_path):
+            return OverlayBuilder(
+                reactor,
+                build_dir,
+                bwrap_path,
+                settings.limits,
+                settings.sandbox.scratch_bytes,
+                job_capacity(usable_cpus()),
+            )
         case other:
             raise ConfigError(f"builder: {type(other).__name__} is not there yet; overlay is")
 
@@ -196,7 +203,7 @@ def _message(identity: ShownIdentity) -> Callable[[], Heartbeat]:
     def message() -> Heartbeat:
         return Heartbeat(
             jwt_key=identity.current.job_key,
-            num_cpus=_cpus(),
+            num_cpus=usable_cpus(),
             server_nonce=nonce,
             cert_digest=identity.current.certificate_digest,
             cert_pem=identity.current.certificate_pem,
@@ -205,7 +212,7 @@ def _message(identity: ShownIdentity) -> Callable[[], Heartbeat]:
     return message
 
 
-def _cpus() -> int:
+def usable_cpus() -> int:
     """The CPUs that this process may use, where the system tells, else all there are."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -114,6 +114,11 @@ class Heartbeat:
 HEARTBEAT = struct(Heartbeat, jwt_key=OCTETS, num_cpus=U64, server_nonce=U64, cert_digest=OCTETS, cert_pem=OCTETS)
 
 
+def job_capacity(num_cpus: int) -> int:
+    """How many jobs a build server gets at a time: a few more than it has CPUs, to make up for network and disk."""
+    return num_cpus + 1 + num_cpus // 8
+
+
 @attrs.frozen
 class HeartbeatResult:
     """Whether the scheduler did not know the build server before."""

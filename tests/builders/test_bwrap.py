@@ -13,7 +13,14 @@ COMMAND = CompileCommand(
 
 def test_the_whole_command_line() -> None:
     """Every flag is there for a reason, and so is their order."""
-    assert bwrap_arguments("/usr/bin/bwrap", "/b/root", "/b/shm", 7, COMMAND) == ["/usr/bin/bwrap", "--die-with-parent", "--new-session", "--unshare-user", "--uid", "0", "--gid", "0", "--cap-drop", "ALL", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup", "--bind", "/b/root", "/", "--proc", "/proc", "--dev", "/dev", "--bind", "/b/shm", "/dev/shm", "--remount-ro", "/dev", "--chdir", "/work", "--json-status-fd", "7", "--setenv", "LANG", "C"] + ["--setenv", "EMPTY", "", "--", "/usr/bin/gcc", "-c", "a b.c"]
+    assert bwrap_arguments("/usr/bin/bwrap", "/b/root", "/b/shm", 7, COMMAND) == [
+        *["/usr/bin/bwrap", "--die-with-parent", "--new-session"],
+        *["--unshare-user", "--uid", "0", "--gid", "0", "--cap-drop", "ALL"],
+        *["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"],
+        *["--bind", "/b/root", "/", "--proc", "/proc", "--dev", "/dev", "--bind", "/b/shm", "/dev/shm", "--remount-ro", "/dev"],
+        *["--chdir", "/work", "--json-status-fd", "7", "--setenv", "LANG", "C", "--setenv", "EMPTY"],
+        *("", "--", "/usr/bin/gcc", "-c", "a b.c"),
+    ]
 
 
 def test_a_command_cannot_become_a_flag() -> None:

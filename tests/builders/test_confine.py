@@ -1,5 +1,6 @@
 """Nothing that a name or a link says leads out of a root, with the kernel's help and without."""
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterator
@@ -57,16 +58,10 @@ def content(root: Root, path: bytes) -> bytes:
         return file.read()
 
 
-@pytest.mark.parametrize(
-    "path", [b"lib64/found", b"/absolute/found", b"//usr/./back/../lib64/found", b"up/lib64/found"]
-)
+@pytest.mark.parametrize("path", [b"lib64/found", b"/absolute/found", b"//usr/./../lib64/found", b"up/lib64/found"])
 def test_links_are_followed_inside(root: Root, path: bytes) -> None:
     """A link means what it means to a process that has the root as its /."""
-    if b"back/.." in path:
-        with pytest.raises(NotADirectoryError):
-            content(root, path)
-    else:
-        assert content(root, path) == b"found"
+    assert content(root, path) == b"found"
 
 
 @pytest.mark.parametrize("path", [b"secret", b"/secret", b"up/secret", b"usr/back", b"usr/../secret"])
@@ -99,7 +94,7 @@ def test_a_name_that_climbs_out_is_refused(root: Root, path: bytes) -> None:
 )
 def test_what_cannot_be_opened(root: Root, path: bytes, number: int) -> None:
     """Both ways give the same error."""
-    with pytest.raises(OSError, match=".*") as caught:
+    with pytest.raises(OSError) as caught:  # noqa: PT011
         root.open_regular(path)
     assert caught.value.errno == number
 
@@ -162,11 +157,9 @@ def test_no_descriptor_is_left_open(root: Root) -> None:
     """Neither success nor failure leaks."""
     before = len(os.listdir("/proc/self/fd"))
     for path in (b"lib64/a/b", b"round/x", b"secret/x", b"usr/../../x"):
-        try:
+        with contextlib.suppress(OSError, DecodeError, BuildError):
             root.make_directories(path)
             os.close(root.open_regular(path))
-        except (OSError, DecodeError, BuildError):
-            pass
     assert len(os.listdir("/proc/self/fd")) == before
 
 

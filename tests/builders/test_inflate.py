@@ -52,8 +52,7 @@ def test_a_bomb_stops_at_its_limit() -> None:
     packed = io.BytesIO(zlib.compress(bytes(50_000_000)))
     stream = inflate(packed, "inputs_unpacked_bytes", 1_000_000)
     with pytest.raises(LimitExceeded) as caught:
-        while stream.read(65536):
-            pass
+        stream.read()
     assert caught.value.limit == "inputs_unpacked_bytes"
 
 

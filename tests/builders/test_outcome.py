@@ -32,7 +32,7 @@ def test_a_killed_compiler_is_no_result(exit_code: int, cwd: str) -> None:
 
 def test_a_success_needs_its_outputs() -> None:
     """The client would fail the build over the missing file."""
-    with pytest.raises(BuildError, match="a.o"):
+    with pytest.raises(BuildError, match=r"a\.o"):
         check_missing("/x/a.o", 0)
 
 

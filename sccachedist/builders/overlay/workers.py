@@ -15,7 +15,7 @@ from pathlib import Path
 from twisted.internet.defer import Deferred, DeferredQueue, DeferredSemaphore
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.error import ProcessExitedAlready
-from twisted.internet.interfaces import IReactorProcess, IReactorTime
+from twisted.internet.interfaces import IProcessTransport, IReactorProcess, IReactorTime
 from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -47,6 +47,8 @@ class IWorkerReactor(IReactorProcess, IReactorTime):
 
 class SandboxWorker(ProcessProtocol):
     """One worker process. ``gone`` is called when it has ended, whyever."""
+
+    transport: IProcessTransport  # type: ignore[assignment]  # there is one as soon as it is spawned
 
     def __init__(self, gone: Callable[[SandboxWorker], None]) -> None:
         self._gone = gone

@@ -1,0 +1,1 @@
+"""Real daemons, driven by the published programs."""

@@ -1,0 +1,32 @@
+"""What the kernel says of processes: which there are, what they have mounted, how much memory they took."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def running(marker: str) -> list[int]:
+    """The processes, zombies aside, that have this text in their command line."""
+    return [int(folder.name) for folder in _processes() if marker in _read(folder / "cmdline")]
+
+
+def mounts_below(folder: Path) -> list[str]:
+    """Everything that is mounted in a folder, in the mount namespace of any process."""
+    seen = {line for process in _processes() for line in _read(process / "mountinfo").splitlines()}
+    return [line for line in seen if str(folder) in line]
+
+
+def peak_memory(pid: int) -> int:
+    """The most bytes that a process has had resident."""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(fields["VmHWM"].split()[0]) * 1024
+
+
+def _processes() -> Iterator[Path]:
+    return Path("/proc").glob("[0-9]*")
+
+
+def _read(path: Path) -> str:
+    with contextlib.suppress(OSError):  # it has ended meanwhile
+        return path.read_text(errors="replace").replace("\0", " ")
+    return ""
