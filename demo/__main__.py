@@ -85,3 +85,7 @@ class Demo:
         if ended.returncode != 0 or bool(servers) != remote:
             say(f"  ^ not as it should be: status {ended.returncode}\n{ended.stderr}")
             self.good = False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -101,8 +101,10 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ask("--stop-server")  # also one that a compile started after a crash
-        self.daemon.stop()
+        try:
+            self._ask("--stop-server")  # also one that a compile started after a crash
+        finally:
+            self.daemon.stop()
 
     @property
     def environment(self) -> dict[str, str]:

@@ -71,11 +71,15 @@ class Farm:
             self.start_scheduler()
             self.start_server()
         except BaseException:
-            self._running.close()
+            self.stop()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End what runs, the last that was started first."""
         self._running.close()
 
     @property

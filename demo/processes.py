@@ -17,9 +17,9 @@ from typing import Self
 import attrs
 
 _FIRST_PORT, _PORTS = 10_000, 20_000  # below those that kernels give to outgoing connections
-_TICK = 0.02
+_TICK = 0.05
 
-_INHERITED = ("CARGO_HOME", "HOME", "LANG", "PATH", "RUSTUP_HOME")
+_INHERITED = ("CARGO_HOME", "HOME", "PATH", "RUSTUP_HOME")  # no locale: compilers quote by it
 
 
 def free_port() -> int:

@@ -84,8 +84,8 @@ def write_project(folder: Path, language: Language, parts: int) -> Project:
 
 def _main(parts: int) -> str:
     declarations = "\n".join(f"int part_{n}(int);" for n in range(parts))
-    total = " + ".join(f"part_{n}(1)" for n in range(parts))
-    return f"{declarations}\n\nint main(void)\n{{\n    return ({total}) <= 0;\n}}\n"
+    sums = "\n".join(f"    total += part_{n}(1);" for n in range(parts))
+    return f"{declarations}\n\nint main(void)\n{{\n    int total = 1;\n{sums}\n    return total <= 1;\n}}\n"
 
 
 #: The library crates of :func:`write_workspace`; a client sends these away, and binary crates never.

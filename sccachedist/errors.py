@@ -32,6 +32,10 @@ class ClientRefused(Refused):
     """A client's token is missing or wrong: the one refusal that may fail a user's compile."""
 
 
+class AuthUnavailable(SccachedistError):
+    """Nobody can tell whether a client token is good: whoever knows does not answer."""
+
+
 class PeerRefused(Refused):
     """A build server's token, or a job token that nobody ever issued, is refused."""
 

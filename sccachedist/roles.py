@@ -1,14 +1,19 @@
 """What both roles' plugins have in common: their options, and how a configuration becomes a role or one clear line."""
 
-from collections.abc import Callable
+import os
+import socket
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred
 from twisted.python import usage
 
 from sccachedist.errors import ConfigError
+from sccachedist.wire.addresses import ServerId
 
-T = TypeVar("T")
+S = TypeVar("S")
 
 #: Connections that may wait to be accepted: a parallel build opens many at once.
 BACKLOG = 1024
@@ -30,9 +35,53 @@ class RoleOptions(usage.Options):
         return Path(self["config"]).absolute()
 
 
-def or_exit(make: Callable[[], T]) -> T:
-    """What ``make`` makes; a configuration that cannot be used ends the process with one line, before it detaches."""
+class AtStop(Service):
+    """Does something when its role stops."""
+
+    def __init__(self, work: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:
+        self._work = work
+
+    def stopService(self) -> Deferred[None]:
+        """Do it; what this returns fires when it is done."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._work())
+
+
+def make_role(options: RoleOptions, load: Callable[[Path], S], build: Callable[[S, Any], IService]) -> IService:
+    """A role from its configuration file; a wrong one ends the process with one line, before it detaches."""
+    from twisted.internet import reactor  # noqa: TID251
+
     try:
-        return make()
+        settings = load(options.config)
     except ConfigError as error:
         raise SystemExit(f"sccachedist: {error}") from error
+    try:
+        return build(settings, reactor)
+    except ConfigError as error:
+        raise SystemExit(f"sccachedist: {options.config}: {error}") from error
+
+
+def check_address(key: str, address: ServerId) -> None:
+    """Find out early whether one can listen there.
+
+    :raises ConfigError: one cannot; ``key`` is to blame.
+    """
+    family = socket.AF_INET if address.host.version == 4 else socket.AF_INET6
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((str(address.host), address.port))
+        except OSError as error:
+            raise ConfigError(f"{key}: cannot listen on {address}: {error.strerror}") from error
+
+
+def check_directory(key: str, directory: Path) -> None:
+    """Find out early whether a directory can be made and written.
+
+    :raises ConfigError: it cannot; ``key`` is to blame.
+    """
+    existing = directory
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError(f"{key}: {existing} is not a directory that can be written")

@@ -23,6 +23,7 @@ Lookup = Callable[[int, bytes, int], int]
 """Open a name below a root: ``(root, path, flags) -> descriptor``, symlinks followed inside the root."""
 
 _MOST_LINKS = 40  # as the kernel
+_LONGEST = 4096  # as the kernel: the NUL at the end counts
 _DIRECTORY = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _SYS_OPENAT2 = 437  # the same on every Linux architecture
 _RESOLVE_NO_MAGICLINKS = 0x02
@@ -83,7 +84,7 @@ class Root:
 def components(path: bytes) -> list[bytes]:
     """Split a name into its parts.
 
-    :raises DecodeError: some ``..`` climbs above the root, or the name holds NUL.
+    :raises DecodeError: some ``..`` climbs above the root, or no file can have this name.
     """
     names = _split(path)
     depth = 0
@@ -91,8 +92,8 @@ def components(path: bytes) -> list[bytes]:
         depth += -1 if name == b".." else 1
         if depth < 0:
             raise DecodeError(f"a path leads out of its root: {path[:200]!r}")
-    if b"\0" in path:
-        raise DecodeError("a path holds NUL")
+    if b"\0" in path or len(path) >= _LONGEST:
+        raise DecodeError(f"a path holds NUL or is too long: {path[:200]!r}")
     return names
 
 

@@ -14,6 +14,7 @@ from attrs import Factory, field, frozen
 from sccachedist.config.schema import Choice, ListOf, key, table
 from sccachedist.config.values import (
     ADDRESS,
+    ALGORITHM,
     BYTES,
     CACHE_BYTES,
     COUNT,
@@ -98,9 +99,7 @@ class PotBuilder:
     """Compiles run in pot jails. FreeBSD."""
 
     pot_fs_root: Path = field(default=Path("/opt/pot"), metadata=key(PATH, "The root of pot's file systems."))
-    clone_from: str = field(
-        default="sccache-template", metadata=key(TEXT, "The pot that jails are cloned from.")
-    )
+    clone_from: str = field(default="sccache-template", metadata=key(TEXT, "The pot that jails are cloned from."))
     pot_cmd: Path = field(default=Path("pot"), metadata=key(PATH, "The ``pot`` command."))
     pot_clone_args: tuple[str, ...] = field(
         default=("-i", "lo0|127.0.0.2"), metadata=key(ListOf(TEXT), "Further arguments of ``pot clone``.")
@@ -115,9 +114,7 @@ BuilderSettings: TypeAlias = OverlayBuilder | DockerBuilder | PotBuilder
 INSECURE = "DANGEROUSLY_INSECURE"
 CLIENT_AUTH = Choice(
     {INSECURE: InsecureAuth, "token": TokenAuth, "jwt_validate": JwtValidate, "proxy_token": ProxyToken},
-    gone={
-        "mozilla": "check the provider's tokens with jwt_validate, or ask a service of yours with proxy_token"
-    },
+    gone={"mozilla": "check the provider's tokens with jwt_validate, or ask a service of yours with proxy_token"},
 )
 SERVER_AUTH = Choice({INSECURE: InsecureAuth, "token": TokenAuth, "jwt_hs256": JwtHs256})
 SCHEDULER_AUTH = Choice({INSECURE: InsecureAuth, "token": TokenAuth, "jwt_token": JwtToken})
@@ -130,9 +127,7 @@ class Limits:
 
     message_bytes: int = field(default=64 * KIB, metadata=key(BYTES, "A small request body."))
     heartbeat_bytes: int = field(default=MIB, metadata=key(BYTES, "A heartbeat, certificate included."))
-    command_bytes: int = field(
-        default=4 * MIB, metadata=key(BYTES, "The command of a job, without its inputs.")
-    )
+    command_bytes: int = field(default=4 * MIB, metadata=key(BYTES, "The command of a job, without its inputs."))
     toolchain_bytes: int = field(default=8 * GIB, metadata=key(BYTES, "A toolchain archive as sent."))
     toolchain_unpacked_bytes: int = field(default=32 * GIB, metadata=key(BYTES, "A toolchain unpacked."))
     toolchain_entries: int = field(
@@ -140,9 +135,7 @@ class Limits:
     )
     inputs_bytes: int = field(default=2 * GIB, metadata=key(BYTES, "The inputs of a job as sent."))
     inputs_unpacked_bytes: int = field(default=4 * GIB, metadata=key(BYTES, "The inputs of a job unpacked."))
-    inputs_entries: int = field(
-        default=200_000, metadata=key(COUNT, "Files, directories and links of a job's inputs.")
-    )
+    inputs_entries: int = field(default=200_000, metadata=key(COUNT, "Files, directories and links of a job's inputs."))
     outputs: int = field(default=1024, metadata=key(COUNT, "Output files that a job may name."))
     output_bytes: int = field(default=2 * GIB, metadata=key(BYTES, "One output file."))
     stdio_bytes: int = field(
@@ -157,9 +150,17 @@ class NetworkSettings:
 
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(
         default=(),
-        metadata=key(
-            ListOf(NETWORK), "The senders whose ``X-Real-IP`` is believed; from others it is ignored."
-        ),
+        metadata=key(ListOf(NETWORK), "The senders whose ``X-Real-IP`` is believed; from others it is ignored."),
+    )
+
+
+@frozen
+class JwtSettings:
+    """What is taken from an identity provider, with ``client_auth.type = "jwt_validate"``."""
+
+    algorithms: tuple[str, ...] = field(
+        default=("RS256",),
+        metadata=key(ListOf(ALGORITHM), "The algorithms that a client's token may be signed with."),
     )
 
 
@@ -167,18 +168,14 @@ class NetworkSettings:
 class SandboxSettings:
     """What surrounds a running compile."""
 
-    scratch_bytes: int = field(
-        default=8 * GIB, metadata=key(BYTES, "The size of a job's temporary file system.")
-    )
+    scratch_bytes: int = field(default=8 * GIB, metadata=key(BYTES, "The size of a job's temporary file system."))
 
 
 @frozen
 class ShutdownSettings:
     """How a build server goes."""
 
-    grace_secs: int = field(
-        default=60, metadata=key(SECONDS, "How long running jobs are waited for at SIGTERM.")
-    )
+    grace_secs: int = field(default=60, metadata=key(SECONDS, "How long running jobs are waited for at SIGTERM."))
 
 
 @frozen
@@ -186,13 +183,10 @@ class SchedulerSettings:
     """A scheduler's configuration file."""
 
     public_addr: ServerId = field(metadata=key(ADDRESS, "The address to listen on."))
-    client_auth: ClientAuthSettings = field(
-        metadata=key(CLIENT_AUTH, "How clients show that they may compile here.")
-    )
-    server_auth: ServerAuthSettings = field(
-        metadata=key(SERVER_AUTH, "How build servers show that they belong here.")
-    )
+    client_auth: ClientAuthSettings = field(metadata=key(CLIENT_AUTH, "How clients show that they may compile here."))
+    server_auth: ServerAuthSettings = field(metadata=key(SERVER_AUTH, "How build servers show that they belong here."))
     network: NetworkSettings = field(factory=NetworkSettings, metadata=table(NetworkSettings))
+    jwt: JwtSettings = field(factory=JwtSettings, metadata=table(JwtSettings))
     limits: Limits = field(factory=Limits, metadata=table(Limits))
 
 
@@ -200,9 +194,7 @@ class SchedulerSettings:
 class ServerSettings:
     """A build server's configuration file."""
 
-    cache_dir: Path = field(
-        metadata=key(PATH, "The directory for toolchains and for this server's identity.")
-    )
+    cache_dir: Path = field(metadata=key(PATH, "The directory for toolchains and for this server's identity."))
     public_addr: ServerId = field(
         metadata=key(ADDRESS, "The address at which clients and the scheduler reach this server.")
     )

@@ -3,7 +3,6 @@
 What is accepted follows ``sccache-dist`` 0.16.0, found by running it. It knows nothing of keys and files.
 """
 
-import base64
 import re
 from functools import partial
 from ipaddress import ip_network
@@ -12,8 +11,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from sccachedist.config.schema import Value
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.tokens import decode_secret_key
 
-JWT_KEY_BYTES = 32
+#: Signatures by a key that only the provider has.
+_ALGORITHMS = [f"{family}{size}" for family in ("RS", "PS", "ES") for size in (256, 384, 512)]
 
 
 def _text(text: str) -> str:
@@ -36,12 +37,10 @@ def _token(text: str) -> str:
     return _text(text)
 
 
-def _jwt_key(text: str) -> bytes:
-    """The standard decoder skips what is no base64: the way back must give the same text."""
-    secret = base64.urlsafe_b64decode(text + "=")
-    if len(secret) != JWT_KEY_BYTES or base64.urlsafe_b64encode(secret).decode() != text + "=":
+def _algorithm(text: str) -> str:
+    if text not in _ALGORITHMS:
         raise ValueError
-    return secret
+    return text
 
 
 def _split_url(text: str) -> SplitResult:
@@ -78,7 +77,8 @@ URL = Value(str, "a http or https URL", _url)
 PATH = Value(str, "a path", _path)
 TEXT = Value(str, "a text", _text)
 TOKEN = Value(str, "a text that fits into a HTTP header", _token)
-JWT_KEY = Value(str, "32 bytes in unpadded base64url, as auth generate-jwt-hs256-key prints them", _jwt_key)
+JWT_KEY = Value(str, "32 bytes in unpadded base64url, as auth generate-jwt-hs256-key prints them", decode_secret_key)
+ALGORITHM = Value(str, f"one of {', '.join(_ALGORITHMS)}", _algorithm)
 CACHE_BYTES = Value(int, "a number of bytes", partial(_at_least, 0))
 BYTES = Value(int, "a number of bytes, 1 or more", partial(_at_least, 1))
 COUNT = Value(int, "a whole number, 1 or more", partial(_at_least, 1))

@@ -13,8 +13,6 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import IBodyProducer, IResponse
 from zope.interface import implementer
 
-from sccachedist.errors import PeerError
-
 
 @implementer(IBodyProducer)
 @attrs.frozen
@@ -52,13 +50,13 @@ class _Collector(Protocol):
             self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
-        """Keep what came, within the limit."""
+        """Keep what came, until it is too much."""
         if self.body.called:
             return
         self._octets += data
         if len(self._octets) > self._limit:
             self._cut()
-            self.body.errback(PeerError(f"the answer is longer than {self._limit} bytes"))
+            self.body.callback(bytes(self._octets))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Hand over what came. Without a length the end of the connection is the end of the body."""
@@ -70,25 +68,11 @@ class _Collector(Protocol):
             self.body.errback(reason)
 
 
-class _Dropper(Protocol):
-    """Wants nothing of an answer's body."""
-
-    def connectionMade(self) -> None:
-        """Give the connection up; where all of the answer is there already, it stays good."""
-        if self.transport is not None:
-            self.transport.loseConnection()
-
-
 def read_body(response: IResponse, limit: int) -> Deferred[bytes]:
-    """Give an answer's body. Cancelling closes the connection.
+    """Give an answer's body, or the beginning of one that is longer than ``limit`` bytes.
 
-    :param limit: in bytes; a longer one is a :class:`PeerError`, and the connection is closed.
+    The rest of a longer one is not waited for: the connection is closed, as it is by cancelling.
     """
     collector = _Collector(limit)
     response.deliverBody(collector)
     return collector.body
-
-
-def drop_body(response: IResponse) -> None:
-    """Read nothing more of an answer."""
-    response.deliverBody(_Dropper())

@@ -1,13 +1,17 @@
-"""A call to a peer: octets by POST, octets back, or a :class:`~sccachedist.errors.PeerError`.
+"""A call to a peer: octets out, octets back, or a :class:`~sccachedist.errors.PeerError`.
 
-The scheduler calls its build servers (:func:`pinned_calls`), a build server its scheduler
-(:func:`trusting_calls`). What the octets mean is for them to know.
+The scheduler calls its build servers (:func:`pinned_calls`), a build server its scheduler, and the scheduler those who
+know its clients (:func:`trusting_calls`). What the octets mean is for them to know.
 """
 
-from collections.abc import Iterator
-from typing import NoReturn
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, NoReturn
 
 import attrs
+from treq.client import HTTPClient
+from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import (
     ConnectError,
@@ -26,14 +30,16 @@ from twisted.web.client import (
     ResponseNeverReceived,
 )
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IPolicyForHTTPS
+from twisted.web.iweb import IAgent, IBodyProducer, IPolicyForHTTPS, IResponse
+from zope.interface import implementer
 
 from sccachedist.errors import PeerError
-from sccachedist.peers.bodies import Octets, drop_body, read_body
+from sccachedist.peers.bodies import Octets, read_body
 from sccachedist.peers.connections import BoundedPool, PinnedPool
 from sccachedist.peers.pins import PinPolicy, Pins
 
-_OK = 200
+_Ask = Callable[..., Deferred[Any]]
+
 #: All that Twisted's client fails with for a reason that lies outside of this process.
 _FAILURES = (ConnectError, ConnectingCancelledError, DNSLookupError, ResponseFailed)
 
@@ -50,11 +56,15 @@ class Calls:
 
     _clock: IReactorTime
     _pool: BoundedPool
-    _kept: IAgent
-    _fresh: IAgent
+    _kept: _Ask
+    _fresh: _Ask
+
+    async def get(self, url: str, *, token: str | None = None, timeout: float, limit: int) -> bytes:
+        """Give the body of the answer, whose status is one of success, as :meth:`post` does."""
+        return await self._call(_Call(url, None, token, limit), timeout)
 
     async def post(self, url: str, body: bytes, *, token: str, timeout: float, limit: int) -> bytes:
-        """Send ``body`` and give the body of the answer, whose status is 200.
+        """Send ``body`` and give the body of the answer, whose status is one of success.
 
         A peer may close a connection just when it is used again: then the call is made once more, so that a
         peer may see it twice. All calls of the protocol can bear that.
@@ -64,52 +74,89 @@ class Calls:
         :param limit: bytes of the answer's body, below :data:`~sccachedist.peers.connections.ANSWER_BYTES`.
         :raises PeerError: for whatever else happens; with the status, if that is what is wrong.
         """
-
-        def too_slow(result: object, seconds: float) -> NoReturn:
-            cause = result.value if isinstance(result, Failure) else None
-            raise PeerError(f"no answer within {seconds:g} s") from cause
-
-        call = Deferred.fromCoroutine(self._ask(_Call(url, body, token, limit)))
-        try:
-            return await call.addTimeout(timeout, self._clock, too_slow)
-        except PeerError as error:
-            raise PeerError(f"POST {url}: {error}", status=error.status) from error
-        except _FAILURES as error:
-            causes = list(_causes(error))
-            if any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
-                raise CancelledError from error
-            raise PeerError(f"POST {url}: {_text(causes)}") from error
+        return await self._call(_Call(url, body, token, limit), timeout)
 
     async def close(self) -> None:
         """Close the connections that are kept."""
         await self._pool.closeCachedConnections()
 
+    async def _call(self, call: "_Call", timeout: float) -> bytes:
+        def too_slow(result: object, seconds: float) -> NoReturn:
+            cause = result.value if isinstance(result, Failure) else None
+            raise PeerError(f"no answer within {seconds:g} s") from cause
+
+        asked = Deferred.fromCoroutine(self._ask(call))
+        try:
+            return await asked.addTimeout(timeout, self._clock, too_slow)
+        except PeerError as error:
+            raise PeerError(f"{call}: {error}", status=error.status) from error
+        except _FAILURES as error:
+            causes = list(_causes(error))
+            if any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
+                raise CancelledError from error
+            raise PeerError(f"{call}: {_text(causes)}") from error
+
     async def _ask(self, call: "_Call") -> bytes:
         try:
             return await call.over(self._kept)
         except ResponseNeverReceived as error:
-            if not all(type(cause) in (ConnectionDone, ConnectionLost) for cause in _causes(error)):
+            if not all(isinstance(cause, ConnectionDone | ConnectionLost) for cause in _causes(error)):
                 raise
         return await call.over(self._fresh)
 
 
 @attrs.frozen
 class _Call:
-    """One call, that may be made several times."""
+    """One call, that may be made several times; a POST where there is a body."""
 
     _url: str
-    _body: bytes
-    _token: str = attrs.field(repr=False)
+    _body: bytes | None
+    _token: str | None = attrs.field(repr=False)
     _limit: int
 
-    async def over(self, agent: IAgent) -> bytes:
+    def __str__(self) -> str:
+        return f"{self._method} {self._url}"
+
+    @property
+    def _method(self) -> str:
+        return "GET" if self._body is None else "POST"
+
+    async def over(self, ask: "_Ask") -> bytes:
         """Make it."""
-        headers = Headers({"Authorization": [f"Bearer {self._token}"], "Content-Type": ["application/octet-stream"]})
-        response = await agent.request(b"POST", self._url.encode(), headers, Octets(self._body))
-        if response.code != _OK:
-            drop_body(response)
+        headers = Headers()
+        if self._token is not None:
+            headers.addRawHeader("Authorization", f"Bearer {self._token}")
+        if self._body is not None:
+            headers.addRawHeader("Content-Type", "application/octet-stream")
+        body = None if self._body is None else Octets(self._body)
+        response = await ask(self._method, self._url, headers=headers, data=body)
+        octets = await read_body(response, self._limit)
+        if response.code // 100 != 2:
             raise PeerError(f"status {response.code}", status=response.code)
-        return await read_body(response, self._limit)
+        if len(octets) > self._limit:
+            raise PeerError(f"the answer is longer than {self._limit} bytes")
+        return octets
+
+
+@implementer(IAgent)
+@attrs.frozen
+class _Plain:
+    """Asks for answers as they are: treq would unpack compressed ones, whatever they grow to."""
+
+    _agent: IAgent
+
+    def request(
+        self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: IBodyProducer | None = None
+    ) -> Deferred[IResponse]:
+        """Ask."""
+        if headers is not None:
+            headers.removeHeader(b"Accept-Encoding")
+        return self._agent.request(method, uri, headers, bodyProducer).addCallback(_as_it_is)
+
+
+def _as_it_is(response: IResponse) -> IResponse:
+    response.headers.removeHeader(b"Content-Encoding")
+    return response
 
 
 def pinned_calls(reactor: IReactorTime, pins: Pins) -> Calls:
@@ -122,10 +169,13 @@ def trusting_calls(reactor: IReactorTime) -> Calls:
     return _calls(reactor, HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS()), BoundedPool(reactor))
 
 
-def _calls(reactor: IReactorTime, policy: IPolicyForHTTPS, pool: BoundedPool) -> Calls:
-    kept = Agent(reactor, policy, pool=pool)
-    fresh = Agent(reactor, policy, pool=BoundedPool(reactor, persistent=False))
-    return Calls(reactor, pool, kept, fresh)
+def _calls(reactor: Any, policy: IPolicyForHTTPS, pool: BoundedPool) -> Calls:
+    def asking(pool: BoundedPool) -> _Ask:
+        no_cookies = IndexableCookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        client = HTTPClient(_Plain(Agent(reactor, policy, pool=pool)), cookiejar=no_cookies)
+        return partial(client.request, allow_redirects=False, unbuffered=True, reactor=reactor)
+
+    return Calls(reactor, pool, asking(pool), asking(BoundedPool(reactor, persistent=False)))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -50,6 +50,17 @@ class _Bounded(ProtocolWrapper):
         self.abortConnection()
 
 
+class _Bounding(WrappingFactory[_Bounded]):
+    """Bounds the connections of a factory, which then logs none of them."""
+
+    protocol = _Bounded
+
+    def doStart(self) -> None:  # noqa: N802
+        """Start nothing, and do not say so."""
+
+    doStop = doStart  # noqa: N815
+
+
 @implementer(IStreamClientEndpoint)
 @attrs.frozen
 class _BoundedEndpoint:
@@ -59,10 +70,7 @@ class _BoundedEndpoint:
 
     def connect(self, factory: IProtocolFactory) -> Deferred[Any]:
         """Connect, and give the protocol of ``factory``."""
-        wrapping = WrappingFactory[_Bounded](factory)
-        wrapping.protocol = _Bounded
-        wrapping.noisy = False
-        connecting: Deferred[Any] = self._endpoint.connect(wrapping)
+        connecting: Deferred[Any] = self._endpoint.connect(_Bounding(factory))
         return connecting.addCallback(lambda bounded: bounded.wrappedProtocol)
 
 

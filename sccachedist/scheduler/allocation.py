@@ -54,8 +54,8 @@ class Allocation:
     async def _try(self, toolchain: Toolchain, tried: list[ServerId]) -> AllocJobSuccess:
         reserved = self._core.reserve(self._clock.seconds(), tried)
         tried.append(reserved.server_id)
-        token = job_token(reserved.job_key, reserved.job_id)
         try:
+            token = job_token(reserved.job_key, reserved.job_id)
             assigned = await self._build_servers.assign(reserved, token, toolchain)
         except BaseException as error:
             self._core.release(reserved, self._clock.seconds(), failed=isinstance(error, PeerError))

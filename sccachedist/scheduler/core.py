@@ -30,6 +30,8 @@ from sccachedist.wire.messages import (
 SERVER_SECS = 90.0
 #: Seconds for which a server that failed an ``assign_job`` is used only when no other has room.
 PENALTY_SECS = 300.0
+#: CPUs that a build server may claim. The wire has room for more than a farm's sum could be told in.
+MOST_CPUS = 1 << 16
 
 
 class Slot(Enum):
@@ -128,10 +130,10 @@ class SchedulerCore:
         """Keep a build server among the living; a new nonce is a new server, without the old one's jobs.
 
         :returns: whether it is new.
-        :raises DecodeError: it says that it has no CPU.
+        :raises DecodeError: it says that it has no CPU, or more than :data:`MOST_CPUS`.
         """
-        if heartbeat.num_cpus == 0:
-            raise DecodeError("a build server needs at least one CPU")
+        if not 1 <= heartbeat.num_cpus <= MOST_CPUS:
+            raise DecodeError(f"a build server has 1 to {MOST_CPUS} CPUs, not {heartbeat.num_cpus}")
         known = self._servers.get(server_id)
         if known is not None and known.heartbeat.server_nonce == heartbeat.server_nonce:
             known.heartbeat, known.seen = heartbeat, now
@@ -208,7 +210,7 @@ class SchedulerCore:
     # -- jobs --
 
     def update(self, job_id: JobId, server_id: ServerId, state: JobState, now: float) -> None:
-        """A build server reports where a job stands. A Complete that comes late or again has no effect.
+        """A build server reports where a job stands, and so that it lives. A late Complete has no effect.
 
         :raises UnknownJob: there is no such job, or it is another server's.
         :raises BadTransition: the job cannot go there from where it is.

@@ -8,10 +8,8 @@ from twisted.application.internet import TCPServer
 from twisted.application.service import IService, MultiService
 from twisted.logger import Logger
 
-from sccachedist.auth.clients import INSECURE_CLIENT_TOKEN, ClientAuth, SharedClientToken
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN, ServerAuth, SharedServerToken, SignedServerToken
 from sccachedist.config import (
-    ClientAuthSettings,
     InsecureAuth,
     JwtHs256,
     SchedulerSettings,
@@ -19,12 +17,13 @@ from sccachedist.config import (
     TokenAuth,
     load_scheduler_settings,
 )
-from sccachedist.errors import ConfigError, DecodeError, PeerError
-from sccachedist.peers.calls import Calls, pinned_calls
+from sccachedist.errors import DecodeError, PeerError
+from sccachedist.peers.calls import Calls, pinned_calls, trusting_calls
 from sccachedist.peers.pins import Pins
 from sccachedist.periodic import PeriodicService
-from sccachedist.roles import BACKLOG, RoleOptions, or_exit
+from sccachedist.roles import BACKLOG, AtStop, RoleOptions, check_address, make_role
 from sccachedist.scheduler.allocation import Allocation
+from sccachedist.scheduler.client_auth import client_auth
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
 from sccachedist.scheduler.routes import SchedulerRoutes
 from sccachedist.web.request import Site
@@ -45,9 +44,7 @@ EXPIRY_SECS = 1.0
 
 def makeService(options: RoleOptions) -> IService:
     """The scheduler that a configuration file describes."""
-    from twisted.internet import reactor  # noqa: TID251
-
-    return or_exit(lambda: scheduler_service(load_scheduler_settings(options.config), reactor))
+    return make_role(options, load_scheduler_settings, scheduler_service)
 
 
 def scheduler_service(settings: SchedulerSettings, reactor: Any) -> MultiService:
@@ -55,14 +52,16 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any) -> MultiService
 
     :raises ConfigError: the settings ask for what is not there.
     """
+    check_address("public_addr", settings.public_addr)
     pins = Pins()
     core = SchedulerCore(first_job_id(time.time()))
-    allocation = Allocation(core, PinnedBuildServers(pinned_calls(reactor, pins)), reactor)
+    inward, outward = pinned_calls(reactor, pins), trusting_calls(reactor)
+    allocation = Allocation(core, PinnedBuildServers(inward), reactor)
     routes = SchedulerRoutes(
         core,
         allocation,
         pins,
-        client_auth(settings.client_auth),
+        client_auth(settings, outward, reactor),
         server_auth(settings.server_auth),
         settings.network.trusted_proxies,
         settings.limits,
@@ -82,6 +81,8 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any) -> MultiService
     for child in (
         TCPServer(listen.port, Site(routes, reactor), BACKLOG, interface=str(listen.host), reactor=reactor),
         PeriodicService(EXPIRY_SECS, expire, reactor),
+        AtStop(inward.close),
+        AtStop(outward.close),
     ):
         child.setServiceParent(service)
     return service
@@ -106,18 +107,6 @@ class PinnedBuildServers:
             return decode(ASSIGN_JOB_RESULT, octets)
         except DecodeError as error:
             raise PeerError(f"it answered what the protocol does not know: {error}") from error
-
-
-def client_auth(settings: ClientAuthSettings) -> ClientAuth:
-    """Who decides about client tokens."""
-    match settings:
-        case InsecureAuth():
-            log.warn("client_auth is DANGEROUSLY_INSECURE: whoever reaches this scheduler may use the farm")
-            return SharedClientToken(INSECURE_CLIENT_TOKEN)
-        case TokenAuth(token=token):
-            return SharedClientToken(token)
-        case _:
-            raise ConfigError(f"client_auth: {type(settings).__name__} is not there yet; token is")
 
 
 def server_auth(settings: ServerAuthSettings) -> ServerAuth:

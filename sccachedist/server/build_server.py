@@ -104,8 +104,7 @@ class BuildServer:
             received.inputs.unlink(missing_ok=True)
             self._core.finish(job_id)
             self._reports.report(job_id, JobState.COMPLETE)
-            if self._idle is not None and not self._core.running:
-                self._idle.callback(None)
+            self._tell_idle()
 
     def expire(self) -> None:
         """Forget jobs that nobody claimed."""
@@ -119,6 +118,11 @@ class BuildServer:
             log.info("waiting for {count} jobs", count=self._core.running)
             self._idle = Deferred()
             await self._idle.addTimeout(grace_secs, self._clock, lambda *_: None)
+
+    def _tell_idle(self) -> None:
+        if self._idle is not None and not self._core.running:
+            idle, self._idle = self._idle, None  # jobs that were assigned may still come, and end
+            idle.callback(None)
 
     async def _build(self, job_id: JobId, toolchain: ArchiveId, received: ReceivedJob) -> Path:
         answer = received.inputs.with_suffix(".answer")

@@ -65,12 +65,14 @@ class Reports:
                     waiter.callback(None)
 
     async def _send(self, job_id: JobId, state: JobState) -> None:
-        for pause in (*RETRY_SECS, None):
+        pauses = iter(RETRY_SECS)
+        while True:
             try:
                 return await self._scheduler.job_state(job_id, state)
             except PeerError as error:
                 self._troubled()
-                if error.status not in _UNREACHED or pause is None:
+                pause = next(pauses, None) if error.status in _UNREACHED else None
+                if pause is None:
                     log.warn(
                         "the scheduler was not told that job {job_id} is {state}: {error}",
                         job_id=job_id,
@@ -79,4 +81,3 @@ class Reports:
                     )
                     return None
             await deferLater(self._clock, pause)
-        return None

@@ -28,7 +28,7 @@ from sccachedist.config import OverlayBuilder as OverlaySettings
 from sccachedist.errors import BuildError, ConfigError
 from sccachedist.peers.calls import trusting_calls
 from sccachedist.periodic import PeriodicService
-from sccachedist.roles import BACKLOG, RoleOptions, or_exit
+from sccachedist.roles import BACKLOG, AtStop, RoleOptions, check_address, check_directory, make_role
 from sccachedist.server.build_server import BuildServer, open_spool
 from sccachedist.server.core import ServerCore
 from sccachedist.server.heartbeat import HeartbeatService
@@ -56,9 +56,7 @@ LAST_REPORTS_SECS = 5.0
 
 def makeService(options: RoleOptions) -> IService:
     """The build server that a configuration file describes."""
-    from twisted.internet import reactor  # noqa: TID251
-
-    return or_exit(lambda: server_service(load_server_settings(options.config), reactor))
+    return make_role(options, load_server_settings, server_service)
 
 
 def server_service(settings: ServerSettings, reactor: Any) -> "ServerService":
@@ -66,10 +64,13 @@ def server_service(settings: ServerSettings, reactor: Any) -> "ServerService":
 
     :raises ConfigError: the settings ask for what is not there.
     """
+    check_address("bind_address", settings.bind_address)
+    check_directory("cache_dir", settings.cache_dir)
     cache, limits = settings.cache_dir, settings.limits
     identity = ShownIdentity(cache / "identity", settings.public_addr)
     builder = make_builder(settings, reactor)
-    link = HttpSchedulerLink(trusting_calls(reactor), settings.scheduler_url, server_token(settings))
+    calls = trusting_calls(reactor)
+    link = HttpSchedulerLink(calls, settings.scheduler_url, server_token(settings))
     heartbeat = HeartbeatService(link, _message(identity), reactor)
     reports = Reports(link, reactor, heartbeat.soon)
     toolchains = Toolchains(
@@ -92,10 +93,18 @@ def server_service(settings: ServerSettings, reactor: Any) -> "ServerService":
         grace_secs=settings.shutdown.grace_secs,
         clock=reactor,
     )
+
+    def renew() -> None:
+        shown = identity.current
+        identity.load()
+        if identity.current != shown:
+            heartbeat.soon()
+
     for child in (
         SSLServer(listen.port, site, identity, BACKLOG, interface=str(listen.host), reactor=reactor),
         PeriodicService(EXPIRY_SECS, build_server.expire, reactor),
-        PeriodicService(RENEWAL_SECS, identity.load, reactor),
+        PeriodicService(RENEWAL_SECS, renew, reactor),
+        AtStop(calls.close),
     ):
         child.setServiceParent(service)
     return service

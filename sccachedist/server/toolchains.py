@@ -4,6 +4,7 @@ An archive is hashed while it comes in, beside the cache, and enters it by renam
 that was there at the start is hashed once more before its first use. What is in an archive is not known here.
 """
 
+import errno
 import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -51,11 +52,12 @@ class Upload:
         descriptor, name = tempfile.mkstemp(dir=directory, prefix=f"{toolchain[:16]}-")
         self._file, self.path = os.fdopen(descriptor, "wb", buffering=0), Path(name)
         self._touched = clock.seconds()
+        self._whole = False
 
     @property
     def stalled(self) -> bool:
         """Whether nothing has come for so long that others need not wait for it."""
-        return self._clock.seconds() - self._touched > STALLED_SECS
+        return not self._whole and self._clock.seconds() - self._touched > STALLED_SECS
 
     def write(self, chunk: bytes) -> None:
         """Hash and store the next bytes."""
@@ -63,15 +65,22 @@ class Upload:
         if self.size > self._limit:
             raise LimitExceeded("toolchain_bytes", f"an archive of more than {self._limit} bytes")
         self._hash.update(chunk)
-        self._file.write(chunk)
+        if self._file.write(chunk) < len(chunk):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._touched = self._clock.seconds()
 
     def complete(self) -> "Upload":
         """All has come; whether it is the archive that it should be, :meth:`Toolchains.publish` finds out."""
+        self._whole = True
         return self
 
     def abort(self) -> None:
-        """Keep nothing of it."""
+        """Keep nothing of it, unless it is whole: who sent it may go, others need it too."""
+        if not self._whole:
+            self.discard()
+
+    def discard(self) -> None:
+        """It is over: remove what is left of it."""
         self._file.close()
         self.path.unlink(missing_ok=True)
         self._ended(self)
@@ -119,9 +128,10 @@ class Toolchains:
         self._incoming.mkdir(exist_ok=True)
         for leftover in self._incoming.iterdir():
             leftover.unlink()
-        for path in sorted(self._directory.glob("?/?/*"), key=lambda each: each.stat().st_mtime):
+        files = (path for path in self._directory.glob("?/?/*") if path.is_file())
+        for path in sorted(files, key=lambda each: each.stat().st_mtime):
             with suppress(DecodeError):
-                self._enter(archive_id(path.name), path.stat().st_size)
+                self._enter_found(archive_id(path.name), path.stat().st_size)
 
     def __contains__(self, toolchain: ArchiveId) -> bool:
         return toolchain in self._index
@@ -163,7 +173,7 @@ class Toolchains:
         self._index.acquire(toolchain)
         try:
             path = self._path(toolchain)
-            if toolchain not in self._verified:
+            if toolchain not in self._verified or not path.exists():
                 await self._work.do(path, lambda: self._verify(toolchain))
             with suppress(OSError):  # only the order of eviction after a restart depends on it
                 os.utime(path)
@@ -176,15 +186,15 @@ class Toolchains:
             await self._in_thread(upload.settle)
             if upload.toolchain in self._index:  # a second client brought it meanwhile
                 return
-            self._enter(upload.toolchain, upload.size)
             try:
+                self._enter(upload.toolchain, upload.size)
                 self._place(upload)
             except OSError:
                 self._index.remove(upload.toolchain)
                 raise
             log.info("toolchain {toolchain} of {size} bytes is here", toolchain=upload.toolchain, size=upload.size)
         finally:
-            upload.abort()
+            upload.discard()
 
     def _place(self, upload: Upload) -> None:
         path = self._path(upload.toolchain)
@@ -202,6 +212,13 @@ class Toolchains:
             self._remove(toolchain)
             raise ToolchainError(f"toolchain {toolchain} was damaged and is removed")
         self._verified.add(toolchain)
+
+    def _enter_found(self, toolchain: ArchiveId, size: int) -> None:
+        try:
+            self._enter(toolchain, size)
+        except ToolchainError as error:
+            log.warn("toolchain {toolchain} is removed: {error}", toolchain=toolchain, error=str(error))
+            self._remove(toolchain)
 
     def _enter(self, toolchain: ArchiveId, size: int) -> None:
         for other in self._index.add(toolchain, size):

@@ -13,7 +13,7 @@ import attrs
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from sccachedist.errors import ClientRefused, DecodeError, PeerRefused, Refused, SccachedistError
+from sccachedist.errors import AuthUnavailable, ClientRefused, DecodeError, PeerRefused, Refused, SccachedistError
 from sccachedist.web.bodies import OCTETS
 from sccachedist.web.head import Head
 from sccachedist.wire.bincode import Codec, encode
@@ -72,6 +72,8 @@ def error_answer(error: SccachedistError) -> Answer:
             return _json_answer(401, _description(str(error)), _challenge(error))
         case PeerRefused():
             return Answer(401, (_challenge(error),))
+        case AuthUnavailable():
+            return _json_answer(503, _description(str(error)))
         case DecodeError():
             return _json_answer(400, _description(str(error)))
         case _:

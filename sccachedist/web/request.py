@@ -10,7 +10,6 @@ from io import BytesIO
 from typing import Any, cast
 
 from twisted.logger import Logger
-from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
 from twisted.web import http, server
 from twisted.web.http import HTTPChannel
@@ -18,6 +17,7 @@ from twisted.web.http import HTTPChannel
 from sccachedist.web.answers import Answer, FileAnswer
 from sccachedist.web.head import Head
 from sccachedist.web.routes import Call, Routes, answer_for
+from sccachedist.web.sending import send_file
 
 log = Logger()
 
@@ -26,13 +26,10 @@ log = Logger()
 LINGER_SECS = 10.0
 
 
-class _AnswerSender(FileSender):
-    CHUNK_SIZE = 1 << 16
-
-
 class Request(server.Request):
     """A request of one of our roles, on a :class:`Site`."""
 
+    defaultContentType = None  # Twisted's is HTML
     channel: HTTPChannel
     site: "Site"
     call: Call | None = None
@@ -74,9 +71,18 @@ class Request(server.Request):
         super().connectionLost(reason)
 
     def processingFailed(self, reason: Failure) -> None:
-        """Klein could not run the route: an answer like any other, where Twisted would send a page."""
-        self._write(answer_for(cast(Exception, reason.value), self._head))
-        self.finish()
+        """The route or its sending failed: an answer like any other, where Twisted would send a page."""
+        answer = answer_for(cast(Exception, reason.value), self._head)
+        if self.startedWriting:  # what has been sent cannot be taken back
+            self.unregisterProducer()
+            self.transport.abortConnection()
+        else:
+            self._write(answer)
+            self.finish()
+
+    def getRequestHostname(self) -> bytes:
+        """Nothing: routes do not depend on what a sender calls us, and Klein fails at some names."""
+        return b""
 
     async def send(self, answer: Answer | FileAnswer) -> None:
         """Send an answer, up to its end."""
@@ -86,7 +92,7 @@ class Request(server.Request):
         with answer.file.open("rb") as body:
             answer.file.unlink()
             self._write_head(answer.head, os.fstat(body.fileno()).st_size)
-            await _AnswerSender().beginFileTransfer(body, self)
+            await send_file(body, self)
 
     def _refuse(self, error: Exception) -> None:
         # Expect: 100-continue would be answered behind this answer.
@@ -94,13 +100,8 @@ class Request(server.Request):
         self.channel.persistent = False
         self.setHeader("Connection", "close")
         self._write(answer_for(error, self._head))
-        linger = self.site.reactor.callLater(LINGER_SECS, self.channel.forceAbortClient)
-
-        def over(_: object) -> None:
-            if linger.active():
-                linger.cancel()
-
-        self.notifyFinish().addBoth(over)
+        # The channel cancels this call when the connection is lost.
+        self.channel._abortingCall = self.channel.callLater(LINGER_SECS, self.channel.forceAbortClient)
 
     def _abandon(self) -> None:
         if self.call is not None:
@@ -134,6 +135,7 @@ class Site(server.Site):
 
     requestFactory = Request
     displayTracebacks = False
+    noisy = False
 
     def __init__(self, routes: Routes, reactor: Any) -> None:
         self.api = routes.api

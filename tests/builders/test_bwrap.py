@@ -17,7 +17,8 @@ def test_the_whole_command_line() -> None:
         *["/usr/bin/bwrap", "--die-with-parent", "--new-session"],
         *["--unshare-user", "--uid", "0", "--gid", "0", "--cap-drop", "ALL"],
         *["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"],
-        *["--bind", "/b/root", "/", "--proc", "/proc", "--dev", "/dev", "--bind", "/b/shm", "/dev/shm", "--remount-ro", "/dev"],
+        *["--bind", "/b/root", "/", "--proc", "/proc"],
+        *["--dev", "/dev", "--bind", "/b/shm", "/dev/shm", "--remount-ro", "/dev"],
         *["--chdir", "/work", "--json-status-fd", "7", "--setenv", "LANG", "C", "--setenv", "EMPTY"],
         *("", "--", "/usr/bin/gcc", "-c", "a b.c"),
     ]

@@ -5,10 +5,10 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from archives import gzipped
 
 from sccachedist.builders.inflate import gunzip, inflate
 from sccachedist.errors import DecodeError, LimitExceeded
+from tests.builders.archives import gzipped
 
 DATA = bytes(range(256)) * 5000
 

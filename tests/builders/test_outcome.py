@@ -2,8 +2,9 @@
 
 import pytest
 
-from sccachedist.builders.outcome import check_missing, reported_code
+from sccachedist.builders.outcome import reported_code, required_outputs
 from sccachedist.errors import BuildError
+from sccachedist.wire.messages import CompileCommand
 
 
 @pytest.mark.parametrize(
@@ -30,13 +31,24 @@ def test_a_killed_compiler_is_no_result(exit_code: int, cwd: str) -> None:
         reported_code(exit_code, cwd)
 
 
-def test_a_success_needs_its_outputs() -> None:
-    """The client would fail the build over the missing file."""
-    with pytest.raises(BuildError, match=r"a\.o"):
-        check_missing("/x/a.o", 0)
+DECLARED = ("/x/build/a.o", "/x/build/.deps/a.Tpo", "/x/build/a.dwo", "/x/build/a.gcno")
 
 
-@pytest.mark.parametrize(("output", "exit_code"), [("/x/a.o", 1), ("/x/a.dwo", 0)])
-def test_outputs_that_may_be_missing(output: str, exit_code: int) -> None:
-    """A failed compile leaves nothing, and debug information is not always made."""
-    check_missing(output, exit_code)
+@pytest.mark.parametrize(
+    ("arguments", "outputs", "required"),
+    [
+        (("-c", "a.c", "-o", "build/a.o", "-D_gsplit_dwarf_path=build/a.dwo"), DECLARED, {"/x/build/a.o"}),
+        (("-c", "a.c", "-o./build/../build/a.o"), DECLARED, {"/x/build/a.o"}),
+        (("-c", "/x/a.c", "-o", "/x/a.o"), ("a.o", "a.d"), {"a.o"}),
+        (
+            ("--emit=dep-info,link", "--out-dir", "target"),
+            ("target/liba.rlib", "target/a.d"),
+            {"target/liba.rlib", "target/a.d"},
+        ),
+    ],
+)
+def test_what_a_success_must_have_made(
+    arguments: tuple[str, ...], outputs: tuple[str, ...], required: set[str]
+) -> None:
+    """The object that the compiler was told to make; not what the client makes itself, or may do without."""
+    assert required_outputs(CompileCommand("/usr/bin/cc", arguments, (), "/x"), outputs) == required

@@ -5,12 +5,12 @@ import io
 import tarfile
 
 import pytest
-from archives import file, member, octal, padded, pax, raw_header, tar
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sccachedist.builders.tar import Kind, Member, read_archive
 from sccachedist.errors import DecodeError
+from tests.builders.archives import file, member, octal, padded, pax, raw_header, tar
 
 
 def read(data: bytes) -> list[tuple[Member, bytes]]:

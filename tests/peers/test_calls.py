@@ -21,6 +21,7 @@ from sccachedist.peers.connections import ANSWER_BYTES
 URL = "http://127.0.0.1:10600/farm/api/v1/scheduler/job_state/7"
 TOKEN = "hunter2-the-token"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Peer(StringTransport):
@@ -44,7 +45,6 @@ class Peer(StringTransport):
         for start in range(0, len(octets), 65536):
             if not self._hung_up:
                 self._client.dataReceived(octets[start : start + 65536])
-        self._reactor.advance(0)
 
     def _lost(self, reason: Exception) -> None:
         if self.connected:
@@ -121,7 +121,7 @@ def test_asks_and_gets_an_answer(farm: Farm) -> None:
     "answer",
     [
         OK,
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\np\r\n3\r\nong\r\n0\r\n\r\n",
+        CHUNKED + b"1\r\np\r\n3\r\nong\r\n0\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n" + OK,
     ],
 )
@@ -139,6 +139,19 @@ def test_whole_answers(farm: Farm, answer: bytes, step: int) -> None:
     assert result(again) == b"pong"
 
 
+def test_kept_for_long(farm: Farm) -> None:
+    """What a connection may carry is counted anew for each answer."""
+    body = b"x" * (ANSWER_BYTES - 1000)
+    first = farm.post(limit=len(body))
+    peer = farm.accept(1)
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    peer.say(answer)
+    assert result(first) == body
+    second = farm.post(limit=len(body))
+    peer.say(answer)
+    assert result(second) == body
+
+
 def test_answer_that_ends_with_the_connection(farm: Farm) -> None:
     """An answer without a length ends where the connection does."""
     call = farm.post()
@@ -148,13 +161,22 @@ def test_answer_that_ends_with_the_connection(farm: Farm) -> None:
     assert result(call) == b"pong"
 
 
-@pytest.mark.parametrize("rest", [b"\r\n", b"Content-Length: 0\r\n\r\n", b"Content-Length: 900000\r\n\r\nno"])
-@pytest.mark.parametrize("status", [204, 401, 404, 500, 503])
+@pytest.mark.parametrize("rest", [b"Content-Length: 0\r\n\r\n", b"Content-Length: 9000\r\n\r\n" + b"n" * 101])
+@pytest.mark.parametrize("status", [401, 404, 500, 503])
 def test_status(farm: Farm, status: int, rest: bytes) -> None:
-    """Any status but 200 is an error that says which, whatever comes behind it."""
+    """Any status but one of success is an error that says which, whatever comes behind it."""
     call = farm.post()
     farm.accept(1).say(b"HTTP/1.1 %d Whatever\r\n" % status + rest)
     assert failure(call).status == status
+
+
+def test_asks_without_a_body(farm: Farm) -> None:
+    """A GET has no body and, where there is none to show, no token; a 204 is a success without octets."""
+    call = Deferred.fromCoroutine(farm.calls.get(URL, timeout=5.0, limit=100))
+    peer = farm.accept(1)
+    assert peer.value() == b"GET /farm/api/v1/scheduler/job_state/7 HTTP/1.1\r\nHost: 127.0.0.1:10600\r\n\r\n"
+    peer.say(b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert result(call) == b""
 
 
 def test_redirect(farm: Farm) -> None:
@@ -171,9 +193,10 @@ def test_redirect(farm: Farm) -> None:
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 900000\r\n\r\n" + b"x" * 101, "longer than 100 bytes"),
         (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 101, "longer than 100 bytes"),
+        (CHUNKED + b"65\r\n%s\r\n" % (b"x" * 101) * 2, "longer than 100 bytes"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\n", "Content-Length"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "gzip"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "Chunk"),
+        (CHUNKED + b"xyz\r\n", "Chunk"),
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * (ANSWER_BYTES // 6), ""),
         (b"HTTP/1.1 200 OK\r\n" + b"x" * 100_000, ""),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "SSH-2.0"),
@@ -185,6 +208,7 @@ def test_nonsense(farm: Farm, answer: bytes, why: str) -> None:
     call = farm.post()
     peer = farm.accept(1)
     peer.say(answer)
+    farm.reactor.advance(0)
     error = failure(call)
     assert why in str(error)
     assert len(str(error)) < 500
@@ -237,6 +261,18 @@ def test_stale_connection(farm: Farm) -> None:
     assert result(first) == b"pong"
     second = farm.post()
     peer.close()
+    farm.accept(2).say(OK)
+    assert result(second) == b"pong"
+
+
+def test_cut_connection(farm: Farm) -> None:
+    """Nor does one that we have just given up ourselves."""
+    first = farm.post()
+    peer = farm.accept(1)
+    peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n" + b"x" * 101)
+    assert "longer than 100 bytes" in str(failure(first))
+    second = farm.post()
+    farm.reactor.advance(0)
     farm.accept(2).say(OK)
     assert result(second) == b"pong"
 
@@ -309,6 +345,7 @@ def test_unasked(farm: Farm) -> None:
     peer.say(OK)
     assert result(first) == b"pong"
     peer.say(OK.replace(b"pong", b"evil"))
+    farm.reactor.advance(0)
     assert not peer.connected
     second = farm.post()
     farm.accept(2).say(OK)

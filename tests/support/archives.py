@@ -10,32 +10,35 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from sccachedist.wire.archive_id import archive_id_of
+from sccachedist.wire.archive_id import ArchiveId, swapped_hex
 
 BUSYBOX = "/bin/busybox"
 
 
-def toolchain(archive: Path, scripts: Mapping[str, str], filler: int = 0) -> Path:
-    """A ``.tar.gz`` with a busybox, shell scripts by their absolute names, and bytes that do not compress."""
-    with tarfile.open(archive, "w:gz", compresslevel=1 if not filler else 0) as tar:
-        program = Path(shutil.which("busybox") or BUSYBOX).read_bytes()
-        _add(tar, BUSYBOX, program)
-        for name, script in scripts.items():
-            _add(tar, name, f"#!{BUSYBOX} sh\n{script}\n".encode())
-        if filler:
-            _add(tar, "/filler", os.urandom(filler))
+def write_toolchain(archive: Path, scripts: Mapping[str, str], filler: int = 0) -> Path:
+    """A ``.tar.gz`` with busybox, shell scripts by their absolute names, and bytes that do not compress."""
+    local = shutil.which("busybox") or BUSYBOX
+    files = {name: f"#!{BUSYBOX} sh\n{script}\n".encode() for name, script in scripts.items()}
+    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+        for name, data in {BUSYBOX: Path(local).read_bytes(), "/filler": os.urandom(filler), **files}.items():
+            _add(tar, name, data)
     return archive
 
 
-def inputs(path: Path, files: Mapping[str, bytes]) -> Path:
-    """The inputs of a job, as they follow its command: a zlib stream of a tar, not compressed."""
-    packing = zlib.compressobj(0)
-    with path.open("wb") as out:
-        tar_bytes = io.BytesIO()
-        with tarfile.open(fileobj=tar_bytes, mode="w") as tar:
-            for name, data in files.items():
-                _add(tar, name, data)
-        out.write(packing.compress(tar_bytes.getvalue()) + packing.flush())
+def id_of(archive: Path) -> ArchiveId:
+    """The archive id of a file."""
+    digest = blake3()
+    digest.update_mmap(archive)
+    return swapped_hex(digest.digest())
+
+
+def write_inputs(path: Path, files: Mapping[str, bytes]) -> Path:
+    """The inputs of a job as they follow its command: a tar in a zlib stream that does not compress."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, data in files.items():
+            _add(tar, name, data)
+    path.write_bytes(zlib.compress(packed.getvalue(), 0))
     return path
 
 

@@ -28,8 +28,9 @@ def unprivileged(launch: Launch) -> Launch:
         if os.geteuid() != 0:
             return command
         _give_away(config.parent)
-        script = "\n".join(["set -e", *_views(config.parent), f"{_DROP} {shlex.join(command.arguments)}"])
-        return attrs.evolve(command, arguments=("unshare", "--mount", "sh", "-c", script))
+        enter = f"cd {shlex.quote(str(config.parent))}"
+        steps = ["set -e", *_views(config.parent), enter, f"{_DROP} {shlex.join(command.arguments)}"]
+        return attrs.evolve(command, arguments=("unshare", "--mount", "sh", "-c", "\n".join(steps)))
 
     return launch_as_nobody
 

@@ -6,6 +6,7 @@ inside stands in :mod:`sccachedist.builders.overlay.job`.
 
 import contextlib
 import fcntl
+import functools
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -59,7 +60,8 @@ class OverlayBuilder:
             stdio_bytes=limits.stdio_bytes,
             scratch_bytes=scratch_bytes,
         )
-        self._workers = Workers(reactor, self._home, slots)
+        self._new_workers = functools.partial(Workers, reactor, self._home, slots)
+        self._workers = self._new_workers()
         self._unpacked: set[ArchiveId] = set()
         self._users: Counter[ArchiveId] = Counter()
         self._waiting: dict[ArchiveId, list[Deferred[None]]] = {}
@@ -106,15 +108,21 @@ class OverlayBuilder:
     async def stop(self) -> None:
         """See :meth:`sccachedist.builders.seam.Builder.stop`."""
         await self._workers.stop()
-        try:
-            await self._ask(RemoveAll())
-        except SccachedistError as error:
-            log.warn("unpacked toolchains stay until the next start: {error}", error=error)
-        await self._workers.stop()
+        self._workers = self._new_workers()
         self._unpacked.clear()
         if self._lock is not None:
+            await self._clean_up()
             os.close(self._lock)
             self._lock = None
+
+    async def _clean_up(self) -> None:
+        cleaners = self._new_workers()
+        try:
+            await cleaners.ask(RemoveAll(), self._limits.job_secs)
+        except SccachedistError as error:
+            log.warn("unpacked toolchains stay until the next start: {error}", error=error)
+        finally:
+            await cleaners.stop()
 
     async def _unpack(self, job: BuildJob) -> None:
         with self._using(job.toolchain):  # also when every job that wanted it has gone

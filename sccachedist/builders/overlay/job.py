@@ -15,13 +15,13 @@ from typing import BinaryIO
 from sccachedist.builders.answer import write_answer
 from sccachedist.builders.confine import Root
 from sccachedist.builders.inflate import inflate
-from sccachedist.builders.outcome import check_missing, reported_code
+from sccachedist.builders.outcome import reported_code, required_outputs
 from sccachedist.builders.overlay.bwrap import bwrap_arguments
 from sccachedist.builders.overlay.namespaces import mount_overlay, scratch
 from sccachedist.builders.overlay.requests import RunJob
 from sccachedist.builders.overlay.sandbox import Ended, run_sandboxed
 from sccachedist.builders.unpack import EntryLimit, unpack
-from sccachedist.errors import LimitExceeded
+from sccachedist.errors import BuildError, LimitExceeded
 from sccachedist.wire.messages import ProcessOutput
 
 TOOLCHAINS = "toolchains"
@@ -75,11 +75,13 @@ def _compile(job: RunJob) -> Ended:
 
 
 def _outputs(job: RunJob, root: Root, exit_code: int) -> Iterator[tuple[str, BinaryIO]]:
+    required = required_outputs(job.command, job.outputs) if exit_code == 0 else ()
     for output in job.outputs:
         try:
             descriptor = root.open_regular(_inside(job, output).encode())
         except FileNotFoundError:
-            check_missing(output, exit_code)
+            if output in required:
+                raise BuildError(f"the compiler succeeded without making {output!r}") from None
             continue
         with open(descriptor, "rb", buffering=0) as file:
             if os.fstat(descriptor).st_size > job.limits.output_bytes:

@@ -41,9 +41,9 @@ def enter() -> None:
     uid, gid = os.geteuid(), os.getegid()
     try:
         _checked(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWNET))
-        Path("/proc/self/setgroups").write_text("deny", encoding="ascii")  # else gid_map is root's alone
-        Path("/proc/self/uid_map").write_text(f"0 {uid} 1", encoding="ascii")
-        Path("/proc/self/gid_map").write_text(f"0 {gid} 1", encoding="ascii")
+        Path("/proc/self/setgroups").write_text("deny", encoding="utf-8")  # else gid_map is root's alone
+        Path("/proc/self/uid_map").write_text(f"0 {uid} 1", encoding="utf-8")
+        Path("/proc/self/gid_map").write_text(f"0 {gid} 1", encoding="utf-8")
         _mount(None, "/", None, _MS_REC | _MS_PRIVATE, None)
         _raise_loopback()
     except OSError as error:

@@ -48,7 +48,7 @@ class IWorkerReactor(IReactorProcess, IReactorTime):
 class SandboxWorker(ProcessProtocol):
     """One worker process. ``gone`` is called when it has ended, whyever."""
 
-    transport: IProcessTransport  # type: ignore[assignment]  # there is one as soon as it is spawned
+    transport: IProcessTransport  # there is one as soon as it is spawned
 
     def __init__(self, gone: Callable[[SandboxWorker], None]) -> None:
         self._gone = gone
@@ -123,11 +123,11 @@ class SandboxWorker(ProcessProtocol):
     def processEnded(self, reason: Failure) -> None:
         """Tell whoever waits."""
         self._ended = True
-        if not self._killed and self._last_words:
-            words = self._last_words.decode(errors="replace")
+        words = self._last_words.decode(errors="replace").strip()
+        if not self._killed:
             log.error("a sandbox worker ended: {reason}: {words}", reason=reason.getErrorMessage(), words=words)
         self._gone(self)
-        self._answers.put(Failed(Kind.BUILD, "the sandbox worker ended before its job"))
+        self._answers.put(Failed(Kind.BUILD, f"a sandbox worker ended before its time {words.splitlines()[-1:]}"))
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
             waiter.callback(None)
@@ -146,6 +146,7 @@ class Workers:
         self._turns = DeferredSemaphore(most)
         self._idle: list[SandboxWorker] = []
         self._busy: set[SandboxWorker] = set()
+        self._stopped = False
 
     async def ask(self, request: Request, seconds: float) -> None:
         """Have a worker do it.
@@ -156,6 +157,8 @@ class Workers:
         :raises SccachedistError: what the worker says.
         """
         async with self._turns:
+            if self._stopped:
+                raise BuildError("the builder has stopped")
             worker = self._idle.pop() if self._idle else self._spawn()
             self._busy.add(worker)
             try:
@@ -177,7 +180,8 @@ class Workers:
             raise LimitExceeded("job_secs", f"a job took more than {seconds} seconds") from error
 
     async def stop(self) -> None:
-        """End all of them; those that work have failed then."""
+        """End all of them, for good; what they were asked, or would have been, has failed then."""
+        self._stopped = True
         workers = [*self._idle, *self._busy]
         for worker in workers:
             worker.kill()

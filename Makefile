@@ -1,0 +1,37 @@
+PYTHON = .venv/bin/python
+PYTEST = $(PYTHON) -m pytest
+CHECKED = sccachedist twisted tests demo setup.py
+
+.PHONY: demo test unit functional lint doc clean
+
+demo:
+	scripts/setup.sh demo
+	$(PYTHON) -m demo
+
+# Everything; the functional tests of one farm stay together, two farms side by side.
+test:
+	scripts/setup.sh dev
+	$(PYTEST) --numprocesses 2 --dist loadgroup
+
+unit:
+	scripts/setup.sh dev
+	$(PYTEST) -m "not functional"
+
+functional:
+	scripts/setup.sh dev
+	$(PYTEST) -m functional --numprocesses 2 --dist loadgroup
+
+lint:
+	scripts/setup.sh dev
+	$(PYTHON) -m ruff format --check $(CHECKED)
+	$(PYTHON) -m ruff check $(CHECKED)
+	$(PYTHON) -m mypy
+
+doc:
+	scripts/setup.sh dev
+	$(PYTHON) -m sphinx -W --keep-going -b html doc doc/_build
+
+clean:
+	rm -rf .venv build dist doc/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache _trial_temp
+	rm -rf *.egg-info twisted/plugins/dropin.cache
+	find . -name __pycache__ -type d -exec rm -rf {} +

@@ -1,0 +1,18 @@
+"""How the documentation is built: ``make doc``."""
+
+import sys
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(_HERE / "_ext"), str(_HERE.parent)]
+
+project = "sccachedist"
+extensions = ["config_reference"]
+exclude_patterns = ["_build"]
+html_theme = "alabaster"
+html_theme_options = {
+    "description": "The scheduler and the build server of sccache's distributed compilation, on Twisted",
+    "page_width": "70rem",
+}
+html_sidebars = {"**": ["about.html", "navigation.html", "searchbox.html"]}
+html_show_copyright = False

@@ -1,0 +1,114 @@
+"""The ``sccachedist`` command: both roles in the foreground, and the tokens that they need."""
+
+import argparse
+import base64
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from twisted.scripts.twistd import run
+
+from sccachedist.config import JwtHs256, load_scheduler_settings
+from sccachedist.errors import ConfigError, DecodeError
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.tokens import KEY_SIZE, decode_secret_key, server_token
+
+T = TypeVar("T")
+
+_PLUGINS = {"scheduler": "sccache-scheduler", "server": "sccache-server"}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; ``arguments`` are those of the process where none are given."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except ConfigError as error:
+        raise SystemExit(f"sccachedist: {error}") from error
+
+
+def _run_role(parsed: argparse.Namespace) -> None:
+    # The same as twistd runs in the background; several may share a directory, so no PID file.
+    sys.argv = [sys.argv[0], "--nodaemon", "--pidfile=", _PLUGINS[parsed.role], "--config", parsed.config]
+    run()
+
+
+def _generate_key(parsed: argparse.Namespace) -> None:
+    print(_text_of(secrets.token_bytes(KEY_SIZE)))
+
+
+def _generate_shared_token(parsed: argparse.Namespace) -> None:
+    print(_text_of(secrets.token_bytes(parsed.bits // 8)))
+
+
+def _generate_server_token(parsed: argparse.Namespace) -> None:
+    print(server_token(parsed.secret_key or _configured_key(parsed.config), parsed.server))
+
+
+def _configured_key(config: Path) -> bytes:
+    auth = load_scheduler_settings(config).server_auth
+    if not isinstance(auth, JwtHs256):
+        raise ConfigError(f"{config}: server_auth.type: expected jwt_hs256, whose key signs server tokens")
+    return auth.secret_key
+
+
+def _text_of(secret: bytes) -> str:
+    """Unpadded base64url, the form of all keys and tokens in configuration files."""
+    return base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sccachedist", description="The daemons of an sccache compile farm.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for role, about in (("scheduler", "hand out jobs to build servers"), ("server", "run compiles")):
+        command = _add(commands, role, f"{about}, in the foreground", _run_role)
+        command.set_defaults(role=role)
+        command.add_argument("--config", required=True, metavar="PATH", help="the configuration file, TOML or JSON")
+    auth = commands.add_parser("auth", help="make keys and tokens").add_subparsers(required=True, metavar="COMMAND")
+    _add(auth, "generate-jwt-hs256-key", "print a secret_key for server_auth.type = jwt_hs256", _generate_key)
+    command = _add(auth, "generate-jwt-hs256-server-token", "print a build server's token", _generate_server_token)
+    command.add_argument(
+        "--server", required=True, type=_argument(ServerId.parse), metavar="IP:PORT", help="its public_addr"
+    )
+    key = command.add_mutually_exclusive_group(required=True)
+    key.add_argument(
+        "--secret-key", type=_argument(decode_secret_key), metavar="KEY", help="the scheduler's secret_key"
+    )
+    key.add_argument("--config", type=Path, metavar="PATH", help="the scheduler's configuration file, which has it")
+    command = _add(auth, "generate-shared-token", "print a token for type = token", _generate_shared_token)
+    command.add_argument(
+        "--bits", type=_argument(_bits), default=256, help="how much randomness is in it (default: 256)"
+    )
+    return parser
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    about: str,
+    run: Callable[[argparse.Namespace], None],
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+    command.set_defaults(run=run)
+    return command
+
+
+def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """A parser of ours as argparse wants it: its error is what the user sees, without the text that was given."""
+
+    def parsed(text: str) -> T:
+        try:
+            return parse(text)
+        except DecodeError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return parsed
+
+
+def _bits(text: str) -> int:
+    bits = int(text) if text.isascii() and text.isdigit() else 0
+    if not 64 <= bits <= 4096 or bits % 8:
+        raise DecodeError("expected a multiple of 8 from 64 to 4096")
+    return bits

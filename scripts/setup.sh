@@ -1,0 +1,66 @@
+#!/bin/sh
+# Makes the virtual environment .venv and sees to it that the programs are there that a fresh Debian or
+# Ubuntu lacks: with apt, as root or through sudo; where neither can be, it says what to run.
+#
+#   scripts/setup.sh demo    what `make demo` needs
+#   scripts/setup.sh dev     what the suite, the linters and the documentation need as well
+set -eu
+cd "$(dirname "$0")/.."
+
+install_packages() {
+    if [ "$(id -u)" = 0 ]; then
+        as_root=""
+    elif sudo -n true 2>/dev/null || { [ -t 0 ] && command -v sudo >/dev/null; }; then
+        as_root="sudo"
+    else
+        echo "These packages are missing and only root can install them. Run this, then try again:" >&2
+        echo "    apt-get install --yes $*" >&2
+        exit 1
+    fi
+    echo "installing $*"
+    $as_root apt-get update --quiet
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends "$@"
+}
+
+# A program that is missing, by the Debian package that has it.
+needs() {
+    command -v "$1" >/dev/null || missing="$missing $2"
+}
+
+python_with_venv() {
+    for python in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+        if "$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$python"
+            return
+        fi
+    done
+}
+
+missing=""
+needs bwrap bubblewrap
+needs gcc gcc
+needs g++ g++
+if [ "$1" = dev ]; then
+    needs busybox busybox-static
+    needs cargo cargo
+fi
+[ -x .venv/bin/python ] || [ -n "$(python_with_venv)" ] || missing="$missing python3-venv"
+# shellcheck disable=SC2086  # a list
+[ -z "$missing" ] || install_packages $missing
+
+if [ ! -x .venv/bin/python ]; then
+    python=$(python_with_venv)
+    if [ -z "$python" ]; then
+        echo "Python 3.11 or newer is needed; name one with PYTHON=/path/to/python3" >&2
+        exit 1
+    fi
+    "$python" -m venv .venv
+fi
+
+done=".venv/installed-$1"
+if [ ! "$done" -nt setup.py ] || [ ! "$done" -nt scripts/setup.sh ]; then
+    .venv/bin/python -m pip install --quiet --upgrade pip "setuptools>=77" wheel
+    # The compatible form of an editable install: twistd finds the plugins in no other.
+    .venv/bin/python -m pip install --quiet --config-settings editable_mode=compat --editable ".[$1]"
+    touch "$done"
+fi

@@ -1,0 +1,220 @@
+"""Sandbox workers as the reactor sees them, without processes and in simulated time."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ProcessDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from sccachedist.builders.overlay.requests import (
+    ANSWER,
+    REQUEST,
+    Answer,
+    Done,
+    Failed,
+    JobLimits,
+    RemoveAll,
+    RemoveToolchain,
+    Request,
+    RunJob,
+    UnpackToolchain,
+    failed,
+    frame,
+    raised,
+)
+from sccachedist.builders.overlay.workers import SandboxWorker, Workers
+from sccachedist.errors import BuildError, DecodeError, LimitExceeded, SccachedistError, ToolchainError
+from sccachedist.wire.bincode import decode, encode
+from sccachedist.wire.messages import CompileCommand
+
+NAMES = CompileCommand("e", ("a",), (("n", "v"),), "/")
+LIMITS = JobLimits(1, 2, 3, 4, 5)
+REQUESTS: list[Request] = [
+    RunJob("t", NAMES, ("o",), "/i", "/a", True, "/bwrap", LIMITS),
+    UnpackToolchain("t", "/archive", 6, 7),
+    RemoveToolchain("t"),
+    RemoveAll(),
+]
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: type(request).__name__)
+def test_requests_arrive_as_they_were_sent(request_: Request) -> None:
+    """Both ends agree."""
+    assert decode(REQUEST, encode(REQUEST, request_)) == request_
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (LimitExceeded("stdio_bytes", "too much"), LimitExceeded),
+        (ToolchainError("bad"), ToolchainError),
+        (BuildError("wrong"), BuildError),
+        (DecodeError("bad inputs"), BuildError),
+        (OSError(28, "No space left"), BuildError),
+    ],
+)
+def test_errors_arrive_as_they_were_raised(error: Exception, kind: type[Exception]) -> None:
+    """A failure in a worker is the same failure here; what is nobody's is a failed build."""
+    answer = decode(ANSWER, encode(ANSWER, failed(error)))
+    assert isinstance(answer, Failed)
+    again = raised(answer)
+    assert (type(again), str(again)) == (kind, str(error))
+
+
+class Process(StringTransport):
+    """A process that does what the test says."""
+
+    pid = 2**22 + 1  # beyond any real one
+
+    def __init__(self, worker: SandboxWorker, environment: dict[str, str]) -> None:
+        super().__init__()
+        self.worker, self.environment, self.killed = worker, environment, False
+        worker.makeConnection(self)
+
+    def signalProcess(self, signal: str) -> None:  # noqa: N802
+        assert signal == "KILL"
+        self.killed = True
+
+    def end(self) -> None:
+        self.worker.processEnded(Failure(ProcessDone(0)))
+
+    def answers(self, *answers: Answer) -> None:
+        self.worker.outReceived(b"".join(frame(encode(ANSWER, answer)) for answer in answers))
+
+
+class Reactor(Clock):
+    """Records what is spawned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.processes: list[Process] = []
+
+    def spawnProcess(self, worker: Any, executable: str, args: list[str], env: dict[str, str]) -> None:  # noqa: N802
+        self.processes.append(Process(worker, env))
+
+
+class WorkersTests(SynchronousTestCase):
+    """Asking, failing, and being told to stop."""
+
+    def setUp(self) -> None:
+        self.reactor = Reactor()
+        self.asked: list[Deferred[None]] = []
+        self.workers = Workers(self.reactor, Path("/home"), 2)  # type: ignore[arg-type]
+
+    def tearDown(self) -> None:
+        stopped = Deferred.fromCoroutine(self.workers.stop())
+        for process in self.reactor.processes:
+            process.end()
+        self.successResultOf(stopped)
+        for asked in self.asked:
+            asked.addErrback(lambda failure: failure.trap(SccachedistError))
+
+    def ask(self) -> Deferred[None]:
+        asked = Deferred.fromCoroutine(self.workers.ask(RemoveAll(), 10))
+        self.asked.append(asked)
+        return asked
+
+    def test_a_worker_is_asked_when_it_is_ready(self) -> None:
+        """Nothing is written before it says so, nothing is done before it answers, and it is asked again."""
+        asked = self.ask()
+        process = self.reactor.processes[0]
+        assert process.value() == b""
+        process.answers(Done())
+        assert process.value() == frame(encode(REQUEST, RemoveAll()))
+        self.assertNoResult(asked)
+        process.answers(Done())
+        self.successResultOf(asked)
+        self.assertNoResult(self.ask())
+        assert len(process.value()) == 2 * len(frame(encode(REQUEST, RemoveAll())))
+
+    def test_an_answer_in_pieces(self) -> None:
+        """Pipes do not keep frames together."""
+        asked = self.ask()
+        for byte in frame(encode(ANSWER, Done())) * 2:
+            self.assertNoResult(asked)
+            self.reactor.processes[0].worker.outReceived(bytes([byte]))
+        self.successResultOf(asked)
+
+    def test_the_environment_of_a_worker(self) -> None:
+        """It gets nothing of the daemon's."""
+        self.assertNoResult(self.ask())
+        assert sorted(self.reactor.processes[0].environment) == ["PATH", "PYTHONPATH"]
+
+    def test_one_is_started_ahead_and_no_more_than_allowed_work(self) -> None:
+        """Two may work, one waits for work; who comes third waits for a turn."""
+        first, second, third = self.ask(), self.ask(), self.ask()
+        assert len(self.reactor.processes) == 3
+        self.reactor.processes[0].answers(Done(), Done())
+        self.successResultOf(first)
+        self.assertNoResult(second)
+        self.assertNoResult(third)
+
+    def fails(self, how: Callable[[Process, Deferred[None]], object], kind: type[Exception]) -> None:
+        asked = self.ask()
+        process = self.reactor.processes[0]
+        process.answers(Done())
+        how(process, asked)
+        assert process.killed
+        self.assertNoResult(asked)  # it still dies
+        process.end()
+        self.failureResultOf(asked, kind)
+
+    def test_cancelling_kills(self) -> None:
+        """And is over when the process is gone."""
+        self.fails(lambda process, asked: asked.cancel(), CancelledError)
+
+    def test_time_runs_out(self) -> None:
+        """A job has only so long."""
+        self.fails(lambda process, asked: self.reactor.advance(10), LimitExceeded)
+
+    def test_a_failure_kills(self) -> None:
+        """A worker that failed is not used again."""
+        self.fails(lambda process, asked: process.answers(failed(ToolchainError("x"))), ToolchainError)
+
+    def test_nonsense_kills(self) -> None:
+        """A worker that was taken over by what it unpacked gets no further."""
+        self.fails(lambda process, asked: process.worker.outReceived(b"\xff" * 8), BuildError)
+
+    def test_a_worker_that_dies(self) -> None:
+        """Its last words are in the error and in the log."""
+        asked = self.ask()
+        self.reactor.processes[0].worker.errReceived(b"Traceback\nMemoryError: out")
+        self.reactor.processes[0].end()
+        assert "MemoryError: out" in str(self.failureResultOf(asked, BuildError).value)
+
+    def test_a_worker_that_dies_idle_is_forgotten(self) -> None:
+        """Nobody is sent to it."""
+        asked = self.ask()
+        self.reactor.processes[1].end()
+        self.reactor.processes[0].answers(Done(), Done())
+        self.successResultOf(asked)
+        self.reactor.processes[0].end()
+        self.assertNoResult(self.ask())
+        assert len(self.reactor.processes) == 4
+
+    def test_stopping(self) -> None:
+        """Workers are killed, jobs fail, waiting ones too, and it is over when all are gone."""
+        asked, _, waiting = self.ask(), self.ask(), self.ask()
+        stopped = Deferred.fromCoroutine(self.workers.stop())
+        assert all(process.killed for process in self.reactor.processes)
+        for process in self.reactor.processes:
+            self.assertNoResult(stopped)
+            process.end()
+        self.successResultOf(stopped)
+        self.failureResultOf(asked, BuildError)
+        self.failureResultOf(waiting, BuildError)
+
+    def test_a_worker_that_cannot_be_started(self) -> None:
+        """No process, no result; the next one is tried again."""
+
+        def no_process(*args: object) -> None:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+
+        self.reactor.spawnProcess = no_process  # type: ignore[method-assign, assignment]
+        self.failureResultOf(self.ask(), BuildError)

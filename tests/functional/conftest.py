@@ -1,0 +1,106 @@
+"""Farms and clients for the functional tests, and what is shown of them when a test fails."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.client import Client
+from demo.farm import Farm
+from demo.projects import CXX, C, write_project, write_workspace
+from tests.support.published import PUBLISHED_SCHEDULER
+
+_WEAK_MAP = "weak_map.json"
+
+
+@pytest.fixture(scope="session")
+def all_toolchains(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compilers of this machine, packed by the published client: once for all workers of a run."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with (shared / "toolchains.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "toolchains").exists():
+            _pack(shared / "packing").rename(shared / "toolchains")
+    return shared / "toolchains"
+
+
+def _pack(work: Path) -> Path:
+    """Let a client pack its compilers; it does so before it learns that there is no build server."""
+    work.mkdir()
+    farm = Farm(work, PUBLISHED_SCHEDULER)
+    farm.start_scheduler()
+    try:
+        with Client(work / "client", farm.scheduler_url, farm.client_token, work / "toolchains") as client:
+            for language in (C, CXX):
+                project = write_project(work / language.compiler, language, 0)
+                client.compiling(project.compile_command(project.sources[0]), project.folder).run()
+            write_workspace(work / "cargo")
+            client.cargo_build(work / "cargo").run(120)
+    finally:
+        farm.stop()
+    packed = json.loads((work / "toolchains" / "client" / _WEAK_MAP).read_text())
+    assert len(packed) == 3, "gcc, g++ and rustc are needed"
+    return work / "toolchains"
+
+
+@pytest.fixture
+def toolchains(all_toolchains: Path, tmp_path: Path) -> Path:
+    """The packed compilers, for one client to write beside."""
+    own = tmp_path / "toolchains"
+    shutil.copytree(all_toolchains, own, copy_function=_share)
+    return own
+
+
+def _share(source: str, copy: str) -> None:
+    """Link what is large and stays as it is, copy what a client writes to."""
+    if Path(source).name == _WEAK_MAP:
+        shutil.copy(source, copy)
+    else:
+        os.link(source, copy)
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """Our scheduler and our build server."""
+    yield from running_farm(Farm(tmp_path_factory.mktemp("farm")))
+
+
+def running_farm(farm: Farm) -> Iterator[Farm]:
+    """The body of a fixture that gives a farm: its files are large, and go with it."""
+    with farm:
+        yield farm
+    shutil.rmtree(farm.folder)
+
+
+@pytest.fixture
+def client(farm: Farm, tmp_path: Path, toolchains: Path) -> Iterator[Client]:
+    """A client of the farm, with all of the machine's compilers."""
+    with Client(tmp_path / "client", farm.scheduler_url, farm.client_token, toolchains) as client:
+        yield client
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the ends of the logs with a failure."""
+    report = yield
+    if report.failed:
+        for fixture in item.funcargs.values():
+            report.sections += _logs(fixture)
+    return report
+
+
+def _logs(fixture: object) -> list[tuple[str, str]]:
+    match fixture:
+        case Farm():
+            return [("scheduler", fixture.scheduler.tail()), ("build server", fixture.server.tail())]
+        case Client():
+            return [("client", fixture.daemon.tail())]
+    return []

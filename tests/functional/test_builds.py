@@ -1,0 +1,67 @@
+"""Whole builds, by the published client, on each set-up that is supported."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from demo.client import Client, Statistics
+from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
+from demo.processes import Command, inherited
+from demo.projects import CXX, LIBRARIES, C, Language, Project, write_project, write_workspace
+from tests.functional.conftest import running_farm
+from tests.support.published import PUBLISHED_SCHEDULER, PUBLISHED_SERVER
+from tests.support.unprivileged import unprivileged
+
+pytestmark = pytest.mark.functional
+
+SETUPS = {
+    "ours": (OUR_SCHEDULER, OUR_SERVER),
+    "published_server": (OUR_SCHEDULER, PUBLISHED_SERVER),
+    "published_scheduler": (PUBLISHED_SCHEDULER, OUR_SERVER),
+    "unprivileged_server": (OUR_SCHEDULER, unprivileged(OUR_SERVER)),
+}
+
+_PARALLEL = 3  # what a build server with two CPUs takes at once
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SETUPS])
+def farm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """One farm for each set-up."""
+    yield from running_farm(Farm(tmp_path_factory.mktemp("farm"), *SETUPS[request.param]))
+
+
+@pytest.mark.parametrize("language", [C, CXX], ids=lambda language: language.compiler)
+def test_a_project_compiles_remotely_to_what_a_local_build_gives(
+    farm: Farm, client: Client, tmp_path: Path, language: Language
+) -> None:
+    """More than thirty files, three at a time: all remote, none given back, objects equal byte for byte."""
+    project = write_project(tmp_path / "project", language, 30)
+    remote = build(project, lambda source: client.compiling(project.compile_command(source), project.folder))
+    assert client.statistics() == Statistics({str(farm.server_id): len(project.sources)}, errors=0)
+    assert remote == build(
+        project, lambda source: Command(project.compile_command(source), inherited(), project.folder)
+    )
+
+
+def build(project: Project, compiling: Callable[[Path], Command]) -> dict[str, bytes]:
+    """Compile all files of a project; its objects by their names."""
+
+    def compile_one(source: Path) -> tuple[str, bytes]:
+        ended = compiling(source).run()
+        assert ended.returncode == 0, ended
+        made = project.object_of(source)
+        return made.name, made.read_bytes()
+
+    with ThreadPoolExecutor(_PARALLEL) as at_once:
+        return dict(at_once.map(compile_one, project.sources))
+
+
+def test_the_library_crates_of_a_cargo_workspace_compile_remotely(farm: Farm, client: Client, tmp_path: Path) -> None:
+    """``cargo build`` with the client as its wrapper: both libraries remote, and the program runs."""
+    program = write_workspace(tmp_path / "workspace")
+    ended = client.cargo_build(tmp_path / "workspace").run(120)
+    assert ended.returncode == 0, ended
+    assert client.statistics() == Statistics({str(farm.server_id): len(LIBRARIES)}, errors=0)
+    assert Command((str(program),), inherited(), tmp_path).run().returncode == 0

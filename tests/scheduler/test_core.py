@@ -1,0 +1,361 @@
+"""What the scheduler decides, rule by rule."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import product
+
+import pytest
+
+from sccachedist.errors import BadTransition, DecodeError, UnknownJob, UnknownServer
+from sccachedist.scheduler.core import MOST_CPUS, Expired, NoCapacity, SchedulerCore, Slot, first_job_id
+from sccachedist.wire.messages import JobId, JobState, SchedulerStatus, ServerCertificate
+from tests.scheduler.farms import FIRST_JOB, A, B, C, assigned, farm, free_slots, heartbeat, job_in
+
+# -- build servers --
+
+
+def test_registration() -> None:
+    """A build server is new once; its jobs stay while it sends the same nonce, and go with another one."""
+    core = farm()
+    assert core.heartbeat(A, heartbeat(nonce=1), now=0.0)
+    job_in(Slot.STARTED, core)
+    job_in(Slot.RESERVED, core)
+    assert not core.heartbeat(A, heartbeat(nonce=1), now=30.0)
+    assert core.status() == SchedulerStatus(num_servers=1, num_cpus=2, in_progress=1)
+    assert core.heartbeat(A, heartbeat(nonce=2, cpus=4), now=31.0)
+    assert core.status() == SchedulerStatus(num_servers=1, num_cpus=4, in_progress=0)
+    assert free_slots(core, now=31.0) == 5
+
+
+@pytest.mark.parametrize("cpus", [0, MOST_CPUS + 1, 2**64 - 1])
+def test_impossible_cpus(cpus: int) -> None:
+    """A build server that lies about its CPUs is refused, and what is known of it stays as it was."""
+    core = farm(2)
+    with pytest.raises(DecodeError, match="CPUs"):
+        core.heartbeat(A, heartbeat(cpus, nonce=2), now=0.0)
+    assert core.status() == SchedulerStatus(1, 2, 0)
+
+
+def test_certificate() -> None:
+    """Clients get the certificate of a build server's last heartbeat, and those of the others stay."""
+    core = farm(2, 2)
+    core.heartbeat(A, heartbeat(certificate=b"renewed"), now=1.0)
+    assert core.certificate(A) == ServerCertificate(b"digest of renewed", b"renewed")
+    assert core.certificate(B) == ServerCertificate(b"digest of certificate", b"certificate")
+    assert core.reserve(now=1.0).cert_digest == b"digest of renewed"
+    with pytest.raises(UnknownServer, match=r"127\.0\.0\.3:10501"):
+        core.certificate(C)
+
+
+def test_silence() -> None:
+    """A build server that is silent for more than 90 s is dropped with its jobs; another one's stay."""
+    core = farm(2, 2)
+    jobs = [job_in(Slot.STARTED, core) for _ in range(2)]
+    assert [job.server_id for job in jobs] == [A, B]
+    core.heartbeat(B, heartbeat(), now=60.0)
+    assert core.expire(now=90.0) == Expired((), ())
+    assert core.expire(now=90.1) == Expired((A,), ())
+    assert core.status() == SchedulerStatus(1, 2, 1)
+    with pytest.raises(UnknownServer):
+        core.certificate(A)
+    with pytest.raises(UnknownJob):
+        core.update(jobs[0].job_id, A, JobState.STARTED, now=91.0)
+    assert core.heartbeat(A, heartbeat(), now=92.0)
+
+
+def test_reports_are_signs_of_life() -> None:
+    """A build server whose heartbeats are lost lives as long as it reports its jobs."""
+    core = farm(2)
+    job = job_in(Slot.STARTED, core)
+    core.update(job.job_id, A, JobState.STARTED, now=80.0)
+    assert core.expire(now=170.0) == Expired((), ())
+    assert core.expire(now=170.1) == Expired((A,), ())
+
+
+# -- who gets the next job --
+
+
+@pytest.mark.parametrize(("cpus", "jobs"), [(1, 2), (2, 3), (7, 8), (8, 10), (16, 19), (64, 73)])
+def test_capacity(cpus: int, jobs: int) -> None:
+    """A build server gets a few jobs more than it has CPUs, and not one above that."""
+    assert free_slots(farm(cpus)) == jobs
+
+
+@pytest.mark.parametrize("slot", Slot)
+def test_a_job_takes_a_slot(slot: Slot) -> None:
+    """Wherever a job stands, it takes one slot."""
+    core = farm(2)
+    job_in(slot, core)
+    assert free_slots(core) == 2
+
+
+@pytest.mark.parametrize("servers", [0, 1, 3])
+def test_no_capacity(servers: int) -> None:
+    """Where nobody has room, the client hears how many build servers there are."""
+    core = farm(*[1] * servers)
+    for _ in range(2 * servers):
+        core.reserve(now=0.0)
+    with pytest.raises(NoCapacity, match=f"^Insufficient capacity across {servers} available servers$"):
+        core.reserve(now=0.0)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "order"),
+    [((2, 2), "ABABAB"), ((2, 4), "ABBABBAB"), ((1, 8), "ABBBBBBBBABB"), ((1, 2, 4), "ABCCBCCABC")],
+)
+def test_least_loaded_first(cpus: tuple[int, ...], order: str) -> None:
+    """The build server with the fewest jobs per CPU gets the next one, as long as it has room."""
+    core = farm(*cpus)
+    given = [core.reserve(now=0.0).server_id for _ in order]
+    assert "".join({A: "A", B: "B", C: "C"}[server_id] for server_id in given) == order
+    assert free_slots(core) == 0
+
+
+def test_another_one_is_tried() -> None:
+    """Within one allocation no build server is asked twice, even when only it has room."""
+    core = farm(2, 2)
+    assert core.reserve(now=0.0, tried=[A]).server_id == B
+    with pytest.raises(NoCapacity):
+        core.reserve(now=0.0, tried=[A, B])
+
+
+def fail(core: SchedulerCore, now: float) -> None:
+    """The build server that is next refuses its job."""
+    core.release(core.reserve(now), now, failed=True)
+
+
+def test_penalty() -> None:
+    """A build server that failed gets a job only where no other has room, for 300 s, but does get it then."""
+    core = farm(1, 1)
+    fail(core, now=10.0)
+    assert [core.reserve(now=310.0).server_id for _ in range(4)] == [B, B, A, A]
+
+
+def test_penalty_ends() -> None:
+    """After that it is as good as any other."""
+    core = farm(1, 1)
+    fail(core, now=10.0)
+    assert core.reserve(now=310.1).server_id == A
+
+
+def test_penalty_order() -> None:
+    """Of those that failed, the one whose failure is longest ago comes first, whatever its load."""
+    core = farm(4, 4, 4)
+    for now in (1.0, 2.0, 3.0):
+        fail(core, now)
+    core.release(core.reserve(now=4.0, tried=[B, C]), now=4.0, failed=True)
+    assert [core.reserve(now=5.0).server_id for _ in range(15)] == [B] * 5 + [C] * 5 + [A] * 5
+
+
+def test_penalty_ends_with_the_process() -> None:
+    """A build server that was restarted has done nothing wrong."""
+    core = farm(2, 2)
+    fail(core, now=0.0)
+    core.heartbeat(A, heartbeat(nonce=2), now=1.0)
+    core.reserve(now=1.0)
+    assert core.reserve(now=1.0).server_id == A
+
+
+def test_nobody_to_blame() -> None:
+    """A client that goes away during its allocation costs the build server nothing."""
+    core = farm(2, 2)
+    core.release(core.reserve(now=0.0), now=0.0, failed=False)
+    assert core.reserve(now=0.0).server_id == A
+
+
+# -- reservations --
+
+
+@pytest.mark.parametrize("state", [JobState.PENDING, JobState.READY])
+def test_confirmed(state: JobState) -> None:
+    """A job is in progress when its build server has taken it, not before."""
+    core = farm(2)
+    reserved = core.reserve(now=0.0)
+    assert core.status().in_progress == 0
+    core.confirm(reserved, assigned(state), now=1.0)
+    assert (core.status().in_progress, free_slots(core)) == (1, 2)
+
+
+def test_released() -> None:
+    """A job that will not be gives its slot back, once."""
+    core = farm(2)
+    reserved = core.reserve(now=0.0)
+    for _ in range(2):
+        core.release(reserved, now=0.0, failed=False)
+    assert free_slots(core) == 3
+
+
+@pytest.mark.parametrize("state", [JobState.STARTED, JobState.COMPLETE])
+def test_impossible_assignment(state: JobState) -> None:
+    """A build server that says that a new job runs or has ended loses it, and its good name."""
+    core = farm(2, 2)
+    with pytest.raises(BadTransition, match=f"a new job is {state.name}"):
+        core.confirm(core.reserve(now=0.0), assigned(state), now=0.0)
+    assert (core.status().in_progress, free_slots(core)) == (0, 6)
+    assert core.reserve(now=0.0).server_id == B
+
+
+def drop(core: SchedulerCore) -> float:
+    core.expire(now=91.0)
+    return 91.0
+
+
+def drop_and_return(core: SchedulerCore) -> float:
+    core.heartbeat(A, heartbeat(), now=drop(core))
+    return 91.0
+
+
+def replace(core: SchedulerCore) -> float:
+    core.heartbeat(A, heartbeat(nonce=2), now=1.0)
+    return 1.0
+
+
+def never_answer(core: SchedulerCore) -> float:
+    for now in (80.0, 160.0, 240.0, 300.0):
+        core.heartbeat(A, heartbeat(), now)
+    assert core.expire(now=300.0) == Expired((), ())
+    assert core.expire(now=300.1) == Expired((), (FIRST_JOB,))
+    return 300.1
+
+
+@pytest.mark.parametrize("happens", [drop, drop_and_return, replace, never_answer])
+def test_server_goes_away_during_an_allocation(happens: Callable[[SchedulerCore], float]) -> None:
+    """An allocation that its build server did not live to see is neither confirmed nor held against the next one."""
+    core = farm(2)
+    reserved = core.reserve(now=0.0)
+    now = happens(core)
+    with pytest.raises(UnknownServer, match="went away during an allocation"):
+        core.confirm(reserved, assigned(), now)
+    core.release(reserved, now, failed=True)
+    core.heartbeat(B, heartbeat(), now)
+    core.heartbeat(A, heartbeat(nonce=2), now)
+    assert (core.status().in_progress, free_slots(core, now)) == (0, 6)
+    assert {core.reserve(now).server_id, core.reserve(now).server_id} == {A, B}
+
+
+def test_keys_stay_secret() -> None:
+    """What may get into a log does not hold a job key."""
+    core = farm(2)
+    assert "job key" not in f"{core.reserve(now=0.0)} {heartbeat()}"
+
+
+# -- jobs --
+
+POSSIBLE_STEPS = {
+    (Slot.PENDING, JobState.READY),
+    (Slot.READY, JobState.READY),
+    (Slot.READY, JobState.STARTED),
+    (Slot.STARTED, JobState.STARTED),
+    (Slot.STARTED, JobState.COMPLETE),
+}
+IMPOSSIBLE_STEPS = [step for step in product(Slot, JobState) if step not in POSSIBLE_STEPS]
+
+
+@pytest.mark.parametrize(("slot", "state"), IMPOSSIBLE_STEPS)
+def test_impossible_steps(slot: Slot, state: JobState) -> None:
+    """A job makes no other step than those of its life, and a refused one changes nothing."""
+    core = farm(2)
+    job = job_in(slot, core)
+    before = core.status(), free_slots(core)
+    with pytest.raises(BadTransition, match=f"Job 7 cannot go from {slot.name} to {state.name}"):
+        core.update(job.job_id, A, state, now=50.0)
+    assert (core.status(), free_slots(core)) == before
+    assert core.expire(now=90.1).servers == (A,)
+
+
+def test_life_of_a_job() -> None:
+    """Each report of a job may come again and may find it where it was; when it is complete, its slot is free."""
+    core = farm(2)
+    job = job_in(Slot.PENDING, core)
+    for state in (JobState.READY, JobState.STARTED):
+        for _ in range(2):
+            core.update(job.job_id, A, state, now=1.0)
+            assert (core.status().in_progress, free_slots(core)) == (1, 2)
+    for _ in range(2):
+        core.update(job.job_id, A, JobState.COMPLETE, now=2.0)
+        assert (core.status().in_progress, free_slots(core)) == (0, 3)
+
+
+@pytest.mark.parametrize("state", JobState)
+@pytest.mark.parametrize("slot", Slot)
+def test_job_of_another_server(slot: Slot, state: JobState) -> None:
+    """No build server moves another one's job, nor lives longer by trying."""
+    core = farm(2, 2)
+    job = job_in(slot, core)
+    before = core.status(), free_slots(core)
+    with pytest.raises(UnknownJob, match=r"Job 7 is not a job of build server 127\.0\.0\.2:10501"):
+        core.update(job.job_id, B, state, now=50.0)
+    assert (core.status(), free_slots(core)) == before
+    assert core.expire(now=90.1).servers == (A, B)
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_unknown_job(state: JobState) -> None:
+    """Of a job that is not there any more it is good to hear that it is complete, and nothing else."""
+    core = farm(2)
+    if state is JobState.COMPLETE:
+        core.update(JobId(99), A, state, now=0.0)
+    else:
+        with pytest.raises(UnknownJob, match="Unknown job"):
+            core.update(JobId(99), A, state, now=0.0)
+    assert (core.status().in_progress, free_slots(core)) == (0, 3)
+
+
+@pytest.mark.parametrize(("slot", "seconds"), [(Slot.RESERVED, 300.0), (Slot.PENDING, 300.0), (Slot.READY, 60.0)])
+def test_unclaimed(slot: Slot, seconds: float) -> None:
+    """A job that its client does not come for gives its slot back by itself."""
+    core = farm(2)
+    job = job_in(slot, core, now=1000.0)
+    core.heartbeat(A, heartbeat(), now=1000.0 + seconds)
+    assert core.expire(now=1000.0 + seconds) == Expired((), ())
+    assert core.expire(now=1000.1 + seconds) == Expired((), (job.job_id,))
+    assert (core.status().in_progress, free_slots(core)) == (0, 3)
+
+
+def test_long_upload() -> None:
+    """An upload may take its time: a job has as long as any other for its next step when it is there."""
+    core = farm(2)
+    job = job_in(Slot.PENDING, core)
+    for now in (80.0, 160.0, 240.0, 290.0):
+        core.heartbeat(A, heartbeat(), now)
+        assert core.expire(now) == Expired((), ())
+    core.update(job.job_id, A, JobState.READY, now=290.0)
+    core.update(job.job_id, A, JobState.READY, now=340.0)
+    assert core.expire(now=350.0) == Expired((), ())
+    assert core.expire(now=350.1) == Expired((), (job.job_id,))
+
+
+def test_long_compile() -> None:
+    """A compile may take as long as its build server lives."""
+    core = farm(2)
+    job_in(Slot.STARTED, core)
+    for now in range(0, 36000, 30):
+        core.heartbeat(A, heartbeat(), float(now))
+        assert core.expire(float(now)) == Expired((), ())
+    assert core.status().in_progress == 1
+
+
+# -- job ids --
+
+
+def test_job_ids_are_never_used_again() -> None:
+    """Each try of each allocation has an id of its own, whatever became of the ones before."""
+    core = farm(2)
+    ids = [job_in(Slot.READY, core).job_id]
+    for failed in (True, False):
+        reserved = core.reserve(now=0.0)
+        core.release(reserved, now=0.0, failed=failed)
+        ids.append(reserved.job_id)
+    core.heartbeat(A, heartbeat(nonce=2), now=0.0)
+    ids.append(core.reserve(now=0.0).job_id)
+    assert ids == [7, 8, 9, 10]
+
+
+def test_job_ids_after_a_restart() -> None:
+    """A scheduler that gave out two million ids in its second of life gives none of them after its restart."""
+    assert first_job_id(1_800_000_001.0) >= first_job_id(1_800_000_000.0) + 2_000_000
+
+
+def test_job_ids_fit() -> None:
+    """Job ids have 63 bits, for a while."""
+    assert first_job_id(datetime(2112, 1, 1, tzinfo=UTC).timestamp()) < 2**63

@@ -1,0 +1,203 @@
+"""hypothesis walks the scheduler core, hostile build servers included, beside a model that is too simple to be wrong.
+
+The model is a list of jobs and a list of servers; what it says about each call is written down as the rule is told.
+"""
+
+import math
+
+import attrs
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, consumes, invariant, multiple, rule
+
+from sccachedist.errors import BadTransition, DecodeError, SccachedistError, UnknownJob, UnknownServer
+from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.messages import JobId, JobState, job_capacity
+from tests.scheduler.farms import FIRST_JOB, SERVERS, assigned, free_slots, heartbeat
+
+LIFE = ["reserved", "pending", "ready", "started", "complete"]
+PATIENCE = {"reserved": 300, "pending": 300, "ready": 60, "started": math.inf}
+
+
+@attrs.define
+class Job:
+    """A job that takes a slot."""
+
+    job_id: JobId
+    server_id: ServerId
+    where: str
+    since: float
+
+
+@attrs.define
+class Server:
+    """A build server that lives."""
+
+    cpus: int
+    nonce: int
+    seen: float
+    failed: float | None = None
+
+
+class Walk(RuleBasedStateMachine):
+    """The core and the model, side by side."""
+
+    reservations: Bundle[Reservation] = Bundle("reservations")
+    job_ids: Bundle[JobId] = Bundle("job_ids")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.core = SchedulerCore(FIRST_JOB)
+        self.now = 0.0
+        self.servers: dict[ServerId, Server] = {}
+        self.jobs: list[Job] = []
+        self.last_id = FIRST_JOB - 1
+
+    def of(self, server_id: ServerId) -> list[Job]:
+        return [job for job in self.jobs if job.server_id == server_id]
+
+    def job(self, job_id: JobId) -> Job | None:
+        return next((job for job in self.jobs if job.job_id == job_id), None)
+
+    def room(self, server_id: ServerId) -> int:
+        return max(0, job_capacity(self.servers[server_id].cpus) - len(self.of(server_id)))
+
+    def drop(self, server_id: ServerId) -> None:
+        del self.servers[server_id]
+        self.jobs = [job for job in self.jobs if job.server_id != server_id]
+
+    def rank(self, server_id: ServerId) -> tuple[int, float]:
+        server = self.servers[server_id]
+        if server.failed is not None and self.now - server.failed <= 300:
+            return (1, server.failed)
+        return (0, len(self.of(server_id)) / server.cpus)
+
+    @rule(seconds=st.sampled_from([0.5, 20, 61, 80, 91, 301]))
+    def time_goes_by(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(server_id=st.sampled_from(SERVERS), cpus=st.integers(1, 3), nonce=st.integers(1, 2))
+    def a_heartbeat(self, server_id: ServerId, cpus: int, nonce: int) -> None:
+        is_new = self.core.heartbeat(server_id, heartbeat(cpus, nonce), self.now)
+        known = self.servers.get(server_id)
+        assert is_new == (known is None or known.nonce != nonce)
+        if known is not None and is_new:
+            self.drop(server_id)
+        if is_new:
+            self.servers[server_id] = Server(cpus, nonce, self.now)
+        elif known is not None:
+            known.cpus, known.seen = cpus, self.now
+
+    @rule(server_id=st.sampled_from(SERVERS), nonce=st.integers(1, 2))
+    def a_lying_heartbeat(self, server_id: ServerId, nonce: int) -> None:
+        with pytest.raises(DecodeError):
+            self.core.heartbeat(server_id, heartbeat(0, nonce), self.now)
+
+    @rule(target=reservations, tried=st.sets(st.sampled_from(SERVERS), max_size=2))
+    def an_allocation_begins(self, tried: set[ServerId]) -> Reservation | MultipleResults[Reservation]:
+        candidates = [each for each in self.servers if each not in tried and self.room(each)]
+        if not candidates:
+            with pytest.raises(NoCapacity):
+                self.core.reserve(self.now, tried)
+            return multiple()
+        best = min(map(self.rank, candidates))
+        reserved = self.core.reserve(self.now, tried)
+        assert reserved.server_id in candidates
+        assert self.rank(reserved.server_id) == best
+        assert reserved.job_id > self.last_id
+        self.last_id = reserved.job_id
+        self.jobs.append(Job(reserved.job_id, reserved.server_id, "reserved", self.now))
+        return reserved
+
+    @rule(target=job_ids, reserved=consumes(reservations), state=st.sampled_from(JobState))
+    def an_assignment_is_answered(self, reserved: Reservation, state: JobState) -> JobId:
+        job = self.job(reserved.job_id)
+        if job is None:
+            self.refused(UnknownServer, reserved, state)
+        elif state in (JobState.PENDING, JobState.READY):
+            self.core.confirm(reserved, assigned(state), self.now)
+            job.where, job.since = state.name.lower(), self.now
+        else:
+            self.refused(BadTransition, reserved, state)
+            self.jobs.remove(job)
+            self.servers[job.server_id].failed = self.now
+        return reserved.job_id
+
+    def refused(self, error: type[SccachedistError], reserved: Reservation, state: JobState) -> None:
+        with pytest.raises(error):
+            self.core.confirm(reserved, assigned(state), self.now)
+
+    @rule(target=job_ids, reserved=consumes(reservations), failed=st.booleans(), times=st.integers(1, 2))
+    def an_allocation_ends_badly(self, reserved: Reservation, failed: bool, times: int) -> JobId:
+        job = self.job(reserved.job_id)
+        for _ in range(times):
+            self.core.release(reserved, self.now, failed=failed)
+        if job is not None:
+            self.jobs.remove(job)
+            if failed:
+                self.servers[job.server_id].failed = self.now
+        return reserved.job_id
+
+    @rule(
+        job_id=job_ids | st.integers(0, FIRST_JOB - 1).map(JobId),
+        server_id=st.sampled_from(SERVERS),
+        state=st.sampled_from(JobState),
+    )
+    def a_report(self, job_id: JobId, server_id: ServerId, state: JobState) -> None:
+        self.report(job_id, server_id, state)
+
+    @rule(reserved=reservations, state=st.sampled_from(JobState))
+    def a_report_before_its_time(self, reserved: Reservation, state: JobState) -> None:
+        self.report(reserved.job_id, reserved.server_id, state)
+
+    def report(self, job_id: JobId, server_id: ServerId, state: JobState) -> None:
+        job = self.job(job_id)
+        if job is None and state is JobState.COMPLETE:
+            self.core.update(job_id, server_id, state, self.now)
+        elif job is None or job.server_id != server_id:
+            with pytest.raises(UnknownJob):
+                self.core.update(job_id, server_id, state, self.now)
+        else:
+            self.own_report(job, state)
+
+    def own_report(self, job: Job, state: JobState) -> None:
+        where = state.name.lower()
+        steps = LIFE.index(where) - LIFE.index(job.where)
+        if job.where == "reserved" or where == "pending" or steps not in (0, 1):
+            with pytest.raises(BadTransition):
+                self.core.update(job.job_id, job.server_id, state, self.now)
+            return
+        self.core.update(job.job_id, job.server_id, state, self.now)
+        self.servers[job.server_id].seen = self.now
+        if where == "complete":
+            self.jobs.remove(job)
+        elif steps:
+            job.where, job.since = where, self.now
+
+    @rule()
+    def a_look_at_the_clock(self) -> None:
+        expired = self.core.expire(self.now)
+        silent = {each for each, server in self.servers.items() if self.now - server.seen > 90}
+        for server_id in silent:
+            self.drop(server_id)
+        stale = [job for job in self.jobs if self.now - job.since > PATIENCE[job.where]]
+        self.jobs = [job for job in self.jobs if job not in stale]
+        assert set(expired.servers) == silent
+        assert list(expired.jobs) == [job.job_id for job in stale]
+
+    @invariant()
+    def the_status_is_right(self) -> None:
+        status = self.core.status()
+        assert status.num_servers == len(self.servers)
+        assert status.num_cpus == sum(server.cpus for server in self.servers.values())
+        assert status.in_progress == sum(job.where != "reserved" for job in self.jobs)
+
+    @rule()
+    def every_slot_is_there(self) -> None:
+        assert free_slots(self.core, self.now) == sum(map(self.room, self.servers))
+
+
+TestWalk = Walk.TestCase
+TestWalk.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)

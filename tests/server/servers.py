@@ -1,0 +1,95 @@
+"""A build server whose builder and scheduler wait for a test to answer them."""
+
+from pathlib import Path
+
+import attrs
+from twisted.internet.task import Clock
+
+from sccachedist.builders.seam import BuildJob
+from sccachedist.config import Limits
+from sccachedist.server.build_server import BuildServer, open_spool
+from sccachedist.server.core import ServerCore
+from sccachedist.server.inputs import ReceivedJob
+from sccachedist.server.reports import Reports
+from sccachedist.web.head import Head
+from sccachedist.wire.archive_id import ArchiveId
+from sccachedist.wire.frame import frame
+from sccachedist.wire.messages import CompileCommand, JobId, JobState, RunJobRequest, Toolchain
+from tests.server.stocks import GCC, Stock
+from tests.support.fakes import FakeScheduler, Requests
+
+JOB = JobId(7)
+REQUEST = RunJobRequest(CompileCommand("/bin/cc", (), (), "/"), ("/x.o",))
+ANSWER = bytes.fromhex("00000000")
+
+
+@attrs.define
+class FakeBuilder:
+    """A builder of the :class:`~sccachedist.builders.seam.Builder` kind; a job waits until a test ends it."""
+
+    jobs: Requests[JobId, None] = attrs.field(factory=Requests)
+    seen: list[BuildJob] = attrs.field(factory=list)
+    starting: Requests[str, None] = attrs.field(factory=Requests)
+    stopped: int = 0
+    discarded: list[ArchiveId] = attrs.field(factory=list)
+
+    async def start(self) -> None:
+        await self.starting.ask("start")
+
+    async def run(self, job: BuildJob) -> None:
+        assert job.archive.exists()
+        assert job.inputs.exists()
+        self.seen.append(job)
+        job.answer.write_bytes(ANSWER)
+        await self.jobs.ask(job.job_id)
+
+    async def discard(self, toolchain: ArchiveId) -> None:
+        self.discarded.append(toolchain)
+
+    async def stop(self) -> None:
+        self.stopped += 1
+
+
+@attrs.define
+class Host:
+    """A build server and all that surrounds it."""
+
+    directory: Path
+    limits: Limits = attrs.field(factory=Limits)
+    clock: Clock = attrs.field(factory=Clock)
+    builder: FakeBuilder = attrs.field(factory=FakeBuilder)
+    scheduler: FakeScheduler = attrs.field(factory=FakeScheduler)
+    core: ServerCore = attrs.field(factory=ServerCore)
+    stock: Stock = attrs.field(init=False)
+    reports: Reports = attrs.field(init=False)
+    server: BuildServer = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.stock = Stock(self.directory, clock=self.clock)
+        self.reports = Reports(self.scheduler, self.clock, lambda: None)
+        open_spool(self.spool)
+        self.server = BuildServer(
+            self.core, self.stock.toolchains, self.builder, self.reports, self.spool, self.limits, self.clock
+        )
+
+    @property
+    def spool(self) -> Path:
+        return self.directory / "spool"
+
+    def assign(self, job_id: JobId = JOB, toolchain: ArchiveId = GCC) -> None:
+        self.server.assign(job_id, Toolchain(toolchain))
+
+    def received(self) -> ReceivedJob:
+        """A run_job that has come in whole."""
+        head = Head("POST", "/", {"content-type": "application/octet-stream"}, "127.0.0.1", None)
+        body = self.server.receive_inputs(head)
+        body.write(frame(REQUEST, b"inputs"))
+        return body.complete()
+
+    def reported(self, *job_ids: JobId) -> list[JobState]:
+        """Take all reports of these jobs, in their order."""
+        states = []
+        while waiting := [report for report in self.scheduler.reports.waiting if report[0] in (job_ids or (JOB,))]:
+            states.append(waiting[0][1])
+            self.scheduler.reports.answer(waiting[0], None)
+        return states

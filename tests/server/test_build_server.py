@@ -1,0 +1,296 @@
+"""What a build server does for a job, whatever happens to the compile and to the client."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred
+
+from sccachedist.errors import BadTransition, BuildError, DecodeError, LimitExceeded, ToolchainError
+from sccachedist.server.build_server import open_spool
+from sccachedist.server.core import UNCLAIMED_SECS
+from sccachedist.server.toolchains import Upload
+from sccachedist.wire.messages import (
+    AssignJobResult,
+    JobId,
+    JobNotFound,
+    JobState,
+    SubmitToolchainResult,
+    Toolchain,
+)
+from tests.server.servers import ANSWER, JOB, REQUEST, Host
+from tests.server.stocks import ARCHIVES, CLANG, GCC
+from tests.support.ends import outcome, pending
+
+GCC_BYTES = ARCHIVES[0]
+PENDING, READY = AssignJobResult(JobState.PENDING, True), AssignJobResult(JobState.READY, False)
+WALK = [JobState.STARTED, JobState.COMPLETE]
+OTHER = JobId(8)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    host = Host(tmp_path)
+    yield host
+    host.stock.close()
+
+
+@pytest.fixture
+def ready(host: Host) -> Host:
+    """A build server that has the toolchain, and a job for it."""
+    outcome(host.stock.bring(GCC_BYTES))
+    host.assign()
+    return host
+
+
+def run(host: Host, job_id: JobId = JOB) -> Deferred[Any]:
+    return Deferred.fromCoroutine(host.server.run(job_id, host.received()))
+
+
+def submit(host: Host, upload: Upload | None, job_id: JobId = JOB) -> Deferred[SubmitToolchainResult]:
+    return Deferred.fromCoroutine(host.server.submit(job_id, upload))
+
+
+def spooled(host: Host) -> list[str]:
+    return sorted(path.suffix for path in host.spool.iterdir())
+
+
+def begin_upload(host: Host, job_id: JobId = JOB) -> Upload:
+    upload = host.server.receive_toolchain(job_id)
+    assert isinstance(upload, Upload)
+    host.stock.begun.append(upload)
+    return upload
+
+
+def leave(host: Host, grace_secs: float = 60) -> Deferred[None]:
+    return Deferred.fromCoroutine(host.server.leave(grace_secs))
+
+
+# -- assignments and toolchains --
+
+
+def test_assigned(host: Host) -> None:
+    """A job is Pending while its toolchain is not here, and Ready when it is."""
+    assert host.server.assign(JOB, Toolchain(GCC)) == PENDING
+    outcome(host.stock.bring(GCC_BYTES))
+    assert host.server.assign(OTHER, Toolchain(GCC)) == READY
+
+
+@pytest.mark.parametrize("name", ["", "x", "../" * 21 + "x", "/etc/cron.d/x", "A" * 64, GCC + "\n"])
+def test_not_a_toolchain(host: Host, name: str) -> None:
+    """What is no archive id never becomes a path."""
+    with pytest.raises(DecodeError):
+        host.server.assign(JOB, Toolchain(name))
+
+
+def test_submitted(host: Host) -> None:
+    """A toolchain that a job's client brings makes the job Ready, once it is verified."""
+    host.assign()
+    upload = begin_upload(host)
+    upload.write(GCC_BYTES)
+    assert host.reported() == []
+    assert outcome(submit(host, upload.complete())) is SubmitToolchainResult.SUCCESS
+    assert host.reported() == [JobState.READY]
+
+
+def test_submitted_by_two(host: Host) -> None:
+    """Of two clients that need the same toolchain one brings it, and both their jobs become Ready."""
+    host.assign(JOB)
+    host.assign(OTHER)
+    upload = begin_upload(host)
+    second = host.server.receive_toolchain(OTHER)
+    assert not isinstance(second, Upload)
+    following = submit(host, None, OTHER)
+    assert pending(following)
+    upload.write(GCC_BYTES)
+    assert outcome(submit(host, upload.complete())) is SubmitToolchainResult.SUCCESS
+    assert outcome(following) is SubmitToolchainResult.SUCCESS
+    assert host.reported(JOB) == [JobState.READY]
+    assert host.reported(OTHER) == [JobState.READY]
+
+
+def test_submitted_again(host: Host) -> None:
+    """Bringing a toolchain that is here is a success that nobody is told of twice."""
+    host.assign()
+    upload = begin_upload(host)
+    upload.write(GCC_BYTES)
+    outcome(submit(host, upload.complete()))
+    assert not isinstance(host.server.receive_toolchain(JOB), Upload)
+    assert outcome(submit(host, None)) is SubmitToolchainResult.SUCCESS
+    assert host.reported() == [JobState.READY]
+
+
+def test_submitted_for_nothing(host: Host) -> None:
+    """Without a job there is no place for a toolchain."""
+    assert not isinstance(host.server.receive_toolchain(JOB), Upload)
+    assert outcome(submit(host, None)) is SubmitToolchainResult.JOB_NOT_FOUND
+
+
+def test_submitted_too_late(host: Host) -> None:
+    """A toolchain whose job was given up meanwhile is kept all the same."""
+    host.assign()
+    upload = begin_upload(host)
+    upload.write(GCC_BYTES)
+    host.clock.advance(UNCLAIMED_SECS + 1)
+    host.server.expire()
+    assert outcome(submit(host, upload.complete())) is SubmitToolchainResult.JOB_NOT_FOUND
+    assert GCC in host.stock.toolchains
+    assert host.reported() == []
+
+
+def test_submitted_something_else(host: Host) -> None:
+    """A toolchain that is not what its name says cannot be cached, and the job stays as it is."""
+    host.assign()
+    upload = begin_upload(host)
+    upload.write(b"poison")
+    assert outcome(submit(host, upload.complete())) is SubmitToolchainResult.CANNOT_CACHE
+    assert host.reported() == []
+    assert outcome(run(host)) == JobNotFound()
+
+
+# -- runs --
+
+
+def test_run(ready: Host) -> None:
+    """A job runs on what was sent, its answer is handed over, the scheduler hears of start and end, once each."""
+    running = run(ready)
+    assert ready.reported() == [JobState.STARTED]
+    (job,) = ready.builder.seen
+    assert (job.job_id, job.toolchain, job.archive) == (JOB, GCC, ready.stock.path(GCC))
+    assert (job.command, job.outputs, job.as_json) == (REQUEST.command, REQUEST.outputs, False)
+    assert job.inputs.read_bytes() == b"inputs"
+    ready.builder.jobs.answer(JOB, None)
+    answer = outcome(running)
+    assert answer.read_bytes() == ANSWER
+    assert spooled(ready) == [".answer"]
+    assert ready.reported() == [JobState.COMPLETE]
+    assert ready.core.running == 0
+
+
+def test_scheduler_is_silent(ready: Host) -> None:
+    """A finished compile is answered, whether or not the scheduler can be told of it."""
+    running = run(ready)
+    ready.builder.jobs.answer(JOB, None)
+    assert outcome(running).read_bytes() == ANSWER
+    assert ready.scheduler.reports.waiting == [(JOB, JobState.STARTED)]
+
+
+@pytest.mark.parametrize("error", [BuildError("no sandbox"), LimitExceeded("job_secs", "slow"), ToolchainError("x")])
+def test_failed(ready: Host, error: Exception) -> None:
+    """A run without a result keeps no file, frees the slot, and says what was wrong."""
+    running = run(ready)
+    ready.builder.jobs.answer(JOB, error)
+    assert outcome(running) is error
+    assert (spooled(ready), ready.reported(), ready.core.running) == ([], WALK, 0)
+
+
+def test_inputs_that_cannot_be_unpacked(ready: Host) -> None:
+    """Broken inputs make the client compile locally: they are no 400, which would fail the build."""
+    running = run(ready)
+    ready.builder.jobs.answer(JOB, DecodeError("not a tar"))
+    assert isinstance(outcome(running), BuildError)
+    assert (spooled(ready), ready.reported()) == ([], WALK)
+
+
+def test_client_goes(ready: Host) -> None:
+    """A client that goes away takes its compile along, and nothing is left of it."""
+    running = run(ready)
+    running.cancel()
+    assert isinstance(outcome(running), CancelledError)
+    assert ready.builder.jobs.waiting == []
+    assert (spooled(ready), ready.reported(), ready.core.running) == ([], WALK, 0)
+
+
+def test_toolchain_is_gone(ready: Host) -> None:
+    """A toolchain that vanished after the assignment is an error of ours, and the next job brings it anew."""
+    ready.stock.path(GCC).unlink()
+    assert isinstance(outcome(run(ready)), ToolchainError)
+    assert (spooled(ready), ready.reported(), ready.builder.seen) == ([], WALK, [])
+    assert ready.server.assign(OTHER, Toolchain(GCC)) == PENDING
+
+
+def test_unknown_job(host: Host) -> None:
+    """A job that nobody assigned, or that still waits for its toolchain, is not found; its inputs are dropped."""
+    assert outcome(run(host)) == JobNotFound()
+    host.assign()
+    assert outcome(run(host)) == JobNotFound()
+    assert (spooled(host), host.reported()) == ([], [])
+
+
+def test_claimed_twice(ready: Host) -> None:
+    """A job runs once, and the one that runs is not disturbed."""
+    running = run(ready)
+    assert outcome(run(ready)) == JobNotFound()
+    ready.builder.jobs.answer(JOB, None)
+    assert outcome(running).read_bytes() == ANSWER
+    assert outcome(run(ready)) == JobNotFound()
+    assert (spooled(ready), ready.reported()) == ([".answer"], WALK)
+
+
+def test_unclaimed(ready: Host) -> None:
+    """A job that nobody comes for is forgotten."""
+    ready.clock.advance(UNCLAIMED_SECS + 1)
+    ready.server.expire()
+    assert outcome(run(ready)) == JobNotFound()
+
+
+def test_leftovers(tmp_path: Path) -> None:
+    """What an earlier process left in the spool is removed."""
+    spool = tmp_path / "a" / "spool"
+    open_spool(spool)
+    (spool / "x.inputs").touch()
+    open_spool(spool)
+    assert list(spool.iterdir()) == []
+
+
+# -- leaving --
+
+
+def test_leave_idle(ready: Host) -> None:
+    """A build server without running jobs can go at once, and takes no new ones."""
+    assert outcome(leave(ready)) is None
+    with pytest.raises(BadTransition):
+        ready.server.assign(OTHER, Toolchain(CLANG))
+    assert ready.clock.getDelayedCalls() == []
+
+
+def test_leave_waits(ready: Host) -> None:
+    """Running jobs are waited for, all of them."""
+    ready.assign(OTHER)
+    running = [run(ready, JOB), run(ready, OTHER)]
+    leaving = leave(ready)
+    ready.builder.jobs.answer(JOB, None)
+    assert pending(leaving)
+    ready.builder.jobs.answer(OTHER, BuildError("no"))
+    assert outcome(leaving) is None
+    assert [outcome(each) is None for each in running] == [False, False]
+    assert ready.clock.getDelayedCalls() == []
+
+
+def test_leave_does_not_wait_for_ever(ready: Host) -> None:
+    """A job that does not end in time is not waited for; it may still end well."""
+    running = run(ready)
+    leaving = leave(ready, 60)
+    ready.clock.advance(59)
+    assert pending(leaving)
+    ready.clock.advance(1)
+    assert outcome(leaving) is None
+    ready.builder.jobs.answer(JOB, None)
+    assert outcome(running).read_bytes() == ANSWER
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_jobs_that_come_while_leaving(ready: Host, late: bool) -> None:
+    """A job that was assigned before is served while the server leaves, however many have ended since."""
+    ready.assign(OTHER)
+    running = run(ready, JOB)
+    leaving = leave(ready, 60)
+    if late:
+        ready.clock.advance(60)
+    ready.builder.jobs.answer(JOB, None)
+    assert outcome(leaving) is None
+    assert isinstance(outcome(running), Path)
+    last = run(ready, OTHER)
+    ready.builder.jobs.answer(OTHER, None)
+    assert isinstance(outcome(last), Path)

@@ -1,0 +1,111 @@
+"""Heartbeats to a scheduler that is slow, away or restarted."""
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from sccachedist.errors import PeerError
+from sccachedist.server.heartbeat import HeartbeatService
+from sccachedist.wire.messages import Heartbeat
+from tests.support.fakes import FakeScheduler
+
+AWAY = PeerError("connection refused")
+
+
+class HeartbeatTests(SynchronousTestCase):
+    """A scheduler that answers when the test says so; the certificate of each heartbeat is another one."""
+
+    def setUp(self) -> None:
+        self.clock, self.made, self.broken = Clock(), 0, False
+        scheduler = FakeScheduler()
+        self.sent = scheduler.heartbeats
+        self.service = HeartbeatService(scheduler, self.message, self.clock)
+        self.service.startService()
+
+    def message(self) -> Heartbeat:
+        self.made += 1
+        if self.broken:
+            raise ZeroDivisionError
+        return self.heartbeat(self.made)
+
+    def heartbeat(self, number: int) -> Heartbeat:
+        return Heartbeat(b"job key", 2, 1, b"digest %d" % number, b"certificate %d" % number)
+
+    def answer(self, answer: bool | Exception) -> None:
+        """The scheduler answers the heartbeat that was made last."""
+        self.sent.answer(self.heartbeat(self.made), answer)
+
+    def nothing_for(self, seconds: float) -> None:
+        """No heartbeat is sent for so long, but one is right after."""
+        self.clock.advance(seconds - 0.25)
+        assert self.sent.waiting == []
+        made = self.made
+        self.clock.advance(0.25)
+        assert self.made == made + 1
+
+    def test_rhythm(self) -> None:
+        """The first heartbeat is sent at the start, the next ones 30 s after each answer, made anew each time."""
+        for is_new in (True, False, False):
+            assert self.sent.waiting == [self.heartbeat(self.made)]
+            self.answer(is_new)
+            self.nothing_for(30.0)
+        assert self.made == 4
+
+    def test_one_at_a_time(self) -> None:
+        """While the scheduler does not answer, it gets no other heartbeat, whoever asks for one."""
+        self.service.soon()
+        self.clock.advance(60.0)
+        assert self.made == 1
+
+    def test_away(self) -> None:
+        """While the scheduler is away or refuses, it is tried every 10 s; then all is as before."""
+        for error in (AWAY, PeerError("status 500", status=500), AWAY):
+            self.answer(error)
+            self.nothing_for(10.0)
+        self.answer(True)
+        self.nothing_for(30.0)
+
+    def test_own_mistake(self) -> None:
+        """An error of our own, where the answer comes or where the message is made, is logged and ends nothing."""
+        self.answer(ZeroDivisionError())
+        self.broken = True
+        self.nothing_for(10.0)
+        self.broken = False
+        self.nothing_for(10.0)
+        self.answer(True)
+        self.nothing_for(30.0)
+        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 2
+
+    def test_soon(self) -> None:
+        """Where the scheduler may have forgotten us, it hears of us in a second, however often that is suspected."""
+        self.answer(True)
+        self.clock.advance(12.0)
+        self.service.soon()
+        self.clock.advance(0.5)
+        self.service.soon()
+        self.nothing_for(0.5)
+
+    def test_soon_anyway(self) -> None:
+        """A heartbeat that is due is not put off."""
+        self.answer(True)
+        self.clock.advance(29.5)
+        self.service.soon()
+        self.nothing_for(0.5)
+
+    def test_stopped_between(self) -> None:
+        """When it stops between two heartbeats, nothing is left that would wake it."""
+        self.answer(True)
+        self.service.stopService()
+        self.service.soon()
+        assert (self.clock.getDelayedCalls(), self.made) == ([], 1)
+
+    def test_stopped_under_way(self) -> None:
+        """When it stops while the scheduler does not answer, the call ends, quietly, and nothing is left."""
+        self.service.stopService()
+        assert (self.sent.waiting, self.clock.getDelayedCalls()) == ([], [])
+
+    def test_started_again(self) -> None:
+        """It can be started again."""
+        self.service.stopService()
+        self.service.startService()
+        self.answer(True)
+        self.nothing_for(30.0)

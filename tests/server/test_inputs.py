@@ -1,0 +1,93 @@
+"""The body of a run_job: the command in memory, the inputs in a file."""
+
+from pathlib import Path
+
+import pytest
+
+from sccachedist.config import Limits
+from sccachedist.errors import DecodeError, LimitExceeded
+from sccachedist.server.inputs import InputsSpool
+from sccachedist.web.head import Head
+from sccachedist.wire.frame import frame
+from sccachedist.wire.messages import CompileCommand, RunJobRequest
+from tests.support.http import cuts
+
+REQUEST = RunJobRequest(CompileCommand("/bin/cc", ("-c",), (("A", "b"),), "/"), ("/x.o",))
+INPUTS = b"not looked at"
+BODY = frame(REQUEST, INPUTS)
+LIMITS = Limits(command_bytes=1000, inputs_bytes=len(INPUTS))
+
+
+def spool(directory: Path, length: int | None = None, **headers: str) -> InputsSpool:
+    given = {"content-type": "application/octet-stream", **headers}
+    return InputsSpool(Head("POST", "/", given, "127.0.0.1", length), directory, LIMITS)
+
+
+def test_spooled(tmp_path: Path) -> None:
+    """The command is read and the inputs are stored as they came, however the network cut them up."""
+    for pieces in (*cuts(BODY), [BODY[at : at + 1] for at in range(len(BODY))]):
+        body = spool(tmp_path, len(BODY))
+        for piece in pieces:
+            body.write(piece)
+        received = body.complete()
+        body.abort()
+        assert (received.request, received.inputs.read_bytes(), received.as_json) == (REQUEST, INPUTS, False)
+        received.inputs.unlink()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_for_the_owner_only(tmp_path: Path) -> None:
+    """Nobody else on the machine can read what is compiled."""
+    body = spool(tmp_path)
+    (stored,) = tmp_path.iterdir()
+    assert stored.stat().st_mode & 0o777 == 0o600
+    body.abort()
+
+
+def test_json_is_remembered(tmp_path: Path) -> None:
+    """The builder has to know in which form the answer is wanted."""
+    body = spool(tmp_path, accept="application/json")
+    body.write(BODY)
+    assert body.complete().as_json
+
+
+@pytest.mark.parametrize(
+    ("sent", "error"),
+    [
+        (BODY + b"x", LimitExceeded),
+        ((1001).to_bytes(4, "big"), LimitExceeded),
+        (b"\xff" * 40, LimitExceeded),
+        (b"\0\0\0\x04abcd", DecodeError),
+        (b"", DecodeError),
+        (BODY[: -len(INPUTS) - 1], DecodeError),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_refused(tmp_path: Path, sent: bytes, error: type[Exception], size: int) -> None:
+    """Nothing is kept of what is too large, is no command, or ends within it."""
+    body = spool(tmp_path)
+
+    def receive() -> None:
+        for start in range(0, len(sent), size):
+            body.write(sent[start : start + size])
+        body.complete()
+
+    with pytest.raises(error):
+        receive()
+    body.abort()
+    body.abort()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("length", "headers", "error"),
+    [
+        (LIMITS.command_bytes + LIMITS.inputs_bytes + 1, {}, LimitExceeded),
+        (10, {"content-type": "text/plain"}, DecodeError),
+    ],
+)
+def test_refused_at_the_headers(tmp_path: Path, length: int, headers: dict[str, str], error: type[Exception]) -> None:
+    """What is announced as too large, or as something else, gets no file."""
+    with pytest.raises(error):
+        spool(tmp_path, length, **headers)
+    assert list(tmp_path.iterdir()) == []

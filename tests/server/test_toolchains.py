@@ -1,0 +1,350 @@
+"""Toolchain archives: verified before they are believed, kept within bounds, brought once for all who need them."""
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred, succeed
+
+from sccachedist.errors import LimitExceeded, ToolchainError
+from sccachedist.server.toolchains import STALLED_SECS
+from sccachedist.wire.archive_id import ArchiveId
+from tests.server.stocks import ARCHIVES, CLANG, GCC, RUSTC, Stock, named, named_of_old
+from tests.support.ends import outcome, pending
+
+GCC_BYTES, CLANG_BYTES, RUSTC_BYTES = ARCHIVES
+
+
+@pytest.fixture
+def stock(tmp_path: Path) -> Iterator[Stock]:
+    stock = Stock(tmp_path / "cache")
+    yield stock
+    stock.close()
+
+
+def used(stock: Stock, toolchain: ArchiveId) -> bytes | Exception:
+    return outcome(stock.use(toolchain, succeed(None)))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("name", [named, named_of_old])
+def test_published(stock: Stock, name: object) -> None:
+    """An archive of any release is kept where the published build server keeps it, and can be used."""
+    toolchain = name(GCC_BYTES)  # type: ignore[operator]
+    assert toolchain not in stock.toolchains
+    assert outcome(stock.publish(stock.receive(GCC_BYTES, toolchain))) is None
+    assert toolchain in stock.toolchains
+    assert stock.path(toolchain).read_bytes() == GCC_BYTES
+    assert stock.files() == {toolchain}
+    assert used(stock, toolchain) == GCC_BYTES
+
+
+@pytest.mark.parametrize("wrong", [b"", GCC_BYTES[:-1], GCC_BYTES + b"\0", CLANG_BYTES])
+def test_something_else(stock: Stock, wrong: bytes) -> None:
+    """What is not what its name says is not kept, and does not stand in the way of the right one."""
+    assert isinstance(outcome(stock.publish(stock.receive(wrong, GCC))), ToolchainError)
+    assert (GCC in stock.toolchains, stock.files()) == (False, set())
+    outcome(stock.bring(GCC_BYTES))
+    assert used(stock, GCC) == GCC_BYTES
+
+
+def test_not_there_before_it_is_verified(stock: Stock) -> None:
+    """Nobody sees an archive before its digest is known and it is on the disk."""
+    stock.threads.at_once = False
+    publishing = stock.bring(GCC_BYTES)
+    assert pending(publishing)
+    assert (GCC in stock.toolchains, stock.path(GCC).exists()) == (False, False)
+    stock.threads.work()
+    assert outcome(publishing) is None
+    assert GCC in stock.toolchains
+
+
+def test_too_large(stock: Stock) -> None:
+    """An archive is refused as soon as it is larger than the limit."""
+    upload = stock.begin(GCC)
+    upload.write(b"x" * stock.limit)
+    with pytest.raises(LimitExceeded, match="toolchain_bytes"):
+        upload.write(b"x")
+    upload.abort()
+    upload.abort()
+    assert stock.files() == set()
+
+
+def test_full_disk(stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes only a part of what is written is an error then, not a damaged toolchain later."""
+    upload = stock.begin(GCC)
+
+    class AlmostFull(io.FileIO):
+        def write(self, octets: Any) -> int:
+            return super().write(octets[:-1])
+
+    upload._file.close()
+    monkeypatch.setattr(upload, "_file", AlmostFull(upload.path, "wb"))
+    with pytest.raises(OSError, match="No space left"):
+        upload.write(GCC_BYTES)
+    upload.abort()
+    assert stock.files() == set()
+
+
+@pytest.mark.parametrize("failing", ["os.fsync", "pathlib.Path.rename", "pathlib.Path.mkdir", "pathlib.Path.unlink"])
+def test_broken_disk(stock: Stock, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    """When the disk fails an archive is not there, and can be brought once the disk works again."""
+    stock.capacity = len(CLANG_BYTES)
+    stock.restart()
+    outcome(stock.bring(CLANG_BYTES))
+    upload = stock.receive(GCC_BYTES)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(failing, fail)
+        assert isinstance(outcome(stock.publish(upload)), OSError)
+    assert GCC not in stock.toolchains
+    stock.restart()
+    outcome(stock.bring(GCC_BYTES))
+    assert used(stock, GCC) == GCC_BYTES
+
+
+# -- several at once --
+
+
+def test_brought_once(stock: Stock) -> None:
+    """While one client brings a toolchain others that need it only wait, and all get it."""
+    upload = stock.begin(GCC)
+    assert stock.toolchains.receive(GCC) is None
+    arrivals = [Deferred.fromCoroutine(stock.toolchains.arrival(GCC)) for _ in range(3)]
+    arrivals[0].cancel()
+    assert isinstance(outcome(arrivals[0]), CancelledError)
+    upload.write(GCC_BYTES)
+    assert [pending(arrival) for arrival in arrivals[1:]] == [True, True]
+    outcome(stock.publish(upload.complete()))
+    assert [outcome(arrival) for arrival in arrivals[1:]] == [None, None]
+    assert outcome(Deferred.fromCoroutine(stock.toolchains.arrival(GCC))) is None
+    assert stock.toolchains.receive(GCC) is None
+
+
+def test_two_toolchains_at_once(stock: Stock) -> None:
+    """Uploads of different toolchains do not wait for each other."""
+    first, second = stock.begin(GCC), stock.begin(CLANG)
+    arrival = Deferred.fromCoroutine(stock.toolchains.arrival(GCC))
+    second.write(CLANG_BYTES)
+    outcome(stock.publish(second.complete()))
+    assert pending(arrival)
+    first.write(GCC_BYTES)
+    outcome(stock.publish(first.complete()))
+    assert outcome(arrival) is None
+
+
+@pytest.mark.parametrize("how", ["aborted", "wrong"])
+def test_it_does_not_arrive(stock: Stock, how: str) -> None:
+    """Who waits for somebody that goes away, or brings something else, is told; the next one may bring it."""
+    upload = stock.begin(GCC)
+    arrival = Deferred.fromCoroutine(stock.toolchains.arrival(GCC))
+    upload.write(b"part")
+    if how == "aborted":
+        upload.abort()
+    else:
+        outcome(stock.publish(upload.complete()))
+    assert isinstance(outcome(arrival), ToolchainError)
+    assert stock.files() == set()
+    stock.begin(GCC)
+
+
+def test_nobody_brings_it(stock: Stock) -> None:
+    """There is nothing to wait for where nobody has begun."""
+    assert isinstance(outcome(Deferred.fromCoroutine(stock.toolchains.arrival(GCC))), ToolchainError)
+
+
+def test_stalled(stock: Stock) -> None:
+    """An upload that does not go on is replaced by the next client's, and those who waited get that one."""
+    slow = stock.begin(GCC)
+    slow.write(GCC_BYTES[:10])
+    arrival = Deferred.fromCoroutine(stock.toolchains.arrival(GCC))
+    stock.clock.advance(STALLED_SECS)
+    assert stock.toolchains.receive(GCC) is None
+    stock.clock.advance(0.1)
+    fast = stock.receive(GCC_BYTES)
+    slow.abort()
+    assert pending(arrival)
+    outcome(stock.publish(fast))
+    assert outcome(arrival) is None
+
+
+def test_both_come_in(stock: Stock) -> None:
+    """A stalled upload that comes in after all, behind the one that replaced it, does no harm."""
+    slow = stock.begin(GCC)
+    stock.clock.advance(STALLED_SECS + 1)
+    outcome(stock.bring(GCC_BYTES))
+    slow.write(GCC_BYTES)
+    assert outcome(stock.publish(slow.complete())) is None
+    assert (stock.files(), used(stock, GCC)) == ({GCC}, GCC_BYTES)
+
+
+def test_whole_is_not_stalled(stock: Stock) -> None:
+    """An upload that is being written to a slow disk is not sent a second time."""
+    stock.threads.at_once = False
+    publishing = stock.bring(GCC_BYTES)
+    stock.clock.advance(STALLED_SECS + 1)
+    assert stock.toolchains.receive(GCC) is None
+    stock.threads.work()
+    assert outcome(publishing) is None
+
+
+def test_client_goes_when_it_has_sent_all(stock: Stock) -> None:
+    """A whole upload is kept, though its client does not wait for the answer."""
+    stock.threads.at_once = False
+    upload = stock.receive(GCC_BYTES)
+    publishing = stock.publish(upload)
+    upload.abort()
+    publishing.cancel()
+    assert isinstance(outcome(publishing), CancelledError)
+    arrival = Deferred.fromCoroutine(stock.toolchains.arrival(GCC))
+    stock.threads.work()
+    assert outcome(arrival) is None
+    assert stock.files() == {GCC}
+
+
+# -- restarts --
+
+
+def test_restart(stock: Stock) -> None:
+    """A restart, also one of the published build server, keeps the toolchains and removes what was unfinished."""
+    stock.put(GCC_BYTES)
+    stock.put(CLANG_BYTES, named_of_old(CLANG_BYTES))
+    unfinished = stock.begin(RUSTC)
+    unfinished.write(RUSTC_BYTES[:10])
+    stock.restart()
+    assert stock.files() == {GCC, named_of_old(CLANG_BYTES)}
+    assert RUSTC not in stock.toolchains
+    assert used(stock, GCC) == GCC_BYTES
+    assert used(stock, named_of_old(CLANG_BYTES)) == CLANG_BYTES
+
+
+@pytest.mark.parametrize("content", [b"", GCC_BYTES[:-1], CLANG_BYTES])
+def test_damaged(stock: Stock, content: bytes) -> None:
+    """An archive that was cut off or exchanged while nobody watched is never used: it is brought again."""
+    stock.put(content, GCC)
+    stock.restart()
+    assert GCC in stock.toolchains
+    assert isinstance(used(stock, GCC), ToolchainError)
+    assert (stock.files(), stock.evicted) == (set(), [GCC])
+    outcome(stock.bring(GCC_BYTES))
+    assert used(stock, GCC) == GCC_BYTES
+
+
+def test_verified_once(stock: Stock) -> None:
+    """An archive from before a restart is hashed once, also when two jobs need it at the same moment."""
+    stock.put(GCC_BYTES)
+    stock.restart()
+    stock.threads.at_once = False
+    jobs = [stock.use(GCC, succeed(None)) for _ in range(2)]
+    assert len(stock.threads.waiting) == 1
+    stock.threads.work()
+    assert [outcome(job) for job in jobs] == [GCC_BYTES, GCC_BYTES]
+    assert used(stock, GCC) == GCC_BYTES
+
+
+def test_job_goes_while_it_is_verified(stock: Stock) -> None:
+    """A job that is given up meanwhile leaves the toolchain to those that need it, and to eviction."""
+    stock.capacity = 400
+    stock.put(GCC_BYTES)
+    stock.restart()
+    stock.threads.at_once = False
+    given_up, other = stock.use(GCC, succeed(None)), stock.use(GCC, succeed(None))
+    given_up.cancel()
+    assert isinstance(outcome(given_up), CancelledError)
+    stock.threads.work()
+    assert outcome(other) == GCC_BYTES
+    stock.threads.at_once = True
+    assert outcome(stock.bring(CLANG_BYTES)) is None
+
+
+def test_removed_behind_our_back(stock: Stock) -> None:
+    """An archive that somebody else removed is an error for one job; the next one may bring it again."""
+    outcome(stock.bring(GCC_BYTES))
+    stock.path(GCC).unlink()
+    assert isinstance(used(stock, GCC), ToolchainError)
+    assert GCC not in stock.toolchains
+    outcome(stock.bring(GCC_BYTES))
+    assert used(stock, GCC) == GCC_BYTES
+
+
+def test_foreign_files(stock: Stock) -> None:
+    """What is not a toolchain is left alone, whatever it is."""
+    tc = stock.cache / "tc"
+    (tc / "a" / "b").mkdir(parents=True)
+    for name in ("README", "a/notes", "a/b/notes", "a/b/" + "g" * 64, "a/b/" + "A" * 64):
+        (tc / name).write_bytes(b"foreign")
+    (tc / "a" / "b" / "ab").mkdir()
+    (tc / "a" / "b" / ("ab" * 32)).symlink_to("/nonexistent")
+    before = stock.files()
+    stock.restart()
+    assert ArchiveId("ab" * 32) not in stock.toolchains
+    outcome(stock.bring(GCC_BYTES))
+    assert stock.files() == before | {GCC}
+
+
+# -- room --
+
+
+def test_least_recently_used_goes(stock: Stock) -> None:
+    """Where there is no room the toolchain goes that was not used for the longest time, and its files with it."""
+    stock.capacity = 700
+    stock.restart()
+    outcome(stock.bring(GCC_BYTES))
+    outcome(stock.bring(CLANG_BYTES))
+    used(stock, GCC)
+    outcome(stock.bring(RUSTC_BYTES))
+    assert (stock.files(), stock.evicted) == ({GCC, RUSTC}, [CLANG])
+    assert isinstance(used(stock, CLANG), ToolchainError)
+
+
+def test_order_after_a_restart(stock: Stock) -> None:
+    """What was used last is known after a restart."""
+    stock.capacity = 700
+    stock.put(GCC_BYTES, mtime=2)
+    stock.put(CLANG_BYTES, mtime=1)
+    stock.restart()
+    outcome(stock.bring(RUSTC_BYTES))
+    assert stock.files() == {GCC, RUSTC}
+    used(stock, GCC)
+    assert stock.path(GCC).stat().st_mtime > 2
+
+
+def test_in_use(stock: Stock) -> None:
+    """A toolchain that a job uses stays, however much its room is needed."""
+    stock.capacity = 400
+    stock.restart()
+    outcome(stock.bring(GCC_BYTES))
+    until: Deferred[None] = Deferred()
+    job = stock.use(GCC, until)
+    assert isinstance(outcome(stock.bring(CLANG_BYTES)), ToolchainError)
+    assert (stock.files(), stock.evicted) == ({GCC}, [])
+    until.callback(None)
+    assert outcome(job) == GCC_BYTES
+    assert outcome(stock.bring(CLANG_BYTES)) is None
+    assert stock.files() == {CLANG}
+
+
+@pytest.mark.parametrize("capacity", [0, 299, 300, 500])
+def test_less_room_than_before(stock: Stock, capacity: int) -> None:
+    """A cache that was made smaller is cut down at the start, which it never prevents."""
+    stock.put(GCC_BYTES, mtime=1)
+    stock.put(CLANG_BYTES, mtime=2)
+    stock.capacity = capacity
+    stock.restart()
+    assert stock.files() == ({CLANG} if capacity >= 300 else set())
+
+
+def test_use_without_touching(stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the time of use cannot be noted, the toolchain can still be used."""
+    outcome(stock.bring(GCC_BYTES))
+
+    def fail(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "utime", fail)
+    assert used(stock, GCC) == GCC_BYTES

@@ -1,0 +1,65 @@
+"""Peers without a network: what they are asked waits until the test answers it, and nothing happens by itself."""
+
+from typing import Generic, TypeVar
+
+import attrs
+from twisted.internet.defer import Deferred
+
+from sccachedist.scheduler.core import Reservation
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.archive_id import archive_id
+from sccachedist.wire.messages import AssignJobResult, Heartbeat, JobId, JobState, Toolchain
+from sccachedist.wire.tokens import check_job_token
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class Requests(Generic[Q, A]):
+    """Requests of one kind that wait for their answers, the oldest first; one that is cancelled is gone."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Q, Deferred[A]]] = []
+
+    @property
+    def waiting(self) -> list[Q]:
+        return [request for request, _ in self._waiting]
+
+    async def ask(self, request: Q) -> A:
+        answer: Deferred[A] = Deferred(lambda _: self._waiting.remove((request, answer)))
+        self._waiting.append((request, answer))
+        return await answer
+
+    def answer(self, request: Q, answer: A | Exception) -> None:
+        """Answer the oldest request that is equal; there has to be one."""
+        _, waiter = self._waiting.pop(self.waiting.index(request))
+        if isinstance(answer, Exception):
+            waiter.errback(answer)
+        else:
+            waiter.callback(answer)
+
+
+@attrs.frozen
+class FakeScheduler:
+    """A scheduler, as a build server sees it."""
+
+    heartbeats: Requests[Heartbeat, bool] = attrs.field(factory=Requests)
+    reports: Requests[tuple[JobId, JobState], None] = attrs.field(factory=Requests)
+
+    async def heartbeat(self, heartbeat: Heartbeat) -> bool:
+        return await self.heartbeats.ask(heartbeat)
+
+    async def job_state(self, job_id: JobId, state: JobState) -> None:
+        await self.reports.ask((job_id, state))
+
+
+@attrs.frozen
+class FakeBuildServers:
+    """Build servers, as a scheduler sees them: they look at what they are sent as the real ones do."""
+
+    assignments: Requests[ServerId, AssignJobResult] = attrs.field(factory=Requests)
+
+    async def assign(self, reserved: Reservation, token: str, toolchain: Toolchain) -> AssignJobResult:
+        archive_id(toolchain.archive_id)
+        check_job_token(token, reserved.job_key, reserved.job_id)
+        return await self.assignments.ask(reserved.server_id)
