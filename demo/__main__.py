@@ -4,6 +4,7 @@ Ends with status 0 only if every compile was done by the build server and every 
 """
 
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -88,4 +89,7 @@ class Demo:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        sys.exit(f"demo: {error}")

@@ -29,5 +29,4 @@ class SharedWork(Generic[K]):
 
     def _done(self, result: Any, key: K) -> None:
         for waiter in self._waiting.pop(key):
-            if not waiter.called:
-                waiter.callback(result)
+            waiter.callback(result)  # one that was cancelled takes no notice

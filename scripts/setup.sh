@@ -43,6 +43,7 @@ needs g++ g++
 if [ "$1" = dev ]; then
     needs busybox busybox-static
     needs cargo cargo
+    needs make make
 fi
 [ -x .venv/bin/python ] || [ -n "$(python_with_venv)" ] || missing="$missing python3-venv"
 # shellcheck disable=SC2086  # a list
@@ -57,10 +58,13 @@ if [ ! -x .venv/bin/python ]; then
     "$python" -m venv .venv
 fi
 
-done=".venv/installed-$1"
-if [ ! "$done" -nt setup.py ] || [ ! "$done" -nt scripts/setup.sh ]; then
+# The published client and daemons come with what the suite needs.
+extra=dev
+[ "$1" != demo ] || extra=test
+stamp=".venv/installed-$extra"
+if [ ! "$stamp" -nt setup.py ] || [ ! "$stamp" -nt scripts/setup.sh ]; then
     .venv/bin/python -m pip install --quiet --upgrade pip "setuptools>=77" wheel
     # The compatible form of an editable install: twistd finds the plugins in no other.
-    .venv/bin/python -m pip install --quiet --config-settings editable_mode=compat --editable ".[$1]"
-    touch "$done"
+    .venv/bin/python -m pip install --quiet --config-settings editable_mode=compat --editable ".[$extra]"
+    touch "$stamp"
 fi

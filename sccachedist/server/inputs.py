@@ -56,6 +56,8 @@ class InputsSpool:
     def complete(self) -> ReceivedJob:
         """The command, and the file with the inputs."""
         received = ReceivedJob(self._frame.finish(), self._path, self._as_json)
+        if (count := len(received.request.outputs)) > self._limits.outputs:
+            raise LimitExceeded("outputs", f"a job with {count} outputs")
         self._file.close()
         return received
 

@@ -7,10 +7,11 @@ again for a while; one that the scheduler refuses is not, for it knows the job n
 from collections import deque
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from sccachedist.errors import PeerError
 from sccachedist.server.scheduler_link import SchedulerLink
@@ -33,6 +34,7 @@ class Reports:
     def __init__(self, scheduler: SchedulerLink, clock: IReactorTime, troubled: Callable[[], None]) -> None:
         self._scheduler, self._clock, self._troubled = scheduler, clock, troubled
         self._queues: dict[JobId, deque[JobState]] = {}
+        self._under_way: set[Deferred[None]] = set()
         self._waiting: list[Deferred[None]] = []
 
     def report(self, job_id: JobId, state: JobState) -> None:
@@ -42,7 +44,8 @@ class Reports:
             return
         self._queues[job_id] = deque([state])
         delivery = Deferred.fromCoroutine(self._deliver(job_id))
-        delivery.addErrback(lambda failure: log.failure("reports of job {job_id}", failure, job_id=job_id))
+        self._under_way.add(delivery)
+        delivery.addErrback(_failed, job_id).addCallback(lambda _: self._under_way.remove(delivery))
 
     async def delivered(self) -> None:
         """Wait until nothing is left to be delivered."""
@@ -50,6 +53,11 @@ class Reports:
             waiter: Deferred[None] = Deferred()
             self._waiting.append(waiter)
             await waiter
+
+    def give_up(self) -> None:
+        """Stop trying to deliver what has not been delivered yet."""
+        for delivery in tuple(self._under_way):
+            delivery.cancel()
 
     async def _deliver(self, job_id: JobId) -> None:
         queue = self._queues[job_id]
@@ -81,3 +89,8 @@ class Reports:
                     )
                     return None
             await deferLater(self._clock, pause)
+
+
+def _failed(failure: Failure, job_id: JobId) -> None:
+    if not failure.check(CancelledError):  # given up
+        log.failure("reports of job {job_id}", failure, job_id=job_id)

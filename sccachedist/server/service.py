@@ -8,11 +8,12 @@ from typing import Any
 
 from twisted.application.internet import SSLServer
 from twisted.application.service import IService, MultiService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN
 from sccachedist.builders.overlay.builder import OverlayBuilder
@@ -145,7 +146,7 @@ class ServerService(MultiService):
             raise ConfigError(f"cache_dir: {error}") from error
         super().startService()
         self._beginning = Deferred.fromCoroutine(self._begin())
-        self._beginning.addErrback(lambda failure: log.failure("the builder does not start", failure))
+        self._beginning.addErrback(_not_begun)
 
     def stopService(self) -> Deferred[None]:
         """Let running jobs end, for a while, then end everything."""
@@ -173,6 +174,12 @@ class ServerService(MultiService):
         await delivered.addTimeout(LAST_REPORTS_SECS, self._clock, lambda *_: None)
         await super().stopService()
         await self._builder.stop()
+        self._reports.give_up()
+
+
+def _not_begun(failure: Failure) -> None:
+    if not failure.check(CancelledError):  # the service stops before the builder works
+        log.failure("the builder does not start", failure)
 
 
 def make_builder(settings: ServerSettings, reactor: Any) -> Builder:

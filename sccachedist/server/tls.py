@@ -2,8 +2,12 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
-from OpenSSL import SSL, crypto
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
+from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -39,8 +43,9 @@ class ShownIdentity:
         )
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
-        context.use_privatekey(crypto.load_privatekey(crypto.FILETYPE_PEM, self.current.private_key_pem))
-        context.use_certificate(crypto.load_certificate(crypto.FILETYPE_PEM, self.current.certificate_pem))
+        key = load_pem_private_key(self.current.private_key_pem, password=None)
+        context.use_privatekey(cast(EllipticCurvePrivateKey, key))
+        context.use_certificate(load_pem_x509_certificate(self.current.certificate_pem))
         self._context = context
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:

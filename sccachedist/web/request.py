@@ -75,7 +75,7 @@ class Request(server.Request):
         answer = answer_for(cast(Exception, reason.value), self._head)
         if self.startedWriting:  # what has been sent cannot be taken back
             self.unregisterProducer()
-            self.transport.abortConnection()
+            self.channel.forceAbortClient()
         else:
             self._write(answer)
             self.finish()

@@ -136,7 +136,11 @@ class Api:
         granted: Deferred[Any] = Deferred.fromCoroutine(envelope.allow(routes, head, **ids))
         if isinstance(getattr(granted, "result", None), Failure):
             _raise_from(granted)
-        return Call(head, granted, envelope.body(routes, head, **ids))
+        try:
+            return Call(head, granted, envelope.body(routes, head, **ids))
+        except BaseException:
+            granted.addErrback(lambda _: None)  # nobody waits for it any more
+            raise
 
 
 class Routes(Protocol):

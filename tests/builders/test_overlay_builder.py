@@ -15,7 +15,7 @@ from twisted.internet import task
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from sccachedist.builders.overlay.builder import OverlayBuilder
-from sccachedist.errors import BuildError, LimitExceeded, SccachedistError, ToolchainError
+from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
 from sccachedist.wire.messages import CompileCommand
 from tests.builders.archives import file, member, tar
 from tests.builders.farms import (
@@ -48,6 +48,12 @@ async def farm(request: pytest.FixtureRequest) -> AsyncIterator[Farm]:
     yield made
     await made.builder.stop()
     shutil.rmtree(made.place)
+
+
+def hurried(farm: Farm) -> OverlayBuilder:
+    """A builder with little patience."""
+    limits = attrs.evolve(LIMITS, job_secs=4)
+    return OverlayBuilder(the_reactor(), farm.place / "build", bwrap_path(), limits, SCRATCH_BYTES, 3)
 
 
 @async_fixture()
@@ -222,9 +228,7 @@ TOO_MUCH = {
 async def test_limits(fresh: Farm, limit: str) -> None:
     """Whoever goes beyond a limit is ended, and the limit is named (THREATS 5, 17, 21)."""
     script, outputs = TOO_MUCH[limit]
-    fresh.builder = OverlayBuilder(
-        the_reactor(), fresh.place / "build", bwrap_path(), attrs.evolve(LIMITS, job_secs=4), SCRATCH_BYTES, 3
-    )
+    fresh.builder = hurried(fresh)
     await fresh.builder.start()
     with pytest.raises(LimitExceeded) as caught:
         await fresh.compile(script, outputs)
@@ -346,6 +350,24 @@ async def test_a_bad_toolchain(fresh: Farm) -> None:
 
 
 @in_reactor
+async def test_an_unpacking_that_was_killed(fresh: Farm) -> None:
+    """What it had written goes, and the next job unpacks anew."""
+    fresh.builder = hurried(fresh)
+    await fresh.builder.start()
+    archive = (fresh.place / "toolchain").read_bytes()
+    (fresh.place / "toolchain").unlink()
+    os.mkfifo(fresh.place / "toolchain")
+    running = Deferred.fromCoroutine(fresh.compile("true"))
+    await until((fresh.home / "toolchains" / f"part-{TOOLCHAIN}").exists)
+    with pytest.raises(LimitExceeded):
+        await running
+    assert list((fresh.home / "toolchains").iterdir()) == []
+    (fresh.place / "toolchain").unlink()
+    (fresh.place / "toolchain").write_bytes(archive)
+    assert (await fresh.compile("true")).output.code == 0
+
+
+@in_reactor
 async def test_leftovers_are_removed_and_strangers_files_are_not(fresh: Farm) -> None:
     """Only what the builder made itself is ever removed (THREATS 25)."""
     stranger = fresh.place / "build/toolchains/published"
@@ -391,10 +413,10 @@ async def test_no_bubblewrap(fresh: Farm) -> None:
 
 
 @in_reactor
-async def test_no_namespaces(fresh: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that cannot set itself up says why, and the builder passes it on."""
+async def test_a_worker_that_does_not_start(fresh: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The builder passes on what it said."""
     monkeypatch.setattr("sccachedist.builders.overlay.workers._MODULE", "sccachedist.no_such_module")
-    with pytest.raises(SccachedistError):
+    with pytest.raises(BuildError, match="no_such_module"):
         await fresh.builder.start()
 
 

@@ -153,6 +153,14 @@ class AllocationTests(SynchronousTestCase):
         self.allocate()
         assert self.assignments.waiting == [A]
 
+    def test_forgotten(self) -> None:
+        """An allocation that nobody holds any more gives its slot back."""
+        allocating = self.allocation.allocate(Toolchain("0a" * 32))
+        allocating.send(None)
+        assert free_slots(self.core) == 5
+        allocating.close()
+        assert free_slots(self.core) == 6
+
     def test_own_mistake(self) -> None:
         """An error of our own costs neither a slot nor a build server its good name."""
         allocated = self.allocate()

@@ -312,6 +312,15 @@ def test_unclaimed(slot: Slot, seconds: float) -> None:
     assert (core.status().in_progress, free_slots(core)) == (0, 3)
 
 
+def test_slow_assignment() -> None:
+    """The time that a build server takes to answer does not count as its client's."""
+    core = farm(2)
+    reserved = core.reserve(now=0.0)
+    core.confirm(reserved, assigned(JobState.READY), now=20.0)
+    assert core.expire(now=80.0) == Expired((), ())
+    assert core.expire(now=80.1) == Expired((), (reserved.job_id,))
+
+
 def test_long_upload() -> None:
     """An upload may take its time: a job has as long as any other for its next step when it is there."""
     core = farm(2)

@@ -45,7 +45,7 @@ class Walk(RuleBasedStateMachine):
     """The core and the model, side by side."""
 
     reservations: Bundle[Reservation] = Bundle("reservations")
-    job_ids: Bundle[JobId] = Bundle("job_ids")
+    assigned_jobs: Bundle[Reservation] = Bundle("assigned_jobs")
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,11 +74,11 @@ class Walk(RuleBasedStateMachine):
             return (1, server.failed)
         return (0, len(self.of(server_id)) / server.cpus)
 
-    @rule(seconds=st.sampled_from([0.5, 20, 61, 80, 91, 301]))
+    @rule(seconds=st.sampled_from([0.5, 5, 10, 20, 61, 91, 301]))
     def time_goes_by(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(server_id=st.sampled_from(SERVERS), cpus=st.integers(1, 3), nonce=st.integers(1, 2))
+    @rule(server_id=st.sampled_from(SERVERS), cpus=st.integers(1, 3), nonce=st.sampled_from([1, 1, 1, 2]))
     def a_heartbeat(self, server_id: ServerId, cpus: int, nonce: int) -> None:
         is_new = self.core.heartbeat(server_id, heartbeat(cpus, nonce), self.now)
         known = self.servers.get(server_id)
@@ -111,8 +111,8 @@ class Walk(RuleBasedStateMachine):
         self.jobs.append(Job(reserved.job_id, reserved.server_id, "reserved", self.now))
         return reserved
 
-    @rule(target=job_ids, reserved=consumes(reservations), state=st.sampled_from(JobState))
-    def an_assignment_is_answered(self, reserved: Reservation, state: JobState) -> JobId:
+    @rule(target=assigned_jobs, reserved=consumes(reservations), state=st.sampled_from(JobState))
+    def an_assignment_is_answered(self, reserved: Reservation, state: JobState) -> Reservation:
         job = self.job(reserved.job_id)
         if job is None:
             self.refused(UnknownServer, reserved, state)
@@ -123,14 +123,14 @@ class Walk(RuleBasedStateMachine):
             self.refused(BadTransition, reserved, state)
             self.jobs.remove(job)
             self.servers[job.server_id].failed = self.now
-        return reserved.job_id
+        return reserved
 
     def refused(self, error: type[SccachedistError], reserved: Reservation, state: JobState) -> None:
         with pytest.raises(error):
             self.core.confirm(reserved, assigned(state), self.now)
 
-    @rule(target=job_ids, reserved=consumes(reservations), failed=st.booleans(), times=st.integers(1, 2))
-    def an_allocation_ends_badly(self, reserved: Reservation, failed: bool, times: int) -> JobId:
+    @rule(reserved=consumes(reservations), failed=st.booleans(), times=st.integers(1, 2))
+    def an_allocation_ends_badly(self, reserved: Reservation, failed: bool, times: int) -> None:
         job = self.job(reserved.job_id)
         for _ in range(times):
             self.core.release(reserved, self.now, failed=failed)
@@ -138,19 +138,22 @@ class Walk(RuleBasedStateMachine):
             self.jobs.remove(job)
             if failed:
                 self.servers[job.server_id].failed = self.now
-        return reserved.job_id
 
-    @rule(
-        job_id=job_ids | st.integers(0, FIRST_JOB - 1).map(JobId),
-        server_id=st.sampled_from(SERVERS),
-        state=st.sampled_from(JobState),
-    )
-    def a_report(self, job_id: JobId, server_id: ServerId, state: JobState) -> None:
-        self.report(job_id, server_id, state)
+    @rule(of=assigned_jobs, state=st.sampled_from(JobState))
+    def a_report(self, of: Reservation, state: JobState) -> None:
+        self.report(of.job_id, of.server_id, state)
 
-    @rule(reserved=reservations, state=st.sampled_from(JobState))
-    def a_report_before_its_time(self, reserved: Reservation, state: JobState) -> None:
-        self.report(reserved.job_id, reserved.server_id, state)
+    @rule(of=reservations, state=st.sampled_from(JobState))
+    def a_report_before_its_time(self, of: Reservation, state: JobState) -> None:
+        self.report(of.job_id, of.server_id, state)
+
+    @rule(of=assigned_jobs | reservations, sender=st.sampled_from(SERVERS), state=st.sampled_from(JobState))
+    def a_report_of_another_server(self, of: Reservation, sender: ServerId, state: JobState) -> None:
+        self.report(of.job_id, sender, state)
+
+    @rule(sender=st.sampled_from(SERVERS), state=st.sampled_from(JobState))
+    def a_report_out_of_the_blue(self, sender: ServerId, state: JobState) -> None:
+        self.report(JobId(FIRST_JOB - 1), sender, state)
 
     def report(self, job_id: JobId, server_id: ServerId, state: JobState) -> None:
         job = self.job(job_id)
@@ -200,4 +203,4 @@ class Walk(RuleBasedStateMachine):
 
 
 TestWalk = Walk.TestCase
-TestWalk.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestWalk.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)

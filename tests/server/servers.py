@@ -7,6 +7,7 @@ from twisted.internet.task import Clock
 
 from sccachedist.builders.seam import BuildJob
 from sccachedist.config import Limits
+from sccachedist.errors import BuildError
 from sccachedist.server.build_server import BuildServer, open_spool
 from sccachedist.server.core import ServerCore
 from sccachedist.server.inputs import ReceivedJob
@@ -48,6 +49,8 @@ class FakeBuilder:
 
     async def stop(self) -> None:
         self.stopped += 1
+        for job_id in self.jobs.waiting:
+            self.jobs.answer(job_id, BuildError("the builder stops"))
 
 
 @attrs.define

@@ -100,6 +100,8 @@ class HeartbeatTests(SynchronousTestCase):
 
     def test_stopped_under_way(self) -> None:
         """When it stops while the scheduler does not answer, the call ends, quietly, and nothing is left."""
+        self.answer(True)
+        self.nothing_for(30.0)
         self.service.stopService()
         assert (self.sent.waiting, self.clock.getDelayedCalls()) == ([], [])
 

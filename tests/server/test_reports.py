@@ -148,3 +148,13 @@ class ReportsTests(SynchronousTestCase):
         self.successResultOf(waiting)
         self.sent.answer((JOB, COMPLETE), None)
         self.all_is_over()
+
+    def test_give_up(self) -> None:
+        """A server that ends does not go on trying, and complains of nothing."""
+        self.report(JOB, [STARTED, COMPLETE])
+        self.report(OTHER_JOB, [STARTED])
+        self.sent.answer((OTHER_JOB, STARTED), AWAY)
+        delivered = self.delivered()
+        self.reports.give_up()
+        self.successResultOf(delivered)
+        self.all_is_over()

@@ -7,14 +7,14 @@ import json
 import ssl
 from collections.abc import Iterable, Iterator
 from http.client import HTTPConnection, HTTPSConnection
+from itertools import chain
 from pathlib import Path
-from typing import TypeVar
 
 import attrs
 
 from demo.farm import Farm
 from sccachedist.wire.archive_id import ArchiveId
-from sccachedist.wire.bincode import Codec, decode, encode
+from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.frame import frame
 from sccachedist.wire.messages import (
     ALLOC_JOB_RESPONSE,
@@ -30,24 +30,9 @@ from sccachedist.wire.messages import (
     Toolchain,
 )
 
-T = TypeVar("T")
-
 _OCTETS = "application/octet-stream"
 _PIECE = 1 << 16
 _SECS = 120
-
-
-@attrs.frozen
-class Answer:
-    """What came back: a status and a body."""
-
-    status: int
-    body: bytes
-
-    def message(self, codec: Codec[T]) -> T:
-        """The message in a body that says success."""
-        assert self.status == 200, (self.status, self.body)
-        return decode(codec, self.body)
 
 
 def shell(script: str, *outputs: str) -> RunJobRequest:
@@ -66,7 +51,7 @@ class SteppingClient:
         connection = HTTPConnection("127.0.0.1", self.farm.scheduler_port, timeout=_SECS)
         body = encode(TOOLCHAIN, Toolchain(toolchain))
         answer = _post(connection, "scheduler/alloc_job", self.farm.client_token, body, Content_Type=_OCTETS)
-        allocated = answer.message(ALLOC_JOB_RESPONSE)
+        allocated = decode(ALLOC_JOB_RESPONSE, answer)
         assert isinstance(allocated, AllocJobSuccess), allocated
         return allocated
 
@@ -81,49 +66,37 @@ class SteppingClient:
         return HTTPSConnection("127.0.0.1", self.farm.server_port, timeout=_SECS, context=pinned)
 
     def submit(self, job: JobAlloc, archive: Path) -> SubmitToolchainResult:
-        """Upload a toolchain."""
-        return self.upload(job, pieces(archive)).message(SUBMIT_TOOLCHAIN_RESULT)
-
-    def upload(self, job: JobAlloc, body: Iterable[bytes]) -> Answer:
-        """Upload something, in chunks, as a toolchain."""
-        return _post(self.connect(), f"distserver/submit_toolchain/{job.job_id}", job.auth, body)
+        """Upload a toolchain, in chunks."""
+        path = f"distserver/submit_toolchain/{job.job_id}"
+        return decode(SUBMIT_TOOLCHAIN_RESULT, _post(self.connect(), path, job.auth, _pieces(archive)))
 
     def run(self, job: JobAlloc, request: RunJobRequest, inputs: Path) -> RunJobResult:
         """Run a job to its end."""
-        return self.send_job(job, request, inputs).message(RUN_JOB_RESULT)
-
-    def send_job(self, job: JobAlloc, request: RunJobRequest, inputs: Path) -> Answer:
-        """Run a job, whatever the answer."""
         head = frame(request, b"")
-        return _post(
+        answer = _post(
             self.connect(),
             f"distserver/run_job/{job.job_id}",
             job.auth,
-            _after(head, inputs),
+            chain([head], _pieces(inputs)),
             Content_Type=_OCTETS,
             Content_Length=str(len(head) + inputs.stat().st_size),
         )
+        return decode(RUN_JOB_RESULT, answer)
 
 
-def pieces(file: Path) -> Iterator[bytes]:
-    """A file, piece by piece."""
+def _pieces(file: Path) -> Iterator[bytes]:
     with file.open("rb") as source:
         while piece := source.read(_PIECE):
             yield piece
 
 
-def _after(head: bytes, file: Path) -> Iterator[bytes]:
-    yield head
-    yield from pieces(file)
-
-
-def _post(connection: HTTPConnection, path: str, token: str, body: bytes | Iterable[bytes], **headers: str) -> Answer:
-    """One request on a connection of its own; a body without a length goes in chunks."""
+def _post(connection: HTTPConnection, path: str, token: str, body: bytes | Iterable[bytes], **headers: str) -> bytes:
+    """The answer to a request on a connection of its own; a body without a length goes in chunks."""
     described = {"Authorization": f"Bearer {token}", "Connection": "close"}
     described |= {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request("POST", f"/api/v1/{path}", body, described)
     answer = connection.getresponse()
-    try:
-        return Answer(answer.status, answer.read())
-    finally:
-        connection.close()
+    received = answer.read()
+    connection.close()
+    assert answer.status == 200, (answer.status, received)
+    return received

@@ -46,9 +46,7 @@ def test_in_pieces(role: Role, browser: Browser, asked: bytes) -> None:
 
 
 @each_refusal
-def test_refused_at_the_headers(
-    role: Role, browser: Browser, path: str, headers: dict[str, str], status: int
-) -> None:
+def test_refused_at_the_headers(role: Role, browser: Browser, path: str, headers: dict[str, str], status: int) -> None:
     """Who may not, or sends what cannot be taken, is told so before the body comes; nothing of it is kept."""
     connection = browser.connect()
     connection.say(head("POST", path, headers))

@@ -68,7 +68,9 @@ def test_addresses(browser: Browser, address: str) -> None:
     assert browser.ask(request("GET", f"/server/{address}")).message(TOOLCHAIN) == Toolchain(address)
 
 
-@pytest.mark.parametrize("host", ["farm.example", "", "\xff\xfe", "x" * 300 + ".example", "..", "a b", "[::1", "\xfcx:y"])
+@pytest.mark.parametrize(
+    "host", ["farm.example", "", "\xff\xfe", "x" * 300 + ".example", "..", "a b", "[::1", "\xfcx:y"]
+)
 def test_any_host(browser: Browser, host: str) -> None:
     """It does not matter by what name we are called."""
     assert browser.ask(request("GET", "/status", headers={"Host": host})).message(SCHEDULER_STATUS) == STATUS
@@ -136,9 +138,9 @@ def test_no_secret_in_the_log(role: Role, browser: Browser) -> None:
 # Text as a request line and a header can carry it.
 WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=255, exclude_characters="\x7f"), min_size=1, max_size=30)
 METHODS = st.sampled_from(["GET", "POST", "HEAD", "PUT", "OPTIONS"]) | WORDS
-PATHS = st.sampled_from(["/status", "/echo", "/upload/7", "/file", "/server/127.0.0.1:1", "*", "http://x/"]) | WORDS.map(
-    "/{}".format
-)
+PATHS = st.sampled_from(
+    ["/status", "/echo", "/upload/7", "/file", "/server/127.0.0.1:1", "*", "http://x/"]
+) | WORDS.map("/{}".format)
 NAMES = st.sampled_from(
     ["Accept", "Host", "Content-Type", "Authorization", "Expect", "Cookie", "Connection", "X-Real-IP", "If-None-Match"]
 )

@@ -73,8 +73,11 @@ class OverlayBuilder:
         if self._lock is None:
             self._lock = _claim(self._home)
         self._unpacked.clear()
-        await self._ask(RemoveAll())
-        await probe(self, self._home / "toolchains")
+        try:
+            await self._ask(RemoveAll())
+            await probe(self, self._home / "toolchains")
+        except (OSError, SccachedistError) as error:
+            raise BuildError(f"the sandbox does not work: {error}") from error
 
     async def run(self, job: BuildJob) -> None:
         """See :meth:`sccachedist.builders.seam.Builder.run`."""
@@ -125,16 +128,19 @@ class OverlayBuilder:
             await cleaners.stop()
 
     async def _unpack(self, job: BuildJob) -> None:
+        request = UnpackToolchain(
+            toolchain=job.toolchain,
+            archive=str(job.archive.absolute()),
+            toolchain_unpacked_bytes=self._limits.toolchain_unpacked_bytes,
+            toolchain_entries=self._limits.toolchain_entries,
+        )
         with self._using(job.toolchain):  # also when every job that wanted it has gone
-            limits = self._limits
-            await self._ask(
-                UnpackToolchain(
-                    toolchain=job.toolchain,
-                    archive=str(job.archive.absolute()),
-                    toolchain_unpacked_bytes=limits.toolchain_unpacked_bytes,
-                    toolchain_entries=limits.toolchain_entries,
-                )
-            )
+            try:
+                await self._ask(request)
+            except SccachedistError:  # a worker that was killed has left what it had
+                with contextlib.suppress(SccachedistError):
+                    await self._ask(RemoveToolchain(job.toolchain))
+                raise
             self._unpacked.add(job.toolchain)
 
     async def _ask(self, request: Request) -> None:

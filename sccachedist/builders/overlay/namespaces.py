@@ -21,6 +21,7 @@ _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 _MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE = 0x2, 0x4, 0x4000, 0x40000
 _MNT_DETACH = 2
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
+_MOST_INODES = 1_000_000  # each takes about a kilobyte of memory beside the size
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
 
 _NAMESPACES_ADVICE = (
@@ -63,7 +64,7 @@ def _bind_fate() -> None:
 @contextlib.contextmanager
 def scratch(directory: str, size: int) -> Iterator[None]:
     """Mount an empty file system of at most ``size`` bytes, gone afterwards with all that was in it."""
-    _mount("tmpfs", directory, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={size},mode=755")
+    _mount("tmpfs", directory, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={size},nr_inodes={_MOST_INODES},mode=755")
     try:
         yield
     finally:

@@ -15,6 +15,8 @@ from sccachedist.wire.messages import COMPILE_COMMAND, CompileCommand
 
 FRAME_LENGTH = layout.Struct(">I")
 
+_LONGEST_TEXT = 2000  # names in it may be as long as a stranger likes
+
 
 @attrs.frozen
 class JobLimits:
@@ -129,13 +131,14 @@ def request_frame(request: Request) -> bytes:
 
 def failed(error: Exception) -> Failed:
     """Give the answer for an error; what is not ours is a failed build."""
+    text = str(error)[:_LONGEST_TEXT]
     match error:
         case LimitExceeded():
-            return Failed(Kind.LIMIT, str(error).removesuffix(f" (limit: {error.limit})"), error.limit)
+            return Failed(Kind.LIMIT, text.removesuffix(f" (limit: {error.limit})"), error.limit)
         case ToolchainError():
-            return Failed(Kind.TOOLCHAIN, str(error))
+            return Failed(Kind.TOOLCHAIN, text)
         case _:
-            return Failed(Kind.BUILD, str(error))
+            return Failed(Kind.BUILD, text)
 
 
 def raised(failure: Failed) -> SccachedistError:

@@ -4,9 +4,9 @@ One is unpacked beside its place and renamed when it is whole, and renamed away 
 its name there is always the whole of it or nothing.
 """
 
-import contextlib
+import itertools
 import os
-import shutil
+import tempfile
 from pathlib import Path
 
 from sccachedist.builders.confine import Root
@@ -16,8 +16,6 @@ from sccachedist.builders.overlay.requests import UnpackToolchain
 from sccachedist.builders.unpack import EntryLimit, unpack
 from sccachedist.errors import DecodeError, ToolchainError
 
-MARKER = ".made-by-sccachedist"
-
 
 def unpack_toolchain(request: UnpackToolchain) -> None:
     """Unpack an archive under its name.
@@ -26,13 +24,12 @@ def unpack_toolchain(request: UnpackToolchain) -> None:
     :raises LimitExceeded: it is too large.
     """
     place = Path(TOOLCHAINS, request.toolchain)
-    part = place.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)
+    part = _part(request.toolchain)
     part.mkdir()
     try:
         _unpack_into(part, request)
     except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
+        _remove_tree(part)
         raise
     part.rename(place)
 
@@ -50,17 +47,35 @@ def _unpack_into(directory: Path, request: UnpackToolchain) -> None:
 
 
 def remove_toolchain(name: str) -> None:
-    """Remove what was unpacked under a name, if anything was."""
-    place = Path(TOOLCHAINS, name)
-    gone = place.with_suffix(".gone")
-    shutil.rmtree(gone, ignore_errors=True)
-    with contextlib.suppress(FileNotFoundError):
-        place.rename(gone)
-        shutil.rmtree(gone)
+    """Remove what was unpacked under a name, and what was begun by a worker that was killed."""
+    for place in (Path(TOOLCHAINS, name), _part(name)):
+        if place.exists():
+            _remove_tree(place)
+
+
+def _part(name: str) -> Path:
+    return Path(TOOLCHAINS, f"part-{name}")
 
 
 def remove_all() -> None:
-    """Remove every toolchain, whole or not; the directory and its marker stay."""
+    """Remove every toolchain, whole or not."""
     for entry in Path(TOOLCHAINS).iterdir():
-        if entry.name != MARKER:
-            shutil.rmtree(entry)
+        _remove_tree(entry)
+
+
+def _remove_tree(tree: Path) -> None:
+    """Remove a tree, however deep: each directory in it is moved to the top before it is emptied."""
+    grave = Path(tempfile.mkdtemp(dir=TOOLCHAINS, prefix="gone-"))
+    names = map(str, itertools.count())
+    pending = [tree]
+    while pending:
+        directory = pending.pop().rename(grave / next(names))
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(Path(entry.path))
+                else:
+                    os.unlink(entry.path)
+    for emptied in grave.iterdir():
+        emptied.rmdir()
+    grave.rmdir()

@@ -81,10 +81,10 @@ class SandboxWorker(ProcessProtocol):
         if self._ended:
             return
         self._killed = True
-        with contextlib.suppress(ProcessLookupError, ProcessExitedAlready):
-            # It leads a group as soon as it is set up; before, it is alone.
-            if self._set_up:
+        if self._set_up:  # it leads a group by then
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.transport.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessExitedAlready):
             self.transport.signalProcess("KILL")
 
     async def ended(self) -> None:

@@ -1,0 +1,228 @@
+"""A whole build server on a reactor that opens nothing: how it begins, how it ends, what it leaves."""
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from twisted.logger import LogLevel, capturedLogs
+
+from sccachedist.builders.overlay.builder import OverlayBuilder
+from sccachedist.config import DockerBuilder, InsecureAuth, JwtToken, PotBuilder, ServerSettings, TokenAuth
+from sccachedist.config import OverlayBuilder as OverlaySettings
+from sccachedist.errors import BuildError, ConfigError
+from sccachedist.identity import JOB_KEY_BYTES
+from sccachedist.server import service as service_module
+from sccachedist.server.service import (
+    BUILDER_RETRY_SECS,
+    LAST_REPORTS_SECS,
+    ServerService,
+    make_builder,
+    server_service,
+    server_token,
+)
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.bincode import encode
+from sccachedist.wire.frame import frame
+from sccachedist.wire.messages import TOOLCHAIN, Toolchain
+from sccachedist.wire.tokens import job_token
+from tests.server.servers import JOB, REQUEST, FakeBuilder
+from tests.server.stocks import ARCHIVES, GCC
+from tests.support.ends import outcome, pending
+from tests.support.http import OCTETS, Browser, Connection, bearer, request
+from tests.support.reactors import Reactor
+
+GRACE_SECS = 60
+
+
+def settings(directory: Path, **changes: Any) -> ServerSettings:
+    return ServerSettings(
+        **{
+            "cache_dir": directory / "cache",
+            "public_addr": ServerId.parse("127.0.0.1:10501"),
+            "bind_address": ServerId.parse("127.0.0.2:10502"),
+            "scheduler_url": "http://127.0.0.1:10600",
+            "builder": OverlaySettings(directory / "build", Path("/usr/bin/bwrap")),
+            "scheduler_auth": TokenAuth("servertok"),
+            **changes,
+        }
+    )
+
+
+@attrs.define
+class Running:
+    """A build server, its builder, and the reactor that it lives in."""
+
+    directory: Path
+    builder: FakeBuilder = attrs.field(factory=FakeBuilder)
+    reactor: Reactor = attrs.field(factory=Reactor)
+    connections: list[Connection] = attrs.field(factory=list)
+    service: ServerService = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.service = server_service(settings(self.directory), self.reactor)
+
+    def start(self) -> None:
+        self.service.privilegedStartService()
+        self.service.startService()
+
+    @property
+    def calls(self) -> int:
+        """How many connections to the scheduler were begun."""
+        return len(self.reactor.tcpClients)
+
+    def say(self, route: str, body: bytes) -> Connection:
+        """Ask what only who has the job's token may ask."""
+        _, site, *_ = self.reactor.sslServers[0]
+        key = (self.directory / "cache" / "identity" / "job.key").read_bytes()
+        connection = Browser(site, self.reactor).connect()
+        self.connections.append(connection)
+        path = f"/api/v1/distserver/{route}/{JOB}"
+        connection.say(request("POST", path, body, {**OCTETS, **bearer(job_token(key, JOB))}))
+        return connection
+
+    def nothing_left(self) -> None:
+        """Nothing is left that would wake the process, once its clients have gone."""
+        for connection in self.connections:
+            connection.leave()
+        self.reactor.advance(0)
+        assert self.reactor.getDelayedCalls() == []
+
+    def run_job(self) -> Connection:
+        """Take a job as far as its compile."""
+        self.say("assign_job", encode(TOOLCHAIN, Toolchain(GCC)))
+        self.say("submit_toolchain", ARCHIVES[0])
+        running = self.say("run_job", frame(REQUEST, b"inputs"))
+        assert self.builder.jobs.waiting == [JOB]
+        return running
+
+
+@pytest.fixture
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Running:
+    builder = FakeBuilder()
+    monkeypatch.setattr(service_module, "make_builder", lambda *_: builder)
+    monkeypatch.setattr(service_module, "check_address", lambda *_: None)
+    return Running(tmp_path, builder)
+
+
+def test_begins(running: Running) -> None:
+    """It listens where it should with what it has on disk, and registers when its builder has shown that it works."""
+    running.start()
+    ((port, _, context, _, interface),) = running.reactor.sslServers
+    assert (port, interface) == (10502, "127.0.0.2")
+    assert context.current.job_key == (running.directory / "cache" / "identity" / "job.key").read_bytes()
+    assert len(context.current.job_key) == JOB_KEY_BYTES
+    assert running.calls == 0
+    running.builder.starting.answer("start", None)
+    assert running.calls == 1
+    assert running.reactor.tcpClients[0][:2] == ("127.0.0.1", 10600)
+
+
+def test_builder_does_not_work(running: Running) -> None:
+    """A build server whose sandbox does not work says why, does not register, and tries again."""
+    with capturedLogs() as events:
+        running.start()
+        running.builder.starting.answer("start", BuildError("bwrap is missing: install bubblewrap"))
+    (error,) = [event for event in events if event["log_level"] is LogLevel.error]
+    assert error["error"] == "bwrap is missing: install bubblewrap"
+    running.reactor.advance(BUILDER_RETRY_SECS)
+    assert running.calls == 0
+    running.builder.starting.answer("start", None)
+    assert running.calls == 1
+
+
+def test_builder_fails_for_no_known_reason(running: Running) -> None:
+    """What nobody foresaw is in the log, and nothing is registered."""
+    with capturedLogs() as events:
+        running.start()
+        running.builder.starting.answer("start", RuntimeError("?"))
+    assert [event["log_level"] for event in events if "log_failure" in event] == [LogLevel.critical]
+    assert running.calls == 0
+
+
+@pytest.mark.parametrize("when", ["starting", "broken", "working"])
+def test_ends(running: Running, when: str) -> None:
+    """It can be stopped at any time, without a complaint, and nothing is left to be done."""
+    with capturedLogs() as events:
+        running.start()
+        if when != "starting":
+            running.builder.starting.answer("start", None if when == "working" else BuildError("no"))
+        assert outcome(running.service.stopService()) is None
+    running.nothing_left()
+    assert [event for event in events if "log_failure" in event] == []
+    assert (running.builder.starting.waiting, running.builder.stopped) == ([], 1)
+
+
+def test_waits_for_running_jobs(running: Running) -> None:
+    """A job that runs when the server is stopped ends, and its client gets the result."""
+    running.start()
+    running.builder.starting.answer("start", None)
+    connection = running.run_job()
+    stopping = running.service.stopService()
+    assert (pending(stopping), running.builder.stopped) == (True, 0)
+    running.builder.jobs.answer(JOB, None)
+    (answer,) = connection.answers()
+    assert answer.status == 200
+    assert pending(stopping)  # the scheduler is to be told, and is not there
+    running.reactor.advance(LAST_REPORTS_SECS)
+    assert (outcome(stopping), running.builder.stopped) == (None, 1)
+    running.nothing_left()
+
+
+def test_does_not_wait_for_ever(running: Running) -> None:
+    """A job that does not end holds the server up for its time of grace only."""
+    running.start()
+    running.builder.starting.answer("start", None)
+    running.run_job()
+    stopping = running.service.stopService()
+    running.reactor.pump([1] * (GRACE_SECS - 1))
+    assert pending(stopping)
+    running.reactor.pump([1] * (1 + int(LAST_REPORTS_SECS)))
+    assert (outcome(stopping), running.builder.stopped, running.builder.jobs.waiting) == (None, 1, [])
+    running.nothing_left()
+
+
+@pytest.mark.parametrize("name", ["identity", "tc", "spool", "incoming"])
+def test_cache_dir(running: Running, name: str) -> None:
+    """A cache directory in which something foreign stands in the way is an error that names it."""
+    cache = running.directory / "cache"
+    cache.mkdir()
+    (cache / name).touch()
+    with pytest.raises(ConfigError, match=f"cache_dir: .*{name}"):
+        running.start()
+
+
+@pytest.mark.parametrize(
+    ("auth", "token"),
+    [
+        (TokenAuth("servertok"), "127.0.0.1:10501 servertok"),
+        (InsecureAuth(), "127.0.0.1:10501 dangerously_insecure_server"),
+        (JwtToken("signed"), "signed"),
+    ],
+)
+def test_token(tmp_path: Path, auth: TokenAuth | InsecureAuth | JwtToken, token: str) -> None:
+    """The scheduler is shown what it expects, by its kind of authentication."""
+    assert server_token(settings(tmp_path, scheduler_auth=auth)) == token
+
+
+@pytest.mark.parametrize("builder", [DockerBuilder(), PotBuilder()])
+def test_builder_that_is_not_there_yet(tmp_path: Path, builder: object) -> None:
+    """A builder that this release does not have is one clear line."""
+    with pytest.raises(ConfigError) as error:
+        make_builder(settings(tmp_path, builder=builder), Reactor())
+    assert str(error.value).startswith("builder: ")
+    assert "\n" not in str(error.value)
+
+
+def test_overlay_builder(tmp_path: Path) -> None:
+    """The overlay builder is there."""
+    assert isinstance(make_builder(settings(tmp_path), Reactor()), OverlayBuilder)
+
+
+def test_usable_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPUs that may be used count, not those that the machine has; systems that cannot tell count them all."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {3, 5}, raising=False)
+    assert service_module.usable_cpus() == 2
+    monkeypatch.delattr("os.sched_getaffinity")
+    monkeypatch.setattr("os.cpu_count", lambda: None)
+    assert service_module.usable_cpus() == 1

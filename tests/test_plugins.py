@@ -1,0 +1,85 @@
+"""What twistd sees of both roles, and how a configuration that cannot be used ends the command."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.application.service import IServiceMaker
+from twisted.plugin import getPlugins
+from twisted.python.usage import UsageError
+
+from sccachedist.errors import ConfigError
+from sccachedist.roles import RoleOptions, check_address, check_directory
+from sccachedist.scheduler import service as scheduler_service
+from sccachedist.server import service as server_service
+from sccachedist.wire.addresses import ServerId
+
+CHECKOUT = Path(__file__).parents[1]
+LOOK = """
+import sys
+import twisted.plugins.sccachedist_plugins
+print(*sorted({"klein", "treq", "twisted.internet.reactor", "sccachedist"} & set(sys.modules)))
+"""
+MAKERS = pytest.mark.parametrize("maker", [scheduler_service, server_service], ids=["scheduler", "server"])
+
+
+def test_found() -> None:
+    """Both roles are among twistd's commands."""
+    makers: Any = getPlugins(IServiceMaker)
+    found = {maker.tapname: maker.module for maker in makers}
+    assert found["sccache-scheduler"] == "sccachedist.scheduler.service"
+    assert found["sccache-server"] == "sccachedist.server.service"
+
+
+def test_light() -> None:
+    """Looking at the commands loads neither Klein, which would install the reactor, nor any of ours."""
+    looked = subprocess.run([sys.executable, "-c", LOOK], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert looked.stdout.split() == []
+
+
+@MAKERS
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read"),
+        ("public_addr = 7", "public_addr"),
+        ("nonsense", "TOML"),
+        ("unknown_key = 1", "unknown_key"),
+    ],
+)
+def test_wrong_file(tmp_path: Path, maker: Any, content: str | None, said: str) -> None:
+    """A wrong file ends the command with one line that names the file and what is wrong."""
+    config = tmp_path / "wrong.conf"
+    if content is not None:
+        config.write_text(content)
+    options = RoleOptions()
+    options.parseOptions(["--config", str(config)])
+    with pytest.raises(SystemExit) as ended:
+        maker.makeService(options)
+    line = str(ended.value)
+    assert line.startswith(f"sccachedist: {config}: ")
+    assert said in line
+    assert "\n" not in line
+
+
+def test_no_file() -> None:
+    """The command says which option is missing."""
+    with pytest.raises(UsageError, match="--config"):
+        RoleOptions().parseOptions([])
+
+
+def test_directory_that_cannot_be(tmp_path: Path) -> None:
+    """A directory that may be made is good; one below a file is not, and its key is named."""
+    check_directory("cache_dir", tmp_path)
+    check_directory("cache_dir", tmp_path / "a" / "b")
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"cache_dir: .*file"):
+        check_directory("cache_dir", tmp_path / "file" / "a")
+
+
+def test_address_that_is_not_ours() -> None:
+    """An address of another machine is found out before the command detaches, and its key is named."""
+    with pytest.raises(ConfigError, match=r"bind_address: cannot listen on 192\.0\.2\.1:1"):
+        check_address("bind_address", ServerId.parse("192.0.2.1:1"))
