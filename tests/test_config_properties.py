@@ -146,9 +146,7 @@ def tables(document: dict[str, Any], settings: Settings) -> Iterator[tuple[str, 
 
 @hypothesis.settings(deadline=None)
 @given(settings=SCHEDULERS | SERVERS, unknown=st.from_regex(r"x_[a-z]{1,20}", fullmatch=True), data=st.data())
-def test_an_unknown_key_is_always_named(
-    folder: Path, settings: Settings, unknown: str, data: st.DataObject
-) -> None:
+def test_an_unknown_key_is_always_named(folder: Path, settings: Settings, unknown: str, data: st.DataObject) -> None:
     """A key that nobody knows is refused wherever it stands, by its dotted name."""
     document = as_document(settings)
     start, table = data.draw(st.sampled_from(list(tables(document, settings))))

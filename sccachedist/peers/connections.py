@@ -55,10 +55,10 @@ class _Bounding(WrappingFactory[_Bounded]):
 
     protocol = _Bounded
 
-    def doStart(self) -> None:  # noqa: N802
+    def doStart(self) -> None:
         """Start nothing, and do not say so."""
 
-    doStop = doStart  # noqa: N815
+    doStop = doStart
 
 
 @implementer(IStreamClientEndpoint)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import attrs
 import pytest
 
 from sccachedist.config import Limits
@@ -15,7 +16,7 @@ from tests.support.http import cuts
 REQUEST = RunJobRequest(CompileCommand("/bin/cc", ("-c",), (("A", "b"),), "/"), ("/x.o",))
 INPUTS = b"not looked at"
 BODY = frame(REQUEST, INPUTS)
-LIMITS = Limits(command_bytes=1000, inputs_bytes=len(INPUTS))
+LIMITS = Limits(outputs=1, command_bytes=1000, inputs_bytes=len(INPUTS))
 
 
 def spool(directory: Path, length: int | None = None, **headers: str) -> InputsSpool:
@@ -57,6 +58,7 @@ def test_json_is_remembered(tmp_path: Path) -> None:
         (BODY + b"x", LimitExceeded),
         ((1001).to_bytes(4, "big"), LimitExceeded),
         (b"\xff" * 40, LimitExceeded),
+        (frame(attrs.evolve(REQUEST, outputs=("/x.o", "/y.o")), b""), LimitExceeded),
         (b"\0\0\0\x04abcd", DecodeError),
         (b"", DecodeError),
         (BODY[: -len(INPUTS) - 1], DecodeError),

@@ -91,6 +91,11 @@ class Role:
         assert granted == "the holder"
         return toolchain
 
+    @api.route("POST", "/bounded", allow=_allow_anyone, body=_message, answer=TOOLCHAIN)
+    async def bounded(self, _granted: None, toolchain: Toolchain) -> Toolchain:
+        """What was sent, by anyone."""
+        return toolchain
+
     @api.route("POST", "/upload/<u64:number>", allow=_allow_holder, body=_record, answer=SCHEDULER_STATUS)
     async def upload(self, _granted: str, body: bytes, number: int) -> SchedulerStatus:
         """How much was sent."""

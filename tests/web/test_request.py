@@ -1,7 +1,11 @@
 """Requests in bytes: what is decided when the headers are there, and what becomes of bodies and connections."""
 
-import pytest
+import gc
 
+import pytest
+from twisted.logger import capturedLogs
+
+from sccachedist.errors import PeerRefused
 from sccachedist.web.request import LINGER_SECS
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import SCHEDULER_STATUS, TOOLCHAIN, SchedulerStatus, Toolchain
@@ -203,6 +207,28 @@ def test_allowed_later(role: Role, browser: Browser) -> None:
     assert connection.answers() == []
     role.grants[0].callback(None)
     assert [answer.message(SCHEDULER_STATUS) for answer in connection.answers()] == [STATUS]
+
+
+def test_refused_later(role: Role, browser: Browser) -> None:
+    """Who is found out late is refused then, and what came meanwhile is not kept."""
+    role.grants = []
+    connection = browser.connect()
+    connection.say(request("POST", "/later", b"ab"))
+    role.grants[0].errback(PeerRefused("invalid_bearer_token", "no"))
+    assert [answer.status for answer in connection.answers()] == [401]
+    assert [body.ended for body in role.bodies] == ["aborted"]
+
+
+def test_refused_twice(role: Role, browser: Browser) -> None:
+    """Where the body is refused before the sender is, nobody waits for the latter."""
+    role.grants = []
+    connection = browser.connect()
+    connection.say(head("POST", "/bounded", {"Content-Length": "1000000", **OCTETS}))
+    assert [answer.status for answer in connection.answers()] == [500]
+    with capturedLogs() as events:
+        role.grants.pop().errback(RuntimeError("too late to matter"))
+        gc.collect()
+    assert events == []
 
 
 def test_gone_before_it_was_allowed(role: Role, browser: Browser) -> None:
