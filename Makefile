@@ -2,16 +2,22 @@ PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
 CHECKED = sccachedist twisted tests demo setup.py
 
-.PHONY: demo test unit functional lint doc clean
+.PHONY: demo test coverage unit functional lint doc clean
 
 demo:
 	scripts/setup.sh demo
 	$(PYTHON) -m demo
 
 # Everything; the functional tests of one farm stay together, two farms side by side.
-test:
-	scripts/setup.sh dev
+test: coverage
 	$(PYTEST) --numprocesses 2 --dist loadgroup
+
+# The cores and all that travels: no line and no branch without a test.
+coverage:
+	scripts/setup.sh dev
+	$(PYTEST) --quiet --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered \
+		--cov=sccachedist.scheduler.core --cov=sccachedist.server.core --cov=sccachedist.server.lru --cov=sccachedist.wire \
+		tests/scheduler/test_core.py tests/server/test_core.py tests/server/test_lru.py tests/wire
 
 unit:
 	scripts/setup.sh dev

@@ -31,7 +31,7 @@ setup(
         "cryptography>=42",
         "klein>=24.8",
         "pyjwt>=2.8",
-        "pyopenssl>=24.1",
+        "pyopenssl>=24.3",
         "service-identity>=24.1",
         "treq>=24.9",
         "twisted[tls]>=24.10",

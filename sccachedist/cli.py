@@ -1,7 +1,12 @@
-"""The ``sccachedist`` command: both roles in the foreground, and the tokens that they need."""
+"""The ``sccachedist`` command: both roles in the foreground, and the tokens that they need.
+
+It answers to the name that it is called by, so that a link to it can stand in for the published ``sccache-dist`` in
+scripts that know that name; its arguments, output and exit statuses are the same.
+"""
 
 import argparse
 import base64
+import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
@@ -12,26 +17,39 @@ from twisted.scripts.twistd import run
 
 from sccachedist.config import JwtHs256, load_scheduler_settings
 from sccachedist.errors import ConfigError, DecodeError
+from sccachedist.logs import LEVELS
+from sccachedist.roles import LOG_VARIABLE
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.tokens import KEY_SIZE, decode_secret_key, server_token
 
 T = TypeVar("T")
 
+_LEVELS = ", ".join(LEVELS)
+_ENVIRONMENT = (
+    f"{LOG_VARIABLE}=LEVEL, or a list such as {LOG_VARIABLE}=warn,sccachedist.server=debug, says what is logged, by "
+    f"default info and above; a LEVEL is one of {_LEVELS}. SCCACHE_NO_DAEMON=1 is understood, and nothing depends on "
+    "it: scheduler and server stay in the foreground, and twistd runs them in the background."
+)
 _PLUGINS = {"scheduler": "sccache-scheduler", "server": "sccache-server"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; ``arguments`` are those of the process where none are given."""
-    parsed = _parser().parse_args(arguments)
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
     try:
         parsed.run(parsed)
     except ConfigError as error:
-        raise SystemExit(f"sccachedist: {error}") from error
+        raise SystemExit(f"{parser.prog}: {error}") from error
 
 
 def _run_role(parsed: argparse.Namespace) -> None:
     # The same as twistd runs in the background; several may share a directory, so no PID file.
-    sys.argv = [sys.argv[0], "--nodaemon", "--pidfile=", _PLUGINS[parsed.role], "--config", parsed.config]
+    sys.argv = [sys.argv[0], "--nodaemon", "--pidfile="]
+    if parsed.syslog:
+        sys.argv += ["--syslog", "--prefix=sccachedist"]
+        os.environ[LOG_VARIABLE] = parsed.syslog
+    sys.argv += [_PLUGINS[parsed.role], f"--config={parsed.config}"]
     run()
 
 
@@ -60,12 +78,18 @@ def _text_of(secret: bytes) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sccachedist", description="The daemons of an sccache compile farm.")
+    parser = argparse.ArgumentParser(description="The daemons of an sccache compile farm.", epilog=_ENVIRONMENT)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for role, about in (("scheduler", "hand out jobs to build servers"), ("server", "run compiles")):
         command = _add(commands, role, f"{about}, in the foreground", _run_role)
         command.set_defaults(role=role)
         command.add_argument("--config", required=True, metavar="PATH", help="the configuration file, TOML or JSON")
+        command.add_argument(
+            "--syslog",
+            choices=LEVELS,
+            metavar="LEVEL",
+            help=f"log to syslog, what has this level or a higher one, of {_LEVELS}",
+        )
     auth = commands.add_parser("auth", help="make keys and tokens").add_subparsers(required=True, metavar="COMMAND")
     _add(auth, "generate-jwt-hs256-key", "print a secret_key for server_auth.type = jwt_hs256", _generate_key)
     command = _add(auth, "generate-jwt-hs256-server-token", "print a build server's token", _generate_server_token)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from twisted.application.service import Service
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+
+from sccachedist.logs import Logger
 
 log = Logger()
 

@@ -11,10 +11,15 @@ from twisted.internet.defer import Deferred
 from twisted.python import usage
 
 from sccachedist.errors import ConfigError
+from sccachedist.logs import Logger, choose_levels
 from sccachedist.wire.addresses import ServerId
+
+log = Logger()
 
 S = TypeVar("S")
 
+#: The environment variable that says what is logged, as for the published programs.
+LOG_VARIABLE = "SCCACHE_LOG"
 #: Connections that may wait to be accepted: a parallel build opens many at once.
 BACKLOG = 1024
 
@@ -35,6 +40,18 @@ class RoleOptions(usage.Options):
         return Path(self["config"]).absolute()
 
 
+class AtStart(Service):
+    """Does something when its role starts, which does not wait for it."""
+
+    def __init__(self, work: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:
+        self._work = work
+
+    def startService(self) -> None:
+        """Begin it."""
+        super().startService()
+        Deferred.fromCoroutine(self._work()).addErrback(lambda failure: log.failure("at start", failure))
+
+
 class AtStop(Service):
     """Does something when its role stops."""
 
@@ -51,6 +68,7 @@ def make_role(options: RoleOptions, load: Callable[[Path], S], build: Callable[[
     """A role from its configuration file; a wrong one ends the process with one line, before it detaches."""
     from twisted.internet import reactor  # noqa: TID251
 
+    choose_levels(os.environ.get(LOG_VARIABLE, ""))
     try:
         settings = load(options.config)
     except ConfigError as error:

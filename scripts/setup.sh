@@ -65,6 +65,7 @@ stamp=".venv/installed-$extra"
 if [ ! "$stamp" -nt setup.py ] || [ ! "$stamp" -nt scripts/setup.sh ]; then
     .venv/bin/python -m pip install --quiet --upgrade pip "setuptools>=77"
     # The compatible form of an editable install: twistd finds the plugins in no other.
-    .venv/bin/python -m pip install --quiet --config-settings editable_mode=compat --editable ".[$extra]"
+    # (Setuptools warns that it may go.)
+    PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --config-settings editable_mode=compat --editable ".[$extra]"
     touch "$stamp"
 fi

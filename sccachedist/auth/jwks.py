@@ -1,24 +1,39 @@
 """Client tokens that an identity provider signs: ``client_auth.type = jwt_validate``.
 
-The algorithm is the configuration's choice, never the token's. A key that nobody has seen makes the provider's keys be
-fetched anew, at most once in a while; a provider that cannot be reached lets nobody in and fails nobody's build.
+The algorithms are the configuration's choice, never the token's nor the key's. A key that nobody has seen makes the
+provider's keys be fetched anew, at most once in a while; a provider that cannot be reached lets nobody in and fails
+nobody's build.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 import jwt
-from jwt import PyJWK, PyJWKSet, PyJWTError
-from twisted.logger import Logger
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwt import PyJWTError
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from sccachedist.errors import AuthUnavailable, ClientRefused, PeerError
+from sccachedist.errors import AuthUnavailable, ClientRefused, DecodeError, PeerError
+from sccachedist.logs import Logger
 from sccachedist.shared_work import SharedWork
 
 log = Logger()
 
-#: Seconds between two fetches for the sake of an unknown key, and between two tries while there is no key at all.
+#: Seconds between two fetches for the sake of unknown keys, and until the next try after one that failed.
 REFETCH_SECS, RETRY_SECS = 60.0, 5.0
+#: Seconds by which the provider's clock and ours may differ, as in the published scheduler.
+LEEWAY_SECS = 60.0
+
+PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey
+
+#: How a key is read, by its ``kty``; secret keys (``oct``) are not among them, for nobody signs with what is published.
+_READERS = {"RSA": RSAAlgorithm.from_jwk, "EC": ECAlgorithm.from_jwk}
+#: The kind of key that an algorithm checks with, by the algorithm's family.
+_KINDS: dict[str, type[PublicKey]] = {"RS": RSAPublicKey, "PS": RSAPublicKey, "ES": EllipticCurvePublicKey}
 
 
 class KeyProvider(Protocol):
@@ -31,6 +46,32 @@ class KeyProvider(Protocol):
         """
 
 
+def read_keys(octets: bytes) -> dict[str, PublicKey]:
+    """The keys of a JSON Web Key Set that can check tokens, by their ``kid``; whatever else is in it is passed over.
+
+    :raises DecodeError: there are none.
+    """
+    try:
+        document = json.loads(octets)
+    except (ValueError, RecursionError) as error:
+        raise DecodeError("the key set is not JSON") from error
+    match document:
+        case {"keys": [*items]}:
+            keys = dict(named for item in items for named in _named_key(item))
+            if keys:
+                return keys
+    raise DecodeError("no key in the key set can check tokens")
+
+
+def _named_key(item: Any) -> Iterator[tuple[str, PublicKey]]:
+    match item:
+        case {"kid": str(kid), "kty": "RSA" | "EC" as kind, **others} if others.get("use", "sig") == "sig":
+            with suppress(PyJWTError, TypeError, ValueError):
+                key = _READERS[kind](item)
+                if isinstance(key, RSAPublicKey | EllipticCurvePublicKey):
+                    yield kid, key
+
+
 class SigningKeys:
     """The provider's keys, by their ``kid``.
 
@@ -39,12 +80,12 @@ class SigningKeys:
 
     def __init__(self, provider: KeyProvider, now: Callable[[], float]) -> None:
         self._provider, self._now = provider, now
-        self._keys: dict[str, PyJWK] = {}
-        self._trouble: str | None = None
+        self._keys: dict[str, PublicKey] = {}
+        self._reached = False
         self._next_fetch = now()
         self._fetching: SharedWork[str] = SharedWork()
 
-    async def key(self, kid: str) -> PyJWK:
+    async def key(self, kid: str) -> PublicKey:
         """The key of this name.
 
         :raises ClientRefused: the provider has none.
@@ -54,8 +95,8 @@ class SigningKeys:
             await self.fetch()
         if kid in self._keys:
             return self._keys[kid]
-        if self._trouble is not None:
-            raise AuthUnavailable(f"client tokens cannot be checked: {self._trouble}")
+        if not self._reached:
+            raise AuthUnavailable("client tokens cannot be checked now")
         raise ClientRefused("bearer_auth_failed", "the token's key is not the provider's")
 
     async def fetch(self) -> None:
@@ -64,13 +105,15 @@ class SigningKeys:
 
     async def _fetch(self) -> None:
         try:
-            keys = PyJWKSet.from_json((await self._provider.fetch()).decode()).keys
-        except (PeerError, PyJWTError, ValueError) as error:
-            self._trouble, self._next_fetch = str(error), self._now() + RETRY_SECS
-            log.warn("no keys for client tokens: {error}", error=str(error))
+            keys = read_keys(await self._provider.fetch())
+        except (PeerError, DecodeError) as error:
+            self._reached, self._next_fetch = False, self._now() + RETRY_SECS
+            log.warn("no keys to check client tokens with: {error}", error=str(error))
         else:
-            self._keys = {key.key_id: key for key in keys if key.key_id is not None}
-            self._trouble, self._next_fetch = None, self._now() + REFETCH_SECS
+            # Keys may change just after the start: the first fetch does not put off the second.
+            self._next_fetch = self._now() + (REFETCH_SECS if self._keys else 0)
+            self._reached, self._keys = True, keys
+            log.info("{count} keys to check client tokens with", count=len(keys))
 
 
 @attrs.frozen
@@ -89,17 +132,34 @@ class SignedClientTokens:
         """Check signature, ``aud``, ``iss``, ``exp`` and, where it is there, ``nbf``."""
         if token is None:
             raise ClientRefused("no_bearer_auth", "no client token")
+        algorithm, kid = self._signed_with(token)
+        key = await self.keys.key(kid)
+        if not isinstance(key, _KINDS[algorithm[:2]]):
+            raise _refused("its key is not one for its algorithm")
         try:
-            kid = jwt.get_unverified_header(token).get("kid")
-            if kid is None:
-                raise ClientRefused("bearer_auth_failed", "the token does not name its key")
             jwt.decode(
                 token,
-                await self.keys.key(kid),
-                algorithms=list(self.algorithms),
+                key,
+                algorithms=[algorithm],
                 audience=self.audience,
                 issuer=self.issuer,
+                leeway=LEEWAY_SECS,
                 options={"require": ["exp", "aud", "iss"]},
             )
         except PyJWTError as error:
-            raise ClientRefused("bearer_auth_failed", f"JWT could not be validated: {error}") from error
+            raise _refused(str(error)) from error
+
+    def _signed_with(self, token: str) -> tuple[str, str]:
+        """The algorithm and the key that a token names, as far as they may be."""
+        try:
+            header = jwt.get_unverified_header(token)
+        except PyJWTError as error:
+            raise _refused("malformed") from error
+        match header:
+            case {"alg": str(algorithm), "kid": str(kid)} if algorithm in self.algorithms:
+                return algorithm, kid
+        raise _refused("it names no key, or an algorithm that is not accepted here")
+
+
+def _refused(reason: str) -> ClientRefused:
+    return ClientRefused("bearer_auth_failed", f"JWT could not be validated: {reason}")

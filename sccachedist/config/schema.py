@@ -52,18 +52,19 @@ class Value:
 
 @attrs.frozen
 class ListOf:
-    """A list, read as a tuple."""
+    """A list of at least so many items, read as a tuple."""
 
     item: Shape
+    least: int = 0
 
     @property
     def expected(self) -> str:
         """What an operator should have written."""
-        return f"a list, each item {self.item.expected}"
+        return f"a list{f' of {self.least} or more' if self.least else ''}, each item {self.item.expected}"
 
     def read(self, value: object, where: str) -> object:
         """Every item as its shape reads it; an error names the item by its index."""
-        if not isinstance(value, list):
+        if not isinstance(value, list) or len(value) < self.least:
             raise _wrong(where, f"expected {self.expected}")
         return tuple(self.item.read(item, f"{where}[{index}]") for index, item in enumerate(value))
 

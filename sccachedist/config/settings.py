@@ -160,7 +160,7 @@ class JwtSettings:
 
     algorithms: tuple[str, ...] = field(
         default=("RS256",),
-        metadata=key(ListOf(ALGORITHM), "The algorithms that a client's token may be signed with."),
+        metadata=key(ListOf(ALGORITHM, least=1), "The algorithms that a client's token may be signed with."),
     )
 
 

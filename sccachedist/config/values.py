@@ -53,7 +53,8 @@ def _split_url(text: str) -> SplitResult:
 
 
 def _url(text: str) -> str:
-    return _split_url(text).geturl()
+    _split_url(text)
+    return text
 
 
 def _origin(text: str) -> str:

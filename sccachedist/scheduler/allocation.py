@@ -3,9 +3,9 @@
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
 from sccachedist.errors import BadTransition, DecodeError, PeerError, UnknownServer
+from sccachedist.logs import Logger
 from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import archive_id

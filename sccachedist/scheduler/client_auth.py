@@ -2,13 +2,13 @@
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
 from sccachedist.auth.clients import INSECURE_CLIENT_TOKEN, ClientAuth, SharedClientToken
 from sccachedist.auth.forwarded import ForwardedClientTokens
 from sccachedist.auth.jwks import SignedClientTokens, SigningKeys
 from sccachedist.config import InsecureAuth, JwtValidate, ProxyToken, SchedulerSettings, TokenAuth
 from sccachedist.errors import AuthUnavailable, PeerError
+from sccachedist.logs import Logger
 from sccachedist.peers.calls import Calls
 
 log = Logger()
@@ -17,6 +17,9 @@ log = Logger()
 ANSWER_SECS = 10.0
 #: Bytes that its answer may have.
 ANSWER_BYTES = 1 << 19
+#: What a token service answers to a wrong token. That it has moved, is too slow or is asked too often is not the
+#: token's fault, and must not fail a build.
+_REFUSALS = frozenset(range(400, 500)) - {408, 429}
 
 
 @attrs.frozen
@@ -43,9 +46,10 @@ class HttpTokenService:
         try:
             await self._calls.get(self._url, token=token, timeout=ANSWER_SECS, limit=ANSWER_BYTES)
         except PeerError as error:
-            if error.status is None or error.status >= 500:
-                raise AuthUnavailable(f"client tokens cannot be checked: {error}") from error
-            return False
+            if error.status in _REFUSALS:
+                return False
+            log.warn("nobody to check client tokens: {error}", error=str(error))
+            raise AuthUnavailable("client tokens cannot be checked now") from error
         return True
 
 

@@ -5,13 +5,13 @@ import ssl
 from collections.abc import Sequence
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
 from sccachedist.auth.bearer import IPNetwork, sender_address
 from sccachedist.auth.clients import ClientAuth
 from sccachedist.auth.servers import ServerAuth, check_server
 from sccachedist.config import Limits
 from sccachedist.errors import DecodeError
+from sccachedist.logs import Logger
 from sccachedist.peers.pins import Pins
 from sccachedist.scheduler.allocation import Allocation
 from sccachedist.scheduler.core import SchedulerCore

@@ -6,8 +6,8 @@ from typing import Any
 import attrs
 from twisted.application.internet import TCPServer
 from twisted.application.service import IService, MultiService
-from twisted.logger import Logger
 
+from sccachedist.auth.jwks import SignedClientTokens
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN, ServerAuth, SharedServerToken, SignedServerToken
 from sccachedist.config import (
     InsecureAuth,
@@ -18,10 +18,11 @@ from sccachedist.config import (
     load_scheduler_settings,
 )
 from sccachedist.errors import DecodeError, PeerError
+from sccachedist.logs import Logger
 from sccachedist.peers.calls import Calls, pinned_calls, trusting_calls
 from sccachedist.peers.pins import Pins
 from sccachedist.periodic import PeriodicService
-from sccachedist.roles import BACKLOG, AtStop, RoleOptions, check_address, make_role
+from sccachedist.roles import BACKLOG, AtStart, AtStop, RoleOptions, check_address, make_role
 from sccachedist.scheduler.allocation import Allocation
 from sccachedist.scheduler.client_auth import client_auth
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
@@ -57,11 +58,12 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any) -> MultiService
     core = SchedulerCore(first_job_id(time.time()))
     inward, outward = pinned_calls(reactor, pins), trusting_calls(reactor)
     allocation = Allocation(core, PinnedBuildServers(inward), reactor)
+    clients = client_auth(settings, outward, reactor)
     routes = SchedulerRoutes(
         core,
         allocation,
         pins,
-        client_auth(settings, outward, reactor),
+        clients,
         server_auth(settings.server_auth),
         settings.network.trusted_proxies,
         settings.limits,
@@ -85,6 +87,8 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any) -> MultiService
         AtStop(outward.close),
     ):
         child.setServiceParent(service)
+    if isinstance(clients, SignedClientTokens):  # so that a wrong jwks_url is in the log at once
+        AtStart(clients.keys.fetch).setServiceParent(service)
     return service
 
 

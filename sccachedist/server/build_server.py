@@ -7,11 +7,11 @@ from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
 from sccachedist.builders.seam import Builder, BuildJob
 from sccachedist.config import Limits
 from sccachedist.errors import BuildError, DecodeError, ToolchainError, UnknownJob
+from sccachedist.logs import Logger
 from sccachedist.server.core import ServerCore
 from sccachedist.server.inputs import InputsSpool, ReceivedJob
 from sccachedist.server.reports import Reports
@@ -51,11 +51,15 @@ class BuildServer:
         self._spool, self._limits, self._clock = spool, limits, clock
         self._idle: Deferred[None] | None = None
 
+    def open(self) -> None:
+        """Take jobs from now on; the scheduler may know this server from before and not wait for its heartbeat."""
+        self._core.open()
+
     def assign(self, job_id: JobId, toolchain: Toolchain) -> AssignJobResult:
         """Take a job from the scheduler.
 
         :raises DecodeError: what it calls a toolchain is none.
-        :raises BadTransition: the job is another already, or this server takes no more.
+        :raises BadTransition: the job is another already, or this server takes none yet or no more.
         """
         needed = archive_id(toolchain.archive_id)
         return self._core.assign(job_id, needed, present=needed in self._toolchains, now=self._clock.seconds())

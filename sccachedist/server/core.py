@@ -36,27 +36,31 @@ class ServerCore:
 
     def __init__(self) -> None:
         self._jobs: dict[JobId, _Job] = {}
-        self._leaving = False
+        self._closed: str | None = "is starting"
 
     @property
     def running(self) -> int:
         """How many jobs compile at this moment."""
         return sum(job.stage is Stage.RUNNING for job in self._jobs.values())
 
+    def open(self) -> None:
+        """Take jobs from now on: the builder has shown that it works."""
+        self._closed = None
+
     def leave(self) -> None:
         """Take no job from now on; those that were assigned may still run."""
-        self._leaving = True
+        self._closed = "is shutting down"
 
     def assign(self, job_id: JobId, toolchain: ArchiveId, *, present: bool, now: float) -> AssignJobResult:
         """Take a job. The same assignment may come again; another one never changes the job.
 
         :param present: whether the toolchain is here.
-        :raises BadTransition: the job exists and is another, or this server takes no more jobs.
+        :raises BadTransition: the job exists and is another, or this server takes no jobs yet or no more.
         """
         job = self._jobs.get(job_id)
         if job is None:
-            if self._leaving:
-                raise BadTransition("this build server is shutting down")
+            if self._closed is not None:
+                raise BadTransition(f"this build server {self._closed}")
             job = self._jobs[job_id] = _Job(toolchain, Stage.READY if present else Stage.AWAITS_TOOLCHAIN, now)
         if job.toolchain != toolchain or job.stage is Stage.RUNNING:
             raise BadTransition(f"job {job_id} is assigned already")

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sccachedist.errors import PeerError
+from sccachedist.logs import Logger
 from sccachedist.server.scheduler_link import SchedulerLink
 from sccachedist.wire.messages import Heartbeat
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sccachedist.errors import PeerError
+from sccachedist.logs import Logger
 from sccachedist.server.scheduler_link import SchedulerLink
 from sccachedist.wire.messages import JobId, JobState
 

@@ -12,7 +12,6 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN
@@ -26,7 +25,8 @@ from sccachedist.config import (
     load_server_settings,
 )
 from sccachedist.config import OverlayBuilder as OverlaySettings
-from sccachedist.errors import BuildError, ConfigError
+from sccachedist.errors import BuildError, ConfigError, PeerRefused
+from sccachedist.logs import Logger
 from sccachedist.peers.calls import trusting_calls
 from sccachedist.periodic import PeriodicService
 from sccachedist.roles import BACKLOG, AtStop, RoleOptions, check_address, check_directory, make_role
@@ -39,7 +39,9 @@ from sccachedist.server.scheduler_link import HttpSchedulerLink
 from sccachedist.server.tls import ShownIdentity
 from sccachedist.server.toolchains import Toolchains
 from sccachedist.web.request import Site
+from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import Heartbeat, job_capacity
+from sccachedist.wire.tokens import claimed_server
 
 log = Logger()
 
@@ -164,6 +166,7 @@ class ServerService(MultiService):
                     secs=BUILDER_RETRY_SECS,
                 )
             await deferLater(self._clock, BUILDER_RETRY_SECS)
+        self._build_server.open()
         self._heartbeat.setServiceParent(self)
 
     async def _end(self) -> None:
@@ -202,14 +205,29 @@ def make_builder(settings: ServerSettings, reactor: Any) -> Builder:
 
 
 def server_token(settings: ServerSettings) -> str:
-    """What this build server shows to its scheduler."""
+    """What this build server shows to its scheduler.
+
+    :raises ConfigError: it is another server's.
+    """
     match settings.scheduler_auth:
         case JwtToken(token=token):
+            _check_own(token, settings.public_addr)
             return token
         case TokenAuth(token=token):
             return f"{settings.public_addr} {token}"
         case InsecureAuth():
+            log.warn("scheduler_auth is DANGEROUSLY_INSECURE: whoever reaches the scheduler may be a build server")
             return f"{settings.public_addr} {INSECURE_SERVER_TOKEN}"
+
+
+def _check_own(token: str, public_addr: ServerId) -> None:
+    key = "scheduler_auth.token"
+    try:
+        owner = claimed_server(token)
+    except PeerRefused as error:
+        raise ConfigError(f"{key}: expected what auth generate-jwt-hs256-server-token prints: {error}") from error
+    if owner != public_addr:
+        raise ConfigError(f"{key}: it was made for {owner}, not for public_addr, {public_addr}")
 
 
 def _message(identity: ShownIdentity) -> Callable[[], Heartbeat]:

@@ -9,11 +9,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from sccachedist.identity import Identity, load_identity
+from sccachedist.logs import Logger
 from sccachedist.wire.addresses import ServerId
 
 log = Logger()

@@ -14,9 +14,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
 from sccachedist.errors import DecodeError, LimitExceeded, ToolchainError
+from sccachedist.logs import Logger
 from sccachedist.server.lru import ToolchainIndex
 from sccachedist.shared_work import SharedWork
 from sccachedist.wire.archive_id import ArchiveId, archive_id, swapped_hex, toolchain_digest
@@ -236,8 +236,7 @@ class Toolchains:
             del self._uploads[upload.toolchain]
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
-            if not waiter.called:
-                waiter.callback(None)
+            waiter.callback(None)
 
     def _path(self, toolchain: ArchiveId) -> Path:
         return self._directory / toolchain[0] / toolchain[1] / toolchain

@@ -9,11 +9,11 @@ import os
 from io import BytesIO
 from typing import Any, cast
 
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http, server
 from twisted.web.http import HTTPChannel
 
+from sccachedist.logs import Logger
 from sccachedist.web.answers import Answer, FileAnswer
 from sccachedist.web.head import Head
 from sccachedist.web.routes import Call, Routes, answer_for
@@ -29,7 +29,6 @@ LINGER_SECS = 10.0
 class Request(server.Request):
     """A request of one of our roles, on a :class:`Site`."""
 
-    defaultContentType = None  # Twisted's is HTML
     channel: HTTPChannel
     site: "Site"
     call: Call | None = None

@@ -15,12 +15,12 @@ from uuid import uuid4
 import attrs
 from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, ValidationError
 
 from sccachedist.errors import DecodeError, SccachedistError
+from sccachedist.logs import Logger
 from sccachedist.web.answers import (
     Answer,
     FileAnswer,

@@ -74,6 +74,7 @@ class Host:
         self.server = BuildServer(
             self.core, self.stock.toolchains, self.builder, self.reports, self.spool, self.limits, self.clock
         )
+        self.server.open()
 
     @property
     def spool(self) -> Path:

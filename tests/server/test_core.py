@@ -14,9 +14,16 @@ GCC, CLANG = ArchiveId("0c" * 32), ArchiveId("c1" * 32)
 PENDING, READY = AssignJobResult(JobState.PENDING, True), AssignJobResult(JobState.READY, False)
 
 
+def open_core() -> ServerCore:
+    """A core that takes jobs."""
+    core = ServerCore()
+    core.open()
+    return core
+
+
 def with_job(stage: Stage | None, now: float = 0.0) -> ServerCore:
     """A core whose job has come as far as this; None for one that has ended."""
-    core = ServerCore()
+    core = open_core()
     core.assign(JOB, GCC, present=stage is not Stage.AWAITS_TOOLCHAIN, now=now)
     if stage in (Stage.RUNNING, None):
         core.start(JOB, now)
@@ -28,7 +35,7 @@ def with_job(stage: Stage | None, now: float = 0.0) -> ServerCore:
 @pytest.mark.parametrize(("present", "answer"), [(False, PENDING), (True, READY)])
 def test_assigned(present: bool, answer: AssignJobResult) -> None:
     """A job waits for its toolchain where that is missing; the same assignment may come again and finds it so."""
-    core = ServerCore()
+    core = open_core()
     for again in (present, True, False):
         assert core.assign(JOB, GCC, present=again, now=0.0) == answer
 
@@ -88,7 +95,7 @@ def test_claimed_once(stage: Stage | None, claim: Callable[[ServerCore], object]
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_not_assigned(claim: Callable[[ServerCore], object]) -> None:
     """A job that nobody assigned is not there, whatever others are."""
-    core = ServerCore()
+    core = open_core()
     core.assign(OTHER_JOB, GCC, present=True, now=0.0)
     with pytest.raises(UnknownJob, match="no job 7 waits here"):
         claim(core)
@@ -128,6 +135,15 @@ def test_long_compile() -> None:
     assert core.expire(now=86400.0) == (OTHER_JOB,)
     assert core.running == 1
     core.finish(JOB)
+
+
+def test_starting() -> None:
+    """A build server that has just begun takes no job before its builder works."""
+    core = ServerCore()
+    with pytest.raises(BadTransition, match="starting"):
+        core.assign(JOB, GCC, present=True, now=0.0)
+    core.open()
+    assert core.assign(JOB, GCC, present=True, now=0.0) == READY
 
 
 def test_leaving() -> None:

@@ -24,8 +24,9 @@ from sccachedist.server.service import (
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.frame import frame
-from sccachedist.wire.messages import TOOLCHAIN, Toolchain
+from sccachedist.wire.messages import TOOLCHAIN, JobId, Toolchain
 from sccachedist.wire.tokens import job_token
+from sccachedist.wire.tokens import server_token as signed_token
 from tests.server.servers import JOB, REQUEST, FakeBuilder
 from tests.server.stocks import ARCHIVES, GCC
 from tests.support.ends import outcome, pending
@@ -131,6 +132,16 @@ def test_builder_does_not_work(running: Running) -> None:
     assert running.calls == 1
 
 
+def test_takes_no_job_before_its_builder_works(running: Running) -> None:
+    """A scheduler that knows the server from before its restart and has a job for it is told to look elsewhere."""
+    running.start()
+    assignment = encode(TOOLCHAIN, Toolchain(GCC))
+    statuses = [running.say("assign_job", assignment).answers()[0].status]
+    running.builder.starting.answer("start", None)
+    statuses.append(running.say("assign_job", assignment).answers()[0].status)
+    assert statuses == [500, 200]
+
+
 def test_builder_fails_for_no_known_reason(running: Running) -> None:
     """What nobody foresaw is in the log, and nothing is registered."""
     with capturedLogs() as events:
@@ -192,17 +203,42 @@ def test_cache_dir(running: Running, name: str) -> None:
         running.start()
 
 
+OWN_TOKEN = signed_token(b"k" * 32, ServerId.parse("127.0.0.1:10501"))
+
+
 @pytest.mark.parametrize(
     ("auth", "token"),
     [
         (TokenAuth("servertok"), "127.0.0.1:10501 servertok"),
         (InsecureAuth(), "127.0.0.1:10501 dangerously_insecure_server"),
-        (JwtToken("signed"), "signed"),
+        (JwtToken(OWN_TOKEN), OWN_TOKEN),
     ],
 )
 def test_token(tmp_path: Path, auth: TokenAuth | InsecureAuth | JwtToken, token: str) -> None:
     """The scheduler is shown what it expects, by its kind of authentication."""
     assert server_token(settings(tmp_path, scheduler_auth=auth)) == token
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        (signed_token(b"k" * 32, ServerId.parse("127.0.0.1:10502")), "made for 127.0.0.1:10502"),
+        (job_token(b"k" * 32, JobId(7)), "generate-jwt-hs256-server-token"),
+        ("hunter2", "generate-jwt-hs256-server-token"),
+    ],
+)
+def test_token_of_another_server(tmp_path: Path, token: str, said: str) -> None:
+    """A token that the scheduler would refuse at each heartbeat ends the command with one line, without the token."""
+    with pytest.raises(ConfigError, match=f"^scheduler_auth.token: .*{said}") as error:
+        server_token(settings(tmp_path, scheduler_auth=JwtToken(token)))
+    assert token not in str(error.value)
+
+
+def test_insecure_scheduler_auth_is_warned_of(tmp_path: Path) -> None:
+    """Whoever starts a build server with the token that everybody knows reads so in the log."""
+    with capturedLogs() as events:
+        server_token(settings(tmp_path, scheduler_auth=InsecureAuth()))
+    assert [event["log_level"] for event in events] == [LogLevel.warn]
 
 
 @pytest.mark.parametrize("builder", [DockerBuilder(), PotBuilder()])

@@ -175,12 +175,14 @@ def test_stalled(stock: Stock) -> None:
 
 def test_both_come_in(stock: Stock) -> None:
     """A stalled upload that comes in after all, behind the one that replaced it, does no harm."""
+    stock.capacity = 400
+    stock.restart()
     slow = stock.begin(GCC)
     stock.clock.advance(STALLED_SECS + 1)
     outcome(stock.bring(GCC_BYTES))
     slow.write(GCC_BYTES)
     assert outcome(stock.publish(slow.complete())) is None
-    assert (stock.files(), used(stock, GCC)) == ({GCC}, GCC_BYTES)
+    assert (stock.files(), used(stock, GCC), stock.evicted) == ({GCC}, GCC_BYTES, [])
 
 
 def test_whole_is_not_stalled(stock: Stock) -> None:

@@ -10,14 +10,17 @@ from demo.processes import Command, inherited
 _AS_ROOT = () if os.geteuid() == 0 else ("unshare", "--map-root-user", "--mount")
 
 
-def _published(role: str, *before: str) -> Launch:
+def published(role: str, programs: Path = PROGRAMS) -> Launch:
+    """``scheduler`` or ``server`` of a published release, the environment's own where no other folder is given."""
+    before = _AS_ROOT if role == "server" else ()
+
     def launch(config: Path) -> Command:
-        arguments = (*before, str(PROGRAMS / "sccache-dist"), role, "--config", str(config))
+        arguments = (*before, str(programs / "sccache-dist"), role, "--config", str(config))
         environment = inherited(SCCACHE_NO_DAEMON="1", SCCACHE_LOG="info")
         return Command(arguments, environment, config.parent)
 
     return launch
 
 
-PUBLISHED_SCHEDULER = _published("scheduler")
-PUBLISHED_SERVER = _published("server", *_AS_ROOT)
+PUBLISHED_SCHEDULER = published("scheduler")
+PUBLISHED_SERVER = published("server")

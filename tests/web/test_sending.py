@@ -41,7 +41,9 @@ def left(role: Role) -> list[Path]:
 def test_sent(role: Role, browser: Browser) -> None:
     """A file is sent whole, with its length and type, and is gone; the connection is kept."""
     connection = browser.connect()
-    connection.say(ASKED, request("GET", "/status"))
+    with capturedLogs() as events:
+        connection.say(ASKED, request("GET", "/status"))
+    assert [event for event in events if event["log_level"] >= LogLevel.warn] == []
     of_file, after = connection.answers()
     assert (of_file.status, of_file.body) == (200, WHOLE)
     assert of_file.headers["content-type"] == "application/octet-stream"

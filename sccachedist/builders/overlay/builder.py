@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
 from sccachedist.builders.overlay.requests import (
     JobLimits,
@@ -28,6 +27,7 @@ from sccachedist.builders.probe import probe
 from sccachedist.builders.seam import BuildJob
 from sccachedist.config import Limits
 from sccachedist.errors import BuildError, SccachedistError
+from sccachedist.logs import Logger
 from sccachedist.shared_work import SharedWork
 from sccachedist.wire.archive_id import ArchiveId
 

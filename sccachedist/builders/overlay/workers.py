@@ -17,7 +17,6 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IProcessTransport, IReactorProcess, IReactorTime
 from twisted.internet.protocol import ProcessProtocol
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 import sccachedist
@@ -32,6 +31,7 @@ from sccachedist.builders.overlay.requests import (
     request_frame,
 )
 from sccachedist.errors import BuildError, DecodeError, LimitExceeded
+from sccachedist.logs import Logger
 from sccachedist.wire.bincode import decode
 
 log = Logger()

@@ -1,0 +1,151 @@
+"""One cell of the matrix: a release in one role, ours in the others, and a session of compiles on that farm.
+
+A cell knows the command lines and files of an operator and a user, and judges by what these would see.
+"""
+
+from enum import Enum
+from pathlib import Path
+
+import attrs
+
+from demo.client import Client
+from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
+from demo.processes import Command, inherited
+from demo.projects import CXX, C, write_project
+from tests.compat.releases import NEWEST, programs
+from tests.support.published import published
+
+_HEARTBEAT_SECS = 30
+_COMPILE_SECS = 180  # the client packs its compiler in it, on a machine that may be busy with other cells
+
+# What the newest client makes of an exit status of 1 from a published build server: it reads it as a signal.
+_PUBLISHED_STATUS = 254
+
+_MISTAKE = "int twice(int x)\n{\n    return 2 * y;\n}\n"
+
+
+class Role(Enum):
+    """What of a farm is the release's; the client is the newest one where it is not."""
+
+    CLIENT = "client"
+    SERVER = "build server"
+    SCHEDULER = "scheduler"
+
+
+@attrs.frozen
+class Cell:
+    """A release and its role."""
+
+    release: str
+    role: Role
+
+    def __str__(self) -> str:
+        return f"{self.release} as {self.role.value}"
+
+    def farm(self, folder: Path) -> Farm:
+        """A farm with the release in its role and ours in the others."""
+        scheduler, server = OUR_SCHEDULER, OUR_SERVER
+        match self.role:
+            case Role.SCHEDULER:
+                scheduler = published("scheduler", programs(self.release))
+            case Role.SERVER:
+                server = published("server", programs(self.release))
+        return Farm(folder, scheduler, server)
+
+    def client(self, folder: Path, farm: Farm, toolchains: Path) -> Client:
+        """The client of that farm."""
+        sccache = programs(self.release if self.role is Role.CLIENT else NEWEST) / "sccache"
+        return Client(folder, farm.scheduler_url, farm.client_token, toolchains, sccache=sccache)
+
+
+def try_cell(cell: Cell, folder: Path, toolchains: Path) -> int:
+    """Compile C, C++ and a mistake, and C and C++ again on daemons of ours that were restarted.
+
+    :param toolchains: where the client finds its compilers packed, or packs them.
+    :returns: how many compiles there were, all of them done by the build server.
+    :raises AssertionError: a compile was not, or its result is not what a local one gives.
+    :raises RuntimeError: a daemon does not start or does not end.
+    """
+    with cell.farm(folder) as farm, cell.client(folder / "client", farm, toolchains) as client:
+        session = Session(client, folder, mistake_status=_PUBLISHED_STATUS if cell.role is Role.SERVER else 1)
+        session.compile_projects("before")
+        session.compile_mistake()
+        restart_ours(farm, cell.role)
+        session.compile_projects("after")
+        return session.compiles
+
+
+def restart_ours(farm: Farm, role: Role) -> None:
+    """Stop what of a farm is ours, and start it again; return when the scheduler has heard of the build server."""
+    if role is not Role.SERVER:
+        farm.server.stop()
+    if role is not Role.SCHEDULER:
+        farm.scheduler.stop()
+        farm.start_scheduler()
+    if role is not Role.SERVER:
+        farm.start_server()
+    farm.server.wait_until(lambda: _registered(farm, role), _HEARTBEAT_SECS + 10, "the build server is registered")
+
+
+def _registered(farm: Farm, role: Role) -> bool:
+    if role is Role.SCHEDULER:  # it still knows the server that was stopped
+        return farm.server.log.read_text().count("registered with the scheduler") == 2
+    return farm.status().num_servers == 1
+
+
+@attrs.define
+class Session:
+    """Compiles through one client, each of which has to be remote.
+
+    :param mistake_status: the exit status of a compiler that found a mistake, as the client gives it.
+    """
+
+    client: Client
+    folder: Path
+    mistake_status: int
+    compiles: int = 0
+
+    def compile_projects(self, name: str) -> None:
+        """A small project in C, one in C++: the objects are those of a local compile."""
+        for language in (C, CXX):
+            project = write_project(self.folder / name / language.compiler, language, parts=1)
+            for source in project.sources:
+                made, command = project.object_of(source), project.compile_command(source)
+                remote = self._remote(command, made)
+                assert remote == (0, ""), remote
+                octets = made.read_bytes()
+                assert self._local(command, made) == (0, "")
+                assert octets == made.read_bytes(), f"{made.name} is not what a local compile gives"
+
+    def compile_mistake(self) -> None:
+        """An error in the source: the user reads the compiler's own message."""
+        source = self.folder / "mistake.c"
+        source.write_text(_MISTAKE)
+        command, made = ("gcc", "-c", source.name, "-o", "mistake.o"), source.with_suffix(".o")
+        status, messages = self._local(command, made)
+        assert (status, messages != "") == (1, True)
+        remote = self._remote(command, made)
+        assert remote == (self.mistake_status, messages), remote
+
+    def _remote(self, command: tuple[str, ...], made: Path) -> tuple[int, str]:
+        """Compile through the client: what a local compile gives too."""
+        self.compiles += 1
+        ended = _outcome(self.client.compiling(command, made.parent))
+        given_back = self.client.statistics().errors
+        assert given_back == 0, f"{made} was given back"
+        assert self._sent() == self.compiles, f"{made} was not sent to a build server"
+        return ended
+
+    def _sent(self) -> int:
+        """How many compiles ran on a build server: old releases leave those that failed out of their statistics."""
+        return self.client.daemon.log.read_text(errors="replace").count("]: Running job")
+
+    def _local(self, command: tuple[str, ...], made: Path) -> tuple[int, str]:
+        return _outcome(Command(command, inherited(), made.parent))
+
+
+def _outcome(command: Command) -> tuple[int, str]:
+    """Exit status and messages; the lines that quote the source differ, as it goes away preprocessed."""
+    ended = command.run(_COMPILE_SECS)
+    messages = (line for line in ended.stderr.splitlines() if line.startswith("mistake.c:"))
+    return ended.returncode, "\n".join(messages)
