@@ -22,8 +22,10 @@ _FASTEST = 1  # the client inflates it once, on the same network
 _MOST_JSON = 16 * 1024 * 1024  # a list of numbers takes thirty times its bytes of memory
 
 
-def write_answer(path: Path, output: ProcessOutput, files: Iterable[tuple[str, BinaryIO]], *, as_json: bool) -> None:
-    """Write ``Complete`` with these outputs, each given by the name that was asked for and an open file.
+def write_answer(
+    path: Path, output: ProcessOutput, files: Iterable[tuple[str, Iterable[bytes]]], *, as_json: bool
+) -> None:
+    """Write ``Complete`` with these outputs, each given by the name that was asked for and its content in pieces.
 
     :raises LimitExceeded: the answer is too large for JSON, which no published program asks for.
     """
@@ -34,29 +36,29 @@ def write_answer(path: Path, output: ProcessOutput, files: Iterable[tuple[str, B
         out.write(head)
         count_at = out.tell()
         _write_number(out, 0)
-        for count, (name, file) in enumerate(files, start=1):
-            _write_file(out, name, file)
+        for count, (name, content) in enumerate(files, start=1):
+            _write_file(out, name, content)
             _overwrite_number(out, count_at, count)
         if as_json:
             _become_json(out)
 
 
-def _write_file(out: BinaryIO, name: str, file: BinaryIO) -> None:
+def _write_file(out: BinaryIO, name: str, content: Iterable[bytes]) -> None:
     head = bytearray()
     TEXT.write(name, head)
     out.write(head)
     length_at = out.tell()
     _write_number(out, 0)
-    inflated = _compress(file, out)
+    inflated = _compress(content, out)
     _overwrite_number(out, length_at, out.tell() - length_at - 8)
     _write_number(out, inflated)
 
 
-def _compress(file: BinaryIO, out: BinaryIO) -> int:
-    """Give how many bytes were read."""
+def _compress(content: Iterable[bytes], out: BinaryIO) -> int:
+    """Give how many bytes there were."""
     stream = zlib.compressobj(_FASTEST)
     size = 0
-    while chunk := file.read(CHUNK):
+    for chunk in content:
         size += len(chunk)
         out.write(stream.compress(chunk))
     out.write(stream.flush())

@@ -24,7 +24,9 @@ Lookup = Callable[[int, bytes, int], int]
 
 _MOST_LINKS = 40  # as the kernel
 _LONGEST = 4096  # as the kernel: the NUL at the end counts
-_DIRECTORY = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+#: The flags that open a directory to name what is in it.
+#: The flags that open a directory, to name what is in it.
+DIRECTORY = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _SYS_OPENAT2 = 437  # the same on every Linux architecture
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_IN_ROOT = 0x10
@@ -76,9 +78,9 @@ class Root:
     def _made(self, path: bytes) -> int:
         name = b"/".join(components(path)) or b"."
         try:
-            return self._open(self._root, name, _DIRECTORY)
+            return self._open(self._root, name, DIRECTORY)
         except FileNotFoundError:
-            return walk(self._root, name, _DIRECTORY, make=True)
+            return walk(self._root, name, DIRECTORY, make=True)
 
 
 def components(path: bytes) -> list[bytes]:
@@ -140,7 +142,7 @@ def _resolve(root: int, path: bytes, make: bool) -> tuple[int, bytes]:
 
 
 def _step(directory: int, name: bytes) -> int:
-    return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+    return os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
 
 
 def _replaced(old: int, directory: int, name: bytes) -> int:
@@ -195,9 +197,9 @@ def _syscall() -> Callable[..., int]:
 def _has_openat2() -> bool:
     if not sys.platform.startswith("linux"):
         return False
-    here = os.open(".", _DIRECTORY)
+    here = os.open(".", DIRECTORY)
     try:
-        os.close(openat2(here, b".", _DIRECTORY))
+        os.close(openat2(here, b".", DIRECTORY))
     except OSError:  # ENOSYS before Linux 5.6, EPERM from a seccomp filter that does not know it
         return False
     finally:

@@ -10,6 +10,7 @@ user's build.
 """
 
 import posixpath
+from collections.abc import Collection
 
 from sccachedist.errors import BuildError
 from sccachedist.wire.messages import CompileCommand
@@ -40,6 +41,15 @@ def required_outputs(command: CompileCommand, outputs: tuple[str, ...]) -> froze
     cwd = command.cwd
     told = {_place(cwd, argument.removeprefix("-o")) for argument in command.arguments}
     return frozenset(output for output in outputs if _place(cwd, output) in told) or frozenset(outputs)
+
+
+def check_outputs(command: CompileCommand, outputs: tuple[str, ...], made: Collection[str], exit_code: int) -> None:
+    """See that a compile that succeeded has made what it must; what a failed one leaves is the user's.
+
+    :raises BuildError: something is missing.
+    """
+    if exit_code == 0 and (missing := required_outputs(command, outputs).difference(made)):
+        raise BuildError(f"the compiler succeeded without making {min(missing)!r}")
 
 
 def _place(cwd: str, name: str) -> str:

@@ -1,7 +1,7 @@
-"""A job that proves a builder: it needs nothing of the host, and takes every step that a real one takes.
+"""A job that proves a builder: it takes every step that a real one takes, and needs nothing of the host.
 
-Its toolchain holds one program of a few instructions that ends with status 0; its only output is its only
-input.
+Its toolchain holds one program of a few instructions that ends with status 0, unless there is a program to run
+anyway; its only output is its only input.
 """
 
 import io
@@ -31,20 +31,21 @@ _TOOLCHAIN = archive_id("0" * 64)
 _INPUT = b"proof"
 
 
-async def probe(builder: Builder, directory: Path) -> None:
+async def probe(builder: Builder, directory: Path, command: CompileCommand | None = None) -> None:
     """Run the job; its files are in ``directory`` meanwhile.
 
+    :param command: what a sandbox without any toolchain can run.
     :raises BuildError: the builder does not work; the text says why.
     """
     with tempfile.TemporaryDirectory(dir=directory, prefix="probe-") as name:
         place = Path(name)
-        (place / "toolchain").write_bytes(_toolchain())
+        (place / "toolchain").write_bytes(_archive("proof", b"", ":gz") if command else _toolchain())
         (place / "inputs").write_bytes(zlib.compress(_archive("work/proof", _INPUT, ":")))
         job = BuildJob(
             job_id=JobId(0),
             toolchain=_TOOLCHAIN,
             archive=place / "toolchain",
-            command=CompileCommand("/bin/probe", (), (), "/work"),
+            command=command or CompileCommand("/bin/probe", (), (), "/work"),
             outputs=("proof",),
             inputs=place / "inputs",
             answer=place / "answer",

@@ -33,7 +33,7 @@ _ARCHIVES_FAULT = frozenset(
         errno.EPERM,  # a hard link to a directory
     }
 )
-_LATEST_MTIME = 2**34  # the year 2514; every file system takes it
+LATEST_MTIME = 2**34  # the year 2514; every file system takes it
 
 
 @attrs.frozen
@@ -84,7 +84,7 @@ def _file(directory: int, name: bytes, member: Member, content: Content) -> None
         file.flush()
         os.fchmod(file.fileno(), member.mode & 0o777)
         # Precompiled headers compare the times of the files that they were made from.
-        mtime = min(member.mtime, _LATEST_MTIME)
+        mtime = min(member.mtime, LATEST_MTIME)
         os.utime(file.fileno(), (mtime, mtime))
 
 

@@ -75,10 +75,10 @@ def octal(number: int) -> bytes:
     return b"%011o\0" % number
 
 
-def busybox_toolchain() -> bytes:
-    """A toolchain whose only program is a static busybox, under the names that tests use."""
+def busybox_toolchain(*more: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    """A toolchain whose only program is a static busybox, under the names that tests use, and more files."""
     names = ("sh", "cat", "cp", "env", "touch", "ln", "mkfifo", "sleep", "dd", "head", "yes", "printf", "ls", "kill")
     links = [member(f"bin/{name}", tarfile.SYMTYPE, "busybox") for name in names]
     return gzipped(
-        tar(file("bin/busybox", BUSYBOX.read_bytes(), 0o755), *links, member("tmp", tarfile.DIRTYPE, "", 0o755))
+        tar(file("bin/busybox", BUSYBOX.read_bytes(), 0o755), *links, member("tmp", tarfile.DIRTYPE, "", 0o755), *more)
     )

@@ -1,4 +1,4 @@
-"""A real overlay builder with a busybox toolchain, as whoever runs the tests or as nobody."""
+"""Real builders with busybox toolchains: overlay, as whoever runs the tests or as nobody, docker and pot."""
 
 import os
 import shutil
@@ -9,21 +9,27 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import attrs
+import pytest
 import pytest_twisted
+from twisted.internet.task import deferLater
 
+from sccachedist.builders.docker.builder import docker_builder
 from sccachedist.builders.overlay.builder import OverlayBuilder
-from sccachedist.builders.seam import BuildJob
-from sccachedist.config import Limits
-from sccachedist.wire.archive_id import archive_id
+from sccachedist.builders.pot.builder import pot_builder
+from sccachedist.builders.seam import Builder, BuildJob
+from sccachedist.config import DockerSettings, Limits
+from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.bincode import decode
 from sccachedist.wire.messages import RUN_JOB_RESULT, CompileCommand, JobComplete, JobId
 from tests.builders.archives import busybox_toolchain, file, tar
+from tests.support.docker_engine import DockerEngine
+from tests.support.pots import PotHost
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 NOBODY = 65534
-TOOLCHAIN = archive_id("b" * 64)
+TOOLCHAIN, OTHER_TOOLCHAIN = archive_id("b" * 64), archive_id("c" * 64)
 LIMITS = Limits(
     inputs_unpacked_bytes=50_000_000, inputs_entries=100, output_bytes=1_000_000, stdio_bytes=20_000_000, job_secs=20
 )
@@ -31,6 +37,8 @@ SCRATCH_BYTES = 64_000_000
 
 # Whoever can become somebody else tries both.
 IDENTITIES = ("itself", "nobody") if os.geteuid() == 0 else ("itself",)
+# Only root can start a Docker engine, and change the root of a process.
+KINDS = ("overlay", "overlay as nobody", "docker", "pot") if os.geteuid() == 0 else ("overlay",)
 
 
 def in_reactor(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, Coroutine[Any, Any, None]]:
@@ -69,20 +77,26 @@ class AsNobody:
 
     def spawnProcess(self, protocol: Any, executable: str, args: list[str], env: dict[str, str]) -> Any:  # noqa: N802
         """Take the module of the worker away and put the code above in its place."""
-        args = [args[0], "-P", "-c", _AS_NOBODY, args[-1]]
+        args = [args[0], "-P", "-c", _AS_NOBODY, *args[4:]]
         return self._reactor.spawnProcess(protocol, executable, args, env)
 
 
 @attrs.define
 class Farm:
-    """A builder, and a directory for the files of its jobs."""
+    """A builder, and a directory for the files of its jobs.
+
+    :param worker: words in the command line of its workers.
+    :param remains: names what there is of toolchains and sandboxes.
+    """
 
     place: Path
-    builder: OverlayBuilder
+    builder: Builder
+    worker: str
+    remains: Callable[[], list[str]]
 
     @property
     def home(self) -> Path:
-        """What the builder made for itself."""
+        """What an overlay builder made for itself."""
         return self.place / "build" / "sccachedist"
 
     def job(
@@ -95,6 +109,7 @@ class Farm:
         cwd: str = "/work",
         inputs: bytes | None = None,
         as_json: bool = False,
+        toolchain: ArchiveId = TOOLCHAIN,
     ) -> BuildJob:
         """A job that runs a shell script with the PATH set to the toolchain's programs."""
         name = tempfile.mktemp(dir=self.place)
@@ -102,14 +117,18 @@ class Farm:
         Path(name + ".inputs").write_bytes(packed)
         return BuildJob(
             job_id=JobId(1),
-            toolchain=TOOLCHAIN,
-            archive=self.place / "toolchain",
+            toolchain=toolchain,
+            archive=self.archive(toolchain),
             command=command or CompileCommand("/bin/sh", ("-c", script), (("PATH", "/bin"), *env), cwd),
             outputs=outputs,
             inputs=Path(name + ".inputs"),
             answer=Path(name + ".answer"),
             as_json=as_json,
         )
+
+    def archive(self, toolchain: ArchiveId) -> Path:
+        """Where the archive of a toolchain is."""
+        return self.place / toolchain
 
     async def compile(self, script: str, outputs: tuple[str, ...] = (), **options: Any) -> JobComplete:
         """Run a script and read the answer."""
@@ -120,22 +139,53 @@ class Farm:
         return result
 
 
-def make_farm(reactor: Any, identity: str, limits: Limits = LIMITS) -> Farm:
-    """Make the directories; the builder is not started."""
-    place = Path(tempfile.mkdtemp(prefix="farm-"))
-    place.chmod(0o755)
-    (place / "toolchain").write_bytes(busybox_toolchain())
+def make_farm(reactor: Any, identity: str = "itself", limits: Limits = LIMITS) -> Farm:
+    """Make the directories of an overlay builder; it is not started."""
+    place = _place()
     if identity == "nobody":
         reactor = AsNobody(reactor)
-    builder = OverlayBuilder(reactor, place / "build", bwrap_path(), limits, SCRATCH_BYTES, 3)
-    for name in ("", "build", "build/sccachedist"):
-        (place / name).mkdir(exist_ok=True)
-        if identity == "nobody":
-            os.chown(place / name, NOBODY, NOBODY)
-    return Farm(place, builder)
+    home = place / "build" / "sccachedist"
+    home.mkdir(parents=True)
+    for directory in (place, home.parent, home) if identity == "nobody" else ():
+        os.chown(directory, NOBODY, NOBODY)
+    builder = OverlayBuilder(reactor, home.parent, bwrap_path(), limits, SCRATCH_BYTES, 3)
+
+    def remains() -> list[str]:
+        left = [entry.name for name in ("toolchains", "scratch") for entry in (home / name).iterdir()]
+        return sorted(left) + [line for line in _mounts() if str(home) in line]
+
+    return Farm(place, builder, str(home), remains)
 
 
-async def started(farm: Farm, identity: str) -> Farm:
+def make_docker_farm(reactor: Any, engine: DockerEngine, limits: Limits = LIMITS) -> Farm:
+    """A builder on an engine; it is not started."""
+    image = DockerSettings().image
+    builder = docker_builder(reactor, image, limits, SCRATCH_BYTES, 3, engine.environment | {"SECRET": "not for jobs"})
+    return Farm(_place(), builder, "builders.docker.worker", engine.ours)
+
+
+def make_pot_farm(reactor: Any, limits: Limits = LIMITS) -> Farm:
+    """A builder on a host that has pot; it is not started."""
+    place = _place()
+    host = PotHost.make(place)
+    builder = pot_builder(reactor, host.settings, limits, SCRATCH_BYTES, 3, host.environment)
+    return Farm(place, builder, str(host.fs_root), host.names)
+
+
+async def farm_of_kind(kind: str, request: pytest.FixtureRequest) -> Farm:
+    """A farm that is ready."""
+    match kind:
+        case "docker":
+            return await started(make_docker_farm(the_reactor(), request.getfixturevalue("engine")))
+        case "pot":
+            return await started(make_pot_farm(the_reactor()))
+        case "overlay as nobody":
+            return await started(make_farm(the_reactor(), "nobody"), "nobody")
+        case _:
+            return await started(make_farm(the_reactor()))
+
+
+async def started(farm: Farm, identity: str = "itself") -> Farm:
     """Start a farm. Where only the workers are nobody, they could not read what the self-test writes."""
     if identity == "itself":
         await farm.builder.start()
@@ -145,11 +195,51 @@ async def started(farm: Farm, identity: str) -> Farm:
     return farm
 
 
+def _place() -> Path:
+    place = Path(tempfile.mkdtemp(prefix="farm-"))
+    place.chmod(0o755)
+    for toolchain in (TOOLCHAIN, OTHER_TOOLCHAIN):
+        (place / toolchain).write_bytes(busybox_toolchain(file("etc/name", toolchain.encode())))
+    return place
+
+
+def _mounts() -> list[str]:
+    return Path("/proc/self/mounts").read_text().splitlines()
+
+
 def bwrap_path() -> Path:
     """Where bubblewrap is."""
     found = shutil.which("bwrap")
     assert found, "the tests of the overlay builder need bubblewrap"
     return Path(found)
+
+
+def the_reactor() -> Any:
+    """The reactor that pytest-twisted runs."""
+    from twisted.internet import reactor  # noqa: TID251
+
+    return reactor
+
+
+def named(marker: str) -> list[int]:
+    """The processes that have these words in their command line."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if marker.encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait for something outside of this process, at most ten seconds."""
+    for _ in range(500):
+        if condition():
+            return
+        await deferLater(the_reactor(), 0.02)
+    raise AssertionError("it did not happen")
 
 
 def outputs_of(result: JobComplete) -> dict[str, bytes]:

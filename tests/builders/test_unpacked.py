@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sccachedist.builders.overlay.requests import UnpackToolchain
 from sccachedist.builders.overlay.unpacked import remove_all, remove_toolchain, unpack_toolchain
+from sccachedist.builders.requests import UnpackToolchain
 from sccachedist.errors import LimitExceeded, ToolchainError
 from tests.builders.archives import file, gzipped, member, tar
 

@@ -1,7 +1,6 @@
 """Sandbox workers as the reactor sees them, without processes and in simulated time."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from sccachedist.builders.overlay.requests import (
+from sccachedist.builders.requests import (
     ANSWER,
     REQUEST,
     Answer,
@@ -20,6 +19,7 @@ from sccachedist.builders.overlay.requests import (
     Failed,
     JobLimits,
     RemoveAll,
+    RemoveSandbox,
     RemoveToolchain,
     Request,
     RunJob,
@@ -28,7 +28,7 @@ from sccachedist.builders.overlay.requests import (
     frame,
     raised,
 )
-from sccachedist.builders.overlay.workers import SandboxWorker, Workers
+from sccachedist.builders.workers import Program, SandboxWorker, Workers
 from sccachedist.errors import BuildError, DecodeError, LimitExceeded, ToolchainError
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import CompileCommand
@@ -36,9 +36,10 @@ from sccachedist.wire.messages import CompileCommand
 NAMES = CompileCommand("e", ("a",), (("n", "v"),), "/")
 LIMITS = JobLimits(1, 2, 3, 4, 5)
 REQUESTS: list[Request] = [
-    RunJob("t", NAMES, ("o",), "/i", "/a", True, "/bwrap", LIMITS),
+    RunJob("t", "s", NAMES, ("o",), "/i", "/a", True, LIMITS),
     UnpackToolchain("t", "/archive", 6, 7),
     RemoveToolchain("t"),
+    RemoveSandbox("s"),
     RemoveAll(),
 ]
 
@@ -67,14 +68,17 @@ def test_errors_arrive_as_they_were_raised(error: Exception, kind: type[Exceptio
     assert (type(again), str(again)) == (kind, str(error))
 
 
+PROGRAM = Program("a.module", ("an argument",), {"PATH": "/bin"})
+
+
 class Process(StringTransport):
     """A process that does what the test says."""
 
     pid = 2**22 + 1  # beyond any real one
 
-    def __init__(self, worker: SandboxWorker, environment: dict[str, str]) -> None:
+    def __init__(self, worker: SandboxWorker, arguments: list[str], environment: dict[str, str]) -> None:
         super().__init__()
-        self.worker, self.environment, self.killed = worker, environment, False
+        self.worker, self.arguments, self.environment, self.killed = worker, arguments, environment, False
         worker.makeConnection(self)
 
     def signalProcess(self, signal: str) -> None:  # noqa: N802
@@ -96,7 +100,7 @@ class Reactor(Clock):
         self.processes: list[Process] = []
 
     def spawnProcess(self, worker: Any, executable: str, args: list[str], env: dict[str, str]) -> None:  # noqa: N802
-        self.processes.append(Process(worker, env))
+        self.processes.append(Process(worker, args, env))
 
 
 class WorkersTests(SynchronousTestCase):
@@ -105,7 +109,7 @@ class WorkersTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = Reactor()
         self.asked: list[Deferred[None]] = []
-        self.workers = Workers(self.reactor, Path("/home"), 2)  # type: ignore[arg-type]
+        self.workers = Workers(self.reactor, PROGRAM, 2)  # type: ignore[arg-type]
 
     def tearDown(self) -> None:
         stopped = Deferred.fromCoroutine(self.workers.stop())
@@ -141,10 +145,12 @@ class WorkersTests(SynchronousTestCase):
             self.reactor.processes[0].worker.outReceived(bytes([byte]))
         self.successResultOf(asked)
 
-    def test_the_environment_of_a_worker(self) -> None:
-        """It gets nothing of the daemon's."""
+    def test_the_program_of_a_worker(self) -> None:
+        """It gets its arguments, and nothing of the daemon's environment."""
         self.assertNoResult(self.ask())
-        assert sorted(self.reactor.processes[0].environment) == ["PATH", "PYTHONPATH"]
+        process = self.reactor.processes[0]
+        assert process.arguments[1:] == ["-P", "-m", "a.module", "an argument"]
+        assert sorted(process.environment) == ["PATH", "PYTHONPATH"]
 
     def test_one_is_started_ahead_and_no_more_than_allowed_work(self) -> None:
         """Two may work, one waits for work; who comes third waits for a turn."""
@@ -154,6 +160,14 @@ class WorkersTests(SynchronousTestCase):
         self.successResultOf(first)
         self.assertNoResult(second)
         self.assertNoResult(third)
+
+    def test_what_cannot_wait(self) -> None:
+        """It is done although as many as may work do."""
+        self.assertNoResult(self.ask())
+        self.assertNoResult(self.ask())
+        urgent = Deferred.fromCoroutine(self.workers.ask_at_once(RemoveSandbox("s"), 10))
+        self.reactor.processes[2].answers(Done(), Done())
+        self.successResultOf(urgent)
 
     def fails(self, how: Callable[[Process, Deferred[None]], object], kind: type[Exception]) -> None:
         asked = self.ask()

@@ -1,43 +1,25 @@
-"""The overlay builder: has sandbox workers unpack toolchains and run jobs, and keeps count of who uses what.
+"""The overlay builder: sandbox workers in a directory that is this builder's alone.
 
-Nothing here opens, unpacks or mounts what a stranger made: that is what the workers are for. What they do
-inside stands in :mod:`sccachedist.builders.overlay.job`.
+What they do inside stands in :mod:`sccachedist.builders.overlay.job`.
 """
 
-import contextlib
 import fcntl
 import functools
 import os
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-from twisted.internet.defer import Deferred
-
-from sccachedist.builders.overlay.requests import (
-    JobLimits,
-    RemoveAll,
-    RemoveToolchain,
-    Request,
-    RunJob,
-    UnpackToolchain,
-)
-from sccachedist.builders.overlay.workers import IWorkerReactor, Workers
+from sccachedist.builders.builder import WorkerBuilder
 from sccachedist.builders.probe import probe
-from sccachedist.builders.seam import BuildJob
+from sccachedist.builders.workers import IWorkerReactor, Program
 from sccachedist.config import Limits
-from sccachedist.errors import BuildError, SccachedistError
-from sccachedist.logs import Logger
-from sccachedist.shared_work import SharedWork
-from sccachedist.wire.archive_id import ArchiveId
-
-log = Logger()
+from sccachedist.errors import BuildError
 
 _MARKER = ".made-by-sccachedist"
 _DIRECTORIES = ("toolchains", "scratch")
+_WORKER = "sccachedist.builders.overlay.worker"
 
 
-class OverlayBuilder:
+class OverlayBuilder(WorkerBuilder):
     """Runs compiles on overlays of their toolchains, as root or as anybody.
 
     :param build_dir: where ``sccachedist/`` is made for all that this builder keeps; nothing else in it is
@@ -51,112 +33,23 @@ class OverlayBuilder:
         self, reactor: IWorkerReactor, build_dir: Path, bwrap: Path, limits: Limits, scratch_bytes: int, slots: int
     ) -> None:
         self._home = build_dir.absolute() / "sccachedist"
-        self._bwrap = bwrap
-        self._limits = limits
-        self._job_limits = JobLimits(
-            inputs_unpacked_bytes=limits.inputs_unpacked_bytes,
-            inputs_entries=limits.inputs_entries,
-            output_bytes=limits.output_bytes,
-            stdio_bytes=limits.stdio_bytes,
-            scratch_bytes=scratch_bytes,
-        )
-        self._new_workers = functools.partial(Workers, reactor, self._home, slots)
-        self._workers = self._new_workers()
-        self._unpacked: set[ArchiveId] = set()
-        self._users: Counter[ArchiveId] = Counter()
-        self._waiting: dict[ArchiveId, list[Deferred[None]]] = {}
-        self._work: SharedWork[ArchiveId] = SharedWork()
         self._lock: int | None = None
+        program = Program(_WORKER, (str(self._home), str(bwrap)), {"PATH": os.defpath})
+        proof = functools.partial(probe, directory=self._home / "toolchains")
+        super().__init__(reactor, program, proof, limits, scratch_bytes, slots)
 
     async def start(self) -> None:
         """See :meth:`sccachedist.builders.seam.Builder.start`."""
         if self._lock is None:
             self._lock = _claim(self._home)
-        self._unpacked.clear()
-        try:
-            await self._ask(RemoveAll())
-            await probe(self, self._home / "toolchains")
-        except (OSError, SccachedistError) as error:
-            raise BuildError(f"the sandbox does not work: {error}") from error
-
-    async def run(self, job: BuildJob) -> None:
-        """See :meth:`sccachedist.builders.seam.Builder.run`."""
-        with self._using(job.toolchain):
-            # Not "if": the work that was waited for may have been a removal.
-            while job.toolchain not in self._unpacked:
-                await self._work.do(job.toolchain, lambda: self._unpack(job))
-            await self._ask(
-                RunJob(
-                    toolchain=job.toolchain,
-                    command=job.command,
-                    outputs=job.outputs,
-                    inputs=str(job.inputs.absolute()),
-                    answer=str(job.answer.absolute()),
-                    as_json=job.as_json,
-                    bwrap=str(self._bwrap),
-                    limits=self._job_limits,
-                )
-            )
-
-    async def discard(self, toolchain: ArchiveId) -> None:
-        """See :meth:`sccachedist.builders.seam.Builder.discard`."""
-        while toolchain in self._users:
-            waiter: Deferred[None] = Deferred()
-            self._waiting.setdefault(toolchain, []).append(waiter)
-            await waiter
-        if toolchain in self._unpacked:
-            self._unpacked.remove(toolchain)
-            await self._work.do(toolchain, lambda: self._ask(RemoveToolchain(toolchain)))
+        await super().start()
 
     async def stop(self) -> None:
         """See :meth:`sccachedist.builders.seam.Builder.stop`."""
-        await self._workers.stop()
-        self._workers = self._new_workers()
-        self._unpacked.clear()
+        await super().stop()
         if self._lock is not None:
-            await self._clean_up()
             os.close(self._lock)
             self._lock = None
-
-    async def _clean_up(self) -> None:
-        cleaners = self._new_workers()
-        try:
-            await cleaners.ask(RemoveAll(), self._limits.job_secs)
-        except SccachedistError as error:
-            log.warn("unpacked toolchains stay until the next start: {error}", error=error)
-        finally:
-            await cleaners.stop()
-
-    async def _unpack(self, job: BuildJob) -> None:
-        request = UnpackToolchain(
-            toolchain=job.toolchain,
-            archive=str(job.archive.absolute()),
-            toolchain_unpacked_bytes=self._limits.toolchain_unpacked_bytes,
-            toolchain_entries=self._limits.toolchain_entries,
-        )
-        with self._using(job.toolchain):  # also when every job that wanted it has gone
-            try:
-                await self._ask(request)
-            except SccachedistError:  # a worker that was killed has left what it had
-                with contextlib.suppress(SccachedistError):
-                    await self._ask(RemoveToolchain(job.toolchain))
-                raise
-            self._unpacked.add(job.toolchain)
-
-    async def _ask(self, request: Request) -> None:
-        await self._workers.ask(request, self._limits.job_secs)
-
-    @contextlib.contextmanager
-    def _using(self, toolchain: ArchiveId) -> Iterator[None]:
-        self._users[toolchain] += 1
-        try:
-            yield
-        finally:
-            self._users[toolchain] -= 1
-            if not self._users[toolchain]:
-                del self._users[toolchain]
-                for waiter in self._waiting.pop(toolchain, []):
-                    waiter.callback(None)
 
 
 def _claim(home: Path) -> int:

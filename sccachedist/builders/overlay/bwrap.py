@@ -4,7 +4,7 @@ What is meant to hold inside stands in PROTOCOL's "What a sandboxed compile sees
 bubblewrap's: a sandbox worker keeps an empty one for all its jobs, which saves making one for each.
 """
 
-from sccachedist.errors import BuildError
+from sccachedist.builders.command import refuse_nul, variables
 from sccachedist.wire.messages import CompileCommand
 
 
@@ -36,16 +36,9 @@ def bwrap_arguments(bwrap: str, root: str, shared_memory: str, status_fd: int, c
         command.executable,
         *command.arguments,
     ]
-    if any("\0" in argument for argument in arguments):
-        raise BuildError("a compile command holds NUL")
+    refuse_nul(arguments)
     return arguments
 
 
 def _environment(command: CompileCommand) -> list[str]:
-    """Leave out what is no name of a variable, as the published build server does."""
-    return [
-        argument
-        for name, value in command.env_vars
-        if name and "=" not in name
-        for argument in ("--setenv", name, value)
-    ]
+    return [argument for name, value in variables(command) for argument in ("--setenv", name, value)]

@@ -38,7 +38,6 @@ def enter() -> None:
 
     :raises BuildError: the system does not let it; the text says what would.
     """
-    os.setsid()
     uid, gid = os.geteuid(), os.getegid()
     try:
         _checked(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWNET))

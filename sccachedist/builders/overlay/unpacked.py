@@ -9,12 +9,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from sccachedist.builders.confine import Root
-from sccachedist.builders.inflate import gunzip
 from sccachedist.builders.overlay.job import TOOLCHAINS
-from sccachedist.builders.overlay.requests import UnpackToolchain
-from sccachedist.builders.unpack import EntryLimit, unpack
-from sccachedist.errors import DecodeError, ToolchainError
+from sccachedist.builders.requests import UnpackToolchain
+from sccachedist.builders.rooted import place_toolchain, root_at
 
 
 def unpack_toolchain(request: UnpackToolchain) -> None:
@@ -27,23 +24,12 @@ def unpack_toolchain(request: UnpackToolchain) -> None:
     part = _part(request.toolchain)
     part.mkdir()
     try:
-        _unpack_into(part, request)
+        with root_at(part) as root:
+            place_toolchain(request, root)
     except BaseException:
         _remove_tree(part)
         raise
     part.rename(place)
-
-
-def _unpack_into(directory: Path, request: UnpackToolchain) -> None:
-    descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with open(request.archive, "rb") as packed:
-            stream = gunzip(packed, "toolchain_unpacked_bytes", request.toolchain_unpacked_bytes)
-            unpack(stream, Root(descriptor), EntryLimit("toolchain_entries", request.toolchain_entries))
-    except DecodeError as error:
-        raise ToolchainError(f"toolchain {request.toolchain} cannot be unpacked: {error}") from error
-    finally:
-        os.close(descriptor)
 
 
 def remove_toolchain(name: str) -> None:

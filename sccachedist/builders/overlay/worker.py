@@ -1,74 +1,57 @@
-"""The sandbox worker: the process that touches strangers' files, so that a network daemon need not.
+"""The overlay builder's sandbox worker: ``python -m sccachedist.builders.overlay.worker HOME BWRAP``.
 
-A plain synchronous program, ``python -m sccachedist.builders.overlay.worker HOME``, that serves one
-request after the other until its stdin ends. It is started ahead of need. It owns no state that outlives it:
-killed at any moment, its processes and mounts are gone with it.
+It owns no state that outlives it: killed at any moment, its processes and mounts are gone with it.
 """
 
 import os
 import sys
-from typing import BinaryIO
 
-from sccachedist.builders.overlay import namespaces
-from sccachedist.builders.overlay.job import run_job
-from sccachedist.builders.overlay.requests import (
-    ANSWER,
-    FRAME_LENGTH,
-    REQUEST,
-    Answer,
-    Done,
-    RemoveAll,
-    RemoveToolchain,
-    Request,
-    RunJob,
-    UnpackToolchain,
-    failed,
-    frame,
-)
-from sccachedist.builders.overlay.unpacked import remove_all, remove_toolchain, unpack_toolchain
-from sccachedist.errors import SccachedistError
-from sccachedist.wire.bincode import decode, encode
+import attrs
+
+from sccachedist.builders.overlay import job, namespaces, unpacked
+from sccachedist.builders.requests import RunJob, UnpackToolchain
+from sccachedist.builders.worker import serve
+
+
+@attrs.frozen
+class OverlaySandboxes:
+    """Overlays over unpacked toolchains; see :class:`sccachedist.builders.worker.Sandboxes`.
+
+    :param home: where everything is.
+    :param bwrap: the bubblewrap program.
+    """
+
+    home: str
+    bwrap: str
+
+    def set_up(self) -> None:
+        """Enter namespaces of its own."""
+        os.chdir(self.home)
+        namespaces.enter()
+
+    def run_job(self, request: RunJob) -> None:
+        """Mount an overlay and run bubblewrap in it."""
+        job.run_job(request, self.bwrap)
+
+    def unpack_toolchain(self, request: UnpackToolchain) -> None:
+        """Unpack an archive into a directory."""
+        unpacked.unpack_toolchain(request)
+
+    def remove_toolchain(self, toolchain: str) -> None:
+        """Remove that directory."""
+        unpacked.remove_toolchain(toolchain)
+
+    def remove_sandbox(self, sandbox: str) -> None:
+        """Nothing is left: the sandbox has gone with its worker."""
+
+    def remove_all(self) -> None:
+        """Remove every toolchain."""
+        unpacked.remove_all()
 
 
 def main() -> None:
-    """Set up, say so, and serve."""
-    requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    os.umask(0o022)
-    os.chdir(sys.argv[1])
-    try:
-        namespaces.enter()
-    except SccachedistError as error:
-        _send(answers, failed(error))
-        return
-    _send(answers, Done())
-    while header := requests.read(FRAME_LENGTH.size):
-        (size,) = FRAME_LENGTH.unpack(header)
-        _send(answers, _serve(decode(REQUEST, requests.read(size))))
-
-
-def _serve(request: Request) -> Answer:
-    try:
-        _perform(request)
-    except (SccachedistError, OSError) as error:
-        return failed(error)
-    return Done()
-
-
-def _perform(request: Request) -> None:
-    match request:
-        case RunJob():
-            run_job(request)
-        case UnpackToolchain():
-            unpack_toolchain(request)
-        case RemoveToolchain():
-            remove_toolchain(request.toolchain)
-        case RemoveAll():
-            remove_all()
-
-
-def _send(answers: BinaryIO, answer: Answer) -> None:
-    answers.write(frame(encode(ANSWER, answer)))
-    answers.flush()
+    """Serve."""
+    serve(OverlaySandboxes(*sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """What a builder asks of a sandbox worker, and what comes back: frames of bincode through its stdin and stdout.
 
 A frame is a ``u32`` big endian length and that many bytes. The worker sends one answer by itself when it is
-ready, and then one for each request. Both ends are ours and of the same release.
+ready, and then one for each request. Both ends are ours and of the same release. The requests are the same for
+every kind of sandbox; what is a kind's own is among the arguments of its worker.
 """
 
 import enum
@@ -14,6 +15,9 @@ from sccachedist.wire.bincode import BOOL, TEXT, U64, Codec, choice, encode, enu
 from sccachedist.wire.messages import COMPILE_COMMAND, CompileCommand
 
 FRAME_LENGTH = layout.Struct(">I")
+
+#: What the published builders call their containers, and we ours.
+SANDBOX_PREFIX = "sccache-builder-"
 
 _LONGEST_TEXT = 2000  # names in it may be as long as a stranger likes
 
@@ -31,15 +35,18 @@ class JobLimits:
 
 @attrs.frozen
 class RunJob:
-    """Run a compile and write its answer. ``toolchain`` names an unpacked one; paths are absolute."""
+    """Run a compile and write its answer.
+
+    ``toolchain`` names an unpacked one, ``sandbox`` what it is run in, where that has a name; paths are absolute.
+    """
 
     toolchain: str
+    sandbox: str
     command: CompileCommand
     outputs: tuple[str, ...]
     inputs: str
     answer: str
     as_json: bool
-    bwrap: str
     limits: JobLimits
 
 
@@ -61,8 +68,15 @@ class RemoveToolchain:
 
 
 @attrs.frozen
+class RemoveSandbox:
+    """Remove what a job has left that did not come to its end, its processes too."""
+
+    sandbox: str
+
+
+@attrs.frozen
 class RemoveAll:
-    """Remove every unpacked toolchain, and what was begun of others."""
+    """Remove every unpacked toolchain, what was begun of others, and every sandbox."""
 
 
 @attrs.frozen
@@ -87,7 +101,7 @@ class Failed:
     limit: str = ""
 
 
-Request = RunJob | UnpackToolchain | RemoveToolchain | RemoveAll
+Request = RunJob | UnpackToolchain | RemoveToolchain | RemoveSandbox | RemoveAll
 Answer = Done | Failed
 
 _LIMITS = struct(
@@ -102,18 +116,19 @@ REQUEST: Codec[Request] = choice(
     RunJob=struct(
         RunJob,
         toolchain=TEXT,
+        sandbox=TEXT,
         command=COMPILE_COMMAND,
         outputs=sequence(TEXT),
         inputs=TEXT,
         answer=TEXT,
         as_json=BOOL,
-        bwrap=TEXT,
         limits=_LIMITS,
     ),
     UnpackToolchain=struct(
         UnpackToolchain, toolchain=TEXT, archive=TEXT, toolchain_unpacked_bytes=U64, toolchain_entries=U64
     ),
     RemoveToolchain=struct(RemoveToolchain, toolchain=TEXT),
+    RemoveSandbox=struct(RemoveSandbox, sandbox=TEXT),
     RemoveAll=struct(RemoveAll),
 )
 ANSWER: Codec[Answer] = choice(Done=struct(Done), Failed=struct(Failed, kind=enumeration(Kind), text=TEXT, limit=TEXT))

@@ -9,9 +9,10 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import attrs
 from twisted.internet.defer import Deferred, DeferredQueue, DeferredSemaphore
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.error import ProcessExitedAlready
@@ -20,7 +21,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 import sccachedist
-from sccachedist.builders.overlay.requests import (
+from sccachedist.builders.requests import (
     ANSWER,
     FRAME_LENGTH,
     Answer,
@@ -38,11 +39,23 @@ log = Logger()
 
 _LAST_WORDS = 2000
 _LONGEST_ANSWER = 64 * 1024
-_MODULE = "sccachedist.builders.overlay.worker"
 
 
 class IWorkerReactor(IReactorProcess, IReactorTime):
     """What is needed of a reactor here."""
+
+
+@attrs.frozen
+class Program:
+    """The program of a sandbox worker.
+
+    :param module: a module of this package that serves requests when it is run.
+    :param environment: all that it sees of its surroundings.
+    """
+
+    module: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
 
 
 class SandboxWorker(ProcessProtocol):
@@ -136,42 +149,45 @@ class SandboxWorker(ProcessProtocol):
 class Workers:
     """As many workers as work at a time, and one that waits for work.
 
-    :param home: the directory that they work in.
     :param most: how many may work at a time.
     """
 
-    def __init__(self, reactor: IWorkerReactor, home: Path, most: int) -> None:
+    def __init__(self, reactor: IWorkerReactor, program: Program, most: int) -> None:
         self._reactor = reactor
-        self._home = home
+        self._program = program
         self._turns = DeferredSemaphore(most)
         self._idle: list[SandboxWorker] = []
         self._busy: set[SandboxWorker] = set()
-        self._stopped = False
+        self.stopped = False
 
     async def ask(self, request: Request, seconds: float) -> None:
-        """Have a worker do it.
+        """Have a worker do it, in its turn; see :meth:`ask_at_once`."""
+        async with self._turns:
+            await self.ask_at_once(request, seconds)
+
+    async def ask_at_once(self, request: Request, seconds: float) -> None:
+        """Have a worker do it, however many work.
 
         When this raises, or was cancelled, the worker and all that it started are gone.
 
         :raises LimitExceeded: it took longer than ``seconds``.
         :raises SccachedistError: what the worker says.
         """
-        async with self._turns:
-            if self._stopped:
-                raise BuildError("the builder has stopped")
-            worker = self._idle.pop() if self._idle else self._spawn()
-            self._busy.add(worker)
-            try:
-                if not self._idle:
-                    self._idle.append(self._spawn())
-                await self._asked(worker, request, seconds)
-                self._idle.append(worker)
-            except BaseException:
-                worker.kill()
-                await worker.ended()
-                raise
-            finally:
-                self._busy.discard(worker)
+        if self.stopped:
+            raise BuildError("the builder has stopped")
+        worker = self._idle.pop() if self._idle else self._spawn()
+        self._busy.add(worker)
+        try:
+            if not self._idle:
+                self._idle.append(self._spawn())
+            await self._asked(worker, request, seconds)
+            self._idle.append(worker)
+        except BaseException:
+            worker.kill()
+            await worker.ended()
+            raise
+        finally:
+            self._busy.discard(worker)
 
     async def _asked(self, worker: SandboxWorker, request: Request, seconds: float) -> None:
         try:
@@ -181,7 +197,7 @@ class Workers:
 
     async def stop(self) -> None:
         """End all of them, for good; what they were asked, or would have been, has failed then."""
-        self._stopped = True
+        self.stopped = True
         workers = [*self._idle, *self._busy]
         for worker in workers:
             worker.kill()
@@ -189,13 +205,11 @@ class Workers:
             await worker.ended()
 
     def _spawn(self) -> SandboxWorker:
-        worker = SandboxWorker(self._gone)
-        # Of the environment only what Python needs to find this package.
-        environment = {"PATH": os.defpath, "PYTHONPATH": str(Path(sccachedist.__file__).parent.parent)}
+        worker, program = SandboxWorker(self._gone), self._program
+        arguments = [sys.executable, "-P", "-m", program.module, *program.arguments]
+        environment = {**program.environment, "PYTHONPATH": str(Path(sccachedist.__file__).parent.parent)}
         try:
-            self._reactor.spawnProcess(
-                worker, sys.executable, [sys.executable, "-P", "-m", _MODULE, str(self._home)], environment
-            )
+            self._reactor.spawnProcess(worker, sys.executable, arguments, environment)
         except OSError as error:
             raise BuildError(f"cannot start a sandbox worker: {error.strerror}") from error
         return worker

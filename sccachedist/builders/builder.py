@@ -1,0 +1,161 @@
+"""A builder on sandbox workers: has them unpack toolchains, run jobs, and remove what is left of either.
+
+Nothing here opens, unpacks or mounts what a stranger made: that is what the workers are for. Which kind of
+sandbox they keep is known to their program alone.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from sccachedist.builders.prepared import PreparedToolchains
+from sccachedist.builders.requests import (
+    SANDBOX_PREFIX,
+    JobLimits,
+    RemoveAll,
+    RemoveSandbox,
+    RemoveToolchain,
+    Request,
+    RunJob,
+    UnpackToolchain,
+)
+from sccachedist.builders.seam import Builder, BuildJob
+from sccachedist.builders.workers import IWorkerReactor, Program, Workers
+from sccachedist.config import Limits
+from sccachedist.errors import BuildError, SccachedistError, ToolchainError
+from sccachedist.logs import Logger
+from sccachedist.shared_work import SharedWork
+from sccachedist.wire.archive_id import ArchiveId
+
+log = Logger()
+
+Proof = Callable[[Builder], Coroutine[Deferred[Any], Any, None]]
+
+
+class WorkerBuilder:
+    """Runs compiles in the sandboxes of its workers.
+
+    :param program: what the workers run.
+    :param proof: runs a job that shows that they work.
+    :param scratch_bytes: how much a job may write, where its kind of sandbox limits it.
+    :param slots: how many jobs may run at a time.
+    :param reuse: whether a job that has come to its end leaves its sandbox as good as new, for the next with the same
+        toolchain.
+    """
+
+    def __init__(
+        self,
+        reactor: IWorkerReactor,
+        program: Program,
+        proof: Proof,
+        limits: Limits,
+        scratch_bytes: int,
+        slots: int,
+        *,
+        reuse: bool = False,
+    ) -> None:
+        self._reactor, self._program, self._proof, self._slots, self._reuse = reactor, program, proof, slots, reuse
+        self._limits = limits
+        self._job_limits = JobLimits(
+            inputs_unpacked_bytes=limits.inputs_unpacked_bytes,
+            inputs_entries=limits.inputs_entries,
+            output_bytes=limits.output_bytes,
+            stdio_bytes=limits.stdio_bytes,
+            scratch_bytes=scratch_bytes,
+        )
+        self._workers = self._new_workers()
+        self._toolchains = PreparedToolchains()
+        self._spares: defaultdict[ArchiveId, list[str]] = defaultdict(list)
+        self._removals: SharedWork[str] = SharedWork()
+        self._started = False
+
+    async def start(self) -> None:
+        """See :meth:`sccachedist.builders.seam.Builder.start`."""
+        self._started = True
+        self._forget_all()
+        try:
+            await self._workers.ask(RemoveAll(), self._limits.job_secs)
+            await self._proof(self)
+        except (OSError, SccachedistError) as error:
+            raise BuildError(f"the sandbox does not work: {error}") from error
+
+    async def run(self, job: BuildJob) -> None:
+        """See :meth:`sccachedist.builders.seam.Builder.run`."""
+        with self._toolchains.using(job.toolchain):
+            await self._toolchains.prepare(job.toolchain, lambda: self._unpack(job))
+            spares = self._spares[job.toolchain]
+            sandbox = spares.pop() if spares else f"{SANDBOX_PREFIX}{uuid.uuid4()}"
+            try:
+                await self._workers.ask(self._request(job, sandbox), self._limits.job_secs)
+            except BaseException as error:
+                if isinstance(error, ToolchainError):
+                    self._toolchains.forget(job.toolchain)
+                # Also when whoever waits for it is cancelled once more.
+                await self._removals.do(sandbox, lambda: self._clear_up(RemoveSandbox(sandbox)))
+                raise
+            if self._reuse:
+                spares.append(sandbox)
+
+    async def discard(self, toolchain: ArchiveId) -> None:
+        """See :meth:`sccachedist.builders.seam.Builder.discard`."""
+        await self._toolchains.discard(toolchain, lambda: self._remove(toolchain))
+
+    async def stop(self) -> None:
+        """See :meth:`sccachedist.builders.seam.Builder.stop`."""
+        await self._workers.stop()
+        self._workers = self._new_workers()
+        self._forget_all()
+        if self._started:
+            self._started = False
+            await self._clear_up(RemoveAll())
+            await self._workers.stop()
+            self._workers = self._new_workers()
+
+    async def _unpack(self, job: BuildJob) -> None:
+        request = UnpackToolchain(
+            toolchain=job.toolchain,
+            archive=str(job.archive.absolute()),
+            toolchain_unpacked_bytes=self._limits.toolchain_unpacked_bytes,
+            toolchain_entries=self._limits.toolchain_entries,
+        )
+        try:
+            await self._workers.ask(request, self._limits.job_secs)
+        except SccachedistError:  # a worker that was killed has left what it had
+            await self._clear_up(RemoveToolchain(job.toolchain))
+            raise
+
+    async def _remove(self, toolchain: ArchiveId) -> None:
+        for sandbox in self._spares.pop(toolchain, []):
+            await self._clear_up(RemoveSandbox(sandbox))
+        await self._clear_up(RemoveToolchain(toolchain))
+
+    async def _clear_up(self, request: Request) -> None:
+        workers = self._workers
+        try:
+            await workers.ask_at_once(request, self._limits.job_secs)
+        except SccachedistError as error:
+            if workers.stopped:  # then all of it goes at once
+                return
+            log.warn("something stays until the next start, {request}: {error}", request=request, error=error)
+
+    def _request(self, job: BuildJob, sandbox: str) -> RunJob:
+        return RunJob(
+            toolchain=job.toolchain,
+            sandbox=sandbox,
+            command=job.command,
+            outputs=job.outputs,
+            inputs=str(job.inputs.absolute()),
+            answer=str(job.answer.absolute()),
+            as_json=job.as_json,
+            limits=self._job_limits,
+        )
+
+    def _new_workers(self) -> Workers:
+        return Workers(self._reactor, self._program, self._slots)
+
+    def _forget_all(self) -> None:
+        self._toolchains.forget_all()
+        self._spares.clear()

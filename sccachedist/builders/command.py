@@ -1,0 +1,58 @@
+"""What a compile command means in any sandbox: pure functions.
+
+The sandboxes' own command lines are made of it, by whoever knows them.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterable
+
+from sccachedist.errors import BuildError
+from sccachedist.wire.messages import CompileCommand
+
+
+def inside(command: CompileCommand, output: str) -> str:
+    """Give an output's place in the root: a relative one is relative to ``cwd``."""
+    return posixpath.join(command.cwd, output)
+
+
+def directories(command: CompileCommand, outputs: Iterable[str]) -> list[str]:
+    """Give the directories that a compile expects to be there."""
+    return [command.cwd, *(posixpath.dirname(inside(command, output)) for output in outputs)]
+
+
+def variables(command: CompileCommand) -> list[tuple[str, str]]:
+    """Give the environment, without what is no name of a variable: the published build server skips that too."""
+    return [(name, value) for name, value in command.env_vars if name and "=" not in name]
+
+
+def refuse_nul(arguments: Iterable[str]) -> None:
+    """See that no argument holds NUL.
+
+    :raises BuildError: one does, so nobody can be given it.
+    """
+    if any("\0" in argument for argument in arguments):
+        raise BuildError("a compile command holds NUL")
+
+
+def env_arguments(command: CompileCommand) -> list[str]:
+    """Give the arguments with which the ``env`` program runs ``command``, with its own variables alone.
+
+    :raises BuildError: ``env`` would take the executable for a variable.
+    """
+    if "=" in command.executable:
+        raise BuildError(f"an executable with = in its name is not run: {command.executable!r}")
+    environment = [f"{name}={value}" for name, value in (*variables(command), ("PWD", command.cwd))]
+    return ["-i", "--", *environment, command.executable, *command.arguments]
+
+
+def check_executed(command: CompileCommand, exit_code: int, stderr: bytes) -> None:
+    """Tell a command that ``env`` could not execute from one that ended with the same status.
+
+    By its words, those of busybox or those of the BSDs: a compiler that has them is only compiled again, locally.
+
+    :raises BuildError: it was not executed.
+    """
+    name = re.escape(command.executable.encode())
+    if exit_code in (126, 127) and re.match(rb"env: (can't execute '%b'|%b): " % (name, name), stderr):
+        raise BuildError(f"the sandbox did not run the command: {stderr[:1000].decode(errors='replace').strip()}")

@@ -1,0 +1,1 @@
+"""The docker builder: an image for each toolchain, a container for each job, by the ``docker`` program."""

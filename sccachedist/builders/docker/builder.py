@@ -1,0 +1,29 @@
+"""The docker builder put together; what its workers do stands in :mod:`sccachedist.builders.docker.job`."""
+
+import functools
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from sccachedist.builders.builder import WorkerBuilder
+from sccachedist.builders.probe import probe
+from sccachedist.builders.workers import IWorkerReactor, Program
+from sccachedist.config import Limits
+
+#: What of a daemon's environment the ``docker`` program needs.
+ENVIRONMENT = ("PATH", "DOCKER_HOST")
+
+
+def docker_builder(
+    reactor: IWorkerReactor, image: str, limits: Limits, scratch_bytes: int, slots: int, environment: Mapping[str, str]
+) -> WorkerBuilder:
+    """A builder that runs compiles in Docker containers.
+
+    :param image: has a static busybox; pulled where it is not there.
+    :param slots: how many jobs may run at a time.
+    :param environment: the daemon's own, of which :data:`ENVIRONMENT` is passed on.
+    """
+    shown = {name: environment[name] for name in ENVIRONMENT if name in environment}
+    program = Program("sccachedist.builders.docker.worker", (image,), shown)
+    proof = functools.partial(probe, directory=Path(tempfile.gettempdir()))
+    return WorkerBuilder(reactor, program, proof, limits, scratch_bytes, slots)

@@ -1,0 +1,112 @@
+"""The images and containers of the docker builder, from the side of a sandbox worker: synchronous.
+
+An image holds a toolchain and, beside it, the busybox of a base image; nothing else. It has its name when it is
+whole.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+from sccachedist.builders.docker.commands import ADVICE, BUSYBOX, busybox_arguments, image_name
+from sccachedist.builders.inflate import gunzip
+from sccachedist.builders.processes import call, called
+from sccachedist.builders.repack import END, file_member, repacked
+from sccachedist.builders.requests import SANDBOX_PREFIX, UnpackToolchain
+from sccachedist.builders.unpack import EntryLimit
+from sccachedist.errors import BuildError, DecodeError, ToolchainError
+
+_BUSYBOX_BYTES = 64 * 1024 * 1024
+
+
+def make_image(request: UnpackToolchain, base: str) -> None:
+    """Make the image of a toolchain.
+
+    :param base: the image that has a busybox.
+    :raises BuildError: Docker does not do what it should.
+    :raises ToolchainError: it is no archive that may be unpacked.
+    :raises LimitExceeded: it is too large.
+    """
+    busybox = _busybox(_base_container(request.toolchain), base)
+    try:
+        docker("import", "-", image_name(request.toolchain), stdin=_content(request, busybox))
+    except DecodeError as error:
+        raise ToolchainError(f"toolchain {request.toolchain} cannot be unpacked: {error}") from error
+
+
+def has_image(toolchain: str) -> bool:
+    """Whether a toolchain has an image."""
+    return bool(_lines("images", "--quiet", image_name(toolchain)))
+
+
+def remove_image(toolchain: str, base: str) -> None:
+    """Remove a toolchain's image, if there is one, and what was begun of it."""
+    remove_container(_base_container(toolchain), base)
+    if has_image(toolchain):
+        docker("rmi", "--force", image_name(toolchain))
+
+
+def remove_container(name: str, base: str) -> None:
+    """Kill and remove a container, if there is one, even one that Docker has yet to make for a program that was killed.
+
+    A name can be taken when nothing has it and nothing is being made that will have it.
+
+    :param base: any image that is there.
+    """
+    remove_finished(name)
+    while not _taken(name, base):
+        remove_finished(name)
+    remove_finished(name)
+
+
+def remove_finished(name: str) -> None:
+    """Kill and remove a container, if there is one, when the program that made it has come to its end."""
+    ended = call(["docker", "rm", "--force", "--volumes", name], ADVICE)
+    if ended.exit_code and _lines("ps", "--all", "--quiet", "--filter", f"name=^/?{name}$"):
+        raise BuildError(f"container {name} cannot be removed: {ended.last_words}")
+
+
+def _taken(name: str, base: str) -> bool:
+    ended = call(["docker", "create", "--pull", "never", "--name", name, base, "none"], ADVICE)
+    if ended.exit_code and b"is already in use" not in ended.stderr:
+        raise BuildError(f"nobody can tell whether container {name} is there: {ended.last_words}")
+    return not ended.exit_code
+
+
+def remove_all() -> None:
+    """Remove all containers and images that have our names, as the published builder does at its start."""
+    for line in _lines("ps", "--all", "--format", "{{.Names}} {{.Image}}"):
+        name, image = line.split()
+        if name.startswith(SANDBOX_PREFIX) or image.startswith(SANDBOX_PREFIX):
+            remove_finished(name)
+    for image in _lines("images", "--format", "{{.Repository}}", f"{SANDBOX_PREFIX}*"):
+        docker("rmi", "--force", image)
+
+
+def docker(*arguments: str, stdin: Iterable[bytes] = ()) -> bytes:
+    """Have Docker do something; returns what it says.
+
+    :raises BuildError: it does not do it.
+    """
+    return called(["docker", *arguments], ADVICE, stdin)
+
+
+def _lines(*arguments: str) -> list[str]:
+    return docker(*arguments).decode(errors="replace").splitlines()
+
+
+def _base_container(toolchain: str) -> str:
+    return f"{image_name(toolchain)}-base"
+
+
+def _busybox(sandbox: str, base: str) -> bytes:
+    ended = call(busybox_arguments(sandbox, base), ADVICE, stdio_bytes=_BUSYBOX_BYTES)
+    if ended.exit_code or not ended.stdout:
+        raise BuildError(f"no busybox in image {base} (docker.image): {ended.last_words}")
+    return ended.stdout
+
+
+def _content(request: UnpackToolchain, busybox: bytes) -> Iterator[bytes]:
+    with open(request.archive, "rb") as packed:
+        stream = gunzip(packed, "toolchain_unpacked_bytes", request.toolchain_unpacked_bytes)
+        members = repacked(stream, EntryLimit("toolchain_entries", request.toolchain_entries))
+        yield from itertools.chain(members, [file_member(BUSYBOX.lstrip("/"), busybox, 0o755), END])

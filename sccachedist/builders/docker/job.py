@@ -1,0 +1,116 @@
+"""One compile from its inputs to its answer, in a container of its own, in a sandbox worker: synchronous code.
+
+Nothing of it is ever unpacked here: the inputs go in and the outputs come out as streams.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from sccachedist.builders.answer import CHUNK, write_answer
+from sccachedist.builders.command import check_executed
+from sccachedist.builders.docker.commands import (
+    ADVICE,
+    EXIT_CODE,
+    OUTPUT,
+    RESULTS,
+    SCRIPT,
+    job_script,
+    results_arguments,
+    run_arguments,
+)
+from sccachedist.builders.docker.images import has_image, remove_finished
+from sccachedist.builders.inflate import inflate
+from sccachedist.builders.outcome import check_outputs, reported_code
+from sccachedist.builders.processes import Ended, call, running
+from sccachedist.builders.repack import END, file_member, repacked
+from sccachedist.builders.requests import RunJob
+from sccachedist.builders.tar import Content, Kind, Member, read_archive
+from sccachedist.builders.unpack import EntryLimit
+from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
+from sccachedist.wire.messages import ProcessOutput
+
+# As docker cp names what is in a directory.
+_NAMES = f"{posixpath.basename(RESULTS)}/".encode()
+_EXIT_CODE = _NAMES + EXIT_CODE.encode()
+_OUTPUT = re.compile(rb"%b([0-9]{1,9})/?" % (_NAMES + OUTPUT.encode()))
+
+Found = Iterator[tuple[Member, Content]]
+
+
+def run_job(job: RunJob) -> None:
+    """Run the compile and write its answer; its container is gone afterwards.
+
+    :raises BuildError: there is no result that may be shown to a user.
+    :raises DecodeError: the inputs or a path are not honest.
+    :raises LimitExceeded: the job is too large.
+    :raises ToolchainError: somebody has removed its image.
+    """
+    try:
+        ended = call(run_arguments(job.sandbox, job.toolchain), ADVICE, _inputs(job), job.limits.stdio_bytes)
+        _write_result(job, ended)
+    finally:
+        remove_finished(job.sandbox)
+
+
+def _inputs(job: RunJob) -> Iterator[bytes]:
+    script = file_member(SCRIPT.lstrip("/"), job_script(job.command, job.outputs).encode(), 0o644)
+    limits = job.limits
+    with open(job.inputs, "rb") as packed:
+        stream = inflate(packed, "inputs_unpacked_bytes", limits.inputs_unpacked_bytes)
+        yield from repacked(stream, EntryLimit("inputs_entries", limits.inputs_entries))
+    yield script + END
+
+
+def _write_result(job: RunJob, ended: Ended) -> None:
+    with running(results_arguments(job.sandbox), ADVICE) as process:
+        stream = cast(BinaryIO, process.stdout)
+        found = read_archive(stream)
+        exit_code = _exit_code(found)
+        if exit_code is None:
+            _check_toolchain(job)
+            raise BuildError(f"the sandbox did not run the command: {ended.last_words}")
+        check_executed(job.command, exit_code, ended.stderr)
+        # Decided before the outputs are read: a signal has priority over what is missing.
+        output = ProcessOutput(reported_code(exit_code, job.command.cwd), ended.stdout, ended.stderr)
+        write_answer(Path(job.answer), output, _outputs(job, found, exit_code), as_json=job.as_json)
+        while stream.read(CHUNK):  # padding: whoever cannot write it fails
+            pass
+    if process.returncode:
+        raise BuildError("docker cp did not give all outputs")
+
+
+def _exit_code(found: Found) -> int | None:
+    """Read the first file there is; None where it does not tell the code."""
+    for member, content in found:
+        if member.kind is Kind.FILE:
+            text = b"".join(content) if member.name == _EXIT_CODE and member.size < 5 else b""
+            return int(text) if re.fullmatch(rb"[0-9]+\n", text) else None
+    return None
+
+
+def _check_toolchain(job: RunJob) -> None:
+    if not has_image(job.toolchain):
+        raise ToolchainError(f"the image of toolchain {job.toolchain} is not there any more")
+
+
+def _outputs(job: RunJob, found: Found, exit_code: int) -> Iterator[tuple[str, Iterable[bytes]]]:
+    made = set()
+    for member, content in found:
+        output = job.outputs[_index(member, len(job.outputs))]
+        if member.kind is not Kind.FILE:
+            raise BuildError(f"not a regular file: {output!r}")
+        if member.size > job.limits.output_bytes:
+            raise LimitExceeded("output_bytes", f"the output {output!r} is too large")
+        made.add(output)
+        yield output, content
+    check_outputs(job.command, job.outputs, made, exit_code)
+
+
+def _index(member: Member, count: int) -> int:
+    match = _OUTPUT.fullmatch(member.name)
+    if match is None or int(match[1]) >= count:
+        raise BuildError("a container left what is no output")
+    return int(match[1])

@@ -1,0 +1,55 @@
+"""The docker builder's sandbox worker: ``python -m sccachedist.builders.docker.worker IMAGE``.
+
+It owns no state: images and containers are Docker's. Killed at any moment, it may leave the container of its job;
+whoever asked knows its name.
+"""
+
+import sys
+
+import attrs
+
+from sccachedist.builders.docker import images, job
+from sccachedist.builders.requests import RunJob, UnpackToolchain
+from sccachedist.builders.worker import serve
+
+
+@attrs.frozen
+class DockerSandboxes:
+    """Containers on the images of toolchains; see :class:`sccachedist.builders.worker.Sandboxes`.
+
+    :param base: an image with a static busybox.
+    """
+
+    base: str
+
+    def set_up(self) -> None:
+        """Nothing is needed."""
+
+    def run_job(self, request: RunJob) -> None:
+        """Run a container."""
+        job.run_job(request)
+
+    def unpack_toolchain(self, request: UnpackToolchain) -> None:
+        """Make an image."""
+        images.make_image(request, self.base)
+
+    def remove_toolchain(self, toolchain: str) -> None:
+        """Remove the image."""
+        images.remove_image(toolchain, self.base)
+
+    def remove_sandbox(self, sandbox: str) -> None:
+        """Remove the container."""
+        images.remove_container(sandbox, self.base)
+
+    def remove_all(self) -> None:
+        """Remove all images and containers."""
+        images.remove_all()
+
+
+def main() -> None:
+    """Serve."""
+    serve(DockerSandboxes(*sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

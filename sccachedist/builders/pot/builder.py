@@ -1,0 +1,35 @@
+"""The pot builder put together; what its workers do stands in :mod:`sccachedist.builders.pot.job`."""
+
+import functools
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from sccachedist.builders.builder import WorkerBuilder
+from sccachedist.builders.probe import probe
+from sccachedist.builders.workers import IWorkerReactor, Program
+from sccachedist.config import Limits, PotBuilder
+from sccachedist.wire.messages import CompileCommand
+
+# The template has a system in it.
+_OF_THE_SYSTEM = CompileCommand("/bin/sh", ("-c", "test -f proof"), (), "/work")
+
+
+def pot_builder(
+    reactor: IWorkerReactor,
+    settings: PotBuilder,
+    limits: Limits,
+    scratch_bytes: int,
+    slots: int,
+    environment: Mapping[str, str],
+) -> WorkerBuilder:
+    """A builder that runs compiles in pots.
+
+    :param slots: how many jobs may run at a time.
+    :param environment: the daemon's own, of which the PATH is passed on.
+    """
+    arguments = (str(settings.pot_fs_root), settings.clone_from, str(settings.pot_cmd), *settings.pot_clone_args)
+    shown = {name: environment[name] for name in ("PATH",) if name in environment}
+    program = Program("sccachedist.builders.pot.worker", arguments, shown)
+    proof = functools.partial(probe, directory=Path(tempfile.gettempdir()), command=_OF_THE_SYSTEM)
+    return WorkerBuilder(reactor, program, proof, limits, scratch_bytes, slots, reuse=True)

@@ -1,0 +1,76 @@
+"""Write a stranger's tar archive anew, for programs that unpack it elsewhere: only what may be in one gets through.
+
+What comes out means what :mod:`sccachedist.builders.unpack` makes of the same archive: files, directories, symlinks
+and hard links with their permission bits, all owned by root, no name that climbs. Nothing is kept on the way.
+"""
+
+import tarfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from sccachedist.builders.confine import components
+from sccachedist.builders.tar import BLOCK, Content, Kind, Member, read_archive
+from sccachedist.builders.unpack import LATEST_MTIME, EntryLimit
+from sccachedist.errors import LimitExceeded
+
+END = bytes(2 * BLOCK)
+
+_TYPES = {
+    Kind.FILE: tarfile.REGTYPE,
+    Kind.HARD_LINK: tarfile.LNKTYPE,
+    Kind.SYMLINK: tarfile.SYMTYPE,
+    Kind.DIRECTORY: tarfile.DIRTYPE,
+}
+
+
+def repacked(stream: BinaryIO, limit: EntryLimit) -> Iterator[bytes]:
+    """Yield the members in pieces, without an end: :data:`END` is for whoever adds the last one.
+
+    :raises DecodeError: the archive is not one that may be unpacked.
+    :raises LimitExceeded: it has more members than allowed, or the stream says that it is too long.
+    """
+    symlinks = set()
+    for count, (member, content) in enumerate(read_archive(stream), start=1):
+        if count > limit.most:
+            raise LimitExceeded(limit.key, f"an archive has more than {limit.most} members")
+        name = _plain(member.name)
+        if member.kind is Kind.SYMLINK:
+            symlinks.add(name)
+        # Unpackers put a directory in the place of a symlink to one; for us the symlink stays.
+        if name and not (member.kind is Kind.DIRECTORY and name in symlinks):
+            yield from _member(name, member, content)
+
+
+def file_member(name: str, content: bytes, mode: int) -> bytes:
+    """Give the member for a file of our own."""
+    return _header(name.encode(), Kind.FILE, size=len(content), mode=mode) + content + bytes(-len(content) % BLOCK)
+
+
+def _member(name: bytes, member: Member, content: Content) -> Iterator[bytes]:
+    # Its owner keeps its rights to a directory, as when we unpack it ourselves.
+    mode = member.mode & 0o777 | (0o700 if member.kind is Kind.DIRECTORY else 0)
+    link = _plain(member.link) if member.kind is Kind.HARD_LINK else member.link
+    yield _header(name, member.kind, size=member.size, mode=mode, mtime=min(member.mtime, LATEST_MTIME), link=link)
+    yield from content
+    yield bytes(-member.size % BLOCK)
+
+
+def _plain(path: bytes) -> bytes:
+    """Give a name without ``..``, which other programs take in other ways; the root has none."""
+    plain: list[bytes] = []
+    for name in components(path):
+        if name == b"..":
+            plain.pop()
+        else:
+            plain.append(name)
+    return b"/".join(plain)
+
+
+def _header(name: bytes, kind: Kind, *, size: int, mode: int, mtime: int = 0, link: bytes = b"") -> bytes:
+    info = tarfile.TarInfo(_text(name))
+    info.type, info.linkname, info.size, info.mode, info.mtime = _TYPES[kind], _text(link), size, mode, mtime
+    return info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")

@@ -1,0 +1,76 @@
+"""What lies below a root that a sandbox worker has at hand: toolchains and inputs unpacked, outputs collected.
+
+Synchronous. How the compile is run in between is not known here.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from sccachedist.builders.answer import CHUNK
+from sccachedist.builders.command import directories, inside
+from sccachedist.builders.confine import DIRECTORY, Root
+from sccachedist.builders.inflate import gunzip, inflate
+from sccachedist.builders.outcome import check_outputs
+from sccachedist.builders.requests import RunJob, UnpackToolchain
+from sccachedist.builders.unpack import EntryLimit, unpack
+from sccachedist.errors import DecodeError, LimitExceeded, ToolchainError
+
+
+@contextlib.contextmanager
+def root_at(directory: str | Path) -> Iterator[Root]:
+    """Open a directory as a root."""
+    descriptor = os.open(directory, DIRECTORY)
+    try:
+        yield Root(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def place_toolchain(request: UnpackToolchain, root: Root) -> None:
+    """Unpack a toolchain.
+
+    :raises ToolchainError: it is no archive that may be unpacked.
+    :raises LimitExceeded: it is too large.
+    """
+    try:
+        with open(request.archive, "rb") as packed:
+            stream = gunzip(packed, "toolchain_unpacked_bytes", request.toolchain_unpacked_bytes)
+            unpack(stream, root, EntryLimit("toolchain_entries", request.toolchain_entries))
+    except DecodeError as error:
+        raise ToolchainError(f"toolchain {request.toolchain} cannot be unpacked: {error}") from error
+
+
+def place_inputs(job: RunJob, root: Root) -> None:
+    """Unpack the inputs over what is there, and make the directories that the compile expects.
+
+    :raises DecodeError: the inputs or a path are not honest.
+    :raises LimitExceeded: they are too many or too large.
+    """
+    limits = job.limits
+    with open(job.inputs, "rb") as packed:
+        stream = inflate(packed, "inputs_unpacked_bytes", limits.inputs_unpacked_bytes)
+        unpack(stream, root, EntryLimit("inputs_entries", limits.inputs_entries))
+    for directory in directories(job.command, job.outputs):
+        root.make_directories(directory.encode())
+
+
+def outputs_below(job: RunJob, root: Root, exit_code: int) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """Yield the outputs that are there, each to be read before the next is asked for. The job's processes are gone.
+
+    :raises BuildError: one is missing that a compile that succeeded has made, or is no regular file.
+    :raises LimitExceeded: one is too large.
+    """
+    made = set()
+    for output in job.outputs:
+        try:
+            descriptor = root.open_regular(inside(job.command, output).encode())
+        except FileNotFoundError:
+            continue
+        made.add(output)
+        with open(descriptor, "rb", buffering=0) as file:
+            if os.fstat(descriptor).st_size > job.limits.output_bytes:
+                raise LimitExceeded("output_bytes", f"the output {output!r} is too large")
+            yield output, iter(lambda file=file: file.read(CHUNK), b"")  # type: ignore[misc]
+    check_outputs(job.command, job.outputs, made, exit_code)

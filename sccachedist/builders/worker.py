@@ -1,0 +1,92 @@
+"""What every sandbox worker does: the process that touches strangers' files, so that a network daemon need not.
+
+A plain synchronous program that serves one request after the other until its stdin ends. It is started ahead of
+need. What it does to serve them is known to its kind of sandbox.
+"""
+
+import os
+import sys
+from typing import BinaryIO, Protocol
+
+from sccachedist.builders.requests import (
+    ANSWER,
+    FRAME_LENGTH,
+    REQUEST,
+    Answer,
+    Done,
+    RemoveAll,
+    RemoveSandbox,
+    RemoveToolchain,
+    Request,
+    RunJob,
+    UnpackToolchain,
+    failed,
+    frame,
+)
+from sccachedist.errors import SccachedistError
+from sccachedist.wire.bincode import decode, encode
+
+
+class Sandboxes(Protocol):
+    """A kind of sandbox. Each method raises :class:`SccachedistError` or ``OSError`` when it cannot do its work."""
+
+    def set_up(self) -> None:
+        """Prepare this process."""
+
+    def run_job(self, job: RunJob) -> None:
+        """Run a compile in a sandbox and write its answer."""
+
+    def unpack_toolchain(self, request: UnpackToolchain) -> None:
+        """Make of an archive what jobs can use; nothing of it is there yet."""
+
+    def remove_toolchain(self, toolchain: str) -> None:
+        """Remove what was made of an archive, or begun; no job uses it."""
+
+    def remove_sandbox(self, sandbox: str) -> None:
+        """Remove what is left of a job, if anything is."""
+
+    def remove_all(self) -> None:
+        """Remove everything that was ever made, and nothing else."""
+
+
+def serve(sandboxes: Sandboxes) -> None:
+    """Set up, say so, and serve."""
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    os.umask(0o022)
+    os.setsid()  # to be killed with all that it starts
+    try:
+        sandboxes.set_up()
+    except (SccachedistError, OSError) as error:
+        _send(answers, failed(error))
+        return
+    _send(answers, Done())
+    while header := requests.read(FRAME_LENGTH.size):
+        (size,) = FRAME_LENGTH.unpack(header)
+        _send(answers, _serve(sandboxes, decode(REQUEST, requests.read(size))))
+
+
+def _serve(sandboxes: Sandboxes, request: Request) -> Answer:
+    try:
+        _perform(sandboxes, request)
+    except (SccachedistError, OSError) as error:
+        return failed(error)
+    return Done()
+
+
+def _perform(sandboxes: Sandboxes, request: Request) -> None:
+    match request:
+        case RunJob():
+            sandboxes.run_job(request)
+        case UnpackToolchain():
+            sandboxes.unpack_toolchain(request)
+        case RemoveToolchain():
+            sandboxes.remove_toolchain(request.toolchain)
+        case RemoveSandbox():
+            sandboxes.remove_sandbox(request.sandbox)
+        case RemoveAll():
+            sandboxes.remove_all()
+
+
+def _send(answers: BinaryIO, answer: Answer) -> None:
+    answers.write(frame(encode(ANSWER, answer)))
+    answers.flush()

@@ -1,0 +1,70 @@
+"""A Docker engine of the suite's own, with one image in it: nothing is pulled, nothing of the machine's is touched."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from demo.processes import Command, Daemon
+from sccachedist.config.settings import DockerSettings
+from tests.builders.archives import BUSYBOX, file, tar
+
+_START_SECS = 60
+
+
+@attrs.frozen
+class DockerEngine:
+    """A running engine; its socket is all that others need."""
+
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a ``docker`` program needs to find it."""
+        return {"PATH": os.environ["PATH"], "DOCKER_HOST": f"unix://{self.home}/socket"}
+
+    def docker(self, *arguments: str, stdin: bytes = b"") -> str:
+        """What it answers."""
+        done = subprocess.run(
+            ["docker", *arguments], input=stdin, capture_output=True, env=self.environment, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.decode()
+
+    def answers(self) -> bool:
+        """Whether it is ready."""
+        asked = subprocess.run(["docker", "info"], capture_output=True, env=self.environment, check=False)
+        return b"Server Version" in asked.stdout
+
+    def ours(self) -> list[str]:
+        """Every container there is, and every image but the base."""
+        lines = self.docker("ps", "--all", "--format", "{{.Names}}").split()
+        images = self.docker("images", "--format", "{{.Repository}}:{{.Tag}}").split()
+        return sorted([*lines, *(image for image in images if image != DockerSettings().image)])
+
+
+@contextlib.contextmanager
+def docker_engine() -> Iterator[DockerEngine]:
+    """Start an engine with the default base image, and end it with all that it has."""
+    home = Path(tempfile.mkdtemp(prefix="engine-"))
+    engine = DockerEngine(home)
+    arguments = (
+        *("dockerd", "--data-root", f"{home}/data", "--exec-root", f"{home}/exec", "--pidfile", f"{home}/pid"),
+        *("--bridge=none", "--iptables=false", "-H", f"unix://{home}/socket"),
+    )
+    daemon = Daemon.start(Command(arguments, engine.environment, home), home / "log")
+    try:
+        daemon.wait_until(engine.answers, _START_SECS, "docker answers")
+        base = tar(file("bin/busybox", BUSYBOX.read_bytes(), 0o755))
+        engine.docker("import", "-", DockerSettings().image, stdin=base)
+        yield engine
+        for container in engine.docker("ps", "--all", "--quiet").split():
+            engine.docker("rm", "--force", container)
+    finally:
+        daemon.stop()
+        shutil.rmtree(home)
