@@ -1,6 +1,7 @@
 """Client tokens: who may have a job allocated."""
 
-from typing import Protocol
+import hashlib
+from typing import NewType, Protocol
 
 import attrs
 
@@ -9,6 +10,15 @@ from sccachedist.errors import ClientRefused
 
 #: The token of a client where the configuration says ``DANGEROUSLY_INSECURE``.
 INSECURE_CLIENT_TOKEN = "dangerously_insecure_client"
+
+
+#: Whom the slots of a farm are shared between: those who show the same token are one client.
+ClientId = NewType("ClientId", str)
+
+
+def client_id(token: str | None) -> ClientId:
+    """Who shows a token; it does not give the token away."""
+    return ClientId(hashlib.sha256((token or "").encode()).hexdigest()[:16])
 
 
 class ClientAuth(Protocol):

@@ -26,6 +26,7 @@ from sccachedist.config.values import (
     TEXT,
     TOKEN,
     URL,
+    WAIT_SECONDS,
 )
 from sccachedist.wire.addresses import ServerId
 
@@ -165,10 +166,31 @@ class JwtSettings:
 
 
 @frozen
+class QueueSettings:
+    """What happens to clients when all slots are taken."""
+
+    max_wait_secs: int = field(
+        default=60,
+        metadata=key(WAIT_SECONDS, "How long a client waits for a slot; then, or at once with 0, it compiles locally."),
+    )
+    max_waiting: int = field(default=10_000, metadata=key(COUNT, "How many clients may wait at a time."))
+
+
+@frozen
 class SandboxSettings:
     """What surrounds a running compile."""
 
     scratch_bytes: int = field(default=8 * GIB, metadata=key(BYTES, "The size of a job's temporary file system."))
+
+
+@frozen
+class DockerSettings:
+    """What the docker builder makes its images with, with ``builder.type = "docker"``."""
+
+    image: str = field(
+        default="busybox:stable-musl",
+        metadata=key(TEXT, "An image with a statically linked ``busybox``; pulled where it is not there."),
+    )
 
 
 @frozen
@@ -187,6 +209,7 @@ class SchedulerSettings:
     server_auth: ServerAuthSettings = field(metadata=key(SERVER_AUTH, "How build servers show that they belong here."))
     network: NetworkSettings = field(factory=NetworkSettings, metadata=table(NetworkSettings))
     jwt: JwtSettings = field(factory=JwtSettings, metadata=table(JwtSettings))
+    queue: QueueSettings = field(factory=QueueSettings, metadata=table(QueueSettings))
     limits: Limits = field(factory=Limits, metadata=table(Limits))
 
 
@@ -211,5 +234,6 @@ class ServerSettings:
         default=10 * GIB, metadata=key(CACHE_BYTES, "How much the kept toolchains may take.")
     )
     sandbox: SandboxSettings = field(factory=SandboxSettings, metadata=table(SandboxSettings))
+    docker: DockerSettings = field(factory=DockerSettings, metadata=table(DockerSettings))
     shutdown: ShutdownSettings = field(factory=ShutdownSettings, metadata=table(ShutdownSettings))
     limits: Limits = field(factory=Limits, metadata=table(Limits))

@@ -5,13 +5,16 @@ What is accepted follows ``sccache-dist`` 0.16.0, found by running it. It knows 
 
 import re
 from functools import partial
-from ipaddress import ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from sccachedist.config.schema import Value
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.tokens import decode_secret_key
+
+#: An IPv6 address, or a name or an IPv4 address without what no host may have in it; then the port.
+_HOST_AND_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:@<>^|%\\]+))(?::[0-9]+)?")
 
 #: Signatures by a key that only the provider has.
 _ALGORITHMS = [f"{family}{size}" for family in ("RS", "PS", "ES") for size in (256, 384, 512)]
@@ -46,10 +49,19 @@ def _algorithm(text: str) -> str:
 def _split_url(text: str) -> SplitResult:
     """A URL without a name and password in it: a settings' repr may show it."""
     url = urlsplit(_text(text))
-    usable = url.scheme in ("http", "https") and url.hostname and url.port != 0 and url.netloc[-1] != ":"
-    if not usable or "@" in url.netloc or re.search(r"[\x00-\x20\x7f]", text):
+    place = _HOST_AND_PORT.fullmatch(url.netloc)
+    if url.scheme not in ("http", "https") or not place or url.port == 0 or re.search(r"[\x00-\x20\x7f]", text):
         raise ValueError
+    _check_host(*place.groups())
     return url
+
+
+def _check_host(v6: str | None, other: str) -> None:
+    """What ends in a number is meant to be an IPv4 address: mistyped, it is no name instead."""
+    if v6:
+        IPv6Address(v6)
+    elif other.rpartition(".")[2].isdigit():
+        IPv4Address(other)
 
 
 def _url(text: str) -> str:
@@ -66,7 +78,11 @@ def _origin(text: str) -> str:
 
 
 def _at_least(least: int, number: int) -> int:
-    if not least <= number < 2**64:
+    return _between(least, 2**64 - 1, number)
+
+
+def _between(least: int, most: int, number: int) -> int:
+    if not least <= number <= most:
         raise ValueError
     return number
 
@@ -84,3 +100,5 @@ CACHE_BYTES = Value(int, "a number of bytes", partial(_at_least, 0))
 BYTES = Value(int, "a number of bytes, 1 or more", partial(_at_least, 1))
 COUNT = Value(int, "a whole number, 1 or more", partial(_at_least, 1))
 SECONDS = Value(int, "a whole number of seconds", partial(_at_least, 0))
+# The oldest clients wait 600 seconds for any answer.
+WAIT_SECONDS = Value(int, "a whole number of seconds, 590 or less", partial(_between, 0, 590))

@@ -2,11 +2,15 @@
 
 from typing import Protocol
 
+from twisted.internet import defer
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from sccachedist.errors import BadTransition, DecodeError, PeerError, UnknownServer
+from sccachedist.auth.clients import ClientId
+from sccachedist.errors import BadTransition, DecodeError, LimitExceeded, PeerError, UnknownServer
 from sccachedist.logs import Logger
 from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
+from sccachedist.scheduler.queue import Queue
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.messages import AllocJobFail, AllocJobSuccess, AssignJobResult, JobAlloc, Toolchain
@@ -29,27 +33,68 @@ class BuildServers(Protocol):
 
 
 class Allocation:
-    """Allocates jobs, one after the other or many at once: none waits for another's build server."""
+    """Allocates jobs, one after the other or many at once: none waits for another's build server.
 
-    def __init__(self, core: SchedulerCore, build_servers: BuildServers, clock: IReactorTime) -> None:
+    Where all slots are taken, a client waits for its turn, for a while.
+
+    :param max_wait_secs: for how long; 0 for not at all, as published.
+    """
+
+    def __init__(
+        self,
+        core: SchedulerCore,
+        build_servers: BuildServers,
+        queue: Queue[Deferred[None]],
+        max_wait_secs: float,
+        clock: IReactorTime,
+    ) -> None:
         self._core, self._build_servers, self._clock = core, build_servers, clock
+        self._queue, self._max_wait_secs = queue, max_wait_secs
 
-    async def allocate(self, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
+    async def allocate(self, client: ClientId, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
         """A build server and a token for one job, or the reason why there is none."""
         try:
             archive_id(toolchain.archive_id)
-        except DecodeError as error:
+            if self._max_wait_secs and self._must_wait:
+                await self._turn(client)
+            return await self._allocate(toolchain)
+        except (DecodeError, LimitExceeded, NoCapacity) as error:
             return AllocJobFail(str(error))
+
+    def serve_waiting(self) -> None:
+        """Slots or build servers have come or gone: those whose turn it is go on."""
+        while (self._core.has_room or not self._core.has_servers) and (turn := self._queue.next()) is not None:
+            turn.callback(None)
+
+    def send_away(self) -> None:
+        """The scheduler stops: those who wait go on, in vain."""
+        while (turn := self._queue.next()) is not None:
+            turn.callback(None)
+
+    @property
+    def _must_wait(self) -> bool:
+        """Whether a slot will come free and none is free for a newcomer."""
+        return self._core.has_servers and (len(self._queue) > 0 or not self._core.has_room)
+
+    async def _turn(self, client: ClientId) -> None:
+        turn: Deferred[None] = Deferred()
+        self._queue.enter(client, turn)
+        try:
+            await turn.addTimeout(self._max_wait_secs, self._clock)
+        except defer.TimeoutError as error:
+            raise NoCapacity(f"no slot came free within {self._max_wait_secs} seconds") from error
+        finally:
+            self._queue.leave(client, turn)
+
+    async def _allocate(self, toolchain: Toolchain) -> AllocJobSuccess:
         tried: list[ServerId] = []
         while True:
             try:
                 return await self._try(toolchain, tried)
-            except NoCapacity as error:
-                return AllocJobFail(str(error))
             except (PeerError, UnknownServer, BadTransition) as error:
                 log.warn("job not assigned to {server}: {error}", server=str(tried[-1]), error=str(error))
                 if len(tried) == MOST_TRIES:
-                    return AllocJobFail(f"{MOST_TRIES} build servers did not take the job")
+                    raise NoCapacity(f"{MOST_TRIES} build servers did not take the job") from error
 
     async def _try(self, toolchain: Toolchain, tried: list[ServerId]) -> AllocJobSuccess:
         reserved = self._core.reserve(self._clock.seconds(), tried)
@@ -59,6 +104,7 @@ class Allocation:
             assigned = await self._build_servers.assign(reserved, token, toolchain)
         except BaseException as error:
             self._core.release(reserved, self._clock.seconds(), failed=isinstance(error, PeerError))
+            self.serve_waiting()
             raise
         self._core.confirm(reserved, assigned, self._clock.seconds())
         log.info("job {job_id} assigned to {server}", job_id=reserved.job_id, server=str(reserved.server_id))

@@ -159,6 +159,16 @@ class SchedulerCore:
             in_progress=sum(job.slot is not Slot.RESERVED for job in self._jobs.values()),
         )
 
+    @property
+    def has_servers(self) -> bool:
+        """Whether any build server lives."""
+        return bool(self._servers)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether any build server takes one more job."""
+        return any(server.has_room for server in self._servers.values())
+
     # -- allocations --
 
     def reserve(self, now: float, tried: Collection[ServerId] = ()) -> Reservation:

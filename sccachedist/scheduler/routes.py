@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from twisted.internet.interfaces import IReactorTime
 
 from sccachedist.auth.bearer import IPNetwork, sender_address
-from sccachedist.auth.clients import ClientAuth
+from sccachedist.auth.clients import ClientAuth, ClientId, client_id
 from sccachedist.auth.servers import ServerAuth, check_server
 from sccachedist.config import Limits
 from sccachedist.errors import DecodeError
@@ -69,8 +69,9 @@ class SchedulerRoutes:
         self._clients, self._servers, self._proxies = clients, servers, proxies
         self._limits, self._clock = limits, clock
 
-    async def _allow_client(self, head: Head) -> None:
+    async def _allow_client(self, head: Head) -> ClientId:
         await self._clients.check(head.token)
+        return client_id(head.token)
 
     async def _allow_server(self, head: Head, **_: object) -> ServerId:
         sender = sender_address(head.peer, head.headers.get("x-real-ip"), self._proxies)
@@ -92,9 +93,9 @@ class SchedulerRoutes:
         return NoBody()
 
     @api.route("POST", f"{_ROOT}/alloc_job", allow=_allow_client, body=_toolchain, answer=ALLOC_JOB_RESPONSE)
-    async def alloc_job(self, _granted: None, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
+    async def alloc_job(self, client: ClientId, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
         """A client wants a compile done."""
-        allocated = await self._allocation.allocate(toolchain)
+        allocated = await self._allocation.allocate(client, toolchain)
         if isinstance(allocated, AllocJobFail):
             log.info("no job allocated: {reason}", reason=allocated.msg)
         return allocated
@@ -117,6 +118,7 @@ class SchedulerRoutes:
             raise DecodeError("the certificate does not have the digest that was sent with it")
         is_new = self._core.heartbeat(server_id, heartbeat, self._clock.seconds())
         self._pins.set(server_id, heartbeat.cert_digest)
+        self._allocation.serve_waiting()
         if is_new:
             log.info("build server {server} with {cpus} CPUs", server=str(server_id), cpus=heartbeat.num_cpus)
         return HeartbeatResult(is_new)
@@ -131,6 +133,7 @@ class SchedulerRoutes:
     async def job_state(self, server_id: ServerId, state: JobState, job_id: JobId) -> UpdateJobStateSuccess:
         """A build server says how far a job of its is."""
         self._core.update(job_id, server_id, state, self._clock.seconds())
+        self._allocation.serve_waiting()
         log.debug("job {job_id} is {state}", job_id=job_id, state=state.name)
         return UpdateJobStateSuccess()
 

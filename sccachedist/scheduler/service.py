@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 from twisted.application.internet import TCPServer
 from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred
 
 from sccachedist.auth.jwks import SignedClientTokens
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN, ServerAuth, SharedServerToken, SignedServerToken
@@ -26,6 +27,7 @@ from sccachedist.roles import BACKLOG, AtStart, AtStop, RoleOptions, check_addre
 from sccachedist.scheduler.allocation import Allocation
 from sccachedist.scheduler.client_auth import client_auth
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
+from sccachedist.scheduler.queue import Queue
 from sccachedist.scheduler.routes import SchedulerRoutes
 from sccachedist.web.request import Site
 from sccachedist.wire.bincode import decode, encode
@@ -57,7 +59,8 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any) -> MultiService
     pins = Pins()
     core = SchedulerCore(first_job_id(time.time()))
     inward, outward = pinned_calls(reactor, pins), trusting_calls(reactor)
-    allocation = Allocation(core, PinnedBuildServers(inward), reactor)
+    queue: Queue[Deferred[None]] = Queue(settings.queue.max_waiting)
+    allocation = Allocation(core, PinnedBuildServers(inward), queue, settings.queue.max_wait_secs, reactor)
     clients = client_auth(settings, outward, reactor)
     routes = SchedulerRoutes(
         core,
@@ -77,12 +80,17 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any) -> MultiService
             log.warn("build server {server} is silent and dropped", server=str(server_id))
         for job_id in expired.jobs:
             log.warn("job {job_id} was not claimed", job_id=job_id)
+        allocation.serve_waiting()
+
+    async def send_away() -> None:
+        allocation.send_away()
 
     service = MultiService()
     listen = settings.public_addr
     for child in (
         TCPServer(listen.port, Site(routes, reactor), BACKLOG, interface=str(listen.host), reactor=reactor),
         PeriodicService(EXPIRY_SECS, expire, reactor),
+        AtStop(send_away),
         AtStop(inward.close),
         AtStop(outward.close),
     ):

@@ -6,9 +6,11 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from sccachedist.auth.clients import ClientId
 from sccachedist.errors import PeerError
 from sccachedist.scheduler.allocation import MOST_TRIES, Allocation
-from sccachedist.scheduler.core import SchedulerCore
+from sccachedist.scheduler.core import Reservation, SchedulerCore, Slot
+from sccachedist.scheduler.queue import Queue
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import (
     AllocJobFail,
@@ -20,7 +22,7 @@ from sccachedist.wire.messages import (
     Toolchain,
 )
 from sccachedist.wire.tokens import job_token
-from tests.scheduler.farms import FIRST_JOB, A, B, assigned, farm, free_slots, heartbeat
+from tests.scheduler.farms import FIRST_JOB, A, B, assigned, farm, free_slots, heartbeat, job_in
 from tests.support.fakes import FakeBuildServers
 
 REFUSAL = PeerError("status 500", status=500)
@@ -32,14 +34,14 @@ class AllocationTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.use(farm(2, 2))
 
-    def use(self, core: SchedulerCore) -> None:
+    def use(self, core: SchedulerCore, max_wait_secs: float = 0) -> None:
         self.core, self.clock = core, Clock()
         build_servers = FakeBuildServers()
         self.assignments = build_servers.assignments
-        self.allocation = Allocation(core, build_servers, self.clock)
+        self.allocation = Allocation(core, build_servers, Queue(most=3), max_wait_secs, self.clock)
 
-    def allocate(self, archive_id: str = "0a" * 32) -> Deferred[AllocJobResponse]:
-        return Deferred.fromCoroutine(self.allocation.allocate(Toolchain(archive_id)))
+    def allocate(self, archive_id: str = "0a" * 32, client: str = "client") -> Deferred[AllocJobResponse]:
+        return Deferred.fromCoroutine(self.allocation.allocate(ClientId(client), Toolchain(archive_id)))
 
     def answer(self, server_id: ServerId, answer: AssignJobResult | Exception) -> None:
         self.assignments.answer(server_id, answer)
@@ -155,7 +157,7 @@ class AllocationTests(SynchronousTestCase):
 
     def test_forgotten(self) -> None:
         """An allocation that nobody holds any more gives its slot back."""
-        allocating = self.allocation.allocate(Toolchain("0a" * 32))
+        allocating = self.allocation.allocate(ClientId("client"), Toolchain("0a" * 32))
         allocating.send(None)
         assert free_slots(self.core) == 5
         allocating.close()
@@ -190,3 +192,118 @@ class AllocationTests(SynchronousTestCase):
         self.server(allocated)
         self.clock.advance(300.0)
         assert self.core.reserve(self.clock.seconds()).server_id == B
+
+
+class WaitingTests(AllocationTests):
+    """The same, where clients wait for up to 60 s: nothing else has changed for those who need not."""
+
+    def use(self, core: SchedulerCore, max_wait_secs: float = 60) -> None:
+        super().use(core, max_wait_secs)
+
+    def fill(self) -> list[Reservation]:
+        """Take every slot."""
+        return [job_in(Slot.STARTED, self.core) for _ in range(free_slots(self.core))]
+
+    def free(self, job: Reservation) -> None:
+        """A compile ends."""
+        self.core.update(job.job_id, job.server_id, JobState.COMPLETE, self.clock.seconds())
+        self.allocation.serve_waiting()
+
+    def test_waits_for_a_slot(self) -> None:
+        """Where all slots are taken, a client gets the next one that comes free."""
+        job, *_ = self.fill()
+        waiting = self.allocate()
+        self.clock.advance(59.0)
+        self.assertNoResult(waiting)
+        self.free(job)
+        self.answer(job.server_id, assigned())
+        assert self.server(waiting) == job.server_id
+        assert self.clock.getDelayedCalls() == []
+
+    def test_not_longer_than_configured(self) -> None:
+        """When no slot has come free in time, the client compiles locally and is waited for no more."""
+        job, *_ = self.fill()
+        waiting = self.allocate()
+        self.clock.advance(60.0)
+        assert self.reason(waiting) == "no slot came free within 60 seconds"
+        self.free(job)
+        assert self.assignments.waiting == []
+
+    def test_nobody_overtakes(self) -> None:
+        """Who comes when others wait goes behind them, and a slot goes to exactly one."""
+        first_job, second_job, *_ = self.fill()
+        first, second = self.allocate(), self.allocate()
+        self.free(first_job)
+        third = self.allocate()
+        self.answer(first_job.server_id, assigned())
+        assert self.server(first) == first_job.server_id
+        self.assertNoResult(second)
+        self.free(second_job)
+        self.answer(second_job.server_id, assigned())
+        assert self.server(second) == second_job.server_id
+        self.assertNoResult(third)
+
+    def test_in_turns(self) -> None:
+        """A client that wants much does not keep the others from their turn."""
+        jobs = self.fill()
+        greedy = [self.allocate(client="greedy") for _ in range(2)]
+        modest = self.allocate(client="modest")
+        for job in jobs[:2]:
+            self.free(job)
+            self.answer(job.server_id, assigned())
+        self.server(greedy[0])
+        self.server(modest)
+        self.assertNoResult(greedy[1])
+
+    def test_leaves_the_queue(self) -> None:
+        """A client that goes away while it waits takes no slot."""
+        job, *_ = self.fill()
+        gone, next_one = self.allocate(), self.allocate()
+        gone.cancel()
+        self.failureResultOf(gone, CancelledError)
+        self.free(job)
+        self.answer(job.server_id, assigned())
+        assert self.server(next_one) == job.server_id
+
+    def test_so_many_may_wait(self) -> None:
+        """The queue is bounded: who would be one too many compiles locally at once."""
+        self.fill()
+        waiting = [self.allocate() for _ in range(3)]
+        assert self.reason(self.allocate()) == "3 clients wait for a slot already (limit: queue.max_waiting)"
+        for each in waiting:
+            self.assertNoResult(each)
+
+    def test_a_refusal_frees_a_slot(self) -> None:
+        """The slot of an allocation that came to nothing goes to who waits."""
+        self.use(farm(1))
+        job_in(Slot.STARTED, self.core)
+        refused, waiting = self.allocate(), self.allocate()
+        self.answer(A, REFUSAL)
+        assert "Insufficient" in self.reason(refused)
+        self.answer(A, assigned())
+        assert self.server(waiting) == A
+
+    def test_no_server_is_left(self) -> None:
+        """When the last build server goes away, nobody waits for it."""
+        self.fill()
+        waiting = self.allocate()
+        self.core.expire(1000.0)
+        self.allocation.serve_waiting()
+        assert self.reason(waiting) == "Insufficient capacity across 0 available servers"
+
+    def test_a_server_comes(self) -> None:
+        """A build server that joins serves those who wait."""
+        self.use(farm(1))
+        self.fill()
+        waiting = self.allocate()
+        self.core.heartbeat(B, heartbeat(), now=0.0)
+        self.allocation.serve_waiting()
+        self.answer(B, assigned())
+        assert self.server(waiting) == B
+
+    def test_the_scheduler_stops(self) -> None:
+        """Those who wait when the scheduler stops are answered."""
+        self.fill()
+        waiting = self.allocate()
+        self.allocation.send_away()
+        assert self.reason(waiting) == "Insufficient capacity across 2 available servers"

@@ -368,3 +368,15 @@ def test_job_ids_after_a_restart() -> None:
 def test_job_ids_fit() -> None:
     """Job ids have 63 bits, for a while."""
     assert first_job_id(datetime(2112, 1, 1, tzinfo=UTC).timestamp()) < 2**63
+
+
+def test_room() -> None:
+    """There is room while any build server has a slot free, and none where there is no build server."""
+    assert not farm().has_servers
+    assert not farm().has_room
+    core = farm(1, 1)
+    assert core.has_servers
+    for _ in range(4):
+        assert core.has_room
+        core.reserve(0.0)
+    assert not core.has_room

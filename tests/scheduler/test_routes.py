@@ -17,6 +17,7 @@ from sccachedist.errors import PeerError
 from sccachedist.peers.pins import Pins
 from sccachedist.scheduler.allocation import Allocation
 from sccachedist.scheduler.core import SchedulerCore
+from sccachedist.scheduler.queue import Queue
 from sccachedist.scheduler.routes import SchedulerRoutes
 from sccachedist.web.request import Site
 from sccachedist.wire.addresses import ServerId
@@ -60,7 +61,7 @@ class Scheduler:
         core = SchedulerCore(JobId(0))
         routes = SchedulerRoutes(
             core,
-            Allocation(core, self.servers, self.clock),
+            Allocation(core, self.servers, Queue(most=1), 0, self.clock),
             self.pins,
             SharedClientToken("clienttok"),
             SharedServerToken("servertok"),
