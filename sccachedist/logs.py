@@ -2,7 +2,7 @@
 
 The levels hold for the package's own events, by their modules, whichever observer ``twistd`` was told to use: that one
 is put in place after the roles are made and takes all that it is given. What Twisted itself says, a few lines at
-start and end, is not changed. Nothing is known here of the environment.
+start and end, is not changed.
 """
 
 from twisted.logger import Logger as TwistedLogger
@@ -46,6 +46,10 @@ def choose_levels(directives: str) -> None:
             levels[module] = LEVELS[level.lower()]
         else:
             expected = ", ".join(LEVELS)
-            log.warn("log level {given!r}: expected [MODULE=]LEVEL, of {expected}", given=directive, expected=expected)
+            log.warn(
+                "SCCACHE_LOG: {given!r} is not understood, expected [MODULE=]LEVEL of {expected}",
+                given=directive,
+                expected=expected,
+            )
     for module, chosen in levels.items():
         _chosen.setLogLevelForNamespace(module, chosen)

@@ -14,6 +14,7 @@ from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId
 from sccachedist.wire.tokens import (
     check_job_token,
+    claimed_server,
     decode_secret_key,
     job_token,
     read_server_token,
@@ -166,6 +167,14 @@ def test_forged_server_token() -> None:
     with pytest.raises(PeerRefused) as refused:
         read_server_token(SERVER_TOKENS["127.0.0.1:21501"], JOB_KEY)
     assert refused.value.challenge == "invalid_bearer_token"
+
+
+def test_claimed_server() -> None:
+    """A build server reads for whom its token was made, without the key."""
+    for text, token in SERVER_TOKENS.items():
+        assert str(claimed_server(token)) == text
+    with pytest.raises(PeerRefused):
+        claimed_server("signed")
 
 
 @given(st.text() | st.from_regex(r"[\w-]*\.[\w-]*\.[\w-]*"))

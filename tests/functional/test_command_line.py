@@ -1,0 +1,118 @@
+"""The ``sccachedist`` command as an operator uses it, beside the published ``sccache-dist``."""
+
+import sys
+from collections.abc import Callable
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from demo.farm import CHECKOUT, OUR_SCHEDULER, PROGRAMS, Farm, Launch
+from demo.processes import Command, inherited
+from sccachedist.wire.bincode import encode
+from sccachedist.wire.messages import JOB_STATE, JobState
+from tests.support.configured import INSECURE, replacing
+from tests.support.published import PUBLISHED_SCHEDULER
+
+pytestmark = pytest.mark.functional
+
+Tool = Callable[..., Command]
+
+
+def published(folder: Path, *arguments: str) -> Command:
+    """The published command."""
+    return Command((str(PROGRAMS / "sccache-dist"), *arguments), inherited(), folder)
+
+
+def ours(folder: Path, *arguments: str, **variables: str) -> Command:
+    """Our command, behind a link with the name of the published one."""
+    program, link = folder / "sccachedist", folder / "sccache-dist"
+    program.write_text(f"#!{sys.executable}\nfrom sccachedist.cli import main\nmain()\n")
+    program.chmod(0o755)
+    link.unlink(missing_ok=True)
+    link.symlink_to(program)
+    return Command((str(link), *arguments), inherited(PYTHONPATH=str(CHECKOUT), **variables), folder)
+
+
+def said(command: Command) -> str:
+    ended = command.run()
+    assert ended.returncode == 0, ended
+    return ended.stdout.strip()
+
+
+@pytest.mark.parametrize("scheduler", [OUR_SCHEDULER, PUBLISHED_SCHEDULER], ids=["ours", "published"])
+@pytest.mark.parametrize("tool", [ours, published])
+def test_tokens_are_exchangeable(tmp_path: Path, tool: Tool, scheduler: Launch) -> None:
+    """A key and a token that either command made are good for either scheduler; a token of another key is not."""
+    keys = [said(tool(tmp_path, "auth", "generate-jwt-hs256-key")) for _ in range(2)]
+    server = ("auth", "generate-jwt-hs256-server-token", "--server", "127.0.0.1:10501", "--secret-key")
+    good, bad = (said(tool(tmp_path, *server, key)) for key in keys)
+    farm = Farm(tmp_path, replacing(scheduler, server_auth=f'type = "jwt_hs256"\nsecret_key = "{keys[0]}"'))
+    farm.start_scheduler()
+    try:
+        assert (report_job(farm, good), report_job(farm, bad)) == (500, 401)
+        config = str(tmp_path / "scheduler" / "scheduler.conf")
+        assert said(tool(tmp_path, *server[:-1], "--config", config)) == good
+    finally:
+        farm.stop()
+
+
+def report_job(farm: Farm, token: str) -> int:
+    """The status that a build server gets for a job that there is not: 401 where its token is not good."""
+    connection = HTTPConnection("127.0.0.1", farm.scheduler_port, timeout=30)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/octet-stream", "Connection": "close"}
+    connection.request("POST", "/api/v1/scheduler/job_state/7", encode(JOB_STATE, JobState.STARTED), headers)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.status
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("auth",),
+        ("auth", "generate-shared-token", "--bits", "65"),
+        ("auth", "generate-jwt-hs256-server-token", "--server", "127.0.0.1:10501"),
+        ("auth", "generate-jwt-hs256-server-token", "--server", "127.0.0.1:10501", "--secret-key", "!"),
+        ("auth", "generate-jwt-hs256-server-token", "--server", "127.0.0.1:10501", "--config", "none.conf"),
+        ("scheduler",),
+        ("scheduler", "--config", "none.conf"),
+        ("scheduler", "--config", "none.conf", "--syslog", "loud"),
+        ("server", "--config", "none.conf"),
+    ],
+    ids=" ".join,
+)
+def test_exit_statuses(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """What is wrong ends both commands with the same status, and ours without a traceback."""
+    ended = ours(tmp_path, *arguments).run()
+    assert ended.returncode == published(tmp_path, *arguments).run().returncode != 0
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("levels", "shown", "hidden"),
+    [
+        ("info", ["#warn] client_auth is DANGEROUSLY_INSECURE"], ["answered 200", "is not understood"]),
+        ("debug", ["#warn] client_auth", "answered 200"], []),
+        ("error,sccachedist.web=trace", ["answered 200"], ["DANGEROUSLY_INSECURE"]),
+        ("error,loud", ["SCCACHE_LOG: 'loud' is not understood"], ["DANGEROUSLY_INSECURE", "answered 200"]),
+    ],
+)
+def test_levels(tmp_path: Path, levels: str, shown: list[str], hidden: list[str]) -> None:
+    """A role in the foreground logs what SCCACHE_LOG asks for, to the terminal."""
+
+    def launch(config: Path) -> Command:
+        return ours(tmp_path, "scheduler", "--config", str(config), SCCACHE_LOG=levels, SCCACHE_NO_DAEMON="1")
+
+    farm = Farm(tmp_path, replacing(launch, client_auth=INSECURE))
+    farm.start_scheduler()
+    try:
+        assert farm.status().num_servers == 0
+    finally:
+        farm.stop()
+    log = farm.scheduler.log.read_text()
+    assert [text for text in shown if text not in log] == []
+    assert [text for text in hidden if text in log] == []
