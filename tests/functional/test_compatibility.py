@@ -1,0 +1,25 @@
+"""Published releases from the oldest to the newest in each role; ``make compat`` runs all that there are."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.compat.cells import Cell, Failed, Role, Seen, run_cell
+from tests.compat.releases import NEWEST, OLDEST
+
+pytestmark = pytest.mark.functional
+
+
+@pytest.mark.parametrize("release", [OLDEST, "0.7.7", "0.8.2", "0.10.0", NEWEST])
+def test_a_release_works_with_ours_in_every_role(release: str, toolchains: Path, tmp_path: Path) -> None:
+    """C, C++, an error in the source, and C and C++ again after a restart: all remote, in three farms side by side."""
+
+    def seen(role: Role) -> Seen | Failed:
+        folder = tmp_path / role.name
+        packs = role is Role.CLIENT and release in (OLDEST, NEWEST)
+        return run_cell(Cell(release, role), folder, folder / "toolchains" if packs else toolchains)
+
+    with ThreadPoolExecutor(len(Role)) as at_once:
+        outcomes = list(at_once.map(seen, Role))
+    assert [outcome.what for outcome in outcomes if isinstance(outcome, Failed)] == []
