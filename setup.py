@@ -29,6 +29,7 @@ setup(
         "attrs>=23.2",
         "blake3>=1.0",
         "cryptography>=42",
+        "hyperlink>=21",
         "klein>=24.8",
         "pyjwt>=2.8",
         "pyopenssl>=24.3",

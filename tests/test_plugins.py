@@ -64,20 +64,20 @@ def test_wrong_file(tmp_path: Path, maker: Any, content: str | None, said: str) 
     assert "\n" not in line
 
 
-def test_right_file_for_another_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings that cannot be had here end the command in the same way."""
+def test_right_file_for_another_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that cannot be used here end the command in the same way."""
     config = tmp_path / "server.conf"
     config.write_text(f"""
-        cache_dir = "{tmp_path}/cache"
+        cache_dir = "{config}/cache"
         public_addr = "127.0.0.1:10501"
         scheduler_url = "http://127.0.0.1:10600"
-        builder = {{type = "pot"}}
+        builder = {{type = "docker"}}
         scheduler_auth = {{type = "token", token = "t"}}
     """)
     monkeypatch.setattr(server_service, "check_address", lambda *_: None)
     options = RoleOptions()
     options.parseOptions(["--config", str(config)])
-    with pytest.raises(SystemExit, match="builder: ") as ended:
+    with pytest.raises(SystemExit, match="cache_dir: ") as ended:
         server_service.makeService(options)
     assert str(ended.value).startswith(f"sccachedist: {config}: ")
 

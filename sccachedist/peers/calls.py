@@ -10,6 +10,7 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NoReturn
 
 import attrs
+from hyperlink import URL
 from treq.client import HTTPClient
 from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import CancelledError, Deferred
@@ -129,13 +130,21 @@ class _Call:
         if self._body is not None:
             headers.addRawHeader("Content-Type", "application/octet-stream")
         body = None if self._body is None else Octets(self._body)
-        response = await ask(self._method, self._url, headers=headers, data=body)
+        response = await ask(self._method, _PeerURL.from_text(self._url), headers=headers, data=body)
         octets = await read_body(response, self._limit)
         if response.code // 100 != 2:
             raise PeerError(f"status {response.code}", status=response.code)
         if len(octets) > self._limit:
             raise PeerError(f"the answer is longer than {self._limit} bytes")
         return octets
+
+
+class _PeerURL(URL):
+    """A URL that may have an IPv6 address, which hyperlink takes for a name and fails to encode."""
+
+    def to_uri(self) -> URL:
+        """The URL in ASCII."""
+        return self if ":" in self.host else super().to_uri()
 
 
 @implementer(IAgent)

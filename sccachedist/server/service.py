@@ -15,11 +15,15 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN
+from sccachedist.builders.docker.builder import docker_builder
 from sccachedist.builders.overlay.builder import OverlayBuilder
+from sccachedist.builders.pot.builder import pot_builder
 from sccachedist.builders.seam import Builder
 from sccachedist.config import (
+    DockerBuilder,
     InsecureAuth,
     JwtToken,
+    PotBuilder,
     ServerSettings,
     TokenAuth,
     load_server_settings,
@@ -186,22 +190,15 @@ def _not_begun(failure: Failure) -> None:
 
 
 def make_builder(settings: ServerSettings, reactor: Any) -> Builder:
-    """The builder that the configuration names.
-
-    :raises ConfigError: it is not there.
-    """
+    """The builder that the configuration names."""
+    bounds = settings.limits, settings.sandbox.scratch_bytes, job_capacity(usable_cpus())
     match settings.builder:
         case OverlaySettings(build_dir=build_dir, bwrap_path=bwrap_path):
-            return OverlayBuilder(
-                reactor,
-                build_dir,
-                bwrap_path,
-                settings.limits,
-                settings.sandbox.scratch_bytes,
-                job_capacity(usable_cpus()),
-            )
-        case other:
-            raise ConfigError(f"builder: {type(other).__name__} is not there yet; overlay is")
+            return OverlayBuilder(reactor, build_dir, bwrap_path, *bounds)
+        case DockerBuilder():
+            return docker_builder(reactor, settings.docker.image, *bounds, os.environ)
+        case PotBuilder() as pot:
+            return pot_builder(reactor, pot, *bounds, os.environ)
 
 
 def server_token(settings: ServerSettings) -> str:

@@ -143,4 +143,9 @@ class Site(server.Site):
 
     def log(self, request: http.Request) -> None:
         """One line for each request, for those who want to see them all."""
-        log.debug("{method} {uri} answered {code}", method=request.method, uri=request.uri, code=request.code)
+        log.debug(
+            "{method} {uri} answered {code}",
+            method=request.method.decode("latin-1"),
+            uri=request.uri.decode("latin-1"),
+            code=request.code,
+        )

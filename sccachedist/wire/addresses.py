@@ -9,7 +9,7 @@ from sccachedist.errors import DecodeError
 from sccachedist.wire.bincode import U16, U32, Json, Reader
 
 # As Rust's SocketAddr reads it, but for scope ids (`%2`), which its bytes lose and no farm can use.
-_FORM = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):([0-9]{1,5})")
+_FORM = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):0*([0-9]{1,5})")
 
 
 def _order(host: IPv4Address | IPv6Address) -> tuple[int, bytes]:

@@ -23,10 +23,8 @@ SETUPS = {
     "unprivileged_server": (OUR_SCHEDULER, unprivileged(OUR_SERVER)),
 }
 
-_PARALLEL = 3  # what a build server with two CPUs takes at once
 
-
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SETUPS])
+@pytest.fixture(scope="module", params=SETUPS)
 def farm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     """One farm for each set-up."""
     yield from running_farm(Farm(tmp_path_factory.mktemp("farm"), *SETUPS[request.param]))
@@ -45,8 +43,8 @@ def test_a_project_compiles_remotely_to_what_a_local_build_gives(
     )
 
 
-def build(project: Project, compiling: Callable[[Path], Command]) -> dict[str, bytes]:
-    """Compile all files of a project; its objects by their names."""
+def build(project: Project, compiling: Callable[[Path], Command], parallel: int = 3) -> dict[str, bytes]:
+    """Compile all files of a project; its objects by their names. A build server with two CPUs takes three at once."""
 
     def compile_one(source: Path) -> tuple[str, bytes]:
         ended = compiling(source).run()
@@ -54,7 +52,7 @@ def build(project: Project, compiling: Callable[[Path], Command]) -> dict[str, b
         made = project.object_of(source)
         return made.name, made.read_bytes()
 
-    with ThreadPoolExecutor(_PARALLEL) as at_once:
+    with ThreadPoolExecutor(parallel) as at_once:
         return dict(at_once.map(compile_one, project.sources))
 
 

@@ -19,7 +19,7 @@ from tests.support.archives import BUSYBOX, id_of, write_inputs, write_toolchain
 from tests.support.processes import mounts_below, running
 from tests.support.protocol import SteppingClient, shell
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("endings")]
+pytestmark = pytest.mark.functional
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from demo.processes import Command, inherited
 from demo.projects import C, write_project
 from tests.support.archives import write_toolchain
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("failures")]
+pytestmark = pytest.mark.functional
 
 _MISTAKE = "#include <stdio.h>\n\nint twice(int x)\n{\n    return 2 * y;\n}\n"
 

@@ -13,7 +13,7 @@ from tests.support.archives import id_of, write_inputs, write_toolchain
 from tests.support.processes import peak_memory
 from tests.support.protocol import SteppingClient, shell
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("uploads")]
+pytestmark = pytest.mark.functional
 
 _MIB = 1 << 20
 

@@ -99,6 +99,16 @@ def failure(call: Deferred[Any]) -> PeerError:
     return error
 
 
+@pytest.mark.parametrize("host", ["[::1]", "[2001:db8::1]", "farm.example", "münchen.example"])
+def test_hosts_of_every_kind(farm: Farm, host: str) -> None:
+    """A peer's URL may have an IPv6 address in brackets, or a name in any script; the request names it so too."""
+    call = farm.run(farm.calls.get(f"http://{host}:10600/path", timeout=10, limit=100))
+    peer = farm.accept(1)
+    assert f"Host: {host.encode('idna').decode()}:10600".encode() in peer.value().split(b"\r\n")
+    peer.say(OK)
+    assert result(call) == b"pong"
+
+
 def test_asks_and_gets_an_answer(farm: Farm) -> None:
     """A call is a POST with the token and the octets, to the whole path; its answer comes back as it is."""
     call = farm.post()
