@@ -178,7 +178,9 @@ def damaged(draw: st.DrawFn, documents: st.SearchStrategy[Document]) -> Document
         case "without":
             table.pop(name, None)
         case "other":
-            table[name] = draw(st.sampled_from([-1, 0, 7, True, 1.5, "x", (), ("x",)]))
+            # A URL that nobody can ask is refused by us alone, see ONLY_THE_PUBLISHED.
+            text = () if name in ("url", "jwks_url") else ("x",)
+            table[name] = draw(st.sampled_from([-1, 0, 7, True, 1.5, *text, (), ("x",)]))
     return document
 
 
