@@ -1,8 +1,8 @@
 PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
-CHECKED = sccachedist twisted tests demo setup.py
+CHECKED = sccachedist twisted tests demo bench setup.py
 
-.PHONY: demo test coverage unit functional compat lint doc clean
+.PHONY: bench demo test coverage unit functional compat lint doc clean
 
 demo:
 	scripts/setup.sh demo
@@ -31,6 +31,12 @@ functional:
 compat:
 	scripts/setup.sh dev
 	$(PYTHON) -m tests.compat
+
+# Ours and the published daemons side by side; writes what doc/performance.rst shows. QUICK=1 takes less than three minutes,
+# writes to bench/_build instead, and fails when a number is worse than its bar by half. CASES="job-latency ..." for some.
+bench:
+	scripts/setup.sh dev
+	$(PYTHON) -m bench $(if $(QUICK),--quick --check --into bench/_build) $(CASES)
 
 lint:
 	scripts/setup.sh dev

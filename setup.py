@@ -30,6 +30,7 @@ setup(
         "blake3>=1.0",
         "cryptography>=42",
         "hyperlink>=21",
+        'isal>=1.7; platform_system == "Linux" and platform_machine in "x86_64 aarch64"',
         "klein>=24.8",
         "pyjwt>=2.8",
         "pyopenssl>=24.3",
@@ -39,7 +40,7 @@ setup(
     ],
     extras_require={
         "test": TEST,
-        "dev": [*TEST, "mypy>=1.11", "mypy-zope>=1.0.9", "ruff>=0.6", "sphinx>=7"],
+        "dev": [*TEST, "matplotlib>=3.8", "mypy>=1.11", "mypy-zope>=1.0.9", "ruff>=0.6", "sphinx>=7"],
     },
     entry_points={"console_scripts": ["sccachedist = sccachedist.cli:main"]},
     classifiers=[

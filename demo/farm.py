@@ -66,7 +66,7 @@ class Farm:
     scheduler_port: int = attrs.field(factory=free_port)
     server_port: int = attrs.field(factory=free_port)
     client_token: str = attrs.field(factory=secrets.token_urlsafe, repr=False)
-    _server_key: bytes = attrs.field(factory=_fresh_key, repr=False)
+    server_key: bytes = attrs.field(factory=_fresh_key, repr=False)
     _running: contextlib.ExitStack = attrs.field(factory=contextlib.ExitStack, init=False)
     scheduler: Daemon = attrs.field(init=False)
     server: Daemon = attrs.field(init=False)
@@ -148,7 +148,7 @@ token = "{self.client_token}"
 
 [server_auth]
 type = "jwt_hs256"
-secret_key = "{urlsafe_b64encode(self._server_key).decode().rstrip("=")}"
+secret_key = "{urlsafe_b64encode(self.server_key).decode().rstrip("=")}"
 """
 
     def _server_config(self) -> str:
@@ -164,5 +164,5 @@ bwrap_path = "{shutil.which("bwrap")}"
 
 [scheduler_auth]
 type = "jwt_token"
-token = "{server_token(self._server_key, self.server_id)}"
+token = "{server_token(self.server_key, self.server_id)}"
 """

@@ -6,11 +6,11 @@ caller's business.
 
 import json
 import os
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from sccachedist.builders.deflate import FASTEST_LEVEL, fastest
 from sccachedist.errors import LimitExceeded
 from sccachedist.wire.bincode import TEXT, U32, U64, decode
 from sccachedist.wire.messages import PROCESS_OUTPUT, RUN_JOB_RESULT, ProcessOutput
@@ -18,7 +18,6 @@ from sccachedist.wire.messages import PROCESS_OUTPUT, RUN_JOB_RESULT, ProcessOut
 CHUNK = 256 * 1024
 
 _COMPLETE = 1  # the variant of RunJobResult
-_FASTEST = 1  # the client inflates it once, on the same network
 _MOST_JSON = 16 * 1024 * 1024  # a list of numbers takes thirty times its bytes of memory
 
 
@@ -56,7 +55,7 @@ def _write_file(out: BinaryIO, name: str, content: Iterable[bytes]) -> None:
 
 def _compress(content: Iterable[bytes], out: BinaryIO) -> int:
     """Give how many bytes there were."""
-    stream = zlib.compressobj(_FASTEST)
+    stream = fastest.compressobj(FASTEST_LEVEL)  # the client inflates it once, on the same network
     size = 0
     for chunk in content:
         size += len(chunk)

@@ -8,6 +8,7 @@ import io
 import zlib
 from typing import BinaryIO
 
+from sccachedist.builders.deflate import DamagedStream, fastest
 from sccachedist.errors import DecodeError, LimitExceeded
 
 CHUNK = 256 * 1024
@@ -38,7 +39,7 @@ class _Inflated(io.RawIOBase):
         self._form = form
         self._limit = limit
         self._left = most
-        self._stream = zlib.decompressobj(form)
+        self._stream = fastest.decompressobj(form)
 
     def readable(self) -> bool:
         return True
@@ -58,7 +59,7 @@ class _Inflated(io.RawIOBase):
         packed = self._pending or self._packed.read(CHUNK)
         try:
             piece = self._stream.decompress(packed, most)
-        except zlib.error as error:
+        except DamagedStream as error:
             raise DecodeError(f"a compressed stream is damaged: {error}") from error
         if not packed and not piece and not self._stream.eof:
             raise DecodeError("a compressed stream is cut off")
@@ -73,5 +74,5 @@ class _Inflated(io.RawIOBase):
         while not rest and (more := self._packed.read(CHUNK)):
             rest = more.lstrip(b"\0")
         self._pending = rest
-        self._stream = zlib.decompressobj(self._form) if rest else self._stream
+        self._stream = fastest.decompressobj(self._form) if rest else self._stream
         return bool(rest)

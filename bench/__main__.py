@@ -1,0 +1,71 @@
+"""``python -m bench [--quick] [--check] [--into FOLDER] [CASE ...]``: measure, and write table, plots and numbers.
+
+The table is of all cases that have been measured into the folder, now or before.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.cases import CASES
+from bench.plots import plot
+from bench.report import Result, keep, kept, lines, result_of, table, verdict
+from bench.run import Case, Run
+from demo.farm import CHECKOUT
+
+#: A check fails when a number is worse than its bar by half.
+SLACK = 1.5
+
+
+def main() -> int:
+    """Measure; with ``--check`` the exit status says whether all is well enough."""
+    arguments = _arguments()
+    arguments.into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        run = Run(arguments.archives or Path(folder), arguments.quick)
+        run.folder.mkdir(parents=True, exist_ok=True)
+        results = [_measured(case, run, arguments.into) for case in _chosen(arguments)]
+    (arguments.into / "table.rst").write_text(table(kept(CASES, arguments.into)))
+    return 1 if arguments.check and not _well_enough(results) else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench")
+    names = [case.name for case in CASES]
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(names)}")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, and only cases that take seconds")
+    parser.add_argument("--check", action="store_true", help="fail when a number is worse than its bar by half")
+    parser.add_argument("--into", type=Path, default=CHECKOUT / "doc" / "performance")
+    parser.add_argument("--archives", type=Path, help="a folder for packed toolchains, kept for the next run")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.cases) - set(names):
+        parser.error(f"no such case: {', '.join(sorted(unknown))}")
+    return arguments
+
+
+def _chosen(arguments: argparse.Namespace) -> list[Case]:
+    if arguments.cases:
+        return [case for case in CASES if case.name in arguments.cases]
+    return [case for case in CASES if case.is_quick or not arguments.quick]
+
+
+def _measured(case: Case, run: Run, folder: Path) -> Result:
+    sys.stdout.write(f"{case.name}: {case.title}\n")
+    result = result_of(case, case.measure(run))
+    keep(result, folder)
+    plot(result, folder)
+    sys.stdout.write(f"{lines(result)}\n")
+    sys.stdout.flush()
+    return result
+
+
+def _well_enough(results: list[Result]) -> bool:
+    bad = [(result, row) for result in results for row in result.rows if not row.passes(SLACK)]
+    for result, row in bad:
+        sys.stderr.write(f"{result.name}: {row.name} is {row.value:.2f}, far from {verdict(row)}\n")
+    return not bad
+
+
+if __name__ == "__main__":
+    sys.exit(main())

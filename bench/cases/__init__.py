@@ -1,0 +1,22 @@
+"""The cases, each by :class:`bench.run.Case`, in the order of the table."""
+
+from bench.cases.allocations import AllocationLatency, AllocationRate
+from bench.cases.job_path import JobLatency, JobThroughput
+from bench.cases.large import LargeJob, LargeUpload
+from bench.cases.projects import PROJECT_BUILDS
+from bench.cases.slow_requests import MemoryUnderSlowRequests, StatusUnderSlowRequests
+from bench.cases.toolchains import TOOLCHAIN_CASES
+from bench.run import Case
+
+CASES: tuple[Case, ...] = (
+    JobLatency(),
+    JobThroughput(),
+    *PROJECT_BUILDS,
+    *TOOLCHAIN_CASES,
+    AllocationLatency(),
+    AllocationRate(),
+    StatusUnderSlowRequests(),
+    MemoryUnderSlowRequests(),
+    LargeUpload(),
+    LargeJob(),
+)

@@ -1,0 +1,82 @@
+"""A real C++ project, compiled by the published client."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+from bench.quantities import Bar, Quantity, by_turns
+from bench.run import Run
+from bench.sides import Side, both
+from demo.client import Client
+from demo.projects import CXX, Project, write_project
+from sccachedist.server.service import usable_cpus
+from sccachedist.wire.messages import job_capacity
+
+_PARTS = 100
+
+
+@attrs.frozen
+class _Developer:
+    """Somebody with a client, a project, and so many compiles at a time."""
+
+    client: Client
+    project: Project
+    at_a_time: int
+
+    def build(self) -> dict[str, float]:
+        """Compile everything."""
+        before = self.client.statistics().total_remote
+        began = time.perf_counter()
+        with ThreadPoolExecutor(self.at_a_time) as makes:
+            for _ in makes.map(self._compile, self.project.sources):
+                pass
+        seconds = time.perf_counter() - began
+        remote = self.client.statistics().total_remote - before
+        return {"seconds": seconds, "share": remote / len(self.project.sources)}
+
+    def _compile(self, source: Path) -> None:
+        ended = self.client.compiling(self.project.compile_command(source), self.project.folder).run(600)
+        if ended.returncode:
+            raise RuntimeError(f"a compile failed: {ended.stderr}")
+
+
+class ProjectBuild:
+    """Wall time of a build.
+
+    :param jobs: compiles at a time, in capacities of the build server.
+    """
+
+    is_quick = False
+
+    def __init__(self, jobs: int, bar: Bar, share: Bar | None) -> None:
+        self.name = f"project-{jobs}"
+        self.title = f"a C++ project of {_PARTS + 1} files, published client, ``-j`` = {jobs} times the capacity"
+        self._jobs, self._bar, self._share = jobs, bar, share
+
+    def measure(self, run: Run) -> list[Quantity]:
+        """Wall time, and how much of it was compiled remotely."""
+        at_a_time = self._jobs * job_capacity(usable_cpus())
+        with both() as (published, ours), _developer(published, at_a_time) as one, _developer(ours, at_a_time) as two:
+            rounds = by_turns(run.scaled(2, 1), one, two, _Developer.build, warm_up=False)
+        return [
+            rounds.quantity("seconds", "s", self._bar).named("wall time"),
+            rounds.quantity("share", "", self._share).named("share compiled remotely"),
+        ]
+
+
+@contextmanager
+def _developer(side: Side, at_a_time: int) -> Iterator[_Developer]:
+    folder = side.farm.folder
+    project = write_project(folder / "project", CXX, _PARTS)
+    farm = side.farm
+    with Client(folder / "client", farm.scheduler_url, farm.client_token, folder / "toolchains") as client:
+        developer = _Developer(client, project, at_a_time)
+        attrs.evolve(developer, project=attrs.evolve(project, sources=project.sources[:1])).build()  # packs g++
+        yield developer
+
+
+PROJECT_BUILDS = (ProjectBuild(1, Bar(1.0), None), ProjectBuild(4, Bar(0.95), Bar(0.99, reached=True, of_ours=True)))

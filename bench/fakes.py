@@ -1,0 +1,141 @@
+"""Build servers that only take jobs: ``python -m bench.fakes SCHEDULER_PORT KEY COUNT``.
+
+One process listens on as many ports of one loopback address as there are servers, and sends their heartbeats from that
+address, as a scheduler demands. It answers every ``assign_job`` with Ready, and a job is never run. It prints a line
+when all of them are registered, and ends with its stdin.
+"""
+
+import secrets
+import selectors
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.client import HTTPConnection
+from pathlib import Path
+from threading import Thread
+
+from demo.farm import CHECKOUT
+from demo.processes import inherited
+from sccachedist.identity import Identity, load_identity
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.bincode import encode
+from sccachedist.wire.messages import ASSIGN_JOB_RESULT, HEARTBEAT, AssignJobResult, Heartbeat, JobState
+from sccachedist.wire.tokens import server_token
+
+#: CPUs that each of them claims, so that no benchmark finds them full.
+CPUS = 4000
+#: Ports of the first of them and those that follow.
+FIRST_PORT = 30_000
+_BACKLOG = 64
+_READY = encode(ASSIGN_JOB_RESULT, AssignJobResult(JobState.READY, need_toolchain=False))
+_ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n" % len(_READY)
+) + _READY
+
+
+@contextmanager
+def fake_servers(scheduler_port: int, key: bytes, count: int) -> Iterator[None]:
+    """So many build servers, registered with a scheduler on the loopback."""
+    arguments = [sys.executable, "-m", "bench.fakes", str(scheduler_port), key.hex(), str(count)]
+    with subprocess.Popen(
+        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=inherited(), cwd=CHECKOUT
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        if not process.stdout.readline():
+            raise RuntimeError("the build servers could not be registered")
+        try:
+            yield
+        finally:
+            process.stdin.close()
+
+
+def main(scheduler_port: str, key: str, count: str) -> None:
+    """Listen, register, say so, and serve until stdin ends."""
+    with tempfile.TemporaryDirectory() as folder:
+        servers = [ServerId.parse(f"{_host(scheduler_port)}:{FIRST_PORT + n}") for n in range(int(count))]
+        identity = load_identity(Path(folder), servers[0], datetime.now(UTC), lambda _: None)
+        Thread(target=_serve, args=(_listening(servers), _context(identity, Path(folder))), daemon=True).start()
+        for server in servers:
+            _register(int(scheduler_port), server_token(bytes.fromhex(key), server), str(server.host), identity)
+    sys.stdout.write("registered\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+
+
+def _host(scheduler_port: str) -> str:
+    """An address of the loopback for the build servers of one scheduler, where nobody else listens."""
+    return f"127.77.{int(scheduler_port) >> 8}.{int(scheduler_port) & 255}"
+
+
+def _listening(servers: list[ServerId]) -> list[socket.socket]:
+    return [socket.create_server((str(server.host), server.port), backlog=_BACKLOG) for server in servers]
+
+
+def _serve(listening: list[socket.socket], context: ssl.SSLContext) -> None:
+    with selectors.DefaultSelector() as selector:
+        for listener in listening:
+            selector.register(listener, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                connection, _ = key.fileobj.accept()  # type: ignore[union-attr]
+                Thread(target=_take_jobs, args=(connection, context), daemon=True).start()
+
+
+def _take_jobs(plain: socket.socket, context: ssl.SSLContext) -> None:
+    """Each request is small: its head and its body come together, or one after the other."""
+    try:
+        with context.wrap_socket(plain, server_side=True) as connection:
+            received = b""
+            while not _whole(received):
+                piece = connection.recv(1 << 16)
+                if not piece:
+                    return
+                received += piece
+            connection.sendall(_ANSWER)
+    except OSError:
+        pass
+
+
+def _whole(received: bytes) -> bool:
+    head, end, body = received.partition(b"\r\n\r\n")
+    return bool(end) and len(body) >= int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+
+
+def _context(identity: Identity, folder: Path) -> ssl.SSLContext:
+    chain = folder / "chain.pem"
+    chain.write_bytes(identity.private_key_pem + identity.certificate_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    return context
+
+
+def _register(scheduler_port: int, token: str, host: str, identity: Identity) -> None:
+    heartbeat = Heartbeat(
+        jwt_key=identity.job_key,
+        num_cpus=CPUS,
+        server_nonce=secrets.randbits(64),
+        cert_digest=identity.certificate_digest,
+        cert_pem=identity.certificate_pem,
+    )
+    connection = HTTPConnection("127.0.0.1", scheduler_port, timeout=60, source_address=(host, 0))
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "Content-Type": "application/octet-stream",
+        "Connection": "close",
+    }
+    connection.request("POST", "/api/v1/scheduler/heartbeat_server", encode(HEARTBEAT, heartbeat), headers)
+    answer = connection.getresponse()
+    if answer.status != 200:
+        raise RuntimeError(f"a heartbeat was answered with {answer.status}")
+    connection.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,85 @@
+"""What a case measures: a quantity of both sides, round for round, and the bar that it has to pass."""
+
+import statistics
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import attrs
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Bar:
+    """A limit for ours ÷ published, or for ours alone, that must not be exceeded, or must be reached.
+
+    :param reached: whether more is better.
+    """
+
+    limit: float
+    reached: bool = False
+    of_ours: bool = False
+
+    def holds(self, value: float, slack: float = 1.0) -> bool:
+        """Whether a value passes; ``slack`` widens the limit."""
+        return value >= self.limit / slack if self.reached else value <= self.limit * slack
+
+    def __str__(self) -> str:
+        return f"{'≥' if self.reached else '≤'} {self.limit:g}"
+
+
+@attrs.frozen
+class Quantity:
+    """One row of the table: a value of each side for each round."""
+
+    name: str
+    unit: str
+    published: tuple[float, ...]
+    ours: tuple[float, ...]
+    bar: Bar | None = None
+
+    @property
+    def value(self) -> float:
+        """What the bar is about: the ratio of the medians, or our median."""
+        ours = statistics.median(self.ours)
+        if self.bar is not None and self.bar.of_ours:
+            return ours
+        return ours / statistics.median(self.published) if self.published else float("nan")
+
+    def named(self, name: str) -> "Quantity":
+        """The same under another name."""
+        return attrs.evolve(self, name=name)
+
+    def passes(self, slack: float = 1.0) -> bool:
+        """Whether it passes its bar, if it has one."""
+        return self.bar is None or self.bar.holds(self.value, slack)
+
+
+def percentile(values: Iterable[float], share: float) -> float:
+    """The value below which so large a share lies: 0.5 is the median."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+@attrs.frozen
+class Rounds:
+    """What both sides gave, by turns."""
+
+    published: tuple[dict[str, float], ...]
+    ours: tuple[dict[str, float], ...]
+
+    def quantity(self, name: str, unit: str, bar: Bar | None = None) -> Quantity:
+        """One of the values of each round, as a row."""
+        return Quantity(
+            name, unit, tuple(each[name] for each in self.published), tuple(each[name] for each in self.ours), bar
+        )
+
+
+def by_turns(
+    rounds: int, published: T, ours: T, measure: Callable[[T], dict[str, float]], *, warm_up: bool = True
+) -> Rounds:
+    """Measure published, ours, published, ours ... so many times; a first turn to warm up is not kept."""
+    for side in (published, ours) if warm_up else ():
+        measure(side)
+    turns = [(measure(published), measure(ours)) for _ in range(rounds)]
+    return Rounds(tuple(turn[0] for turn in turns), tuple(turn[1] for turn in turns))

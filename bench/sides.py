@@ -1,0 +1,71 @@
+"""The two sides of every comparison: a farm of the published daemons and one of ours, with equal settings.
+
+Each has fresh folders and a meter. What they are made to do is the cases' affair.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from bench.client import LoadClient
+from bench.meters import Meter, meter
+from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
+from tests.support.published import PUBLISHED_SCHEDULER, PUBLISHED_SERVER
+
+
+@attrs.frozen
+class Role:
+    """How both daemons of a side are started."""
+
+    name: str
+    scheduler: Launch
+    server: Launch
+
+
+PUBLISHED = Role("published", PUBLISHED_SCHEDULER, PUBLISHED_SERVER)
+OURS = Role("ours", OUR_SCHEDULER, OUR_SERVER)
+
+
+@attrs.frozen
+class Side:
+    """A farm, a client for it, and what its daemons cost."""
+
+    name: str
+    farm: Farm
+    client: LoadClient
+    meter: Meter
+
+    @property
+    def archives(self) -> Path:
+        """Where its build server keeps toolchains."""
+        return self.farm.server_folder / "cache" / "tc"
+
+
+@contextlib.contextmanager
+def side(role: Role, folder: Path, *, with_server: bool = True) -> Iterator[Side]:
+    """A side at work; without a build server there is a scheduler alone."""
+    place = folder / role.name
+    place.mkdir()
+    with meter() as counted:
+        farm = Farm(place, counted.metered(role.scheduler), counted.metered(role.server))
+        try:
+            farm.start_scheduler()
+            if with_server:
+                farm.start_server()
+            yield Side(role.name, farm, LoadClient.of(farm), counted)
+        finally:
+            farm.stop()
+
+
+@contextlib.contextmanager
+def both(*, with_servers: bool = True) -> Iterator[tuple[Side, Side]]:
+    """The published side and ours, in a folder that goes with them."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        side(PUBLISHED, Path(folder), with_server=with_servers) as published,
+        side(OURS, Path(folder), with_server=with_servers) as ours,
+    ):
+        yield published, ours
