@@ -1,8 +1,8 @@
 PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
-CHECKED = sccachedist twisted tests demo bench setup.py
+CHECKED = sccachedist twisted tests demo bench fuzz setup.py
 
-.PHONY: bench demo test coverage unit functional compat lint doc clean
+.PHONY: bench demo test coverage unit functional compat fuzz lint lock doc clean
 
 demo:
 	scripts/setup.sh demo
@@ -38,11 +38,25 @@ bench:
 	scripts/setup.sh dev
 	$(PYTHON) -m bench $(if $(QUICK),--quick --check --into bench/_build) $(CASES)
 
+# Makes up what strangers might send: SECONDS for each target, or for TARGET alone. What is worth keeping goes to fuzz/corpus.
+SECONDS = 60
+TARGET = codec run_job unpacker http configuration
+
+fuzz:
+	scripts/setup.sh fuzz
+	for target in $(TARGET); do \
+		$(PYTHON) -m fuzz $$target $(SECONDS) && $(PYTHON) -m fuzz.sift $$target || exit 1; \
+	done
+
 lint:
 	scripts/setup.sh dev
 	$(PYTHON) -m ruff format --check $(CHECKED)
 	$(PYTHON) -m ruff check $(CHECKED)
 	$(PYTHON) -m mypy
+
+# The exact versions of what the suite runs with; scripts/setup.sh installs these.
+lock:
+	$(PYTHON) -m pip freeze --exclude-editable > requirements.lock
 
 doc:
 	scripts/setup.sh dev

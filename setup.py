@@ -41,6 +41,7 @@ setup(
     extras_require={
         "test": TEST,
         "dev": [*TEST, "matplotlib>=3.8", "mypy>=1.11", "mypy-zope>=1.0.9", "ruff>=0.6", "sphinx>=7"],
+        "fuzz": [*TEST, "atheris>=2.3"],
     },
     entry_points={"console_scripts": ["sccachedist = sccachedist.cli:main"]},
     classifiers=[

@@ -4,6 +4,9 @@
 #
 #   scripts/setup.sh demo    what `make demo` needs
 #   scripts/setup.sh dev     what the suite, the linters and the documentation need as well
+#   scripts/setup.sh fuzz    what fuzzing needs besides
+#
+# Versions are those of requirements.lock, with which the suite was last run.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -40,7 +43,7 @@ missing=""
 needs bwrap bubblewrap
 needs gcc gcc
 needs g++ g++
-if [ "$1" = dev ]; then
+if [ "$1" != demo ]; then
     needs busybox busybox-static
     needs cargo cargo
     needs clang clang
@@ -62,13 +65,17 @@ if [ ! -x .venv/bin/python ]; then
 fi
 
 # The published client and daemons come with what the suite needs.
-extra=dev
-[ "$1" != demo ] || extra=test
+case $1 in
+demo) extra=test ;;
+fuzz) extra=dev,fuzz ;;
+*) extra=dev ;;
+esac
 stamp=".venv/installed-$extra"
-if [ ! "$stamp" -nt setup.py ] || [ ! "$stamp" -nt scripts/setup.sh ]; then
+if [ ! "$stamp" -nt setup.py ] || [ ! "$stamp" -nt scripts/setup.sh ] || [ ! "$stamp" -nt requirements.lock ]; then
     .venv/bin/python -m pip install --quiet --upgrade pip "setuptools>=77"
     # The compatible form of an editable install: twistd finds the plugins in no other.
     # (Setuptools warns that it may go.)
-    PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --config-settings editable_mode=compat --editable ".[$extra]"
+    PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --constraint requirements.lock \
+        --config-settings editable_mode=compat --editable ".[$extra]"
     touch "$stamp"
 fi

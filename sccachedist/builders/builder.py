@@ -62,7 +62,10 @@ class WorkerBuilder:
         self._job_limits = JobLimits(
             inputs_unpacked_bytes=limits.inputs_unpacked_bytes,
             inputs_entries=limits.inputs_entries,
+            compression_ratio=limits.compression_ratio,
+            path_bytes=limits.path_bytes,
             output_bytes=limits.output_bytes,
+            outputs_bytes=limits.outputs_bytes,
             stdio_bytes=limits.stdio_bytes,
             scratch_bytes=scratch_bytes,
         )
@@ -120,6 +123,8 @@ class WorkerBuilder:
             archive=str(job.archive.absolute()),
             toolchain_unpacked_bytes=self._limits.toolchain_unpacked_bytes,
             toolchain_entries=self._limits.toolchain_entries,
+            compression_ratio=self._limits.compression_ratio,
+            path_bytes=self._limits.path_bytes,
         )
         try:
             await self._workers.ask(request, self._limits.job_secs)

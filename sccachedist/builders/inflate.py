@@ -5,6 +5,7 @@ before the excess is handed out. It does not know what the bytes mean.
 """
 
 import io
+import os
 import zlib
 from typing import BinaryIO
 
@@ -13,8 +14,21 @@ from sccachedist.errors import DecodeError, LimitExceeded
 
 CHUNK = 256 * 1024
 
+#: What any archive may unpack to, however small it was sent: a file of one letter packs a thousand times smaller.
+FREE_BYTES = 64 * 1024 * 1024
+
 _GZIP = 16 + zlib.MAX_WBITS
 _ZLIB = zlib.MAX_WBITS
+
+
+def unpacked_limit(key: str, most: int, ratio: int, packed: BinaryIO) -> tuple[str, int]:
+    """Give the bytes that may come out of a file, and the key under ``[limits]`` that says so.
+
+    :param key: the key of ``most``.
+    :param ratio: ``compression_ratio``.
+    """
+    by_ratio = max(FREE_BYTES, ratio * os.fstat(packed.fileno()).st_size)
+    return ("compression_ratio", by_ratio) if by_ratio < most else (key, most)
 
 
 def gunzip(packed: BinaryIO, limit: str, most: int) -> BinaryIO:

@@ -12,7 +12,9 @@ user's build.
 import posixpath
 from collections.abc import Collection
 
-from sccachedist.errors import BuildError
+import attrs
+
+from sccachedist.errors import BuildError, LimitExceeded
 from sccachedist.wire.messages import CompileCommand
 
 _SIGNALS = range(129, 193)
@@ -50,6 +52,30 @@ def check_outputs(command: CompileCommand, outputs: tuple[str, ...], made: Colle
     """
     if exit_code == 0 and (missing := required_outputs(command, outputs).difference(made)):
         raise BuildError(f"the compiler succeeded without making {min(missing)!r}")
+
+
+@attrs.define
+class OutputSizes:
+    """Adds up the sizes of a job's outputs.
+
+    :param output_bytes: how large one may be.
+    :param outputs_bytes: how large all may be together.
+    """
+
+    output_bytes: int
+    outputs_bytes: int
+    _total: int = attrs.field(default=0, init=False)
+
+    def add(self, output: str, size: int) -> None:
+        """Count one more output.
+
+        :raises LimitExceeded: it is too large, or all together are.
+        """
+        self._total += size
+        if size > self.output_bytes:
+            raise LimitExceeded("output_bytes", f"the output {output!r} is too large")
+        if self._total > self.outputs_bytes:
+            raise LimitExceeded("outputs_bytes", f"the outputs up to {output!r} are too large together")
 
 
 def _place(cwd: str, name: str) -> str:

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from sccachedist.builders.confine import components
-from sccachedist.builders.tar import BLOCK, Content, Kind, Member, read_archive
-from sccachedist.builders.unpack import LATEST_MTIME, EntryLimit
-from sccachedist.errors import LimitExceeded
+from sccachedist.builders.tar import BLOCK, Content, Kind, Member
+from sccachedist.builders.unpack import LATEST_MTIME, MemberLimits, members_within
 
 END = bytes(2 * BLOCK)
 
@@ -23,16 +22,14 @@ _TYPES = {
 }
 
 
-def repacked(stream: BinaryIO, limit: EntryLimit) -> Iterator[bytes]:
+def repacked(stream: BinaryIO, limits: MemberLimits) -> Iterator[bytes]:
     """Yield the members in pieces, without an end: :data:`END` is for whoever adds the last one.
 
     :raises DecodeError: the archive is not one that may be unpacked.
-    :raises LimitExceeded: it has more members than allowed, or the stream says that it is too long.
+    :raises LimitExceeded: it is larger than allowed.
     """
     symlinks = set()
-    for count, (member, content) in enumerate(read_archive(stream), start=1):
-        if count > limit.most:
-            raise LimitExceeded(limit.key, f"an archive has more than {limit.most} members")
+    for member, content in members_within(stream, limits):
         name = _plain(member.name)
         if member.kind is Kind.SYMLINK:
             symlinks.add(name)

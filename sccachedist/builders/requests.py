@@ -28,7 +28,10 @@ class JobLimits:
 
     inputs_unpacked_bytes: int
     inputs_entries: int
+    compression_ratio: int
+    path_bytes: int
     output_bytes: int
+    outputs_bytes: int
     stdio_bytes: int
     scratch_bytes: int
 
@@ -58,6 +61,8 @@ class UnpackToolchain:
     archive: str
     toolchain_unpacked_bytes: int
     toolchain_entries: int
+    compression_ratio: int
+    path_bytes: int
 
 
 @attrs.frozen
@@ -108,7 +113,10 @@ _LIMITS = struct(
     JobLimits,
     inputs_unpacked_bytes=U64,
     inputs_entries=U64,
+    compression_ratio=U64,
+    path_bytes=U64,
     output_bytes=U64,
+    outputs_bytes=U64,
     stdio_bytes=U64,
     scratch_bytes=U64,
 )
@@ -125,7 +133,13 @@ REQUEST: Codec[Request] = choice(
         limits=_LIMITS,
     ),
     UnpackToolchain=struct(
-        UnpackToolchain, toolchain=TEXT, archive=TEXT, toolchain_unpacked_bytes=U64, toolchain_entries=U64
+        UnpackToolchain,
+        toolchain=TEXT,
+        archive=TEXT,
+        toolchain_unpacked_bytes=U64,
+        toolchain_entries=U64,
+        compression_ratio=U64,
+        path_bytes=U64,
     ),
     RemoveToolchain=struct(RemoveToolchain, toolchain=TEXT),
     RemoveSandbox=struct(RemoveSandbox, sandbox=TEXT),

@@ -11,11 +11,11 @@ from pathlib import Path
 from sccachedist.builders.answer import CHUNK
 from sccachedist.builders.command import directories, inside
 from sccachedist.builders.confine import DIRECTORY, Root
-from sccachedist.builders.inflate import gunzip, inflate
-from sccachedist.builders.outcome import check_outputs
+from sccachedist.builders.outcome import OutputSizes, check_outputs
+from sccachedist.builders.packed import opened_inputs, opened_toolchain
 from sccachedist.builders.requests import RunJob, UnpackToolchain
-from sccachedist.builders.unpack import EntryLimit, unpack
-from sccachedist.errors import DecodeError, LimitExceeded, ToolchainError
+from sccachedist.builders.unpack import unpack
+from sccachedist.errors import DecodeError, ToolchainError
 
 
 @contextlib.contextmanager
@@ -35,9 +35,8 @@ def place_toolchain(request: UnpackToolchain, root: Root) -> None:
     :raises LimitExceeded: it is too large.
     """
     try:
-        with open(request.archive, "rb") as packed:
-            stream = gunzip(packed, "toolchain_unpacked_bytes", request.toolchain_unpacked_bytes)
-            unpack(stream, root, EntryLimit("toolchain_entries", request.toolchain_entries))
+        with opened_toolchain(request) as (stream, limits):
+            unpack(stream, root, limits)
     except DecodeError as error:
         raise ToolchainError(f"toolchain {request.toolchain} cannot be unpacked: {error}") from error
 
@@ -48,10 +47,8 @@ def place_inputs(job: RunJob, root: Root) -> None:
     :raises DecodeError: the inputs or a path are not honest.
     :raises LimitExceeded: they are too many or too large.
     """
-    limits = job.limits
-    with open(job.inputs, "rb") as packed:
-        stream = inflate(packed, "inputs_unpacked_bytes", limits.inputs_unpacked_bytes)
-        unpack(stream, root, EntryLimit("inputs_entries", limits.inputs_entries))
+    with opened_inputs(job) as (stream, limits):
+        unpack(stream, root, limits)
     for directory in directories(job.command, job.outputs):
         root.make_directories(directory.encode())
 
@@ -60,9 +57,9 @@ def outputs_below(job: RunJob, root: Root, exit_code: int) -> Iterator[tuple[str
     """Yield the outputs that are there, each to be read before the next is asked for. The job's processes are gone.
 
     :raises BuildError: one is missing that a compile that succeeded has made, or is no regular file.
-    :raises LimitExceeded: one is too large.
+    :raises LimitExceeded: one is too large, or all together are.
     """
-    made = set()
+    made, sizes = set(), OutputSizes(job.limits.output_bytes, job.limits.outputs_bytes)
     for output in job.outputs:
         try:
             descriptor = root.open_regular(inside(job.command, output).encode())
@@ -70,7 +67,6 @@ def outputs_below(job: RunJob, root: Root, exit_code: int) -> Iterator[tuple[str
             continue
         made.add(output)
         with open(descriptor, "rb", buffering=0) as file:
-            if os.fstat(descriptor).st_size > job.limits.output_bytes:
-                raise LimitExceeded("output_bytes", f"the output {output!r} is too large")
+            sizes.add(output, os.fstat(descriptor).st_size)
             yield output, iter(lambda file=file: file.read(CHUNK), b"")  # type: ignore[misc]
     check_outputs(job.command, job.outputs, made, exit_code)

@@ -8,6 +8,7 @@ earlier one of the same name, but no directory that holds something.
 
 import errno
 import os
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import attrs
@@ -37,22 +38,40 @@ LATEST_MTIME = 2**34  # the year 2514; every file system takes it
 
 
 @attrs.frozen
-class EntryLimit:
-    """How many members an archive may have, and the key under ``[limits]`` that says so."""
+class MemberLimits:
+    """What an archive's members may be.
+
+    :param key: the key under ``[limits]`` for their number.
+    :param most: how many there may be.
+    :param path_bytes: how long a name or a link's target may be.
+    """
 
     key: str
     most: int
+    path_bytes: int
 
 
-def unpack(stream: BinaryIO, root: Root, limit: EntryLimit) -> None:
+def members_within(stream: BinaryIO, limits: MemberLimits) -> Iterator[tuple[Member, Content]]:
+    """Yield an archive's members as :func:`~sccachedist.builders.tar.read_archive` does, as long as they are allowed.
+
+    :raises DecodeError: the archive is damaged or holds what cannot be unpacked.
+    :raises LimitExceeded: it has more or longer members than allowed, or the stream says that it is too long.
+    """
+    for count, (member, content) in enumerate(read_archive(stream), start=1):
+        if count > limits.most:
+            raise LimitExceeded(limits.key, f"an archive has more than {limits.most} members")
+        if max(len(member.name), len(member.link)) > limits.path_bytes:
+            raise LimitExceeded("path_bytes", f"an archive has a path of more than {limits.path_bytes} bytes")
+        yield member, content
+
+
+def unpack(stream: BinaryIO, root: Root, limits: MemberLimits) -> None:
     """Unpack the whole archive below ``root``.
 
     :raises DecodeError: the archive is not one that may be unpacked.
-    :raises LimitExceeded: it has more members than allowed, or the stream says that it is too long.
+    :raises LimitExceeded: it is larger than allowed.
     """
-    for count, (member, content) in enumerate(read_archive(stream), start=1):
-        if count > limit.most:
-            raise LimitExceeded(limit.key, f"an archive has more than {limit.most} members")
+    for member, content in members_within(stream, limits):
         try:
             _unpack_member(root, member, content)
         except OSError as error:

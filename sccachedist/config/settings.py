@@ -134,11 +134,25 @@ class Limits:
     toolchain_entries: int = field(
         default=1_000_000, metadata=key(COUNT, "Files, directories and links of a toolchain.")
     )
+    compression_ratio: int = field(
+        default=200,
+        metadata=key(COUNT, "How many times its size as sent an archive may unpack to, once that is more than 64 MiB."),
+    )
+    path_bytes: int = field(
+        default=4095, metadata=key(BYTES, "One path: in an archive, as a link's target, in a job's command.")
+    )
     inputs_bytes: int = field(default=2 * GIB, metadata=key(BYTES, "The inputs of a job as sent."))
     inputs_unpacked_bytes: int = field(default=4 * GIB, metadata=key(BYTES, "The inputs of a job unpacked."))
     inputs_entries: int = field(default=200_000, metadata=key(COUNT, "Files, directories and links of a job's inputs."))
+    arguments: int = field(default=65_536, metadata=key(COUNT, "Arguments of a job's command."))
+    arguments_bytes: int = field(default=2 * MIB, metadata=key(BYTES, "All arguments of a job's command together."))
+    variables: int = field(default=8192, metadata=key(COUNT, "Environment variables of a job's command."))
+    variables_bytes: int = field(
+        default=MIB, metadata=key(BYTES, "All environment variables of a job's command together, names and values.")
+    )
     outputs: int = field(default=1024, metadata=key(COUNT, "Output files that a job may name."))
     output_bytes: int = field(default=2 * GIB, metadata=key(BYTES, "One output file."))
+    outputs_bytes: int = field(default=4 * GIB, metadata=key(BYTES, "All output files of a job together."))
     stdio_bytes: int = field(
         default=64 * MIB, metadata=key(BYTES, "What a compile writes to stdout, and as much to stderr.")
     )

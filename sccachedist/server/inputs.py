@@ -11,6 +11,7 @@ import attrs
 
 from sccachedist.config import Limits
 from sccachedist.errors import LimitExceeded
+from sccachedist.server.command_limits import check_command
 from sccachedist.web.answers import prefers_json
 from sccachedist.web.bodies import require_octets
 from sccachedist.web.head import Head
@@ -56,8 +57,7 @@ class InputsSpool:
     def complete(self) -> ReceivedJob:
         """The command, and the file with the inputs."""
         received = ReceivedJob(self._frame.finish(), self._path, self._as_json)
-        if (count := len(received.request.outputs)) > self._limits.outputs:
-            raise LimitExceeded("outputs", f"a job with {count} outputs")
+        check_command(received.request, self._limits)
         self._file.close()
         return received
 

@@ -31,7 +31,12 @@ T = TypeVar("T")
 NOBODY = 65534
 TOOLCHAIN, OTHER_TOOLCHAIN = archive_id("b" * 64), archive_id("c" * 64)
 LIMITS = Limits(
-    inputs_unpacked_bytes=50_000_000, inputs_entries=100, output_bytes=1_000_000, stdio_bytes=20_000_000, job_secs=20
+    inputs_unpacked_bytes=50_000_000,
+    inputs_entries=100,
+    output_bytes=1_000_000,
+    outputs_bytes=1_500_000,
+    stdio_bytes=20_000_000,
+    job_secs=20,
 )
 SCRATCH_BYTES = 64_000_000
 

@@ -288,6 +288,7 @@ async def test_a_bad_toolchain(farm: Farm) -> None:
 TOO_MUCH = {
     "stdio_bytes": ("yes", ()),
     "output_bytes": ("dd if=/dev/zero of=a.o bs=1M count=2", ("a.o",)),
+    "outputs_bytes": ("for o in a b c; do dd if=/dev/zero of=$o.o bs=600k count=1; done", ("a.o", "b.o", "c.o")),
 }
 
 

@@ -1,12 +1,16 @@
 """Compressed streams end, stay within their limits, and are damaged loudly."""
 
 import io
+import os
+import tempfile
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from sccachedist.builders.inflate import gunzip, inflate
+from sccachedist.builders.inflate import gunzip, inflate, unpacked_limit
+from sccachedist.config import Limits
 from sccachedist.errors import DecodeError, LimitExceeded
 from tests.builders.archives import gzipped
 
@@ -54,6 +58,38 @@ def test_a_bomb_stops_at_its_limit() -> None:
     with pytest.raises(LimitExceeded) as caught:
         stream.read()
     assert caught.value.limit == "inputs_unpacked_bytes"
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (1, ("compression_ratio", 64 * MIB)),
+        (64 * MIB // 10, ("compression_ratio", 64 * MIB)),
+        (8 * MIB, ("compression_ratio", 80 * MIB)),
+        (10 * MIB, ("inputs_unpacked_bytes", 100 * MIB)),
+        (11 * MIB, ("inputs_unpacked_bytes", 100 * MIB)),
+    ],
+)
+def test_what_may_come_out_of_a_file(tmp_path: Path, size: int, expected: tuple[str, int]) -> None:
+    """Ten times its size here, 64 MiB in any case, and never more than the other limit."""
+    packed = tmp_path / "packed"
+    packed.touch()
+    os.truncate(packed, size)
+    with packed.open("rb") as file:
+        assert unpacked_limit("inputs_unpacked_bytes", 100 * MIB, 10, file) == expected
+
+
+def test_honest_inputs_that_pack_well() -> None:
+    """A table of zeros of 60 MiB, which packs to a thousandth, is no bomb."""
+    limits = Limits()
+    packed = io.BytesIO(zlib.compress(b"0x00, " * (10 * MIB), 1))
+    with tempfile.TemporaryFile() as file:
+        file.write(packed.getvalue())
+        limit = unpacked_limit("inputs_unpacked_bytes", limits.inputs_unpacked_bytes, limits.compression_ratio, file)
+    assert len(inflate(packed, *limit).read()) == 60 * MIB
 
 
 def test_a_limit_may_be_reached() -> None:

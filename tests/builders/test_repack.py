@@ -7,11 +7,11 @@ from typing import TypeAlias
 import pytest
 
 from sccachedist.builders.repack import END, file_member, repacked
-from sccachedist.builders.unpack import EntryLimit
+from sccachedist.builders.unpack import MemberLimits
 from sccachedist.errors import DecodeError, LimitExceeded
 from tests.builders.archives import file, member, tar
 
-LIMIT = EntryLimit("inputs_entries", 10)
+LIMIT = MemberLimits("inputs_entries", 10, path_bytes=4095)
 
 Entry: TypeAlias = tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]
 

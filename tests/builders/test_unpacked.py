@@ -19,7 +19,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def unpack_bytes(home: Path, data: bytes, most: int = 10_000) -> None:
     (home / "archive").write_bytes(data)
-    unpack_toolchain(UnpackToolchain("t", str(home / "archive"), 1_000_000, most))
+    unpack_toolchain(UnpackToolchain("t", str(home / "archive"), 1_000_000, most, 200, 4095))
 
 
 def left(home: Path) -> list[str]:

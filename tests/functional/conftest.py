@@ -4,17 +4,18 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from demo.client import Client
 from demo.farm import Farm
-from demo.projects import CXX, C, write_project, write_workspace
+from demo.projects import CXX, C, Language, write_project, write_workspace
 from tests.support.published import PUBLISHED_SCHEDULER
 
 _WEAK_MAP = "weak_map.json"
+_PACK_SECS = 600  # a compiler is large, and other tests run meanwhile
 
 
 @pytest.fixture(scope="session")
@@ -26,26 +27,27 @@ def all_toolchains(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (shared / "toolchains.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / "toolchains").exists():
-            _pack(shared / "packing").rename(shared / "toolchains")
+            pack_toolchains(shared / "packing").rename(shared / "toolchains")
     return shared / "toolchains"
 
 
-def _pack(work: Path) -> Path:
+def pack_toolchains(work: Path, languages: Sequence[Language] = (C, CXX), *, rust: bool = True) -> Path:
     """Let a client pack its compilers; it does so before it learns that there is no build server."""
     work.mkdir()
     farm = Farm(work, PUBLISHED_SCHEDULER)
     farm.start_scheduler()
     try:
         with Client(work / "client", farm.scheduler_url, farm.client_token, work / "toolchains") as client:
-            for language in (C, CXX):
+            for language in languages:
                 project = write_project(work / language.compiler, language, 0)
-                client.compiling(project.compile_command(project.sources[0]), project.folder).run()
-            write_workspace(work / "cargo")
-            client.cargo_build(work / "cargo").run(120)
+                client.compiling(project.compile_command(project.sources[0]), project.folder).run(_PACK_SECS)
+            if rust:
+                write_workspace(work / "cargo")
+                client.cargo_build(work / "cargo").run(_PACK_SECS)
     finally:
         farm.stop()
     packed = json.loads((work / "toolchains" / "client" / _WEAK_MAP).read_text())
-    assert len(packed) == 3, "gcc, g++ and rustc are needed"
+    assert len(packed) == len(languages) + rust, "gcc, g++, clang and rustc are needed"
     return work / "toolchains"
 
 

@@ -8,11 +8,10 @@ import itertools
 from collections.abc import Iterable, Iterator
 
 from sccachedist.builders.docker.commands import ADVICE, BUSYBOX, busybox_arguments, image_name
-from sccachedist.builders.inflate import gunzip
+from sccachedist.builders.packed import opened_toolchain
 from sccachedist.builders.processes import call, called
 from sccachedist.builders.repack import END, file_member, repacked
 from sccachedist.builders.requests import SANDBOX_PREFIX, UnpackToolchain
-from sccachedist.builders.unpack import EntryLimit
 from sccachedist.errors import BuildError, DecodeError, ToolchainError
 
 _BUSYBOX_BYTES = 64 * 1024 * 1024
@@ -106,7 +105,5 @@ def _busybox(sandbox: str, base: str) -> bytes:
 
 
 def _content(request: UnpackToolchain, busybox: bytes) -> Iterator[bytes]:
-    with open(request.archive, "rb") as packed:
-        stream = gunzip(packed, "toolchain_unpacked_bytes", request.toolchain_unpacked_bytes)
-        members = repacked(stream, EntryLimit("toolchain_entries", request.toolchain_entries))
-        yield from itertools.chain(members, [file_member(BUSYBOX.lstrip("/"), busybox, 0o755), END])
+    with opened_toolchain(request) as (stream, limits):
+        yield from itertools.chain(repacked(stream, limits), [file_member(BUSYBOX.lstrip("/"), busybox, 0o755), END])

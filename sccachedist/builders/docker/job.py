@@ -22,14 +22,13 @@ from sccachedist.builders.docker.commands import (
     run_arguments,
 )
 from sccachedist.builders.docker.images import has_image, remove_finished
-from sccachedist.builders.inflate import inflate
-from sccachedist.builders.outcome import check_outputs, reported_code
+from sccachedist.builders.outcome import OutputSizes, check_outputs, reported_code
+from sccachedist.builders.packed import opened_inputs
 from sccachedist.builders.processes import Ended, call, running
 from sccachedist.builders.repack import END, file_member, repacked
 from sccachedist.builders.requests import RunJob
 from sccachedist.builders.tar import Content, Kind, Member, read_archive
-from sccachedist.builders.unpack import EntryLimit
-from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
+from sccachedist.errors import BuildError, ToolchainError
 from sccachedist.wire.messages import ProcessOutput
 
 # As docker cp names what is in a directory.
@@ -57,10 +56,8 @@ def run_job(job: RunJob) -> None:
 
 def _inputs(job: RunJob) -> Iterator[bytes]:
     script = file_member(SCRIPT.lstrip("/"), job_script(job.command, job.outputs).encode(), 0o644)
-    limits = job.limits
-    with open(job.inputs, "rb") as packed:
-        stream = inflate(packed, "inputs_unpacked_bytes", limits.inputs_unpacked_bytes)
-        yield from repacked(stream, EntryLimit("inputs_entries", limits.inputs_entries))
+    with opened_inputs(job) as (stream, limits):
+        yield from repacked(stream, limits)
     yield script + END
 
 
@@ -97,13 +94,12 @@ def _check_toolchain(job: RunJob) -> None:
 
 
 def _outputs(job: RunJob, found: Found, exit_code: int) -> Iterator[tuple[str, Iterable[bytes]]]:
-    made = set()
+    made, sizes = set(), OutputSizes(job.limits.output_bytes, job.limits.outputs_bytes)
     for member, content in found:
         output = job.outputs[_index(member, len(job.outputs))]
         if member.kind is not Kind.FILE:
             raise BuildError(f"not a regular file: {output!r}")
-        if member.size > job.limits.output_bytes:
-            raise LimitExceeded("output_bytes", f"the output {output!r} is too large")
+        sizes.add(output, member.size)
         made.add(output)
         yield output, content
     check_outputs(job.command, job.outputs, made, exit_code)

@@ -1,0 +1,67 @@
+"""Every message, the heartbeat among them, and the texts that travel: ids, addresses and tokens.
+
+The first byte chooses what the rest is read as. What can be read is written and read again.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from sccachedist.builders.requests import ANSWER, REQUEST
+from sccachedist.errors import DecodeError, Refused, StaleToken
+from sccachedist.wire import messages
+from sccachedist.wire.addresses import SERVER_ID, ServerId
+from sccachedist.wire.archive_id import archive_id
+from sccachedist.wire.bincode import Codec, decode, encode
+from sccachedist.wire.messages import JobId
+from sccachedist.wire.tokens import check_job_token, decode_secret_key, job_token, read_server_token, server_token
+from tests.wire.test_recorded import recorded_messages
+
+KEY = bytes(range(32))
+ADDRESS = ServerId.parse("127.0.0.1:10501")
+ARCHIVE = "8b53360fcff9963612978c7daff36bb3b57fa3fa21972afce9bb54baa1a2d66d"
+
+CODECS: list[Codec[Any]] = [
+    *(value for name, value in sorted(vars(messages).items()) if name.isupper() and hasattr(value, "to_json")),
+    SERVER_ID,
+    REQUEST,
+    ANSWER,
+]
+TEXTS: list[Callable[[str], object]] = [
+    archive_id,
+    decode_secret_key,
+    ServerId.parse,
+    lambda text: check_job_token(text, KEY, JobId(7)),
+    lambda text: read_server_token(text, KEY),
+]
+_TEXT_SEEDS = [ARCHIVE, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", str(ADDRESS), job_token(KEY, JobId(7))]
+
+
+def seeds() -> Iterator[bytes]:
+    """The recorded messages, and a text of each kind."""
+    for recorded in recorded_messages():
+        codec, octets = recorded.values
+        yield bytes([CODECS.index(codec)]) + octets
+    for index, text in enumerate([*_TEXT_SEEDS, server_token(KEY, ADDRESS)]):
+        yield bytes([len(CODECS) + index]) + text.encode()
+
+
+def attack(data: bytes) -> None:
+    """Read it."""
+    if not data:
+        return
+    chosen = data[0] % (len(CODECS) + len(TEXTS))
+    with suppress(DecodeError, Refused, StaleToken):
+        if chosen < len(CODECS):
+            _read(CODECS[chosen], data[1:])
+        else:
+            TEXTS[chosen - len(CODECS)](data[1:].decode("latin-1"))
+
+
+def _read(codec: Codec[Any], octets: bytes) -> None:
+    value = decode(codec, octets)
+    written = encode(codec, value)
+    assert octets.startswith(written), (octets, written)
+    assert decode(codec, written) == value
+    json.dumps(codec.to_json(value))

@@ -1,0 +1,65 @@
+"""The body of a ``run_job``: its frame in any pieces, and what a builder makes of the command in it.
+
+The first byte is the size of the pieces.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from sccachedist.builders.command import check_executed, directories, env_arguments, inside
+from sccachedist.builders.confine import components
+from sccachedist.builders.outcome import check_outputs, reported_code
+from sccachedist.builders.overlay.bwrap import bwrap_arguments
+from sccachedist.errors import SccachedistError
+from sccachedist.wire.frame import FrameHead, frame
+from sccachedist.wire.messages import RunJobRequest
+from tests.support.exchanges import exchange
+
+LIMIT = 4096
+#: The recorded exchanges that ran a job.
+_RECORDED = (6, 10, 13, 30)
+
+
+def seeds() -> Iterator[bytes]:
+    """What published clients sent, in pieces of several sizes."""
+    for number in _RECORDED:
+        for size in (1, 7, 255):
+            yield bytes([size]) + exchange(number).body
+
+
+def attack(data: bytes) -> None:
+    """Take it apart, whole and in pieces."""
+    if not data:
+        return
+    size, body = data[0] or 1, data[1:]
+    whole = _taken(body, len(body) or 1)
+    assert whole == _taken(body, size)
+    if whole is not None:
+        request, inputs = whole
+        assert _taken(frame(request, inputs), size) == whole
+        _prepared(request)
+
+
+def _taken(body: bytes, size: int) -> tuple[RunJobRequest, bytes] | None:
+    head, inputs = FrameHead(LIMIT), b""
+    try:
+        for start in range(0, len(body), size):
+            inputs += head.feed(body[start : start + size])
+        return head.finish(), inputs
+    except SccachedistError:
+        return None
+
+
+def _prepared(request: RunJobRequest) -> None:
+    command, outputs = request.command, request.outputs
+    for path in (*directories(command, outputs), *(inside(command, output) for output in outputs)):
+        with suppress(SccachedistError):
+            assert sum(-1 if name == b".." else 1 for name in components(path.encode())) >= 0
+    with suppress(SccachedistError):
+        assert not any(b"\0" in each.encode() for each in bwrap_arguments("bwrap", "/root", "/shm", 3, command))
+    with suppress(SccachedistError):
+        env_arguments(command)
+        check_executed(command, 127, b"env: can't execute")
+    with suppress(SccachedistError):
+        check_outputs(command, outputs, outputs[:1], 0)
+        reported_code(1, command.cwd)

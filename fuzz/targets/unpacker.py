@@ -1,0 +1,152 @@
+"""Archives: inflated, read, unpacked by both ways of looking names up, written anew, and removed.
+
+The first byte says how the rest is packed: not at all, by gzip or by zlib; unpacked headers get right checksums, which
+no fuzzer would find. What is unpacked lies beside files that nothing may touch, and is the same whichever way names
+were looked up.
+"""
+
+import contextlib
+import functools
+import io
+import os
+import stat
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from fuzz.places import scratch
+from sccachedist.builders.confine import DIRECTORY, Lookup, Root, openat2, walk
+from sccachedist.builders.inflate import gunzip, inflate
+from sccachedist.builders.overlay.job import TOOLCHAINS
+from sccachedist.builders.overlay.unpacked import remove_toolchain
+from sccachedist.builders.repack import END, repacked
+from sccachedist.builders.tar import BLOCK, read_archive
+from sccachedist.builders.unpack import MemberLimits, unpack
+from sccachedist.errors import BuildError, DecodeError, LimitExceeded
+from tests.builders.archives import file, gzipped, member, pax, raw_header, tar
+from tests.support.exchanges import exchange
+
+MOST = 1 << 20
+ENTRIES = MemberLimits("inputs_entries", 200, path_bytes=4095)
+SECRET = b"nobody reads this"
+
+_REFUSALS = (DecodeError, LimitExceeded)
+_LOOKUPS: dict[str, Lookup] = {"openat2": openat2, "walk": walk}
+_RIGHTS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
+
+
+def seeds() -> Iterator[bytes]:
+    """Archives with all that one may hold, and some that it may not."""
+    tree = (
+        member("usr", tarfile.DIRTYPE, mode=0o4755),
+        file("usr/a", b"content", 0o6755),
+        member("lib", tarfile.SYMTYPE, "/usr"),
+        member("up", tarfile.SYMTYPE, "../.."),
+        file("lib/b", b"more"),
+        member("up/secret", tarfile.LNKTYPE, "usr/a"),
+    )
+    for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT):
+        yield b"\0" + tar(*tree, form=form).rstrip(b"\0")
+    yield b"\0" + tar(file("long/" * 30 + "name", b"x"), member("l", tarfile.SYMTYPE, "t" * 120)).rstrip(b"\0")
+    records = pax(path="usr/other", size="3")
+    yield b"\0" + raw_header(b"x", b"x", b"%011o\0" % len(records)) + records.ljust(512, b"\0") + raw_header() + b"abc"
+    yield b"\0" + raw_header(b"../secret") + raw_header(b"null", b"3") + raw_header(size=b"\x80" + b"\xff" * 11)
+    yield b"\1" + gzipped(tar(*tree)) + gzipped(b"") + bytes(10)
+    head = exchange(6).body
+    yield b"\2" + head[4 + int.from_bytes(head[:4], "big") :]
+
+
+def attack(data: bytes) -> None:
+    """Unpack it both ways and compare, then write it anew."""
+    if not data:
+        return
+    opened: Callable[[], BinaryIO] = functools.partial(_opened, data[0] % 3, data[1:])
+    with _home():
+        pictures = [_unpacked(opened(), lookup) for lookup in _LOOKUPS]
+    assert pictures[0] == pictures[1], pictures
+    with contextlib.suppress(*_REFUSALS):
+        anew = b"".join(repacked(opened(), ENTRIES)) + END
+        for _, content in read_archive(io.BytesIO(anew)):
+            content.skip()
+
+
+def _opened(form: int, packed: bytes) -> BinaryIO:
+    if form == 0:
+        return io.BytesIO(_summed(packed))
+    return (gunzip, inflate)[form - 1](io.BytesIO(packed), "inputs_unpacked_bytes", MOST)
+
+
+def _summed(archive: bytes) -> bytes:
+    """Pad it to whole blocks and give each header the checksum that it should have."""
+    blocks = bytearray(archive + bytes(-len(archive) % BLOCK))
+    for start in range(0, len(blocks), BLOCK):
+        if blocks[start + 257 : start + 262] == b"ustar":
+            blocks[start + 148 : start + 156] = b" " * 8
+            blocks[start + 148 : start + 156] = b"%06o\0 " % sum(blocks[start : start + BLOCK])
+    return bytes(blocks)
+
+
+@contextlib.contextmanager
+def _home() -> Iterator[None]:
+    """A builder's home as the current directory, with a secret above it and one beside what is unpacked."""
+    home = scratch() / "home"
+    before = Path.cwd()
+    (home / TOOLCHAINS).mkdir(parents=True, exist_ok=True)
+    os.chdir(home)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _unpacked(stream: BinaryIO, lookup: str) -> tuple[str, list[tuple[str, int, object]]]:
+    secrets = [scratch() / "secret", Path("secret"), Path(TOOLCHAINS, "secret")]
+    for secret in secrets:
+        secret.write_bytes(SECRET)
+    place = Path(TOOLCHAINS, "fuzzed")
+    place.mkdir()
+    try:
+        descriptor = os.open(place, DIRECTORY)
+        try:
+            refusal = _refusal(stream, Root(descriptor, _LOOKUPS[lookup]))
+        finally:
+            os.close(descriptor)
+        for secret in secrets:
+            status = secret.lstat()
+            assert (secret.read_bytes(), status.st_nlink, status.st_mode & 0o7777) == (SECRET, 1, 0o644)
+        assert len(list(Path(TOOLCHAINS).iterdir())) == 2
+        assert len(list(Path().iterdir())) == 2
+        return refusal, _picture(place)
+    finally:
+        remove_toolchain("fuzzed")
+
+
+def _refusal(stream: BinaryIO, root: Root) -> str:
+    """Why it was not unpacked, if so; then look at what is there, as for the outputs of a job."""
+    refusal = ""
+    try:
+        unpack(stream, root, ENTRIES)
+    except _REFUSALS as error:
+        refusal = str(error)
+    for name in (b"secret", b"up/secret", b"lib/b"):
+        with contextlib.suppress(OSError, BuildError), open(root.open_regular(name), "rb") as found:
+            assert found.read() != SECRET
+    return refusal
+
+
+def _picture(place: Path) -> list[tuple[str, int, object]]:
+    """Every entry, however deep, with what matters of it."""
+    found: list[tuple[str, int, object]] = []
+    pending = [place]
+    while pending:
+        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:  # a path too long for anybody
+            for entry in sorted(entries, key=lambda each: each.name):
+                mode = entry.stat(follow_symlinks=False).st_mode
+                assert not mode & _RIGHTS or stat.S_ISLNK(mode), entry.path
+                assert stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode), entry.path
+                target = os.readlink(entry.path) if stat.S_ISLNK(mode) else None
+                found.append((entry.path, mode, target))
+                if stat.S_ISDIR(mode):
+                    pending.append(Path(entry.path))
+    return found

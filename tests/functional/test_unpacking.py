@@ -1,0 +1,76 @@
+"""The compilers of this machine, as the published client packs them, unpack as GNU tar unpacks them."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.projects import C, Language
+from sccachedist.builders.confine import DIRECTORY, Lookup, Root, openat2, walk
+from sccachedist.builders.requests import UnpackToolchain
+from sccachedist.builders.rooted import place_toolchain
+from sccachedist.config import Limits
+from tests.builders.test_unpack import picture
+from tests.functional.conftest import pack_toolchains
+from tests.support.archives import id_of
+
+pytestmark = pytest.mark.functional
+
+CLANG = Language("clang", C.suffix, C.part)
+LOOKUPS = {"openat2": openat2, "walk": walk}
+COMPILERS = {"gcc": "cc1", "clang": "clang", "rustc": "rustc"}
+
+
+@pytest.fixture(scope="module")
+def archives(all_toolchains: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """A packed toolchain of each compiler."""
+    work = tmp_path_factory.mktemp("clang")
+    packed = [*_packed(all_toolchains), *_packed(pack_toolchains(work / "packing", (CLANG,), rust=False))]
+    yield {name: next(each for each in packed if _holds(each, program)) for name, program in COMPILERS.items()}
+    shutil.rmtree(work)
+
+
+def _packed(toolchains: Path) -> list[Path]:
+    return [path for path in toolchains.rglob("*") if path.is_file() and path.read_bytes()[:2] == b"\x1f\x8b"]
+
+
+def _holds(archive: Path, program: str) -> bool:
+    listing = subprocess.run(["tar", "-tzf", archive], capture_output=True, text=True, check=True).stdout
+    return any(name.endswith(f"/{program}") or f"/{program}-" in name for name in listing.splitlines())
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("lookup", LOOKUPS)
+def test_as_gnu_tar(archives: dict[str, Path], tmp_path: Path, compiler: str, lookup: str) -> None:
+    """Kinds, modes, times of files, contents, links and which names are one file."""
+    archive = archives[compiler]
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    ours.mkdir()
+    theirs.mkdir()
+    _unpack(archive, ours, LOOKUPS[lookup])
+    subprocess.run(["tar", "-xpzf", archive, "-C", theirs], check=True)
+    pictures = picture(ours), picture(theirs)
+    assert pictures[0] == pictures[1]
+    assert len(pictures[0]) > 5
+    shutil.rmtree(ours)
+    shutil.rmtree(theirs)
+
+
+def _unpack(archive: Path, place: Path, lookup: Lookup) -> None:
+    limits = Limits()
+    request = UnpackToolchain(
+        toolchain=id_of(archive),
+        archive=str(archive),
+        toolchain_unpacked_bytes=limits.toolchain_unpacked_bytes,
+        toolchain_entries=limits.toolchain_entries,
+        compression_ratio=limits.compression_ratio,
+        path_bytes=limits.path_bytes,
+    )
+    descriptor = os.open(place, DIRECTORY)
+    try:
+        place_toolchain(request, Root(descriptor, lookup))
+    finally:
+        os.close(descriptor)
