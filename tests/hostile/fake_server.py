@@ -1,0 +1,107 @@
+"""A build server of an attacker's, with a server token of its own: it says what it likes and answers when it likes."""
+
+import ssl
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+
+import attrs
+
+from demo.farm import Farm
+from demo.processes import free_port
+from sccachedist.identity import Identity, load_identity
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.bincode import encode
+from sccachedist.wire.messages import (
+    ASSIGN_JOB_RESULT,
+    HEARTBEAT,
+    JOB_STATE,
+    AssignJobResult,
+    Heartbeat,
+    JobState,
+)
+from sccachedist.wire.tokens import server_token
+from tests.hostile.attacker import Attacker, Said
+
+TAKEN = encode(ASSIGN_JOB_RESULT, AssignJobResult(JobState.READY, need_toolchain=False))
+
+
+@attrs.define
+class FakeServer:
+    """Answers every ``assign_job`` with what ``assigned`` gives, behind its own certificate."""
+
+    farm: Farm
+    folder: Path
+    assigned: Callable[[], bytes] = lambda: TAKEN
+    port: int = attrs.field(factory=free_port)
+    nonce: int = 1
+    asked: list[str] = attrs.field(factory=list)
+    _http: ThreadingHTTPServer = attrs.field(init=False)
+
+    def __enter__(self) -> Self:
+        self._http = ThreadingHTTPServer(("127.0.0.1", self.port), lambda *given: _Answers(self, *given))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        pair = self.folder / "pair.pem"
+        pair.write_bytes(self.identity.private_key_pem + self.identity.certificate_pem)
+        context.load_cert_chain(pair)
+        self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
+        threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+    @property
+    def server_id(self) -> ServerId:
+        """Where it is."""
+        return ServerId.parse(f"127.0.0.1:{self.port}")
+
+    @property
+    def identity(self) -> Identity:
+        """Its key, its certificate and its job key."""
+        return load_identity(self.folder, self.server_id, datetime.now(UTC), lambda _: None)
+
+    @property
+    def token(self) -> str:
+        """Its server token, which the farm's operator has given it."""
+        return server_token(self.farm._server_key, self.server_id)
+
+    def heartbeat(self, **changes: Any) -> Heartbeat:
+        """What it says of itself, with whatever else it likes."""
+        identity = self.identity
+        said = Heartbeat(identity.job_key, 1, self.nonce, identity.certificate_digest, identity.certificate_pem)
+        return attrs.evolve(said, **changes)
+
+    def say(self, attacker: Attacker, heartbeat: Heartbeat | None = None, token: str = "", **headers: Any) -> Said:
+        """Send a heartbeat."""
+        body = encode(HEARTBEAT, heartbeat or self.heartbeat())
+        return attacker.ask("heartbeat_server", body, token or self.token, **headers)
+
+    def report(self, attacker: Attacker, job_id: int, state: JobState) -> Said:
+        """Say how far a job is, whosesoever it is."""
+        return attacker.ask(f"job_state/{job_id}", encode(JOB_STATE, state), self.token)
+
+
+class _Answers(BaseHTTPRequestHandler):
+    """Answers one request."""
+
+    def __init__(self, server: FakeServer, *arguments: Any) -> None:
+        self._fake = server
+        super().__init__(*arguments)  # which answers already
+
+    def do_POST(self) -> None:
+        self._fake.asked.append(self.path)
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = self._fake.assigned()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing."""

@@ -1,0 +1,162 @@
+"""Rows 8, 9, 10, 24 and 28: what build servers and anybody may tell a scheduler, and what it makes of it."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import attrs
+import pytest
+
+from demo.farm import Farm
+from sccachedist.wire.bincode import encode
+from sccachedist.wire.messages import HEARTBEAT, AllocJobFail, AllocJobSuccess, JobState
+from sccachedist.wire.tokens import server_token
+from tests.hostile.attacker import Attacker
+from tests.hostile.attacks import fresh_id, lengths
+from tests.hostile.conftest import Victim, harmless
+from tests.hostile.fake_server import TAKEN, FakeServer
+
+
+def test_row_08_endless_lengths_from_a_client(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+    """A length that nothing can have is 400, and the scheduler goes on."""
+    steps = harmless(lengths.lengths, attacker, tmp_path)
+    assert all(step.answered.startswith("400") for step in steps), steps
+    victim.unharmed()
+
+
+@pytest.mark.parametrize("length", lengths.LENGTHS)
+def test_row_08_endless_lengths_everywhere(victim: Victim, attacker: Attacker, length: int) -> None:
+    """Every message of every route is read with the same care, at both daemons."""
+    job = attacker.ready(victim.archive, victim.toolchain)
+    eight, token = length.to_bytes(8, "little"), server_token(victim.farm._server_key, victim.farm.server_id)
+    assert attacker.ask("heartbeat_server", eight, token).status == 400
+    assert attacker.ask(f"assign_job/{job.job_id}", eight, job.auth, server=job.server_id).status == 400
+    for frame in (eight, (24).to_bytes(4, "big") + eight * 3, b"\xff" * 100):
+        assert attacker.ask(f"run_job/{job.job_id}", frame, job.auth, server=job.server_id).status in (400, 500)
+    victim.still_runs(job)
+    victim.unharmed()
+
+
+@pytest.fixture
+def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """A scheduler whose build servers are all an attacker's."""
+    farm = Farm(tmp_path_factory.mktemp("lone"))
+    farm.start_scheduler()
+    yield farm
+    farm.stop()
+
+
+@pytest.fixture
+def fake(lone: Farm, tmp_path: Path) -> Iterator[FakeServer]:
+    """A build server of an attacker's."""
+    with FakeServer(lone, tmp_path / "fake") as fake:
+        yield fake
+
+
+def attacker_of(farm: Farm) -> Attacker:
+    """Somebody with a client token."""
+    return Attacker(attrs.evolve(farm.server_id, port=farm.scheduler_port), farm.client_token)
+
+
+def test_row_09_a_server_that_registers_anew_while_it_is_given_a_job(lone: Farm, fake: FakeServer) -> None:
+    """The allocation in between fails or goes elsewhere; the scheduler and the next allocation are well."""
+    attacker, asked, go_on = attacker_of(lone), threading.Event(), threading.Event()
+
+    def assigned() -> bytes:
+        asked.set()
+        go_on.wait(10)
+        return TAKEN
+
+    fake.assigned = assigned
+    with ThreadPoolExecutor(1) as pool:
+        for nonce in (2, 3):
+            asked.clear()
+            go_on.clear()
+            assert fake.say(attacker).status == 200
+            waiting = pool.submit(attacker.alloc, fresh_id())
+            assert asked.wait(10)
+            fake.nonce = nonce
+            assert fake.say(attacker).status == 200
+            go_on.set()
+            assert isinstance(waiting.result(30), AllocJobSuccess | AllocJobFail)
+    assert isinstance(attacker.alloc(fresh_id()), AllocJobSuccess)
+    assert lone.status().in_progress <= 2
+
+
+def test_row_09_lies_about_an_assignment(lone: Farm, fake: FakeServer) -> None:
+    """A build server that answers an assignment with nonsense is given up, and no slot is lost by it."""
+    attacker = attacker_of(lone)
+    assert fake.say(attacker).status == 200
+    for nonsense in (b"", b"\7" * 5, b"\2\0\0\0\1", b"\3\0\0\0\0", b"\xff" * 10_000):
+        fake.assigned = lambda nonsense=nonsense: nonsense  # type: ignore[misc]
+        assert isinstance(attacker.alloc(fresh_id()), AllocJobFail)
+    assert lone.status().in_progress == 0
+    fake.assigned = lambda: TAKEN
+    assert isinstance(attacker.alloc(fresh_id()), AllocJobSuccess)
+
+
+def test_row_10_an_address_that_anybody_claims(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+    """``X-Real-IP`` from somebody who is no trusted proxy changes nothing: 401, and no new build server."""
+    with FakeServer(victim.farm, tmp_path / "fake") as fake:
+        elsewhere = attrs.evolve(fake.server_id, host=fake.server_id.host + 1)
+        token = server_token(victim.farm._server_key, elsewhere)
+        for claimed in (str(elsewhere.host), "::ffff:127.0.0.2", "127.0.0.1, 127.0.0.2", "nonsense", ""):
+            assert fake.say(attacker, token=token, X_Real_IP=claimed).status == 401
+            assert fake.say(attacker, token=token, X_Forwarded_For=claimed).status == 401
+    assert victim.farm.status().num_servers == 1
+    victim.unharmed()
+
+
+def test_row_24_a_certificate_that_is_not_its_digests(lone: Farm, fake: FakeServer) -> None:
+    """A heartbeat whose certificate is another than its digest says is not believed at all."""
+    attacker = attacker_of(lone)
+    honest = fake.heartbeat()
+    for lie in (
+        attrs.evolve(honest, cert_digest=bytes(32)),
+        attrs.evolve(honest, cert_pem=b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+        attrs.evolve(honest, cert_pem=b"", cert_digest=b""),
+        attrs.evolve(honest, num_cpus=0),
+        attrs.evolve(honest, num_cpus=2**64 - 1),
+    ):
+        assert fake.say(attacker, lie).status == 400
+    assert lone.status().num_servers == 0
+
+
+def test_row_24_one_pin_for_each_server(lone: Farm, fake: FakeServer, tmp_path: Path) -> None:
+    """After a server has registered anew with another certificate, its old one is trusted no more."""
+    attacker = attacker_of(lone)
+    assert fake.say(attacker).status == 200
+    assert isinstance(attacker.alloc(fresh_id()), AllocJobSuccess)
+    shown, fake.folder, fake.nonce = fake.identity, tmp_path / "renewed", 2
+    assert fake.say(attacker).status == 200
+    assert fake.identity.certificate_digest != shown.certificate_digest
+    asked = len(fake.asked)
+    assert isinstance(attacker.alloc(fresh_id()), AllocJobFail), "it shows its old certificate still"
+    assert len(fake.asked) == asked, "the job's token was not sent to it"
+
+
+def test_row_28_a_heartbeat_from_elsewhere(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+    """A build server speaks for its own address alone, whatever token it shows."""
+    before = victim.farm.ask(f"server_certificate/{victim.farm.server_id}")
+    with FakeServer(victim.farm, tmp_path / "fake") as fake:
+        elsewhere = attrs.evolve(fake.server_id, host=fake.server_id.host + 1)
+        forged = server_token(bytes(32), victim.farm.server_id)
+        for token in (server_token(victim.farm._server_key, elsewhere), forged, victim.farm.client_token, "x", ""):
+            assert attacker.ask("heartbeat_server", encode(HEARTBEAT, fake.heartbeat()), token).status == 401
+    assert victim.farm.status().num_servers == 1
+    assert victim.farm.ask(f"server_certificate/{victim.farm.server_id}") == before
+    victim.unharmed()
+
+
+def test_row_28_jobs_of_others(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+    """A build server that reports on jobs which are not its own, or which nobody has, is refused; no job changes."""
+    job = attacker.ready(victim.archive, victim.toolchain)
+    taken = victim.farm.status()
+    with FakeServer(victim.farm, tmp_path / "fake") as fake:
+        for state in JobState:
+            for job_id in (job.job_id, job.job_id + 1, 0, 2**64 - 1):
+                assert fake.report(attacker, job_id, state).status in (200, 500)
+        assert victim.farm.status() == taken
+    victim.still_runs(job)
+    victim.unharmed()
