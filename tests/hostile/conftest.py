@@ -70,6 +70,15 @@ class Victim:
         result = self.attacker.run(job, shell("true"), NO_INPUTS).message(RUN_JOB_RESULT)
         assert isinstance(result, JobComplete), result
 
+    def restart_server(self) -> None:
+        """Start the build server again, and wait until the scheduler has heard of it."""
+        said = "registered with the scheduler"
+        before = self.farm.server.log.read_text().count(said)
+        self.farm.start_server()
+        self.farm.server.wait_until(
+            lambda: self.farm.server.log.read_text().count(said) > before, 60, "the build server registers"
+        )
+
     def unharmed(self) -> None:
         """No slot is taken, both daemons run, and the next honest job is served within a second.
 

@@ -25,20 +25,25 @@ from tests.support.protocol import shell
 
 def test_row_06_bytes_that_are_not_the_toolchain(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
     """They are refused, nothing of them stays, and the next client is asked for the toolchain anew."""
-    before = entries(victim.farm.server_folder)
     steps = harmless(jobs.wrong_bytes, attacker, tmp_path)
     refused = encode(SUBMIT_TOOLCHAIN_RESULT, SubmitToolchainResult.CANNOT_CACHE)
     assert all(step.answered == f"200 {refused!r}" for step in steps), steps
-    assert entries(victim.farm.server_folder) == before
+    cache = victim.farm.server_folder / "cache"
+    assert entries(cache / "incoming") == []
+    assert all(id_of(path) == path.name for path in (cache / "tc").rglob("*") if path.is_file())
+    victim.unharmed()
 
 
 def test_row_06_the_next_client_gets_its_own_compiler(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
     """After an attacker has uploaded another compiler under its id, a client's compile runs the right one."""
     right = write_toolchain(tmp_path / "right.tar.gz", {"/bin/cc": "echo right"})
     wrong = write_toolchain(tmp_path / "wrong.tar.gz", {"/bin/cc": "echo wrong"})
-    attacker.submit(attacker.slot(id_of(right)).job_alloc, wrong.read_bytes())
+    job = attacker.slot(id_of(right)).job_alloc
+    attacker.submit(job, wrong.read_bytes())
     honest = Victim(victim.farm, right, id_of(right))
     assert honest.run(shell("/bin/cc")).output.stdout == b"right\n"
+    victim.still_runs(job)
+    victim.unharmed()
 
 
 def test_row_15_a_job_cannot_be_given_another_toolchain(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
@@ -70,9 +75,12 @@ def test_row_07_an_upload_that_a_crash_cut_off(own: Victim) -> None:
                 lambda: any(each.stat().st_size for each in incoming.iterdir()), 10, "it comes in"
             )
             own.farm.server.kill()
-        own.farm.start_server()
+        own.restart_server()
         assert list(incoming.iterdir()) == []
-        assert own.attacker.slot(own.toolchain).need_toolchain
+        allocated = own.attacker.slot(own.toolchain)
+        assert allocated.need_toolchain
+        assert own.attacker.submit(allocated.job_alloc, own.archive.read_bytes()).status == 200
+        own.still_runs(allocated.job_alloc)
         own.unharmed()
 
 
@@ -83,7 +91,7 @@ def test_row_07_a_toolchain_that_was_damaged_while_the_server_was_down(own: Vict
         own.farm.server.stop()
         (stored,) = [path for path in (own.farm.server_folder / "cache" / "tc").rglob("*") if path.is_file()]
         stored.write_bytes(stored.read_bytes()[:-100] + bytes(100))
-        own.farm.start_server()
+        own.restart_server()
         job = own.attacker.ready(own.archive, own.toolchain)
         assert own.attacker.run(job, shell("true"), NO_INPUTS).status == 500
         assert not stored.exists()

@@ -20,11 +20,15 @@ def short_ids(attacker: Attacker, ground: Path) -> Iterator[Seen]:
 
 def wrong_bytes(attacker: Attacker, ground: Path) -> Iterator[Seen]:
     """Row 6: bytes that are not what the archive id says stay, and the next client's compiles run them."""
-    archive_id = fresh_id()
-    for archive in (toolchain(ground)[0].read_bytes(), b"", b"no archive at all"):
-        said = attacker.submit(attacker.slot(archive_id).job_alloc, archive)
+    for wrong in (toolchain(ground)[0].read_bytes(), b"", b"no archive at all"):
+        archive, archive_id = toolchain(ground)
+        first = attacker.slot(archive_id).job_alloc
+        said = attacker.submit(first, wrong)
         again = attacker.slot(archive_id)
-        yield Seen(f"{len(archive)} wrong bytes", str(said), not again.need_toolchain)
+        yield Seen(f"{len(wrong)} wrong bytes", str(said), not again.need_toolchain)
+        for job in (first, again.job_alloc):  # and the slots are given back
+            attacker.submit(job, archive.read_bytes())
+            attacker.run(job, shell("true"), NO_INPUTS)
 
 
 def swapped_toolchain(attacker: Attacker, ground: Path) -> Iterator[Seen]:

@@ -1,0 +1,200 @@
+"""Rows 11 to 14, 22 and 27: tokens, keys, and what a compile could learn or reach."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from twisted.internet.defer import Deferred
+
+from demo.farm import OUR_SCHEDULER, Farm
+from demo.processes import wait_until
+from sccachedist.auth.clients import SharedClientToken
+from sccachedist.auth.forwarded import MOST_REMEMBERED, ForwardedClientTokens
+from sccachedist.auth.servers import SharedServerToken, SignedServerToken
+from sccachedist.builders.docker.commands import run_arguments
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.bincode import encode
+from sccachedist.wire.messages import TOOLCHAIN, JobId, Toolchain
+from sccachedist.wire.tokens import check_job_token, job_token, server_token
+from tests.functional.test_client_auth import jwt_validate
+from tests.hostile.attacker import Attacker, Said
+from tests.hostile.attacks import NO_INPUTS, fresh_id, jobs
+from tests.hostile.conftest import ENVIRONMENT_SECRET, Victim, harmless
+from tests.support.configured import replacing
+from tests.support.identity import IdentityProvider
+from tests.support.protocol import shell
+
+KEY = bytes(range(32))
+ADDRESS = ServerId.parse("127.0.0.1:10501")
+
+
+def test_row_11_no_secret_in_any_log_or_answer(victim: Victim, attacker: Attacker) -> None:
+    """After all that can go wrong with tokens, the logs at their most talkative hold none, and no answer does."""
+    farm, job = victim.farm, attacker.ready(victim.archive, victim.toolchain)
+    own = server_token(farm._server_key, farm.server_id)
+    body = encode(TOOLCHAIN, Toolchain(fresh_id()))
+    said: list[Said] = []
+    for token in (farm.client_token, own, job.auth):
+        for near in (token[:-1], token + "x", token.swapcase(), f"{farm.server_id} {token}"):
+            said.append(attacker.ask("alloc_job", body, near))
+            said.append(attacker.ask("heartbeat_server", b"", near))
+            said.append(attacker.ask("job_state/7", b"", near))
+            said.append(attacker.ask(f"run_job/{job.job_id}", b"", near, server=job.server_id))
+            said.append(attacker.ask(f"run_job/{near}", b"", token, server=job.server_id))
+    said.append(attacker.ask("alloc_job", b"\xff" * 50, farm.client_token))
+    said.append(attacker.run(job, shell("/bin/busybox env; exit 1"), b"no zlib"))
+    job_key = (farm.server_folder / "cache" / "identity" / "job.key").read_bytes()
+    secrets = [farm.client_token.encode(), own.encode(), job.auth.encode(), ENVIRONMENT_SECRET.encode()]
+    for key in (job_key, farm._server_key):
+        secrets += [key, key.hex().encode(), base64.urlsafe_b64encode(key).rstrip(b"="), repr(key)[2:-1].encode()]
+    texts = [farm.scheduler.log.read_bytes(), farm.server.log.read_bytes(), *(each.body for each in said)]
+    assert all(len(text) > 1000 for text in texts[:2])
+    assert not [secret for secret in secrets for text in texts if secret in text]
+    assert b"Bearer ey" not in b"".join(texts)
+
+
+def test_row_11_no_secret_on_a_command_line(victim: Victim) -> None:
+    """Nobody else on the machine sees a token or a key by looking at processes."""
+    farm = victim.farm
+    for daemon in (farm.scheduler, farm.server):
+        shown = Path(f"/proc/{daemon.process.pid}/cmdline").read_bytes()
+        assert farm.client_token.encode() not in shown
+        assert server_token(farm._server_key, farm.server_id).encode() not in shown
+
+
+def test_row_12_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kind of token is compared by ``hmac.compare_digest``, a wrong one as a right one."""
+    compared: list[object] = []
+    compare: Callable[[Any, Any], bool] = hmac.compare_digest
+
+    def recorded(given: Any, expected: Any) -> bool:
+        compared.append(expected)
+        return compare(given, expected)
+
+    monkeypatch.setattr(hmac, "compare_digest", recorded)
+    checks: list[Callable[[str], object]] = [
+        lambda token: Deferred.fromCoroutine(SharedClientToken("secret").check(token)).addErrback(lambda _: None),
+        lambda token: SharedServerToken("secret").identify(f"{ADDRESS} {token}"),
+        SignedServerToken(KEY).identify,
+        lambda token: check_job_token(token, KEY, JobId(7)),
+    ]
+    right = ("secret", "secret", server_token(KEY, ADDRESS), job_token(KEY, JobId(7)))
+    for check, token in zip(checks, right, strict=True):
+        for shown in (token, f"{token[:-2]}AA"):
+            before = len(compared)
+            try:
+                check(shown)
+            except Exception:
+                assert shown != token
+            assert len(compared) > before, (check, shown)
+
+
+def test_row_12_nearly_right_tokens(victim: Victim, attacker: Attacker) -> None:
+    """Nothing but the token is the token."""
+    token = victim.farm.client_token
+    for near in ("", token[:-1], token + token, token.upper(), f" {token}", f"{token},x", "\xff"):
+        assert Attacker(attacker.scheduler, near).ask("alloc_job", b"", near).status == 401
+    victim.unharmed()
+
+
+def _allocates(farm: Farm, token: str) -> int:
+    attacker = Attacker(ServerId.parse(f"127.0.0.1:{farm.scheduler_port}"), token)
+    return attacker.ask("alloc_job", encode(TOOLCHAIN, Toolchain(fresh_id())), token).status
+
+
+def test_row_13_keys_of_an_identity_provider(tmp_path: Path) -> None:
+    """An outage neither stops the start nor lets anyone in; no token chooses its key; look-ups are few."""
+    with IdentityProvider() as provider:
+        good = provider.sign()
+        public = provider.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        provider.stop()
+        farm = Farm(tmp_path, replacing(OUR_SCHEDULER, client_auth=jwt_validate(provider)))
+        farm.start_scheduler()
+        try:
+            assert _allocates(farm, good) == 503
+            provider.start()
+            wait_until(lambda: _allocates(farm, good) == 200, 20, "the keys are fetched")
+            for forged in (
+                _signed({"alg": "HS256", "kid": provider.kid}, good, public),
+                _signed({"alg": "none", "kid": provider.kid}, good, None),
+                _signed({"alg": "HS256", "kid": provider.kid, "jwk": {"kty": "oct", "k": "AAAA"}}, good, bytes(3)),
+                provider.sign(exp=1),
+                provider.sign(aud="another"),
+                provider.sign(iss="https://another/"),
+                provider.sign(nbf=2**40),
+                good[:-4] + "AAAA",
+            ):
+                assert _allocates(farm, forged) == 401
+            before = provider.asked.count("/keys")
+            for number in range(30):
+                assert _allocates(farm, provider.sign(kid=f"unknown-{number}")) == 401
+            assert provider.asked.count("/keys") - before <= 1
+            assert _allocates(farm, good) == 200
+        finally:
+            farm.stop()
+
+
+def _signed(header: dict[str, Any], like: str, key: bytes | None) -> str:
+    """A token with another's claims under a header of one's own."""
+    head = base64.urlsafe_b64encode(json.dumps({"typ": "JWT", **header}).encode()).decode().rstrip("=")
+    signed = f"{head}.{like.split('.')[1]}"
+    signature = b"" if key is None else hmac.new(key, signed.encode(), hashlib.sha256).digest()
+    return f"{signed}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+
+
+class _Says:
+    """A token service."""
+
+    def __init__(self, answer: bool) -> None:
+        self.answer, self.asked = answer, 0
+
+    async def accepts(self, token: str) -> bool:
+        self.asked += 1
+        return self.answer
+
+
+def test_row_14_what_is_remembered_of_tokens() -> None:
+    """Ten thousand good tokens leave a bounded number of digests, and no wrong one leaves anything."""
+    good, wrong, now = _Says(True), _Says(False), [0.0]
+    clients = ForwardedClientTokens(good, 60, lambda: now[0])
+    for number in range(10_000):
+        Deferred.fromCoroutine(clients.check(f"token-{number}"))
+    held = repr(vars(clients))
+    assert "token-9999" not in held
+    assert len(clients._good_until) == MOST_REMEMBERED
+    Deferred.fromCoroutine(clients.check("token-9999"))
+    assert good.asked == 10_000
+    now[0] = 61
+    Deferred.fromCoroutine(clients.check("token-9999"))
+    assert good.asked == 10_001
+    refusing = ForwardedClientTokens(wrong, 60, lambda: now[0])
+    for _ in range(3):
+        Deferred.fromCoroutine(refusing.check("wrong")).addErrback(lambda _: None)
+    assert (wrong.asked, len(refusing._good_until)) == (3, 0)
+
+
+def test_row_22_docker_jobs_are_confined() -> None:
+    """A container has no network, no capabilities, few processes, no new privileges, and serves one job."""
+    arguments = run_arguments("sandbox-of-one-job", "a" * 64)
+    line = " ".join(arguments)
+    for flag in ("--network none", "--cap-drop ALL", "--security-opt no-new-privileges", "--pids-limit "):
+        assert flag in line
+    assert not [argument for argument in arguments if argument in ("--privileged", "--volume", "-v", "--mount")]
+    assert "--name sandbox-of-one-job" in line
+
+
+def test_row_27_the_daemons_environment(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+    """A compile sees its own variables alone; the build server's environment cannot be found from inside."""
+    harmless(jobs.environment, attacker, tmp_path)
+    look = "/bin/busybox env; /bin/busybox cat /proc/[0-9]*/environ /proc/self/environ /proc/1/cmdline 2>&1; true"
+    job = attacker.ready(victim.archive, victim.toolchain)
+    found = attacker.run(job, shell(look), NO_INPUTS).body
+    assert ENVIRONMENT_SECRET.encode() not in found
+    assert b"DAEMON_SECRET" not in found
+    victim.unharmed()
