@@ -68,7 +68,7 @@ class FakeServer:
     @property
     def token(self) -> str:
         """Its server token, which the farm's operator has given it."""
-        return server_token(self.farm._server_key, self.server_id)
+        return server_token(self.farm.server_key, self.server_id)
 
     def heartbeat(self, **changes: Any) -> Heartbeat:
         """What it says of itself, with whatever else it likes."""

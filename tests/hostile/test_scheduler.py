@@ -29,7 +29,7 @@ def test_row_08_endless_lengths_from_a_client(victim: Victim, attacker: Attacker
 def test_row_08_endless_lengths_everywhere(victim: Victim, attacker: Attacker, length: int) -> None:
     """Every message of every route is read with the same care, at both daemons."""
     job = attacker.ready(victim.archive, victim.toolchain)
-    eight, token = length.to_bytes(8, "little"), server_token(victim.farm._server_key, victim.farm.server_id)
+    eight, token = length.to_bytes(8, "little"), server_token(victim.farm.server_key, victim.farm.server_id)
     assert attacker.ask("heartbeat_server", eight, token).status == 400
     assert attacker.ask(f"assign_job/{job.job_id}", eight, job.auth, server=job.server_id).status == 400
     for frame in (eight, (24).to_bytes(4, "big") + eight * 3, b"\xff" * 100):
@@ -100,7 +100,7 @@ def test_row_10_an_address_that_anybody_claims(victim: Victim, attacker: Attacke
     """``X-Real-IP`` from somebody who is no trusted proxy changes nothing: 401, and no new build server."""
     with FakeServer(victim.farm, tmp_path / "fake") as fake:
         elsewhere = attrs.evolve(fake.server_id, host=fake.server_id.host + 1)
-        token = server_token(victim.farm._server_key, elsewhere)
+        token = server_token(victim.farm.server_key, elsewhere)
         for claimed in (str(elsewhere.host), "::ffff:127.0.0.2", "127.0.0.1, 127.0.0.2", "nonsense", ""):
             assert fake.say(attacker, token=token, X_Real_IP=claimed).status == 401
             assert fake.say(attacker, token=token, X_Forwarded_For=claimed).status == 401
@@ -142,7 +142,7 @@ def test_row_28_a_heartbeat_from_elsewhere(victim: Victim, attacker: Attacker, t
     with FakeServer(victim.farm, tmp_path / "fake") as fake:
         elsewhere = attrs.evolve(fake.server_id, host=fake.server_id.host + 1)
         forged = server_token(bytes(32), victim.farm.server_id)
-        for token in (server_token(victim.farm._server_key, elsewhere), forged, victim.farm.client_token, "x", ""):
+        for token in (server_token(victim.farm.server_key, elsewhere), forged, victim.farm.client_token, "x", ""):
             assert attacker.ask("heartbeat_server", encode(HEARTBEAT, fake.heartbeat()), token).status == 401
     assert victim.farm.status().num_servers == 1
     assert victim.farm.ask(f"server_certificate/{victim.farm.server_id}") == before

@@ -37,7 +37,7 @@ ADDRESS = ServerId.parse("127.0.0.1:10501")
 def test_row_11_no_secret_in_any_log_or_answer(victim: Victim, attacker: Attacker) -> None:
     """After all that can go wrong with tokens, the logs at their most talkative hold none, and no answer does."""
     farm, job = victim.farm, attacker.ready(victim.archive, victim.toolchain)
-    own = server_token(farm._server_key, farm.server_id)
+    own = server_token(farm.server_key, farm.server_id)
     body = encode(TOOLCHAIN, Toolchain(fresh_id()))
     said: list[Said] = []
     for token in (farm.client_token, own, job.auth):
@@ -51,7 +51,7 @@ def test_row_11_no_secret_in_any_log_or_answer(victim: Victim, attacker: Attacke
     said.append(attacker.run(job, shell("/bin/busybox env; exit 1"), b"no zlib"))
     job_key = (farm.server_folder / "cache" / "identity" / "job.key").read_bytes()
     secrets = [farm.client_token.encode(), own.encode(), job.auth.encode(), ENVIRONMENT_SECRET.encode()]
-    for key in (job_key, farm._server_key):
+    for key in (job_key, farm.server_key):
         secrets += [key, key.hex().encode(), base64.urlsafe_b64encode(key).rstrip(b"="), repr(key)[2:-1].encode()]
     texts = [farm.scheduler.log.read_bytes(), farm.server.log.read_bytes(), *(each.body for each in said)]
     assert all(len(text) > 1000 for text in texts[:2])
@@ -65,7 +65,7 @@ def test_row_11_no_secret_on_a_command_line(victim: Victim) -> None:
     for daemon in (farm.scheduler, farm.server):
         shown = Path(f"/proc/{daemon.process.pid}/cmdline").read_bytes()
         assert farm.client_token.encode() not in shown
-        assert server_token(farm._server_key, farm.server_id).encode() not in shown
+        assert server_token(farm.server_key, farm.server_id).encode() not in shown
 
 
 def test_row_12_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
