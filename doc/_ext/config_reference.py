@@ -1,10 +1,11 @@
-"""``.. config-reference:: scheduler`` (or ``server``): every key of that configuration file.
+"""``.. config-reference:: scheduler`` (or ``server``): every key of that file, or of the tables that ``:only:`` names.
 
 What it shows comes from the declarations that also read the file, so that it cannot be out of date.
 """
 
 import inspect
 from collections.abc import Iterator
+from typing import ClassVar
 
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -23,12 +24,15 @@ class ConfigReference(SphinxDirective):
     """The sections of one file, each a heading, a line of explanation and a table of its keys."""
 
     required_arguments = 1
+    option_spec: ClassVar = {"only": str.split}
 
     def run(self) -> list[nodes.Node]:
         """The nodes in the directive's place."""
         settings = FILES[self.arguments[0]]
         self.env.note_dependency(inspect.getfile(settings))
-        markup = StringList([line for section in sections(settings) for line in _markup(section)])
+        only = self.options.get("only")
+        shown = [section for section in sections(settings) if only is None or section.heading.strip("[]") in only]
+        markup = StringList([line for section in shown for line in _markup(section)])
         container = nodes.container()
         self.state.nested_parse(markup, self.content_offset, container)
         return list(container.children)

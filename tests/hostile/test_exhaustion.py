@@ -16,7 +16,7 @@ from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.messages import RUN_JOB_RESULT, JobAlloc, JobComplete, JobId, JobState
 from tests.builders.archives import gzipped, octal, raw_header
 from tests.hostile.attacker import Attacker, unverified
-from tests.hostile.attacks import NO_INPUTS, fresh_id, jobs
+from tests.hostile.attacks import NO_INPUTS, jobs, toolchain
 from tests.hostile.conftest import Victim, entries, harmless
 from tests.scheduler.farms import A, assigned, heartbeat
 from tests.scheduler.farms import farm as core_with
@@ -39,9 +39,10 @@ def test_row_02_abandoned_slots_come_back_on_time() -> None:
         core = core_with(2)
         while core.has_room:
             core.confirm(core.reserve(0.0), assigned(state), 0.0)
-        core.expire(CLAIM_SECS[slot])
+        core.heartbeat(A, heartbeat(2), CLAIM_SECS[slot])
+        assert core.expire(CLAIM_SECS[slot]).jobs == ()
         assert not core.has_room
-        core.expire(CLAIM_SECS[slot] + 1)
+        assert core.expire(CLAIM_SECS[slot] + 1).servers == ()
         assert core.has_room
         assert core.status().in_progress == 0
 
@@ -69,15 +70,19 @@ def slow_connections(victim: Victim, job: JobAlloc) -> Iterator[None]:
         yield
 
 
-def test_row_16_slow_clients_leave_others_unharmed(victim: Victim, attacker: Attacker) -> None:
+def test_row_16_slow_clients_leave_others_unharmed(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
     """With requests half sent to both daemons, and uploads that have stalled, honest jobs are served at once."""
-    job = attacker.slot(fresh_id()).job_alloc
+    other, other_id = toolchain(tmp_path)
+    job = attacker.slot(other_id).job_alloc
     with slow_connections(victim, job):
         for _ in range(3):
             victim.run(shell("true"))
         began = time.monotonic()
         assert victim.run(shell("true")).output.code == 0
         assert time.monotonic() - began < 5, "a stalled upload blocks a published build server for 30 seconds"
+    assert attacker.submit(job, other.read_bytes()).status == 200
+    victim.still_runs(job)
+    victim.unharmed()
 
 
 BOMB = zlib.compress(raw_header(size=octal(200 * MIB)) + bytes(200 * MIB), 1)

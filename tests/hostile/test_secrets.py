@@ -46,7 +46,6 @@ def test_row_11_no_secret_in_any_log_or_answer(victim: Victim, attacker: Attacke
             said.append(attacker.ask("heartbeat_server", b"", near))
             said.append(attacker.ask("job_state/7", b"", near))
             said.append(attacker.ask(f"run_job/{job.job_id}", b"", near, server=job.server_id))
-            said.append(attacker.ask(f"run_job/{near}", b"", token, server=job.server_id))
     said.append(attacker.ask("alloc_job", b"\xff" * 50, farm.client_token))
     said.append(attacker.run(job, shell("/bin/busybox env; exit 1"), b"no zlib"))
     job_key = (farm.server_folder / "cache" / "identity" / "job.key").read_bytes()
