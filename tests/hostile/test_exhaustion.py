@@ -132,6 +132,7 @@ def test_row_17_messages_without_end(victim: Victim, attacker: Attacker) -> None
     outputs = tuple(f"/{number}" for number in range(2000))
     said = attacker.run(job, shell("true", *outputs), NO_INPUTS)
     assert (said.status, b"(limit: outputs)" in said.body) == (500, True), said
+    victim.still_runs(job)
     victim.unharmed()
 
 

@@ -31,7 +31,7 @@ def test_row_08_endless_lengths_everywhere(victim: Victim, attacker: Attacker, l
     job = attacker.ready(victim.archive, victim.toolchain)
     eight, token = length.to_bytes(8, "little"), server_token(victim.farm.server_key, victim.farm.server_id)
     assert attacker.ask("heartbeat_server", eight, token).status == 400
-    assert attacker.ask(f"assign_job/{job.job_id}", eight, job.auth, server=job.server_id).status == 400
+    assert attacker.ask(f"assign_job/{job.job_id}", eight, job.auth, server=job.server_id).status in (400, 401)
     for frame in (eight, (24).to_bytes(4, "big") + eight * 3, b"\xff" * 100):
         assert attacker.ask(f"run_job/{job.job_id}", frame, job.auth, server=job.server_id).status in (400, 500)
     victim.still_runs(job)
