@@ -102,17 +102,31 @@ class Farm:
         """All that the build server owns."""
         return self.folder / "server"
 
+    def beside(self, folder: Path, launch_server: Launch, server_host: str = LOOPBACK) -> "Farm":
+        """The same scheduler with a further build server: start only that."""
+        return attrs.evolve(
+            self, folder=folder, launch_server=launch_server, server_host=server_host, server_port=free_port()
+        )
+
     def start_scheduler(self) -> None:
         """Start the scheduler and wait until it answers."""
-        self.scheduler = self._start("scheduler", self._scheduler_config(), self.launch_scheduler)
+        self.launch_only_scheduler()
         self.scheduler.wait_until(
             lambda: answers(self.scheduler_port, self.scheduler_host), _START_SECS, "the scheduler answers"
         )
 
     def start_server(self) -> None:
         """Start the build server and wait until the scheduler counts it and it answers itself."""
-        self.server = self._start("server", self._server_config(), self.launch_server)
+        self.launch_only_server()
         self.server.wait_until(self._complete, _START_SECS, "the build server is registered")
+
+    def launch_only_scheduler(self) -> None:
+        """Start the scheduler, and wait for nothing."""
+        self.scheduler = self._start("scheduler", self._scheduler_config(), self.launch_scheduler)
+
+    def launch_only_server(self) -> None:
+        """Start the build server, and wait for nothing."""
+        self.server = self._start("server", self._server_config(), self.launch_server)
 
     def status(self) -> SchedulerStatus:
         """What the scheduler says of the farm."""
@@ -127,7 +141,7 @@ class Farm:
             return bytes(answer.read())
 
     def _complete(self) -> bool:
-        return self.status().num_servers == 1 and answers(self.server_port, self.server_host)
+        return self.status().num_servers > 0 and answers(self.server_port, self.server_host)
 
     def _start(self, role: str, settings: str, launch: Launch) -> Daemon:
         config = self.folder / role / f"{role}.conf"

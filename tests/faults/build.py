@@ -1,0 +1,113 @@
+"""A build of two hundred files through the published client, with faults on the way.
+
+It knows when a fault is due and whether a compile went well; what a fault does is the farm's.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import attrs
+
+from demo.client import Client
+from demo.processes import Command, inherited, wait_until
+from demo.projects import C, Project, write_project
+from tests.faults.schedule import Fault
+
+#: How many files a build has, and how many are compiled at once.
+FILES, PARALLEL = 200, 8
+
+#: Seconds after which a compile hangs, and a build: more than any fault lasts, less than a client waits.
+_COMPILE_SECS, _BUILD_SECS = 400, 900
+
+# Small files: what is tried is the farm, not the compiler.
+_LANGUAGE = attrs.evolve(C, part="int part_{n}(int x)\n{{\n    return x * {n};\n}}\n")
+
+
+@attrs.frozen
+class Outcome:
+    """How a build ended.
+
+    :param wrong: one line for each file that is not as a local compile makes it.
+    """
+
+    remote: int
+    given_back: int
+    wrong: tuple[str, ...]
+
+
+@attrs.frozen
+class Build:
+    """The project, and the objects that a local build makes of it."""
+
+    project: Project
+    local: Mapping[str, bytes]
+
+    @classmethod
+    def prepared(cls, folder: Path) -> "Build":
+        """Write the project and compile it locally, once for many builds."""
+        project = write_project(folder, _LANGUAGE, FILES - 1)
+        objects = {}
+        for source in project.sources:
+            ended = Command(project.compile_command(source), inherited(), project.folder).run()
+            assert ended.returncode == 0, ended
+            objects[source.name] = project.object_of(source).read_bytes()
+        return cls(project, objects)
+
+    def run(self, client: Client, faults: Sequence[Fault], befall: Callable[[Fault], None]) -> Outcome:
+        """Build all of it while the faults happen, each in its time; those of one daemon do not overlap."""
+        before, progress = client.statistics(), Progress()
+        with ThreadPoolExecutor(PARALLEL) as compiles, ThreadPoolExecutor() as troubles:
+            ends = [compiles.submit(self._compile, client, source, progress) for source in self.project.sources]
+            pending = [troubles.submit(_in_turn, mine, progress, befall) for mine in _by_target(faults)]
+            wrong = tuple(line for end in ends if (line := end.result()) is not None)
+            for trouble in pending:
+                trouble.result()
+        after = client.statistics()
+        return Outcome(after.total_remote - before.total_remote, after.errors - before.errors, wrong)
+
+    def compile_one(self, client: Client) -> str | None:
+        """Compile a single file: what is wrong with it."""
+        return self._compile(client, self.project.sources[-1], Progress())
+
+    def _compile(self, client: Client, source: Path, progress: "Progress") -> str | None:
+        made = self.project.object_of(source)
+        made.unlink(missing_ok=True)
+        try:
+            ended = client.compiling(self.project.compile_command(source), self.project.folder).run(_COMPILE_SECS)
+        finally:
+            progress.step()
+        if ended.returncode != 0:
+            return f"{source.name}: status {ended.returncode}: {ended.stderr.strip()}"
+        if not made.exists() or made.read_bytes() != self.local[source.name]:
+            return f"{source.name}: the object is not that of a local compile"
+        return None
+
+
+@attrs.frozen
+class Progress:
+    """How many compiles have ended."""
+
+    _ended: list[None] = attrs.field(factory=list, init=False)
+
+    def step(self) -> None:
+        """One more has."""
+        self._ended.append(None)
+
+    def reached(self, count: int) -> bool:
+        """Whether so many have."""
+        return len(self._ended) >= count
+
+
+def _by_target(faults: Sequence[Fault]) -> Sequence[Sequence[Fault]]:
+    targets = defaultdict(list)
+    for fault in faults:
+        targets[fault.target].append(fault)
+    return list(targets.values())
+
+
+def _in_turn(faults: Sequence[Fault], progress: Progress, befall: Callable[[Fault], None]) -> None:
+    for fault in faults:
+        wait_until(lambda after=fault.after: progress.reached(after), _BUILD_SECS, f"{fault.after} files")  # type: ignore[misc]
+        befall(fault)

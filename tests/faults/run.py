@@ -1,0 +1,106 @@
+"""One build for each seed on one farm, and the verdict on it."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import attrs
+
+from demo.client import Client
+from tests.faults.build import FILES, Build, Outcome
+from tests.faults.farm import SETUPS, FaultyFarm, running
+from tests.faults.schedule import Fault, schedule
+from tests.faults.traces import NOTHING, Traces, processes, wait_for_rest
+
+_LINES = 40
+
+
+@attrs.frozen
+class Verdict:
+    """What became of one seed's build.
+
+    :param trouble: one line for each thing that is not as it should be.
+    """
+
+    seed: int
+    faults: tuple[Fault, ...]
+    outcome: Outcome
+    seconds: float
+    trouble: tuple[str, ...]
+
+    def __str__(self) -> str:
+        counted = f"{self.outcome.remote:3} of {FILES} remote, {self.outcome.given_back} given back"
+        verdict = "good" if not self.trouble else "FAILED"
+        return f"seed {self.seed:4}: {verdict}, {counted}, {len(self.faults)} faults, {self.seconds:.0f} s"
+
+
+@attrs.frozen
+class Range:
+    """A farm, a client and a project: where the builds of one set-up happen."""
+
+    targets: Callable[[int], tuple[Fault, ...]]
+    farm: FaultyFarm
+    client: Client
+    build: Build
+    others: tuple[int, ...]
+    rest: Mapping[str, int]
+
+    def run(self, seed: int) -> Verdict:
+        """Build once, under the faults of a seed."""
+        faults, began = self.targets(seed), time.monotonic()
+        logs = self._ends_of_logs()
+        outcome = self.build.run(self.client, faults, self.farm.befall)
+        trouble = [*outcome.wrong, *self._aftermath()]
+        if trouble:
+            trouble += self._said_since(logs)
+        return Verdict(seed, faults, outcome, time.monotonic() - began, tuple(trouble))
+
+    def _aftermath(self) -> Iterator[str]:
+        """The farm is whole again, nothing is left, and the next compile is remote."""
+        try:
+            self.farm.wait_until_whole()
+        except TimeoutError as error:
+            yield str(error)
+        left = wait_for_rest(self.farm, self.others, self.rest)
+        if left != NOTHING:
+            yield f"left behind: {left}"
+        before = self.client.statistics()
+        wrong = self.build.compile_one(self.client)
+        after = self.client.statistics()
+        if wrong is not None or after.total_remote != before.total_remote + 1:
+            yield f"the next compile is not remote: {wrong}, {after}"
+
+    def _ends_of_logs(self) -> dict[Path, int]:
+        return {log: log.stat().st_size for log in self._logs()}
+
+    def _said_since(self, ends: dict[Path, int]) -> Iterator[str]:
+        for log, end in ends.items():
+            with log.open("rb") as file:
+                file.seek(end)
+                lines = file.read().decode(errors="replace").splitlines()
+            yield "\n".join([f"--- {log.name} of {log.parent.name}", *lines[-_LINES:]])
+
+    def _logs(self) -> Iterator[Path]:
+        yield from (member.daemon.log for member in self.farm.members.values())
+        yield self.client.daemon.log
+
+
+@contextlib.contextmanager
+def prepared(setup_name: str, folder: Path) -> Iterator[Range]:
+    """All that the builds of a set-up need; the client has packed its compiler, each build server has it."""
+    setup, build = SETUPS[setup_name], Build.prepared(folder / "project")
+    strangers = tuple(each.pid for each in processes())
+    with running(setup, folder / "farm") as farm:
+        url, token = farm.scheduler.scheduler_url, farm.scheduler.client_token
+        with Client(folder / "client", url, token, folder / "toolchains") as client:
+            _warm(client, build)
+            others = (*strangers, client.daemon.process.pid, *farm.holders)
+            assert wait_for_rest(farm, others, {}) == NOTHING
+            rest = Traces.of(farm, others).descriptors
+            yield Range(lambda seed: schedule(seed, setup.targets, FILES), farm, client, build, others, rest)
+
+
+def _warm(client: Client, build: Build) -> None:
+    outcome = build.run(client, (), lambda _: None)
+    assert outcome.wrong == (), outcome.wrong

@@ -1,0 +1,139 @@
+"""What jobs leave on the machine of a farm: processes, mounts, files, descriptors, connections, entries.
+
+It reads what an operator can read: ``/proc``, the daemons' directories and the scheduler's status.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import attrs
+
+from demo.processes import wait_until
+from tests.faults.farm import SCHEDULER, FaultyFarm
+from tests.faults.network import HERE
+from tests.support.processes import mounts_below
+
+_SETTLE_SECS = 150
+
+_WORKER = "sccachedist.builders.overlay.worker"
+_WORKER_PIPES = 3
+
+# What jobs bring to a build server's directories: its toolchains stay, and its identity does.
+_JOBS_PLACES = ("spool", "scratch")
+
+_TIME_WAIT = "06"  # of the kernel's table: no descriptor has it any more
+
+
+@attrs.frozen
+class Process:
+    """One line of a list of processes."""
+
+    pid: int
+    parent: int
+    command: str
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether it is a sandbox worker; a build server keeps some for the next jobs."""
+        return _WORKER in self.command
+
+
+def processes() -> Iterator[Process]:
+    """All processes of this process namespace, zombies too."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (folder / "stat").read_text()
+            command = (folder / "cmdline").read_text(errors="replace").replace("\0", " ").strip()
+        except OSError:  # it has ended meanwhile
+            continue
+        name, rest = stat[stat.index("(") + 1 : stat.rindex(")")], stat[stat.rindex(")") + 2 :].split()
+        yield Process(int(folder.name), int(rest[1]), command or f"[{name}]")
+
+
+@attrs.frozen
+class Traces:
+    """What there is of jobs at one moment.
+
+    :param descriptors: how many each daemon has open, sockets and those of its idle sandbox workers aside.
+    """
+
+    in_progress: int
+    processes: tuple[str, ...]
+    mounts: tuple[str, ...]
+    files: tuple[str, ...]
+    connections: tuple[str, ...]
+    descriptors: Mapping[str, int]
+
+    @classmethod
+    def of(cls, farm: FaultyFarm, others: Sequence[int]) -> "Traces":
+        """Look now.
+
+        :param others: processes that have nothing to do with jobs, beside the daemons.
+        """
+        daemons = {member.daemon.process.pid for member in farm.members.values()}
+        seen = [each for each in processes() if each.pid not in daemons and each.pid not in others]
+        kept = [each for each in seen if each.is_worker and each.parent in daemons]
+        return cls(
+            farm.scheduler.status().in_progress,
+            tuple(each.command for each in seen if each not in kept),
+            tuple(line for member in farm.members.values() for line in mounts_below(member.farm.folder)),
+            tuple(_jobs_files(farm)),
+            tuple(line for name, member in farm.members.items() for line in _clients(name, member.daemon.process.pid)),
+            {name: _descriptors(member.daemon.process.pid, kept) for name, member in farm.members.items()},
+        )
+
+    def beyond(self, descriptors: Mapping[str, int]) -> "Traces":
+        """The same, without the descriptors of daemons that have no more open than these."""
+        more = {name: count for name, count in self.descriptors.items() if count > descriptors.get(name, count)}
+        return attrs.evolve(self, descriptors=more)
+
+
+NOTHING = Traces(0, (), (), (), (), {})
+
+
+def wait_for_rest(farm: FaultyFarm, others: Sequence[int], descriptors: Mapping[str, int]) -> Traces:
+    """Wait until nothing is left of any job: what is left all the same.
+
+    :param descriptors: how many each daemon has open at rest, where that is known.
+    """
+    left = NOTHING
+
+    def settled() -> bool:
+        nonlocal left
+        left = Traces.of(farm, others).beyond(descriptors)
+        return left == NOTHING
+
+    with contextlib.suppress(TimeoutError):
+        wait_until(settled, _SETTLE_SECS, "nothing is left")
+    return left
+
+
+def _jobs_files(farm: FaultyFarm) -> Iterator[str]:
+    for name, member in farm.members.items():
+        for path in member.farm.server_folder.rglob("*") if name != SCHEDULER else ():
+            if path.parent.name in _JOBS_PLACES:
+                yield str(path)
+
+
+def _clients(name: str, pid: int) -> Iterator[str]:
+    """The connections of a daemon's host with the one that the clients are on."""
+    for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+        _, _, remote, state, *_ = line.split()
+        address, port = (int(part, 16) for part in remote.split(":"))
+        peer = IPv4Address(address.to_bytes(4, "little"))
+        if str(peer) == HERE and state != _TIME_WAIT:
+            yield f"{name} - {peer}:{port} in state {state}"
+
+
+def _descriptors(pid: int, workers: Sequence[Process]) -> int:
+    pipes = _WORKER_PIPES * sum(each.parent == pid for each in workers)
+    return sum(not name.startswith("socket:") for name in _opened(pid)) - pipes
+
+
+def _opened(pid: int) -> Iterator[str]:
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            yield os.readlink(path)
