@@ -21,8 +21,8 @@ FILES, PARALLEL = 200, 8
 #: Seconds after which a compile hangs, and a build: more than any fault lasts, less than a client waits.
 _COMPILE_SECS, _BUILD_SECS = 400, 900
 
-# Small files: what is tried is the farm, not the compiler.
-_LANGUAGE = attrs.evolve(C, part="int part_{n}(int x)\n{{\n    return x * {n};\n}}\n")
+#: A language of small files: what is tried is the farm, not the compiler.
+SMALL = attrs.evolve(C, part="int part_{n}(int x)\n{{\n    return x * {n};\n}}\n")
 
 
 @attrs.frozen
@@ -47,13 +47,14 @@ class Build:
     @classmethod
     def prepared(cls, folder: Path) -> "Build":
         """Write the project and compile it locally, once for many builds."""
-        project = write_project(folder, _LANGUAGE, FILES - 1)
-        objects = {}
-        for source in project.sources:
-            ended = Command(project.compile_command(source), inherited(), project.folder).run()
-            assert ended.returncode == 0, ended
-            objects[source.name] = project.object_of(source).read_bytes()
-        return cls(project, objects)
+        project = write_project(folder, SMALL, FILES - 1)
+        with ThreadPoolExecutor(PARALLEL) as compiles:
+            objects = compiles.map(lambda source: _local(project, source), project.sources)
+        return cls(project, dict(zip((source.name for source in project.sources), objects, strict=True)))
+
+    def beginning(self, files: int) -> "Build":
+        """A build of the first so many files."""
+        return attrs.evolve(self, project=attrs.evolve(self.project, sources=self.project.sources[:files]))
 
     def run(self, client: Client, faults: Sequence[Fault], befall: Callable[[Fault], None]) -> Outcome:
         """Build all of it while the faults happen, each in its time; those of one daemon do not overlap."""
@@ -98,6 +99,12 @@ class Progress:
     def reached(self, count: int) -> bool:
         """Whether so many have."""
         return len(self._ended) >= count
+
+
+def _local(project: Project, source: Path) -> bytes:
+    ended = Command(project.compile_command(source), inherited(), project.folder).run(_COMPILE_SECS)
+    assert ended.returncode == 0, ended
+    return project.object_of(source).read_bytes()
 
 
 def _by_target(faults: Sequence[Fault]) -> Sequence[Sequence[Fault]]:

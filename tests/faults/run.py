@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 
 from demo.client import Client
-from tests.faults.build import FILES, Build, Outcome
+from tests.faults.build import FILES, PARALLEL, Build, Outcome
 from tests.faults.farm import SETUPS, FaultyFarm, running
 from tests.faults.schedule import Fault, schedule
 from tests.faults.traces import NOTHING, Traces, processes, wait_for_rest
@@ -102,5 +102,5 @@ def prepared(setup_name: str, folder: Path) -> Iterator[Range]:
 
 
 def _warm(client: Client, build: Build) -> None:
-    outcome = build.run(client, (), lambda _: None)
+    outcome = build.beginning(4 * PARALLEL).run(client, (), lambda _: None)
     assert outcome.wrong == (), outcome.wrong

@@ -5,36 +5,45 @@ from pathlib import Path
 import pytest
 
 from demo.client import Client, Statistics
-from demo.farm import OUR_SCHEDULER, Farm
-from demo.projects import C, Project, write_project
+from demo.farm import OUR_SCHEDULER, Farm, Launch
+from demo.projects import write_project
+from tests.faults.build import SMALL
 from tests.functional.test_builds import build
 from tests.support.configured import adding
+from tests.support.published import PUBLISHED_SCHEDULER
 
 pytestmark = pytest.mark.functional
 
-_PARALLEL = 16
+_PARALLEL = 32
 
 
-def statistics(farm: Farm, folder: Path, toolchains: Path) -> tuple[Project, Statistics]:
-    """What a client has counted after a build that wants many slots at once."""
-    project = write_project(folder / "project", C, 40)
+def statistics(farm: Farm, folder: Path, toolchains: Path, files: int) -> Statistics:
+    """What a client has counted after a build of so many files that wants many slots at once."""
+    project = write_project(folder / "project", SMALL, files - 1)
     with Client(folder / "client", farm.scheduler_url, farm.client_token, toolchains) as client:
         build(project, lambda source: client.compiling(project.compile_command(source), project.folder), _PARALLEL)
-        return project, client.statistics()
+        return client.statistics()
 
 
+@pytest.mark.field(9)
 def test_a_full_farm_makes_clients_wait(farm: Farm, tmp_path: Path, toolchains: Path) -> None:
-    """Sixteen at a time on the slots of one machine: every compile is remote, and all slots are free at the end."""
-    project, counted = statistics(farm, tmp_path, toolchains)
-    assert counted == Statistics({str(farm.server_id): len(project.sources)}, errors=0)
+    """200 files, 32 at a time on the slots of one machine: all of them remote, and all slots free at the end."""
+    assert statistics(farm, tmp_path, toolchains, 200) == Statistics({str(farm.server_id): 200}, errors=0)
     assert farm.status().in_progress == 0
 
 
-def test_without_the_queue_a_full_farm_sends_clients_back(tmp_path: Path, toolchains: Path) -> None:
+@pytest.mark.field(9)
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        pytest.param(adding(OUR_SCHEDULER, queue="max_wait_secs = 0"), id="ours"),
+        pytest.param(PUBLISHED_SCHEDULER, id="published"),
+    ],
+)
+def test_without_the_queue_a_full_farm_sends_clients_back(scheduler: Launch, tmp_path: Path, toolchains: Path) -> None:
     """``max_wait_secs = 0`` is the published behaviour: what finds no slot is compiled locally, and none fails."""
-    without_queue = adding(OUR_SCHEDULER, queue="max_wait_secs = 0")
     (tmp_path / "farm").mkdir()
-    with Farm(tmp_path / "farm", without_queue) as farm:
-        project, counted = statistics(farm, tmp_path, toolchains)
-    assert counted.errors > 0
-    assert counted.total_remote + counted.errors == len(project.sources)
+    with Farm(tmp_path / "farm", scheduler) as farm:
+        counted = statistics(farm, tmp_path, toolchains, 60)
+    assert counted.total_remote + counted.errors == 60
+    assert counted.errors > 10

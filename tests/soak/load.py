@@ -1,0 +1,81 @@
+"""A round of mixed load: what clients do to a farm in a minute, good and bad.
+
+It is the published client's where that can be made to do it, and the protocol's own steps where not.
+"""
+
+import contextlib
+import itertools
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from demo.client import Client
+from demo.farm import Farm
+from demo.processes import Daemon, wait_until
+from sccachedist.wire.frame import frame
+from sccachedist.wire.messages import JobComplete, SubmitToolchainResult
+from tests.faults.build import Build
+from tests.support.archives import id_of, write_inputs, write_toolchain
+from tests.support.processes import running
+from tests.support.protocol import SteppingClient, shell
+
+_MISTAKE = "int twice(int x)\n{\n    return 2 * y;\n}\n"
+_FILLER = 1 << 20
+_GONE_SECS = 60
+
+
+@attrs.define
+class Load:
+    """All that is needed for rounds of load.
+
+    :param folder: for files, which are few and used again.
+    """
+
+    farm: Farm
+    build: Build
+    folder: Path
+    toolchains: Path
+    _numbers: Iterator[int] = attrs.field(factory=itertools.count, init=False)
+
+    def round(self) -> None:
+        """One round, by a client that is new each time.
+
+        :raises AssertionError: something was not answered as it should be.
+        """
+        stepping = SteppingClient(self.farm)
+        archive = write_toolchain(self.folder / "toolchain.tar.gz", {}, _FILLER)
+        self._uploads_and_leaves(stepping, archive)
+        with Client(self.folder / "client", self.farm.scheduler_url, self.farm.client_token, self.toolchains) as client:
+            outcome = self.build.run(client, (), lambda _: None)
+            assert outcome.wrong == (), outcome.wrong
+            self._compiles_a_mistake(client)
+            self._is_interrupted(client)
+        stepping.alloc(id_of(archive))  # and never comes back
+
+    def _uploads_and_leaves(self, stepping: SteppingClient, archive: Path) -> None:
+        """A toolchain that is new, a job that ends, and one whose client goes away in the middle."""
+        marker = f"marker-{secrets.token_hex(8)}"
+        inputs = write_inputs(self.folder / "inputs", {"/input": b"input"})
+        job = stepping.alloc(id_of(archive)).job_alloc
+        assert stepping.submit(job, archive) is SubmitToolchainResult.SUCCESS
+        assert isinstance(stepping.run(job, shell("cat /input > /out", "/out"), inputs), JobComplete)
+        job = stepping.alloc(id_of(archive)).job_alloc
+        body = frame(shell(f"sleep 300; echo {marker}"), inputs.read_bytes())
+        with contextlib.closing(stepping.connect()) as connection:
+            headers = {"Authorization": f"Bearer {job.auth}", "Content-Type": "application/octet-stream"}
+            connection.request("POST", f"/api/v1/distserver/run_job/{job.job_id}", body, headers)
+            wait_until(lambda: running(marker) != [], _GONE_SECS, "the job runs")
+        wait_until(lambda: running(marker) == [], _GONE_SECS, "the job of a client that went away is gone")
+
+    def _compiles_a_mistake(self, client: Client) -> None:
+        (self.folder / "mistake.c").write_text(_MISTAKE)
+        ended = client.compiling(("gcc", "-c", "mistake.c", "-o", "mistake.o"), self.folder).run()
+        assert (ended.returncode, "mistake.c:3" in ended.stderr) == (1, True), ended
+
+    def _is_interrupted(self, client: Client) -> None:
+        """A compile that is killed as soon as it has begun, as by Ctrl-C."""
+        source = self.build.project.sources[next(self._numbers) % len(self.build.project.sources)]
+        compiling = client.compiling(self.build.project.compile_command(source), self.build.project.folder)
+        Daemon.start(compiling, self.folder / "interrupted.log").kill()
