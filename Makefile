@@ -2,7 +2,7 @@ PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
 CHECKED = sccachedist twisted tests demo bench fuzz setup.py
 
-.PHONY: bench demo test coverage unit functional compat fuzz lint lock doc clean
+.PHONY: bench demo test coverage unit functional compat fuzz lint lock doc clean faults soak
 
 demo:
 	scripts/setup.sh demo
@@ -47,6 +47,19 @@ fuzz:
 	for target in $(TARGET); do \
 		$(PYTHON) -m fuzz $$target $(SECONDS) && $(PYTHON) -m fuzz.sift $$target || exit 1; \
 	done
+
+# Daemons that are killed, stopped, ended and cut off in the middle of builds: doc/faults.rst. Root only.
+faults:
+	scripts/setup.sh dev
+	$(PYTHON) -m tests.faults --setup ours --seeds 1-30
+	$(PYTHON) -m tests.faults --setup published_server --seeds 1-5
+	$(PYTHON) -m tests.faults --setup published_scheduler --seeds 1-5
+
+# Two hours of mixed load, after which nothing may have grown; make soak SECONDS=300 for less.
+SECONDS = 7200
+soak:
+	scripts/setup.sh dev
+	$(PYTHON) -m tests.soak --seconds $(SECONDS)
 
 lint:
 	scripts/setup.sh dev

@@ -108,6 +108,7 @@ def test_openssl_takes_it_as_its_own_root(home: Home, tmp_path: Path, address: s
     assert subprocess.run([*verify, "192.0.2.9", str(pem)], capture_output=True, check=False).returncode != 0
 
 
+@pytest.mark.field(20)
 @pytest.mark.parametrize(
     ("public_addr", "now", "why"),
     [

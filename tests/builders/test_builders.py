@@ -46,6 +46,7 @@ def has_children(pid: int) -> bool:
     return bool(Path(f"/proc/{pid}/task/{pid}/children").read_text())
 
 
+@pytest.mark.field(5)
 @in_reactor
 async def test_a_compile_that_succeeds(farm: Farm) -> None:
     """What it wrote comes back, by the names that were asked for, from wherever they are."""

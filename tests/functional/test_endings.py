@@ -35,6 +35,7 @@ def marker() -> str:
     return f"marker-{secrets.token_hex(8)}"
 
 
+@pytest.mark.field(18)
 def test_both_daemons_end_cleanly_at_sigterm(farm: Farm, tmp_path: Path, marker: str) -> None:
     """The running job ends first and its client has the result; then, as twistd does, they end by the signal."""
     client = SteppingClient(farm)
@@ -58,6 +59,7 @@ def ends_cleanly(daemon: Daemon) -> bool:
     return daemon.stop() == -signal.SIGTERM and daemon.tail(1).endswith("Server Shut Down.")
 
 
+@pytest.mark.field(7)
 def test_nothing_is_left_of_a_build_server_that_was_killed(farm: Farm, tmp_path: Path, marker: str) -> None:
     """SIGKILL in mid-compile: no process, mount or file of the job stays, and the compile is done locally."""
     slow = f"/bin/{marker}"
@@ -87,6 +89,7 @@ def other_files(farm: Farm, archive: Path) -> set[Path]:
     return {path for path in kept if id_of(archive) not in str(path)}
 
 
+@pytest.mark.field(4)
 def test_the_identity_of_a_build_server_outlasts_a_kill(farm: Farm, tmp_path: Path) -> None:
     """Certificate and job tokens from before are still good: the client is told to compile locally, not refused."""
     client = SteppingClient(farm)

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.functional
 _MISTAKE = "#include <stdio.h>\n\nint twice(int x)\n{\n    return 2 * y;\n}\n"
 
 
+@pytest.mark.field(2)
 def test_an_error_in_the_source_is_the_compilers_own(farm: Farm, client: Client, tmp_path: Path) -> None:
     """The user reads the compiler's message and gets its exit status, both as from a local compile."""
     (tmp_path / "mistake.c").write_text(_MISTAKE)
@@ -32,6 +33,7 @@ def messages(stderr: str) -> list[str]:
     return [line for line in stderr.splitlines() if line.startswith("mistake.c:")]
 
 
+@pytest.mark.field(1)
 @pytest.mark.parametrize("executable", ["/bin/killed", "/bin/missing"])
 def test_a_compiler_that_cannot_do_its_work_is_no_compile_error(farm: Farm, tmp_path: Path, executable: str) -> None:
     """Killed by a signal in the sandbox, or not there at all: the client compiles locally and the build goes on."""

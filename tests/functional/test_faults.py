@@ -12,6 +12,7 @@ pytestmark = pytest.mark.functional
 _SECS = 540
 
 
+@pytest.mark.field(6)
 @pytest.mark.parametrize(
     ("setup", "seeds"), [("ours", "4-6"), ("published_server", "1-1"), ("published_scheduler", "1-1")]
 )

@@ -147,6 +147,7 @@ def test_penalty_order() -> None:
     assert [core.reserve(now=5.0).server_id for _ in range(15)] == [B] * 5 + [C] * 5 + [A] * 5
 
 
+@pytest.mark.field(8)
 def test_penalty_ends_with_the_process() -> None:
     """A build server that was restarted has done nothing wrong."""
     core = farm(2, 2)
@@ -321,6 +322,7 @@ def test_slow_assignment() -> None:
     assert core.expire(now=80.1) == Expired((), (reserved.job_id,))
 
 
+@pytest.mark.field(15)
 def test_long_upload() -> None:
     """An upload may take its time: a job has as long as any other for its next step when it is there."""
     core = farm(2)

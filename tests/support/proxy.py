@@ -97,6 +97,7 @@ class Proxy:
     folder: Path
     scheduler_port: int = attrs.field(factory=free_port)
     port: int = attrs.field(factory=free_port)
+    _daemon: Daemon = attrs.field(init=False)
 
     def url(self, host: str) -> str:
         """Where those who call this machine ``host`` find the scheduler."""
@@ -121,14 +122,22 @@ class Proxy:
         scheduler_url = f"http://{LOOPBACK}:{self.scheduler_port}"
         config = _NGINX.format(port=self.port, sender=SENDER, scheduler_url=scheduler_url)
         (self.folder / "nginx.conf").write_text(config)
-        nginx = shutil.which("nginx") or "/usr/sbin/nginx"  # not on the PATH of others than root
-        command = (nginx, "-p", str(self.folder), "-c", "nginx.conf", "-e", "stderr")
-        daemon = Daemon.start(Command(command, inherited(), self.folder), self.folder / "nginx.log")
+        self._start()
         try:
-            daemon.wait_until(lambda: answers(self.port), 10, "nginx answers")
             yield
         finally:
-            daemon.stop()
+            self._daemon.stop()
+
+    def restart(self) -> None:
+        """End it, and start it again as it was."""
+        self._daemon.stop()
+        self._start()
+
+    def _start(self) -> None:
+        nginx = shutil.which("nginx") or "/usr/sbin/nginx"  # not on the PATH of others than root
+        command = (nginx, "-p", str(self.folder), "-c", "nginx.conf", "-e", "stderr")
+        self._daemon = Daemon.start(Command(command, inherited(), self.folder), self.folder / "nginx.log")
+        self._daemon.wait_until(lambda: answers(self.port), 30, "nginx answers")
 
     def trusted(self, launch: Launch) -> Launch:
         """A scheduler that believes this proxy."""

@@ -1,0 +1,27 @@
+"""Programs whose clocks go wrong: by libfaketime, which stands between a program and the C library."""
+
+from pathlib import Path
+
+import attrs
+
+from demo.farm import Launch
+from demo.processes import Command
+
+#: Seconds of a day.
+DAY = 86_400
+
+
+def skewed(seconds: int) -> dict[str, str]:
+    """The variables of a program for which it is so many seconds later than it is; intervals stay true."""
+    [library] = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
+    return {"LD_PRELOAD": str(library), "FAKETIME": f"{seconds:+}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
+def with_skewed_clock(launch: Launch, seconds: int) -> Launch:
+    """The same daemon with a clock that goes wrong."""
+
+    def launch_skewed(config: Path) -> Command:
+        command = launch(config)
+        return attrs.evolve(command, environment={**command.environment, **skewed(seconds)})
+
+    return launch_skewed
