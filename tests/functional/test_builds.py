@@ -47,7 +47,7 @@ def build(project: Project, compiling: Callable[[Path], Command], parallel: int 
     """Compile all files of a project; its objects by their names. A build server with two CPUs takes three at once."""
 
     def compile_one(source: Path) -> tuple[str, bytes]:
-        ended = compiling(source).run()
+        ended = compiling(source).run(300)
         assert ended.returncode == 0, ended
         made = project.object_of(source)
         return made.name, made.read_bytes()
