@@ -155,14 +155,15 @@ class Toolchains:
     async def arrival(self, toolchain: ArchiveId) -> None:
         """Wait until a toolchain is here that another client is bringing.
 
-        :raises ToolchainError: nobody brings it any more.
+        :raises ToolchainError: nobody brings it any more, or whoever does has stalled.
         """
         while toolchain not in self._index:
-            if toolchain not in self._uploads:
+            upload = self._uploads.get(toolchain)
+            if upload is None or upload.stalled:
                 raise ToolchainError(f"toolchain {toolchain} did not arrive")
-            waiter: Deferred[None] = Deferred()
+            waiter: Deferred[None] = Deferred(self._waiting.remove)
             self._waiting.append(waiter)
-            await waiter
+            await waiter.addTimeout(STALLED_SECS, self._clock, lambda *_: None)
 
     @asynccontextmanager
     async def using(self, toolchain: ArchiveId) -> AsyncIterator[Path]:

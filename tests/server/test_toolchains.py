@@ -173,6 +173,20 @@ def test_stalled(stock: Stock) -> None:
     assert outcome(arrival) is None
 
 
+@pytest.mark.field(3)
+def test_stalled_and_nobody_else_comes(stock: Stock) -> None:
+    """Who waits for an upload that does not go on is told before long: it compiles locally, its build goes on."""
+    slow = stock.begin(GCC)
+    arrival = Deferred.fromCoroutine(stock.toolchains.arrival(GCC))
+    for _ in range(3):
+        stock.clock.advance(STALLED_SECS - 1)
+        slow.write(b"part")
+    assert pending(arrival)
+    stock.clock.pump([STALLED_SECS, STALLED_SECS])
+    assert isinstance(outcome(arrival), ToolchainError)
+    assert stock.clock.getDelayedCalls() == []
+
+
 def test_both_come_in(stock: Stock) -> None:
     """A stalled upload that comes in after all, behind the one that replaced it, does no harm."""
     stock.capacity = 400
