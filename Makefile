@@ -56,7 +56,7 @@ faults:
 	$(PYTHON) -m tests.faults --setup published_scheduler --seeds 1-5
 
 # Two hours of mixed load, after which nothing may have grown; make soak SECONDS=300 for less.
-SECONDS = 7200
+soak: SECONDS = 7200
 soak:
 	scripts/setup.sh dev
 	$(PYTHON) -m tests.soak --seconds $(SECONDS)
