@@ -35,6 +35,7 @@ setup(
         "pyjwt>=2.8,<3",
         "pyopenssl>=24.3,<27",
         "service-identity>=24.1,<27",
+        "tomli>=2.4,<3",
         "treq>=24.9,<27",
         "twisted[tls]>=24.10,<27",
     ],

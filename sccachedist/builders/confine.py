@@ -24,7 +24,6 @@ Lookup = Callable[[int, bytes, int], int]
 
 _MOST_LINKS = 40  # as the kernel
 _LONGEST = 4096  # as the kernel: the NUL at the end counts
-#: The flags that open a directory to name what is in it.
 #: The flags that open a directory, to name what is in it.
 DIRECTORY = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _SYS_OPENAT2 = 437  # the same on every Linux architecture

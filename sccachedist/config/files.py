@@ -1,13 +1,15 @@
-"""From a file to settings: TOML, or JSON where the name ends in ``.json``, as in the published programs.
+"""From a file to settings: TOML 1.1, or JSON where the name ends in ``.json``, as in the published programs.
 
+The standard library's ``tomllib`` reads TOML 1.0 only, hence ``tomli``.
 Whatever is wrong is one line that begins with the file's name. What the keys are is not known here.
 """
 
 import json
-import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import TypeVar
+
+import tomli
 
 from sccachedist.config.schema import read_settings
 from sccachedist.config.settings import SchedulerSettings, ServerSettings
@@ -54,7 +56,7 @@ def _parse(text: str, suffix: str) -> object:
     try:
         if suffix == ".json":
             return json.loads(text, object_pairs_hook=_object)
-        return tomllib.loads(text)
+        return tomli.loads(text)
     except (ValueError, RecursionError) as error:
         kind = "JSON" if suffix == ".json" else "TOML"
         raise ConfigError(f"not {kind}: {error}") from None

@@ -6,6 +6,7 @@ its ``build_dir`` whole. There it comes to its end at once, and says on the way 
 
 import copy
 import json
+import re
 import subprocess
 from enum import Enum
 from pathlib import Path
@@ -191,14 +192,25 @@ def with_tables(document: Document) -> str:
     return toml_file(keys) + "".join(f"[{toml(name)}]\n{toml_file(table)}" for name, table in tables.items())
 
 
+def spread_out(value: object) -> str:
+    """A value as TOML 1.1 lets one write it: inline tables over several lines, with comments and a last comma."""
+    if isinstance(value, dict):
+        return "{ # table\n" + "".join(f"  {toml(k)} = {spread_out(v)}, # key\n" for k, v in value.items()) + "}"
+    if isinstance(value, str):
+        return '"' + "".join(f"\\x{ord(letter):02x}" if letter <= "\xff" else letter for letter in value) + '"'
+    return toml(value)
+
+
 FORMS = {
     "one.toml": toml_file,
     "two.toml": with_tables,
+    "three.toml": lambda document: "".join(f"{toml(k)} = {spread_out(v)}\n" for k, v in document.items()),
     "windows.conf": lambda document: "\ufeff" + with_tables(document).replace("\n", "\r\n"),
-    "three.json": lambda document: json.dumps(document, indent=1),
+    "four.json": lambda document: json.dumps(document, indent=1),
 }
 NOISE = [
     *("[", "]", "{", "}", ",", "=", ":", "x", "[x]", "[builder]", "[[builder]]", "null", "//", '"', "'''"),
+    *("x = 12:30", r'x = "\e"', r'x = "\xg0"', "x = {,}", "},"),
     *("x = 1", "builder.x = 1", "public_addr = 1", '"x": 1,', "# é"),
     *("\r", "\t", " ", "\x01", "\x0b", "# \x7f", "\u00a0", "\ud800"),
 ]
@@ -282,6 +294,34 @@ def test_the_examples_of_the_published_documentation(tmp_path: Path, role: str, 
         assert published(role, file) is not Verdict.REFUSED
 
 
+# TOML 1.1, in the values of keys that the published program reads or passes over.
+TOML_1_1 = [
+    '{ type = "DANGEROUSLY_INSECURE", }',
+    '{\n  type = "DANGEROUSLY_INSECURE" # a comment\n\n}',
+    '{\r\n  type = "DANGEROUSLY_INSECURE"\r\n  ,\r\n}',
+    '{ type = "token", token = "\\x41\\xe9" }',
+    '{ type = "DANGEROUSLY_INSECURE", passed_over = "\\e[0m" }',
+    '{ type = "DANGEROUSLY_INSECURE", passed_over = 12:30 }',
+    '{ type = "DANGEROUSLY_INSECURE", passed_over = [2026-01-02T12:30, 2026-01-02 12:30Z, 2026-01-02T12:30+01:00] }',
+]
+NOT_TOML = ["{ , }", '{ type = "DANGEROUSLY_INSECURE",, }', '{ type = "token", token = "\\x4" }', "{ é = 1 }", "12:3"]
+
+
+@pytest.mark.parametrize("value", TOML_1_1)
+def test_toml_1_1(tmp_path: Path, value: str) -> None:
+    """What came with TOML 1.1 is taken by both."""
+    file = one_key(tmp_path / "dist.conf", "scheduler", "client_auth", value)
+    assert (refusal("scheduler", file), published("scheduler", file)) == (None, Verdict.TAKEN)
+
+
+@pytest.mark.parametrize("value", NOT_TOML)
+def test_what_is_no_toml_either(tmp_path: Path, value: str) -> None:
+    """It is refused by both, by us with the line."""
+    file = one_key(tmp_path / "dist.conf", "scheduler", "client_auth", value)
+    assert re.fullmatch(r"not TOML: .* \(at line 1, column \d+\)", refusal("scheduler", file) or "")
+    assert published("scheduler", file) is Verdict.REFUSED
+
+
 # Where we differ, on purpose: doc/operations.rst, "Other than the published daemons". A key and its value in TOML.
 ONLY_THE_PUBLISHED: list[tuple[str, str, str]] = [
     # tokens that no header can carry, or that protect nothing
@@ -308,10 +348,6 @@ ONLY_THE_PUBLISHED: list[tuple[str, str, str]] = [
     ("server", "cache_dir", '"a\\u0000b"'),
     # lists in the place of tables
     ("scheduler", "client_auth", '["token", "x"]'),
-    # TOML 1.1
-    ("scheduler", "client_auth", '{ type = "DANGEROUSLY_INSECURE", }'),
-    ("scheduler", "client_auth", '{\n type = "DANGEROUSLY_INSECURE" }'),
-    ("scheduler", "client_auth", r'{ type = "token", token = "\x41" }'),
 ]
 ONLY_OURS: list[tuple[str, str, str]] = [
     # tables of our own
