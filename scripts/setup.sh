@@ -48,6 +48,7 @@ if [ "$1" != demo ]; then
     needs cargo cargo
     needs clang clang
     needs dockerd docker.io
+    needs icecc-create-env icecc
     needs ip iproute2
     needs make make
     needs nginx nginx-light

@@ -25,6 +25,14 @@ def write_toolchain(archive: Path, scripts: Mapping[str, str], filler: int = 0) 
     return archive
 
 
+def write_archive(archive: Path, files: Mapping[str, Path]) -> Path:
+    """A ``.tar.gz`` of files of this machine, by absolute names; what a symlink leads to is put in its place."""
+    with tarfile.open(archive, "w:gz", compresslevel=1, dereference=True) as tar:
+        for name, file in files.items():
+            tar.add(file, name, recursive=False)
+    return archive
+
+
 def id_of(archive: Path) -> ArchiveId:
     """The archive id of a file."""
     digest = blake3()
