@@ -7,7 +7,8 @@ import contextlib
 import os
 import selectors
 import subprocess
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import IO, cast
 
 import attrs
@@ -16,6 +17,7 @@ from sccachedist.errors import BuildError, LimitExceeded
 
 _CHUNK = 64 * 1024
 _LAST_WORDS = 1000
+_WATCH_SECS = 0.5
 _WORDS = 1024 * 1024  # of our own programs
 
 
@@ -78,17 +80,28 @@ def running(
         process.wait()
 
 
-def call(arguments: Sequence[str], advice: str, stdin: Iterable[bytes] = (), stdio_bytes: int = _WORDS) -> Ended:
+def unwatched() -> None:
+    """Look after nothing."""
+
+
+def call(
+    arguments: Sequence[str],
+    advice: str,
+    stdin: Iterable[bytes] = (),
+    stdio_bytes: int = _WORDS,
+    watch: Callable[[], None] = unwatched,
+) -> Ended:
     """Run a program that writes nothing to speak of before it has read its stdin.
 
     :param stdin: what it gets to read; an error in there kills it before it sees an end.
     :param stdio_bytes: how much may come from stdout, and as much from stderr.
+    :param watch: looks after the program now and then; what it raises kills it.
     :raises BuildError: it cannot be started.
     :raises LimitExceeded: it wrote too much, and was killed.
     """
     with running(arguments, advice) as process:
         _feed(cast(IO[bytes], process.stdin), stdin)
-        stdout, stderr = drained(process, stdio_bytes)
+        stdout, stderr = drained(process, stdio_bytes, watch)
         return Ended(shell_code(process.wait()), stdout, stderr)
 
 
@@ -108,18 +121,25 @@ def shell_code(status: int) -> int:
     return 128 - status if status < 0 else status
 
 
-def drained(process: subprocess.Popen[bytes], most: int) -> tuple[bytes, bytes]:
+def drained(
+    process: subprocess.Popen[bytes], most: int, watch: Callable[[], None] = lambda: None
+) -> tuple[bytes, bytes]:
     """Read stdout and stderr side by side to their ends.
 
+    :param watch: looks after the program now and then; what it raises ends this.
     :raises LimitExceeded: there is more than ``most`` bytes in one of them.
     """
+    look = time.monotonic() + _WATCH_SECS
     stdout, stderr = cast(IO[bytes], process.stdout), cast(IO[bytes], process.stderr)
     with selectors.DefaultSelector() as selector:
         written = {stdout.fileno(): bytearray(), stderr.fileno(): bytearray()}
         for descriptor in written:
             selector.register(descriptor, selectors.EVENT_READ)
         while selector.get_map():
-            for key, _ in selector.select():
+            if time.monotonic() > look:
+                watch()
+                look = time.monotonic() + _WATCH_SECS
+            for key, _ in selector.select(_WATCH_SECS):
                 chunk = os.read(key.fd, _CHUNK)
                 if not chunk:
                     selector.unregister(key.fd)

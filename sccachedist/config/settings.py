@@ -194,7 +194,12 @@ class QueueSettings:
 class SandboxSettings:
     """What surrounds a running compile."""
 
-    scratch_bytes: int = field(default=8 * GIB, metadata=key(BYTES, "The size of a job's temporary file system."))
+    scratch_bytes: int = field(
+        default=8 * GIB,
+        metadata=key(
+            BYTES, "The size of a job's temporary file system; with docker, how much its container may write."
+        ),
+    )
 
 
 @frozen

@@ -121,6 +121,19 @@ async def test_time_runs_out(farm: Farm, engine: DockerEngine) -> None:
 
 
 @in_reactor
+async def test_what_a_container_writes_is_bounded(farm: Farm, engine: DockerEngine) -> None:
+    """A compile that fills the disk, with files of any size, is ended; what it has written goes (THREATS 17)."""
+    await farm.builder.start()
+    size = SCRATCH_BYTES // 8
+    fill = f"for n in 1 2 3 4 5 6 7 8 9; do /bin/busybox head -c {size} /dev/zero >/work/$n; done"
+    with pytest.raises(LimitExceeded) as caught:
+        await farm.compile(f"{fill}; sleep 1005")
+    assert caught.value.limit == "scratch_bytes"
+    assert (engine.ours(), named("sleep\x001005")) == ([IMAGE], [])
+    assert (await farm.compile("head -c 1000000 /dev/zero >a.o; sleep 5", ("a.o",))).output.code == 0
+
+
+@in_reactor
 async def test_stopping_ends_jobs_and_leaves_nothing(farm: Farm, engine: DockerEngine) -> None:
     """Running jobs fail, containers are gone, and so are the images."""
     await farm.builder.start()

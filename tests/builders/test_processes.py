@@ -76,3 +76,13 @@ def test_one_that_cannot_be_started(arguments: list[str], complaint: str) -> Non
     """It is the host's fault, or the job's."""
     with pytest.raises(BuildError, match=complaint):
         call(arguments, "get one")
+
+
+def test_one_that_is_watched() -> None:
+    """What looks after a program may end it."""
+
+    def watch() -> None:
+        raise LimitExceeded("scratch_bytes", "it writes too much")
+
+    with pytest.raises(LimitExceeded, match="scratch_bytes"):
+        call(sh("exec sleep 1006"), "", watch=watch)

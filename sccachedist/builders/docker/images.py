@@ -64,6 +64,13 @@ def remove_finished(name: str) -> None:
         raise BuildError(f"container {name} cannot be removed: {ended.last_words}")
 
 
+def written_by(name: str) -> int:
+    """How many bytes a container has written to its own file system; none where it is not made yet, or gone."""
+    asked = ["docker", "inspect", "--type", "container", "--size", "--format", "{{.SizeRw}}", name]
+    said = call(asked, ADVICE).stdout.strip()
+    return int(said) if said.isdigit() else 0
+
+
 def _taken(name: str, base: str) -> bool:
     ended = call(["docker", "create", "--pull", "never", "--name", name, base, "none"], ADVICE)
     if ended.exit_code and b"is already in use" not in ended.stderr:

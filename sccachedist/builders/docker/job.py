@@ -5,7 +5,8 @@ Nothing of it is ever unpacked here: the inputs go in and the outputs come out a
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -21,14 +22,14 @@ from sccachedist.builders.docker.commands import (
     results_arguments,
     run_arguments,
 )
-from sccachedist.builders.docker.images import has_image, remove_finished
+from sccachedist.builders.docker.images import has_image, remove_finished, written_by
 from sccachedist.builders.outcome import OutputSizes, check_outputs, reported_code
 from sccachedist.builders.packed import opened_inputs
 from sccachedist.builders.processes import Ended, call, running
 from sccachedist.builders.repack import END, file_member, repacked
 from sccachedist.builders.requests import RunJob
 from sccachedist.builders.tar import Content, Kind, Member, read_archive
-from sccachedist.errors import BuildError, ToolchainError
+from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
 from sccachedist.wire.messages import ProcessOutput
 
 # As docker cp names what is in a directory.
@@ -36,7 +37,40 @@ _NAMES = f"{posixpath.basename(RESULTS)}/".encode()
 _EXIT_CODE = _NAMES + EXIT_CODE.encode()
 _OUTPUT = re.compile(rb"%b([0-9]{1,9})/?" % (_NAMES + OUTPUT.encode()))
 
+_LOOK_SECS = 2.0  # what a disk takes in the meantime is how far a container gets beyond its limit
+
 Found = Iterator[tuple[Member, Content]]
+
+
+class Watch:
+    """Looks now and then how much a job has written; a limit that holds by itself few of Docker's drivers know.
+
+    A container that has written too much is ended from outside. A limit inside, on a file's size, would make compilers
+    say that they failed.
+
+    :param clock: the time in seconds.
+    """
+
+    def __init__(
+        self,
+        sandbox: str,
+        scratch_bytes: int,
+        written: Callable[[str], int] = written_by,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sandbox, self._scratch_bytes, self._written, self._clock = sandbox, scratch_bytes, written, clock
+        self._next = clock() + _LOOK_SECS
+
+    def __call__(self) -> None:
+        """Look, if it is time to.
+
+        :raises LimitExceeded: it is too much.
+        """
+        if self._clock() < self._next:
+            return
+        if self._written(self._sandbox) > self._scratch_bytes:
+            raise LimitExceeded("scratch_bytes", f"a compile wrote more than {self._scratch_bytes} bytes to disk")
+        self._next = self._clock() + _LOOK_SECS
 
 
 def run_job(job: RunJob) -> None:
@@ -48,7 +82,8 @@ def run_job(job: RunJob) -> None:
     :raises ToolchainError: somebody has removed its image.
     """
     try:
-        ended = call(run_arguments(job.sandbox, job.toolchain), ADVICE, _inputs(job), job.limits.stdio_bytes)
+        watch = Watch(job.sandbox, job.limits.scratch_bytes)
+        ended = call(run_arguments(job.sandbox, job.toolchain), ADVICE, _inputs(job), job.limits.stdio_bytes, watch)
         _write_result(job, ended)
     finally:
         remove_finished(job.sandbox)
