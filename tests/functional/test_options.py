@@ -1,15 +1,18 @@
 """Compile options, one set at a time, by the published client: what comes back is what a local compile makes."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 import pytest
 
-from demo.client import Client
-from demo.farm import Farm
+from demo.client import Client, Statistics
+from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
 from demo.processes import Command, inherited
-from tests.functional.conftest import share_toolchains
+from demo.projects import LIBRARIES, write_workspace
+from tests.functional.conftest import running_farm, share_toolchains
+from tests.support.published import PUBLISHED_SCHEDULER, PUBLISHED_SERVER
 
 pytestmark = pytest.mark.functional
 
@@ -107,3 +110,52 @@ def made_by(command: Command, compiler: Compiler) -> dict[str, bytes]:
         made[path.name] = path.read_bytes()[: compiler.notes if path.suffix == ".gcno" else None]
         path.unlink()
     return made
+
+
+@pytest.mark.parametrize("arguments", [(), ("--release",), ("--profile", "small")], ids=" ".join)
+def test_a_remote_crate_is_what_a_local_build_makes(client: Client, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Cargo's libraries, by profile: equal byte for byte, and so are the lists of what they depend on."""
+    write_workspace(tmp_path)
+    with (tmp_path / "Cargo.toml").open("a") as manifest:
+        manifest.write('[profile.small]\ninherits = "release"\nopt-level = "s"\ndebug = 1\npanic = "abort"\n')
+    before = client.statistics()
+    remote = libraries_built_by(client.cargo_build(tmp_path, *arguments))
+    after = client.statistics()
+    assert (after.total_remote, after.errors) == (before.total_remote + len(LIBRARIES), before.errors)
+    local = Command(("cargo", "build", "--offline", *arguments), inherited(CARGO_INCREMENTAL="0"), tmp_path)
+    assert remote == libraries_built_by(local)
+
+
+def libraries_built_by(command: Command) -> dict[str, bytes]:
+    """Build from nothing; give what there is of the libraries by name."""
+    ended = command.run(300)
+    assert ended.returncode == 0, ended
+    made = {
+        path.name: path.read_bytes() for path in (command.folder / "target").glob("*/deps/*") if is_of_library(path)
+    }
+    assert {Path(name).suffix for name in made} == {".rlib", ".rmeta", ".d"}
+    shutil.rmtree(command.folder / "target")
+    return made
+
+
+def is_of_library(path: Path) -> bool:
+    return path.name.removeprefix("lib").partition("-")[0] in LIBRARIES
+
+
+DAEMONS = {"ours": (OUR_SCHEDULER, OUR_SERVER), "published": (PUBLISHED_SCHEDULER, PUBLISHED_SERVER)}
+
+
+@pytest.mark.parametrize("daemons", DAEMONS)
+def test_files_that_the_client_does_not_ask_for(tmp_path: Path, toolchains: Path, daemons: str) -> None:
+    """A compiler's reports stay where it runs, whoever's build server that is."""
+    (tmp_path / "unit.c").write_text("int one(void)\n{\n    return 1;\n}\n")
+    reports = ("-fstack-usage", "-fcallgraph-info", "-fdump-tree-original", "-fsave-optimization-record")
+    command = ("gcc", *reports, "-c", "unit.c", "-o", "unit.o")
+    (tmp_path / "farm").mkdir()
+    for farm in running_farm(Farm(tmp_path / "farm", *DAEMONS[daemons])):
+        with Client(tmp_path / "client", farm.scheduler_url, farm.client_token, toolchains) as client:
+            remote = made_by(client.compiling(command, tmp_path), GCC)
+            assert client.statistics() == Statistics({str(farm.server_id): 1}, errors=0)
+    local = made_by(Command(command, inherited(), tmp_path), GCC)
+    assert remote == {"unit.o": local.pop("unit.o")}
+    assert "unit.su" in local
