@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from demo.client import Client, Statistics
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
+from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
 from demo.processes import wait_until
 from demo.projects import C, write_project
 from sccachedist.wire.bincode import encode
@@ -25,6 +25,7 @@ from sccachedist.wire.messages import TOOLCHAIN, Toolchain
 from tests.functional.conftest import running_farm
 from tests.support.configured import INSECURE, replacing
 from tests.support.identity import AUDIENCE, ISSUER, IdentityProvider
+from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.functional
 
@@ -36,15 +37,23 @@ def shared(token: str) -> str:
 
 
 def jwt_validate(provider: IdentityProvider) -> str:
+    return keys_at(provider.url("keys"))
+
+
+def keys_at(url: str) -> str:
     return f"""\
 type = "jwt_validate"
 audience = "{AUDIENCE}"
 issuer = "{ISSUER}"
-jwks_url = "{provider.url("keys")}\""""
+jwks_url = "{url}\""""
 
 
 def proxy_token(provider: IdentityProvider, cache_secs: int) -> str:
-    return f'type = "proxy_token"\nurl = "{provider.url("check")}"\ncache_secs = {cache_secs}'
+    return judged_at(provider.url("check"), cache_secs)
+
+
+def judged_at(url: str, cache_secs: int) -> str:
+    return f'type = "proxy_token"\nurl = "{url}"\ncache_secs = {cache_secs}'
 
 
 def insecure_clients(folder: Path, _: IdentityProvider) -> Farm:
@@ -140,9 +149,11 @@ class Gate:
 
 
 @contextmanager
-def gate_of(folder: Path, provider: IdentityProvider, client_auth: str) -> Iterator[Gate]:
+def gate_of(
+    folder: Path, provider: IdentityProvider, client_auth: str, scheduler: Launch = OUR_SCHEDULER
+) -> Iterator[Gate]:
     """A gate that stands for a while."""
-    farm = Farm(folder, replacing(OUR_SCHEDULER, client_auth=client_auth))
+    farm = Farm(folder, replacing(scheduler, client_auth=client_auth))
     farm.start_scheduler()
     try:
         yield Gate(farm, provider)
@@ -234,3 +245,21 @@ def test_a_token_service_decides(judged: Gate) -> None:
     assert len(judged.provider.asked) == 3
     judged.provider.stop()
     assert [judged.knock(token) for token in ("bad", "good")] == [503, 200]
+
+
+@pytest.mark.parametrize("kind", ["jwt_validate", "proxy_token"])
+def test_a_provider_behind_tls(tmp_path: Path, provider: IdentityProvider, kind: str) -> None:
+    """Its word counts where its certificate is trusted; where it is not, nobody is let in nor refused."""
+    provider.opaque.add(token := provider.sign())
+    for folder in ("proxy", "stranger", "friend"):
+        (tmp_path / folder).mkdir()
+    proxy = Proxy(tmp_path / "proxy", provider.port)
+    host = f"https://localhost:{proxy.port}"
+    client_auth = {"jwt_validate": keys_at(f"{host}/keys"), "proxy_token": judged_at(f"{host}/check", 60)}[kind]
+    with proxy.running():
+        with gate_of(tmp_path / "stranger", provider, client_auth) as gate:
+            assert gate.knock(token) == 503
+            assert provider.asked == []
+        with gate_of(tmp_path / "friend", provider, client_auth, proxy.trusting(OUR_SCHEDULER)) as gate:
+            wait_until(lambda: gate.knock(token) == 200, 20, "the provider is asked")
+            assert gate.knock(f"x{token}") == 401

@@ -155,7 +155,15 @@ class Proxy:
         def launch_before(config: Path) -> Command:
             text = re.sub(r"(?m)^scheduler_url = .*", f'scheduler_url = "{url}"', config.read_text())
             config.write_text(text)
+            return self.trusting(launch)(config)
+
+        return launch_before
+
+    def trusting(self, launch: Launch) -> Launch:
+        """A daemon that trusts the authority behind the certificate."""
+
+        def launch_trusting(config: Path) -> Command:
             command = launch(config)
             return attrs.evolve(command, environment={**command.environment, **self.trust})
 
-        return launch_before
+        return launch_trusting
