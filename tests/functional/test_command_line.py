@@ -1,10 +1,14 @@
 """The ``sccachedist`` command as an operator uses it, beside the published ``sccache-dist``."""
 
+import contextlib
+import re
+import socket
 import sys
 from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
 
+import attrs
 import pytest
 
 from demo.farm import CHECKOUT, OUR_SCHEDULER, PROGRAMS, Farm, Launch
@@ -116,3 +120,36 @@ def test_levels(tmp_path: Path, levels: str, shown: list[str], hidden: list[str]
     log = farm.scheduler.log.read_text()
     assert [text for text in shown if text not in log] == []
     assert [text for text in hidden if text in log] == []
+
+
+@pytest.mark.parametrize(("level", "shown"), [("warn", ["INSECURE"]), ("debug", ["INSECURE", "answered 200"])])
+def test_syslog(tmp_path: Path, level: str, shown: list[str]) -> None:
+    """With ``--syslog`` a role tells the host's syslog what has this level, and the terminal nothing."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+        syslog.bind(str(tmp_path / "log"))
+
+        def launch(config: Path) -> Command:
+            command = ours(tmp_path, "scheduler", "--config", str(config), "--syslog", level)
+            host = ("bwrap", "--bind", "/", "/", "--dev", "/dev", "--bind", str(tmp_path / "log"), "/dev/log")
+            return attrs.evolve(command, arguments=(*host, *command.arguments))
+
+        farm = Farm(tmp_path, replacing(launch, client_auth=INSECURE))
+        farm.start_scheduler()
+        try:
+            assert farm.status().num_servers == 0
+        finally:
+            farm.stop()
+        told = received(syslog)
+    assert [text for text in ("INSECURE", "answered 200") if any(text in line for line in told)] == shown
+    assert {line for line in told if not re.match(r"<\d+>.{15} sccachedist: ", line)} == set()
+    assert farm.scheduler.log.read_text() == ""
+
+
+def received(syslog: socket.socket) -> list[str]:
+    """All that has come in."""
+    lines = []
+    syslog.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            lines.append(syslog.recv(4096).decode())
+    return lines
