@@ -130,8 +130,8 @@ def test_syslog(tmp_path: Path, level: str, shown: list[str]) -> None:
 
         def launch(config: Path) -> Command:
             command = ours(tmp_path, "scheduler", "--config", str(config), "--syslog", level)
-            host = ("bwrap", "--bind", "/", "/", "--dev", "/dev", "--bind", str(tmp_path / "log"), "/dev/log")
-            return attrs.evolve(command, arguments=(*host, *command.arguments))
+            view = ("--bind", "/", "/", "--dev", "/dev", "--bind", str(tmp_path / "log"), "/dev/log")
+            return attrs.evolve(command, arguments=("bwrap", "--die-with-parent", *view, *command.arguments))
 
         farm = Farm(tmp_path, replacing(launch, client_auth=INSECURE))
         farm.start_scheduler()
