@@ -1,0 +1,21 @@
+"""The attacks are real: the published daemons fall for them."""
+
+from pathlib import Path
+
+from demo.farm import Farm
+from sccachedist.wire.addresses import ServerId
+from tests.hostile.__main__ import ROWS
+from tests.hostile.attacker import Attacker
+from tests.support.published import PUBLISHED_SCHEDULER, PUBLISHED_SERVER
+
+
+def test_the_published_daemons_fall(tmp_path: Path) -> None:
+    """Rows 27, 3, 4 and 1, in an order in which the farm lives through them; each does harm to it."""
+    (tmp_path / "farm").mkdir()
+    with Farm(tmp_path / "farm", PUBLISHED_SCHEDULER, PUBLISHED_SERVER) as farm:
+        attacker = Attacker(ServerId.parse(f"127.0.0.1:{farm.scheduler_port}"), farm.client_token)
+        for row in (27, 3, 4, 1):
+            ground = tmp_path / f"row-{row}"
+            ground.mkdir()
+            steps = list(ROWS[row](attacker, ground))
+            assert any(step.harm for step in steps), (row, [str(step) for step in steps])
