@@ -75,8 +75,9 @@ class _Server:
         self._builder.starting.answer("start", None)
         self._cache = directory / "cache"
         self.token = job_token((self._cache / "identity" / "job.key").read_bytes(), JOB).encode()
-        site: Any = self._running.reactor.sslServers[0][1]
-        self.browser = Browser(site, self._running.reactor)
+        reactor: Any = self._running.reactor
+        listening = (reactor.sslServers or reactor.tcpServers)[0][1]
+        self.browser = Browser(getattr(listening, "wrappedFactory", listening), reactor)  # TLS is not fuzzed
 
     def honest(self) -> bytes:
         toolchain = encode(TOOLCHAIN, Toolchain(GCC))
