@@ -112,7 +112,9 @@ class Daemon:
         return self.process.poll() is None
 
     def tail(self, lines: int = 30) -> str:
-        """The end of its log."""
+        """The end of its log, as long as there is one."""
+        if not self.log.exists():
+            return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def wait_until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:

@@ -16,8 +16,9 @@ from typing import TypeVar
 from twisted.scripts.twistd import run
 
 from sccachedist.config import JwtHs256, load_scheduler_settings
-from sccachedist.errors import ConfigError, DecodeError
+from sccachedist.errors import ConfigError, DecodeError, PeerError
 from sccachedist.logs import LEVELS
+from sccachedist.orders import give_order
 from sccachedist.roles import LOG_VARIABLE
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.tokens import KEY_SIZE, decode_secret_key, server_token
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parsed = parser.parse_args(arguments)
     try:
         parsed.run(parsed)
-    except ConfigError as error:
+    except (ConfigError, PeerError) as error:
         raise SystemExit(f"{parser.prog}: {error}") from error
 
 
@@ -51,6 +52,10 @@ def _run_role(parsed: argparse.Namespace) -> None:
         os.environ[LOG_VARIABLE] = parsed.syslog
     sys.argv += [_PLUGINS[parsed.role], f"--config={parsed.config}"]
     run()
+
+
+def _give_order(parsed: argparse.Namespace) -> None:
+    give_order(load_scheduler_settings(parsed.config), parsed.scheduler, parsed.order, parsed.server)
 
 
 def _generate_key(parsed: argparse.Namespace) -> None:
@@ -90,6 +95,17 @@ def _parser() -> argparse.ArgumentParser:
             metavar="LEVEL",
             help=f"log to syslog, what has this level or a higher one, of {_LEVELS}",
         )
+    for order, about in (
+        ("drain", "give a build server no more jobs; those that it has go on"),
+        ("undrain", "give a build server jobs again"),
+    ):
+        command = _add(commands, order, about, _give_order)
+        command.set_defaults(order=order)
+        command.add_argument("server", type=_argument(ServerId.parse), metavar="IP:PORT", help="its public_addr")
+        command.add_argument(
+            "--config", required=True, type=Path, metavar="PATH", help="the scheduler's configuration, with admin.token"
+        )
+        command.add_argument("--scheduler", metavar="URL", help="where the scheduler is, if not at its public_addr")
     auth = commands.add_parser("auth", help="make keys and tokens").add_subparsers(required=True, metavar="COMMAND")
     _add(auth, "generate-jwt-hs256-key", "print a secret_key for server_auth.type = jwt_hs256", _generate_key)
     command = _add(auth, "generate-jwt-hs256-server-token", "print a build server's token", _generate_server_token)

@@ -234,7 +234,10 @@ def test_the_reference_has_every_key() -> None:
     found = {section.heading: {row.name: row for row in section.rows} for section in sections(ServerSettings)}
     assert found['[builder] type = "docker"'] == {}
     assert list(found["[limits]"]) == [field.name for field in attrs.fields(Limits)]
-    assert found[""].keys() | {"docker", "sandbox", "shutdown", "limits"} == keys_of(ServerSettings).keys()
+    assert (
+        found[""].keys() | {"docker", "heartbeat", "capacity", "sandbox", "shutdown", "limits"}
+        == keys_of(ServerSettings).keys()
+    )
     assert found[""]["toolchain_cache_size"] == Row(
         "toolchain_cache_size",
         "a number of bytes",

@@ -18,6 +18,8 @@ from sccachedist.config.values import (
     BYTES,
     CACHE_BYTES,
     COUNT,
+    CPUS,
+    HEARTBEAT_SECONDS,
     JWT_KEY,
     NETWORK,
     ORIGIN,
@@ -156,6 +158,9 @@ class Limits:
     stdio_bytes: int = field(
         default=64 * MIB, metadata=key(BYTES, "What a compile writes to stdout, and as much to stderr.")
     )
+    unclaimed_jobs: int = field(
+        default=1000, metadata=key(COUNT, "Jobs that were allocated to one client token and have not begun.")
+    )
     job_secs: int = field(default=540, metadata=key(COUNT, "How many seconds a compile may run."))
 
 
@@ -188,6 +193,32 @@ class QueueSettings:
         metadata=key(WAIT_SECONDS, "How long a client waits for a slot; then, or at once with 0, it compiles locally."),
     )
     max_waiting: int = field(default=10_000, metadata=key(COUNT, "How many clients may wait at a time."))
+
+
+@frozen
+class HeartbeatSettings:
+    """How often a build server tells a scheduler of ours what it does; a published one hears it every 30 seconds."""
+
+    secs: int = field(default=5, metadata=key(HEARTBEAT_SECONDS, "Seconds from one heartbeat to the next."))
+
+
+@frozen
+class CapacitySettings:
+    """How much of its host a build server offers."""
+
+    cpus: int | None = field(
+        default=None,
+        metadata=key(CPUS, "The CPUs that it offers; those that it may use, where nothing is said."),
+    )
+
+
+@frozen
+class AdminSettings:
+    """Who may tell the scheduler to drain build servers, with ``sccachedist drain``."""
+
+    token: str | None = field(
+        default=None, repr=False, metadata=key(TOKEN, "The secret for that; without one, nobody may.")
+    )
 
 
 @frozen
@@ -229,6 +260,7 @@ class SchedulerSettings:
     network: NetworkSettings = field(factory=NetworkSettings, metadata=table(NetworkSettings))
     jwt: JwtSettings = field(factory=JwtSettings, metadata=table(JwtSettings))
     queue: QueueSettings = field(factory=QueueSettings, metadata=table(QueueSettings))
+    admin: AdminSettings = field(factory=AdminSettings, metadata=table(AdminSettings))
     limits: Limits = field(factory=Limits, metadata=table(Limits))
 
 
@@ -252,6 +284,8 @@ class ServerSettings:
     toolchain_cache_size: int = field(
         default=10 * GIB, metadata=key(CACHE_BYTES, "How much the kept toolchains may take.")
     )
+    heartbeat: HeartbeatSettings = field(factory=HeartbeatSettings, metadata=table(HeartbeatSettings))
+    capacity: CapacitySettings = field(factory=CapacitySettings, metadata=table(CapacitySettings))
     sandbox: SandboxSettings = field(factory=SandboxSettings, metadata=table(SandboxSettings))
     docker: DockerSettings = field(factory=DockerSettings, metadata=table(DockerSettings))
     shutdown: ShutdownSettings = field(factory=ShutdownSettings, metadata=table(ShutdownSettings))

@@ -173,9 +173,12 @@ def pinned_calls(reactor: IReactorTime, pins: Pins) -> Calls:
     return _calls(reactor, PinPolicy(pins), PinnedPool(reactor, pins))
 
 
-def trusting_calls(reactor: IReactorTime) -> Calls:
-    """Calls by ``http``, or by ``https`` to whom the platform's certificate authorities vouch for."""
-    return _calls(reactor, HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS()), BoundedPool(reactor))
+def trusting_calls(reactor: IReactorTime, lost: Callable[[], None] = lambda: None) -> Calls:
+    """Calls by ``http``, or by ``https`` to whom the platform's certificate authorities vouch for.
+
+    :param lost: told when a peer closes a connection that is kept for the next call.
+    """
+    return _calls(reactor, HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS()), BoundedPool(reactor, lost=lost))
 
 
 def _calls(reactor: Any, policy: IPolicyForHTTPS, pool: BoundedPool) -> Calls:

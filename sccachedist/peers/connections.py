@@ -5,13 +5,15 @@ Here a connection is cut when too much comes before we ask again, and losing it 
 module knows nothing of what is asked.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, cast
 
 import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
 from twisted.web.client import HTTPConnectionPool
 from zope.interface import implementer
 
@@ -23,10 +25,15 @@ ANSWER_BYTES = 2**20
 KEPT_PER_PEER = 8
 
 
+def _unnoticed() -> None:
+    """Nobody wants to know that a connection is gone."""
+
+
 class _Bounded(ProtocolWrapper):
     """A connection that is cut when more comes than an answer may have, and that closes at once."""
 
     _received = 0
+    _given_up = False
 
     def write(self, data: bytes) -> None:
         """Send part of a request: its answer starts at zero."""
@@ -47,13 +54,24 @@ class _Bounded(ProtocolWrapper):
 
     def loseConnection(self) -> None:
         """Close now: when the client gives a connection up, nothing is left to be sent."""
+        self._given_up = True
         self.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Say so where it was the peer who closed it."""
+        super().connectionLost(reason)
+        if not self._given_up:
+            cast(_Bounding, self.factory).lost()
 
 
 class _Bounding(WrappingFactory[_Bounded]):
     """Bounds the connections of a factory, which then logs none of them."""
 
     protocol = _Bounded
+
+    def __init__(self, factory: IProtocolFactory, lost: Callable[[], None]) -> None:
+        super().__init__(factory)
+        self.lost = lost
 
     def doStart(self) -> None:
         """Start nothing, and do not say so."""
@@ -67,21 +85,29 @@ class _BoundedEndpoint:
     """Connects as ``endpoint`` does, with the bounds in between."""
 
     _endpoint: IStreamClientEndpoint
+    _lost: Callable[[], None]
 
     def connect(self, factory: IProtocolFactory) -> Deferred[Any]:
         """Connect, and give the protocol of ``factory``."""
-        connecting: Deferred[Any] = self._endpoint.connect(_Bounding(factory))
+        connecting: Deferred[Any] = self._endpoint.connect(_Bounding(factory, self._lost))
         return connecting.addCallback(lambda bounded: bounded.wrappedProtocol)
 
 
 class BoundedPool(HTTPConnectionPool):
-    """A pool of bounded connections."""
+    """A pool of bounded connections.
+
+    :param lost: told when a peer closes one.
+    """
 
     maxPersistentPerHost = KEPT_PER_PEER
 
+    def __init__(self, reactor: IReactorTime, persistent: bool = True, lost: Callable[[], None] = _unnoticed) -> None:
+        super().__init__(reactor, persistent)
+        self._lost = lost
+
     def getConnection(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Deferred[Any]:
         """Give a kept or a new connection."""
-        return super().getConnection(key, _BoundedEndpoint(endpoint))
+        return super().getConnection(key, _BoundedEndpoint(endpoint, self._lost))
 
 
 class PinnedPool(BoundedPool):

@@ -57,7 +57,7 @@ class Allocation:
             archive_id(toolchain.archive_id)
             if self._max_wait_secs and self._must_wait:
                 await self._turn(client)
-            return await self._allocate(toolchain)
+            return await self._allocate(client, toolchain)
         except (DecodeError, LimitExceeded, NoCapacity) as error:
             return AllocJobFail(str(error))
 
@@ -86,30 +86,39 @@ class Allocation:
         finally:
             self._queue.leave(client, turn)
 
-    async def _allocate(self, toolchain: Toolchain) -> AllocJobSuccess:
+    async def _allocate(self, client: ClientId, toolchain: Toolchain) -> AllocJobSuccess:
         tried: list[ServerId] = []
         while True:
+            now = self._clock.seconds()
+            reserved = self._core.reserve(now, tried, toolchain=toolchain.archive_id, client=client)
+            tried.append(reserved.server_id)
             try:
-                return await self._try(toolchain, tried)
+                return await self._assign(reserved, toolchain)
             except (PeerError, UnknownServer, BadTransition) as error:
                 log.warn("job not assigned to {server}: {error}", server=str(tried[-1]), error=str(error))
                 if len(tried) == MOST_TRIES:
                     raise NoCapacity(f"{MOST_TRIES} build servers did not take the job") from error
 
-    async def _try(self, toolchain: Toolchain, tried: list[ServerId]) -> AllocJobSuccess:
-        reserved = self._core.reserve(self._clock.seconds(), tried)
-        tried.append(reserved.server_id)
+    async def _assign(self, reserved: Reservation, toolchain: Toolchain) -> AllocJobSuccess:
+        assigned = reserved.presumed
+        if assigned is None:
+            assigned = await self._ask(reserved, toolchain)
+        self._core.confirm(reserved, assigned, self._clock.seconds())
+        log.info("job {job_id} assigned to {server}", job_id=reserved.job_id, server=str(reserved.server_id))
+        needed = archive_id(toolchain.archive_id) if reserved.ours else None
+        return AllocJobSuccess(
+            job_alloc=JobAlloc(
+                job_token(reserved.job_key, reserved.job_id, needed), reserved.job_id, reserved.server_id
+            ),
+            need_toolchain=assigned.need_toolchain,
+            cert_digest=reserved.cert_digest,
+        )
+
+    async def _ask(self, reserved: Reservation, toolchain: Toolchain) -> AssignJobResult:
         try:
             token = job_token(reserved.job_key, reserved.job_id)
-            assigned = await self._build_servers.assign(reserved, token, toolchain)
+            return await self._build_servers.assign(reserved, token, toolchain)
         except BaseException as error:
             self._core.release(reserved, self._clock.seconds(), failed=isinstance(error, PeerError))
             self.serve_waiting()
             raise
-        self._core.confirm(reserved, assigned, self._clock.seconds())
-        log.info("job {job_id} assigned to {server}", job_id=reserved.job_id, server=str(reserved.server_id))
-        return AllocJobSuccess(
-            job_alloc=JobAlloc(token, reserved.job_id, reserved.server_id),
-            need_toolchain=assigned.need_toolchain,
-            cert_digest=reserved.cert_digest,
-        )

@@ -4,17 +4,26 @@ Pure: values in dictionaries, the time as an argument, no I/O and no clock. An a
 the call to the build server: :meth:`SchedulerCore.reserve` takes the slot, then exactly one of
 :meth:`SchedulerCore.confirm` and :meth:`SchedulerCore.release` follows.
 
-The rules and their numbers are those of the published scheduler ("The published scheduler's behaviour" in
-``doc/protocol``), but for what their comments say.
+A slot is a lease: what a build server of ours does not name among its jobs any more is free, and what it names and
+nobody knows is taken. With a published build server, the rules and their numbers are those of the published scheduler
+("The published scheduler's behaviour" in ``doc/protocol``), but for what comments say.
 """
 
-import math
-from collections.abc import Collection
-from enum import Enum, auto
+from collections.abc import Collection, Iterable
 
 import attrs
 
-from sccachedist.errors import BadTransition, DecodeError, SccachedistError, UnknownJob, UnknownServer
+from sccachedist.auth.clients import ClientId
+from sccachedist.errors import (
+    BadTransition,
+    DecodeError,
+    LimitExceeded,
+    SccachedistError,
+    UnknownJob,
+    UnknownServer,
+)
+from sccachedist.scheduler.fleet import BuildServer, Fleet
+from sccachedist.scheduler.jobs import SLOTS, Job, Jobs, Slot
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import (
     AssignJobResult,
@@ -23,42 +32,13 @@ from sccachedist.wire.messages import (
     JobState,
     SchedulerStatus,
     ServerCertificate,
-    job_capacity,
 )
+from sccachedist.wire.reports import Availability, JobStates, ServerReport
 
-#: Seconds without a heartbeat after which a server and its jobs are dropped.
-SERVER_SECS = 90.0
-#: Seconds for which a server that failed an ``assign_job`` is used only when no other has room.
-PENALTY_SECS = 300.0
 #: CPUs that a build server may claim. The wire has room for more than a farm's sum could be told in.
 MOST_CPUS = 1 << 16
-
-
-class Slot(Enum):
-    """Where a job stands, seen from the scheduler."""
-
-    RESERVED = auto()
-    PENDING = auto()
-    READY = auto()
-    STARTED = auto()
-
-
-#: Seconds in a state after which a job that nobody claimed is dropped. The published scheduler counts both from the
-#: allocation, and so drops a job whose upload took longer than the first; here each state has its own time. A
-#: reservation ends by itself only where its allocation was lost, for each has a shorter time limit of its own.
-CLAIM_SECS = {Slot.RESERVED: 300.0, Slot.PENDING: 300.0, Slot.READY: 60.0}
-
-# How a job moves by what its build server reports. A job is Pending while its toolchain is missing, Ready until its
-# client sends the inputs, Started while it compiles; Complete frees the slot. Each report may come again when its
-# answer was lost, and says nothing new then. What stands in neither table is the server's mistake.
-_MOVES = {
-    (Slot.PENDING, JobState.READY): Slot.READY,
-    (Slot.READY, JobState.STARTED): Slot.STARTED,
-    (Slot.STARTED, JobState.COMPLETE): None,
-    (Slot.READY, JobState.READY): Slot.READY,
-    (Slot.STARTED, JobState.STARTED): Slot.STARTED,
-}
-_ASSIGNED = {JobState.PENDING: Slot.PENDING, JobState.READY: Slot.READY}
+#: Seconds between two heartbeats that a build server of ours may announce.
+MOST_HEARTBEAT_SECS = 3600
 
 
 class NoCapacity(SccachedistError):
@@ -67,37 +47,18 @@ class NoCapacity(SccachedistError):
 
 @attrs.frozen
 class Reservation:
-    """A slot taken for a job that its build server has not heard of yet."""
+    """A slot taken for a job that its build server has not heard of yet.
+
+    :param ours: whether the build server is one of ours, which takes a job that its client's token speaks of.
+    :param presumed: what the build server would answer if it were asked, where it need not be.
+    """
 
     job_id: JobId
     server_id: ServerId
     job_key: bytes = attrs.field(repr=False)
     cert_digest: bytes
-
-
-@attrs.define
-class _Job:
-    server_id: ServerId
-    slot: Slot
-    since: float
-
-
-@attrs.define
-class _Server:
-    heartbeat: Heartbeat
-    seen: float
-    failed: float | None = None
-    jobs: set[JobId] = attrs.field(factory=set)
-
-    @property
-    def has_room(self) -> bool:
-        """Whether it takes one more job."""
-        return len(self.jobs) < job_capacity(self.heartbeat.num_cpus)
-
-    @property
-    def load(self) -> float:
-        """Jobs per CPU."""
-        return len(self.jobs) / self.heartbeat.num_cpus
+    ours: bool = False
+    presumed: AssignJobResult | None = None
 
 
 @attrs.frozen
@@ -117,83 +78,123 @@ class SchedulerCore:
     """The build servers, their jobs, and who gets the next one.
 
     :param first_job: the id of the first job, see :func:`first_job_id`.
+    :param most_unclaimed: how many jobs one client may have that have not started.
     """
 
-    def __init__(self, first_job: JobId) -> None:
-        self._next_job = first_job
-        self._servers: dict[ServerId, _Server] = {}
-        self._jobs: dict[JobId, _Job] = {}
+    def __init__(self, first_job: JobId, most_unclaimed: int = 1000) -> None:
+        self._most_unclaimed = most_unclaimed
+        self._fleet, self._jobs = Fleet(), Jobs(first_job)
 
     # -- build servers --
 
-    def heartbeat(self, server_id: ServerId, heartbeat: Heartbeat, now: float) -> bool:
+    def heartbeat(
+        self, server_id: ServerId, heartbeat: Heartbeat, now: float, report: ServerReport | None = None
+    ) -> bool:
         """Keep a build server among the living; a new nonce is a new server, without the old one's jobs.
 
+        :param report: what a build server of ours says beyond the protocol; one that goes away is dropped.
         :returns: whether it is new.
-        :raises DecodeError: it says that it has no CPU, or more than :data:`MOST_CPUS`.
+        :raises DecodeError: what it says of itself cannot be.
+        :raises UnknownJob: it names another server's job.
         """
-        if not 1 <= heartbeat.num_cpus <= MOST_CPUS:
-            raise DecodeError(f"a build server has 1 to {MOST_CPUS} CPUs, not {heartbeat.num_cpus}")
-        known = self._servers.get(server_id)
-        if known is not None and known.heartbeat.server_nonce == heartbeat.server_nonce:
-            known.heartbeat, known.seen = heartbeat, now
-            return False
-        if known is not None:
+        self._check(server_id, heartbeat, report)
+        known = self._fleet.get(server_id)
+        is_new = known is None or known.heartbeat.server_nonce != heartbeat.server_nonce
+        if known is not None and is_new:
             self._drop_server(server_id)
-        self._servers[server_id] = _Server(heartbeat, now)
-        return True
+        if known is None or is_new:
+            known = BuildServer(server_id, heartbeat, now)
+            self._fleet.enter(known)
+        known.seen = now
+        if report is None or report.number > known.number:
+            known.report = report
+            self._fleet.renew(known, heartbeat)
+        if report is not None and report.number > known.number:  # else it was overtaken
+            self._settle(known, report, now)
+        return is_new
+
+    def job_states(self, server_id: ServerId, said: JobStates, now: float) -> None:
+        """A build server of ours says how several jobs stand.
+
+        :raises UnknownServer: it has not been heard of since it started: its heartbeat has to come first.
+        :raises UnknownJob: one is another server's; nothing has changed.
+        """
+        server = self._fleet[server_id]
+        if server.report is None or server.heartbeat.server_nonce != said.server_nonce:
+            raise UnknownServer(f"build server {server_id} has to send a heartbeat first")
+        self._check_owner(server_id, (job_id for job_id, _ in said.states))
+        server.seen = now
+        if said.number > server.number:  # else a heartbeat was quicker and has said it already
+            server.number = said.number
+            for job_id, state in said.states:
+                self._told(server, job_id, state, said.number, now)
+
+    def drain(self, server_id: ServerId, drained: bool) -> None:
+        """Give a build server no more jobs, whether it is here or comes later, or give it some again."""
+        self._fleet.drain(server_id, drained)
 
     def certificate(self, server_id: ServerId) -> ServerCertificate:
         """The certificate to trust for a build server.
 
         :raises UnknownServer: no such server has sent a heartbeat in time.
         """
-        server = self._server(server_id)
-        return ServerCertificate(server.heartbeat.cert_digest, server.heartbeat.cert_pem)
+        heartbeat = self._fleet[server_id].heartbeat
+        return ServerCertificate(heartbeat.cert_digest, heartbeat.cert_pem)
+
+    def unclaimed(self, server_id: ServerId) -> int:
+        """How many jobs a build server was given that have not started."""
+        server = self._fleet.get(server_id)
+        return sum(self._jobs[job_id].slot is not Slot.STARTED for job_id in server.jobs) if server else 0
 
     def status(self) -> SchedulerStatus:
         """How many servers, CPUs and confirmed jobs there are."""
-        return SchedulerStatus(
-            num_servers=len(self._servers),
-            num_cpus=sum(server.heartbeat.num_cpus for server in self._servers.values()),
-            in_progress=sum(job.slot is not Slot.RESERVED for job in self._jobs.values()),
-        )
+        return SchedulerStatus(len(self._fleet), self._fleet.num_cpus, self._jobs.confirmed)
 
     @property
     def has_servers(self) -> bool:
-        """Whether any build server lives."""
-        return bool(self._servers)
+        """Whether any build server takes jobs, be it full or not."""
+        return self._fleet.takes_jobs
 
     @property
     def has_room(self) -> bool:
         """Whether any build server takes one more job."""
-        return any(server.has_room for server in self._servers.values())
+        return self._fleet.has_room
 
     # -- allocations --
 
-    def reserve(self, now: float, tried: Collection[ServerId] = ()) -> Reservation:
-        """Take a slot of the least loaded server; one that failed lately only where no other has room.
+    def reserve(
+        self,
+        now: float,
+        tried: Collection[ServerId] = (),
+        *,
+        toolchain: str = "",
+        client: ClientId | None = None,
+    ) -> Reservation:
+        """Take a slot of the server that suits best, see :meth:`sccachedist.scheduler.fleet.Fleet.choose`.
 
+        :param toolchain: the archive id of the one that the job needs.
         :param tried: servers that have refused this allocation already.
         :raises NoCapacity: no server has room.
+        :raises LimitExceeded: the client has too many jobs that it has not begun.
         """
-        candidates = {
-            server_id: server
-            for server_id, server in self._servers.items()
-            if server.has_room and server_id not in tried
-        }
-        if not candidates:
-            raise NoCapacity(f"Insufficient capacity across {len(self._servers)} available servers")
-        server_id = min(candidates, key=lambda each: _preference(candidates[each], now))
-        job_id = self._next_job
-        self._next_job = JobId(job_id + 1)
-        self._jobs[job_id] = _Job(server_id, Slot.RESERVED, now)
-        server = candidates[server_id]
-        server.jobs.add(job_id)
-        return Reservation(job_id, server_id, server.heartbeat.jwt_key, server.heartbeat.cert_digest)
+        if client is not None and self._jobs.unclaimed(client) >= self._most_unclaimed:
+            raise LimitExceeded("unclaimed_jobs", f"{self._most_unclaimed} jobs of one client have not begun")
+        server = self._fleet.choose(toolchain, tried, now)
+        if server is None:
+            raise NoCapacity(f"Insufficient capacity across {len(self._fleet)} available servers")
+        job_id = self._jobs.fresh_id()
+        self._enter(job_id, Job(server.server_id, client, toolchain, Slot.RESERVED, now))
+        return Reservation(
+            job_id,
+            server.server_id,
+            server.heartbeat.jwt_key,
+            server.heartbeat.cert_digest,
+            server.report is not None,
+            self._presumed(server, toolchain, now) if server.needs_no_question(now) else None,
+        )
 
     def confirm(self, reserved: Reservation, assigned: AssignJobResult, now: float) -> None:
-        """The build server has taken the job.
+        """The build server has taken the job, or is presumed to take it.
 
         :raises UnknownServer: it was dropped or replaced meanwhile, and the reservation with it.
         :raises BadTransition: it claims a state that no new job can be in; the slot is free again.
@@ -201,21 +202,23 @@ class SchedulerCore:
         job = self._jobs.get(reserved.job_id)
         if job is None:
             raise UnknownServer(f"build server {reserved.server_id} went away during an allocation")
-        slot = _ASSIGNED.get(assigned.state)
-        if slot is None:
+        slot = SLOTS.get(assigned.state)
+        if slot not in (Slot.PENDING, Slot.READY):
             self.release(reserved, now, failed=True)
             raise BadTransition(f"build server {reserved.server_id} says that a new job is {assigned.state.name}")
-        job.slot, job.since = slot, now
+        if reserved.presumed is None:
+            self._fleet.succeeded(self._fleet[reserved.server_id])
+        self._jobs.move(job, slot, now)
 
     def release(self, reserved: Reservation, now: float, *, failed: bool) -> None:
         """The job will not be: give its slot back.
 
         :param failed: whether the build server is to blame.
         """
-        if reserved.job_id in self._jobs:
+        if self._jobs.get(reserved.job_id) is not None:
             self._drop_job(reserved.job_id)
             if failed:
-                self._server(reserved.server_id).failed = now
+                self._fleet.failed(self._fleet[reserved.server_id], now)
 
     # -- jobs --
 
@@ -223,53 +226,106 @@ class SchedulerCore:
         """A build server reports where a job stands, and so that it lives. A late Complete has no effect.
 
         :raises UnknownJob: there is no such job, or it is another server's.
-        :raises BadTransition: the job cannot go there from where it is.
+        :raises BadTransition: the job is not assigned yet, or would become Pending again.
         """
         job = self._jobs.get(job_id)
         if job is None:
             if state is JobState.COMPLETE:
                 return
             raise UnknownJob("Unknown job")
-        if job.server_id != server_id:
-            raise UnknownJob(f"Job {job_id} is not a job of build server {server_id}")
-        if (job.slot, state) not in _MOVES:
+        self._check_owner(server_id, [job_id])
+        if job.slot is Slot.RESERVED or state is JobState.PENDING:
             raise BadTransition(f"Job {job_id} cannot go from {job.slot.name} to {state.name}")
-        self._server(server_id).seen = now
-        slot = _MOVES[job.slot, state]
-        if slot is None:
+        self._fleet[server_id].seen = now
+        if state is JobState.COMPLETE:
             self._drop_job(job_id)
-        elif slot is not job.slot:
-            job.slot, job.since = slot, now
+        else:
+            self._jobs.move(job, SLOTS[state], now)
 
     def expire(self, now: float) -> Expired:
         """Drop servers that are silent and jobs that nobody claims."""
-        silent = tuple(key for key, server in self._servers.items() if now - server.seen > SERVER_SECS)
+        silent = tuple(self._fleet.silent(now))
         for server_id in silent:
             self._drop_server(server_id)
         stale = tuple(
-            key for key, job in self._jobs.items() if job.slot in CLAIM_SECS and now - job.since > CLAIM_SECS[job.slot]
+            job_id
+            for job_id, job in self._jobs.items()
+            if job.is_stale(now, ours=self._fleet[job.server_id].report is not None)
         )
         for job_id in stale:
             self._drop_job(job_id)
         return Expired(silent, stale)
 
-    def _server(self, server_id: ServerId) -> _Server:
-        server = self._servers.get(server_id)
-        if server is None:
-            raise UnknownServer(f"Unknown build server {server_id}")
-        return server
+    # -- what a build server of ours says --
 
-    def _drop_server(self, server_id: ServerId) -> None:
-        for job_id in self._servers.pop(server_id).jobs:
-            del self._jobs[job_id]
+    def _check(self, server_id: ServerId, heartbeat: Heartbeat, report: ServerReport | None) -> None:
+        if not 1 <= heartbeat.num_cpus <= MOST_CPUS:
+            raise DecodeError(f"a build server has 1 to {MOST_CPUS} CPUs, not {heartbeat.num_cpus}")
+        if report is not None:
+            if not 1 <= report.heartbeat_secs <= MOST_HEARTBEAT_SECS:
+                raise DecodeError(f"heartbeats come every 1 to {MOST_HEARTBEAT_SECS} seconds")
+            self._check_owner(server_id, (job_id for job_id, _ in report.jobs))
+
+    def _check_owner(self, server_id: ServerId, job_ids: Iterable[JobId]) -> None:
+        for job_id in job_ids:
+            job = self._jobs.get(job_id)
+            if job is not None and job.server_id != server_id:
+                raise UnknownJob(f"Job {job_id} is not a job of build server {server_id}")
+
+    def _settle(self, server: BuildServer, report: ServerReport, now: float) -> None:
+        """Free the jobs that a heartbeat does not name any more, and note those that it names."""
+        server.number = report.number
+        if report.availability is Availability.GONE:
+            self._drop_server(server.server_id)
+            return
+        self._fleet.holds(server, report.toolchains)
+        for job_id, state in report.jobs:
+            self._told(server, job_id, state, report.number, now)
+        for job_id in tuple(server.jobs):
+            job = self._jobs[job_id]
+            if job.number is None and job.slot is Slot.STARTED:  # as a published server would say it: named from now on
+                job.number = report.number
+            elif job.number is not None and job.number < report.number:
+                self._drop_job(job_id)
+
+    def _told(self, server: BuildServer, job_id: JobId, state: JobState, number: int, now: float) -> None:
+        """A build server of ours names a job, which it may have had before this scheduler was started."""
+        job = self._jobs.get(job_id)
+        if state is JobState.COMPLETE:
+            if job is not None:
+                self._drop_job(job_id)
+            return
+        if job is None:
+            job = Job(server.server_id, None, "", SLOTS[state], now)
+            self._enter(job_id, job)
+        # One that is Ready waits for its client, and is named again when that comes.
+        job.number = None if state is JobState.READY else number
+        if job.slot is Slot.PENDING and state is JobState.PENDING:
+            job.since = now  # its upload goes on
+        if state is JobState.READY and job.toolchain:
+            self._fleet.gained(server, job.toolchain)
+        self._jobs.move(job, SLOTS[state], now)
+
+    def _presumed(self, server: BuildServer, toolchain: str, now: float) -> AssignJobResult:
+        """What a build server of ours would answer; a toolchain that somebody is bringing is not asked for again."""
+        if toolchain in server.toolchains:
+            return AssignJobResult(JobState.READY, need_toolchain=False)
+        others = (self._jobs[job_id] for job_id in server.jobs)
+        return AssignJobResult(JobState.PENDING, not any(job.brings(toolchain, now) for job in others))
+
+    # -- jobs come and go --
+
+    def _enter(self, job_id: JobId, job: Job) -> None:
+        self._jobs.enter(job_id, job)
+        server = self._fleet[job.server_id]
+        server.jobs.add(job_id)
+        self._fleet.changed(server)
 
     def _drop_job(self, job_id: JobId) -> None:
-        job = self._jobs.pop(job_id)
-        self._server(job.server_id).jobs.remove(job_id)
+        server = self._fleet[self._jobs.drop(job_id).server_id]
+        server.jobs.remove(job_id)
+        self._fleet.changed(server)
 
-
-def _preference(server: _Server, now: float) -> tuple[float, float]:
-    """Sorts servers: the least loaded first; then those that failed lately, the longest ago first."""
-    if server.failed is not None and now - server.failed <= PENALTY_SECS:
-        return (math.inf, server.failed)
-    return (server.load, 0.0)
+    def _drop_server(self, server_id: ServerId) -> None:
+        for job_id in self._fleet.leave(server_id).jobs:
+            self._jobs.drop(job_id)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from twisted.internet.interfaces import IReactorTime
 
-from sccachedist.auth.bearer import IPNetwork, sender_address
+from sccachedist.auth.bearer import IPNetwork, same_secret, sender_address
 from sccachedist.auth.clients import ClientAuth, ClientId, client_id
 from sccachedist.auth.servers import ServerAuth, check_server
 from sccachedist.config import Limits
-from sccachedist.errors import DecodeError
+from sccachedist.errors import DecodeError, PeerRefused
 from sccachedist.logs import Logger
 from sccachedist.peers.pins import Pins
 from sccachedist.scheduler.allocation import Allocation
@@ -21,8 +21,6 @@ from sccachedist.web.routes import Api
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import (
     ALLOC_JOB_RESPONSE,
-    HEARTBEAT,
-    HEARTBEAT_RESULT,
     JOB_STATE,
     SCHEDULER_STATUS,
     SERVER_CERTIFICATE,
@@ -39,6 +37,15 @@ from sccachedist.wire.messages import (
     Toolchain,
     UpdateJobStateSuccess,
 )
+from sccachedist.wire.reports import (
+    EXTENDED_HEARTBEAT,
+    EXTENDED_HEARTBEAT_RESULT,
+    JOB_STATES,
+    Availability,
+    JobStates,
+    SchedulerReport,
+    ServerReport,
+)
 
 log = Logger()
 
@@ -48,6 +55,7 @@ _ROOT = "/api/v1/scheduler"
 class SchedulerRoutes:
     """What clients and build servers ask a scheduler.
 
+    :param admin_token: what an administrator shows; nobody is one where there is none.
     :param proxies: the networks from which ``X-Real-IP`` is believed.
     """
 
@@ -61,13 +69,14 @@ class SchedulerRoutes:
         pins: Pins,
         clients: ClientAuth,
         servers: ServerAuth,
+        admin_token: str | None,
         proxies: Sequence[IPNetwork],
         limits: Limits,
         clock: IReactorTime,
     ) -> None:
         self._core, self._allocation, self._pins = core, allocation, pins
         self._clients, self._servers, self._proxies = clients, servers, proxies
-        self._limits, self._clock = limits, clock
+        self._admin_token, self._limits, self._clock = admin_token, limits, clock
 
     async def _allow_client(self, head: Head) -> ClientId:
         await self._clients.check(head.token)
@@ -77,14 +86,21 @@ class SchedulerRoutes:
         sender = sender_address(head.peer, head.headers.get("x-real-ip"), self._proxies)
         return check_server(self._servers, head.token, sender)
 
+    async def _allow_administrator(self, head: Head, **_: object) -> None:
+        if self._admin_token is None or not same_secret(head.token or "", self._admin_token):
+            raise PeerRefused("invalid_bearer_token", "not an administrator")
+
     async def _allow_anyone(self, head: Head, **_: object) -> None:
         pass
 
     def _toolchain(self, head: Head) -> MessageBody[Toolchain]:
         return MessageBody(TOOLCHAIN, head, self._limits.message_bytes, "message_bytes")
 
-    def _heartbeat(self, head: Head) -> MessageBody[Heartbeat]:
-        return MessageBody(HEARTBEAT, head, self._limits.heartbeat_bytes, "heartbeat_bytes")
+    def _heartbeat(self, head: Head) -> MessageBody[tuple[Heartbeat, ServerReport | None]]:
+        return MessageBody(EXTENDED_HEARTBEAT, head, self._limits.heartbeat_bytes, "heartbeat_bytes")
+
+    def _job_states(self, head: Head) -> MessageBody[JobStates]:
+        return MessageBody(JOB_STATES, head, self._limits.heartbeat_bytes, "heartbeat_bytes")
 
     def _job_state(self, head: Head, job_id: JobId) -> MessageBody[JobState]:
         return MessageBody(JOB_STATE, head, self._limits.message_bytes, "message_bytes")
@@ -111,17 +127,27 @@ class SchedulerRoutes:
         """A client needs the certificate of the build server that it was given."""
         return self._core.certificate(server_id)
 
-    @api.route("POST", f"{_ROOT}/heartbeat_server", allow=_allow_server, body=_heartbeat, answer=HEARTBEAT_RESULT)
-    async def heartbeat_server(self, server_id: ServerId, heartbeat: Heartbeat) -> HeartbeatResult:
-        """A build server says that it lives."""
+    @api.route(
+        "POST", f"{_ROOT}/heartbeat_server", allow=_allow_server, body=_heartbeat, answer=EXTENDED_HEARTBEAT_RESULT
+    )
+    async def heartbeat_server(
+        self, server_id: ServerId, said: tuple[Heartbeat, ServerReport | None]
+    ) -> tuple[HeartbeatResult, SchedulerReport | None]:
+        """A build server says that it lives; one of ours says more, and is answered more."""
+        heartbeat, report = said
         if _certificate_digest(heartbeat.cert_pem) != heartbeat.cert_digest:
             raise DecodeError("the certificate does not have the digest that was sent with it")
-        is_new = self._core.heartbeat(server_id, heartbeat, self._clock.seconds())
-        self._pins.set(server_id, heartbeat.cert_digest)
+        is_new = self._core.heartbeat(server_id, heartbeat, self._clock.seconds(), report)
+        if report is not None and report.availability is Availability.GONE:
+            self._pins.forget(server_id)
+            log.info("build server {server} has gone", server=str(server_id))
+        else:
+            self._pins.set(server_id, heartbeat.cert_digest)
         self._allocation.serve_waiting()
         if is_new:
             log.info("build server {server} with {cpus} CPUs", server=str(server_id), cpus=heartbeat.num_cpus)
-        return HeartbeatResult(is_new)
+        unclaimed = None if report is None else SchedulerReport(self._core.unclaimed(server_id))
+        return HeartbeatResult(is_new), unclaimed
 
     @api.route(
         "POST",
@@ -135,6 +161,27 @@ class SchedulerRoutes:
         self._core.update(job_id, server_id, state, self._clock.seconds())
         self._allocation.serve_waiting()
         log.debug("job {job_id} is {state}", job_id=job_id, state=state.name)
+        return UpdateJobStateSuccess()
+
+    @api.route("POST", f"{_ROOT}/job_states", allow=_allow_server, body=_job_states, answer=UPDATE_JOB_STATE_RESULT)
+    async def job_states(self, server_id: ServerId, said: JobStates) -> UpdateJobStateSuccess:
+        """A build server of ours says how far several jobs are."""
+        self._core.job_states(server_id, said, self._clock.seconds())
+        self._allocation.serve_waiting()
+        return UpdateJobStateSuccess()
+
+    @api.route(
+        "POST",
+        "/api/v1/admin/<any(drain, undrain):order>/<server_id:server_id>",
+        allow=_allow_administrator,
+        body=_nothing,
+        answer=UPDATE_JOB_STATE_RESULT,
+    )
+    async def drain(self, _granted: None, _body: None, order: str, server_id: ServerId) -> UpdateJobStateSuccess:
+        """An administrator wants a build server to get no jobs, or some again. Here or not: it may come back."""
+        self._core.drain(server_id, order == "drain")
+        self._allocation.serve_waiting()
+        log.info("administrator: {order} {server}", order=order, server=str(server_id))
         return UpdateJobStateSuccess()
 
     @api.route("GET", f"{_ROOT}/status", allow=_allow_anyone, body=_nothing, answer=SCHEDULER_STATUS)

@@ -18,9 +18,9 @@ from sccachedist.config import (
     TokenAuth,
     load_scheduler_settings,
 )
-from sccachedist.errors import DecodeError, PeerError
 from sccachedist.logs import Logger
 from sccachedist.peers.calls import Calls, pinned_calls, trusting_calls
+from sccachedist.peers.messages import decoded
 from sccachedist.peers.pins import Pins
 from sccachedist.periodic import PeriodicService
 from sccachedist.roles import BACKLOG, AtStart, AtStop, RoleOptions, check_address, make_role
@@ -29,8 +29,9 @@ from sccachedist.scheduler.client_auth import client_auth
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
 from sccachedist.scheduler.queue import Queue
 from sccachedist.scheduler.routes import SchedulerRoutes
+from sccachedist.signals import end_at_once_when_told_again
 from sccachedist.web.request import Site
-from sccachedist.wire.bincode import decode, encode
+from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import ASSIGN_JOB_RESULT, TOOLCHAIN, AssignJobResult, Toolchain
 
 log = Logger()
@@ -57,7 +58,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any) -> MultiService
     """
     check_address("public_addr", settings.public_addr)
     pins = Pins()
-    core = SchedulerCore(first_job_id(time.time()))
+    core = SchedulerCore(first_job_id(time.time()), settings.limits.unclaimed_jobs)
     inward, outward = pinned_calls(reactor, pins), trusting_calls(reactor)
     queue: Queue[Deferred[None]] = Queue(settings.queue.max_waiting)
     allocation = Allocation(core, PinnedBuildServers(inward), queue, settings.queue.max_wait_secs, reactor)
@@ -68,6 +69,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any) -> MultiService
         pins,
         clients,
         server_auth(settings.server_auth),
+        settings.admin.token,
         settings.network.trusted_proxies,
         settings.limits,
         reactor,
@@ -83,6 +85,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any) -> MultiService
         allocation.serve_waiting()
 
     async def send_away() -> None:
+        end_at_once_when_told_again()
         allocation.send_away()
 
     service = MultiService()
@@ -115,10 +118,7 @@ class PinnedBuildServers:
             timeout=ASSIGN_SECS,
             limit=ASSIGN_ANSWER_BYTES,
         )
-        try:
-            return decode(ASSIGN_JOB_RESULT, octets)
-        except DecodeError as error:
-            raise PeerError(f"it answered what the protocol does not know: {error}") from error
+        return decoded(ASSIGN_JOB_RESULT, octets)
 
 
 def server_auth(settings: ServerAuthSettings) -> ServerAuth:

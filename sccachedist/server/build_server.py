@@ -3,6 +3,8 @@
 The core decides, the toolchains and the builder work; how requests come in and answers go out is not known here.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
@@ -16,7 +18,7 @@ from sccachedist.server.core import ServerCore
 from sccachedist.server.inputs import InputsSpool, ReceivedJob
 from sccachedist.server.reports import Reports
 from sccachedist.server.toolchains import Toolchains, Upload
-from sccachedist.web.bodies import NoBody
+from sccachedist.web.bodies import Body, NoBody
 from sccachedist.web.head import Head
 from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.messages import (
@@ -27,6 +29,7 @@ from sccachedist.wire.messages import (
     SubmitToolchainResult,
     Toolchain,
 )
+from sccachedist.wire.reports import Availability
 
 log = Logger()
 
@@ -55,6 +58,32 @@ class BuildServer:
         """Take jobs from now on; the scheduler may know this server from before and not wait for its heartbeat."""
         self._core.open()
 
+    def drain(self, drained: bool) -> None:
+        """Take no new job from now on, or take some again."""
+        self._core.drain(drained)
+
+    @property
+    def availability(self) -> Availability:
+        """Whether it takes jobs."""
+        return self._core.availability
+
+    @property
+    def named_jobs(self) -> tuple[tuple[JobId, JobState], ...]:
+        """The jobs that the scheduler is to know of."""
+        return self._core.named
+
+    @property
+    def held_toolchains(self) -> tuple[ArchiveId, ...]:
+        """The toolchains that need not be uploaded."""
+        return tuple(self._toolchains)
+
+    def introduce(self, job_id: JobId, toolchain: ArchiveId) -> None:
+        """A client has a token of our scheduler's, which names its job's toolchain.
+
+        :raises BadTransition: the job is another.
+        """
+        self._core.introduce(job_id, toolchain, present=toolchain in self._toolchains, now=self._clock.seconds())
+
     def assign(self, job_id: JobId, toolchain: Toolchain) -> AssignJobResult:
         """Take a job from the scheduler.
 
@@ -64,12 +93,13 @@ class BuildServer:
         needed = archive_id(toolchain.archive_id)
         return self._core.assign(job_id, needed, present=needed in self._toolchains, now=self._clock.seconds())
 
-    def receive_toolchain(self, job_id: JobId) -> Upload | NoBody:
-        """A place for the toolchain of a job; none where it is not wanted, which :meth:`submit` finds out again."""
+    def receive_toolchain(self, job_id: JobId) -> "Delivery":
+        """A place for the toolchain of a job; what is not wanted is passed over, and :meth:`submit` finds out again."""
         try:
-            return self._toolchains.receive(self._core.awaited_toolchain(job_id)) or NoBody()
+            body = self._toolchains.receive(self._core.awaited_toolchain(job_id)) or NoBody()
         except UnknownJob:
-            return NoBody()
+            body = NoBody()
+        return Delivery(body, partial(self._core.contact, job_id))
 
     async def submit(self, job_id: JobId, upload: Upload | None) -> SubmitToolchainResult:
         """A job's client has sent its toolchain; None where it was not wanted."""
@@ -85,6 +115,8 @@ class BuildServer:
         except ToolchainError as error:
             log.warn("toolchain of job {job_id}: {error}", job_id=job_id, error=str(error))
             return SubmitToolchainResult.CANNOT_CACHE
+        finally:
+            self._core.contact(job_id, -1)
         return SubmitToolchainResult.SUCCESS
 
     def receive_inputs(self, head: Head) -> InputsSpool:
@@ -97,10 +129,15 @@ class BuildServer:
         :raises SccachedistError: there is no result that a user may see: the client has to compile locally.
         """
         try:
+            await self._wait_for_toolchain(job_id)
             toolchain = self._core.start(job_id, self._clock.seconds())
-        except UnknownJob:
+        except (UnknownJob, ToolchainError) as error:
+            log.info("job {job_id} not run: {error}", job_id=job_id, error=str(error))
             received.inputs.unlink()
             return JobNotFound()
+        except BaseException:
+            received.inputs.unlink()
+            raise
         self._reports.report(job_id, JobState.STARTED)
         try:
             return await self._build(job_id, toolchain, received)
@@ -110,22 +147,46 @@ class BuildServer:
             self._reports.report(job_id, JobState.COMPLETE)
             self._tell_idle()
 
+    async def _wait_for_toolchain(self, job_id: JobId) -> None:
+        """Where our scheduler knows that another client is bringing a toolchain, it asks for no second upload.
+
+        :raises UnknownJob: no such job waits for its client.
+        :raises ToolchainError: the toolchain does not come.
+        """
+        if not self._core.awaits_toolchain(job_id):
+            return
+        toolchain = self._core.awaited_toolchain(job_id)
+        self._core.contact(job_id, 1)
+        try:
+            await self._toolchains.begun(toolchain)
+            await self._toolchains.arrival(toolchain)
+            self._core.toolchain_arrived(job_id, self._clock.seconds())
+        finally:
+            self._core.contact(job_id, -1)
+
     def expire(self) -> None:
         """Forget jobs that nobody claimed."""
         for job_id in self._core.expire(self._clock.seconds()):
             log.info("job {job_id} was not claimed", job_id=job_id)
 
-    async def leave(self, grace_secs: float) -> None:
-        """Take no new job and wait, for a while, until those that run have ended and the scheduler knows."""
+    def leave(self) -> None:
+        """Take no new job any more; those that were assigned may still come, and run."""
         self._core.leave()
+
+    def end(self) -> None:
+        """Say from now on that this build server is gone."""
+        self._core.end()
+
+    async def idle(self) -> None:
+        """Wait until no job runs."""
         if self._core.running:
             log.info("waiting for {count} jobs", count=self._core.running)
             self._idle = Deferred()
-            await self._idle.addTimeout(grace_secs, self._clock, lambda *_: None)
+            await self._idle
 
     def _tell_idle(self) -> None:
         if self._idle is not None and not self._core.running:
-            idle, self._idle = self._idle, None  # jobs that were assigned may still come, and end
+            idle, self._idle = self._idle, None
             idle.callback(None)
 
     async def _build(self, job_id: JobId, toolchain: ArchiveId, received: ReceivedJob) -> Path:
@@ -154,6 +215,33 @@ class BuildServer:
             raise
         log.info("job {job_id} took {seconds:.3f} s", job_id=job_id, seconds=self._clock.seconds() - began)
         return answer
+
+
+class Delivery(Body[Upload | None]):
+    """The body of a ``submit_toolchain``: while it comes, its job is one whose toolchain is on its way.
+
+    :param contact: told 1 when it begins and -1 when it breaks off; who takes it when it is complete says the rest.
+    """
+
+    def __init__(self, body: Upload | NoBody, contact: Callable[[int], None]) -> None:
+        self._body, self._contact, self._open = body, contact, True
+        contact(1)
+
+    def write(self, chunk: bytes) -> None:
+        """Pass it on."""
+        self._body.write(chunk)
+
+    def complete(self) -> Upload | None:
+        """The whole upload, None where it was not wanted."""
+        self._open = False
+        return self._body.complete()
+
+    def abort(self) -> None:
+        """The rest will not come."""
+        self._body.abort()
+        if self._open:
+            self._open = False
+            self._contact(-1)
 
 
 def open_spool(spool: Path) -> None:

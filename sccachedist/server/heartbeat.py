@@ -1,5 +1,6 @@
 """The heartbeat: now and then the scheduler hears that this build server lives, whatever goes wrong in between."""
 
+import random
 from collections.abc import Callable
 
 from twisted.application.service import Service
@@ -11,11 +12,17 @@ from sccachedist.errors import PeerError
 from sccachedist.logs import Logger
 from sccachedist.server.scheduler_link import SchedulerLink
 from sccachedist.wire.messages import Heartbeat
+from sccachedist.wire.reports import ServerReport
 
 log = Logger()
 
-#: Seconds from one heartbeat to the next, and to the next try after one that failed: as published.
-HEARTBEAT_SECS, RETRY_SECS = 30.0, 10.0
+#: Seconds from one heartbeat to the next, for a published scheduler.
+PUBLISHED_SECS = 30.0
+#: Seconds to the next try after one that failed, doubled by each further one up to the most: a scheduler that was
+#: restarted knows its build servers again two seconds after it can be reached.
+FIRST_RETRY_SECS, MOST_RETRY_SECS = 0.2, 1.5
+#: The part of a pause that chance may take off, so that the build servers of a farm do not come all at once.
+JITTER = 0.25
 #: Seconds that lie between two heartbeats at least, however often one is asked for.
 LEAST_SECS = 1.0
 
@@ -24,15 +31,28 @@ class HeartbeatService(Service):
     """Sends heartbeats while it runs.
 
     :param message: makes what is sent, anew each time: the certificate changes now and then.
+    :param seconds: from one heartbeat to the next, for a scheduler of ours.
+    :param chance: gives a number from 0 to 1.
     """
 
     name = "heartbeat"
 
-    def __init__(self, scheduler: SchedulerLink, message: Callable[[], Heartbeat], clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        scheduler: SchedulerLink,
+        message: Callable[[], tuple[Heartbeat, ServerReport]],
+        seconds: float,
+        clock: IReactorTime,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
         self._scheduler, self._message, self._clock = scheduler, message, clock
+        self._seconds, self._chance = seconds, chance
         self._next: IDelayedCall | None = None
         self._under_way: Deferred[None] | None = None
+        self._failures, self._again = 0, False
         self._known = False
+        self.unclaimed = 0
+        """The jobs that the scheduler has given to this build server and that have not come, as it said last."""
 
     def startService(self) -> None:
         """Send the first one now."""
@@ -49,29 +69,51 @@ class HeartbeatService(Service):
             self._under_way.cancel()
 
     def soon(self) -> None:
-        """Send the next one in a moment: the scheduler may not know this server any more."""
+        """Send the next one in a moment: the scheduler may not know this server any more, or not what is new."""
+        self._again |= self._under_way is not None
         if self._next is not None and self._next.getTime() > self._clock.seconds() + LEAST_SECS:
             self._next.reset(LEAST_SECS)
 
+    def connection_lost(self) -> None:
+        """The scheduler has closed a connection that was kept: it may have been restarted."""
+        if self._scheduler.is_ours:
+            self.soon()
+
+    async def tell(self) -> None:
+        """Send one now, in vain or not, beside those that come by themselves."""
+        if self.running:
+            try:
+                await self._tell()
+            except PeerError as error:
+                log.warn("no heartbeat: {error}", error=str(error))
+
     def _beat(self) -> None:
-        self._next = None
+        self._next, self._again = None, False
         self._under_way = Deferred.fromCoroutine(self._tell())
-        self._under_way.addCallbacks(lambda _: HEARTBEAT_SECS, self._failed).addCallback(self._schedule)
+        self._under_way.addCallbacks(self._pause, self._failed).addCallback(self._schedule)
 
     async def _tell(self) -> None:
-        is_new = await self._scheduler.heartbeat(self._message())
-        if is_new or not self._known:
+        result, report = await self._scheduler.heartbeat(*self._message())
+        self.unclaimed = 0 if report is None else report.unclaimed
+        if result.is_new or not self._known:
             log.info("registered with the scheduler")
-        self._known = True
+        self._known, self._failures = True, 0
+
+    def _pause(self, _: None) -> float:
+        if self._again:
+            return LEAST_SECS
+        return self._seconds if self._scheduler.is_ours else PUBLISHED_SECS
 
     def _failed(self, failure: Failure) -> float:
         """Say it, and try again before long: no error ends the heartbeats."""
-        self._known = False
-        if failure.check(PeerError):
-            log.warn("no heartbeat: {error}", error=failure.getErrorMessage())
-        elif self.running:
+        if self.running and not failure.check(PeerError):
             log.failure("no heartbeat", failure)
-        return RETRY_SECS
+        elif not self._failures:
+            log.warn("no heartbeat: {error}", error=failure.getErrorMessage())
+        self._known = False
+        pause = min(MOST_RETRY_SECS, FIRST_RETRY_SECS * (1 << self._failures))
+        self._failures = min(self._failures + 1, 10)
+        return pause * (1 - JITTER * self._chance())
 
     def _schedule(self, seconds: float) -> None:
         self._under_way = None

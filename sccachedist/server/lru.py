@@ -4,6 +4,7 @@ Pure: it decides, :mod:`sccachedist.server.toolchains` moves the files.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 
 from sccachedist.errors import ToolchainError
 from sccachedist.wire.archive_id import ArchiveId
@@ -22,6 +23,9 @@ class ToolchainIndex:
 
     def __contains__(self, toolchain: ArchiveId) -> bool:
         return toolchain in self._sizes
+
+    def __iter__(self) -> Iterator[ArchiveId]:
+        return iter(self._sizes)
 
     @property
     def size(self) -> int:

@@ -1,28 +1,13 @@
-"""Telling the scheduler how jobs move, without holding a job up.
+"""Telling the scheduler how jobs move, without holding a job up: in the way that suits the scheduler there is."""
 
-The reports of one job go out in their order, those of different jobs side by side. One that does not arrive is sent
-again for a while; one that the scheduler refuses is not, for it knows the job no more.
-"""
-
-from collections import deque
 from collections.abc import Callable
 
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
 
-from sccachedist.errors import PeerError
-from sccachedist.logs import Logger
+from sccachedist.server.one_by_one import OneByOne
 from sccachedist.server.scheduler_link import SchedulerLink
+from sccachedist.server.together import Together
 from sccachedist.wire.messages import JobId, JobState
-
-log = Logger()
-
-#: Seconds to wait before each further try to deliver a report.
-RETRY_SECS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-#: Statuses with which a proxy says that the scheduler behind it did not answer.
-_UNREACHED = (None, 502, 503, 504)
 
 
 class Reports:
@@ -32,65 +17,20 @@ class Reports:
     """
 
     def __init__(self, scheduler: SchedulerLink, clock: IReactorTime, troubled: Callable[[], None]) -> None:
-        self._scheduler, self._clock, self._troubled = scheduler, clock, troubled
-        self._queues: dict[JobId, deque[JobState]] = {}
-        self._under_way: set[Deferred[None]] = set()
-        self._waiting: list[Deferred[None]] = []
+        self._scheduler = scheduler
+        self._one_by_one = OneByOne(scheduler, clock, troubled)
+        self._together = Together(scheduler, troubled)
 
     def report(self, job_id: JobId, state: JobState) -> None:
         """Tell the scheduler, soon, that a job has come to a state."""
-        if job_id in self._queues:
-            self._queues[job_id].append(state)
-            return
-        self._queues[job_id] = deque([state])
-        delivery = Deferred.fromCoroutine(self._deliver(job_id))
-        self._under_way.add(delivery)
-        delivery.addErrback(_failed, job_id).addCallback(lambda _: self._under_way.remove(delivery))
+        (self._together if self._scheduler.is_ours else self._one_by_one).report(job_id, state)
 
     async def delivered(self) -> None:
         """Wait until nothing is left to be delivered."""
-        if self._queues:
-            waiter: Deferred[None] = Deferred()
-            self._waiting.append(waiter)
-            await waiter
+        await self._one_by_one.delivered()
+        await self._together.delivered()
 
     def give_up(self) -> None:
         """Stop trying to deliver what has not been delivered yet."""
-        for delivery in tuple(self._under_way):
-            delivery.cancel()
-
-    async def _deliver(self, job_id: JobId) -> None:
-        queue = self._queues[job_id]
-        try:
-            while queue:
-                await self._send(job_id, queue[0])
-                queue.popleft()
-        finally:
-            del self._queues[job_id]
-            if not self._queues:
-                waiting, self._waiting = self._waiting, []
-                for waiter in waiting:
-                    waiter.callback(None)
-
-    async def _send(self, job_id: JobId, state: JobState) -> None:
-        pauses = iter(RETRY_SECS)
-        while True:
-            try:
-                return await self._scheduler.job_state(job_id, state)
-            except PeerError as error:
-                self._troubled()
-                pause = next(pauses, None) if error.status in _UNREACHED else None
-                if pause is None:
-                    log.warn(
-                        "the scheduler was not told that job {job_id} is {state}: {error}",
-                        job_id=job_id,
-                        state=state.name,
-                        error=str(error),
-                    )
-                    return None
-            await deferLater(self._clock, pause)
-
-
-def _failed(failure: Failure, job_id: JobId) -> None:
-    if not failure.check(CancelledError):  # given up
-        log.failure("reports of job {job_id}", failure, job_id=job_id)
+        self._one_by_one.give_up()
+        self._together.give_up()

@@ -6,13 +6,14 @@ from klein import Klein
 
 from sccachedist.config import Limits
 from sccachedist.errors import PeerRefused
-from sccachedist.server.build_server import BuildServer
+from sccachedist.server.build_server import BuildServer, Delivery
 from sccachedist.server.inputs import InputsSpool, ReceivedJob
 from sccachedist.server.tls import ShownIdentity
 from sccachedist.server.toolchains import Upload
-from sccachedist.web.bodies import MessageBody, NoBody
+from sccachedist.web.bodies import MessageBody
 from sccachedist.web.head import Head
 from sccachedist.web.routes import Api
+from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import (
     ASSIGN_JOB_RESULT,
     RUN_JOB_RESULT,
@@ -41,15 +42,23 @@ class ServerRoutes:
     def __init__(self, build_server: BuildServer, identity: ShownIdentity, limits: Limits) -> None:
         self._build_server, self._identity, self._limits = build_server, identity, limits
 
-    async def _allow_job(self, head: Head, job_id: JobId) -> None:
+    def _named_toolchain(self, head: Head, job_id: JobId) -> ArchiveId | None:
         if head.token is None:
             raise PeerRefused("invalid_jwt", "no job token")
-        check_job_token(head.token, self._identity.current.job_key, job_id)
+        return check_job_token(head.token, self._identity.current.job_key, job_id)
+
+    async def _allow_scheduler(self, head: Head, job_id: JobId) -> None:
+        if self._named_toolchain(head, job_id) is not None:  # ours gives such tokens to clients, and keeps others
+            raise PeerRefused("invalid_jwt", "a client's token does not assign jobs")
+
+    async def _allow_client(self, head: Head, job_id: JobId) -> None:
+        if (toolchain := self._named_toolchain(head, job_id)) is not None:
+            self._build_server.introduce(job_id, toolchain)
 
     def _assignment(self, head: Head, job_id: JobId) -> MessageBody[Toolchain]:
         return MessageBody(TOOLCHAIN, head, self._limits.message_bytes, "message_bytes")
 
-    def _archive(self, head: Head, job_id: JobId) -> Upload | NoBody:
+    def _archive(self, head: Head, job_id: JobId) -> Delivery:
         return self._build_server.receive_toolchain(job_id)
 
     def _job(self, head: Head, job_id: JobId) -> InputsSpool:
@@ -58,7 +67,7 @@ class ServerRoutes:
     @api.route(
         "POST",
         f"{_ROOT}/assign_job/<u64:job_id>",
-        allow=_allow_job,
+        allow=_allow_scheduler,
         body=_assignment,
         answer=ASSIGN_JOB_RESULT,
     )
@@ -69,7 +78,7 @@ class ServerRoutes:
     @api.route(
         "POST",
         f"{_ROOT}/submit_toolchain/<u64:job_id>",
-        allow=_allow_job,
+        allow=_allow_client,
         body=_archive,
         answer=SUBMIT_TOOLCHAIN_RESULT,
     )
@@ -77,7 +86,7 @@ class ServerRoutes:
         """A client brings the toolchain that its job needs."""
         return await self._build_server.submit(job_id, upload)
 
-    @api.route("POST", f"{_ROOT}/run_job/<u64:job_id>", allow=_allow_job, body=_job, answer=RUN_JOB_RESULT)
+    @api.route("POST", f"{_ROOT}/run_job/<u64:job_id>", allow=_allow_client, body=_job, answer=RUN_JOB_RESULT)
     async def run_job(self, _granted: None, received: ReceivedJob, job_id: JobId) -> Path | JobNotFound:
         """A client brings the inputs of its job, and waits for the result."""
         return await self._build_server.run(job_id, received)

@@ -1,21 +1,33 @@
 """What a build server tells its scheduler, as messages; :mod:`sccachedist.peers` carries them."""
 
+import secrets
+from collections.abc import Iterator
+from itertools import count
 from typing import Protocol, TypeVar
 
 import attrs
 
-from sccachedist.errors import DecodeError, PeerError
+from sccachedist.errors import PeerError
 from sccachedist.peers.calls import Calls
-from sccachedist.wire.bincode import Codec, decode, encode
+from sccachedist.peers.messages import decoded
+from sccachedist.wire.bincode import Codec, encode
 from sccachedist.wire.messages import (
-    HEARTBEAT,
-    HEARTBEAT_RESULT,
     JOB_STATE,
     UPDATE_JOB_STATE_RESULT,
     Heartbeat,
+    HeartbeatResult,
     JobId,
     JobState,
     UpdateJobStateFail,
+    UpdateJobStateResult,
+)
+from sccachedist.wire.reports import (
+    EXTENDED_HEARTBEAT,
+    EXTENDED_HEARTBEAT_RESULT,
+    JOB_STATES,
+    JobStates,
+    SchedulerReport,
+    ServerReport,
 )
 
 T = TypeVar("T")
@@ -26,12 +38,31 @@ ANSWER_SECS = 20.0
 ANSWER_BYTES = 1 << 16
 
 
+@attrs.frozen
+class Incarnation:
+    """A build server since its start: the nonce of its heartbeats, and the numbers of its messages."""
+
+    nonce: int = attrs.field(factory=lambda: secrets.randbits(64))
+    _numbers: Iterator[int] = attrs.field(factory=count)
+
+    def number(self) -> int:
+        """The number of the next message."""
+        return next(self._numbers)
+
+
 class SchedulerLink(Protocol):
     """The scheduler, as a build server needs it."""
 
-    async def heartbeat(self, heartbeat: Heartbeat) -> bool:
-        """Say that this server lives; returns whether the scheduler took it for a new one.
+    @property
+    def is_ours(self) -> bool:
+        """Whether its last answer to a heartbeat showed that it is one of ours."""
 
+    async def heartbeat(
+        self, heartbeat: Heartbeat, report: ServerReport
+    ) -> tuple[HeartbeatResult, SchedulerReport | None]:
+        """Say that this server lives.
+
+        :param report: what only a scheduler of ours looks at.
         :raises PeerError: the scheduler did not take it.
         """
 
@@ -41,8 +72,14 @@ class SchedulerLink(Protocol):
         :raises PeerError: the scheduler did not take it.
         """
 
+    async def job_states(self, states: tuple[tuple[JobId, JobState], ...]) -> None:
+        """Say how far several jobs are, to a scheduler of ours.
 
-@attrs.frozen
+        :raises PeerError: the scheduler did not take it.
+        """
+
+
+@attrs.define
 class HttpSchedulerLink:
     """A scheduler behind its URL.
 
@@ -53,17 +90,26 @@ class HttpSchedulerLink:
     _calls: Calls
     _url: str
     _token: str = attrs.field(repr=False)
+    _incarnation: Incarnation
+    is_ours: bool = attrs.field(default=False, init=False)
 
-    async def heartbeat(self, heartbeat: Heartbeat) -> bool:
+    async def heartbeat(
+        self, heartbeat: Heartbeat, report: ServerReport
+    ) -> tuple[HeartbeatResult, SchedulerReport | None]:
         """Send a ``heartbeat_server``."""
-        result = await self._post("heartbeat_server", encode(HEARTBEAT, heartbeat), HEARTBEAT_RESULT)
-        return result.is_new
+        body = encode(EXTENDED_HEARTBEAT, (heartbeat, report))
+        answer = await self._post("heartbeat_server", body, EXTENDED_HEARTBEAT_RESULT)
+        self.is_ours = answer[1] is not None
+        return answer
 
     async def job_state(self, job_id: JobId, state: JobState) -> None:
         """Send a ``job_state``."""
-        result = await self._post(f"job_state/{job_id}", encode(JOB_STATE, state), UPDATE_JOB_STATE_RESULT)
-        if isinstance(result, UpdateJobStateFail):
-            raise PeerError(f"the scheduler refused a job's state: {result.msg}", status=200)
+        _check_noted(await self._post(f"job_state/{job_id}", encode(JOB_STATE, state), UPDATE_JOB_STATE_RESULT))
+
+    async def job_states(self, states: tuple[tuple[JobId, JobState], ...]) -> None:
+        """Send a ``job_states``."""
+        said = JobStates(self._incarnation.nonce, self._incarnation.number(), states)
+        _check_noted(await self._post("job_states", encode(JOB_STATES, said), UPDATE_JOB_STATE_RESULT))
 
     async def _post(self, path: str, body: bytes, answer: Codec[T]) -> T:
         octets = await self._calls.post(
@@ -73,7 +119,9 @@ class HttpSchedulerLink:
             timeout=ANSWER_SECS,
             limit=ANSWER_BYTES,
         )
-        try:
-            return decode(answer, octets)
-        except DecodeError as error:
-            raise PeerError(f"the scheduler answered what the protocol does not know: {error}") from error
+        return decoded(answer, octets)
+
+
+def _check_noted(result: UpdateJobStateResult) -> None:
+    if isinstance(result, UpdateJobStateFail):
+        raise PeerError(f"the scheduler refused a job's state: {result.msg}", status=200)

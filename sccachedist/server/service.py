@@ -1,7 +1,6 @@
 """The build server put together: ``twistd sccache-server``."""
 
 import os
-import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
@@ -39,12 +38,15 @@ from sccachedist.server.core import ServerCore
 from sccachedist.server.heartbeat import HeartbeatService
 from sccachedist.server.reports import Reports
 from sccachedist.server.routes import ServerRoutes
-from sccachedist.server.scheduler_link import HttpSchedulerLink
+from sccachedist.server.scheduler_link import HttpSchedulerLink, Incarnation
 from sccachedist.server.tls import ShownIdentity
 from sccachedist.server.toolchains import Toolchains
+from sccachedist.signals import OnSignal, end_at_once_when_told_again
 from sccachedist.web.request import Site
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import Heartbeat, job_capacity
+from sccachedist.wire.reports import ServerReport
 from sccachedist.wire.tokens import claimed_server
 
 log = Logger()
@@ -59,6 +61,8 @@ RENEWAL_SECS = 3600.0
 BUILDER_RETRY_SECS = 30.0
 #: Seconds that the last reports may take when the server stops.
 LAST_REPORTS_SECS = 5.0
+#: Seconds for which a server that stops waits for clients that were given a job here, and between two looks for them.
+UNCLAIMED_SECS, UNCLAIMED_PAUSE_SECS = 3.0, 0.5
 
 
 def makeService(options: RoleOptions) -> IService:
@@ -76,17 +80,25 @@ def server_service(settings: ServerSettings, reactor: Any) -> "ServerService":
     cache, limits = settings.cache_dir, settings.limits
     identity = ShownIdentity(cache / "identity", settings.public_addr)
     builder = make_builder(settings, reactor)
-    calls = trusting_calls(reactor)
-    link = HttpSchedulerLink(calls, settings.scheduler_url, server_token(settings))
-    heartbeat = HeartbeatService(link, _message(identity), reactor)
+    calls = trusting_calls(reactor, lambda: heartbeat.connection_lost())
+    incarnation = Incarnation()
+    link = HttpSchedulerLink(calls, settings.scheduler_url, server_token(settings), incarnation)
+    heartbeat = HeartbeatService(
+        link, lambda: message(identity, build_server, incarnation, settings), settings.heartbeat.secs, reactor
+    )
     reports = Reports(link, reactor, heartbeat.soon)
+
+    def evicted(toolchain: ArchiveId) -> None:
+        heartbeat.soon()
+        _in_background(builder.discard(toolchain))
+
     toolchains = Toolchains(
         cache,
         settings.toolchain_cache_size,
         limits.toolchain_bytes,
         reactor,
         partial(deferToThreadPool, reactor, reactor.getThreadPool()),
-        lambda toolchain: _in_background(builder.discard(toolchain)),
+        evicted,
     )
     build_server = BuildServer(ServerCore(), toolchains, builder, reports, cache / "spool", limits, reactor)
     site = Site(ServerRoutes(build_server, identity, limits), reactor)
@@ -97,9 +109,15 @@ def server_service(settings: ServerSettings, reactor: Any) -> "ServerService":
         heartbeat=heartbeat,
         build_server=build_server,
         reports=reports,
+        stopping=end_at_once_when_told_again,
         grace_secs=settings.shutdown.grace_secs,
         clock=reactor,
     )
+
+    async def drain(drained: bool) -> None:
+        build_server.drain(drained)
+        await heartbeat.tell()
+        log.info("drained: no new jobs" if drained else "not drained any more: new jobs are welcome")
 
     def renew() -> None:
         shown = identity.current
@@ -112,6 +130,8 @@ def server_service(settings: ServerSettings, reactor: Any) -> "ServerService":
         PeriodicService(EXPIRY_SECS, build_server.expire, reactor),
         PeriodicService(RENEWAL_SECS, renew, reactor),
         AtStop(calls.close),
+        OnSignal("SIGUSR1", lambda: _in_background(drain(True)), reactor),
+        OnSignal("SIGUSR2", lambda: _in_background(drain(False)), reactor),
     ):
         child.setServiceParent(service)
     return service
@@ -121,6 +141,7 @@ class ServerService(MultiService):
     """Starts and stops a build server in the right order.
 
     :param opening: what is read or made on the disk before anything else.
+    :param stopping: called when the end begins.
     """
 
     def __init__(
@@ -131,13 +152,14 @@ class ServerService(MultiService):
         heartbeat: HeartbeatService,
         build_server: BuildServer,
         reports: Reports,
+        stopping: Callable[[], None],
         grace_secs: float,
         clock: IReactorTime,
     ) -> None:
         super().__init__()
         self._opening, self._builder, self._heartbeat = opening, builder, heartbeat
         self._build_server, self._reports = build_server, reports
-        self._grace_secs, self._clock = grace_secs, clock
+        self._stopping, self._grace_secs, self._clock = stopping, grace_secs, clock
         self._beginning: Deferred[None] | None = None
 
     def startService(self) -> None:
@@ -174,14 +196,34 @@ class ServerService(MultiService):
         self._heartbeat.setServiceParent(self)
 
     async def _end(self) -> None:
+        self._stopping()
         if self._beginning is not None:
             self._beginning.cancel()
-        await self._build_server.leave(self._grace_secs)
-        delivered = Deferred.fromCoroutine(self._reports.delivered())
-        await delivered.addTimeout(LAST_REPORTS_SECS, self._clock, lambda *_: None)
+        await self._within(self._grace_secs, self._finish_jobs())
+        await self._within(LAST_REPORTS_SECS, self._reports.delivered())
+        self._build_server.end()
+        await self._tell()
         await super().stopService()
         await self._builder.stop()
         self._reports.give_up()
+
+    async def _finish_jobs(self) -> None:
+        """Have no new jobs given to this server, and wait for those that it was given."""
+        self._build_server.leave()
+        await self._tell()
+        await self._build_server.idle()
+        given_up = self._clock.seconds() + UNCLAIMED_SECS
+        while self._heartbeat.unclaimed and self._clock.seconds() < given_up:
+            await deferLater(self._clock, UNCLAIMED_PAUSE_SECS)
+            await self._build_server.idle()
+            await self._tell()
+
+    async def _tell(self) -> None:
+        await self._within(LAST_REPORTS_SECS, self._heartbeat.tell())
+
+    async def _within(self, seconds: float, work: Coroutine[Deferred[Any], Any, None]) -> None:
+        """Do something as far as it comes in time."""
+        await Deferred.fromCoroutine(work).addTimeout(seconds, self._clock, lambda *_: None)
 
 
 def _not_begun(failure: Failure) -> None:
@@ -191,7 +233,7 @@ def _not_begun(failure: Failure) -> None:
 
 def make_builder(settings: ServerSettings, reactor: Any) -> Builder:
     """The builder that the configuration names."""
-    bounds = settings.limits, settings.sandbox.scratch_bytes, job_capacity(usable_cpus())
+    bounds = settings.limits, settings.sandbox.scratch_bytes, job_capacity(settings.capacity.cpus or usable_cpus())
     match settings.builder:
         case OverlaySettings(build_dir=build_dir, bwrap_path=bwrap_path):
             return OverlayBuilder(reactor, build_dir, bwrap_path, *bounds)
@@ -227,20 +269,25 @@ def _check_own(token: str, public_addr: ServerId) -> None:
         raise ConfigError(f"{key}: it was made for {owner}, not for public_addr, {public_addr}")
 
 
-def _message(identity: ShownIdentity) -> Callable[[], Heartbeat]:
+def message(
+    identity: ShownIdentity, build_server: BuildServer, incarnation: Incarnation, settings: ServerSettings
+) -> tuple[Heartbeat, ServerReport]:
     """What is told to the scheduler; the nonce is another one after each start."""
-    nonce = secrets.randbits(64)
-
-    def message() -> Heartbeat:
-        return Heartbeat(
-            jwt_key=identity.current.job_key,
-            num_cpus=usable_cpus(),
-            server_nonce=nonce,
-            cert_digest=identity.current.certificate_digest,
-            cert_pem=identity.current.certificate_pem,
-        )
-
-    return message
+    heartbeat = Heartbeat(
+        jwt_key=identity.current.job_key,
+        num_cpus=settings.capacity.cpus or usable_cpus(),
+        server_nonce=incarnation.nonce,
+        cert_digest=identity.current.certificate_digest,
+        cert_pem=identity.current.certificate_pem,
+    )
+    report = ServerReport(
+        number=incarnation.number(),
+        heartbeat_secs=settings.heartbeat.secs,
+        availability=build_server.availability,
+        jobs=build_server.named_jobs,
+        toolchains=build_server.held_toolchains,
+    )
+    return heartbeat, report
 
 
 def usable_cpus() -> int:

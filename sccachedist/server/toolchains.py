@@ -7,7 +7,7 @@ that was there at the start is hashed once more before its first use. What is in
 import errno
 import os
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ InThread = Callable[..., Awaitable[Any]]
 
 #: Seconds without a byte after which another client's upload of the same toolchain takes the place of one.
 STALLED_SECS = 5.0
+#: Seconds for which a job waits for the upload by another client to begin, and to end.
+BEGIN_SECS, ARRIVAL_SECS = 5.0, 120.0
 
 
 class Upload:
@@ -136,6 +138,9 @@ class Toolchains:
     def __contains__(self, toolchain: ArchiveId) -> bool:
         return toolchain in self._index
 
+    def __iter__(self) -> Iterator[ArchiveId]:
+        return iter(self._index)
+
     def receive(self, toolchain: ArchiveId) -> Upload | None:
         """A place for an archive; None where it is here already, or on its way from another client."""
         current = self._uploads.get(toolchain)
@@ -143,6 +148,7 @@ class Toolchains:
             return None
         upload = Upload(toolchain, self._incoming, self._limit, self._clock, self._ended)
         self._uploads[toolchain] = upload
+        self._wake()
         return upload
 
     async def publish(self, upload: Upload) -> None:
@@ -155,15 +161,36 @@ class Toolchains:
     async def arrival(self, toolchain: ArchiveId) -> None:
         """Wait until a toolchain is here that another client is bringing.
 
-        :raises ToolchainError: nobody brings it any more, or whoever does has stalled.
+        :raises ToolchainError: nobody brings it any more, or whoever does has stalled or takes too long.
         """
+        deadline = self._clock.seconds() + ARRIVAL_SECS
         while toolchain not in self._index:
             upload = self._uploads.get(toolchain)
-            if upload is None or upload.stalled:
+            if upload is None or upload.stalled or self._clock.seconds() >= deadline:
                 raise ToolchainError(f"toolchain {toolchain} did not arrive")
-            waiter: Deferred[None] = Deferred(self._waiting.remove)
-            self._waiting.append(waiter)
-            await waiter.addTimeout(STALLED_SECS, self._clock, lambda *_: None)
+            await self._change(STALLED_SECS)
+
+    async def begun(self, toolchain: ArchiveId) -> None:
+        """Wait, for a moment, until somebody brings a toolchain or it is here.
+
+        :raises ToolchainError: nobody does.
+        """
+        deadline = self._clock.seconds() + BEGIN_SECS
+        while toolchain not in self._index and toolchain not in self._uploads:
+            if self._clock.seconds() >= deadline:
+                raise ToolchainError(f"nobody brings toolchain {toolchain}")
+            await self._change(BEGIN_SECS)
+
+    async def _change(self, seconds: float) -> None:
+        """Wait until an upload begins or ends, or so long."""
+        waiter: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(waiter)
+        await waiter.addTimeout(seconds, self._clock, lambda *_: None)
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.callback(None)
 
     @asynccontextmanager
     async def using(self, toolchain: ArchiveId) -> AsyncIterator[Path]:
@@ -235,9 +262,7 @@ class Toolchains:
     def _ended(self, upload: Upload) -> None:
         if self._uploads.get(upload.toolchain) is upload:
             del self._uploads[upload.toolchain]
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            waiter.callback(None)
+        self._wake()
 
     def _path(self, toolchain: ArchiveId) -> Path:
         return self._directory / toolchain[0] / toolchain[1] / toolchain

@@ -1,8 +1,8 @@
 """bincode 1 in its default form: little endian, fixed width, lengths of eight bytes.
 
 A codec is a value: the ready ones (:data:`U64`, :data:`TEXT`, ...) and what :func:`sequence`, :func:`pair`,
-:func:`struct`, :func:`choice` and :func:`enumeration` make of others. Each also gives the JSON form that the
-published daemons answer with. This module does not know which messages there are.
+:func:`struct`, :func:`choice`, :func:`enumeration` and :func:`extended` make of others. Each also gives the JSON form
+that the published daemons answer with. This module does not know which messages there are.
 
 Whatever bytes come, reading raises :class:`~sccachedist.errors.DecodeError` and nothing else, and allocates
 no more than the bytes that are there call for. Writing takes values of ours and trusts them.
@@ -227,6 +227,37 @@ def struct(cls: Callable[..., T], /, **fields: Codec[Any]) -> Struct[T]:
 def tuple_struct(cls: Callable[..., T], /, **fields: Codec[Any]) -> Struct[T]:
     """A struct whose fields have no names in Rust: the same bytes, but a list in JSON."""
     return _TupleStruct(cls, fields)
+
+
+@attrs.frozen
+class _Extended(Generic[A, B]):
+    message: Codec[A]
+    mark: bytes
+    extension: Codec[B]
+
+    def write(self, value: tuple[A, B | None], out: bytearray) -> None:
+        message, extension = value
+        self.message.write(message, out)
+        if extension is not None:
+            out += self.mark
+            self.extension.write(extension, out)
+
+    def read(self, source: Reader) -> tuple[A, B | None]:
+        message, rest = self.message.read(source), source.rest()
+        if not rest.startswith(self.mark):
+            return message, None
+        return message, decode(self.extension, rest[len(self.mark) :])
+
+    def to_json(self, value: tuple[A, B | None]) -> Json:
+        return self.message.to_json(value[0])
+
+
+def extended(message: Codec[A], mark: bytes, extension: Codec[B]) -> Codec[tuple[A, B | None]]:
+    """A message with something of our own behind it, which peers that do not know it ignore, as all that is there.
+
+    :param mark: what an extension begins with; what begins otherwise is somebody else's. JSON shows the message alone.
+    """
+    return _Extended(message, mark, extension)
 
 
 class _Choice:

@@ -1,7 +1,8 @@
 """Job and server tokens: JWTs signed with HS256 ("Tokens" in ``doc/protocol``).
 
 Their claims are exactly ``exp``, which is always 0 and says nothing, and the job or the build server that
-they are for. Who holds which key, and what a token opens, is not known here. No error's text quotes a token.
+they are for; a job token of our own scheduler for a build server of ours also names the toolchain. Who holds which
+key, and what a token opens, is not known here. No error's text quotes a token.
 """
 
 import base64
@@ -13,6 +14,7 @@ from jwt.algorithms import HMACAlgorithm
 
 from sccachedist.errors import DecodeError, PeerRefused, StaleToken
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.messages import JobId
 
 #: The bytes in a scheduler's ``secret_key`` and in a build server's job key.
@@ -52,22 +54,27 @@ def decode_secret_key(text: str) -> bytes:
     return key
 
 
-def job_token(key: bytes, job_id: JobId) -> str:
-    """The token that opens one job on the build server whose key this is."""
-    return _sign(_job_claims(job_id), key)
+def job_token(key: bytes, job_id: JobId, toolchain: ArchiveId | None = None) -> str:
+    """The token that opens one job on the build server whose key this is.
+
+    :param toolchain: the one that the job needs, for a build server of ours, which then need not be told of the job.
+    """
+    return _sign(_job_claims(job_id, toolchain), key)
 
 
-def check_job_token(token: str, key: bytes, job_id: JobId) -> None:
-    """Check that a token opens this job.
+def check_job_token(token: str, key: bytes, job_id: JobId) -> ArchiveId | None:
+    """Check that a token opens this job, and give the toolchain that it names, if it does.
 
     :raises PeerRefused: it is malformed or for something else: nobody issued it for this job.
     :raises StaleToken: it is right but for its signature: it may have been issued under another key.
     """
     claims, signed = _read(token, key, "invalid_jwt")
-    if not _same(claims, _job_claims(job_id)):
+    toolchain = _claimed_toolchain(claims)
+    if not _same(claims, _job_claims(job_id, toolchain)):
         raise PeerRefused("invalid_jwt", "mismatched claims")
     if not signed:
         raise StaleToken("the job token is not signed with the key in force")
+    return toolchain
 
 
 def server_token(key: bytes, server_id: ServerId) -> str:
@@ -109,8 +116,18 @@ def _address(text: str) -> ServerId:
         raise PeerRefused("invalid_bearer_token", "server token without an address") from error
 
 
-def _job_claims(job_id: JobId) -> _Claims:
-    return {"exp": 0, "job_id": job_id}
+def _claimed_toolchain(claims: Any) -> ArchiveId | None:
+    match claims:
+        case {"toolchain": str(text)}:
+            try:
+                return archive_id(text)
+            except DecodeError as error:
+                raise PeerRefused("invalid_jwt", "mismatched claims") from error
+    return None
+
+
+def _job_claims(job_id: JobId, toolchain: ArchiveId | None) -> _Claims:
+    return {"exp": 0, "job_id": job_id} | ({} if toolchain is None else {"toolchain": toolchain})
 
 
 def _server_claims(server_id: str) -> _Claims:

@@ -20,9 +20,14 @@ _PACK_SECS = 600  # a compiler is large, and other tests run meanwhile
 
 @pytest.fixture(scope="session")
 def all_toolchains(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The compilers of this machine, packed by the published client: once for all workers of a run."""
+    """The compilers of this machine, packed by the published client: once for all workers of a run.
+
+    ``SCCACHEDIST_TOOLCHAINS`` names a folder that keeps them for the next run, where a minute counts.
+    """
     shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    if "SCCACHEDIST_TOOLCHAINS" in os.environ:
+        shared = Path(os.environ["SCCACHEDIST_TOOLCHAINS"])
+    elif "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
     with (shared / "toolchains.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

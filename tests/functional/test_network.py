@@ -1,6 +1,5 @@
 """What real networks and clocks do to a farm: slow lines, late answers, a proxy that restarts, a day's difference."""
 
-import contextlib
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -39,15 +38,6 @@ def setting(launch: Launch, key: str, value: str) -> Launch:
     return launch_set
 
 
-@contextlib.contextmanager
-def stopping(farm: Farm) -> Iterator[Farm]:
-    """A farm of which something will be started, and stopped in the end."""
-    try:
-        yield farm
-    finally:
-        farm.stop()
-
-
 def all_remote(farm: Farm, client: Client, folder: Path, files: int) -> bool:
     """Build so many files with a client that has built nothing before: whether each was compiled remotely."""
     project = write_project(folder / "project", SMALL, files - 1)
@@ -75,22 +65,6 @@ def submitted(client: SteppingClient, archive: Path, inputs: Path) -> SubmitTool
     if result is SubmitToolchainResult.SUCCESS:
         client.run(job, shell("true"), inputs)
     return result
-
-
-@pytest.mark.field(3)
-def test_a_build_server_that_nobody_can_reach(tmp_path: Path, toolchains: Path) -> None:
-    """It sends heartbeats, and its public address is not where it listens: every job goes to the other build server."""
-    (tmp_path / "farm").mkdir()
-    (tmp_path / "astray").mkdir()
-    with Farm(tmp_path / "farm") as farm:
-        elsewhere = setting(OUR_SERVER, "bind_address", f"{LOOPBACK}:{free_port()}")
-        with (
-            stopping(farm.beside(tmp_path / "astray", elsewhere)) as astray,
-            Client(tmp_path / "client", farm.scheduler_url, farm.client_token, toolchains) as client,
-        ):
-            astray.launch_only_server()
-            wait_until(lambda: farm.status().num_servers == 2, _SECS, "both build servers are registered")
-            assert all_remote(farm, client, tmp_path, files=20)
 
 
 def test_a_line_of_a_kilobyte_a_second(tmp_path: Path, toolchains: Path) -> None:

@@ -34,13 +34,13 @@ def test_a_compile_that_does_not_end(tmp_path: Path, marker: str) -> None:
     archive = write_toolchain(tmp_path / "toolchain.tar.gz", {slow: f"{BUSYBOX} sleep 300; :"})
     gcc = Override(Path(shutil.which("gcc") or ""), archive, slow)
     project = write_project(tmp_path / "project", SMALL, 0)
-    server = adding(OUR_SERVER, limits="job_secs = 10")
+    server = adding(OUR_SERVER, limits="job_secs = 2")
     (tmp_path / "farm").mkdir()
     with (
         Farm(tmp_path / "farm", launch_server=server) as farm,
         Client(tmp_path / "client", farm.scheduler_url, farm.client_token, tmp_path / "toolchains", [gcc]) as client,
     ):
-        ended = client.compiling(project.compile_command(project.sources[0]), project.folder).run(300)
+        ended = client.compiling(project.compile_command(project.sources[0]), project.folder).run()
         assert ended.returncode == 0, ended
         assert client.statistics() == Statistics({}, errors=1)
         assert running(marker) == []

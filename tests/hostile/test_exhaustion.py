@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo.farm import Farm
-from sccachedist.scheduler.core import CLAIM_SECS, Slot
+from sccachedist.scheduler.jobs import CLAIM_SECS, Slot
 from sccachedist.server.core import UNCLAIMED_SECS, ServerCore
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.messages import RUN_JOB_RESULT, JobAlloc, JobComplete, JobId, JobState

@@ -38,15 +38,12 @@ def test_row_06_the_next_client_gets_its_own_compiler(victim: Victim, attacker: 
     """After an attacker has uploaded another compiler under its id, a client's compile runs the right one."""
     right = write_toolchain(tmp_path / "right.tar.gz", {"/bin/cc": "echo right"})
     wrong = write_toolchain(tmp_path / "wrong.tar.gz", {"/bin/cc": "echo wrong"})
-    first = attacker.slot(id_of(right)).job_alloc
-    assert attacker.submit(first, wrong.read_bytes()).status == 200
-    second = attacker.slot(id_of(right)).job_alloc
-    assert attacker.submit(second, right.read_bytes()).status == 200
-    assert attacker.submit(first, right.read_bytes()).status == 200
-    for job in (first, second):
-        result = attacker.run(job, shell("/bin/cc"), NO_INPUTS).message(RUN_JOB_RESULT)
-        assert isinstance(result, JobComplete)
-        assert result.output.stdout == b"right\n"
+    job = attacker.slot(id_of(right)).job_alloc
+    attacker.submit(job, wrong.read_bytes())
+    honest = Victim(victim.farm, right, id_of(right))
+    assert honest.run(shell("/bin/cc")).output.stdout == b"right\n"
+    assert attacker.submit(job, right.read_bytes()).status == 200
+    victim.still_runs(job)
     victim.unharmed()
 
 
@@ -99,9 +96,6 @@ def test_row_07_a_toolchain_that_was_damaged_while_the_server_was_down(own: Vict
         job = own.attacker.ready(own.archive, own.toolchain)
         assert own.attacker.run(job, shell("true"), NO_INPUTS).status == 500
         assert not stored.exists()
-        again = own.attacker.slot(own.toolchain).job_alloc
-        assert own.attacker.submit(again, own.archive.read_bytes()).status == 200
-        own.still_runs(again)
         own.unharmed()
 
 

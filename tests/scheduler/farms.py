@@ -2,7 +2,8 @@
 
 from contextlib import suppress
 
-from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore, Slot
+from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
+from sccachedist.scheduler.jobs import Slot
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, JobId, JobState
 

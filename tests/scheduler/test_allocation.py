@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from sccachedist.auth.clients import ClientId
 from sccachedist.errors import PeerError
 from sccachedist.scheduler.allocation import MOST_TRIES, Allocation
-from sccachedist.scheduler.core import Reservation, SchedulerCore, Slot
+from sccachedist.scheduler.core import Reservation, SchedulerCore
+from sccachedist.scheduler.jobs import Slot
 from sccachedist.scheduler.queue import Queue
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import (
@@ -152,8 +153,9 @@ class AllocationTests(SynchronousTestCase):
         self.failureResultOf(allocated, CancelledError)
         assert self.assignments.waiting == []
         assert free_slots(self.core) == 6
-        self.allocate()
-        assert self.assignments.waiting == [A]
+        for _ in range(2):
+            self.allocate()
+        assert sorted(map(str, self.assignments.waiting)) == [str(A), str(B)]
 
     def test_forgotten(self) -> None:
         """An allocation that nobody holds any more gives its slot back."""
@@ -169,8 +171,9 @@ class AllocationTests(SynchronousTestCase):
         self.answer(A, ZeroDivisionError())
         self.failureResultOf(allocated, ZeroDivisionError)
         assert free_slots(self.core) == 6
-        self.allocate()
-        assert self.assignments.waiting == [A]
+        for _ in range(2):
+            self.allocate()
+        assert sorted(map(str, self.assignments.waiting)) == [str(A), str(B)]
 
     def test_slow_server(self) -> None:
         """A build server that does not answer holds up nobody but who was given to it."""
@@ -184,14 +187,14 @@ class AllocationTests(SynchronousTestCase):
         assert self.server(slow) == A
 
     def test_penalty_is_counted_from_the_refusal(self) -> None:
-        """A build server is avoided for 300 s from its refusal on, not from the question."""
+        """A build server is avoided from its refusal on, not from the question."""
         allocated = self.allocate()
         self.clock.advance(9.0)
         self.answer(A, REFUSAL)
         self.answer(B, assigned())
         self.server(allocated)
-        self.clock.advance(300.0)
-        assert self.core.reserve(self.clock.seconds()).server_id == B
+        self.clock.advance(10.0)
+        assert [self.core.reserve(self.clock.seconds()).server_id for _ in range(2)] == [B, B]
 
 
 class WaitingTests(AllocationTests):

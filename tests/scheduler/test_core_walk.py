@@ -15,10 +15,12 @@ from sccachedist.errors import BadTransition, DecodeError, SccachedistError, Unk
 from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId, JobState, job_capacity
+from sccachedist.wire.reports import Availability, ServerReport
 from tests.scheduler.farms import FIRST_JOB, SERVERS, assigned, free_slots, heartbeat
 
 LIFE = ["reserved", "pending", "ready", "started", "complete"]
 PATIENCE = {"reserved": 300, "pending": 300, "ready": 60, "started": math.inf}
+OURS_SECS = 5
 
 
 @attrs.define
@@ -29,6 +31,10 @@ class Job:
     server_id: ServerId
     where: str
     since: float
+    named: bool = False
+
+    def patience(self, ours: bool) -> float:
+        return 60 if ours and self.where == "pending" else PATIENCE[self.where]
 
 
 @attrs.define
@@ -38,7 +44,9 @@ class Server:
     cpus: int
     nonce: int
     seen: float
+    ours: bool = False
     failed: float | None = None
+    penalty: float = 0
 
 
 class Walk(RuleBasedStateMachine):
@@ -54,6 +62,7 @@ class Walk(RuleBasedStateMachine):
         self.servers: dict[ServerId, Server] = {}
         self.jobs: list[Job] = []
         self.last_id = FIRST_JOB - 1
+        self.number = 0
 
     def of(self, server_id: ServerId) -> list[Job]:
         return [job for job in self.jobs if job.server_id == server_id]
@@ -70,7 +79,7 @@ class Walk(RuleBasedStateMachine):
 
     def rank(self, server_id: ServerId) -> tuple[int, float]:
         server = self.servers[server_id]
-        if server.failed is not None and self.now - server.failed <= 300:
+        if server.failed is not None and self.now - server.failed <= server.penalty:
             return (1, server.failed)
         return (0, len(self.of(server_id)) / server.cpus)
 
@@ -88,7 +97,45 @@ class Walk(RuleBasedStateMachine):
         if is_new:
             self.servers[server_id] = Server(cpus, nonce, self.now)
         elif known is not None:
-            known.cpus, known.seen = cpus, self.now
+            known.cpus, known.seen, known.ours = cpus, self.now, False
+
+    @rule(
+        server_id=st.sampled_from(SERVERS),
+        cpus=st.integers(1, 3),
+        nonce=st.sampled_from([1, 1, 1, 2]),
+        keep=st.sets(st.integers(0, 4)),
+        invented=st.sets(st.integers(1, 3), max_size=1),
+    )
+    def a_heartbeat_of_ours(
+        self, server_id: ServerId, cpus: int, nonce: int, keep: set[int], invented: set[int]
+    ) -> None:
+        """It names some of its jobs and perhaps one that nobody knows; what it names no more is free."""
+        known = self.servers.get(server_id)
+        is_new = known is None or known.nonce != nonce
+        mine = [] if is_new else self.of(server_id)
+        named = [job for index, job in enumerate(mine) if index in keep and job.where != "reserved"]
+        states = {job.job_id: JobState.STARTED for job in named}
+        states |= {JobId(1000 * (SERVERS.index(server_id) + 1) + number): JobState.STARTED for number in invented}
+        self.number += 1
+        report = ServerReport(self.number, OURS_SECS, Availability.OPEN, tuple(states.items()), ())
+        assert self.core.heartbeat(server_id, heartbeat(cpus, nonce), self.now, report) == is_new
+        if known is not None and is_new:
+            self.drop(server_id)
+        if is_new:
+            self.servers[server_id] = Server(cpus, nonce, self.now, ours=True)
+        server = self.servers[server_id]
+        server.cpus, server.seen, server.ours = cpus, self.now, True
+        gone = [job for job in mine if job.named and job.job_id not in states]
+        self.jobs = [job for job in self.jobs if job not in gone]
+        for job in self.of(server_id):
+            job.named |= job.where == "started"
+        for job_id in states:
+            if (old := self.job(job_id)) is None:
+                self.jobs.append(Job(job_id, server_id, "started", self.now, named=True))
+                continue
+            if old.where != "started":
+                old.where, old.since = "started", self.now
+            old.named = True
 
     @rule(server_id=st.sampled_from(SERVERS), nonce=st.integers(1, 2))
     def a_lying_heartbeat(self, server_id: ServerId, nonce: int) -> None:
@@ -119,11 +166,17 @@ class Walk(RuleBasedStateMachine):
         elif state in (JobState.PENDING, JobState.READY):
             self.core.confirm(reserved, assigned(state), self.now)
             job.where, job.since = state.name.lower(), self.now
+            if reserved.presumed is None:
+                self.servers[job.server_id].failed, self.servers[job.server_id].penalty = None, 0
         else:
             self.refused(BadTransition, reserved, state)
             self.jobs.remove(job)
-            self.servers[job.server_id].failed = self.now
+            self.blame(job.server_id)
         return reserved
+
+    def blame(self, server_id: ServerId) -> None:
+        server = self.servers[server_id]
+        server.failed, server.penalty = self.now, min(300, 2 * server.penalty or 10)
 
     def refused(self, error: type[SccachedistError], reserved: Reservation, state: JobState) -> None:
         with pytest.raises(error):
@@ -137,7 +190,7 @@ class Walk(RuleBasedStateMachine):
         if job is not None:
             self.jobs.remove(job)
             if failed:
-                self.servers[job.server_id].failed = self.now
+                self.blame(job.server_id)
 
     @rule(of=assigned_jobs, state=st.sampled_from(JobState))
     def a_report(self, of: Reservation, state: JobState) -> None:
@@ -167,8 +220,7 @@ class Walk(RuleBasedStateMachine):
 
     def own_report(self, job: Job, state: JobState) -> None:
         where = state.name.lower()
-        steps = LIFE.index(where) - LIFE.index(job.where)
-        if job.where == "reserved" or where == "pending" or steps not in (0, 1):
+        if job.where == "reserved" or where == "pending":
             with pytest.raises(BadTransition):
                 self.core.update(job.job_id, job.server_id, state, self.now)
             return
@@ -176,16 +228,20 @@ class Walk(RuleBasedStateMachine):
         self.servers[job.server_id].seen = self.now
         if where == "complete":
             self.jobs.remove(job)
-        elif steps:
+        elif LIFE.index(where) > LIFE.index(job.where):
             job.where, job.since = where, self.now
 
     @rule()
     def a_look_at_the_clock(self) -> None:
         expired = self.core.expire(self.now)
-        silent = {each for each, server in self.servers.items() if self.now - server.seen > 90}
+        silent = {
+            each
+            for each, server in self.servers.items()
+            if self.now - server.seen > (6 * OURS_SECS if server.ours else 90)
+        }
         for server_id in silent:
             self.drop(server_id)
-        stale = [job for job in self.jobs if self.now - job.since > PATIENCE[job.where]]
+        stale = [job for job in self.jobs if self.now - job.since > job.patience(self.servers[job.server_id].ours)]
         self.jobs = [job for job in self.jobs if job not in stale]
         assert set(expired.servers) == silent
         assert list(expired.jobs) == [job.job_id for job in stale]

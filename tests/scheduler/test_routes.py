@@ -65,6 +65,7 @@ class Scheduler:
             self.pins,
             SharedClientToken("clienttok"),
             SharedServerToken("servertok"),
+            "admintok",
             [ip_network("10.9.0.0/16")],
             LIMITS,
             self.clock,
@@ -266,7 +267,7 @@ def test_reports(farm: Scheduler) -> None:
     assert farm.status().in_progress == 1
     stranger = bearer("127.0.0.1:9 servertok")
     assert farm.report(JobState.COMPLETE, token=stranger).status == 500
-    assert farm.report(JobState.COMPLETE).status == 500
+    assert farm.report(JobState.PENDING).status == 500
     assert farm.status().in_progress == 1
     for state in (JobState.READY, JobState.READY, JobState.STARTED, JobState.COMPLETE, JobState.COMPLETE):
         assert farm.report(state).status == 200

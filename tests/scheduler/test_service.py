@@ -11,7 +11,8 @@ from sccachedist.auth.servers import SharedServerToken, SignedServerToken
 from sccachedist.config import InsecureAuth, JwtHs256, SchedulerSettings, TokenAuth
 from sccachedist.errors import PeerError
 from sccachedist.scheduler import service as service_module
-from sccachedist.scheduler.core import SERVER_SECS, Reservation
+from sccachedist.scheduler.core import Reservation
+from sccachedist.scheduler.fleet import SERVER_SECS
 from sccachedist.scheduler.service import (
     ASSIGN_SECS,
     EXPIRY_SECS,

@@ -8,9 +8,9 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
 from sccachedist.errors import BadTransition, BuildError, DecodeError, LimitExceeded, ToolchainError
-from sccachedist.server.build_server import open_spool
+from sccachedist.server.build_server import Delivery, open_spool
 from sccachedist.server.core import UNCLAIMED_SECS
-from sccachedist.server.toolchains import Upload
+from sccachedist.server.toolchains import ARRIVAL_SECS, BEGIN_SECS, Upload
 from sccachedist.wire.messages import (
     AssignJobResult,
     JobId,
@@ -56,15 +56,20 @@ def spooled(host: Host) -> list[str]:
     return sorted(path.suffix for path in host.spool.iterdir())
 
 
-def begin_upload(host: Host, job_id: JobId = JOB) -> Upload:
-    upload = host.server.receive_toolchain(job_id)
-    assert isinstance(upload, Upload)
-    host.stock.begun.append(upload)
-    return upload
+def begin_upload(host: Host, job_id: JobId = JOB) -> Delivery:
+    return host.server.receive_toolchain(job_id)
 
 
-def leave(host: Host, grace_secs: float = 60) -> Deferred[None]:
-    return Deferred.fromCoroutine(host.server.leave(grace_secs))
+def run_in_vain(host: Host) -> Deferred[Any]:
+    """Run a job whose toolchain nobody brings."""
+    running = run(host)
+    host.clock.advance(BEGIN_SECS)
+    return running
+
+
+def leave(host: Host) -> Deferred[None]:
+    host.server.leave()
+    return Deferred.fromCoroutine(host.server.idle())
 
 
 # -- assignments and toolchains --
@@ -99,9 +104,9 @@ def test_submitted_by_two(host: Host) -> None:
     host.assign(JOB)
     host.assign(OTHER)
     upload = begin_upload(host)
-    second = host.server.receive_toolchain(OTHER)
-    assert not isinstance(second, Upload)
-    following = submit(host, None, OTHER)
+    second = host.server.receive_toolchain(OTHER).complete()
+    assert second is None
+    following = submit(host, second, OTHER)
     assert pending(following)
     upload.write(GCC_BYTES)
     assert outcome(submit(host, upload.complete())) is SubmitToolchainResult.SUCCESS
@@ -116,15 +121,17 @@ def test_submitted_again(host: Host) -> None:
     upload = begin_upload(host)
     upload.write(GCC_BYTES)
     outcome(submit(host, upload.complete()))
-    assert not isinstance(host.server.receive_toolchain(JOB), Upload)
-    assert outcome(submit(host, None)) is SubmitToolchainResult.SUCCESS
+    again = host.server.receive_toolchain(JOB).complete()
+    assert again is None
+    assert outcome(submit(host, again)) is SubmitToolchainResult.SUCCESS
     assert host.reported() == [JobState.READY]
 
 
 def test_submitted_for_nothing(host: Host) -> None:
     """Without a job there is no place for a toolchain."""
-    assert not isinstance(host.server.receive_toolchain(JOB), Upload)
-    assert outcome(submit(host, None)) is SubmitToolchainResult.JOB_NOT_FOUND
+    nothing = host.server.receive_toolchain(JOB).complete()
+    assert nothing is None
+    assert outcome(submit(host, nothing)) is SubmitToolchainResult.JOB_NOT_FOUND
 
 
 def test_submitted_too_late(host: Host) -> None:
@@ -146,7 +153,7 @@ def test_submitted_something_else(host: Host) -> None:
     upload.write(b"poison")
     assert outcome(submit(host, upload.complete())) is SubmitToolchainResult.CANNOT_CACHE
     assert host.reported() == []
-    assert outcome(run(host)) == JobNotFound()
+    assert outcome(run_in_vain(host)) == JobNotFound()
 
 
 # -- runs --
@@ -214,8 +221,66 @@ def test_unknown_job(host: Host) -> None:
     """A job that nobody assigned, or that still waits for its toolchain, is not found; its inputs are dropped."""
     assert outcome(run(host)) == JobNotFound()
     host.assign()
-    assert outcome(run(host)) == JobNotFound()
+    assert outcome(run_in_vain(host)) == JobNotFound()
     assert (spooled(host), host.reported()) == ([], [])
+
+
+# -- jobs that a client brings along, with a token of our scheduler --
+
+
+def test_introduced(host: Host) -> None:
+    """Nobody has told of the job before its client comes: it is taken, named while its toolchain comes in, and run."""
+    host.server.introduce(JOB, GCC)
+    named = [host.server.named_jobs]
+    upload = begin_upload(host)
+    named.append(host.server.named_jobs)
+    upload.write(GCC_BYTES)
+    assert outcome(submit(host, upload.complete())) is SubmitToolchainResult.SUCCESS
+    assert host.server.held_toolchains == (GCC,)
+    named.append(host.server.named_jobs)
+    running = run(host)
+    named.append(host.server.named_jobs)
+    host.builder.jobs.answer(JOB, None)
+    assert outcome(running).read_bytes() == ANSWER
+    named.append(host.server.named_jobs)
+    assert named == [(), ((JOB, JobState.PENDING),), (), ((JOB, JobState.STARTED),), ()]
+
+
+def test_brought_by_another(host: Host) -> None:
+    """A job whose toolchain another client is bringing waits for it, without an upload of its own."""
+    host.server.introduce(JOB, GCC)
+    host.server.introduce(OTHER, GCC)
+    running = run(host, OTHER)
+    upload = begin_upload(host)
+    assert dict(host.server.named_jobs) == {JOB: JobState.PENDING, OTHER: JobState.PENDING}
+    upload.write(GCC_BYTES)
+    assert pending(running)
+    outcome(submit(host, upload.complete()))
+    host.builder.jobs.answer(OTHER, None)
+    assert outcome(running).read_bytes() == ANSWER
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_not_brought_after_all(host: Host, gone: bool) -> None:
+    """When the other client goes away with its upload, or is too slow, the job is compiled locally."""
+    host.server.introduce(JOB, GCC)
+    host.server.introduce(OTHER, GCC)
+    running = run(host, OTHER)
+    upload = begin_upload(host)
+    if gone:
+        upload.abort()
+    host.clock.advance(ARRIVAL_SECS)
+    assert outcome(running) == JobNotFound()
+    upload.abort()
+    assert (spooled(host), host.server.named_jobs) == ([], ())
+
+
+def test_goes_while_waiting(host: Host) -> None:
+    """A client that goes away while its job waits for the toolchain leaves nothing behind."""
+    host.server.introduce(JOB, GCC)
+    running = run(host)
+    running.addErrback(lambda failure: failure.trap(CancelledError)).cancel()
+    assert (spooled(host), host.server.named_jobs) == ([], ())
 
 
 def test_claimed_twice(ready: Host) -> None:
@@ -268,26 +333,21 @@ def test_leave_waits(ready: Host) -> None:
     assert ready.clock.getDelayedCalls() == []
 
 
-def test_leave_does_not_wait_for_ever(ready: Host) -> None:
-    """A job that does not end in time is not waited for; it may still end well."""
+def test_no_more_patience(ready: Host) -> None:
+    """Who stops waiting for a job does not disturb it."""
     running = run(ready)
-    leaving = leave(ready, 60)
-    ready.clock.advance(59)
-    assert pending(leaving)
-    ready.clock.advance(1)
+    leaving = leave(ready)
+    leaving.addErrback(lambda _: None).cancel()
     assert outcome(leaving) is None
     ready.builder.jobs.answer(JOB, None)
     assert outcome(running).read_bytes() == ANSWER
 
 
-@pytest.mark.parametrize("late", [False, True])
-def test_jobs_that_come_while_leaving(ready: Host, late: bool) -> None:
+def test_jobs_that_come_while_leaving(ready: Host) -> None:
     """A job that was assigned before is served while the server leaves, however many have ended since."""
     ready.assign(OTHER)
     running = run(ready, JOB)
-    leaving = leave(ready, 60)
-    if late:
-        ready.clock.advance(60)
+    leaving = leave(ready)
     ready.builder.jobs.answer(JOB, None)
     assert outcome(leaving) is None
     assert isinstance(outcome(running), Path)

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from sccachedist.errors import BadTransition, UnknownJob
-from sccachedist.server.core import UNCLAIMED_SECS, ServerCore, Stage
+from sccachedist.server.core import MOST_SPENT, UNCLAIMED_SECS, ServerCore, Stage
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import AssignJobResult, JobId, JobState
+from sccachedist.wire.reports import Availability
 
 JOB, OTHER_JOB = JobId(7), JobId(8)
 GCC, CLANG = ArchiveId("0c" * 32), ArchiveId("c1" * 32)
@@ -154,3 +155,104 @@ def test_leaving() -> None:
         core.assign(OTHER_JOB, GCC, present=True, now=0.0)
     assert core.assign(JOB, GCC, present=True, now=0.0) == READY
     assert core.start(JOB, now=0.0) == GCC
+
+
+# -- jobs that a client brings along --
+
+
+def test_introduced() -> None:
+    """A job that only its client's token speaks of lives like any other; the token may come with each request."""
+    core = open_core()
+    for _ in range(2):
+        core.introduce(JOB, GCC, present=False, now=0.0)
+    assert core.awaits_toolchain(JOB)
+    assert core.toolchain_arrived(JOB, now=1.0)
+    assert core.start(JOB, now=2.0) == GCC
+    core.introduce(JOB, GCC, present=True, now=3.0)
+    assert core.running == 1
+
+
+@pytest.mark.parametrize("claimed", [True, False])
+def test_not_again(claimed: bool) -> None:
+    """A token opens its job once: when that is over, or was given up, it opens nothing."""
+    core = open_core()
+    core.introduce(JOB, GCC, present=True, now=0.0)
+    if claimed:
+        core.start(JOB, now=0.0)
+        core.finish(JOB)
+    else:
+        core.expire(now=UNCLAIMED_SECS + 1)
+    core.introduce(JOB, GCC, present=True, now=1000.0)
+    with pytest.raises(UnknownJob):
+        core.start(JOB, now=1000.0)
+
+
+def test_what_is_over_is_remembered_for_a_while() -> None:
+    """The memory for jobs that are over is bounded."""
+    core = open_core()
+    for number in range(MOST_SPENT + 1):
+        core.introduce(JobId(number), GCC, present=True, now=0.0)
+        core.start(JobId(number), now=0.0)
+        core.finish(JobId(number))
+    core.introduce(JobId(1), GCC, present=True, now=0.0)
+    with pytest.raises(UnknownJob):
+        core.start(JobId(1), now=0.0)
+    core.introduce(JobId(0), GCC, present=True, now=0.0)
+    assert core.start(JobId(0), now=0.0) == GCC
+
+
+def test_introduced_as_another() -> None:
+    """No token changes a job's toolchain."""
+    core = with_job(Stage.READY)
+    with pytest.raises(BadTransition, match="job 7 is assigned already"):
+        core.introduce(JOB, CLANG, present=True, now=0.0)
+
+
+def test_introduced_while_starting() -> None:
+    """A build server that cannot work yet takes no job from a client either; one that is drained or leaves does."""
+    core = ServerCore()
+    core.introduce(JOB, GCC, present=True, now=0.0)
+    with pytest.raises(UnknownJob):
+        core.start(JOB, now=0.0)
+    core.open()
+    core.drain(True)
+    core.leave()
+    core.introduce(JOB, GCC, present=True, now=0.0)
+    assert core.start(JOB, now=0.0) == GCC
+
+
+def test_named() -> None:
+    """The scheduler hears of jobs that run, and of those whose client is bringing or awaiting the toolchain."""
+    core = with_job(Stage.AWAITS_TOOLCHAIN)
+    named = [core.named]
+    for change in (1, -1):
+        core.contact(JOB, change)
+        core.contact(OTHER_JOB, change)
+        named.append(core.named)
+    core.toolchain_arrived(JOB, now=0.0)
+    named.append(core.named)
+    core.start(JOB, now=0.0)
+    named.append(core.named)
+    assert named == [(), ((JOB, JobState.PENDING),), (), (), ((JOB, JobState.STARTED),)]
+
+
+def test_availability() -> None:
+    """What the scheduler is told: whether this server takes jobs, and when it is gone."""
+    core = ServerCore()
+    said = [core.availability]
+    for change in (core.open, lambda: core.drain(True), lambda: core.drain(False), core.leave, core.end):
+        change()
+        said.append(core.availability)
+    closed, open_, gone = Availability.DRAINING, Availability.OPEN, Availability.GONE
+    assert said == [closed, open_, closed, open_, closed, gone]
+
+
+def test_drained() -> None:
+    """A build server that is drained takes no new job, until it is not any more."""
+    core = with_job(Stage.READY)
+    core.drain(True)
+    with pytest.raises(BadTransition, match="drained"):
+        core.assign(OTHER_JOB, GCC, present=True, now=0.0)
+    assert core.assign(JOB, GCC, present=True, now=0.0) == READY
+    core.drain(False)
+    assert core.assign(OTHER_JOB, GCC, present=True, now=0.0) == READY

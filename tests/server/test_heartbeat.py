@@ -1,11 +1,13 @@
 """Heartbeats to a scheduler that is slow, away or restarted."""
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from sccachedist.errors import PeerError
-from sccachedist.server.heartbeat import HeartbeatService
+from sccachedist.server.heartbeat import MOST_RETRY_SECS, HeartbeatService
 from sccachedist.wire.messages import Heartbeat
+from sccachedist.wire.reports import Availability, ServerReport
 from tests.support.fakes import FakeScheduler
 
 AWAY = PeerError("connection refused")
@@ -18,14 +20,15 @@ class HeartbeatTests(SynchronousTestCase):
         self.clock, self.made, self.broken = Clock(), 0, False
         scheduler = FakeScheduler()
         self.sent = scheduler.heartbeats
-        self.service = HeartbeatService(scheduler, self.message, self.clock)
+        self.scheduler = scheduler
+        self.service = HeartbeatService(scheduler, self.message, 5.0, self.clock, chance=lambda: 0.0)
         self.service.startService()
 
-    def message(self) -> Heartbeat:
+    def message(self) -> tuple[Heartbeat, ServerReport]:
         self.made += 1
         if self.broken:
             raise ZeroDivisionError
-        return self.heartbeat(self.made)
+        return self.heartbeat(self.made), ServerReport(self.made, 5, Availability.OPEN, (), ())
 
     def heartbeat(self, number: int) -> Heartbeat:
         return Heartbeat(b"job key", 2, 1, b"digest %d" % number, b"certificate %d" % number)
@@ -36,10 +39,10 @@ class HeartbeatTests(SynchronousTestCase):
 
     def nothing_for(self, seconds: float) -> None:
         """No heartbeat is sent for so long, but one is right after."""
-        self.clock.advance(seconds - 0.25)
+        self.clock.advance(seconds - 0.125)
         assert self.sent.waiting == []
         made = self.made
-        self.clock.advance(0.25)
+        self.clock.advance(0.125)
         assert self.made == made + 1
 
     def test_rhythm(self) -> None:
@@ -56,21 +59,62 @@ class HeartbeatTests(SynchronousTestCase):
         self.clock.advance(60.0)
         assert self.made == 1
 
+    def test_rhythm_of_ours(self) -> None:
+        """A scheduler of ours hears of us as often as is configured."""
+        self.scheduler.is_ours = True
+        for is_new in (True, False):
+            self.answer(is_new)
+            self.nothing_for(5.0)
+
     def test_away(self) -> None:
-        """While the scheduler is away or refuses, it is tried every 10 s; then all is as before."""
-        for error in (AWAY, PeerError("status 500", status=500), AWAY):
-            self.answer(error)
-            self.nothing_for(10.0)
+        """While the scheduler is away or refuses, it is tried again at ever longer pauses; then all is as before."""
+        for pause in (0.2, 0.4, 0.8, MOST_RETRY_SECS, MOST_RETRY_SECS):
+            self.answer(AWAY if pause != 0.4 else PeerError("status 500", status=500))
+            self.nothing_for(pause)
         self.answer(True)
         self.nothing_for(30.0)
+        self.answer(AWAY)
+        self.nothing_for(0.2)
+
+    def test_back_in_two_seconds(self) -> None:
+        """However long the scheduler was away, and whatever chance says, it is asked again in less than two seconds."""
+        for _ in range(100):
+            self.answer(AWAY)
+            self.nothing_for(self.clock.getDelayedCalls()[0].getTime() - self.clock.seconds())
+            assert MOST_RETRY_SECS < 2
+
+    def test_the_scheduler_closes_a_connection(self) -> None:
+        """A scheduler of ours that closes a connection may have been restarted: it hears of us in a second."""
+        self.answer(True)
+        self.service.connection_lost()  # a published one does so after each answer
+        self.clock.advance(29.0)
+        assert self.made == 1
+        self.clock.advance(1.0)
+        self.scheduler.is_ours = True
+        self.answer(False)
+        self.service.connection_lost()
+        self.nothing_for(1.0)
+
+    def test_told_now(self) -> None:
+        """What cannot wait is told at once, beside the heartbeat under way, and in vain where nobody listens."""
+        telling = Deferred.fromCoroutine(self.service.tell())
+        assert self.made == 2
+        self.answer(AWAY)
+        self.successResultOf(telling)
+
+    def test_soon_while_one_is_under_way(self) -> None:
+        """What is new while a heartbeat is under way is in the next one, which comes soon."""
+        self.service.soon()
+        self.answer(True)
+        self.nothing_for(1.0)
 
     def test_own_mistake(self) -> None:
         """An error of our own, where the answer comes or where the message is made, is logged and ends nothing."""
         self.answer(ZeroDivisionError())
         self.broken = True
-        self.nothing_for(10.0)
+        self.nothing_for(0.2)
         self.broken = False
-        self.nothing_for(10.0)
+        self.nothing_for(0.4)
         self.answer(True)
         self.nothing_for(30.0)
         assert len(self.flushLoggedErrors(ZeroDivisionError)) == 2

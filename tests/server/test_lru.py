@@ -122,3 +122,12 @@ def test_every_history(steps: list[tuple[str, ArchiveId, int]]) -> None:
             uses[toolchain] -= 1
         assert toolchains.size <= 35
         assert kept(toolchains) >= set(uses.elements())
+
+
+def test_all_of_them() -> None:
+    """The toolchains that are here can be told, least recently used first."""
+    index = ToolchainIndex(100)
+    for toolchain in (A, B):
+        index.add(toolchain, 1)
+    index.acquire(A)
+    assert list(index) == [B, A]

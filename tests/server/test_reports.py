@@ -1,4 +1,4 @@
-"""Reports to a scheduler that is slow, away, restarted or of another opinion."""
+"""Reports to a published scheduler that is slow, away, restarted or of another opinion; and to one of ours."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from sccachedist.errors import PeerError
-from sccachedist.server.reports import RETRY_SECS, Reports
+from sccachedist.server.one_by_one import RETRY_SECS
+from sccachedist.server.reports import Reports
 from sccachedist.wire.messages import JobId, JobState
 from tests.support.fakes import FakeScheduler
 
@@ -18,7 +19,7 @@ REFUSED = PeerError("status 500", status=500)
 
 
 class ReportsTests(SynchronousTestCase):
-    """A scheduler that answers when the test says so."""
+    """A published scheduler that answers when the test says so."""
 
     def setUp(self) -> None:
         self.clock, self.troubles = Clock(), 0
@@ -158,3 +159,62 @@ class ReportsTests(SynchronousTestCase):
         self.reports.give_up()
         self.successResultOf(delivered)
         self.all_is_over()
+
+
+class BatchesTests(SynchronousTestCase):
+    """A scheduler of ours that answers when the test says so."""
+
+    def setUp(self) -> None:
+        self.troubles = 0
+        scheduler = FakeScheduler(is_ours=True)
+        self.sent = scheduler.batches
+        self.reports = Reports(scheduler, Clock(), self.trouble)
+
+    def trouble(self) -> None:
+        self.troubles += 1
+
+    def test_together(self) -> None:
+        """What happens while a request is under way goes with the next one, in the order in which it happened."""
+        self.reports.report(JOB, STARTED)
+        self.reports.report(JOB, COMPLETE)
+        self.reports.report(OTHER_JOB, STARTED)
+        assert self.sent.waiting == [((JOB, STARTED),)]
+        self.sent.answer(((JOB, STARTED),), None)
+        together = ((JOB, COMPLETE), (OTHER_JOB, STARTED))
+        assert self.sent.waiting == [together]
+        self.sent.answer(together, None)
+        self.reports.report(OTHER_JOB, COMPLETE)
+        assert self.sent.waiting == [((OTHER_JOB, COMPLETE),)]
+
+    def test_lost(self) -> None:
+        """What does not arrive is left to the next heartbeat, which is asked for; what is new is told all the same."""
+        self.reports.report(JOB, STARTED)
+        self.reports.report(JOB, COMPLETE)
+        self.sent.answer(((JOB, STARTED),), AWAY)
+        assert self.troubles == 1
+        assert self.sent.waiting == [((JOB, COMPLETE),)]
+
+    def test_delivered(self) -> None:
+        """Who wants to leave waits until the last report has its end, in whatever way."""
+        self.successResultOf(Deferred.fromCoroutine(self.reports.delivered()))
+        self.reports.report(JOB, COMPLETE)
+        waiting = Deferred.fromCoroutine(self.reports.delivered())
+        self.assertNoResult(waiting)
+        self.sent.answer(((JOB, COMPLETE),), REFUSED)
+        self.successResultOf(waiting)
+
+    def test_give_up(self) -> None:
+        """A server that ends does not go on trying, and complains of nothing."""
+        self.reports.report(JOB, COMPLETE)
+        waiting = Deferred.fromCoroutine(self.reports.delivered())
+        self.reports.give_up()
+        self.successResultOf(waiting)
+        assert self.sent.waiting == []
+
+    def test_own_mistake(self) -> None:
+        """An error of our own is logged, and ends nothing."""
+        self.reports.report(JOB, STARTED)
+        self.sent.answer(((JOB, STARTED),), ZeroDivisionError())
+        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
+        self.reports.report(JOB, COMPLETE)
+        assert self.sent.waiting == [((JOB, COMPLETE),)]

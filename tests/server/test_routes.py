@@ -30,7 +30,7 @@ from sccachedist.wire.messages import (
 )
 from sccachedist.wire.tokens import job_token
 from tests.server.servers import JOB, REQUEST, Host
-from tests.server.stocks import ARCHIVES, GCC
+from tests.server.stocks import ARCHIVES, CLANG, GCC
 from tests.support.exchanges import exchange
 from tests.support.http import OCTETS, Answer, Browser, bearer, chunked, head, request
 
@@ -88,6 +88,28 @@ def test_one_job(peer: Peer) -> None:
     (answer,) = connection.answers()
     assert answer.message(RUN_JOB_RESULT) == JobNotFound()  # the fake's answer
     assert list(peer.host.spool.iterdir()) == []
+
+
+def test_brought_along(peer: Peer) -> None:
+    """A job that only the client's token speaks of, from its toolchain to its answer; it opens nothing twice."""
+    token = bearer(job_token(peer.key, JOB, GCC))
+    headers = {**token, "Transfer-Encoding": "chunked"}
+    sent = peer.browser.ask(head("POST", path("submit_toolchain", JOB), headers) + chunked(GCC_BYTES))
+    assert sent.message(SUBMIT_TOOLCHAIN_RESULT) is SubmitToolchainResult.SUCCESS
+    asked = request("POST", path("run_job", JOB), frame(REQUEST, b"inputs"), {**OCTETS, **token})
+    connection = peer.browser.connect()
+    connection.say(asked)
+    assert peer.host.builder.jobs.waiting == [JOB]
+    peer.host.builder.jobs.answer(JOB, None)
+    assert connection.answers()[0].status == 200
+    assert peer.browser.ask(asked).message(RUN_JOB_RESULT) == JobNotFound()
+
+
+def test_clients_do_not_assign(peer: Peer) -> None:
+    """The token that a client has of our scheduler assigns no job, its own neither."""
+    body, token = encode(TOOLCHAIN, Toolchain(GCC)), bearer(job_token(peer.key, JOB, GCC))
+    assert peer.browser.ask(request("POST", path("assign_job", JOB), body, {**OCTETS, **token})).status == 401
+    assert peer.assign(toolchain=CLANG).message(ASSIGN_JOB_RESULT).state is JobState.PENDING
 
 
 def test_json(peer: Peer) -> None:

@@ -167,7 +167,9 @@ def test_ends(running: Running, when: str) -> None:
         running.start()
         if when != "starting":
             running.builder.starting.answer("start", None if when == "working" else BuildError("no"))
-        assert outcome(running.service.stopService()) is None
+        stopping = running.service.stopService()
+        running.reactor.pump([LAST_REPORTS_SECS] * 2)  # the scheduler is to be told, and is not there
+        assert outcome(stopping) is None
     running.nothing_left()
     assert [event for event in events if "log_failure" in event] == []
     assert (running.builder.starting.waiting, running.builder.stopped) == ([], 1)
@@ -184,7 +186,7 @@ def test_waits_for_running_jobs(running: Running) -> None:
     (answer,) = connection.answers()
     assert answer.status == 200
     assert pending(stopping)  # the scheduler is to be told, and is not there
-    running.reactor.advance(LAST_REPORTS_SECS)
+    running.reactor.pump([LAST_REPORTS_SECS] * 3)
     assert (outcome(stopping), running.builder.stopped) == (None, 1)
     running.nothing_left()
 
@@ -197,7 +199,7 @@ def test_does_not_wait_for_ever(running: Running) -> None:
     stopping = running.service.stopService()
     running.reactor.pump([1] * (GRACE_SECS - 1))
     assert pending(stopping)
-    running.reactor.pump([1] * (1 + int(LAST_REPORTS_SECS)))
+    running.reactor.pump([1] * (1 + 2 * int(LAST_REPORTS_SECS)))
     assert (outcome(stopping), running.builder.stopped, running.builder.jobs.waiting) == (None, 1, [])
     running.nothing_left()
 

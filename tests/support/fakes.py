@@ -8,7 +8,8 @@ from twisted.internet.defer import Deferred
 from sccachedist.scheduler.core import Reservation
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import archive_id
-from sccachedist.wire.messages import AssignJobResult, Heartbeat, JobId, JobState, Toolchain
+from sccachedist.wire.messages import AssignJobResult, Heartbeat, HeartbeatResult, JobId, JobState, Toolchain
+from sccachedist.wire.reports import SchedulerReport, ServerReport
 from sccachedist.wire.tokens import check_job_token
 
 Q = TypeVar("Q")
@@ -39,18 +40,31 @@ class Requests(Generic[Q, A]):
             waiter.callback(answer)
 
 
-@attrs.frozen
+@attrs.define
 class FakeScheduler:
-    """A scheduler, as a build server sees it."""
+    """A scheduler, as a build server sees it.
 
+    :param is_ours: whether it answers heartbeats as one of ours.
+    """
+
+    is_ours: bool = False
     heartbeats: Requests[Heartbeat, bool] = attrs.field(factory=Requests)
+    heard: list[ServerReport] = attrs.field(factory=list)
     reports: Requests[tuple[JobId, JobState], None] = attrs.field(factory=Requests)
+    batches: Requests[tuple[tuple[JobId, JobState], ...], None] = attrs.field(factory=Requests)
 
-    async def heartbeat(self, heartbeat: Heartbeat) -> bool:
-        return await self.heartbeats.ask(heartbeat)
+    async def heartbeat(
+        self, heartbeat: Heartbeat, report: ServerReport
+    ) -> tuple[HeartbeatResult, SchedulerReport | None]:
+        self.heard.append(report)
+        is_new = await self.heartbeats.ask(heartbeat)
+        return HeartbeatResult(is_new), SchedulerReport(unclaimed=0) if self.is_ours else None
 
     async def job_state(self, job_id: JobId, state: JobState) -> None:
         await self.reports.ask((job_id, state))
+
+    async def job_states(self, states: tuple[tuple[JobId, JobState], ...]) -> None:
+        await self.batches.ask(states)
 
 
 @attrs.frozen

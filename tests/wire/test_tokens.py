@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sccachedist.errors import DecodeError, PeerRefused, StaleToken
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import JobId
 from sccachedist.wire.tokens import (
     check_job_token,
@@ -205,3 +206,22 @@ def test_bad_secret_key(text: str) -> None:
     with pytest.raises(DecodeError) as refused:
         decode_secret_key(text)
     assert SECRET_KEY[1:20] not in str(refused.value)
+
+
+def test_job_token_with_a_toolchain() -> None:
+    """A token of our scheduler for our build server names the toolchain; it opens its job and no other."""
+    toolchain = ArchiveId("0c" * 32)
+    token = job_token(JOB_KEY, JobId(5), toolchain)
+    assert check_job_token(token, JOB_KEY, JobId(5)) == toolchain
+    assert check_job_token(job_token(JOB_KEY, JobId(5)), JOB_KEY, JobId(5)) is None
+    with pytest.raises(PeerRefused):
+        check_job_token(token, JOB_KEY, JobId(6))
+    with pytest.raises(StaleToken):
+        check_job_token(token, KEY, JobId(5))
+
+
+@pytest.mark.parametrize("toolchain", ["", "x", "../" * 21 + "x", "0C" * 32, 7, None, ["0c" * 32]])
+def test_job_token_with_no_toolchain(toolchain: object) -> None:
+    """What is no archive id is in no token of ours."""
+    with pytest.raises(PeerRefused, match="mismatched claims"):
+        check_job_token(forge({"exp": 0, "job_id": 1, "toolchain": toolchain}), JOB_KEY, JobId(1))

@@ -1,0 +1,248 @@
+"""The build servers of a scheduler, and which of them a job goes to.
+
+Pure: the time is an argument. It knows how many jobs each server has, not what becomes of them.
+
+The least loaded server is found without looking at the others, so that a farm of thousands is as quick as one of two.
+"""
+
+import heapq
+from collections.abc import Collection, Iterator
+from itertools import count, islice
+
+import attrs
+
+from sccachedist.errors import UnknownServer
+from sccachedist.scheduler.penalty import Penalty
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.messages import Heartbeat, JobId, job_capacity
+from sccachedist.wire.reports import Availability, ServerReport
+
+#: Seconds without a heartbeat after which a published server and its jobs are dropped, and heartbeats of one of ours.
+SERVER_SECS, MISSED_HEARTBEATS = 90.0, 6
+#: Seconds by which a heartbeat of one of ours may be late before its server is asked whether it takes a job.
+LATE_SECS = 2.0
+#: Servers with a toolchain that are looked at for one that has a CPU to spare.
+MOST_HOLDERS = 16
+
+
+@attrs.define(eq=False)
+class BuildServer:
+    """A build server, as its last heartbeat has it.
+
+    :param report: what it says of itself beyond the protocol, if it is one of ours.
+    :param number: of the last message that was believed.
+    :param proven: whether it has taken a job since it came or failed: what it says of its address is true.
+    :param drained: whether an administrator wants it to get no jobs.
+    """
+
+    server_id: ServerId
+    heartbeat: Heartbeat
+    seen: float
+    report: ServerReport | None = None
+    number: int = -1
+    proven: bool = False
+    drained: bool = False
+    penalty: Penalty = attrs.field(factory=Penalty)
+    jobs: set[JobId] = attrs.field(factory=set)
+    toolchains: set[str] = attrs.field(factory=set)
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether it is there to take jobs, be it full or not."""
+        return not self.drained and (self.report is None or self.report.availability is Availability.OPEN)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it takes one more job."""
+        return self.takes_jobs and len(self.jobs) < job_capacity(self.heartbeat.num_cpus)
+
+    @property
+    def has_idle_cpu(self) -> bool:
+        """Whether one more job would have a CPU for itself."""
+        return self.has_room and len(self.jobs) < self.heartbeat.num_cpus
+
+    @property
+    def load(self) -> float:
+        """Jobs per CPU."""
+        return len(self.jobs) / self.heartbeat.num_cpus
+
+    def is_silent(self, now: float) -> bool:
+        """Whether it has missed so many heartbeats that it is taken for dead."""
+        patience = SERVER_SECS if self.report is None else MISSED_HEARTBEATS * self.report.heartbeat_secs
+        return now - self.seen > patience
+
+    def needs_no_question(self, now: float) -> bool:
+        """Whether a job can be given to it without asking: it learns of it from the job's token."""
+        return self.report is not None and self.proven and now - self.seen <= self.report.heartbeat_secs + LATE_SECS
+
+
+class Fleet:
+    """All build servers that live."""
+
+    def __init__(self) -> None:
+        self._servers: dict[ServerId, BuildServer] = {}
+        self._holders: dict[str, dict[ServerId, None]] = {}
+        self._shunned: set[ServerId] = set()
+        self._drained: set[ServerId] = set()
+        self._cpus = 0
+        # Those with room and without a penalty, least loaded first; what is not of a server's last turn is outdated.
+        self._ranks: list[tuple[float, int, ServerId]] = []
+        self._turns: dict[ServerId, int] = {}
+        self._next_turn = count()
+
+    def __len__(self) -> int:
+        return len(self._servers)
+
+    def __getitem__(self, server_id: ServerId) -> BuildServer:
+        server = self._servers.get(server_id)
+        if server is None:
+            raise UnknownServer(f"Unknown build server {server_id}")
+        return server
+
+    def get(self, server_id: ServerId) -> BuildServer | None:
+        """The server at this address, if it lives."""
+        return self._servers.get(server_id)
+
+    @property
+    def num_cpus(self) -> int:
+        """The CPUs of all of them."""
+        return self._cpus
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether there is any that takes jobs, be it full or not."""
+        return any(server.takes_jobs for server in self._servers.values())
+
+    @property
+    def has_room(self) -> bool:
+        """Whether any takes one more job."""
+        return bool(self._turns) or any(self._servers[server_id].has_room for server_id in self._shunned)
+
+    def enter(self, server: BuildServer) -> None:
+        """A new server."""
+        server.drained = server.server_id in self._drained
+        self._servers[server.server_id] = server
+        self._cpus += server.heartbeat.num_cpus
+        self.changed(server)
+
+    def renew(self, server: BuildServer, heartbeat: Heartbeat) -> None:
+        """A heartbeat of a server that is known."""
+        self._cpus += heartbeat.num_cpus - server.heartbeat.num_cpus
+        server.heartbeat = heartbeat
+        self.changed(server)
+
+    def holds(self, server: BuildServer, toolchains: Collection[str]) -> None:
+        """A server has these toolchains, and no others."""
+        held = set(toolchains)
+        for toolchain in server.toolchains - held:
+            self._forget_holder(server, toolchain)
+        for toolchain in held - server.toolchains:
+            self._holders.setdefault(toolchain, {})[server.server_id] = None
+        server.toolchains = held
+
+    def gained(self, server: BuildServer, toolchain: str) -> None:
+        """A server has this toolchain too."""
+        self.holds(server, server.toolchains | {toolchain})
+
+    def leave(self, server_id: ServerId) -> BuildServer:
+        """A server is gone."""
+        server = self._servers.pop(server_id)
+        self._cpus -= server.heartbeat.num_cpus
+        self._shunned.discard(server_id)
+        self._turns.pop(server_id, None)
+        self.holds(server, ())
+        return server
+
+    def drain(self, server_id: ServerId, drained: bool) -> None:
+        """An administrator wants a server to get no jobs, or to get some again; also one that comes later."""
+        (self._drained.add if drained else self._drained.discard)(server_id)
+        if (server := self._servers.get(server_id)) is not None:
+            server.drained = drained
+            self.changed(server)
+
+    def failed(self, server: BuildServer, now: float) -> None:
+        """A server did not take a job: others are preferred for a while."""
+        server.proven = False
+        server.penalty = server.penalty.after_failure(now)
+        self._shunned.add(server.server_id)
+        self.changed(server)
+
+    def succeeded(self, server: BuildServer) -> None:
+        """A server has taken a job."""
+        server.proven = True
+        server.penalty = Penalty()
+        self._shunned.discard(server.server_id)
+        self.changed(server)
+
+    def changed(self, server: BuildServer) -> None:
+        """The jobs of a server, or what it says of itself, have changed."""
+        self._turns.pop(server.server_id, None)
+        if server.has_room and server.server_id not in self._shunned:
+            self._turns[server.server_id] = turn = next(self._next_turn)
+            heapq.heappush(self._ranks, (server.load, turn, server.server_id))
+        if len(self._ranks) > 2 * len(self._servers) + 64:
+            self._ranks = [rank for rank in self._ranks if self._is_current(rank)]
+            heapq.heapify(self._ranks)
+
+    def silent(self, now: float) -> list[ServerId]:
+        """Those that have missed too many heartbeats."""
+        return [server_id for server_id, server in self._servers.items() if server.is_silent(now)]
+
+    def choose(self, toolchain: str, tried: Collection[ServerId], now: float) -> BuildServer | None:
+        """The server for a job; None where none has room.
+
+        It is one that has the toolchain and a CPU to spare, else the least loaded one. One that failed lately comes
+        only where no other has room, the longest-ago failure first.
+
+        :param tried: servers that have refused this job already.
+        """
+        self._forgive(now)
+        best = self._least_loaded(tried)
+        if best is None:
+            shunned = (self._servers[server_id] for server_id in self._shunned if server_id not in tried)
+            return min(
+                (server for server in shunned if server.has_room),
+                key=lambda server: server.penalty.failed,
+                default=None,
+            )
+        if toolchain in best.toolchains:
+            return best
+        holders = (server for server in self._holders_of(toolchain) if server.server_id not in tried)
+        return min(holders, key=lambda server: server.load, default=best)
+
+    def _holders_of(self, toolchain: str) -> Iterator[BuildServer]:
+        for server_id in islice(self._holders.get(toolchain, ()), MOST_HOLDERS):
+            server = self._servers[server_id]
+            if server.has_idle_cpu and server_id not in self._shunned:
+                yield server
+
+    def _least_loaded(self, tried: Collection[ServerId]) -> BuildServer | None:
+        passed_over = []
+        found = None
+        while self._ranks and found is None:
+            rank = self._ranks[0]
+            if not self._is_current(rank):
+                heapq.heappop(self._ranks)
+            elif rank[2] in tried:
+                passed_over.append(heapq.heappop(self._ranks))
+            else:
+                found = self._servers[rank[2]]
+        for rank in passed_over:
+            heapq.heappush(self._ranks, rank)
+        return found
+
+    def _is_current(self, rank: tuple[float, int, ServerId]) -> bool:
+        return self._turns.get(rank[2]) == rank[1]
+
+    def _forgive(self, now: float) -> None:
+        for server_id in tuple(self._shunned):
+            server = self._servers[server_id]
+            if server.penalty.is_over(now):
+                self._shunned.discard(server_id)
+                self.changed(server)
+
+    def _forget_holder(self, server: BuildServer, toolchain: str) -> None:
+        holders = self._holders[toolchain]
+        del holders[server.server_id]
+        if not holders:
+            del self._holders[toolchain]

@@ -1,0 +1,131 @@
+"""The jobs of a scheduler: where each stands, and how long that is believed.
+
+Pure: the time is an argument. Which build server a job goes to, and why, is not known here.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from enum import Enum, auto
+
+import attrs
+
+from sccachedist.auth.clients import ClientId
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.messages import JobId, JobState
+
+
+class Slot(Enum):
+    """Where a job stands, seen from the scheduler, in the order in which it gets there."""
+
+    RESERVED = auto()
+    PENDING = auto()
+    READY = auto()
+    STARTED = auto()
+
+
+#: Seconds in a state after which a job that nobody claimed is dropped. The published scheduler counts both from the
+#: allocation, and so drops a job whose upload took longer than the first; here each state has its own time. A
+#: reservation ends by itself only where its allocation was lost, for each has a shorter time limit of its own.
+CLAIM_SECS = {Slot.RESERVED: 300.0, Slot.PENDING: 300.0, Slot.READY: 60.0}
+#: The same for a job that is Pending on a build server of ours, which says in each heartbeat whose upload goes on.
+UPLOAD_SECS = 60.0
+#: Seconds for which a Pending job is a sign that its toolchain comes: a little more than between two heartbeats.
+BRINGS_SECS = 7.0
+
+# A job is Pending while its toolchain is missing, Ready until its client sends the inputs, Started while it compiles;
+# Complete frees the slot. A report moves a job forward, over what was not reported too; one that comes again or late
+# has no effect. The published scheduler refuses whatever is not the next step.
+SLOTS = {JobState.PENDING: Slot.PENDING, JobState.READY: Slot.READY, JobState.STARTED: Slot.STARTED}
+
+
+@attrs.define
+class Job:
+    """One job.
+
+    :param client: whose it is; None where it was allocated by another scheduler, before this one was started.
+    :param number: of the message in which its build server has named it last, if it did and has to go on doing so.
+    """
+
+    server_id: ServerId
+    client: ClientId | None
+    toolchain: str
+    slot: Slot
+    since: float
+    number: int | None = None
+
+    def brings(self, toolchain: str, now: float) -> bool:
+        """Whether its client is about to bring a toolchain, or was doing so a moment ago."""
+        return self.slot is Slot.PENDING and self.toolchain == toolchain and now - self.since <= BRINGS_SECS
+
+    def is_stale(self, now: float, *, ours: bool) -> bool:
+        """Whether nobody came for it in time.
+
+        :param ours: whether its build server is one of ours.
+        """
+        patience = UPLOAD_SECS if ours and self.slot is Slot.PENDING else CLAIM_SECS.get(self.slot)
+        return patience is not None and now - self.since > patience
+
+
+class Jobs:
+    """All jobs that take a slot.
+
+    :param first: the id to count from.
+    """
+
+    def __init__(self, first: JobId) -> None:
+        self._next = first
+        self._jobs: dict[JobId, Job] = {}
+        self._reserved = 0
+        self._unclaimed: Counter[ClientId] = Counter()
+
+    def __getitem__(self, job_id: JobId) -> Job:
+        return self._jobs[job_id]
+
+    def get(self, job_id: JobId) -> Job | None:
+        """The job of this id, if there is one."""
+        return self._jobs.get(job_id)
+
+    def items(self) -> Iterator[tuple[JobId, Job]]:
+        """All of them, the oldest first."""
+        yield from self._jobs.items()
+
+    @property
+    def confirmed(self) -> int:
+        """How many are more than reserved."""
+        return len(self._jobs) - self._reserved
+
+    def unclaimed(self, client: ClientId) -> int:
+        """How many jobs of a client have not started."""
+        return self._unclaimed[client]
+
+    def fresh_id(self) -> JobId:
+        """An id that no job has had."""
+        while self._next in self._jobs:  # a build server has named a job that is none of ours
+            self._next = JobId(self._next + 1)
+        job_id, self._next = self._next, JobId(self._next + 1)
+        return job_id
+
+    def enter(self, job_id: JobId, job: Job) -> None:
+        """A new job."""
+        self._jobs[job_id] = job
+        self._count(job, 1)
+
+    def move(self, job: Job, slot: Slot, now: float) -> None:
+        """A job has come so far, or farther already."""
+        if slot.value > job.slot.value:
+            self._count(job, -1)
+            job.slot, job.since = slot, now
+            self._count(job, 1)
+
+    def drop(self, job_id: JobId) -> Job:
+        """A job is no more."""
+        job = self._jobs.pop(job_id)
+        self._count(job, -1)
+        return job
+
+    def _count(self, job: Job, change: int) -> None:
+        self._reserved += change * (job.slot is Slot.RESERVED)
+        if job.client is not None and job.slot is not Slot.STARTED:
+            self._unclaimed[job.client] += change
+            if not self._unclaimed[job.client]:
+                del self._unclaimed[job.client]

@@ -1,0 +1,72 @@
+"""Telling a scheduler of ours how jobs move: all that is new in one request, one request at a time.
+
+One that does not arrive is not repeated. The next heartbeat names the jobs that there are, and comes soon then.
+"""
+
+from collections.abc import Callable
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+
+from sccachedist.errors import PeerError
+from sccachedist.logs import Logger
+from sccachedist.server.scheduler_link import SchedulerLink
+from sccachedist.wire.messages import JobId, JobState
+
+log = Logger()
+
+
+class Together:
+    """Delivers reports, many in one ``job_states``.
+
+    :param troubled: told when the scheduler did not take them.
+    """
+
+    def __init__(self, scheduler: SchedulerLink, troubled: Callable[[], None]) -> None:
+        self._scheduler, self._troubled = scheduler, troubled
+        self._states: list[tuple[JobId, JobState]] = []
+        self._busy = False
+        self._delivery: Deferred[None] | None = None
+        self._waiting: list[Deferred[None]] = []
+
+    def report(self, job_id: JobId, state: JobState) -> None:
+        """Tell the scheduler, with the next request, that a job has come to a state."""
+        self._states.append((job_id, state))
+        if not self._busy:
+            self._busy = True
+            self._delivery = Deferred.fromCoroutine(self._deliver()).addErrback(_failed)
+
+    async def delivered(self) -> None:
+        """Wait until nothing is left to be delivered."""
+        if self._busy:
+            waiter: Deferred[None] = Deferred()
+            self._waiting.append(waiter)
+            await waiter
+
+    def give_up(self) -> None:
+        """Stop trying to deliver what has not been delivered yet."""
+        if self._busy and self._delivery is not None:
+            self._delivery.cancel()
+
+    async def _deliver(self) -> None:
+        try:
+            while self._states:
+                states, self._states = tuple(self._states), []
+                await self._send(states)
+        finally:
+            self._busy = False
+            waiting, self._waiting = self._waiting, []
+            for waiter in waiting:
+                waiter.callback(None)
+
+    async def _send(self, states: tuple[tuple[JobId, JobState], ...]) -> None:
+        try:
+            await self._scheduler.job_states(states)
+        except PeerError as error:
+            log.debug("the scheduler was not told of {count} states: {error}", count=len(states), error=str(error))
+            self._troubled()
+
+
+def _failed(failure: Failure) -> None:
+    if not failure.check(CancelledError):  # given up
+        log.failure("reports of jobs", failure)
