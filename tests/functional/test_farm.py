@@ -55,8 +55,9 @@ def compiles(client: Client, project_folder: Path) -> int:
     return client.statistics().total_remote
 
 
+@pytest.mark.field(4)
 def test_scheduler_is_back_in_two_seconds(farm: Farm, client: Client, tmp_path: Path) -> None:
-    """FIELD 4, 10: after each restart of the scheduler the build server is known again within 2 s; no build notices."""
+    """After each restart of the scheduler the build server is known again within 2 s; no build notices."""
     for number in range(1, 4):
         farm.scheduler.kill()
         farm.start_scheduler()
@@ -83,8 +84,9 @@ def test_running_jobs_outlast_the_scheduler(farm: Farm, tmp_path: Path) -> None:
     wait_until(lambda: farm.status().in_progress == 0, 5, "its slot is free")
 
 
+@pytest.mark.field(18)
 def test_drain_by_an_administrator(farm: Farm, client: Client, tmp_path: Path) -> None:
-    """FIELD 18: a drained build server gets no jobs, an undrained one does; nobody's build fails meanwhile."""
+    """A drained build server gets no jobs, an undrained one does; nobody's build fails meanwhile."""
     remote = [compiles(client, tmp_path / "before")]
     for order in ("drain", "undrain"):
         ended = ask(farm, order)
@@ -118,8 +120,9 @@ def test_drain_by_signal(farm: Farm, client: Client, tmp_path: Path) -> None:
     assert remote == [1, 1, 2]
 
 
+@pytest.mark.field(18)
 def test_a_stopping_server_is_gone_at_once(farm: Farm) -> None:
-    """FIELD 18: a build server that is stopped is not counted any more when its process has ended."""
+    """A build server that is stopped is not counted any more when its process has ended."""
     assert farm.server.stop() == -signal.SIGTERM
     assert farm.status().num_servers == 0
 
@@ -173,8 +176,9 @@ def test_a_job_token_opens_its_job_once(farm: Farm, tmp_path: Path) -> None:
     assert results[1] == JobNotFound()
 
 
+@pytest.mark.field(4)
 def test_a_token_from_before_a_restart_is_good(farm: Farm, tmp_path: Path) -> None:
-    """FIELD 4: a client that was given a job before its build server was restarted gets it done after."""
+    """A client that was given a job before its build server was restarted gets it done after."""
     client = SteppingClient(farm)
     archive = write_toolchain(tmp_path / "toolchain.tar.gz", {})
     client.submit(client.alloc(id_of(archive)).job_alloc, archive)
@@ -186,8 +190,9 @@ def test_a_token_from_before_a_restart_is_good(farm: Farm, tmp_path: Path) -> No
     assert isinstance(client.run(job, shell(f"echo done > {OUTPUT}", OUTPUT), inputs), JobComplete)
 
 
+@pytest.mark.field(9)
 def test_a_freed_slot_is_handed_over_at_once(farm: Farm, tmp_path: Path) -> None:
-    """FIELD 9: between the word that a job has ended and the answer to the client that waits lie a few milliseconds."""
+    """Between the word that a job has ended and the answer to the client that waits lie a few milliseconds."""
     client = SteppingClient(farm)
     archive = write_toolchain(tmp_path / "toolchain.tar.gz", {})
     jobs = [client.alloc(id_of(archive)).job_alloc for _ in range(19)]

@@ -138,6 +138,7 @@ def test_penalty_ends() -> None:
     assert {core.reserve(now=20.1).server_id for _ in range(2)} == {A, B}
 
 
+@pytest.mark.field(8)
 def test_penalties_grow() -> None:
     """One error costs little, each further one in a row twice as much, up to 300 s; a job that is taken ends it."""
     core = farm(1, 1)

@@ -66,6 +66,7 @@ def ours(core: SchedulerCore) -> Ours:
 # -- what is confirmed stays, what is not is free --
 
 
+@pytest.mark.field(6)
 def test_lost_complete(core: SchedulerCore, ours: Ours) -> None:
     """A job whose end was not heard of frees its slot with the next heartbeat."""
     job = ours.allocate().job_id
@@ -110,6 +111,7 @@ def test_upload_that_broke_off(core: SchedulerCore, ours: Ours) -> None:
     assert core.status().in_progress == 0
 
 
+@pytest.mark.field(15)
 def test_long_upload(core: SchedulerCore, ours: Ours) -> None:
     """An upload may take its time as long as it goes on; a client that never begins one is not waited for so long."""
     ours.beat(ours.report())
@@ -239,6 +241,7 @@ def test_silence(core: SchedulerCore) -> None:
     assert core.status() == SchedulerStatus(0, 0, 0)
 
 
+@pytest.mark.field(18)
 def test_drains_itself(core: SchedulerCore, ours: Ours) -> None:
     """A build server that wants no jobs gets none, and those that it has go on; nobody waits for its slots."""
     job = ours.allocate().job_id
