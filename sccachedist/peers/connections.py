@@ -53,9 +53,13 @@ class _Bounded(ProtocolWrapper):
             super().dataReceived(data)
 
     def loseConnection(self) -> None:
-        """Close now: when the client gives a connection up, nothing is left to be sent."""
+        """Close now: when the client gives a connection up, nothing is left to be sent.
+
+        A pool also gives up those that the peer has closed long before, which TLS does not bear.
+        """
         self._given_up = True
-        self.abortConnection()
+        if self.wrappedProtocol is not None:
+            self.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Say so where it was the peer who closed it."""

@@ -14,8 +14,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 from OpenSSL import SSL
 from twisted.internet import reactor as global_reactor  # noqa: TID251
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
+from twisted.logger import capturedLogs
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 from zope.interface import implementer
@@ -23,6 +26,7 @@ from zope.interface import implementer
 from sccachedist.errors import PeerError
 from sccachedist.identity import Identity, load_identity
 from sccachedist.peers.calls import Calls, pinned_calls
+from sccachedist.peers.connections import BoundedPool
 from sccachedist.peers.pins import Pins
 from sccachedist.wire.addresses import ServerId
 
@@ -55,13 +59,18 @@ class Greeter(Protocol):
 
 
 class Counting(Site):
-    """Counts the connections that were made to it."""
+    """Counts the connections that were made to it, and can close the last one."""
 
     connections = 0
+    _last: Any
 
     def buildProtocol(self, addr: Any) -> Any:
         self.connections += 1
-        return super().buildProtocol(addr)
+        self._last = super().buildProtocol(addr)
+        return self._last
+
+    def hang_up(self) -> None:
+        self._last._channel.loseConnection()
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -128,6 +137,23 @@ async def test_kept(farm: Farm) -> None:
     farm.pins.set(server_id, identity.certificate_digest)
     assert [await farm.ask(server_id) for _ in range(3)] == [b"ping"] * 3
     assert site.connections == 1
+
+
+@coroutine
+async def test_closed_by_the_peer(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kept connection that the build server closes is forgotten in silence, and the next call makes another."""
+    monkeypatch.setattr(BoundedPool, "cachedConnectionTimeout", 0.3)
+    site, identity = Counting(Echo()), farm.identity("one")
+    server_id = farm.listen(site, identity)
+    farm.pins.set(server_id, identity.certificate_digest)
+    with capturedLogs() as events:
+        await farm.ask(server_id)
+        forgotten: Deferred[None] = deferLater(reactor, 0.4)
+        site.hang_up()
+        await forgotten
+        assert await farm.ask(server_id) == b"ping"
+    assert [event for event in events if "log_failure" in event] == []
+    assert site.connections == 2
 
 
 @coroutine
