@@ -1,8 +1,9 @@
-"""Build servers that only take jobs: ``python -m bench.fakes SCHEDULER_PORT KEY COUNT``.
+"""Build servers that only take jobs: ``python -m bench.fakes SCHEDULER_PORT KEY COUNT KIND``.
 
 One process listens on as many ports of one loopback address as there are servers, and sends their heartbeats from that
-address, as a scheduler demands. It answers every ``assign_job`` with Ready, and a job is never run. It prints a line
-when all of them are registered, and ends with its stdin.
+address, as a scheduler demands. Of the kind ``published`` they say what published build servers say, of the kind
+``ours`` what ours add to that; then the first few hold the toolchain that jobs need. Each ``assign_job`` is answered
+with Ready, and a job is never run. A line is printed when all of them are registered; the end of stdin is the end.
 """
 
 import secrets
@@ -23,15 +24,21 @@ from demo.farm import CHECKOUT
 from demo.processes import inherited
 from sccachedist.identity import Identity, load_identity
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import encode
-from sccachedist.wire.messages import ASSIGN_JOB_RESULT, HEARTBEAT, AssignJobResult, Heartbeat, JobState
+from sccachedist.wire.messages import ASSIGN_JOB_RESULT, AssignJobResult, Heartbeat, JobState
+from sccachedist.wire.reports import EXTENDED_HEARTBEAT, Availability, ServerReport
 from sccachedist.wire.tokens import server_token
 
 #: CPUs that each of them claims, so that no benchmark finds them full.
 CPUS = 4000
 #: Ports of the first of them and those that follow.
 FIRST_PORT = 30_000
+#: What all jobs need, and how many servers of our kind hold it.
+TOOLCHAIN = ArchiveId("ab" * 32)
+_HOLDERS = 8
 _BACKLOG = 64
+_HEARTBEAT_SECS = 3600  # a benchmark is over by then
 _READY = encode(ASSIGN_JOB_RESULT, AssignJobResult(JobState.READY, need_toolchain=False))
 _ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nConnection: close\r\n"
@@ -40,9 +47,9 @@ _ANSWER = (
 
 
 @contextmanager
-def fake_servers(scheduler_port: int, key: bytes, count: int) -> Iterator[None]:
+def fake_servers(scheduler_port: int, key: bytes, count: int, kind: str) -> Iterator[None]:
     """So many build servers, registered with a scheduler on the loopback."""
-    arguments = [sys.executable, "-m", "bench.fakes", str(scheduler_port), key.hex(), str(count)]
+    arguments = [sys.executable, "-m", "bench.fakes", str(scheduler_port), key.hex(), str(count), kind]
     with subprocess.Popen(
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=inherited(), cwd=CHECKOUT
     ) as process:
@@ -56,14 +63,15 @@ def fake_servers(scheduler_port: int, key: bytes, count: int) -> Iterator[None]:
             process.stdin.close()
 
 
-def main(scheduler_port: str, key: str, count: str) -> None:
+def main(scheduler_port: str, key: str, count: str, kind: str) -> None:
     """Listen, register, say so, and serve until stdin ends."""
     with tempfile.TemporaryDirectory() as folder:
         servers = [ServerId.parse(f"{_host(scheduler_port)}:{FIRST_PORT + n}") for n in range(int(count))]
         identity = load_identity(Path(folder), servers[0], datetime.now(UTC), lambda _: None)
         Thread(target=_serve, args=(_listening(servers), _context(identity, Path(folder))), daemon=True).start()
-        for server in servers:
-            _register(int(scheduler_port), server_token(bytes.fromhex(key), server), str(server.host), identity)
+        for number, server in enumerate(servers):
+            report = _report(number) if kind == "ours" else None
+            _register(int(scheduler_port), server_token(bytes.fromhex(key), server), str(server.host), identity, report)
     sys.stdout.write("registered\n")
     sys.stdout.flush()
     sys.stdin.read()
@@ -116,7 +124,12 @@ def _context(identity: Identity, folder: Path) -> ssl.SSLContext:
     return context
 
 
-def _register(scheduler_port: int, token: str, host: str, identity: Identity) -> None:
+def _report(number: int) -> ServerReport:
+    toolchains = (TOOLCHAIN,) if number < _HOLDERS else ()
+    return ServerReport(0, _HEARTBEAT_SECS, Availability.OPEN, (), toolchains)
+
+
+def _register(scheduler_port: int, token: str, host: str, identity: Identity, report: ServerReport | None) -> None:
     heartbeat = Heartbeat(
         jwt_key=identity.job_key,
         num_cpus=CPUS,
@@ -130,7 +143,8 @@ def _register(scheduler_port: int, token: str, host: str, identity: Identity) ->
         "Content-Type": "application/octet-stream",
         "Connection": "close",
     }
-    connection.request("POST", "/api/v1/scheduler/heartbeat_server", encode(HEARTBEAT, heartbeat), headers)
+    body = encode(EXTENDED_HEARTBEAT, (heartbeat, report))
+    connection.request("POST", "/api/v1/scheduler/heartbeat_server", body, headers)
     answer = connection.getresponse()
     if answer.status != 200:
         raise RuntimeError(f"a heartbeat was answered with {answer.status}")

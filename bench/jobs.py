@@ -40,10 +40,10 @@ def sleeping(work: Work, seconds: float) -> Work:
 
 
 def compiling_c(folder: Path) -> Work:
-    """A small C file, with this machine's gcc as the published client packs it."""
+    """A small C file that is preprocessed, with this machine's gcc as the published client packs it."""
     archive = _packed(folder, "gcc")
-    inputs = write_inputs(folder / "c-inputs", {"/src/one.c": b"int one(void) { return 1; }\n"})
-    request = _command("/usr/bin/gcc", ("-c", "one.c", "-o", "one.o"), "/src/one.o")
+    inputs = write_inputs(folder / "c-inputs", {"/src/one.i": b"int one(void) { return 1; }\n"})
+    request = _command("/usr/bin/gcc", ("-c", "one.i", "-o", "one.o"), "/src/one.o")
     return Work(archive, id_of(archive), request, inputs)
 
 

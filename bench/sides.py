@@ -45,12 +45,13 @@ class Side:
 
 
 @contextlib.contextmanager
-def side(role: Role, folder: Path, *, with_server: bool = True) -> Iterator[Side]:
+def side(role: Role, folder: Path, *, with_server: bool = True, server_settings: str = "") -> Iterator[Side]:
     """A side at work; without a build server there is a scheduler alone."""
     place = folder / role.name
     place.mkdir()
     with meter() as counted:
-        farm = Farm(place, counted.metered(role.scheduler), counted.metered(role.server))
+        launches = counted.metered(role.scheduler), counted.metered(role.server)
+        farm = Farm(place, *launches, server_settings=server_settings)
         try:
             farm.start_scheduler()
             if with_server:

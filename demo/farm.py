@@ -55,7 +55,8 @@ def _fresh_key() -> bytes:
 class Farm:
     """One scheduler and one build server; ports, secrets and folders outlast a restart of either.
 
-    Hosts are IP addresses as they stand in a URL, an IPv6 one in brackets.
+    Hosts are IP addresses as they stand in a URL, an IPv6 one in brackets. ``server_settings`` is TOML that follows
+    what every build server needs.
     """
 
     folder: Path
@@ -67,6 +68,7 @@ class Farm:
     server_port: int = attrs.field(factory=free_port)
     client_token: str = attrs.field(factory=secrets.token_urlsafe, repr=False)
     server_key: bytes = attrs.field(factory=_fresh_key, repr=False)
+    server_settings: str = ""
     _running: contextlib.ExitStack = attrs.field(factory=contextlib.ExitStack, init=False)
     scheduler: Daemon = attrs.field(init=False)
     server: Daemon = attrs.field(init=False)
@@ -179,4 +181,4 @@ bwrap_path = "{shutil.which("bwrap")}"
 [scheduler_auth]
 type = "jwt_token"
 token = "{server_token(self.server_key, self.server_id)}"
-"""
+{self.server_settings}"""

@@ -1,11 +1,13 @@
 """The cases, each by :class:`bench.run.Case`, in the order of the table."""
 
 from bench.cases.allocations import AllocationLatency, AllocationRate
+from bench.cases.capacity import CAPACITY_CASES
 from bench.cases.job_path import JobLatency, JobThroughput
 from bench.cases.large import LargeJob, LargeUpload
 from bench.cases.projects import PROJECT_BUILDS
 from bench.cases.slow_requests import MemoryUnderSlowRequests, StatusUnderSlowRequests
 from bench.cases.toolchains import TOOLCHAIN_CASES
+from bench.cases.uploads import Uploads
 from bench.run import Case
 
 CASES: tuple[Case, ...] = (
@@ -19,4 +21,6 @@ CASES: tuple[Case, ...] = (
     MemoryUnderSlowRequests(),
     LargeUpload(),
     LargeJob(),
+    Uploads(),
+    *CAPACITY_CASES,
 )

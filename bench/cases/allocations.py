@@ -1,18 +1,20 @@
-"""``alloc_job`` with few and many registered build servers, which are fakes that take every job."""
+"""``alloc_job`` with few and many registered build servers, which are fakes that take every job.
+
+The published scheduler has published ones. Ours has ours, for most numbers: a farm is of one kind, and then a scheduler
+need not ask a build server first.
+"""
 
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from bench.fakes import fake_servers
+from bench.fakes import TOOLCHAIN, fake_servers
 from bench.meters import Stopwatch
 from bench.quantities import Bar, Quantity, Rounds, by_turns, percentile
 from bench.run import Run
 from bench.sides import Side, both
-from sccachedist.wire.archive_id import ArchiveId
 
-_TOOLCHAIN = ArchiveId("ab" * 32)
 #: More than these the published scheduler takes minutes to register: it reads all certificates anew for each.
 _MOST_PUBLISHED = 1000
 _CLIENTS = 50
@@ -46,10 +48,12 @@ class AllocationRate:
     def measure(self, run: Run) -> list[Quantity]:
         """Allocations per second."""
         count = run.scaled(1000, 100)
-        rounds = _with_servers(run, count, _rate)
+        rounds, mixed = _with_servers(run, count, _rate), _with_servers(run, count, _rate, our_kind="published")
         return [
             rounds.quantity("allocations", "1/s", Bar(1.0, reached=True)).named(f"allocations with {count} servers"),
             rounds.quantity("CPU", "ms").named("CPU of the scheduler for one"),
+            mixed.quantity("allocations", "1/s").named("allocations by ours with published build servers"),
+            mixed.quantity("CPU", "ms").named("CPU of ours for one with published build servers"),
         ]
 
 
@@ -58,12 +62,15 @@ def _growth(first: Quantity, last: Quantity, count: int) -> Quantity:
     return Quantity(f"growth of p50 to {count} servers", "times", (), ours, Bar(1.3, of_ours=True))
 
 
-def _with_servers(run: Run, count: int, measure: Callable[[Side, Run], dict[str, float]]) -> Rounds:
+def _with_servers(
+    run: Run, count: int, measure: Callable[[Side, Run], dict[str, float]], our_kind: str = "ours"
+) -> Rounds:
     with both(with_servers=False) as sides, ExitStack() as servers:
         published, ours = sides
         present = sides if count <= _MOST_PUBLISHED else (ours,)
         for side in present:
-            servers.enter_context(fake_servers(side.farm.scheduler_port, side.farm.server_key, count))
+            kind = our_kind if side is ours else "published"
+            servers.enter_context(fake_servers(side.farm.scheduler_port, side.farm.server_key, count, kind))
         if len(present) == 1:
             published = ours
         rounds = by_turns(run.scaled(7, 4), published, ours, lambda side: measure(side, run))
@@ -73,7 +80,7 @@ def _with_servers(run: Run, count: int, measure: Callable[[Side, Run], dict[str,
 def _latency(side: Side, run: Run) -> dict[str, float]:
     def timed() -> float:
         began = time.perf_counter()
-        side.client.alloc(_TOOLCHAIN)
+        side.client.alloc(TOOLCHAIN)
         return time.perf_counter() - began
 
     return {"p50": percentile([timed() for _ in range(run.scaled(100, 40))], 0.5) * 1000}
@@ -82,6 +89,6 @@ def _latency(side: Side, run: Run) -> dict[str, float]:
 def _rate(side: Side, run: Run) -> dict[str, float]:
     count = run.scaled(1000, 200)
     with ThreadPoolExecutor(_CLIENTS) as clients, Stopwatch(side.meter) as watch:
-        for _ in clients.map(lambda _: side.client.alloc(_TOOLCHAIN), range(count)):
+        for _ in clients.map(lambda _: side.client.alloc(TOOLCHAIN), range(count)):
             pass
     return {"allocations": count / watch.wall, "CPU": watch.cpu / count * 1000}

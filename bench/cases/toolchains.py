@@ -38,7 +38,7 @@ class TogetherFirst:
 
     name = "toolchain-together"
     title = f"{_CLIENTS} clients that need the same new 31 MB toolchain at once"
-    is_quick = True
+    is_quick = False
 
     def measure(self, run: Run) -> list[Quantity]:
         """Copies that were stored, and the time."""

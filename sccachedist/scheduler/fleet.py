@@ -211,10 +211,14 @@ class Fleet:
         return min(holders, key=lambda server: server.load, default=best)
 
     def _holders_of(self, toolchain: str) -> Iterator[BuildServer]:
-        for server_id in islice(self._holders.get(toolchain, ()), MOST_HOLDERS):
+        """Some of those that have it and a CPU to spare; one that is full is looked at again after all others."""
+        holders = self._holders.get(toolchain, {})
+        for server_id in tuple(islice(holders, MOST_HOLDERS)):
             server = self._servers[server_id]
             if server.has_idle_cpu and server_id not in self._shunned:
                 yield server
+            else:
+                holders[server_id] = holders.pop(server_id)
 
     def _least_loaded(self, tried: Collection[ServerId]) -> BuildServer | None:
         passed_over = []

@@ -72,6 +72,17 @@ def test_holders_that_are_busy() -> None:
     assert fleet.choose(GCC, (), 0.0) is idle
 
 
+def test_an_idle_holder_behind_busy_ones() -> None:
+    """Where most of those that have a toolchain are busy, one that is not is found within a few jobs."""
+    idle, holders = server(100, cpus=8), [server(number, cpus=1) for number in range(3 * MOST_HOLDERS)]
+    fleet = fleet_of(idle, *holders)
+    for holder in holders:
+        fleet.holds(holder, [GCC])
+    for number, holder in enumerate(holders[:-1]):
+        give(fleet, holder, number)
+    assert [fleet.choose(GCC, (), 0.0) for _ in range(3)] == [idle, idle, holders[-1]]
+
+
 def test_holders_that_failed_or_refused() -> None:
     """A server that has the toolchain is not preferred when it has failed, nor when it has refused this very job."""
     holder, other = server(0), server(1)
