@@ -68,6 +68,8 @@ class WorkerBuilder:
             outputs_bytes=limits.outputs_bytes,
             stdio_bytes=limits.stdio_bytes,
             scratch_bytes=scratch_bytes,
+            job_memory_bytes=limits.job_memory_bytes,
+            job_processes=limits.job_processes,
         )
         self._workers = self._new_workers()
         self._toolchains = PreparedToolchains()

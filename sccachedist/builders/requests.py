@@ -34,6 +34,8 @@ class JobLimits:
     outputs_bytes: int
     stdio_bytes: int
     scratch_bytes: int
+    job_memory_bytes: int
+    job_processes: int
 
 
 @attrs.frozen
@@ -119,6 +121,8 @@ _LIMITS = struct(
     outputs_bytes=U64,
     stdio_bytes=U64,
     scratch_bytes=U64,
+    job_memory_bytes=U64,
+    job_processes=U64,
 )
 REQUEST: Codec[Request] = choice(
     RunJob=struct(

@@ -161,6 +161,11 @@ class Limits:
     unclaimed_jobs: int = field(
         default=1000, metadata=key(COUNT, "Jobs that were allocated to one client token and have not begun.")
     )
+    job_memory_bytes: int = field(
+        default=4 * GIB,
+        metadata=key(BYTES, "The memory of a compile, what it writes to its temporary file system included."),
+    )
+    job_processes: int = field(default=1024, metadata=key(COUNT, "Processes and threads of a compile at one time."))
     job_secs: int = field(default=540, metadata=key(COUNT, "How many seconds a compile may run."))
 
 

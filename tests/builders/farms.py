@@ -36,6 +36,8 @@ LIMITS = Limits(
     output_bytes=1_000_000,
     outputs_bytes=1_500_000,
     stdio_bytes=20_000_000,
+    job_memory_bytes=200_000_000,
+    job_processes=100,
     job_secs=20,
 )
 SCRATCH_BYTES = 64_000_000

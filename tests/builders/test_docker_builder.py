@@ -56,7 +56,7 @@ async def test_the_world_inside(farm: Farm) -> None:
     assert result.output.stdout.decode().splitlines() == [
         *("0", "CapEff:\t0000000000000000", "NoNewPrivs:\t1", "lo"),
         "mount: permission denied (are you root?)",
-        *("1024", "not a tty", "writable"),
+        *("100", "not a tty", "writable"),
     ]
 
 

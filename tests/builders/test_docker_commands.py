@@ -6,18 +6,20 @@ from pathlib import Path
 import pytest
 
 from sccachedist.builders.docker.commands import job_script, run_arguments
+from sccachedist.builders.requests import JobLimits
 from sccachedist.errors import BuildError, DecodeError
 from sccachedist.wire.messages import CompileCommand
 
 COMMAND = CompileCommand("/usr/bin/gcc", ("-c", "a b.c"), (("LANG", "C"), ("A=B", "x"), ("", "x")), "/work")
+LIMITS = JobLimits(1, 2, 3, 4, 5, job_memory_bytes=6, job_processes=7)
 
 
 def test_the_whole_command_line() -> None:
     """A container has no network, no rights and few processes; the engine keeps nothing of what it writes."""
-    assert run_arguments("sccache-builder-x", "beef") == [
+    assert run_arguments("sccache-builder-x", "beef", LIMITS) == [
         *("docker", "run", "--interactive", "--pull", "never", "--name", "sccache-builder-x"),
-        *("--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "1024"),
-        *("--ulimit", "core=0", "--log-driver", "none", "sccache-builder-beef"),
+        *("--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+        *("--ulimit", "core=0", "--log-driver", "none", "--pids-limit", "7", "--memory", "6", "sccache-builder-beef"),
         *("/.sccachedist/busybox", "sh", "-c"),
         "/.sccachedist/busybox tar -x -f - -C / && exec /.sccachedist/busybox sh /.sccachedist/run",
     ]

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from sccachedist.builders.overlay.builder import OverlayBuilder
+from sccachedist.builders.overlay.groups import own_groups
 from sccachedist.errors import BuildError, LimitExceeded
 from tests.builders.farms import (
     IDENTITIES,
@@ -172,3 +174,74 @@ async def test_stopping_ends_jobs_and_leaves_nothing(fresh: Farm) -> None:
         await running
     assert named(str(fresh.home)) == []
     assert list((fresh.home / "toolchains").iterdir()) == []
+
+
+EATERS = {
+    "job_memory_bytes": "dd if=/dev/zero of=/dev/null bs=400M count=1; exit 1",
+    "job_processes": "while sleep 1000 & do true; done; wait",
+}
+
+
+@pytest.mark.parametrize("limit", EATERS)
+@in_reactor
+async def test_who_eats_the_machine(limited: Farm, limit: str) -> None:
+    """A job that takes more memory or processes than it may is ended at once, and the limit is named (THREATS 21)."""
+    with pytest.raises(LimitExceeded) as caught:
+        await limited.compile(EATERS[limit])
+    assert caught.value.limit == limit
+    assert (await limited.compile("echo next")).output.stdout == b"next\n"
+
+
+@in_reactor
+async def test_a_child_that_was_killed_for_its_memory(limited: Farm) -> None:
+    """A driver that reports it in its own words, with status 1 as for any error, deceives nobody."""
+    with pytest.raises(LimitExceeded) as caught:
+        await limited.compile("sh -c 'dd if=/dev/zero of=/dev/null bs=400M count=1'; echo fatal error >&2; exit 1")
+    assert caught.value.limit == "job_memory_bytes"
+
+
+@in_reactor
+async def test_files_and_processes_share_the_memory(limited: Farm) -> None:
+    """What lies in the temporary file system counts too; it is full before the memory is."""
+    full = "dd if=/dev/zero of=/work/x bs=1M 2>/dev/null"
+    assert (await limited.compile(f"{full}; exit 0")).output.code == 0
+    with pytest.raises(LimitExceeded) as caught:
+        await limited.compile(f"{full}; dd if=/dev/zero of=/dev/null bs=150M count=1; exit 1")
+    assert caught.value.limit == "job_memory_bytes"
+
+
+@in_reactor
+async def test_groups_are_gone_with_their_builder(limited: Farm) -> None:
+    """Also those of workers that were killed."""
+    await limited.compile("true")
+    assert len(named(limited.worker)) >= 1
+    assert [place for place in groups_of(limited) if any(Path(place).glob("worker-*"))]
+    for worker in named(limited.worker):
+        os.kill(worker, signal.SIGKILL)
+    await until(lambda: not named(limited.worker))
+    await limited.builder.stop()
+    assert groups_of(limited) == []
+
+
+def groups_of(farm: Farm) -> list[str]:
+    """The directories of a builder's control groups."""
+    return [parent for parent in own_groups(farm.home).parents if os.path.exists(parent)]
+
+
+@async_fixture()
+async def limited() -> AsyncIterator[Farm]:
+    """A farm whose workers can have control groups, or of whom the suite's user cannot ask for any."""
+    made = await started(make_farm(the_reactor()))
+    yield made
+    await made.builder.stop()
+    shutil.rmtree(made.place)
+
+
+@in_reactor
+async def test_limits_without_control_groups(farm: Farm) -> None:
+    """The kernel's limits on a process hold always."""
+    result = await farm.compile("cat /proc/self/limits")
+    limits = {line.split("  ")[0]: line.split()[-3:-1] for line in result.output.stdout.decode().splitlines()}
+    assert limits["Max core file size"] == ["0", "0"]
+    assert limits["Max open files"] == ["4096", "4096"]
+    assert limits["Max processes"] == ["104", "104"]

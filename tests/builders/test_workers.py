@@ -34,7 +34,7 @@ from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import CompileCommand
 
 NAMES = CompileCommand("e", ("a",), (("n", "v"),), "/")
-LIMITS = JobLimits(1, 2, 3, 4, 5, 6, 7, 8)
+LIMITS = JobLimits(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 REQUESTS: list[Request] = [
     RunJob("t", "s", NAMES, ("o",), "/i", "/a", True, LIMITS),
     UnpackToolchain("t", "/archive", 6, 7, 8, 9),

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from sccachedist.builders.command import directories, env_arguments, inside, refuse_nul
 from sccachedist.builders.confine import components
-from sccachedist.builders.requests import SANDBOX_PREFIX
+from sccachedist.builders.requests import SANDBOX_PREFIX, JobLimits
 from sccachedist.wire.messages import CompileCommand
 
 #: A busybox and a script in every image and container, under names that no toolchain has.
@@ -24,7 +24,7 @@ OUTPUT = "output-"
 ADVICE = "install Docker, or put its docker command on the PATH"
 
 _CONFINED = (
-    *("--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "1024"),
+    *("--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
     *("--ulimit", "core=0"),
     # What is written is read as it comes; the engine is to keep none of it.
     *("--log-driver", "none"),
@@ -43,13 +43,14 @@ def image_name(toolchain: str) -> str:
     return f"{SANDBOX_PREFIX}{toolchain}"
 
 
-def run_arguments(sandbox: str, toolchain: str) -> list[str]:
+def run_arguments(sandbox: str, toolchain: str, limits: JobLimits) -> list[str]:
     """Give the command line that runs a job: a tar of its inputs and its script goes to stdin.
 
     Standard output and error are the compile's. The first process, a shell, never is the compile: the first one of a
     container does not get the signals that would end any other.
     """
     run = ["docker", "run", "--interactive", "--pull", "never", "--name", sandbox, *_CONFINED]
+    run += ["--pids-limit", str(limits.job_processes), "--memory", str(limits.job_memory_bytes)]
     return [*run, image_name(toolchain), BUSYBOX, "sh", "-c", _BEGIN]
 
 

@@ -83,7 +83,8 @@ def run_job(job: RunJob) -> None:
     """
     try:
         watch = Watch(job.sandbox, job.limits.scratch_bytes)
-        ended = call(run_arguments(job.sandbox, job.toolchain), ADVICE, _inputs(job), job.limits.stdio_bytes, watch)
+        run = run_arguments(job.sandbox, job.toolchain, job.limits)
+        ended = call(run, ADVICE, _inputs(job), job.limits.stdio_bytes, watch)
         _write_result(job, ended)
     finally:
         remove_finished(job.sandbox)

@@ -8,14 +8,21 @@ import functools
 import os
 from pathlib import Path
 
+from twisted.internet.task import deferLater
+
 from sccachedist.builders.builder import WorkerBuilder
+from sccachedist.builders.overlay.groups import Limited, own_groups
 from sccachedist.builders.probe import probe
 from sccachedist.builders.workers import IWorkerReactor, Program
 from sccachedist.config import Limits
 from sccachedist.errors import BuildError
+from sccachedist.logs import Logger
+
+log = Logger()
 
 _MARKER = ".made-by-sccachedist"
 _DIRECTORIES = ("toolchains", "scratch")
+_CLEARING_TRIES, _CLEARING_PAUSE_SECS = 50, 0.02
 _WORKER = "sccachedist.builders.overlay.worker"
 
 
@@ -34,7 +41,10 @@ class OverlayBuilder(WorkerBuilder):
     ) -> None:
         self._home = build_dir.absolute() / "sccachedist"
         self._lock: int | None = None
-        program = Program(_WORKER, (str(self._home), str(bwrap)), {"PATH": os.defpath})
+        self._groups = own_groups(self._home)
+        bounds = f"{limits.job_memory_bytes}:{limits.job_processes}"
+        arguments = (str(self._home), str(bwrap), bounds, *self._groups.parents)
+        program = Program(_WORKER, arguments, {"PATH": os.defpath})
         proof = functools.partial(probe, directory=self._home / "toolchains")
         super().__init__(reactor, program, proof, limits, scratch_bytes, slots)
 
@@ -42,14 +52,35 @@ class OverlayBuilder(WorkerBuilder):
         """See :meth:`sccachedist.builders.seam.Builder.start`."""
         if self._lock is None:
             self._lock = _claim(self._home)
+            for limited in self._groups.prepare():
+                _say(limited)
         await super().start()
 
     async def stop(self) -> None:
         """See :meth:`sccachedist.builders.seam.Builder.stop`."""
         await super().stop()
         if self._lock is not None:
+            await self._clear_groups()
             os.close(self._lock)
             self._lock = None
+
+    async def _clear_groups(self) -> None:
+        """A group is empty as soon as the last process that was killed in it is gone."""
+        for _ in range(_CLEARING_TRIES):
+            if self._groups.clear():
+                break
+            await deferLater(self._reactor, _CLEARING_PAUSE_SECS)
+
+
+def _say(limited: Limited) -> None:
+    if limited.parent:
+        log.info("{controller} of a job: limited by control groups", controller=limited.controller)
+    else:
+        log.warn(
+            "{controller} of a job: limited for each process alone, no control groups: {reason}",
+            controller=limited.controller,
+            reason=limited.reason,
+        )
 
 
 def _claim(home: Path) -> int:

@@ -14,6 +14,7 @@ from sccachedist.builders.confine import Root
 from sccachedist.builders.outcome import reported_code
 from sccachedist.builders.overlay.bwrap import bwrap_arguments
 from sccachedist.builders.overlay.namespaces import mount_overlay, scratch
+from sccachedist.builders.overlay.restraints import Restraints
 from sccachedist.builders.overlay.sandbox import run_sandboxed
 from sccachedist.builders.processes import Ended
 from sccachedist.builders.requests import RunJob
@@ -26,16 +27,17 @@ SCRATCH = "scratch"
 _UPPER, _WORK, _ROOT, _SHARED_MEMORY = (f"{SCRATCH}/{name}" for name in ("upper", "work", "root", "shm"))
 
 
-def run_job(job: RunJob, bwrap: str) -> None:
+def run_job(job: RunJob, bwrap: str, restraints: Restraints) -> None:
     """Run the compile and write its answer.
 
+    :param restraints: what holds this process.
     :raises BuildError: there is no result that may be shown to a user.
     :raises DecodeError: the inputs or a path are not honest.
     :raises LimitExceeded: the job is too large.
     """
-    with scratch(SCRATCH, job.limits.scratch_bytes), _mounted_root(job.toolchain) as root:
+    with scratch(SCRATCH, restraints.scratch(job.limits.scratch_bytes)), _mounted_root(job.toolchain) as root:
         place_inputs(job, root)
-        ended = _compile(job, bwrap)
+        ended = _compile(job, bwrap, restraints)
         # Decided before the outputs are read: a signal has priority over what is missing.
         output = ProcessOutput(reported_code(ended.exit_code, job.command.cwd), ended.stdout, ended.stderr)
         write_answer(Path(job.answer), output, outputs_below(job, root, ended.exit_code), as_json=job.as_json)
@@ -50,8 +52,8 @@ def _mounted_root(toolchain: str) -> Iterator[Root]:
         yield root
 
 
-def _compile(job: RunJob, bwrap: str) -> Ended:
+def _compile(job: RunJob, bwrap: str, restraints: Restraints) -> Ended:
     arguments = functools.partial(
         bwrap_arguments, bwrap, str(Path(_ROOT).absolute()), str(Path(_SHARED_MEMORY).absolute())
     )
-    return run_sandboxed(lambda status_fd: arguments(status_fd, job.command), job.limits.stdio_bytes)
+    return run_sandboxed(lambda status_fd: arguments(status_fd, job.command), job.limits.stdio_bytes, restraints.check)

@@ -1,4 +1,7 @@
-"""The overlay builder's sandbox worker: ``python -m sccachedist.builders.overlay.worker HOME BWRAP``.
+"""The overlay builder's sandbox worker: ``python -m sccachedist.builders.overlay.worker HOME BWRAP BOUNDS GROUP...``.
+
+BOUNDS are the bytes of memory and the number of processes of a job, with a colon between; in the directories GROUP it
+makes control groups.
 
 It owns no state that outlives it: killed at any moment, its processes and mounts are gone with it.
 """
@@ -9,29 +12,36 @@ import sys
 import attrs
 
 from sccachedist.builders.overlay import job, namespaces, unpacked
+from sccachedist.builders.overlay.restraints import Bounds, Restraints, restrain
 from sccachedist.builders.requests import RunJob, UnpackToolchain
 from sccachedist.builders.worker import serve
 
 
-@attrs.frozen
+@attrs.define
 class OverlaySandboxes:
     """Overlays over unpacked toolchains; see :class:`sccachedist.builders.worker.Sandboxes`.
 
     :param home: where everything is.
     :param bwrap: the bubblewrap program.
+    :param bounds: what a job may take.
+    :param groups: where control groups can be made.
     """
 
     home: str
     bwrap: str
+    bounds: Bounds
+    groups: tuple[str, ...]
+    _restraints: Restraints = attrs.field(init=False)
 
     def set_up(self) -> None:
-        """Enter namespaces of its own."""
+        """Submit to the limits of a job, then enter namespaces of its own, where they can no longer be set."""
         os.chdir(self.home)
+        self._restraints = restrain(self.bounds, self.groups)
         namespaces.enter()
 
     def run_job(self, request: RunJob) -> None:
         """Mount an overlay and run bubblewrap in it."""
-        job.run_job(request, self.bwrap)
+        job.run_job(request, self.bwrap, self._restraints)
 
     def unpack_toolchain(self, request: UnpackToolchain) -> None:
         """Unpack an archive into a directory."""
@@ -51,7 +61,8 @@ class OverlaySandboxes:
 
 def main() -> None:
     """Serve."""
-    serve(OverlaySandboxes(*sys.argv[1:]))
+    home, bwrap, bounds, *groups = sys.argv[1:]
+    serve(OverlaySandboxes(home, bwrap, Bounds(*map(int, bounds.split(":"))), tuple(groups)))
 
 
 if __name__ == "__main__":
