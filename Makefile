@@ -1,8 +1,8 @@
 PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
-CHECKED = sccachedist twisted tests demo bench fuzz setup.py
+CHECKED = sccachedist twisted tests demo bench fuzz scripts setup.py
 
-.PHONY: bench demo test coverage unit functional compat fuzz lint lock doc clean faults soak
+.PHONY: bench demo test coverage unit functional compat filters fuzz lint lock doc clean faults soak
 
 demo:
 	scripts/setup.sh demo
@@ -61,6 +61,11 @@ soak: SECONDS = 7200
 soak:
 	scripts/setup.sh dev
 	$(PYTHON) -m tests.soak --seconds $(SECONDS)
+
+# The seccomp filters that the package ships.
+filters:
+	scripts/setup.sh dev
+	$(PYTHON) -m scripts.seccomp_filters
 
 lint:
 	scripts/setup.sh dev

@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 
 TEST = [
     "hypothesis>=6.100,<7",
+    "pyseccomp>=0.1.2,<1",
     "pytest>=8,<10",
     "pytest-cov>=5,<8",
     "pytest-twisted>=1.14,<2",
@@ -24,7 +25,11 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=[*find_packages(include=["sccachedist", "sccachedist.*"]), "twisted.plugins"],
-    package_data={"sccachedist": ["py.typed"], "twisted.plugins": ["sccachedist_plugins.py"]},
+    package_data={
+        "sccachedist": ["py.typed"],
+        "sccachedist.builders.overlay.filters": ["*.bpf"],
+        "twisted.plugins": ["sccachedist_plugins.py"],
+    },
     install_requires=[
         "attrs>=23.2,<27",
         "blake3>=1.0,<2",

@@ -235,7 +235,7 @@ def test_the_reference_has_every_key() -> None:
     assert found['[builder] type = "docker"'] == {}
     assert list(found["[limits]"]) == [field.name for field in attrs.fields(Limits)]
     assert (
-        found[""].keys() | {"docker", "heartbeat", "capacity", "sandbox", "shutdown", "limits"}
+        found[""].keys() | {"docker", "heartbeat", "capacity", "policy", "sandbox", "shutdown", "limits"}
         == keys_of(ServerSettings).keys()
     )
     assert found[""]["toolchain_cache_size"] == Row(

@@ -1,6 +1,7 @@
 """Configuration files that hypothesis writes: all settings read back, and every wrong file is refused."""
 
 import base64
+import enum
 import json
 from collections.abc import Iterator
 from ipaddress import ip_network
@@ -58,6 +59,8 @@ def as_plain(value: object) -> Any:
         return [as_plain(item) for item in value]
     if value is None or isinstance(value, int):
         return value
+    if isinstance(value, enum.Enum):
+        return value.value
     if attrs.has(type(value)) and not isinstance(value, ServerId):
         return as_document(value)
     return str(value)

@@ -27,6 +27,7 @@ from sccachedist.builders.workers import IWorkerReactor, Program, Workers
 from sccachedist.config import Limits
 from sccachedist.errors import BuildError, SccachedistError, ToolchainError
 from sccachedist.logs import Logger
+from sccachedist.policy import OnFailure
 from sccachedist.shared_work import SharedWork
 from sccachedist.wire.archive_id import ArchiveId
 
@@ -42,6 +43,7 @@ class WorkerBuilder:
     :param proof: runs a job that shows that they work.
     :param scratch_bytes: how much a job may write, where its kind of sandbox limits it.
     :param slots: how many jobs may run at a time.
+    :param on_failure: which failed compiles are answered so that their clients repeat them.
     :param reuse: whether a job that has come to its end leaves its sandbox as good as new, for the next with the same
         toolchain.
     """
@@ -55,10 +57,11 @@ class WorkerBuilder:
         scratch_bytes: int,
         slots: int,
         *,
+        on_failure: OnFailure = OnFailure.SUSPICIOUS,
         reuse: bool = False,
     ) -> None:
         self._reactor, self._program, self._proof, self._slots, self._reuse = reactor, program, proof, slots, reuse
-        self._limits = limits
+        self._limits, self._on_failure = limits, on_failure
         self._job_limits = JobLimits(
             inputs_unpacked_bytes=limits.inputs_unpacked_bytes,
             inputs_entries=limits.inputs_entries,
@@ -157,6 +160,7 @@ class WorkerBuilder:
             inputs=str(job.inputs.absolute()),
             answer=str(job.answer.absolute()),
             as_json=job.as_json,
+            on_failure=self._on_failure,
             limits=self._job_limits,
         )
 

@@ -14,8 +14,11 @@ from collections.abc import Collection
 
 import attrs
 
+from sccachedist.builders.processes import Ended
+from sccachedist.builders.suspicion import suspicion
 from sccachedist.errors import BuildError, LimitExceeded
-from sccachedist.wire.messages import CompileCommand
+from sccachedist.policy import OnFailure
+from sccachedist.wire.messages import CompileCommand, ProcessOutput
 
 _SIGNALS = range(129, 193)
 _WINDOWS_PATHS = "/prefix/disk-"
@@ -33,6 +36,17 @@ def reported_code(exit_code: int, cwd: str) -> int:
     if exit_code in _SIGNALS:
         raise BuildError(f"the compiler was killed by signal {exit_code - 128}")
     return exit_code if cwd.startswith(_WINDOWS_PATHS) else exit_code << 8
+
+
+def reported(command: CompileCommand, policy: OnFailure, ended: Ended) -> ProcessOutput:
+    """Give what the client is told of a compiler that ran.
+
+    :raises BuildError: nothing: it has to compile by itself.
+    """
+    code = reported_code(ended.exit_code, command.cwd)
+    if (why := suspicion(policy, ended.exit_code, ended.stdout, ended.stderr)) is not None:
+        raise BuildError(f"a compile failed with status {ended.exit_code}: {why}")
+    return ProcessOutput(code, ended.stdout, ended.stderr)
 
 
 def required_outputs(command: CompileCommand, outputs: tuple[str, ...]) -> frozenset[str]:

@@ -11,6 +11,7 @@ import struct as layout
 import attrs
 
 from sccachedist.errors import BuildError, LimitExceeded, SccachedistError, ToolchainError
+from sccachedist.policy import OnFailure
 from sccachedist.wire.bincode import BOOL, TEXT, U64, Codec, choice, encode, enumeration, sequence, struct
 from sccachedist.wire.messages import COMPILE_COMMAND, CompileCommand
 
@@ -52,6 +53,7 @@ class RunJob:
     inputs: str
     answer: str
     as_json: bool
+    on_failure: OnFailure
     limits: JobLimits
 
 
@@ -134,6 +136,7 @@ REQUEST: Codec[Request] = choice(
         inputs=TEXT,
         answer=TEXT,
         as_json=BOOL,
+        on_failure=enumeration(OnFailure),
         limits=_LIMITS,
     ),
     UnpackToolchain=struct(

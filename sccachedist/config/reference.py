@@ -3,6 +3,7 @@
 It writes no markup: ``doc/_ext/config_reference.py`` does.
 """
 
+import enum
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +66,7 @@ def _default(declared: Key) -> str:
     match declared.default:
         case int(number):
             return f"{number}{_in_units(number)}" if declared.shape in (BYTES, CACHE_BYTES) else str(number)
-        case str() | Path() as text:
+        case enum.Enum(value=text) | (str() | Path() as text):
             return json.dumps(str(text))
         case tuple(items):
             return json.dumps(items)

@@ -29,7 +29,9 @@ from sccachedist.config.values import (
     TOKEN,
     URL,
     WAIT_SECONDS,
+    one_of,
 )
+from sccachedist.policy import OnFailure
 from sccachedist.wire.addresses import ServerId
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
@@ -239,6 +241,19 @@ class SandboxSettings:
 
 
 @frozen
+class PolicySettings:
+    """What a user is told."""
+
+    on_failure: OnFailure = field(
+        default=OnFailure.SUSPICIOUS,
+        metadata=key(
+            one_of(OnFailure),
+            "Which failed compiles their clients repeat locally: none, those that may be the farm's fault, or all.",
+        ),
+    )
+
+
+@frozen
 class DockerSettings:
     """What the docker builder makes its images with, with ``builder.type = "docker"``."""
 
@@ -293,5 +308,6 @@ class ServerSettings:
     capacity: CapacitySettings = field(factory=CapacitySettings, metadata=table(CapacitySettings))
     sandbox: SandboxSettings = field(factory=SandboxSettings, metadata=table(SandboxSettings))
     docker: DockerSettings = field(factory=DockerSettings, metadata=table(DockerSettings))
+    policy: PolicySettings = field(factory=PolicySettings, metadata=table(PolicySettings))
     shutdown: ShutdownSettings = field(factory=ShutdownSettings, metadata=table(ShutdownSettings))
     limits: Limits = field(factory=Limits, metadata=table(Limits))

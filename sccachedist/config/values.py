@@ -3,6 +3,7 @@
 What is accepted follows ``sccache-dist`` 0.16.0, found by running it. It knows nothing of keys and files.
 """
 
+import enum
 import re
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_network
@@ -85,6 +86,11 @@ def _between(least: int, most: int, number: int) -> int:
     if not least <= number <= most:
         raise ValueError
     return number
+
+
+def one_of(names: type[enum.Enum]) -> Value:
+    """One of the values of an enumeration."""
+    return Value(str, f"one of {', '.join(name.value for name in names)}", names)
 
 
 ADDRESS = Value(str, "IP:PORT such as 192.168.1.1:10501 or [2001:db8::1]:10501", ServerId.parse)

@@ -233,14 +233,15 @@ def _not_begun(failure: Failure) -> None:
 
 def make_builder(settings: ServerSettings, reactor: Any) -> Builder:
     """The builder that the configuration names."""
+    on_failure = settings.policy.on_failure
     bounds = settings.limits, settings.sandbox.scratch_bytes, job_capacity(settings.capacity.cpus or usable_cpus())
     match settings.builder:
         case OverlaySettings(build_dir=build_dir, bwrap_path=bwrap_path):
-            return OverlayBuilder(reactor, build_dir, bwrap_path, *bounds)
+            return OverlayBuilder(reactor, build_dir, bwrap_path, *bounds, on_failure)
         case DockerBuilder():
-            return docker_builder(reactor, settings.docker.image, *bounds, os.environ)
+            return docker_builder(reactor, settings.docker.image, *bounds, os.environ, on_failure)
         case PotBuilder() as pot:
-            return pot_builder(reactor, pot, *bounds, os.environ)
+            return pot_builder(reactor, pot, *bounds, os.environ, on_failure)
 
 
 def server_token(settings: ServerSettings) -> str:

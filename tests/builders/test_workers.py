@@ -30,13 +30,14 @@ from sccachedist.builders.requests import (
 )
 from sccachedist.builders.workers import Program, SandboxWorker, Workers
 from sccachedist.errors import BuildError, DecodeError, LimitExceeded, ToolchainError
+from sccachedist.policy import OnFailure
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import CompileCommand
 
 NAMES = CompileCommand("e", ("a",), (("n", "v"),), "/")
 LIMITS = JobLimits(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 REQUESTS: list[Request] = [
-    RunJob("t", "s", NAMES, ("o",), "/i", "/a", True, LIMITS),
+    RunJob("t", "s", NAMES, ("o",), "/i", "/a", True, OnFailure.VERIFY, LIMITS),
     UnpackToolchain("t", "/archive", 6, 7, 8, 9),
     RemoveToolchain("t"),
     RemoveSandbox("s"),

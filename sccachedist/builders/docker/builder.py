@@ -9,13 +9,20 @@ from sccachedist.builders.builder import WorkerBuilder
 from sccachedist.builders.probe import probe
 from sccachedist.builders.workers import IWorkerReactor, Program
 from sccachedist.config import Limits
+from sccachedist.policy import OnFailure
 
 #: What of a daemon's environment the ``docker`` program needs.
 ENVIRONMENT = ("PATH", "DOCKER_HOST")
 
 
 def docker_builder(
-    reactor: IWorkerReactor, image: str, limits: Limits, scratch_bytes: int, slots: int, environment: Mapping[str, str]
+    reactor: IWorkerReactor,
+    image: str,
+    limits: Limits,
+    scratch_bytes: int,
+    slots: int,
+    environment: Mapping[str, str],
+    on_failure: OnFailure = OnFailure.SUSPICIOUS,
 ) -> WorkerBuilder:
     """A builder that runs compiles in Docker containers.
 
@@ -26,4 +33,4 @@ def docker_builder(
     shown = {name: environment[name] for name in ENVIRONMENT if name in environment}
     program = Program("sccachedist.builders.docker.worker", (image,), shown)
     proof = functools.partial(probe, directory=Path(tempfile.gettempdir()))
-    return WorkerBuilder(reactor, program, proof, limits, scratch_bytes, slots)
+    return WorkerBuilder(reactor, program, proof, limits, scratch_bytes, slots, on_failure=on_failure)

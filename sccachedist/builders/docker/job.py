@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import attrs
+
 from sccachedist.builders.answer import CHUNK, write_answer
 from sccachedist.builders.command import check_executed
 from sccachedist.builders.docker.commands import (
@@ -23,7 +25,7 @@ from sccachedist.builders.docker.commands import (
     run_arguments,
 )
 from sccachedist.builders.docker.images import has_image, remove_finished, written_by
-from sccachedist.builders.outcome import OutputSizes, check_outputs, reported_code
+from sccachedist.builders.outcome import OutputSizes, check_outputs, reported
 from sccachedist.builders.packed import opened_inputs
 from sccachedist.builders.processes import Ended, call, running
 from sccachedist.builders.repack import END, file_member, repacked
@@ -107,7 +109,7 @@ def _write_result(job: RunJob, ended: Ended) -> None:
             raise BuildError(f"the sandbox did not run the command: {ended.last_words}")
         check_executed(job.command, exit_code, ended.stderr)
         # Decided before the outputs are read: a signal has priority over what is missing.
-        output = ProcessOutput(reported_code(exit_code, job.command.cwd), ended.stdout, ended.stderr)
+        output = reported(job.command, job.on_failure, attrs.evolve(ended, exit_code=exit_code))
         write_answer(Path(job.answer), output, _outputs(job, found, exit_code), as_json=job.as_json)
         while stream.read(CHUNK):  # padding: whoever cannot write it fails
             pass

@@ -17,6 +17,7 @@ from sccachedist.builders.workers import IWorkerReactor, Program
 from sccachedist.config import Limits
 from sccachedist.errors import BuildError
 from sccachedist.logs import Logger
+from sccachedist.policy import OnFailure
 
 log = Logger()
 
@@ -34,10 +35,18 @@ class OverlayBuilder(WorkerBuilder):
     :param bwrap: the bubblewrap program.
     :param scratch_bytes: the size of the file system that a job writes to, in memory.
     :param slots: how many jobs may run at a time.
+    :param on_failure: which failed compiles their clients repeat.
     """
 
     def __init__(
-        self, reactor: IWorkerReactor, build_dir: Path, bwrap: Path, limits: Limits, scratch_bytes: int, slots: int
+        self,
+        reactor: IWorkerReactor,
+        build_dir: Path,
+        bwrap: Path,
+        limits: Limits,
+        scratch_bytes: int,
+        slots: int,
+        on_failure: OnFailure = OnFailure.SUSPICIOUS,
     ) -> None:
         self._home = build_dir.absolute() / "sccachedist"
         self._lock: int | None = None
@@ -46,7 +55,7 @@ class OverlayBuilder(WorkerBuilder):
         arguments = (str(self._home), str(bwrap), bounds, *self._groups.parents)
         program = Program(_WORKER, arguments, {"PATH": os.defpath})
         proof = functools.partial(probe, directory=self._home / "toolchains")
-        super().__init__(reactor, program, proof, limits, scratch_bytes, slots)
+        super().__init__(reactor, program, proof, limits, scratch_bytes, slots, on_failure=on_failure)
 
     async def start(self) -> None:
         """See :meth:`sccachedist.builders.seam.Builder.start`."""

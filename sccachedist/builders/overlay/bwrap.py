@@ -8,13 +8,16 @@ from sccachedist.builders.command import refuse_nul, variables
 from sccachedist.wire.messages import CompileCommand
 
 
-def bwrap_arguments(bwrap: str, root: str, shared_memory: str, status_fd: int, command: CompileCommand) -> list[str]:
+def bwrap_arguments(
+    bwrap: str, root: str, shared_memory: str, status_fd: int, filter_fd: int, command: CompileCommand
+) -> list[str]:
     """Give the whole command line that runs ``command`` with ``root`` as its ``/``.
 
     :param root: an absolute path; the job may write there.
     :param shared_memory: an empty directory for ``/dev/shm``, an absolute path.
     :param status_fd: gets bubblewrap's JSON lines; only a command that was executed gives one with
         ``exit-code``.
+    :param filter_fd: a seccomp filter, for the command and its children alone.
     :raises BuildError: some text cannot be an argument.
     """
     arguments = [
@@ -30,7 +33,7 @@ def bwrap_arguments(bwrap: str, root: str, shared_memory: str, status_fd: int, c
         # A /dev whose size is not limited is closed for writing, once all that belongs in it is there.
         *("--dev", "/dev", "--bind", shared_memory, "/dev/shm", "--remount-ro", "/dev"),  # noqa: S108
         *("--chdir", command.cwd),
-        *("--json-status-fd", str(status_fd)),
+        *("--json-status-fd", str(status_fd), "--seccomp", str(filter_fd)),
         *_environment(command),
         "--",
         command.executable,

@@ -5,8 +5,8 @@ itself. What cannot be had is left out: whoever runs a daemon decides what it ma
 """
 
 import contextlib
-import hashlib
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,7 +89,7 @@ class Groups:
 
 def own_groups(home: Path) -> Groups:
     """The groups of the builder that owns a directory."""
-    name = f"sccachedist-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
+    name = f"sccachedist-{zlib.crc32(os.fsencode(home)):08x}"
     with contextlib.suppress(OSError):
         memberships = Path("/proc/self/cgroup").read_text("utf-8", "surrogateescape")
         found = hierarchies(Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape"), memberships)

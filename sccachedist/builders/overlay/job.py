@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sccachedist.builders.answer import write_answer
 from sccachedist.builders.confine import Root
-from sccachedist.builders.outcome import reported_code
+from sccachedist.builders.outcome import reported
 from sccachedist.builders.overlay.bwrap import bwrap_arguments
 from sccachedist.builders.overlay.namespaces import mount_overlay, scratch
 from sccachedist.builders.overlay.restraints import Restraints
@@ -19,7 +19,6 @@ from sccachedist.builders.overlay.sandbox import run_sandboxed
 from sccachedist.builders.processes import Ended
 from sccachedist.builders.requests import RunJob
 from sccachedist.builders.rooted import outputs_below, place_inputs, root_at
-from sccachedist.wire.messages import ProcessOutput
 
 TOOLCHAINS = "toolchains"
 SCRATCH = "scratch"
@@ -39,7 +38,7 @@ def run_job(job: RunJob, bwrap: str, restraints: Restraints) -> None:
         place_inputs(job, root)
         ended = _compile(job, bwrap, restraints)
         # Decided before the outputs are read: a signal has priority over what is missing.
-        output = ProcessOutput(reported_code(ended.exit_code, job.command.cwd), ended.stdout, ended.stderr)
+        output = reported(job.command, job.on_failure, ended)
         write_answer(Path(job.answer), output, outputs_below(job, root, ended.exit_code), as_json=job.as_json)
 
 
@@ -54,6 +53,10 @@ def _mounted_root(toolchain: str) -> Iterator[Root]:
 
 def _compile(job: RunJob, bwrap: str, restraints: Restraints) -> Ended:
     arguments = functools.partial(
-        bwrap_arguments, bwrap, str(Path(_ROOT).absolute()), str(Path(_SHARED_MEMORY).absolute())
+        bwrap_arguments,
+        bwrap,
+        str(Path(_ROOT).absolute()),
+        str(Path(_SHARED_MEMORY).absolute()),
+        command=job.command,
     )
-    return run_sandboxed(lambda status_fd: arguments(status_fd, job.command), job.limits.stdio_bytes, restraints.check)
+    return run_sandboxed(arguments, restraints.filter_fd, job.limits.stdio_bytes, restraints.check)

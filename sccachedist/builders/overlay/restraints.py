@@ -13,6 +13,7 @@ from pathlib import Path
 
 import attrs
 
+from sccachedist.builders.overlay.filters import open_filter
 from sccachedist.builders.overlay.groups import WORKER, sweep
 from sccachedist.errors import LimitExceeded
 
@@ -56,10 +57,13 @@ class _Counter:
 
 
 class Restraints:
-    """The limits in force on this process and its children."""
+    """The limits in force on this process and its children.
 
-    def __init__(self, bounds: Bounds, counters: Collection[_Counter]) -> None:
-        self._bounds, self._counters = bounds, counters
+    :param filter_fd: what compiles may not ask of the kernel, for bubblewrap.
+    """
+
+    def __init__(self, bounds: Bounds, counters: Collection[_Counter], filter_fd: int) -> None:
+        self._bounds, self._counters, self.filter_fd = bounds, counters, filter_fd
 
     def scratch(self, size: int) -> int:
         """How large a job's temporary file system may be."""
@@ -79,6 +83,7 @@ def restrain(bounds: Bounds, parents: Collection[str]) -> Restraints:
     """Set the limits.
 
     :param parents: where groups can be made; what fails there is left to the kernel's other limits.
+    :raises BuildError: there is no seccomp filter for this machine.
     """
     counters = [counter for parent in parents for counter in _joined(parent, bounds)]
     _set(resource.RLIMIT_CORE, 0)
@@ -88,7 +93,7 @@ def restrain(bounds: Bounds, parents: Collection[str]) -> Restraints:
         _set(resource.RLIMIT_DATA, bounds.memory)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_SOONER_THAN_DAEMONS)
-    return Restraints(bounds, counters)
+    return Restraints(bounds, counters, open_filter())
 
 
 def _set(limit: int, most: int) -> None:

@@ -9,6 +9,7 @@ from sccachedist.builders.builder import WorkerBuilder
 from sccachedist.builders.probe import probe
 from sccachedist.builders.workers import IWorkerReactor, Program
 from sccachedist.config import Limits, PotBuilder
+from sccachedist.policy import OnFailure
 from sccachedist.wire.messages import CompileCommand
 
 # The template has a system in it.
@@ -22,6 +23,7 @@ def pot_builder(
     scratch_bytes: int,
     slots: int,
     environment: Mapping[str, str],
+    on_failure: OnFailure = OnFailure.SUSPICIOUS,
 ) -> WorkerBuilder:
     """A builder that runs compiles in pots.
 
@@ -32,4 +34,4 @@ def pot_builder(
     shown = {name: environment[name] for name in ("PATH",) if name in environment}
     program = Program("sccachedist.builders.pot.worker", arguments, shown)
     proof = functools.partial(probe, directory=Path(tempfile.gettempdir()), command=_OF_THE_SYSTEM)
-    return WorkerBuilder(reactor, program, proof, limits, scratch_bytes, slots, reuse=True)
+    return WorkerBuilder(reactor, program, proof, limits, scratch_bytes, slots, on_failure=on_failure, reuse=True)

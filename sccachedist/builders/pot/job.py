@@ -7,13 +7,12 @@ from pathlib import Path
 
 from sccachedist.builders.answer import write_answer
 from sccachedist.builders.command import check_executed
-from sccachedist.builders.outcome import reported_code
+from sccachedist.builders.outcome import reported
 from sccachedist.builders.pot.pots import IMAGE_PREFIX, Pots
 from sccachedist.builders.processes import Ended
 from sccachedist.builders.requests import RunJob
 from sccachedist.builders.rooted import outputs_below, place_inputs, root_at
 from sccachedist.errors import BuildError
-from sccachedist.wire.messages import ProcessOutput
 
 
 def run_job(job: RunJob, pots: Pots) -> None:
@@ -42,7 +41,7 @@ def _make_ready(job: RunJob, pots: Pots) -> None:
 
 def _write_result(job: RunJob, pots: Pots, ended: Ended) -> None:
     check_executed(job.command, ended.exit_code, ended.stderr)
-    output = ProcessOutput(reported_code(ended.exit_code, job.command.cwd), ended.stdout, ended.stderr)
+    output = reported(job.command, job.on_failure, ended)
     with root_at(pots.files(job.sandbox)) as root:
         write_answer(Path(job.answer), output, outputs_below(job, root, ended.exit_code), as_json=job.as_json)
 

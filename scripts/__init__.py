@@ -1,0 +1,1 @@
+"""What the checkout is kept with: programs that are not part of the package."""

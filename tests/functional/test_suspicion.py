@@ -1,0 +1,80 @@
+"""Failed compiles by real compilers, and whether their users read of them from the farm or from home."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.client import Client, Statistics
+from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
+from demo.processes import Command, inherited
+from demo.projects import LIBRARIES, write_workspace
+from tests.functional.conftest import running_farm
+from tests.support.configured import adding
+
+pytestmark = pytest.mark.functional
+
+SETUPS = {
+    "suspicious": {},
+    "verify": {"policy": 'on_failure = "verify"'},
+    "report": {"policy": 'on_failure = "report"'},
+    "little memory": {"limits": "job_memory_bytes = 32_000_000"},
+}
+_EMBEDS = 'asm(".incbin \\"data.bin\\"");\nint x;\n'
+_MISTAKE = "int twice(int x)\n{\n    return 2 * y;\n}\n"
+
+
+@pytest.fixture(scope="module", params=SETUPS)
+def farm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """One farm for each policy."""
+    launch = adding(OUR_SERVER, **SETUPS[request.param])
+    farm = Farm(tmp_path_factory.mktemp(request.param.replace(" ", "-")), OUR_SCHEDULER, launch)
+    yield from running_farm(farm)
+
+
+def test_a_compile_fails_as_it_fails_at_home(
+    farm: Farm, client: Client, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A mistake is the user's under every policy, and reported from where the policy says."""
+    (tmp_path / "mistake.c").write_text(_MISTAKE)
+    command = ("gcc", "-c", "mistake.c", "-o", "mistake.o")
+    ended = client.compiling(command, tmp_path).run()
+    assert ended.returncode == Command(command, inherited(), tmp_path).run().returncode == 1
+    assert "mistake.c:3:16: error: " in ended.stderr
+    remote = {str(farm.server_id): 1}
+    told = {"suspicious": Statistics(remote, 0), "report": Statistics(remote, 0)}
+    assert client.statistics() == told.get(setup_of(request), Statistics({}, errors=1))
+
+
+def test_a_file_that_is_not_sent(farm: Farm, client: Client, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """What the assembler alone reads stays at home: the compile succeeds there, unless all failures are reported."""
+    (tmp_path / "embeds.c").write_text(_EMBEDS)
+    (tmp_path / "data.bin").write_bytes(b"data")
+    ended = client.compiling(("gcc", "-c", "embeds.c", "-o", "embeds.o"), tmp_path).run()
+    assert (ended.returncode == 0) == (setup_of(request) != "report"), ended.stderr
+    assert (tmp_path / "embeds.o").exists() == (ended.returncode == 0)
+
+
+def test_a_crate_that_builds_whatever_the_farm_can_bear(
+    farm: Farm, client: Client, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Rustc without the memory that it needs is no user's problem."""
+    write_workspace(tmp_path / "workspace")
+    ended = client.cargo_build(tmp_path / "workspace").run(120)
+    assert ended.returncode == 0, ended
+    home, away = Statistics({}, len(LIBRARIES)), Statistics({str(farm.server_id): len(LIBRARIES)}, 0)
+    assert client.statistics() == (home if setup_of(request) == "little memory" else away)
+
+
+def test_a_header_that_is_nowhere(farm: Farm, client: Client, tmp_path: Path) -> None:
+    """Preprocessing fails at home, under every policy: no compile is sent."""
+    (tmp_path / "lost.c").write_text('#include "missing.h"\n')
+    ended = client.compiling(("gcc", "-c", "lost.c", "-o", "lost.o"), tmp_path).run()
+    assert ended.returncode == 1
+    assert "lost.c:1:10: fatal error: missing.h: No such file or directory" in ended.stderr
+    assert client.statistics() == Statistics({}, errors=0)
+
+
+def setup_of(request: pytest.FixtureRequest) -> str:
+    """Which set-up a test runs in."""
+    return str(request.node.callspec.params["farm"])
