@@ -13,11 +13,22 @@ COMMAND = CompileCommand(
 
 def test_the_whole_command_line() -> None:
     """Every flag is there for a reason, and so is their order."""
-    assert bwrap_arguments("/usr/bin/bwrap", "/b/root", "/b/shm", 7, 8, COMMAND) == [
+    assert bwrap_arguments("/usr/bin/bwrap", "/b/root", "/b/shm", 7, 8, COMMAND, ["/proc/kcore"]) == [
         *["/usr/bin/bwrap", "--die-with-parent", "--new-session"],
         *["--unshare-user", "--uid", "0", "--gid", "0", "--cap-drop", "ALL"],
         *["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"],
-        *["--bind", "/b/root", "/", "--proc", "/proc"],
+        *[
+            "--bind",
+            "/b/root",
+            "/",
+            "--proc",
+            "/proc",
+            "--ro-bind",
+            "/dev/null",
+            "/proc/kcore",
+            "--remount-ro",
+            "/proc",
+        ],
         *["--dev", "/dev", "--bind", "/b/shm", "/dev/shm", "--remount-ro", "/dev"],
         *["--chdir", "/work", "--json-status-fd", "7", "--seccomp", "8", "--setenv", "LANG", "C", "--setenv", "EMPTY"],
         *("", "--", "/usr/bin/gcc", "-c", "a b.c"),

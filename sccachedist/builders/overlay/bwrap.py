@@ -4,12 +4,20 @@ What is meant to hold inside stands in PROTOCOL's "What a sandboxed compile sees
 bubblewrap's: a sandbox worker keeps an empty one for all its jobs, which saves making one for each.
 """
 
+from collections.abc import Collection
+
 from sccachedist.builders.command import refuse_nul, variables
 from sccachedist.wire.messages import CompileCommand
 
 
 def bwrap_arguments(
-    bwrap: str, root: str, shared_memory: str, status_fd: int, filter_fd: int, command: CompileCommand
+    bwrap: str,
+    root: str,
+    shared_memory: str,
+    status_fd: int,
+    filter_fd: int,
+    command: CompileCommand,
+    masked: Collection[str] = (),
 ) -> list[str]:
     """Give the whole command line that runs ``command`` with ``root`` as its ``/``.
 
@@ -18,6 +26,7 @@ def bwrap_arguments(
     :param status_fd: gets bubblewrap's JSON lines; only a command that was executed gives one with
         ``exit-code``.
     :param filter_fd: a seccomp filter, for the command and its children alone.
+    :param masked: files of the kernel, there for sure, that shall look empty.
     :raises BuildError: some text cannot be an argument.
     """
     arguments = [
@@ -29,7 +38,9 @@ def bwrap_arguments(
         *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"),
         # The root comes first: what is mounted before it would be hidden by it.
         *("--bind", root, "/"),
-        *("--proc", "/proc"),
+        # A build server that is root has jobs whose uid outside is root's, and to root the kernel's own files are
+        # writable without any capability: nothing in /proc is.
+        *("--proc", "/proc", *_masks(masked), "--remount-ro", "/proc"),
         # A /dev whose size is not limited is closed for writing, once all that belongs in it is there.
         *("--dev", "/dev", "--bind", shared_memory, "/dev/shm", "--remount-ro", "/dev"),  # noqa: S108
         *("--chdir", command.cwd),
@@ -41,6 +52,10 @@ def bwrap_arguments(
     ]
     refuse_nul(arguments)
     return arguments
+
+
+def _masks(masked: Collection[str]) -> list[str]:
+    return [argument for file in masked for argument in ("--ro-bind", "/dev/null", file)]
 
 
 def _environment(command: CompileCommand) -> list[str]:

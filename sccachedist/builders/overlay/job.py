@@ -6,6 +6,7 @@ Everything that the job makes lies in a file system of its own in memory, which 
 
 import contextlib
 import functools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,9 @@ TOOLCHAINS = "toolchains"
 SCRATCH = "scratch"
 
 _UPPER, _WORK, _ROOT, _SHARED_MEMORY = (f"{SCRATCH}/{name}" for name in ("upper", "work", "root", "shm"))
+
+#: What the kernel tells of the whole machine, and some of it to uid 0 alone.
+_SECRETS = ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/vmallocinfo")
 
 
 def run_job(job: RunJob, bwrap: str, restraints: Restraints) -> None:
@@ -58,5 +62,6 @@ def _compile(job: RunJob, bwrap: str, restraints: Restraints) -> Ended:
         str(Path(_ROOT).absolute()),
         str(Path(_SHARED_MEMORY).absolute()),
         command=job.command,
+        masked=[file for file in _SECRETS if os.path.exists(file)],
     )
     return run_sandboxed(arguments, restraints.filter_fd, job.limits.stdio_bytes, restraints.check)
