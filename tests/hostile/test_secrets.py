@@ -18,6 +18,7 @@ from sccachedist.auth.clients import SharedClientToken
 from sccachedist.auth.forwarded import MOST_REMEMBERED, ForwardedClientTokens
 from sccachedist.auth.servers import SharedServerToken, SignedServerToken
 from sccachedist.builders.docker.commands import run_arguments
+from sccachedist.builders.requests import JobLimits
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import TOOLCHAIN, JobId, Toolchain
@@ -180,9 +181,9 @@ def test_row_14_what_is_remembered_of_tokens() -> None:
 
 def test_row_22_docker_jobs_are_confined() -> None:
     """A container has no network, no capabilities, few processes, no new privileges, and serves one job."""
-    arguments = run_arguments("sandbox-of-one-job", "a" * 64)
+    arguments = run_arguments("sandbox-of-one-job", "a" * 64, JobLimits(*range(10)))
     line = " ".join(arguments)
-    for flag in ("--network none", "--cap-drop ALL", "--security-opt no-new-privileges", "--pids-limit "):
+    for flag in ("--network none", "--cap-drop ALL", "--security-opt no-new-privileges", "--pids-limit ", "--memory "):
         assert flag in line
     assert not [argument for argument in arguments if argument in ("--privileged", "--volume", "-v", "--mount")]
     assert "--name sandbox-of-one-job" in line
