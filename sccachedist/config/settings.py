@@ -238,6 +238,9 @@ class SandboxSettings:
             BYTES, "The size of a job's temporary file system; with docker, how much its container may write."
         ),
     )
+    user: str | None = field(
+        default=None, metadata=key(TEXT, "Who a build server that root has started is, as soon as it listens.")
+    )
 
 
 @frozen

@@ -32,6 +32,7 @@ from sccachedist.errors import BuildError, ConfigError, PeerRefused
 from sccachedist.logs import Logger
 from sccachedist.peers.calls import trusting_calls
 from sccachedist.periodic import PeriodicService
+from sccachedist.privileges import Account
 from sccachedist.roles import BACKLOG, AtStop, RoleOptions, check_address, check_directory, make_role
 from sccachedist.server.build_server import BuildServer, open_spool
 from sccachedist.server.core import ServerCore
@@ -77,6 +78,7 @@ def server_service(settings: ServerSettings, reactor: Any) -> "ServerService":
     """
     check_address("bind_address", settings.bind_address)
     check_directory("cache_dir", settings.cache_dir)
+    _check_user(settings)
     cache, limits = settings.cache_dir, settings.limits
     identity = ShownIdentity(cache / "identity", settings.public_addr)
     builder = make_builder(settings, reactor)
@@ -104,7 +106,12 @@ def server_service(settings: ServerSettings, reactor: Any) -> "ServerService":
     site = Site(ServerRoutes(build_server, identity, limits), reactor)
     listen = settings.bind_address
     service = ServerService(
-        opening=(identity.load, toolchains.open, partial(open_spool, cache / "spool")),
+        opening=(
+            partial(_drop_privileges, settings, builder),
+            identity.load,
+            toolchains.open,
+            partial(open_spool, cache / "spool"),
+        ),
         builder=builder,
         heartbeat=heartbeat,
         build_server=build_server,
@@ -224,6 +231,36 @@ class ServerService(MultiService):
     async def _within(self, seconds: float, work: Coroutine[Deferred[Any], Any, None]) -> None:
         """Do something as far as it comes in time."""
         await Deferred.fromCoroutine(work).addTimeout(seconds, self._clock, lambda *_: None)
+
+
+def _check_user(settings: ServerSettings) -> None:
+    """Find out early whether this process may be who it is to become.
+
+    :raises ConfigError: it may not.
+    """
+    if settings.sandbox.user is None:
+        return
+    if isinstance(settings.builder, PotBuilder):
+        raise ConfigError("sandbox.user: the pot builder needs root")
+    Account.named(settings.sandbox.user, "sandbox.user")
+
+
+def _drop_privileges(settings: ServerSettings, builder: Builder) -> None:
+    """Become the user who the configuration names; what this build server owns is that user's then.
+
+    :raises ConfigError: it cannot be.
+    """
+    if settings.sandbox.user is None:
+        return
+    account = Account.named(settings.sandbox.user, "sandbox.user")
+    for name in ("identity", "tc", "incoming", "spool"):
+        account.own(settings.cache_dir / name)
+    try:
+        if isinstance(builder, OverlayBuilder):
+            builder.give_to(account)
+    except BuildError as error:
+        raise ConfigError(f"builder.build_dir: {error}") from error
+    account.become()
 
 
 def _not_begun(failure: Failure) -> None:

@@ -35,6 +35,18 @@ def unprivileged(launch: Launch) -> Launch:
     return launch_as_nobody
 
 
+def dropping(launch: Launch) -> Launch:
+    """A daemon that root starts, and that is to become nobody by itself: what it needs then is visible to nobody."""
+
+    def launch_as_root(config: Path) -> Command:
+        command = launch(config)
+        run = f"exec {shlex.join(command.arguments)}"
+        steps = ["set -e", *_views(config.parent), f"cd {shlex.quote(str(config.parent))}", run]
+        return attrs.evolve(command, arguments=("unshare", "--mount", "sh", "-c", "\n".join(steps)))
+
+    return launch_as_root
+
+
 def _give_away(folder: Path) -> None:
     for path in (folder, *folder.rglob("*")):
         shutil.chown(path, _USER, "nogroup")

@@ -32,7 +32,6 @@ from sccachedist.builders.repack import END, file_member, repacked
 from sccachedist.builders.requests import RunJob
 from sccachedist.builders.tar import Content, Kind, Member, read_archive
 from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
-from sccachedist.wire.messages import ProcessOutput
 
 # As docker cp names what is in a directory.
 _NAMES = f"{posixpath.basename(RESULTS)}/".encode()

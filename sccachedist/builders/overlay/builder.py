@@ -18,6 +18,7 @@ from sccachedist.config import Limits
 from sccachedist.errors import BuildError
 from sccachedist.logs import Logger
 from sccachedist.policy import OnFailure
+from sccachedist.privileges import Account
 
 log = Logger()
 
@@ -57,10 +58,21 @@ class OverlayBuilder(WorkerBuilder):
         proof = functools.partial(probe, directory=self._home / "toolchains")
         super().__init__(reactor, program, proof, limits, scratch_bytes, slots, on_failure=on_failure)
 
+    def give_to(self, account: Account) -> None:
+        """Make everything that this builder needs another user's, whom this process is about to become.
+
+        :raises BuildError: the directory is not ours, or in use.
+        """
+        if self._lock is None:
+            self._lock = _claim(self._home)
+        account.own(self._home)
+        self._groups.prepare(account.uid)
+
     async def start(self) -> None:
         """See :meth:`sccachedist.builders.seam.Builder.start`."""
         if self._lock is None:
             self._lock = _claim(self._home)
+        if not self._started:
             for limited in self._groups.prepare():
                 _say(limited)
         await super().start()

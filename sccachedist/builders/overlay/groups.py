@@ -57,12 +57,15 @@ class Groups:
         return tuple(str(Path(each.own, self.name)) for each in self.found)
 
     def clear(self) -> bool:
-        """Remove the groups that nobody is in; returns whether all are gone."""
-        for parent in self.parents:
+        """Remove the groups that nobody is in; returns whether no worker is in any.
+
+        Who made them as root and is somebody else by now has to leave the outermost one, empty.
+        """
+        for parent in filter(os.path.isdir, self.parents):
+            sweep(parent)
             with contextlib.suppress(OSError):
-                sweep(parent)
                 os.rmdir(parent)
-        return not any(map(os.path.exists, self.parents))
+        return not any(any(_workers(parent)) for parent in filter(os.path.isdir, self.parents))
 
     def _prepared(self, controller: str, owner: int | None) -> Limited:
         reasons = []
