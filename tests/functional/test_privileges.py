@@ -37,8 +37,14 @@ def test_nobody_compiles_after_root_has_started(farm: Farm, client: Client, tmp_
     identity = (farm.server_folder / "cache/identity/job.key").read_bytes()
     farm.server.stop()
     farm.start_server()
+    farm.server.wait_until(lambda: registrations(farm) == 2, 30, "the scheduler knows of the restart")
     assert (farm.server_folder / "cache/identity/job.key").read_bytes() == identity
     compile_all(farm, client, tmp_path / "second")
+
+
+def registrations(farm: Farm) -> int:
+    """How often the build server has registered."""
+    return farm.server.log.read_text().count("registered with the scheduler")
 
 
 def compile_all(farm: Farm, client: Client, folder: Path) -> None:
