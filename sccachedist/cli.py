@@ -58,6 +58,13 @@ def _give_order(parsed: argparse.Namespace) -> None:
     give_order(load_scheduler_settings(parsed.config), parsed.scheduler, parsed.order, parsed.server)
 
 
+def _doctor(parsed: argparse.Namespace) -> None:
+    # Its libraries take a moment that the other commands need not wait.
+    from sccachedist.doctor.command import run_doctor
+
+    run_doctor(parsed.config)
+
+
 def _generate_key(parsed: argparse.Namespace) -> None:
     print(_text_of(secrets.token_bytes(KEY_SIZE)))
 
@@ -106,6 +113,8 @@ def _parser() -> argparse.ArgumentParser:
             "--config", required=True, type=Path, metavar="PATH", help="the scheduler's configuration, with admin.token"
         )
         command.add_argument("--scheduler", metavar="URL", help="where the scheduler is, if not at its public_addr")
+    command = _add(commands, "doctor", "look for what is wrong with a host or a configuration", _doctor)
+    command.add_argument("--config", required=True, type=Path, metavar="PATH", help="of a scheduler or a build server")
     auth = commands.add_parser("auth", help="make keys and tokens").add_subparsers(required=True, metavar="COMMAND")
     _add(auth, "generate-jwt-hs256-key", "print a secret_key for server_auth.type = jwt_hs256", _generate_key)
     command = _add(auth, "generate-jwt-hs256-server-token", "print a build server's token", _generate_server_token)

@@ -1,0 +1,132 @@
+"""What the doctor looks at for each role, in which order. Facts and their meaning are others' business."""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sccachedist.builders.overlay.builder import OverlayBuilder
+from sccachedist.builders.overlay.groups import own_groups
+from sccachedist.config import (
+    DockerBuilder,
+    JwtValidate,
+    PotBuilder,
+    ProxyToken,
+    SchedulerSettings,
+    ServerSettings,
+)
+from sccachedist.config import OverlayBuilder as OverlaySettings
+from sccachedist.doctor import findings
+from sccachedist.doctor.facts import Reply, fetch, free_space, own_certificate, said_by, shown_certificate
+from sccachedist.doctor.findings import GIB, Finding
+from sccachedist.errors import BuildError
+from sccachedist.wire.bincode import encode
+from sccachedist.wire.messages import JOB_STATE, JobState
+
+#: No scheduler ever gets so far.
+_NO_JOB = 2**64 - 1
+_ROOM_FOR_JOBS = GIB
+
+Say = Callable[[Finding], None]
+
+
+async def examine_server(reactor: Any, settings: ServerSettings, token: str, say: Say) -> None:
+    """Look at a build server's host and its scheduler; its daemon may run or not.
+
+    :param token: what it shows to the scheduler.
+    """
+    match settings.builder:
+        case OverlaySettings(build_dir=build_dir, bwrap_path=bwrap_path):
+            say(findings.bwrap_version(said_by(str(bwrap_path), "--version")))
+            for finding in _limits(build_dir):
+                say(finding)
+            say(await _sandbox(reactor, settings, build_dir, bwrap_path))
+            say(_disk("builder.build_dir", build_dir, _ROOM_FOR_JOBS))
+        case DockerBuilder():
+            say(_program("docker", "docker", "version"))
+        case PotBuilder(pot_cmd=pot):
+            say(_program("pot", str(pot), "version"))
+    say(_disk("cache_dir", settings.cache_dir, settings.toolchain_cache_size))
+    for finding in _scheduler(settings.scheduler_url, token):
+        say(finding)
+    say(findings.public_address(shown_certificate(settings.public_addr), own_certificate(settings.cache_dir)))
+
+
+async def examine_scheduler(settings: SchedulerSettings, say: Say) -> None:
+    """Look at a scheduler, and at those who know its clients."""
+    say(_reached("public_addr", f"http://{settings.public_addr}/api/v1/scheduler/status", _farm, start=True))
+    match settings.client_auth:
+        case JwtValidate(jwks_url=url):
+            say(_reached("client_auth.jwks_url", url, _keys))
+        case ProxyToken(url=url):
+            say(_reached("client_auth.url", url, lambda reply: f"it answers, {reply.status} to who shows no token"))
+
+
+def _limits(build_dir: Path) -> Iterator[Finding]:
+    groups = own_groups(build_dir / "doctor")
+    for limited in groups.prepare():
+        yield findings.limit_of(limited.controller, limited.parent and str(Path(limited.parent).parent), limited.reason)
+    groups.clear()
+
+
+async def _sandbox(reactor: Any, settings: ServerSettings, build_dir: Path, bwrap: Path) -> Finding:
+    """Run the trial job of a build server's start, in a directory of its own: the daemon's is left alone."""
+    try:
+        build_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=build_dir, prefix="doctor-") as place:
+            limits = settings.limits
+            builder = OverlayBuilder(reactor, Path(place), bwrap, limits, settings.sandbox.scratch_bytes, 1)
+            try:
+                await builder.start()
+            finally:
+                await builder.stop()
+    except (BuildError, OSError) as error:
+        return findings.failed("sandbox", str(error))
+    return findings.good("sandbox", "a trial job ran: namespaces, overlay, network, filter and outputs work")
+
+
+def _program(check: str, *command: str) -> Finding:
+    if said_by(*command) is None:
+        return findings.failed(check, f"{' '.join(command)!r} fails", "install it, start its daemon, or give the right")
+    return findings.good(check, "it answers")
+
+
+def _disk(check: str, directory: Path, wanted: int) -> Finding:
+    try:
+        return findings.space(check, free_space(directory), wanted)
+    except OSError as error:
+        return findings.failed(check, f"{directory} cannot be written: {error.strerror}", "correct it, or its owner")
+
+
+def _scheduler(url: str, token: str) -> Iterator[Finding]:
+    api = f"{url}/api/v1/scheduler"
+    yield _reached("scheduler", f"{api}/status", _farm)
+    try:
+        reply: Reply | None = fetch(f"{api}/job_state/{_NO_JOB}", token=token, body=encode(JOB_STATE, JobState.STARTED))
+    except OSError:
+        reply = None
+    yield findings.token(reply.status if reply else None)
+    if reply and reply.date:
+        yield findings.clocks(datetime.now(UTC), reply.date)
+
+
+def _reached(check: str, url: str, meaning: Callable[[Reply], str], *, start: bool = False) -> Finding:
+    try:
+        return findings.good(check, meaning(fetch(url, accept="application/json")))
+    except OSError as error:
+        text = f"{url} cannot be reached: {getattr(error, 'reason', error)}"
+        if start:
+            return findings.warning(check, text, "start the scheduler")
+        return findings.failed(check, text, "correct it, or see what is in between")
+    except (ValueError, KeyError, TypeError):
+        return findings.failed(check, f"{url} answers what it should not", "correct it")
+
+
+def _farm(reply: Reply) -> str:
+    return f"it answers, and has {json.loads(reply.body)['num_servers']} build servers"
+
+
+def _keys(reply: Reply) -> str:
+    return f"it has {len(json.loads(reply.body)['keys'])} keys"
