@@ -29,8 +29,9 @@ class Slot(Enum):
 CLAIM_SECS = {Slot.RESERVED: 300.0, Slot.PENDING: 300.0, Slot.READY: 60.0}
 #: The same for a job that is Pending on a build server of ours, which says in each heartbeat whose upload goes on.
 UPLOAD_SECS = 60.0
-#: Seconds for which a Pending job is a sign that its toolchain comes: a little more than between two heartbeats.
-BRINGS_SECS = 7.0
+#: Seconds for which a Pending job is a sign that its toolchain comes: until its upload begins, and then a little more
+#: than between two heartbeats.
+BEGINS_SECS, BRINGS_SECS = 2.0, 7.0
 
 # A job is Pending while its toolchain is missing, Ready until its client sends the inputs, Started while it compiles;
 # Complete frees the slot. A report moves a job forward, over what was not reported too; one that comes again or late
@@ -55,7 +56,8 @@ class Job:
 
     def brings(self, toolchain: str, now: float) -> bool:
         """Whether its client is about to bring a toolchain, or was doing so a moment ago."""
-        return self.slot is Slot.PENDING and self.toolchain == toolchain and now - self.since <= BRINGS_SECS
+        patience = BEGINS_SECS if self.number is None else BRINGS_SECS
+        return self.slot is Slot.PENDING and self.toolchain == toolchain and now - self.since <= patience
 
     def is_stale(self, now: float, *, ours: bool) -> bool:
         """Whether nobody came for it in time.

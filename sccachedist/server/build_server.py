@@ -99,7 +99,8 @@ class BuildServer:
             body = self._toolchains.receive(self._core.awaited_toolchain(job_id)) or NoBody()
         except UnknownJob:
             body = NoBody()
-        return Delivery(body, partial(self._core.contact, job_id))
+        self._reports.remark(job_id, JobState.PENDING)
+        return Delivery(body, partial(self._contact, job_id))
 
     async def submit(self, job_id: JobId, upload: Upload | None) -> SubmitToolchainResult:
         """A job's client has sent its toolchain; None where it was not wanted."""
@@ -114,10 +115,19 @@ class BuildServer:
             return SubmitToolchainResult.JOB_NOT_FOUND
         except ToolchainError as error:
             log.warn("toolchain of job {job_id}: {error}", job_id=job_id, error=str(error))
+            # Its client compiles locally, and the next one is to be asked for the toolchain again.
+            self._reports.remark(job_id, JobState.COMPLETE)
+            await self._reports.heard()
             return SubmitToolchainResult.CANNOT_CACHE
         finally:
             self._core.contact(job_id, -1)
         return SubmitToolchainResult.SUCCESS
+
+    def _contact(self, job_id: JobId, change: int) -> None:
+        """An upload begins, or breaks off."""
+        self._core.contact(job_id, change)
+        if change < 0:
+            self._reports.remark(job_id, JobState.COMPLETE)
 
     def receive_inputs(self, head: Head) -> InputsSpool:
         """A place for the inputs of a job."""

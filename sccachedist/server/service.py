@@ -91,7 +91,7 @@ def server_service(settings: ServerSettings, reactor: Any) -> "ServerService":
     reports = Reports(link, reactor, heartbeat.soon)
 
     def evicted(toolchain: ArchiveId) -> None:
-        heartbeat.soon()
+        _in_background(heartbeat.tell())  # the next client that needs it is asked for it
         _in_background(builder.discard(toolchain))
 
     toolchains = Toolchains(

@@ -331,8 +331,8 @@ def test_toolchain_is_coming(core: SchedulerCore, ours: Ours) -> None:
 def test_toolchain_does_not_come(core: SchedulerCore, ours: Ours) -> None:
     """A client that has not begun to bring it is not relied on for long."""
     ours.allocate()
-    ours.beat(ours.report(), now=8.0)
-    assert ours.allocate(now=8.0).presumed == AssignJobResult(PENDING, need_toolchain=True)
+    ours.beat(ours.report(), now=2.5)
+    assert ours.allocate(now=2.5).presumed == AssignJobResult(PENDING, need_toolchain=True)
 
 
 def test_prefers_the_toolchain(core: SchedulerCore) -> None:

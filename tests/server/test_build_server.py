@@ -260,6 +260,28 @@ def test_brought_by_another(host: Host) -> None:
     assert outcome(running).read_bytes() == ANSWER
 
 
+def test_our_scheduler_hears_of_uploads(host: Host) -> None:
+    """It learns when one begins, breaks off or is not what it should be: the next client is asked for it, or is not."""
+    host.scheduler.is_ours = True
+    host.server.introduce(JOB, GCC)
+
+    def heard(*states: JobState) -> bool:
+        expected = tuple((JOB, state) for state in states)
+        host.scheduler.batches.answer(expected, None)
+        return True
+
+    begin_upload(host).abort()
+    assert heard(JobState.PENDING)
+    assert heard(JobState.COMPLETE)
+    upload = begin_upload(host)
+    upload.write(b"poison")
+    assert heard(JobState.PENDING)
+    submitted = submit(host, upload.complete())
+    assert pending(submitted)
+    assert heard(JobState.COMPLETE)
+    assert outcome(submitted) is SubmitToolchainResult.CANNOT_CACHE
+
+
 @pytest.mark.parametrize("gone", [True, False])
 def test_not_brought_after_all(host: Host, gone: bool) -> None:
     """When the other client goes away with its upload, or is too slow, the job is compiled locally."""

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sccachedist.errors import PeerError
 from sccachedist.server.one_by_one import RETRY_SECS
-from sccachedist.server.reports import Reports
+from sccachedist.server.reports import HEARD_SECS, Reports
 from sccachedist.wire.messages import JobId, JobState
 from tests.support.fakes import FakeScheduler
 
@@ -150,6 +150,12 @@ class ReportsTests(SynchronousTestCase):
         self.sent.answer((JOB, COMPLETE), None)
         self.all_is_over()
 
+    def test_remarks(self) -> None:
+        """A published scheduler is told nothing that it has no ear for."""
+        self.reports.remark(JOB, COMPLETE)
+        self.successResultOf(Deferred.fromCoroutine(self.reports.heard()))
+        self.all_is_over()
+
     def test_give_up(self) -> None:
         """A server that ends does not go on trying, and complains of nothing."""
         self.report(JOB, [STARTED, COMPLETE])
@@ -168,7 +174,8 @@ class BatchesTests(SynchronousTestCase):
         self.troubles = 0
         scheduler = FakeScheduler(is_ours=True)
         self.sent = scheduler.batches
-        self.reports = Reports(scheduler, Clock(), self.trouble)
+        self.clock = Clock()
+        self.reports = Reports(scheduler, self.clock, self.trouble)
 
     def trouble(self) -> None:
         self.troubles += 1
@@ -210,6 +217,20 @@ class BatchesTests(SynchronousTestCase):
         self.reports.give_up()
         self.successResultOf(waiting)
         assert self.sent.waiting == []
+
+    def test_remarks(self) -> None:
+        """What only a scheduler of ours understands goes the same way, and who needs it heard waits for a moment."""
+        self.reports.remark(JOB, READY)
+        heard = [Deferred.fromCoroutine(self.reports.heard()) for _ in range(2)]
+        self.assertNoResult(heard[0])
+        self.sent.answer(((JOB, READY),), None)
+        for each in heard:
+            self.successResultOf(each)
+        self.reports.remark(JOB, COMPLETE)
+        waiting = Deferred.fromCoroutine(self.reports.heard())
+        self.clock.advance(HEARD_SECS)
+        self.successResultOf(waiting)
+        self.sent.answer(((JOB, COMPLETE),), None)
 
     def test_own_mistake(self) -> None:
         """An error of our own is logged, and ends nothing."""
