@@ -3,6 +3,7 @@
 What is in the inputs is not looked at here.
 """
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -52,7 +53,8 @@ class InputsSpool:
         inputs = self._frame.feed(chunk)
         self._size += len(inputs)
         self._check(self._size)
-        self._file.write(inputs)
+        if self._file.write(inputs) < len(inputs):  # the disk took a part, and would refuse the next
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def complete(self) -> ReceivedJob:
         """The command, and the file with the inputs."""

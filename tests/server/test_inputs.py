@@ -1,6 +1,8 @@
 """The body of a run_job: the command in memory, the inputs in a file."""
 
+import io
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -93,3 +95,20 @@ def test_refused_at_the_headers(tmp_path: Path, length: int, headers: dict[str, 
     with pytest.raises(error):
         spool(tmp_path, length, **headers)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up(tmp_path: Path) -> None:
+    """One that takes a part of what comes has failed: half of the inputs are never used."""
+    body = spool(tmp_path, len(BODY))
+    (tmp_path / "full").touch()
+
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            return len(data) - 1
+
+    body._file.close()
+    body._file = Full(tmp_path / "full", "w")
+    with pytest.raises(OSError, match="No space left on device"):
+        body.write(BODY)
+    body.abort()
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]
