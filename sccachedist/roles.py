@@ -6,22 +6,23 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import attrs
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
 from twisted.python import usage
 
+from sccachedist.config import SchedulerSettings, ServerSettings
+from sccachedist.descriptors import affordable
 from sccachedist.errors import ConfigError
 from sccachedist.logs import Logger, choose_levels
 from sccachedist.wire.addresses import ServerId
 
 log = Logger()
 
-S = TypeVar("S")
+S = TypeVar("S", SchedulerSettings, ServerSettings)
 
 #: The environment variable that says what is logged, as for the published programs.
 LOG_VARIABLE = "SCCACHE_LOG"
-#: Connections that may wait to be accepted: a parallel build opens many at once.
-BACKLOG = 1024
 
 
 class RoleOptions(usage.Options):
@@ -74,7 +75,7 @@ def make_role(options: RoleOptions, load: Callable[[Path], S], build: Callable[[
     except ConfigError as error:
         raise SystemExit(f"sccachedist: {error}") from error
     try:
-        return build(settings, reactor)
+        return build(attrs.evolve(settings, limits=affordable(settings.limits)), reactor)
     except ConfigError as error:
         raise SystemExit(f"sccachedist: {options.config}: {error}") from error
 

@@ -26,16 +26,16 @@ def sender_address(peer: str, real_ip: str | None, trusted_proxies: Sequence[IPN
 
     :raises DecodeError: a trusted proxy names something that is not an address.
     """
-    address = _plain(peer)
+    address = plain_address(peer)
     if real_ip is None or not any(address in network for network in trusted_proxies):
         return address
     try:
-        return _plain(real_ip)
+        return plain_address(real_ip)
     except ValueError as error:
         raise DecodeError("X-Real-IP is not an IP address") from error
 
 
-def _plain(text: str) -> IPAddress:
+def plain_address(text: str) -> IPAddress:
     """An address as people write it: an IPv4 one that came through an IPv6 socket is an IPv4 one."""
     address = ip_address(text.partition("%")[0])
     return getattr(address, "ipv4_mapped", None) or address

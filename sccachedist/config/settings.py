@@ -130,6 +130,34 @@ BUILDER = Choice({"overlay": OverlayBuilder, "docker": DockerBuilder, "pot": Pot
 class Limits:
     """The most that a peer may send, or a job may take or make, before it is refused or ended."""
 
+    connections: int = field(
+        default=32_768,
+        metadata=key(COUNT, "Connections at a time; fewer where the process may not have as many descriptors."),
+    )
+    connections_per_address: int = field(
+        default=16_384,
+        metadata=key(COUNT, "Connections at a time from one IP address; ``network.trusted_proxies`` may have more."),
+    )
+    handshake_secs: int = field(default=20, metadata=key(COUNT, "How many seconds a peer may take to begin TLS."))
+    idle_secs: int = field(
+        default=60,
+        metadata=key(COUNT, "How many seconds a peer may say nothing, between its requests or within one."),
+    )
+    min_bytes_per_sec: int = field(
+        default=1000,
+        metadata=key(CACHE_BYTES, "How fast a peer has to send its request, and then to take its answer."),
+    )
+    min_rate_after_secs: int = field(
+        default=30, metadata=key(SECONDS, "By how many seconds a peer may be late, going by ``min_bytes_per_sec``.")
+    )
+    transfer_secs: int = field(
+        default=1200,
+        metadata=key(COUNT, "How many seconds a peer may take to send a request, and as many to take its answer."),
+    )
+    header_bytes: int = field(
+        default=16 * KIB, metadata=key(BYTES, "The head of a request: its first line and headers.")
+    )
+    headers: int = field(default=100, metadata=key(COUNT, "Headers of a request."))
     message_bytes: int = field(default=64 * KIB, metadata=key(BYTES, "A small request body."))
     heartbeat_bytes: int = field(default=MIB, metadata=key(BYTES, "A heartbeat, certificate included."))
     command_bytes: int = field(default=4 * MIB, metadata=key(BYTES, "The command of a job, without its inputs."))

@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 import attrs
-from twisted.application.internet import TCPServer
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
 
@@ -23,13 +22,14 @@ from sccachedist.peers.calls import Calls, pinned_calls, trusting_calls
 from sccachedist.peers.messages import decoded
 from sccachedist.peers.pins import Pins
 from sccachedist.periodic import PeriodicService
-from sccachedist.roles import BACKLOG, AtStart, AtStop, RoleOptions, check_address, make_role
+from sccachedist.roles import AtStart, AtStop, RoleOptions, check_address, make_role
 from sccachedist.scheduler.allocation import Allocation
 from sccachedist.scheduler.client_auth import client_auth
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
 from sccachedist.scheduler.queue import Queue
 from sccachedist.scheduler.routes import SchedulerRoutes
 from sccachedist.signals import end_at_once_when_told_again
+from sccachedist.web.listening import Listen, Listener, listening_with
 from sccachedist.web.request import Site
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import ASSIGN_JOB_RESULT, TOOLCHAIN, AssignJobResult, Toolchain
@@ -51,9 +51,10 @@ def makeService(options: RoleOptions) -> IService:
     return make_role(options, load_scheduler_settings, scheduler_service)
 
 
-def scheduler_service(settings: SchedulerSettings, reactor: Any) -> MultiService:
+def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen | None = None) -> MultiService:
     """A scheduler, not started yet.
 
+    :param listen: opens ports; the reactor's own, where none is given.
     :raises ConfigError: the settings ask for what is not there.
     """
     check_address("public_addr", settings.public_addr)
@@ -89,9 +90,9 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any) -> MultiService
         allocation.send_away()
 
     service = MultiService()
-    listen = settings.public_addr
+    site = Site(routes, reactor, settings.limits, settings.network.trusted_proxies)
     for child in (
-        TCPServer(listen.port, Site(routes, reactor), BACKLOG, interface=str(listen.host), reactor=reactor),
+        Listener(settings.public_addr, site, listen or listening_with(reactor)),
         PeriodicService(EXPIRY_SECS, expire, reactor),
         AtStop(send_away),
         AtStop(inward.close),

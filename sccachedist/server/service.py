@@ -5,7 +5,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
-from twisted.application.internet import SSLServer
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -33,7 +32,7 @@ from sccachedist.logs import Logger
 from sccachedist.peers.calls import trusting_calls
 from sccachedist.periodic import PeriodicService
 from sccachedist.privileges import Account
-from sccachedist.roles import BACKLOG, AtStop, RoleOptions, check_address, check_directory, make_role
+from sccachedist.roles import AtStop, RoleOptions, check_address, check_directory, make_role
 from sccachedist.server.build_server import BuildServer, open_spool
 from sccachedist.server.core import ServerCore
 from sccachedist.server.heartbeat import HeartbeatService
@@ -43,6 +42,7 @@ from sccachedist.server.scheduler_link import HttpSchedulerLink, Incarnation
 from sccachedist.server.tls import ShownIdentity
 from sccachedist.server.toolchains import Toolchains
 from sccachedist.signals import OnSignal, end_at_once_when_told_again
+from sccachedist.web.listening import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
@@ -71,9 +71,10 @@ def makeService(options: RoleOptions) -> IService:
     return make_role(options, load_server_settings, server_service)
 
 
-def server_service(settings: ServerSettings, reactor: Any) -> "ServerService":
+def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None = None) -> "ServerService":
     """A build server, not started yet.
 
+    :param listen: opens ports; the reactor's own, where none is given.
     :raises ConfigError: the settings ask for what is not there.
     """
     check_address("bind_address", settings.bind_address)
@@ -103,8 +104,7 @@ def server_service(settings: ServerSettings, reactor: Any) -> "ServerService":
         evicted,
     )
     build_server = BuildServer(ServerCore(), toolchains, builder, reports, cache / "spool", limits, reactor)
-    site = Site(ServerRoutes(build_server, identity, limits), reactor)
-    listen = settings.bind_address
+    site = Site(ServerRoutes(build_server, identity, limits), reactor, limits)
     service = ServerService(
         opening=(
             partial(_drop_privileges, settings, builder),
@@ -133,7 +133,7 @@ def server_service(settings: ServerSettings, reactor: Any) -> "ServerService":
             heartbeat.soon()
 
     for child in (
-        SSLServer(listen.port, site, identity, BACKLOG, interface=str(listen.host), reactor=reactor),
+        Listener(settings.bind_address, over_tls(identity, site, reactor), listen or listening_with(reactor)),
         PeriodicService(EXPIRY_SECS, build_server.expire, reactor),
         PeriodicService(RENEWAL_SECS, renew, reactor),
         AtStop(calls.close),

@@ -24,3 +24,7 @@ class Head:
     def token(self) -> str | None:
         """The bearer token, if there is one."""
         return bearer_token(self.headers.get("authorization"))
+
+    def decided(self) -> "Head":
+        """What is left of it when all has been decided: thousands of requests may then wait for their bodies."""
+        return attrs.evolve(self, headers={})

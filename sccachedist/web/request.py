@@ -6,38 +6,48 @@ while.
 """
 
 import os
+import sys
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any, cast
 
+from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 from twisted.web import http, server
-from twisted.web.http import HTTPChannel
+from twisted.web.http_headers import Headers
 
+from sccachedist.auth.bearer import IPNetwork
+from sccachedist.config import Limits
+from sccachedist.errors import SccachedistError
 from sccachedist.logs import Logger
 from sccachedist.web.answers import Answer, FileAnswer
+from sccachedist.web.channel import Channel
+from sccachedist.web.connections import Connections
 from sccachedist.web.head import Head
 from sccachedist.web.routes import Call, Routes, answer_for
 from sccachedist.web.sending import send_file
 
 log = Logger()
 
-#: Seconds for which the rest of a refused body is passed over before the connection is cut: a client that is still
-#: sending would otherwise meet a reset and lose the answer.
-LINGER_SECS = 10.0
-
 
 class Request(server.Request):
     """A request of one of our roles, on a :class:`Site`."""
 
-    channel: HTTPChannel
+    channel: Channel
     site: "Site"
-    call: Call | None = None
-    _head: Head
+    call: Call | None
+    _head: Head | None
+
+    def __init__(self, channel: Channel, *_: object) -> None:
+        super().__init__(channel, parsePOSTFormSubmission=False)
+        # All that a half-sent request has: named from the start, it lies in the table that objects of a class share.
+        self.method = self.uri = self.clientproto = b""
+        self.content = self.args = self.path = cast(Any, None)
+        self.site = channel.site
+        self.call = self._head = None
 
     def gotLength(self, length: int | None) -> None:
         """The headers are there: admit the request, or refuse it."""
-        self.content = BytesIO()  # stays empty: the body goes elsewhere
-        self.site = cast("Site", self.channel.site)  # type: ignore[attr-defined]  # its factory sets it
         # Twisted gives these to a request when its body has come; until then its channel alone has them.
         self.method, self.uri = self.channel._command, self.channel._path
         self.clientproto = self.channel._version
@@ -46,6 +56,9 @@ class Request(server.Request):
             self.call = self.site.api.admit(self.site.routes, self._head)
         except Exception as error:
             self._refuse(error)
+        self._head = self._head.decided()
+        expected = self.requestHeaders.getRawHeaders(b"Expect", [])
+        self.requestHeaders = Headers({b"Expect": expected} if expected else None)  # all that is still asked for
 
     def handleContentChunk(self, data: bytes) -> None:
         """A piece of the body has come: it goes where the route wants it, or nowhere."""
@@ -62,6 +75,7 @@ class Request(server.Request):
         if self.call is None:
             self.finish()
         else:
+            self.content = BytesIO()  # empty: the body went elsewhere
             super().requestReceived(command, path, version)
 
     def connectionLost(self, reason: Failure) -> None:
@@ -69,9 +83,17 @@ class Request(server.Request):
         self._abandon()
         super().connectionLost(reason)
 
+    def refuse_late(self, error: SccachedistError) -> bool:
+        """Refuse it while its body comes; False where not even its headers have come."""
+        if self._head is None:
+            return False
+        self._abandon()
+        self._refuse(error)
+        return True
+
     def processingFailed(self, reason: Failure) -> None:
         """The route or its sending failed: an answer like any other, where Twisted would send a page."""
-        answer = answer_for(cast(Exception, reason.value), self._head)
+        answer = answer_for(cast(Exception, reason.value), cast(Head, self._head))
         if self.startedWriting:  # what has been sent cannot be taken back
             self.unregisterProducer()
             self.channel.forceAbortClient()
@@ -98,9 +120,8 @@ class Request(server.Request):
         self.requestHeaders.removeHeader(b"Expect")
         self.channel.persistent = False
         self.setHeader("Connection", "close")
-        self._write(answer_for(error, self._head))
-        # The channel cancels this call when the connection is lost.
-        self.channel._abortingCall = self.channel.callLater(LINGER_SECS, self.channel.forceAbortClient)
+        self._write(answer_for(error, cast(Head, self._head)))
+        self.channel.begin_lingering()
 
     def _abandon(self) -> None:
         if self.call is not None:
@@ -113,6 +134,7 @@ class Request(server.Request):
         self.write(answer.body)
 
     def _write_head(self, answer: Answer, length: int) -> None:
+        self.channel.begin_sending()
         self.setResponseCode(answer.status)
         for name, value in answer.headers:
             self.setHeader(name, value)
@@ -121,25 +143,44 @@ class Request(server.Request):
     def _read_head(self, length: int | None) -> Head:
         headers = self.requestHeaders.getAllRawHeaders()
         return Head(
-            method=self.method.decode("latin-1"),
+            method=sys.intern(self.method.decode("latin-1")),
             path=self.uri.partition(b"?")[0].decode("latin-1"),
             headers={name.decode("latin-1").lower(): values[0].decode("latin-1") for name, values in headers},
-            peer=self.channel.getPeer().host,
+            peer=self.channel.peer_host,
             length=length,
         )
 
 
-class Site(server.Site):
-    """Where a role listens: its routes behind our requests."""
+class _Channel(Channel):
+    requestFactory = cast(Any, Request)
 
-    requestFactory = Request
+
+class Site(server.Site):
+    """Where a role listens: its routes behind our requests, on connections within our limits.
+
+    :param exempt: the networks that ``connections_per_address`` does not hold for.
+    """
+
     displayTracebacks = False
     noisy = False
 
-    def __init__(self, routes: Routes, reactor: Any) -> None:
+    def __init__(
+        self, routes: Routes, reactor: Any, limits: Limits | None = None, exempt: Sequence[IPNetwork] = ()
+    ) -> None:
         self.api = routes.api
         self.routes = routes
+        self.limits = limits or Limits()
+        self.connections = Connections(self.limits, exempt, reactor)
         super().__init__(routes.app.resource(), reactor=reactor)
+
+    def buildProtocol(self, addr: IAddress | None) -> Channel | None:  # type: ignore[override]  # not HTTP/2
+        """A channel for somebody who connects, or None, and then the connection is closed at once."""
+        host = cast(Any, addr).host
+        if not self.connections.have_room_for(host):
+            return None
+        channel = _Channel(host, self.limits, self.connections, self.reactor.seconds())
+        channel.site = channel.factory = self
+        return channel
 
     def log(self, request: http.Request) -> None:
         """One line for each request, for those who want to see them all."""

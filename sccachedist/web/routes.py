@@ -47,10 +47,13 @@ Route = Callable[..., Awaitable[Any]]
 class Call:
     """A request that was admitted.
 
+    :param head: method and path; the headers have served their purpose.
+    :param as_json: whether the sender prefers the answer in JSON.
     :param granted: fires with what the sender may be taken for, or fails with a refusal.
     """
 
     head: Head
+    as_json: bool
     granted: Deferred[Any]
     body: Body[Any]
 
@@ -137,7 +140,7 @@ class Api:
         if isinstance(getattr(granted, "result", None), Failure):
             _raise_from(granted)
         try:
-            return Call(head, granted, envelope.body(routes, head, **ids))
+            return Call(head.decided(), prefers_json(head), granted, envelope.body(routes, head, **ids))
         except BaseException:
             granted.addErrback(lambda _: None)  # nobody waits for it any more
             raise
@@ -153,7 +156,7 @@ class Routes(Protocol):
 async def _answer(
     routes: object, function: Route, codec: Codec[Any], call: Call, ids: dict[str, Any]
 ) -> Answer | FileAnswer:
-    as_json = prefers_json(call.head)
+    as_json = call.as_json
     try:
         granted = await call.granted
         result = await function(routes, granted, call.body.complete(), **ids)

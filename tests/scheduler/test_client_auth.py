@@ -114,7 +114,7 @@ def test_keys_are_fetched_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider that is not there is in the log when the scheduler starts, not when the first client comes."""
     monkeypatch.setattr(service_module, "check_address", lambda *_: None)
     reactor = Reactor()
-    service = scheduler_service(settings(JWT), reactor)
+    service = scheduler_service(settings(JWT), reactor, reactor.listen)
     assert reactor.tcpClients == []
     with capturedLogs() as events:
         service.privilegedStartService()

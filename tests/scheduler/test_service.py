@@ -52,7 +52,7 @@ class Running:
     browser: Browser = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.service = scheduler_service(SETTINGS, self.reactor)
+        self.service = scheduler_service(SETTINGS, self.reactor, self.reactor.listen)
         self.service.privilegedStartService()
         self.service.startService()
         site: Any = self.reactor.tcpServers[0][1]

@@ -70,7 +70,7 @@ class Running:
     service: ServerService = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.service = server_service(settings(self.directory), self.reactor)
+        self.service = server_service(settings(self.directory), self.reactor, self.reactor.listen)
 
     def start(self) -> None:
         self.service.privilegedStartService()
@@ -83,7 +83,8 @@ class Running:
 
     def say(self, route: str, body: bytes) -> Connection:
         """Ask what only who has the job's token may ask."""
-        _, site, *_ = self.reactor.sslServers[0]
+        over_tls: Any = self.reactor.tcpServers[0][1]
+        site = over_tls.wrappedFactory
         key = (self.directory / "cache" / "identity" / "job.key").read_bytes()
         connection = Browser(site, self.reactor).connect()
         self.connections.append(connection)
@@ -118,10 +119,11 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Running:
 def test_begins(running: Running) -> None:
     """It listens where it should with what it has on disk, and registers when its builder has shown that it works."""
     running.start()
-    ((port, _, context, _, interface),) = running.reactor.sslServers
+    over_tls: Any
+    ((port, over_tls, _, interface),) = running.reactor.tcpServers
     assert (port, interface) == (10502, "127.0.0.2")
-    assert context.current.job_key == (running.directory / "cache" / "identity" / "job.key").read_bytes()
-    assert len(context.current.job_key) == JOB_KEY_BYTES
+    assert over_tls.identity.current.job_key == (running.directory / "cache" / "identity" / "job.key").read_bytes()
+    assert len(over_tls.identity.current.job_key) == JOB_KEY_BYTES
     assert running.calls == 0
     running.builder.starting.answer("start", None)
     assert running.calls == 1

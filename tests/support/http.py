@@ -36,8 +36,9 @@ class Connection(StringTransport):
     def __init__(self, site: Site, clock: Clock, sender: str) -> None:
         super().__init__(peerAddress=IPv4Address("TCP", sender, 40000))
         self._clock = clock
-        self._channel = site.buildProtocol(self.getPeer())
-        assert self._channel is not None
+        channel = site.buildProtocol(self.getPeer())
+        assert channel is not None
+        self._channel = channel
         self._channel.makeConnection(self)
 
     def say(self, *pieces: bytes) -> None:
@@ -66,8 +67,10 @@ class Connection(StringTransport):
             top, _, rest = rest.partition(b"\r\n\r\n")
             line, *fields = top.decode("latin-1").split("\r\n")
             headers = {name.lower(): value for name, _, value in (field.partition(": ") for field in fields)}
-            length = 0 if head else int(headers.get("content-length", 0))
-            found.append(Answer(int(line.split()[1]), headers, rest[:length]))
+            status = int(line.split()[1])
+            # What is no HTTP may look like HEAD.
+            length = 0 if head and status != 400 else int(headers.get("content-length", 0))
+            found.append(Answer(status, headers, rest[:length]))
             rest = rest[length:]
         return [answer for answer in found if answer.status != 100]
 

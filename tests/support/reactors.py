@@ -1,10 +1,13 @@
 """A reactor that opens nothing and whose time stands still, for whole services."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
+
+from sccachedist.wire.addresses import ServerId
 
 
 class Reactor(MemoryReactorClock):
@@ -22,6 +25,10 @@ class Reactor(MemoryReactorClock):
             done(False, Failure())
         else:
             done(True, result)
+
+    def listen(self, address: ServerId, factory: IProtocolFactory) -> IListeningPort:
+        """Listen, as far as that goes here."""
+        return cast(IListeningPort, self.listenTCP(address.port, factory, interface=str(address.host)))
 
     def callFromThread(self, function: Callable[..., Any], *arguments: Any) -> None:  # noqa: N802
         function(*arguments)

@@ -1,0 +1,128 @@
+"""The connections of one role: counted, and looked through every second for peers that are late.
+
+One delayed call serves them all, and none is left when nobody is connected. What a connection says to a late peer is
+its own affair.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+import attrs
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from sccachedist.auth.bearer import IPNetwork, plain_address
+from sccachedist.config import Limits
+from sccachedist.logs import Logger
+
+log = Logger()
+
+#: Seconds between two looks.
+SWEEP_SECS = 1.0
+#: Seconds after a line about a limit, before the next one about the same.
+QUIET_SECS = 10.0
+
+
+class Watched(Protocol):
+    """A connection."""
+
+    @property
+    def peer_host(self) -> str:
+        """The IP address at the other end."""
+
+    def overdue(self, now: float) -> str | None:
+        """The limit that the peer has hit by being slow; empty where it has no key, None for most."""
+
+    def give_up(self, limit: str) -> None:
+        """Wait no longer."""
+
+
+class LimitLog:
+    """Tells which limits are hit, in one line for each and a while: whoever hits one can do so often."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._hits: dict[str, _Hits] = {}
+
+    def hit(self, limit: str, peer: str, what: str) -> None:
+        """Somebody has hit a limit.
+
+        :param limit: its key under ``[limits]``.
+        :param what: what the peer did, or what was done to it.
+        """
+        now = self._clock.seconds()
+        hits = self._hits.setdefault(limit, _Hits(now))
+        if now < hits.quiet_until:
+            hits.untold += 1
+            return
+        log.warn(
+            "limit {limit}: {what}, {peer}{more}",
+            limit=limit,
+            what=what,
+            peer=peer,
+            more=f", and {hits.untold} more times since it was last told" if hits.untold else "",
+        )
+        self._hits[limit] = _Hits(now + QUIET_SECS)
+
+
+@attrs.define
+class _Hits:
+    quiet_until: float
+    untold: int = 0
+
+
+class Connections:
+    """The open connections of a role.
+
+    :param exempt: the networks whose addresses stand for many peers each.
+    """
+
+    def __init__(self, limits: Limits, exempt: Sequence[IPNetwork], clock: IReactorTime) -> None:
+        self._limits, self._exempt, self._clock = limits, exempt, clock
+        self.limit_log = LimitLog(clock)
+        self._open: set[Watched] = set()
+        self._by_host: Counter[str] = Counter()
+        self._next_sweep: IDelayedCall | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def have_room_for(self, host: str) -> bool:
+        """Whether one more may be opened from an address; a refusal is logged."""
+        limits = self._limits
+        if len(self._open) >= limits.connections:
+            full = "connections"
+        elif self._by_host[host] >= limits.connections_per_address and not self._is_exempt(host):
+            full = "connections_per_address"
+        else:
+            return True
+        self.limit_log.hit(full, host, "a connection refused")
+        return False
+
+    def add(self, connection: Watched) -> None:
+        """One has been opened."""
+        self._open.add(connection)
+        self._by_host[connection.peer_host] += 1
+        if self._next_sweep is None:
+            self._next_sweep = self._clock.callLater(SWEEP_SECS, self._sweep)
+
+    def remove(self, connection: Watched) -> None:
+        """One is closed."""
+        self._open.remove(connection)
+        self._by_host[connection.peer_host] -= 1
+        if not self._by_host[connection.peer_host]:
+            del self._by_host[connection.peer_host]
+        if not self._open and self._next_sweep is not None:
+            self._next_sweep.cancel()
+            self._next_sweep = None
+
+    def _is_exempt(self, host: str) -> bool:
+        return any(plain_address(host) in network for network in self._exempt)
+
+    def _sweep(self) -> None:
+        self._next_sweep = self._clock.callLater(SWEEP_SECS, self._sweep)
+        now = self._clock.seconds()
+        late = [(connection, limit) for connection in self._open if (limit := connection.overdue(now)) is not None]
+        for connection, limit in late:
+            with log.failuresHandled("giving up a connection failed"):
+                connection.give_up(limit)

@@ -1,0 +1,77 @@
+"""How far a peer has come with what it has to send or to take, and whether it takes too long.
+
+Time is a number here and bytes are counted elsewhere: nothing is known of sockets, of HTTP, or of what becomes of a
+peer that is late. A peer is late only while it is its turn: nobody hurries a client that waits for its compile.
+"""
+
+from enum import Enum, auto
+
+import attrs
+
+from sccachedist.config import Limits
+
+#: Seconds for which the rest of a refused body is passed over before the connection is cut: a client that is still
+#: sending would otherwise meet a reset and lose the answer.
+LINGER_SECS = 10.0
+
+
+class Phase(Enum):
+    """Whose turn it is on a connection, and for what."""
+
+    HANDSHAKE = auto()  # the peer's, to begin TLS
+    IDLE = auto()  # the peer's, to ask something
+    RECEIVING = auto()  # the peer's, to send the rest of its request
+    WORKING = auto()  # ours, to answer
+    SENDING = auto()  # the peer's, to take our answer, and to close the connection if it is the last
+    REFUSED = auto()  # the peer's, to read its refusal
+
+
+@attrs.define
+class Progress:
+    """What a peer has done about the phase that its connection is in.
+
+    :param since: when the phase began, in seconds.
+    :param moved: when the peer sent or took something last.
+    :param octets: the bytes that it has sent or taken since the phase began.
+    """
+
+    phase: Phase
+    since: float
+    moved: float = attrs.field(init=False)
+    octets: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.moved = self.since
+
+    def enter(self, phase: Phase, now: float) -> None:
+        """It is somebody's turn from now on."""
+        self.phase, self.since, self.moved, self.octets = phase, now, now, 0
+
+    def reach(self, octets: int, now: float) -> None:
+        """So many bytes have been sent or taken since the phase began."""
+        if octets != self.octets:
+            self.octets, self.moved = octets, now
+
+
+def overdue(progress: Progress, limits: Limits, now: float) -> str | None:
+    """The key, under ``[limits]``, of the limit that a peer has hit by being slow; empty where it has no key."""
+    elapsed = now - progress.since
+    match progress.phase:
+        case Phase.WORKING:
+            return None
+        case Phase.HANDSHAKE:
+            return "handshake_secs" if elapsed >= limits.handshake_secs else None
+        case Phase.IDLE:
+            return "idle_secs" if elapsed >= limits.idle_secs else None
+        case Phase.REFUSED:
+            return "" if elapsed >= LINGER_SECS else None
+        case Phase.RECEIVING if now - progress.moved >= limits.idle_secs:
+            return "idle_secs"
+    return _too_slow(progress.octets, elapsed, limits)
+
+
+def _too_slow(octets: int, elapsed: float, limits: Limits) -> str | None:
+    """What comes in lumps may be late by some seconds; a peer's kernel takes and tells in lumps, too."""
+    if octets < limits.min_bytes_per_sec * (elapsed - limits.min_rate_after_secs):
+        return "min_bytes_per_sec"
+    return "transfer_secs" if elapsed >= limits.transfer_secs else None
