@@ -11,7 +11,7 @@ from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
 from twisted.python import usage
 
-from sccachedist.config import SchedulerSettings, ServerSettings
+from sccachedist.config import SchedulerSettings, ServerSettings, exposed_secrets
 from sccachedist.descriptors import affordable
 from sccachedist.errors import ConfigError
 from sccachedist.logs import Logger, choose_levels
@@ -72,6 +72,8 @@ def make_role(options: RoleOptions, load: Callable[[Path], S], build: Callable[[
     choose_levels(os.environ.get(LOG_VARIABLE, ""))
     try:
         settings = load(options.config)
+        for file, mode in exposed_secrets(options.config):
+            log.warn("{file} holds a secret, and others may read it: mode {mode}", file=str(file), mode=mode)
     except ConfigError as error:
         raise SystemExit(f"sccachedist: {error}") from error
     try:

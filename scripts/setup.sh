@@ -53,6 +53,7 @@ if [ "$1" != demo ]; then
     needs make make
     needs nginx nginx-light
     ldconfig -p | grep -q 'libseccomp\.so\.2' || missing="$missing libseccomp2"
+    needs systemd-analyze systemd
 fi
 [ -x .venv/bin/python ] || [ -n "$(python_with_venv)" ] || missing="$missing python3-venv"
 # shellcheck disable=SC2086  # a list

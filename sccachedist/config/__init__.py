@@ -4,7 +4,7 @@
 the roles make of a setting.
 """
 
-from sccachedist.config.files import load_scheduler_settings, load_server_settings
+from sccachedist.config.files import exposed_secrets, load_scheduler_settings, load_server_settings
 from sccachedist.config.settings import (
     BuilderSettings,
     ClientAuthSettings,
@@ -28,6 +28,7 @@ from sccachedist.config.settings import (
     ServerAuthSettings,
     ServerSettings,
     ShutdownSettings,
+    TlsSettings,
     TokenAuth,
 )
 
@@ -54,7 +55,9 @@ __all__ = [
     "ServerAuthSettings",
     "ServerSettings",
     "ShutdownSettings",
+    "TlsSettings",
     "TokenAuth",
+    "exposed_secrets",
     "load_scheduler_settings",
     "load_server_settings",
 ]

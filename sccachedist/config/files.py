@@ -7,11 +7,13 @@ Whatever is wrong is one line that begins with the file's name. What the keys ar
 import json
 from collections import Counter
 from pathlib import Path
+from stat import S_IMODE
 from typing import TypeVar
 
 import tomli
 
 from sccachedist.config.schema import read_settings
+from sccachedist.config.secrets import exposed, with_secrets
 from sccachedist.config.settings import SchedulerSettings, ServerSettings
 from sccachedist.errors import ConfigError
 
@@ -34,9 +36,18 @@ def load_server_settings(path: Path) -> ServerSettings:
     return _load(ServerSettings, path)
 
 
+def exposed_secrets(path: Path) -> list[tuple[Path, str]]:
+    """The files with a configuration's secrets that others than their owner may read, each with its mode in octal.
+
+    :param path: a configuration file that has just been read.
+    """
+    files = exposed(_parse(_text(path), path.suffix), path)
+    return [(file, f"{S_IMODE(file.stat().st_mode):04o}") for file in files]
+
+
 def _load(settings: type[T], path: Path) -> T:
     try:
-        return read_settings(settings, _parse(_text(path), path.suffix))
+        return read_settings(settings, with_secrets(_parse(_text(path), path.suffix), path.parent))
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 

@@ -210,6 +210,14 @@ class NetworkSettings:
 
 
 @frozen
+class TlsSettings:
+    """TLS at the scheduler itself, without a proxy in front. SIGHUP reads the files again."""
+
+    certificate: Path = field(metadata=key(PATH, "Its certificate, PEM, followed by the authorities in between."))
+    private_key: Path = field(metadata=key(PATH, "The certificate's key, PEM, without a passphrase."))
+
+
+@frozen
 class JwtSettings:
     """What is taken from an identity provider, with ``client_auth.type = "jwt_validate"``."""
 
@@ -309,6 +317,7 @@ class SchedulerSettings:
     client_auth: ClientAuthSettings = field(metadata=key(CLIENT_AUTH, "How clients show that they may compile here."))
     server_auth: ServerAuthSettings = field(metadata=key(SERVER_AUTH, "How build servers show that they belong here."))
     network: NetworkSettings = field(factory=NetworkSettings, metadata=table(NetworkSettings))
+    tls: TlsSettings | None = field(default=None, metadata=table(TlsSettings))
     jwt: JwtSettings = field(factory=JwtSettings, metadata=table(JwtSettings))
     queue: QueueSettings = field(factory=QueueSettings, metadata=table(QueueSettings))
     admin: AdminSettings = field(factory=AdminSettings, metadata=table(AdminSettings))

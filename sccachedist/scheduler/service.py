@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocolFactory
 
 from sccachedist.auth.jwks import SignedClientTokens
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN, ServerAuth, SharedServerToken, SignedServerToken
@@ -28,9 +29,10 @@ from sccachedist.scheduler.client_auth import client_auth
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
 from sccachedist.scheduler.queue import Queue
 from sccachedist.scheduler.routes import SchedulerRoutes
-from sccachedist.signals import end_at_once_when_told_again
-from sccachedist.web.listening import Listen, Listener, listening_with
+from sccachedist.signals import OnSignal, end_at_once_when_told_again
+from sccachedist.web.listening import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
+from sccachedist.web.tls import CertificateFiles
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import ASSIGN_JOB_RESULT, TOOLCHAIN, AssignJobResult, Toolchain
 
@@ -90,7 +92,11 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
         allocation.send_away()
 
     service = MultiService()
-    site = Site(routes, reactor, settings.limits, settings.network.trusted_proxies)
+    site: IProtocolFactory = Site(routes, reactor, settings.limits, settings.network.trusted_proxies)
+    if settings.tls is not None:
+        files = CertificateFiles(settings.tls.certificate, settings.tls.private_key)
+        site = over_tls(files, site, reactor)
+        OnSignal("SIGHUP", files.reload, reactor).setServiceParent(service)
     for child in (
         Listener(settings.public_addr, site, listen or listening_with(reactor)),
         PeriodicService(EXPIRY_SECS, expire, reactor),

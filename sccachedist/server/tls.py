@@ -2,9 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 from OpenSSL import SSL
@@ -14,6 +12,7 @@ from zope.interface import implementer
 
 from sccachedist.identity import Identity, load_identity
 from sccachedist.logs import Logger
+from sccachedist.web.tls import server_context
 from sccachedist.wire.addresses import ServerId
 
 log = Logger()
@@ -41,12 +40,8 @@ class ShownIdentity:
         self.current = load_identity(
             self._directory, self._public_addr, datetime.now(UTC), lambda text: log.info("{text}", text=text)
         )
-        context = SSL.Context(SSL.TLS_SERVER_METHOD)
-        context.set_min_proto_version(SSL.TLS1_2_VERSION)
         key = load_pem_private_key(self.current.private_key_pem, password=None)
-        context.use_privatekey(cast(EllipticCurvePrivateKey, key))
-        context.use_certificate(load_pem_x509_certificate(self.current.certificate_pem))
-        self._context = context
+        self._context = server_context(key, [load_pem_x509_certificate(self.current.certificate_pem)])
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Begin TLS with whoever connected."""

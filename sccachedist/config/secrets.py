@@ -1,0 +1,77 @@
+"""Secrets that stand in files of their own: ``token_file`` for ``token``, ``secret_key_file`` for ``secret_key``.
+
+They take the secrets' places in a document before it is read. What the tables mean is not known here, and no error
+quotes a value.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from sccachedist.errors import ConfigError
+
+#: The keys that hold secrets, in whatever table they stand.
+SECRETS = ("token", "secret_key")
+#: Where systemd puts what ``LoadCredential=`` names.
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+
+
+def with_secrets(document: object, folder: Path, environment: Mapping[str, str] = os.environ) -> object:
+    """A document with the secrets that its files hold, each without the newline at its end.
+
+    :param folder: what relative paths are relative to, where systemd has no credential of that name.
+    :raises ConfigError: a file cannot be read, or a secret is given twice; it names the dotted key.
+    """
+    if not isinstance(document, dict):
+        return document
+    return {
+        name: _filled(name, table, folder, environment) if isinstance(table, dict) else table
+        for name, table in document.items()
+    }
+
+
+def exposed(document: object, file: Path, environment: Mapping[str, str] = os.environ) -> list[Path]:
+    """The files with secrets in them that others than their owner may read, the document's own among them."""
+    holding = [file] if any(key in table for key in SECRETS for table in _tables(document)) else []
+    named = (table.get(f"{key}_file") for table in _tables(document) for key in SECRETS)
+    holding += [_place(name, file.parent, environment) for name in named if isinstance(name, str)]
+    return [path for path in holding if path.stat().st_mode & 0o044]
+
+
+def _tables(document: object) -> Iterator[dict[str, object]]:
+    if isinstance(document, dict):
+        yield from (table for table in document.values() if isinstance(table, dict))
+
+
+def _filled(
+    table_name: str, table: dict[str, object], folder: Path, environment: Mapping[str, str]
+) -> dict[str, object]:
+    filled = dict(table)
+    for key in SECRETS:
+        where = f"{table_name}.{key}_file"
+        name = filled.pop(f"{key}_file", None)
+        if name is None:
+            continue
+        if not isinstance(name, str) or not name or "\0" in name:
+            raise ConfigError(f"{where}: expected a path")
+        if filled.get(key) is not None:
+            raise ConfigError(f"{where}: {table_name}.{key} is given as well")
+        filled[key] = _secret(where, _place(name, folder, environment))
+    return filled
+
+
+def _place(name: str, folder: Path, environment: Mapping[str, str]) -> Path:
+    if credentials := environment.get(CREDENTIALS):
+        credential = Path(credentials, name)
+        if credential.is_file():
+            return credential
+    return folder / name
+
+
+def _secret(where: str, path: Path) -> str:
+    try:
+        return path.read_bytes().decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{where}: {path} is not UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{where}: {path} cannot be read: {error.strerror}") from None

@@ -1,0 +1,111 @@
+"""A scheduler that listens with TLS itself, and what both daemons' ports agree to."""
+
+import json
+import ssl
+import urllib.request
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+from demo.client import Client, Statistics
+from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
+from demo.processes import Command, wait_until
+from demo.projects import C, write_project
+from tests.functional.conftest import running_farm
+from tests.support.configured import adding
+from tests.support.proxy import Certificate
+from tests.support.scan import Agreed, scan
+
+pytestmark = pytest.mark.functional
+
+AUTHORITY = Certificate.make("The authority of a test")
+
+
+@attrs.define
+class TlsFarm(Farm):
+    """A farm whose scheduler speaks TLS."""
+
+    @property
+    def scheduler_url(self) -> str:
+        """By a name and protocol that its certificate is good for."""
+        return f"https://{self.scheduler_host}:{self.scheduler_port}"
+
+    def ask(self, path: str) -> bytes:
+        """As an anonymous client asks."""
+        request = urllib.request.Request(
+            f"{self.scheduler_url}/api/v1/scheduler/{path}", headers={"Accept": "application/json"}
+        )
+        trusting = ssl.create_default_context(cadata=AUTHORITY.pem.decode())
+        with urllib.request.urlopen(request, timeout=10, context=trusting) as answer:
+            return bytes(answer.read())
+
+
+def write_certificate(folder: Path) -> None:
+    certificate = Certificate.make("localhost", AUTHORITY)
+    (folder / "scheduler.key").write_bytes(certificate.pem_with_key)
+    (folder / "scheduler.pem").write_bytes(certificate.pem)
+
+
+def trusting(launch: Launch, authority: Path) -> Launch:
+    def launch_trusting(config: Path) -> Command:
+        command = launch(config)
+        return attrs.evolve(command, environment={**command.environment, "SSL_CERT_FILE": str(authority)})
+
+    return launch_trusting
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """A farm without a proxy."""
+    folder = tmp_path_factory.mktemp("farm")
+    (folder / "authority.pem").write_bytes(AUTHORITY.pem)
+    write_certificate(folder)
+    tls = f'certificate = "{folder / "scheduler.pem"}"\nprivate_key = "{folder / "scheduler.key"}"'
+    server = trusting(OUR_SERVER, folder / "authority.pem")
+    yield from running_farm(TlsFarm(folder, adding(OUR_SCHEDULER, tls=tls), server))
+
+
+def test_a_client_compiles(farm: Farm, toolchains: Path, tmp_path: Path) -> None:
+    """The published client and a build server reach the scheduler by https, with nothing in between."""
+    project = write_project(tmp_path / "project", C, 1)
+    trust = {"SSL_CERT_FILE": str(farm.folder / "authority.pem")}
+    with Client(tmp_path / "client", farm.scheduler_url, farm.client_token, toolchains, variables=trust) as client:
+        for source in project.sources:
+            ended = client.compiling(project.compile_command(source), project.folder).run()
+            assert ended.returncode == 0, ended
+        assert client.statistics() == Statistics({str(farm.server_id): len(project.sources)}, errors=0)
+
+
+@pytest.mark.parametrize("role", ["scheduler", "server"])
+def test_nothing_weak(farm: Farm, role: str) -> None:
+    """TLS 1.2 and 1.3, with forward secrecy and authenticated encryption; every other offer is declined."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the versions that nobody should take
+        agreed = scan(farm.scheduler_port if role == "scheduler" else farm.server_port)
+    assert {one.version for one in agreed} == {"TLSv1.2", "TLSv1.3"}
+    assert {one.cipher for one in agreed if one.version == "TLSv1.2"} <= {
+        f"ECDHE-ECDSA-{cipher}" for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
+    }
+    assert Agreed("TLSv1.2", "ECDHE-ECDSA-AES128-GCM-SHA256") in agreed
+
+
+def test_read_again(farm: Farm) -> None:
+    """SIGHUP shows a new certificate to whoever connects; files that are broken change nothing but the log."""
+    first = shown(farm)
+    write_certificate(farm.folder)
+    farm.scheduler.process.send_signal(1)
+    wait_until(lambda: shown(farm) != first, 20, "the new certificate is shown")
+    second = shown(farm)
+    (farm.folder / "scheduler.key").write_text("nonsense")
+    farm.scheduler.process.send_signal(1)
+    farm.scheduler.wait_until(lambda: "the certificate from before stays" in farm.scheduler.tail(), 20, "it is said")
+    assert "tls.private_key" in farm.scheduler.tail(3)
+    assert shown(farm) == second
+    assert json.loads(farm.ask("status"))["num_servers"] == 1
+
+
+def shown(farm: Farm) -> str:
+    return ssl.get_server_certificate((farm.scheduler_host, farm.scheduler_port))

@@ -1,0 +1,90 @@
+"""Secrets in files of their own, and what others may read."""
+
+from pathlib import Path
+
+import pytest
+
+from sccachedist.config import (
+    JwtHs256,
+    TokenAuth,
+    exposed_secrets,
+    load_scheduler_settings,
+)
+from sccachedist.config.secrets import CREDENTIALS
+from sccachedist.errors import ConfigError
+
+KEY = "-KjX9vDeUIrCHWSJUM_bYS4ZaQNbCxGj2VMB8k1vQOc"
+CONFIG = """\
+public_addr = "127.0.0.1:10600"
+[client_auth]
+type = "token"
+token_file = "client.token"
+[server_auth]
+type = "jwt_hs256"
+secret_key_file = "{folder}/server.key"
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration with both secrets in files."""
+    for name, text in (
+        ("scheduler.conf", CONFIG.format(folder=tmp_path)),
+        ("client.token", "the client's\n"),
+        ("server.key", KEY + "\n"),
+    ):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    return tmp_path / "scheduler.conf"
+
+
+def test_in_files(config: Path) -> None:
+    """A file's last newline is none of the secret's; relative paths are relative to the configuration file."""
+    settings = load_scheduler_settings(config)
+    assert settings.client_auth == TokenAuth("the client's")
+    assert isinstance(settings.server_auth, JwtHs256)
+    assert len(settings.server_auth.secret_key) == 32
+    assert exposed_secrets(config) == []
+
+
+def test_credentials(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What systemd was told to load goes before what stands beside the configuration file."""
+    (tmp_path / "credentials").mkdir()
+    (tmp_path / "credentials" / "client.token").write_text("systemd's")
+    monkeypatch.setenv(CREDENTIALS, str(tmp_path / "credentials"))
+    assert load_scheduler_settings(config).client_auth == TokenAuth("systemd's")
+
+
+@pytest.mark.parametrize("name", ["scheduler.conf", "client.token", "server.key"])
+def test_exposed(config: Path, tmp_path: Path, name: str) -> None:
+    """Files with secrets that others may read are found; one that only says where they are is none of them."""
+    (tmp_path / name).chmod(0o644)
+    expected = [] if name == "scheduler.conf" else [(tmp_path / name, "0644")]
+    assert exposed_secrets(config) == expected
+    config.write_text(CONFIG.replace("token_file", "token").format(folder=tmp_path))
+    config.chmod(0o640)
+    assert (config, "0640") in exposed_secrets(config)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (("client.token", "elsewhere"), "client_auth.token_file: .*elsewhere cannot be read: No such file"),
+        (('"client.token"', "7"), "client_auth.token_file: expected a path"),
+        (("token_file", 'token = "x"\ntoken_file'), "client_auth.token_file: client_auth.token is given as well"),
+        (("token_file", "tokens_file"), "client_auth.tokens_file: unknown key"),
+    ],
+)
+def test_wrong(config: Path, change: tuple[str, str], error: str) -> None:
+    """An error names the file, the key and what is wrong."""
+    config.write_text(config.read_text().replace(*change))
+    with pytest.raises(ConfigError, match=f"^{config}: {error}"):
+        load_scheduler_settings(config)
+
+
+def test_no_secret(config: Path, tmp_path: Path) -> None:
+    """What a secret has to be is said of the key that it stands for, and nothing of it is quoted."""
+    (tmp_path / "server.key").write_text("hunter2")
+    with pytest.raises(ConfigError, match=r"server_auth.secret_key: expected 32 bytes") as raised:
+        load_scheduler_settings(config)
+    assert "hunter2" not in str(raised.value)

@@ -1,0 +1,47 @@
+"""The units for systemd: it understands them, and starts our commands with configurations that exist in the documentation."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+UNITS = Path(__file__).resolve().parent.parent / "contrib" / "systemd"
+NAMES = ["sccachedist-scheduler.service", "sccachedist-server.service"]
+#: The namespaces that a sandbox is made of.
+NAMESPACES = {"user", "mnt", "net", "pid", "ipc", "uts", "cgroup"}
+
+
+def text_of(name: str) -> str:
+    """A unit, with the command of this environment in the place of the installed one."""
+    return (UNITS / name).read_text().replace("/opt/sccachedist", sys.prefix)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_understood(name: str, tmp_path: Path) -> None:
+    """``systemd-analyze verify`` has nothing to say about it."""
+    unit = tmp_path / name
+    unit.write_text(text_of(name))
+    command = ["systemd-analyze", "verify", "--man=no", str(unit)]
+    verified = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hardened(name: str) -> None:
+    """No new privileges, no capabilities, nothing of the system to be written, and descriptors for many connections."""
+    lines = text_of(name).splitlines()
+    for line in ("NoNewPrivileges=yes", "CapabilityBoundingSet=", "ProtectSystem=strict", "LimitNOFILE=65536"):
+        assert line in lines
+    assert any(line.startswith("SystemCallFilter=@system-service") for line in lines)
+
+
+def test_sandboxes() -> None:
+    """A build server may make the namespaces, the mounts and the groups that its sandboxes need."""
+    text = text_of("sccachedist-server.service")
+    (allowed,) = re.findall(r"(?m)^RestrictNamespaces=(.*)$", text)
+    assert set(allowed.split()) == NAMESPACES
+    assert "Delegate=yes" in text
+    assert "@mount" in text
+    assert not re.search(r"(?m)^(ProtectKernelTunables|ProtectProc|ProtectKernelLogs|PrivateUsers)=", text)
