@@ -1,4 +1,4 @@
-"""The units for systemd: it understands them, and starts our commands with configurations that exist in the documentation."""
+"""The units for systemd: it understands them, and they permit what the roles need and little else."""
 
 import re
 import subprocess
