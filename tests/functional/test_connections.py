@@ -123,7 +123,7 @@ def test_cut_anywhere(farm: Farm, how: str) -> None:
 def test_uploads_cut_anywhere(farm: Farm, tmp_path: Path, how: str) -> None:
     """Nothing of a toolchain whose upload breaks off is kept, and it can be brought at once."""
     client, incoming = SteppingClient(farm), farm.server_folder / "cache" / "incoming"
-    archive = write_toolchain(tmp_path / "toolchain.tar.gz", {"/mark": how.encode()})
+    archive = write_toolchain(tmp_path / "toolchain.tar.gz", {"/mark": how})
     job = client.alloc(id_of(archive)).job_alloc
     for size in (0, 1, 5000):
         connection = client.connect()
