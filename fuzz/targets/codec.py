@@ -10,7 +10,7 @@ from typing import Any
 
 from sccachedist.builders.requests import ANSWER, REQUEST
 from sccachedist.errors import DecodeError, Refused, StaleToken
-from sccachedist.wire import messages
+from sccachedist.wire import messages, reports
 from sccachedist.wire.addresses import SERVER_ID, ServerId
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.bincode import Codec, decode, encode
@@ -27,6 +27,9 @@ CODECS: list[Codec[Any]] = [
     SERVER_ID,
     REQUEST,
     ANSWER,
+    reports.EXTENDED_HEARTBEAT,
+    reports.EXTENDED_HEARTBEAT_RESULT,
+    reports.JOB_STATES,
 ]
 TEXTS: list[Callable[[str], object]] = [
     archive_id,

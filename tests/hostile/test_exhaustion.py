@@ -10,15 +10,19 @@ from pathlib import Path
 import pytest
 
 from demo.farm import Farm
+from sccachedist.auth.clients import client_id
+from sccachedist.errors import LimitExceeded
+from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.jobs import CLAIM_SECS, Slot
 from sccachedist.server.core import UNCLAIMED_SECS, ServerCore
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.messages import RUN_JOB_RESULT, JobAlloc, JobComplete, JobId, JobState
+from sccachedist.wire.reports import Availability, ServerReport
 from tests.builders.archives import gzipped, octal, raw_header
 from tests.hostile.attacker import Attacker, unverified
 from tests.hostile.attacks import NO_INPUTS, jobs, toolchain
 from tests.hostile.conftest import Victim, entries, harmless
-from tests.scheduler.farms import A, assigned, heartbeat
+from tests.scheduler.farms import FIRST_JOB, A, assigned, heartbeat
 from tests.scheduler.farms import farm as core_with
 from tests.support.archives import id_of
 from tests.support.protocol import shell
@@ -45,6 +49,21 @@ def test_row_02_abandoned_slots_come_back_on_time() -> None:
         assert core.expire(CLAIM_SECS[slot] + 1).servers == ()
         assert core.has_room
         assert core.status().in_progress == 0
+
+
+def test_row_02_one_client_does_not_take_all_slots() -> None:
+    """A client that takes slots and begins nothing gets no more at some number; others do."""
+    core = SchedulerCore(FIRST_JOB, most_unclaimed=3)
+    core.heartbeat(A, heartbeat(100), 0.0)
+    greedy, other = client_id("greedy"), client_id("other")
+    for _ in range(3):
+        core.confirm(core.reserve(0.0, client=greedy), assigned(JobState.READY), 0.0)
+    with pytest.raises(LimitExceeded) as caught:
+        core.reserve(0.0, client=greedy)
+    assert caught.value.limit == "unclaimed_jobs"
+    core.confirm(core.reserve(0.0, client=other), assigned(JobState.READY), 0.0)
+    core.expire(CLAIM_SECS[Slot.READY] + 1)
+    core.reserve(CLAIM_SECS[Slot.READY] + 1, client=greedy)
 
 
 @contextlib.contextmanager
@@ -151,6 +170,18 @@ def test_row_18_no_job_is_kept_for_ever() -> None:
         server.assign(JobId(number), archive_id("a" * 64), present=bool(number % 2), now=0.0)
     assert len(server.expire(UNCLAIMED_SECS + 1)) == 10_000
     assert server.expire(UNCLAIMED_SECS + 1) == ()
+
+
+def test_row_18_a_lost_complete_costs_no_slot() -> None:
+    """A job that its build server does not name any more is free, though nobody said that it was done."""
+    core = SchedulerCore(FIRST_JOB)
+    for number, job in enumerate([None, FIRST_JOB, FIRST_JOB, None], start=1):
+        jobs_named = () if job is None else ((job, JobState.STARTED),)
+        core.heartbeat(A, heartbeat(1), float(number), ServerReport(number, 5, Availability.OPEN, jobs_named, ()))
+        if number == 1:
+            core.confirm(core.reserve(1.0), assigned(JobState.READY), 1.0)
+        assert core.status().in_progress == (number < 4)
+    assert core.has_room
 
 
 def test_row_19_a_compile_that_is_done_is_not_thrown_away(tmp_path: Path, archive: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from demo.farm import Farm
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import HEARTBEAT, AllocJobFail, AllocJobSuccess, JobState
+from sccachedist.wire.reports import EXTENDED_HEARTBEAT, JOB_STATES, Availability, JobStates, ServerReport
 from sccachedist.wire.tokens import server_token
 from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import fresh_id, lengths
@@ -159,4 +160,49 @@ def test_row_28_jobs_of_others(victim: Victim, attacker: Attacker, tmp_path: Pat
                 assert fake.report(attacker, job_id, state).status in (200, 500)
         assert victim.farm.status() == taken
     victim.still_runs(job)
+    victim.unharmed()
+
+
+def test_row_28_what_only_ours_may_say_of_jobs(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+    """A build server that names a job of another among its own, in whatever way, is refused; no job changes."""
+    job = attacker.ready(victim.archive, victim.toolchain)
+    taken = victim.farm.status()
+    with FakeServer(victim.farm, tmp_path / "fake") as fake:
+        for number, state in enumerate(JobState):
+            report = ServerReport(number + 1, 5, Availability.DRAINING, ((job.job_id, state),), ())
+            said = attacker.ask("heartbeat_server", encode(EXTENDED_HEARTBEAT, (fake.heartbeat(), report)), fake.token)
+            assert said.status == 500, said
+            states = encode(JOB_STATES, JobStates(fake.nonce, number + 1, ((job.job_id, state),)))
+            assert attacker.ask("job_states", states, fake.token).status == 500
+        assert victim.farm.status() == taken
+    victim.still_runs(job)
+    victim.unharmed()
+
+
+def test_row_28_a_report_that_cannot_be(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+    """Nonsense behind a heartbeat is 400, or what no published program reads; the farm is as it was."""
+    with FakeServer(victim.farm, tmp_path / "fake") as fake:
+        honest = ServerReport(1, 5, Availability.GONE, (), ())
+        for lie in (attrs.evolve(honest, heartbeat_secs=0), attrs.evolve(honest, heartbeat_secs=2**64 - 1)):
+            body = encode(EXTENDED_HEARTBEAT, (fake.heartbeat(), lie))
+            assert attacker.ask("heartbeat_server", body, fake.token).status == 400
+        whole = encode(EXTENDED_HEARTBEAT, (fake.heartbeat(), honest))
+        plain = len(encode(HEARTBEAT, fake.heartbeat()))
+        for size in range(plain + 20, len(whole), 3):
+            assert attacker.ask("heartbeat_server", whole[:size], fake.token).status == 400
+        assert attacker.ask("heartbeat_server", whole, fake.token).status == 200
+    assert victim.farm.status().num_servers == 1
+    victim.unharmed()
+
+
+def test_row_28_an_administrators_orders(victim: Victim, attacker: Attacker) -> None:
+    """Nobody drains a build server by a token of another kind, or where no administrator is configured."""
+    own = server_token(victim.farm.server_key, victim.farm.server_id)
+    for token in ("", "x", victim.farm.client_token, own):
+        connection = attacker.connect()
+        connection.request(
+            "POST", f"/api/v1/admin/drain/{victim.farm.server_id}", b"", {"Authorization": f"Bearer {token}"}
+        )
+        assert connection.getresponse().status == 401
+        connection.close()
     victim.unharmed()

@@ -15,7 +15,7 @@ from sccachedist.errors import BadTransition, DecodeError, SccachedistError, Unk
 from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId, JobState, job_capacity
-from sccachedist.wire.reports import Availability, ServerReport
+from sccachedist.wire.reports import Availability, JobStates, ServerReport
 from tests.scheduler.farms import FIRST_JOB, SERVERS, assigned, free_slots, heartbeat
 
 LIFE = ["reserved", "pending", "ready", "started", "complete"]
@@ -136,6 +136,71 @@ class Walk(RuleBasedStateMachine):
             if old.where != "started":
                 old.where, old.since = "started", self.now
             old.named = True
+
+    @rule(
+        server_id=st.sampled_from(SERVERS),
+        steps=st.lists(st.tuples(st.integers(0, 4), st.sampled_from(JobState)), max_size=3),
+        nonce=st.sampled_from([1, 1, 1, 2]),
+        overtaken=st.booleans(),
+    )
+    def several_reports_of_ours(
+        self, server_id: ServerId, steps: list[tuple[int, JobState]], nonce: int, overtaken: bool
+    ) -> None:
+        """Forwards, backwards and again, for any of its jobs; what was overtaken says nothing."""
+        mine = [job for job in self.of(server_id) if job.where != "reserved"]
+        states = {mine[index].job_id: state for index, state in steps if index < len(mine)}
+        said = JobStates(nonce, 0 if overtaken else self.number + 1, tuple(states.items()))
+        server = self.servers.get(server_id)
+        if server is None or not server.ours or server.nonce != nonce:
+            with pytest.raises(UnknownServer):
+                self.core.job_states(server_id, said, self.now)
+            return
+        self.core.job_states(server_id, said, self.now)
+        server.seen = self.now
+        if not overtaken:
+            self.number += 1
+            for job_id, state in states.items():
+                self.told(job_id, state)
+
+    def told(self, job_id: JobId, state: JobState) -> None:
+        job, where = self.job(job_id), state.name.lower()
+        assert job is not None
+        if where == "complete":
+            self.jobs.remove(job)
+            return
+        job.named = state is not JobState.READY
+        if LIFE.index(where) > LIFE.index(job.where) or job.where == where == "pending":
+            job.where, job.since = where, self.now
+
+    @rule(server_id=st.sampled_from(SERVERS), state=st.sampled_from(JobState), index=st.integers(0, 9))
+    def jobs_of_others_are_named(self, server_id: ServerId, state: JobState, index: int) -> None:
+        """A build server that names a job of another is refused, and nothing of what it says counts."""
+        others = [job for job in self.jobs if job.server_id != server_id][index : index + 1]
+        named = tuple((job.job_id, state) for job in others)
+        server = self.servers.get(server_id)
+        if not named:
+            return
+        report = ServerReport(self.number + 1, OURS_SECS, Availability.GONE, named, ())
+        with pytest.raises(UnknownJob):
+            self.core.heartbeat(server_id, heartbeat(1, 1), self.now, report)
+        if server is not None and server.ours:
+            with pytest.raises(UnknownJob):
+                self.core.job_states(server_id, JobStates(server.nonce, self.number + 1, named), self.now)
+
+    @rule(server_id=st.sampled_from(SERVERS))
+    def an_overtaken_heartbeat(self, server_id: ServerId) -> None:
+        """It shows that its build server lives, and nothing else."""
+        server = self.servers.get(server_id)
+        if server is not None and server.ours:
+            report = ServerReport(0, OURS_SECS, Availability.GONE, (), ())
+            assert not self.core.heartbeat(server_id, heartbeat(7, server.nonce), self.now, report)
+            server.seen = self.now
+
+    @rule(server_id=st.sampled_from(SERVERS), secs=st.sampled_from([0, 3601, 2**64 - 1]))
+    def a_heartbeat_that_announces_the_impossible(self, server_id: ServerId, secs: int) -> None:
+        report = ServerReport(self.number + 1, secs, Availability.OPEN, (), ())
+        with pytest.raises(DecodeError):
+            self.core.heartbeat(server_id, heartbeat(1, 1), self.now, report)
 
     @rule(server_id=st.sampled_from(SERVERS), nonce=st.integers(1, 2))
     def a_lying_heartbeat(self, server_id: ServerId, nonce: int) -> None:
