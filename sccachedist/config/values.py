@@ -107,6 +107,6 @@ BYTES = Value(int, "a number of bytes, 1 or more", partial(_at_least, 1))
 COUNT = Value(int, "a whole number, 1 or more", partial(_at_least, 1))
 SECONDS = Value(int, "a whole number of seconds", partial(_at_least, 0))
 CPUS = Value(int, "a number of CPUs, 1 to 65536", partial(_between, 1, 1 << 16))
-HEARTBEAT_SECONDS = Value(int, "a whole number of seconds, 1 to 60", partial(_between, 1, 60))
+HEARTBEAT_SECONDS = Value(int, "a whole number of seconds, 1 to 30", partial(_between, 1, 30))
 # The oldest clients wait 600 seconds for any answer.
 WAIT_SECONDS = Value(int, "a whole number of seconds, 590 or less", partial(_between, 0, 590))

@@ -5,7 +5,7 @@ know its clients (:func:`trusting_calls`). What the octets mean is for them to k
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NoReturn
 
@@ -130,13 +130,19 @@ class _Call:
         if self._body is not None:
             headers.addRawHeader("Content-Type", "application/octet-stream")
         body = None if self._body is None else Octets(self._body)
-        response = await ask(self._method, _PeerURL.from_text(self._url), headers=headers, data=body)
+        response = await ask(self._method, _parsed(self._url), headers=headers, data=body)
         octets = await read_body(response, self._limit)
         if response.code // 100 != 2:
             raise PeerError(f"status {response.code}", status=response.code)
         if len(octets) > self._limit:
             raise PeerError(f"the answer is longer than {self._limit} bytes")
         return octets
+
+
+@lru_cache(maxsize=256)
+def _parsed(url: str) -> URL:
+    """The URL, which is the same for most calls."""
+    return _PeerURL.from_text(url)
 
 
 class _PeerURL(URL):

@@ -302,6 +302,8 @@ class SchedulerCore:
         job.number = None if state is JobState.READY else number
         if job.slot is Slot.PENDING and state is JobState.PENDING:
             job.since = now  # its upload goes on
+            if job.upload_began is None:
+                job.upload_began = now
         if state is JobState.READY and job.toolchain:
             self._fleet.gained(server, job.toolchain)
         self._jobs.move(job, SLOTS[state], now)

@@ -27,11 +27,14 @@ class Slot(Enum):
 #: allocation, and so drops a job whose upload took longer than the first; here each state has its own time. A
 #: reservation ends by itself only where its allocation was lost, for each has a shorter time limit of its own.
 CLAIM_SECS = {Slot.RESERVED: 300.0, Slot.PENDING: 300.0, Slot.READY: 60.0}
+#: Seconds after which a job that started on a published build server is given up: no client waits longer for an answer,
+#: and a Complete that was lost is not said again. What one of ours does not name any more is over much earlier.
+STARTED_SECS = 1200.0
 #: The same for a job that is Pending on a build server of ours, which says in each heartbeat whose upload goes on.
 UPLOAD_SECS = 60.0
-#: Seconds for which a Pending job is a sign that its toolchain comes: until its upload begins, and then a little more
-#: than between two heartbeats.
-BEGINS_SECS, BRINGS_SECS = 2.0, 7.0
+#: Seconds for which a Pending job is a sign that its toolchain comes soon: until its upload begins, and from then on.
+#: Jobs that wait for it hold slots; where an upload is slow, the next client may be quicker.
+BEGINS_SECS, BRINGS_SECS = 2.0, 10.0
 
 # A job is Pending while its toolchain is missing, Ready until its client sends the inputs, Started while it compiles;
 # Complete frees the slot. A report moves a job forward, over what was not reported too; one that comes again or late
@@ -45,6 +48,7 @@ class Job:
 
     :param client: whose it is; None where it was allocated by another scheduler, before this one was started.
     :param number: of the message in which its build server has named it last, if it did and has to go on doing so.
+    :param upload_began: when its build server first said that its toolchain comes in.
     """
 
     server_id: ServerId
@@ -53,19 +57,25 @@ class Job:
     slot: Slot
     since: float
     number: int | None = None
+    upload_began: float | None = None
 
     def brings(self, toolchain: str, now: float) -> bool:
-        """Whether its client is about to bring a toolchain, or was doing so a moment ago."""
-        patience = BEGINS_SECS if self.number is None else BRINGS_SECS
-        return self.slot is Slot.PENDING and self.toolchain == toolchain and now - self.since <= patience
+        """Whether its client is about to bring a toolchain, or has just begun to."""
+        if self.slot is not Slot.PENDING or self.toolchain != toolchain:
+            return False
+        if self.upload_began is None:
+            return now - self.since <= BEGINS_SECS
+        return now - self.upload_began <= BRINGS_SECS
 
     def is_stale(self, now: float, *, ours: bool) -> bool:
         """Whether nobody came for it in time.
 
         :param ours: whether its build server is one of ours.
         """
-        patience = UPLOAD_SECS if ours and self.slot is Slot.PENDING else CLAIM_SECS.get(self.slot)
-        return patience is not None and now - self.since > patience
+        if self.slot is Slot.STARTED:
+            return not ours and now - self.since > STARTED_SECS
+        patience = UPLOAD_SECS if ours and self.slot is Slot.PENDING else CLAIM_SECS[self.slot]
+        return now - self.since > patience
 
 
 class Jobs:

@@ -17,7 +17,7 @@ from sccachedist.logs import Logger
 from sccachedist.server.core import ServerCore
 from sccachedist.server.inputs import InputsSpool, ReceivedJob
 from sccachedist.server.reports import Reports
-from sccachedist.server.toolchains import Toolchains, Upload
+from sccachedist.server.toolchains import JOB_WAITS_SECS, Toolchains, Upload
 from sccachedist.web.bodies import Body, NoBody
 from sccachedist.web.head import Head
 from sccachedist.wire.archive_id import ArchiveId, archive_id
@@ -169,7 +169,7 @@ class BuildServer:
         self._core.contact(job_id, 1)
         try:
             await self._toolchains.begun(toolchain)
-            await self._toolchains.arrival(toolchain)
+            await self._toolchains.arrival(toolchain, JOB_WAITS_SECS)
             self._core.toolchain_arrived(job_id, self._clock.seconds())
         finally:
             self._core.contact(job_id, -1)

@@ -23,7 +23,7 @@ class Reports:
     def __init__(self, scheduler: SchedulerLink, clock: IReactorTime, troubled: Callable[[], None]) -> None:
         self._scheduler, self._clock = scheduler, clock
         self._one_by_one = OneByOne(scheduler, clock, troubled)
-        self._together = Together(scheduler, troubled)
+        self._together = Together(scheduler, clock, troubled)
 
     def report(self, job_id: JobId, state: JobState) -> None:
         """Tell the scheduler, soon, that a job has come to a state."""

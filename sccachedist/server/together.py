@@ -1,11 +1,14 @@
 """Telling a scheduler of ours how jobs move: all that is new in one request, one request at a time.
 
-One that does not arrive is not repeated. The next heartbeat names the jobs that there are, and comes soon then.
+One that does not arrive is not repeated. The next heartbeat names the jobs that there are, and comes soon then. For the
+same reason no request is made for a job that has started: the heartbeat says it early enough.
 """
 
 from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from sccachedist.errors import PeerError
@@ -22,8 +25,8 @@ class Together:
     :param troubled: told when the scheduler did not take them.
     """
 
-    def __init__(self, scheduler: SchedulerLink, troubled: Callable[[], None]) -> None:
-        self._scheduler, self._troubled = scheduler, troubled
+    def __init__(self, scheduler: SchedulerLink, clock: IReactorTime, troubled: Callable[[], None]) -> None:
+        self._scheduler, self._clock, self._troubled = scheduler, clock, troubled
         self._states: list[tuple[JobId, JobState]] = []
         self._busy = False
         self._delivery: Deferred[None] | None = None
@@ -31,6 +34,8 @@ class Together:
 
     def report(self, job_id: JobId, state: JobState) -> None:
         """Tell the scheduler, with the next request, that a job has come to a state."""
+        if state is JobState.STARTED:
+            return
         self._states.append((job_id, state))
         if not self._busy:
             self._busy = True
@@ -50,6 +55,7 @@ class Together:
 
     async def _deliver(self) -> None:
         try:
+            await deferLater(self._clock, 0)  # whoever reports has more urgent things to do
             while self._states:
                 states, self._states = tuple(self._states), []
                 await self._send(states)

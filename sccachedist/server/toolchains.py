@@ -27,8 +27,9 @@ InThread = Callable[..., Awaitable[Any]]
 
 #: Seconds without a byte after which another client's upload of the same toolchain takes the place of one.
 STALLED_SECS = 5.0
-#: Seconds for which a job waits for the upload by another client to begin, and to end.
-BEGIN_SECS, ARRIVAL_SECS = 5.0, 120.0
+#: Seconds for which a job waits for the upload by another client to begin, and to end; and for which a client does that
+#: has brought the same itself, in vain.
+BEGIN_SECS, JOB_WAITS_SECS, CLIENT_WAITS_SECS = 5.0, 20.0, 120.0
 
 
 class Upload:
@@ -158,12 +159,13 @@ class Toolchains:
         """
         await self._work.do(upload.path, lambda: self._publish(upload))
 
-    async def arrival(self, toolchain: ArchiveId) -> None:
+    async def arrival(self, toolchain: ArchiveId, seconds: float = CLIENT_WAITS_SECS) -> None:
         """Wait until a toolchain is here that another client is bringing.
 
+        :param seconds: for how long.
         :raises ToolchainError: nobody brings it any more, or whoever does has stalled or takes too long.
         """
-        deadline = self._clock.seconds() + ARRIVAL_SECS
+        deadline = self._clock.seconds() + seconds
         while toolchain not in self._index:
             upload = self._uploads.get(toolchain)
             if upload is None or upload.stalled or self._clock.seconds() >= deadline:

@@ -19,7 +19,7 @@ from sccachedist.wire.reports import Availability, JobStates, ServerReport
 from tests.scheduler.farms import FIRST_JOB, SERVERS, assigned, free_slots, heartbeat
 
 LIFE = ["reserved", "pending", "ready", "started", "complete"]
-PATIENCE = {"reserved": 300, "pending": 300, "ready": 60, "started": math.inf}
+PATIENCE = {"reserved": 300, "pending": 300, "ready": 60}
 OURS_SECS = 5
 
 
@@ -34,6 +34,8 @@ class Job:
     named: bool = False
 
     def patience(self, ours: bool) -> float:
+        if self.where == "started":
+            return math.inf if ours else 1200
         return 60 if ours and self.where == "pending" else PATIENCE[self.where]
 
 
@@ -83,7 +85,7 @@ class Walk(RuleBasedStateMachine):
             return (1, server.failed)
         return (0, len(self.of(server_id)) / server.cpus)
 
-    @rule(seconds=st.sampled_from([0.5, 5, 10, 20, 61, 91, 301]))
+    @rule(seconds=st.sampled_from([0.5, 5, 10, 20, 61, 91, 301, 1201]))
     def time_goes_by(self, seconds: float) -> None:
         self.now += seconds
 

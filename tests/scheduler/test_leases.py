@@ -323,9 +323,18 @@ def test_toolchain_has_come(core: SchedulerCore, ours: Ours) -> None:
 def test_toolchain_is_coming(core: SchedulerCore, ours: Ours) -> None:
     """A toolchain that one client is about to bring, or is bringing, is not asked of the next one."""
     job = ours.allocate().job_id
-    assert ours.allocate().presumed == AssignJobResult(PENDING, need_toolchain=False)
-    ours.beat(ours.report({job: PENDING}), now=20.0)
-    assert ours.allocate(now=21.0).presumed == AssignJobResult(PENDING, need_toolchain=False)
+    assert ours.allocate(now=2.0).presumed == AssignJobResult(PENDING, need_toolchain=False)
+    ours.says({job: PENDING}, now=2.0)
+    ours.beat(ours.report({job: PENDING}), now=7.0)
+    assert ours.allocate(now=12.0).presumed == AssignJobResult(PENDING, need_toolchain=False)
+
+
+def test_toolchain_is_slow(core: SchedulerCore, ours: Ours) -> None:
+    """An upload that takes long does not keep the next client from bringing the toolchain."""
+    job = ours.allocate().job_id
+    ours.says({job: PENDING}, now=1.0)
+    ours.beat(ours.report({job: PENDING}), now=11.0)
+    assert ours.allocate(now=11.5).presumed == AssignJobResult(PENDING, need_toolchain=True)
 
 
 def test_toolchain_does_not_come(core: SchedulerCore, ours: Ours) -> None:

@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from sccachedist.errors import BadTransition, BuildError, DecodeError, LimitExceeded, ToolchainError
 from sccachedist.server.build_server import Delivery, open_spool
 from sccachedist.server.core import UNCLAIMED_SECS
-from sccachedist.server.toolchains import ARRIVAL_SECS, BEGIN_SECS, Upload
+from sccachedist.server.toolchains import BEGIN_SECS, JOB_WAITS_SECS, Upload
 from sccachedist.wire.messages import (
     AssignJobResult,
     JobId,
@@ -271,12 +271,14 @@ def test_our_scheduler_hears_of_uploads(host: Host) -> None:
         return True
 
     begin_upload(host).abort()
-    assert heard(JobState.PENDING)
-    assert heard(JobState.COMPLETE)
+    host.clock.advance(0)
+    assert heard(JobState.PENDING, JobState.COMPLETE)
     upload = begin_upload(host)
     upload.write(b"poison")
+    host.clock.advance(0)
     assert heard(JobState.PENDING)
     submitted = submit(host, upload.complete())
+    host.clock.advance(0)
     assert pending(submitted)
     assert heard(JobState.COMPLETE)
     assert outcome(submitted) is SubmitToolchainResult.CANNOT_CACHE
@@ -291,7 +293,7 @@ def test_not_brought_after_all(host: Host, gone: bool) -> None:
     upload = begin_upload(host)
     if gone:
         upload.abort()
-    host.clock.advance(ARRIVAL_SECS)
+    host.clock.advance(JOB_WAITS_SECS)
     assert outcome(running) == JobNotFound()
     upload.abort()
     assert (spooled(host), host.server.named_jobs) == ([], ())

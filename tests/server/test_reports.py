@@ -180,31 +180,48 @@ class BatchesTests(SynchronousTestCase):
     def trouble(self) -> None:
         self.troubles += 1
 
+    def report(self, job_id: JobId, state: JobState) -> None:
+        self.reports.report(job_id, state)
+        self.clock.advance(0)
+
     def test_together(self) -> None:
         """What happens while a request is under way goes with the next one, in the order in which it happened."""
-        self.reports.report(JOB, STARTED)
-        self.reports.report(JOB, COMPLETE)
-        self.reports.report(OTHER_JOB, STARTED)
-        assert self.sent.waiting == [((JOB, STARTED),)]
-        self.sent.answer(((JOB, STARTED),), None)
-        together = ((JOB, COMPLETE), (OTHER_JOB, STARTED))
+        self.report(JOB, READY)
+        self.report(JOB, COMPLETE)
+        self.report(OTHER_JOB, READY)
+        assert self.sent.waiting == [((JOB, READY),)]
+        self.sent.answer(((JOB, READY),), None)
+        together = ((JOB, COMPLETE), (OTHER_JOB, READY))
         assert self.sent.waiting == [together]
         self.sent.answer(together, None)
-        self.reports.report(OTHER_JOB, COMPLETE)
+        self.report(OTHER_JOB, COMPLETE)
         assert self.sent.waiting == [((OTHER_JOB, COMPLETE),)]
+
+    def test_starts_are_not_told(self) -> None:
+        """That a job has started is left to the next heartbeat: one request a job is enough."""
+        self.report(JOB, STARTED)
+        assert self.sent.waiting == []
+        self.successResultOf(Deferred.fromCoroutine(self.reports.delivered()))
+
+    def test_later(self) -> None:
+        """A report is not sent while whoever makes it is at work."""
+        self.reports.report(JOB, COMPLETE)
+        assert self.sent.waiting == []
+        self.clock.advance(0)
+        assert self.sent.waiting == [((JOB, COMPLETE),)]
 
     def test_lost(self) -> None:
         """What does not arrive is left to the next heartbeat, which is asked for; what is new is told all the same."""
-        self.reports.report(JOB, STARTED)
-        self.reports.report(JOB, COMPLETE)
-        self.sent.answer(((JOB, STARTED),), AWAY)
+        self.report(JOB, READY)
+        self.report(JOB, COMPLETE)
+        self.sent.answer(((JOB, READY),), AWAY)
         assert self.troubles == 1
         assert self.sent.waiting == [((JOB, COMPLETE),)]
 
     def test_delivered(self) -> None:
         """Who wants to leave waits until the last report has its end, in whatever way."""
         self.successResultOf(Deferred.fromCoroutine(self.reports.delivered()))
-        self.reports.report(JOB, COMPLETE)
+        self.report(JOB, COMPLETE)
         waiting = Deferred.fromCoroutine(self.reports.delivered())
         self.assertNoResult(waiting)
         self.sent.answer(((JOB, COMPLETE),), REFUSED)
@@ -212,7 +229,7 @@ class BatchesTests(SynchronousTestCase):
 
     def test_give_up(self) -> None:
         """A server that ends does not go on trying, and complains of nothing."""
-        self.reports.report(JOB, COMPLETE)
+        self.report(JOB, COMPLETE)
         waiting = Deferred.fromCoroutine(self.reports.delivered())
         self.reports.give_up()
         self.successResultOf(waiting)
@@ -222,6 +239,7 @@ class BatchesTests(SynchronousTestCase):
         """What only a scheduler of ours understands goes the same way, and who needs it heard waits for a moment."""
         self.reports.remark(JOB, READY)
         heard = [Deferred.fromCoroutine(self.reports.heard()) for _ in range(2)]
+        self.clock.advance(0)
         self.assertNoResult(heard[0])
         self.sent.answer(((JOB, READY),), None)
         for each in heard:
@@ -234,8 +252,8 @@ class BatchesTests(SynchronousTestCase):
 
     def test_own_mistake(self) -> None:
         """An error of our own is logged, and ends nothing."""
-        self.reports.report(JOB, STARTED)
-        self.sent.answer(((JOB, STARTED),), ZeroDivisionError())
+        self.report(JOB, READY)
+        self.sent.answer(((JOB, READY),), ZeroDivisionError())
         assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
-        self.reports.report(JOB, COMPLETE)
+        self.report(JOB, COMPLETE)
         assert self.sent.waiting == [((JOB, COMPLETE),)]
