@@ -49,6 +49,7 @@ if [ "$1" != demo ]; then
     needs clang clang
     needs dockerd docker.io
     needs icecc-create-env icecc
+    needs faketime faketime
     needs ip iproute2
     needs make make
     needs nginx nginx-light
