@@ -361,7 +361,7 @@ def test_one_client_does_not_take_it_all(core: SchedulerCore) -> None:
     jobs = [core.reserve(0.0, client=client) for _ in range(5)]
     with pytest.raises(LimitExceeded, match="unclaimed_jobs"):
         core.reserve(0.0, client=client)
-    core.reserve(0.0, client=ClientId("modest"))
+    core.release(core.reserve(0.0, client=ClientId("modest")), 0.0, failed=False)
     core.confirm(jobs[0], assigned(), 0.0)
     core.update(jobs[0].job_id, jobs[0].server_id, STARTED, 0.0)
     core.release(jobs[1], 0.0, failed=False)
