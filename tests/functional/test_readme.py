@@ -144,7 +144,7 @@ def test_every_command_of_the_readme(user: User) -> None:
 
 def test_the_demo(tmp_path: Path) -> None:
     """What ``make demo`` runs: every compile is remote, every program runs, and the status says so."""
-    ended = Command((sys.executable, "-m", "demo"), inherited(TMPDIR=str(tmp_path)), CHECKOUT).run(600)
+    ended = Command((sys.executable, "-m", "demo"), inherited(TMPDIR=str(tmp_path)), CHECKOUT).run(900)
     assert ended.returncode == 0, ended
     assert ended.stdout.splitlines()[-1] == "Every compile was remote, every program ran."
     assert list(tmp_path.iterdir()) == []
