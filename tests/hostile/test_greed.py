@@ -1,6 +1,5 @@
 """Row 21: compiles that take the time, the memory or the processes of their host."""
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from demo.farm import OUR_SERVER, Farm
 from demo.processes import wait_until
 from tests.functional.conftest import running_farm
 from tests.hostile.attacks import NO_INPUTS
-from tests.hostile.conftest import Victim
+from tests.hostile.conftest import Victim, asleep
 from tests.support.archives import id_of
 from tests.support.configured import adding
 from tests.support.protocol import shell
@@ -26,18 +25,6 @@ LIMITS = f"job_secs = {SECS}\njob_memory_bytes = 100000000\njob_processes = 50\n
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     """A farm whose jobs may take little."""
     yield from running_farm(Farm(tmp_path_factory.mktemp("greed"), launch_server=adding(OUR_SERVER, limits=LIMITS)))
-
-
-def left_over() -> list[str]:
-    """The processes of jobs that sleep for so long, on the whole machine."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if LONG.encode() in Path("/proc", pid, "cmdline").read_bytes().split(b"\0"):
-                found.append(pid)
-        except OSError:  # it has just ended
-            continue
-    return found
 
 
 GREEDY = {
@@ -60,5 +47,5 @@ def test_row_21_a_job_that_takes_too_much(farm: Farm, archive: Path, greed: str)
     said = victim.attacker.run(job, shell(GREEDY[greed]), NO_INPUTS)
     assert said.status == 500, said
     assert time.monotonic() - began < SECS + 20
-    wait_until(lambda: not left_over(), 10, "every process of the job is gone")
+    wait_until(lambda: not asleep(LONG), 10, "every process of the job is gone")
     victim.unharmed()

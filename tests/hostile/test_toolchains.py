@@ -1,5 +1,7 @@
 """Rows 6, 7, 15, 25 and 26: what becomes of toolchains, of the cache that they are in, and of what lies beside it."""
 
+import os
+import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +20,7 @@ from sccachedist.wire.messages import (
 )
 from tests.hostile.attacker import Attacker, unverified
 from tests.hostile.attacks import NO_INPUTS, jobs, toolchain
-from tests.hostile.conftest import Victim, entries, harmless
+from tests.hostile.conftest import Victim, asleep, entries, harmless
 from tests.support.archives import id_of, write_toolchain
 from tests.support.protocol import shell
 
@@ -122,6 +124,10 @@ def test_row_25_only_what_is_ours_is_removed(own: Victim) -> None:
     assert [path.read_text() for path in precious] == ["years of work"] * 3
 
 
+#: A number of seconds that no other program of this machine sleeps; one that does is woken by a signal.
+UNTIL_WOKEN = "27182"
+
+
 def _small_cache(size: int) -> Launch:
     """A build server whose cache has room for so many bytes."""
 
@@ -139,15 +145,16 @@ def test_row_26_no_toolchain_goes_while_a_job_uses_it(own: Victim, tmp_path: Pat
     own.farm.launch_server = _small_cache(3 * own.archive.stat().st_size)
     with own.farm, ThreadPoolExecutor(1) as pool:
         job = own.attacker.ready(own.archive, own.toolchain)
-        slow = shell("/bin/busybox sleep 8; /bin/busybox echo done")
+        slow = shell(f"/bin/busybox sleep {UNTIL_WOKEN}; /bin/busybox echo done")
         running = pool.submit(own.attacker.run, job, slow, NO_INPUTS)
-        spool = own.farm.server_folder / "cache" / "spool"
-        wait_until(lambda: any(spool.iterdir()), 10, "it runs")
+        wait_until(lambda: bool(asleep(UNTIL_WOKEN)), 20, "it runs")
         for _ in range(4):
             other, other_id = toolchain(tmp_path)
             Victim(own.farm, other, other_id).run(shell("true"))
         assert not running.done()
         assert "makes room" in own.farm.server.log.read_text()
+        for pid in asleep(UNTIL_WOKEN):
+            os.kill(pid, signal.SIGTERM)
         result = running.result(60).message(RUN_JOB_RESULT)
         assert isinstance(result, JobComplete)
         assert (result.output.code, result.output.stdout) == (0, b"done\n")
