@@ -55,6 +55,10 @@ class LimitExceeded(SccachedistError):
         self.limit = limit
 
 
+class DiskError(SccachedistError):
+    """A disk of this machine is full, broken, read-only or gone: the client has to compile locally."""
+
+
 class UnknownServer(SccachedistError):
     """A build server that the scheduler does not know, or does not know any more."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sccachedist.builders.deflate import FASTEST_LEVEL, fastest
+from sccachedist.disks import on_disk
 from sccachedist.errors import LimitExceeded
 from sccachedist.wire.bincode import TEXT, U32, U64, decode
 from sccachedist.wire.messages import PROCESS_OUTPUT, RUN_JOB_RESULT, ProcessOutput
@@ -27,8 +28,9 @@ def write_answer(
     """Write ``Complete`` with these outputs, each given by the name that was asked for and its content in pieces.
 
     :raises LimitExceeded: the answer is too large for JSON, which no published program asks for.
+    :raises DiskError: the disk does not take it.
     """
-    with path.open("w+b") as out:
+    with on_disk(path.parent), path.open("w+b") as out:
         head = bytearray()
         U32.write(_COMPLETE, head)
         PROCESS_OUTPUT.write(output, head)

@@ -12,7 +12,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from sccachedist.builders.seam import Builder, BuildJob
 from sccachedist.config import Limits
-from sccachedist.errors import BuildError, DecodeError, ToolchainError, UnknownJob
+from sccachedist.errors import BuildError, DecodeError, DiskError, SccachedistError, ToolchainError, UnknownJob
+from sccachedist.files import remove_file
 from sccachedist.logs import Logger
 from sccachedist.server.core import ServerCore
 from sccachedist.server.inputs import InputsSpool, ReceivedJob
@@ -94,11 +95,17 @@ class BuildServer:
         return self._core.assign(job_id, needed, present=needed in self._toolchains, now=self._clock.seconds())
 
     def receive_toolchain(self, job_id: JobId) -> "Delivery":
-        """A place for the toolchain of a job; what is not wanted is passed over, and :meth:`submit` finds out again."""
+        """A place for the toolchain of a job; what is not wanted is passed over, and :meth:`submit` finds out again.
+
+        :raises DiskError: there is none.
+        """
         try:
             body = self._toolchains.receive(self._core.awaited_toolchain(job_id)) or NoBody()
         except UnknownJob:
             body = NoBody()
+        except DiskError:
+            self._over(job_id)
+            raise
         self._reports.remark(job_id, JobState.PENDING)
         return Delivery(body, partial(self._contact, job_id))
 
@@ -113,10 +120,10 @@ class BuildServer:
                 self._reports.report(job_id, JobState.READY)
         except UnknownJob:
             return SubmitToolchainResult.JOB_NOT_FOUND
-        except ToolchainError as error:
+        except (ToolchainError, DiskError) as error:
             log.warn("toolchain of job {job_id}: {error}", job_id=job_id, error=str(error))
-            # Its client compiles locally, and the next one is to be asked for the toolchain again.
-            self._reports.remark(job_id, JobState.COMPLETE)
+            # The next client is to be asked for the toolchain again.
+            self._over(job_id)
             await self._reports.heard()
             return SubmitToolchainResult.CANNOT_CACHE
         finally:
@@ -127,11 +134,22 @@ class BuildServer:
         """An upload begins, or breaks off."""
         self._core.contact(job_id, change)
         if change < 0:
-            self._reports.remark(job_id, JobState.COMPLETE)
+            self._over(job_id)
 
-    def receive_inputs(self, head: Head) -> InputsSpool:
-        """A place for the inputs of a job."""
-        return InputsSpool(head, self._spool, self._limits)
+    def _over(self, job_id: JobId) -> None:
+        """A job's client compiles locally, or has gone."""
+        self._reports.remark(job_id, JobState.COMPLETE)
+
+    def receive_inputs(self, job_id: JobId, head: Head) -> InputsSpool:
+        """A place for the inputs of a job.
+
+        :raises SccachedistError: they are too large, or there is none.
+        """
+        try:
+            return InputsSpool(head, self._spool, self._limits, partial(self._over, job_id))
+        except SccachedistError:
+            self._over(job_id)
+            raise
 
     async def run(self, job_id: JobId, received: ReceivedJob) -> Path | JobNotFound:
         """Compile; returns the file that holds the answer, which whoever gets it removes.
@@ -143,16 +161,16 @@ class BuildServer:
             toolchain = self._core.start(job_id, self._clock.seconds())
         except (UnknownJob, ToolchainError) as error:
             log.info("job {job_id} not run: {error}", job_id=job_id, error=str(error))
-            received.inputs.unlink()
+            remove_file(received.inputs)
             return JobNotFound()
         except BaseException:
-            received.inputs.unlink()
+            remove_file(received.inputs)
             raise
         self._reports.report(job_id, JobState.STARTED)
         try:
             return await self._build(job_id, toolchain, received)
         finally:
-            received.inputs.unlink(missing_ok=True)
+            remove_file(received.inputs)
             self._core.finish(job_id)
             self._reports.report(job_id, JobState.COMPLETE)
             self._tell_idle()
@@ -218,10 +236,10 @@ class BuildServer:
                     )
                 )
         except DecodeError as error:
-            answer.unlink(missing_ok=True)
+            remove_file(answer)
             raise BuildError(f"the inputs cannot be unpacked: {error}") from error
         except BaseException:
-            answer.unlink(missing_ok=True)
+            remove_file(answer)
             raise
         log.info("job {job_id} took {seconds:.3f} s", job_id=job_id, seconds=self._clock.seconds() - began)
         return answer

@@ -3,14 +3,13 @@
 What is in the inputs is not looked at here.
 """
 
-import errno
-import os
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
 
 from sccachedist.config import Limits
+from sccachedist.files import NewFile
 from sccachedist.errors import LimitExceeded
 from sccachedist.server.command_limits import check_command
 from sccachedist.web.answers import prefers_json
@@ -36,29 +35,29 @@ class InputsSpool:
     """Takes a ``run_job`` body.
 
     :param directory: where the inputs are kept.
+    :param given_up: told when the body was begun and is not handed over.
     :raises LimitExceeded: more has been announced than is taken.
+    :raises DiskError: there is no place for them.
     """
 
-    def __init__(self, head: Head, directory: Path, limits: Limits) -> None:
+    def __init__(self, head: Head, directory: Path, limits: Limits, given_up: Callable[[], None]) -> None:
         require_octets(head)
-        self._limits, self._as_json = limits, prefers_json(head)
+        self._limits, self._as_json, self._given_up = limits, prefers_json(head), given_up
         self._check((head.length or 0) - limits.command_bytes)
         self._frame = FrameHead(limits.command_bytes)
         self._size = 0
-        descriptor, name = tempfile.mkstemp(dir=directory, suffix=".inputs")
-        self._file, self._path = os.fdopen(descriptor, "wb", buffering=0), Path(name)
+        self._file = NewFile(directory, suffix=".inputs")
 
     def write(self, chunk: bytes) -> None:
         """Decode or store the next bytes."""
         inputs = self._frame.feed(chunk)
         self._size += len(inputs)
         self._check(self._size)
-        if self._file.write(inputs) < len(inputs):  # the disk took a part, and would refuse the next
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._file.write(inputs)
 
     def complete(self) -> ReceivedJob:
         """The command, and the file with the inputs."""
-        received = ReceivedJob(self._frame.finish(), self._path, self._as_json)
+        received = ReceivedJob(self._frame.finish(), self._file.path, self._as_json)
         check_command(received.request, self._limits)
         self._file.close()
         return received
@@ -66,8 +65,8 @@ class InputsSpool:
     def abort(self) -> None:
         """Keep nothing, unless it was handed over."""
         if not self._file.closed:
-            self._file.close()
-            self._path.unlink(missing_ok=True)
+            self._file.discard()
+            self._given_up()
 
     def _check(self, size: int) -> None:
         if size > self._limits.inputs_bytes:

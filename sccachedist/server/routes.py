@@ -62,7 +62,7 @@ class ServerRoutes:
         return self._build_server.receive_toolchain(job_id)
 
     def _job(self, head: Head, job_id: JobId) -> InputsSpool:
-        return self._build_server.receive_inputs(head)
+        return self._build_server.receive_inputs(job_id, head)
 
     @api.route(
         "POST",

@@ -4,9 +4,7 @@ An archive is hashed while it comes in, beside the cache, and enters it by renam
 that was there at the start is hashed once more before its first use. What is in an archive is not known here.
 """
 
-import errno
 import os
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -15,7 +13,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from sccachedist.errors import DecodeError, LimitExceeded, ToolchainError
+from sccachedist.disks import on_disk
+from sccachedist.errors import DecodeError, DiskError, LimitExceeded, ToolchainError
+from sccachedist.files import NewFile, remove_file
 from sccachedist.logs import Logger
 from sccachedist.server.lru import ToolchainIndex
 from sccachedist.shared_work import SharedWork
@@ -38,6 +38,7 @@ class Upload:
     :param directory: where it is kept meanwhile.
     :param limit: how many bytes it may have.
     :param ended: told when it is over, well or not.
+    :raises DiskError: there is no place for it.
     """
 
     def __init__(
@@ -52,8 +53,8 @@ class Upload:
         self.size = 0
         self._limit, self._clock, self._ended = limit, clock, ended
         self._hash = toolchain_digest(toolchain)
-        descriptor, name = tempfile.mkstemp(dir=directory, prefix=f"{toolchain[:16]}-")
-        self._file, self.path = os.fdopen(descriptor, "wb", buffering=0), Path(name)
+        self._file = NewFile(directory, prefix=f"{toolchain[:16]}-")
+        self.path = self._file.path
         self._touched = clock.seconds()
         self._whole = False
 
@@ -68,8 +69,7 @@ class Upload:
         if self.size > self._limit:
             raise LimitExceeded("toolchain_bytes", f"an archive of more than {self._limit} bytes")
         self._hash.update(chunk)
-        if self._file.write(chunk) < len(chunk):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._file.write(chunk)
         self._touched = self._clock.seconds()
 
     def complete(self) -> "Upload":
@@ -84,18 +84,18 @@ class Upload:
 
     def discard(self) -> None:
         """It is over: remove what is left of it."""
-        self._file.close()
-        self.path.unlink(missing_ok=True)
+        self._file.discard()
         self._ended(self)
 
     def settle(self) -> None:
         """Bring it to the disk for good; blocks.
 
         :raises ToolchainError: its digest is not its name.
+        :raises DiskError: the disk does not take it.
         """
         if swapped_hex(self._hash.digest()) != self.toolchain:
             raise ToolchainError(f"what was sent is not toolchain {self.toolchain}")
-        os.fsync(self._file.fileno())
+        self._file.settle()
 
 
 class Toolchains:
@@ -143,7 +143,10 @@ class Toolchains:
         return iter(self._index)
 
     def receive(self, toolchain: ArchiveId) -> Upload | None:
-        """A place for an archive; None where it is here already, or on its way from another client."""
+        """A place for an archive; None where it is here already, or on its way from another client.
+
+        :raises DiskError: there is no place for it.
+        """
         current = self._uploads.get(toolchain)
         if toolchain in self._index or (current is not None and not current.stalled):
             return None
@@ -156,6 +159,7 @@ class Toolchains:
         """Enter an archive that has come in whole.
 
         :raises ToolchainError: it is not what it should be, or there is no room; nothing is kept.
+        :raises DiskError: the disk does not take it; nothing is kept.
         """
         await self._work.do(upload.path, lambda: self._publish(upload))
 
@@ -203,7 +207,7 @@ class Toolchains:
         self._index.acquire(toolchain)
         try:
             path = self._path(toolchain)
-            if toolchain not in self._verified or not path.exists():
+            if toolchain not in self._verified or not os.path.exists(path):
                 await self._work.do(path, lambda: self._verify(toolchain))
             with suppress(OSError):  # only the order of eviction after a restart depends on it
                 os.utime(path)
@@ -217,9 +221,10 @@ class Toolchains:
             if upload.toolchain in self._index:  # a second client brought it meanwhile
                 return
             try:
-                self._enter(upload.toolchain, upload.size)
-                self._place(upload)
-            except OSError:
+                with on_disk(self._directory):
+                    self._enter(upload.toolchain, upload.size)
+                    self._place(upload)
+            except DiskError:
                 self._index.remove(upload.toolchain)
                 raise
             log.info("toolchain {toolchain} of {size} bytes is here", toolchain=upload.toolchain, size=upload.size)
@@ -236,10 +241,11 @@ class Toolchains:
         try:
             digest = await self._in_thread(_digest, toolchain, self._path(toolchain))
         except OSError as error:
-            self._index.remove(toolchain)
-            raise ToolchainError(f"toolchain {toolchain} cannot be read: {error.strerror}") from error
+            self._forget(toolchain)
+            raise ToolchainError(f"toolchain {self._path(toolchain)} cannot be read: {error.strerror}") from error
         if digest != toolchain:
-            self._remove(toolchain)
+            self._forget(toolchain)
+            remove_file(self._path(toolchain))
             raise ToolchainError(f"toolchain {toolchain} was damaged and is removed")
         self._verified.add(toolchain)
 
@@ -256,9 +262,12 @@ class Toolchains:
             self._remove(other)
 
     def _remove(self, toolchain: ArchiveId) -> None:
+        self._forget(toolchain)
+        self._path(toolchain).unlink(missing_ok=True)
+
+    def _forget(self, toolchain: ArchiveId) -> None:
         self._index.remove(toolchain)
         self._verified.discard(toolchain)
-        self._path(toolchain).unlink(missing_ok=True)
         self._evicted(toolchain)
 
     def _ended(self, upload: Upload) -> None:

@@ -18,7 +18,9 @@ from twisted.web.http_headers import Headers
 
 from sccachedist.auth.bearer import IPNetwork
 from sccachedist.config import Limits
+from sccachedist.disks import on_disk
 from sccachedist.errors import SccachedistError
+from sccachedist.files import remove_file
 from sccachedist.logs import Logger
 from sccachedist.web.answers import Answer, FileAnswer
 from sccachedist.web.channel import Channel
@@ -110,8 +112,10 @@ class Request(server.Request):
         if isinstance(answer, Answer):
             self._write(answer)
             return
-        with answer.file.open("rb") as body:
-            answer.file.unlink()
+        with on_disk(answer.file):
+            body = answer.file.open("rb")
+        with body:
+            remove_file(answer.file)
             self._write_head(answer.head, os.fstat(body.fileno()).st_size)
             await send_file(body, self)
 

@@ -86,7 +86,7 @@ class Host:
     def received(self) -> ReceivedJob:
         """A run_job that has come in whole."""
         head = Head("POST", "/", {"content-type": "application/octet-stream"}, "127.0.0.1", None)
-        body = self.server.receive_inputs(head)
+        body = self.server.receive_inputs(JOB, head)
         body.write(frame(REQUEST, b"inputs"))
         return body.complete()
 

@@ -1,5 +1,7 @@
 """What a build server does for a job, whatever happens to the compile and to the client."""
 
+import errno
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from sccachedist.wire.messages import (
 )
 from tests.server.servers import ANSWER, JOB, REQUEST, Host
 from tests.server.stocks import ARCHIVES, CLANG, GCC
+from tests.support.broken_disks import failing
 from tests.support.ends import outcome, pending
 
 GCC_BYTES = ARCHIVES[0]
@@ -378,3 +381,37 @@ def test_jobs_that_come_while_leaving(ready: Host) -> None:
     last = run(ready, OTHER)
     ready.builder.jobs.answer(OTHER, None)
     assert isinstance(outcome(last), Path)
+
+
+# -- disks --
+
+
+def test_a_disk_that_does_not_keep_a_toolchain(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client is told to compile locally, and the next one may bring it."""
+    host.assign()
+    upload = begin_upload(host)
+    upload.write(GCC_BYTES)
+    with monkeypatch.context() as broken:
+        broken.setattr("os.fsync", failing(errno.EIO))
+        assert outcome(submit(host, upload.complete())) is SubmitToolchainResult.CANNOT_CACHE
+    outcome(host.stock.bring(GCC_BYTES))
+    assert GCC in host.stock.toolchains
+
+
+def test_a_disk_that_removes_nothing_holds_no_job(ready: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job is over when it is over, also where its files have to stay."""
+    running = run(ready)
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "unlink", failing(errno.EROFS))
+        ready.builder.jobs.answer(JOB, BuildError("it failed"))
+    assert isinstance(outcome(running), BuildError)
+    assert ready.core.running == 0
+    assert ready.reported() == WALK
+
+
+def test_a_spool_that_has_vanished(ready: Host) -> None:
+    """It is made anew by the next job."""
+    shutil.rmtree(ready.spool)
+    running = run(ready)
+    ready.builder.jobs.answer(JOB, None)
+    assert outcome(running).read_bytes() == ANSWER

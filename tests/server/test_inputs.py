@@ -1,18 +1,19 @@
 """The body of a run_job: the command in memory, the inputs in a file."""
 
-import io
+import errno
+import os
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
 
 from sccachedist.config import Limits
-from sccachedist.errors import DecodeError, LimitExceeded
+from sccachedist.errors import DecodeError, DiskError, LimitExceeded
 from sccachedist.server.inputs import InputsSpool
 from sccachedist.web.head import Head
 from sccachedist.wire.frame import frame
 from sccachedist.wire.messages import CompileCommand, RunJobRequest
+from tests.support.broken_disks import NUMBERS, break_files, failing
 from tests.support.http import cuts
 
 REQUEST = RunJobRequest(CompileCommand("/bin/cc", ("-c",), (("A", "b"),), "/"), ("/x.o",))
@@ -21,9 +22,12 @@ BODY = frame(REQUEST, INPUTS)
 LIMITS = Limits(outputs=1, command_bytes=1000, inputs_bytes=len(INPUTS))
 
 
+def head(length: int | None = None, **headers: str) -> Head:
+    return Head("POST", "/", {"content-type": "application/octet-stream", **headers}, "127.0.0.1", length)
+
+
 def spool(directory: Path, length: int | None = None, **headers: str) -> InputsSpool:
-    given = {"content-type": "application/octet-stream", **headers}
-    return InputsSpool(Head("POST", "/", given, "127.0.0.1", length), directory, LIMITS)
+    return InputsSpool(head(length, **headers), directory, LIMITS, lambda: None)
 
 
 def test_spooled(tmp_path: Path) -> None:
@@ -97,18 +101,48 @@ def test_refused_at_the_headers(tmp_path: Path, length: int, headers: dict[str, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_fills_up(tmp_path: Path) -> None:
+def test_a_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that takes a part of what comes has failed: half of the inputs are never used."""
+    break_files(monkeypatch, errno.ENOSPC, taken=len(INPUTS) - 1)
     body = spool(tmp_path, len(BODY))
-    (tmp_path / "full").touch()
-
-    class Full(io.FileIO):
-        def write(self, data: Any) -> int:
-            return len(data) - 1
-
-    body._file.close()
-    body._file = Full(tmp_path / "full", "w")
-    with pytest.raises(OSError, match="No space left on device"):
+    with pytest.raises(DiskError, match="No space left on device"):
         body.write(BODY)
     body.abort()
-    assert [path.name for path in tmp_path.iterdir()] == ["full"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """What the system says is told with the name of the directory, and nothing is kept."""
+    break_files(monkeypatch, number)
+    body = spool(tmp_path, len(BODY))
+    with pytest.raises(DiskError, match=f"{tmp_path}: {os.strerror(number)}"):
+        body.write(BODY)
+    body.abort()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_disk_that_makes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The request is refused at its headers."""
+    monkeypatch.setattr("tempfile.mkstemp", failing(number))
+    with pytest.raises(DiskError, match=f"{tmp_path}: {os.strerror(number)}"):
+        spool(tmp_path)
+
+
+def test_a_disk_that_removes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was given up is over all the same."""
+    given_up: list[None] = []
+    body = InputsSpool(head(), tmp_path, LIMITS, lambda: given_up.append(None))
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "unlink", failing(errno.EROFS))
+        body.abort()
+    body.abort()
+    assert given_up == [None]
+
+
+def test_a_directory_that_has_vanished(tmp_path: Path) -> None:
+    """It is made anew, and is its owner's file's."""
+    body = spool(tmp_path / "gone" / "spool")
+    body.write(BODY)
+    assert body.complete().inputs.read_bytes() == INPUTS

@@ -1,18 +1,19 @@
 """Toolchain archives: verified before they are believed, kept within bounds, brought once for all who need them."""
 
-import io
+import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
-from sccachedist.errors import LimitExceeded, ToolchainError
+from sccachedist.errors import DiskError, LimitExceeded, ToolchainError
 from sccachedist.server.toolchains import STALLED_SECS
 from sccachedist.wire.archive_id import ArchiveId
 from tests.server.stocks import ARCHIVES, CLANG, GCC, RUSTC, Stock, named, named_of_old
+from tests.support.broken_disks import NUMBERS, break_files, failing
 from tests.support.ends import outcome, pending
 
 GCC_BYTES, CLANG_BYTES, RUSTC_BYTES = ARCHIVES
@@ -74,18 +75,59 @@ def test_too_large(stock: Stock) -> None:
 
 def test_full_disk(stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that takes only a part of what is written is an error then, not a damaged toolchain later."""
+    break_files(monkeypatch, errno.ENOSPC, taken=len(GCC_BYTES) - 1)
     upload = stock.begin(GCC)
-
-    class AlmostFull(io.FileIO):
-        def write(self, octets: Any) -> int:
-            return super().write(octets[:-1])
-
-    upload._file.close()
-    monkeypatch.setattr(upload, "_file", AlmostFull(upload.path, "wb"))
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DiskError, match="No space left"):
         upload.write(GCC_BYTES)
     upload.abort()
     assert stock.files() == set()
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_disk_that_fails(stock: Stock, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The error names the directory, nothing is kept, and the next client may bring the toolchain."""
+    with monkeypatch.context() as broken:
+        break_files(broken, number)
+        upload = stock.begin(GCC)
+        with pytest.raises(DiskError, match=f"{stock.cache / 'incoming'}: {os.strerror(number)}"):
+            upload.write(GCC_BYTES)
+        upload.abort()
+        broken.setattr("tempfile.mkstemp", failing(number))
+        with pytest.raises(DiskError, match="incoming"):
+            stock.toolchains.receive(GCC)
+    outcome(stock.bring(GCC_BYTES))
+    assert used(stock, GCC) == GCC_BYTES
+
+
+def test_a_disk_that_removes_nothing(stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upload that failed does not stand in the way, though its file stays for a while."""
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "unlink", failing(errno.EROFS))
+        stock.begin(GCC).abort()
+        outcome(stock.publish(stock.receive(CLANG_BYTES, GCC)))
+    outcome(stock.bring(GCC_BYTES))
+    assert used(stock, GCC) == GCC_BYTES
+
+
+def test_a_disk_that_cannot_be_read(stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The toolchain is not here any more, which is told at once: the next client is asked for it."""
+    stock.put(GCC_BYTES)
+    stock.restart()
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "open", failing(errno.EIO))
+        assert "Input/output error" in str(used(stock, GCC))
+    assert (GCC in stock.toolchains, stock.evicted) == (False, [GCC])
+    outcome(stock.bring(GCC_BYTES))
+    assert used(stock, GCC) == GCC_BYTES
+
+
+def test_a_cache_that_has_vanished(stock: Stock) -> None:
+    """It is made anew by the next client that brings a toolchain."""
+    outcome(stock.bring(GCC_BYTES))
+    shutil.rmtree(stock.cache)
+    assert isinstance(used(stock, GCC), ToolchainError)
+    outcome(stock.bring(GCC_BYTES))
+    assert used(stock, GCC) == GCC_BYTES
 
 
 @pytest.mark.parametrize("failing", ["os.fsync", "pathlib.Path.rename", "pathlib.Path.mkdir", "pathlib.Path.unlink"])
@@ -101,7 +143,7 @@ def test_broken_disk(stock: Stock, monkeypatch: pytest.MonkeyPatch, failing: str
 
     with monkeypatch.context() as broken:
         broken.setattr(failing, fail)
-        assert isinstance(outcome(stock.publish(upload)), OSError)
+        assert isinstance(outcome(stock.publish(upload)), DiskError)
     assert GCC not in stock.toolchains
     stock.restart()
     outcome(stock.bring(GCC_BYTES))

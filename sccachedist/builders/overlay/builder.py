@@ -3,6 +3,7 @@
 What they do inside stands in :mod:`sccachedist.builders.overlay.job`.
 """
 
+import contextlib
 import fcntl
 import functools
 import os
@@ -13,12 +14,14 @@ from twisted.internet.task import deferLater
 from sccachedist.builders.builder import WorkerBuilder
 from sccachedist.builders.overlay.groups import Limited, own_groups
 from sccachedist.builders.probe import probe
+from sccachedist.builders.seam import BuildJob
 from sccachedist.builders.workers import IWorkerReactor, Program
 from sccachedist.config import Limits
 from sccachedist.errors import BuildError
 from sccachedist.logs import Logger
 from sccachedist.policy import OnFailure
 from sccachedist.privileges import Account
+from sccachedist.shared_work import SharedWork
 
 log = Logger()
 
@@ -51,6 +54,7 @@ class OverlayBuilder(WorkerBuilder):
     ) -> None:
         self._home = build_dir.absolute() / "sccachedist"
         self._lock: int | None = None
+        self._making: SharedWork[Path] = SharedWork()
         self._groups = own_groups(self._home)
         bounds = f"{limits.job_memory_bytes}:{limits.job_processes}"
         arguments = (str(self._home), str(bwrap), bounds, *self._groups.parents)
@@ -76,6 +80,36 @@ class OverlayBuilder(WorkerBuilder):
             for limited in self._groups.prepare():
                 _say(limited)
         await super().start()
+
+    async def run(self, job: BuildJob) -> None:
+        """See :meth:`sccachedist.builders.seam.Builder.run`."""
+        if self._started and not self._is_there():
+            await self._making.do(self._home, self._make_anew)
+        await super().run(job)
+
+    def _is_there(self) -> bool:
+        """Whether the directory is the one that was claimed, and has what it needs."""
+        with contextlib.suppress(OSError):
+            return (
+                self._lock is not None
+                and os.path.samestat((self._home / _MARKER).stat(), os.fstat(self._lock))
+                and all((self._home / name).is_dir() for name in _DIRECTORIES)
+            )
+        return False
+
+    async def _make_anew(self) -> None:
+        """Somebody has removed what was there: begin again, without the jobs that still use it.
+
+        :raises BuildError: the directory is not ours, in use, or cannot be made.
+        """
+        log.warn("{home} was removed, or its disk: it is made anew", home=str(self._home))
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+        self._lock = _claim(self._home)
+        workers, self._workers = self._workers, self._new_workers()
+        self._forget_all()
+        await workers.stop()
 
     async def stop(self) -> None:
         """See :meth:`sccachedist.builders.seam.Builder.stop`."""

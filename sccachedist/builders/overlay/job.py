@@ -20,6 +20,7 @@ from sccachedist.builders.overlay.sandbox import run_sandboxed
 from sccachedist.builders.processes import Ended
 from sccachedist.builders.requests import RunJob
 from sccachedist.builders.rooted import outputs_below, place_inputs, root_at
+from sccachedist.errors import ToolchainError
 
 TOOLCHAINS = "toolchains"
 SCRATCH = "scratch"
@@ -34,6 +35,7 @@ def run_job(job: RunJob, bwrap: str, restraints: Restraints) -> None:
     """Run the compile and write its answer.
 
     :param restraints: what holds this process.
+    :raises ToolchainError: somebody has removed the unpacked toolchain.
     :raises BuildError: there is no result that may be shown to a user.
     :raises DecodeError: the inputs or a path are not honest.
     :raises LimitExceeded: the job is too large.
@@ -48,6 +50,8 @@ def run_job(job: RunJob, bwrap: str, restraints: Restraints) -> None:
 
 @contextlib.contextmanager
 def _mounted_root(toolchain: str) -> Iterator[Root]:
+    if not os.path.isdir(f"{TOOLCHAINS}/{toolchain}"):
+        raise ToolchainError(f"toolchain {toolchain} is no longer in {os.path.abspath(TOOLCHAINS)}")
     for directory in (_UPPER, _WORK, _ROOT, _SHARED_MEMORY):
         Path(directory).mkdir(mode=0o755)
     mount_overlay(_ROOT, f"{TOOLCHAINS}/{toolchain}", _UPPER, _WORK)

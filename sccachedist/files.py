@@ -1,0 +1,65 @@
+"""Files for a while, on a disk that may be full, broken, read-only or gone: a directory that has vanished is made anew.
+
+What is in the files is not known here.
+"""
+
+import errno
+import os
+import tempfile
+from contextlib import suppress
+from io import FileIO
+from pathlib import Path
+
+from sccachedist.disks import on_disk
+from sccachedist.logs import Logger
+
+log = Logger()
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there; where the disk does not let it, the next start does."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warn("{path} stays until the next start: {reason}", path=str(path), reason=error.strerror)
+
+
+class NewFile:
+    """A file for its owner alone, written piece by piece; each method but :meth:`discard` raises :class:`DiskError`.
+
+    :param directory: made where it is missing.
+    """
+
+    def __init__(self, directory: Path, *, prefix: str = "", suffix: str = "") -> None:
+        self._directory = directory
+        with on_disk(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=directory, prefix=prefix, suffix=suffix)
+        self._file, self.path = FileIO(descriptor, "wb"), Path(name)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is written."""
+        return self._file.closed
+
+    def write(self, data: bytes) -> None:
+        """Write all of it."""
+        with on_disk(self._directory):
+            if self._file.write(data) < len(data):  # it took a part, and would refuse the next
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def settle(self) -> None:
+        """Bring it to the disk for good; blocks."""
+        with on_disk(self._directory):
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Write nothing more."""
+        with on_disk(self._directory):
+            self._file.close()
+
+    def discard(self) -> None:
+        """Remove it, unless it has gone elsewhere."""
+        with suppress(OSError):
+            self._file.close()
+        remove_file(self.path)
