@@ -9,8 +9,8 @@ from pathlib import Path
 import attrs
 
 from sccachedist.config import Limits
-from sccachedist.files import NewFile
 from sccachedist.errors import LimitExceeded
+from sccachedist.files import NewFile
 from sccachedist.server.command_limits import check_command
 from sccachedist.web.answers import prefers_json
 from sccachedist.web.bodies import require_octets

@@ -1,13 +1,16 @@
 """Unpacked toolchains on the disk."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from sccachedist.builders.overlay.unpacked import remove_all, remove_toolchain, unpack_toolchain
 from sccachedist.builders.requests import UnpackToolchain
-from sccachedist.errors import LimitExceeded, ToolchainError
+from sccachedist.errors import DiskError, LimitExceeded, ToolchainError
 from tests.builders.archives import file, gzipped, member, tar
+from tests.support.broken_disks import NUMBERS, failing
 
 
 @pytest.fixture
@@ -80,3 +83,38 @@ def test_what_an_earlier_process_left_is_removed(home: Path) -> None:
         (home / "toolchains" / name).mkdir(parents=True)
     remove_all()
     assert left(home) == []
+
+
+GOOD = gzipped(tar(file("bin/cc", b"#!", 0o755)))
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("call", ["os.mkdir", "os.fchmod", "os.rename"])
+def test_a_disk_that_fails(home: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int) -> None:
+    """The error names the disk, nothing half unpacked is there under the toolchain's name, and the next try works."""
+    with monkeypatch.context() as broken:
+        broken.setattr(call, failing(number))
+        with pytest.raises(DiskError, match=f"{home}/toolchains: {os.strerror(number)}"):
+            unpack_bytes(home, GOOD)
+    assert "t" not in left(home)
+    unpack_bytes(home, GOOD)
+    assert (home / "toolchains/t/bin/cc").read_bytes() == b"#!"
+    remove_all()
+    assert left(home) == []
+
+
+def test_a_full_disk_is_emptied(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing has to be made for a toolchain to be removed."""
+    unpack_bytes(home, GOOD)
+    with monkeypatch.context() as full:
+        full.setattr("os.mkdir", failing(errno.ENOSPC))
+        remove_toolchain("t")
+    assert left(home) == []
+
+
+def test_what_could_not_be_removed_is_in_nobodys_way(home: Path) -> None:
+    """Whole or not, it gives way to the next."""
+    for name in ("t/bin", "part-t/bin"):
+        (home / "toolchains" / name).mkdir(parents=True)
+    unpack_bytes(home, GOOD)
+    assert (left(home), (home / "toolchains/t/bin/cc").read_bytes()) == (["t"], b"#!")

@@ -1,0 +1,237 @@
+"""A real build server on disks that are too small, full, read-only or gone: its clients compile locally meanwhile.
+
+All faults happen to one daemon, which is never restarted: after each the next job works. It needs root, for the disks.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import attrs
+import pytest
+
+from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
+from demo.processes import Command, wait_until
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.bincode import encode
+from sccachedist.wire.messages import (
+    RUN_JOB_RESULT,
+    SUBMIT_TOOLCHAIN_RESULT,
+    JobComplete,
+    RunJobRequest,
+    SubmitToolchainResult,
+)
+from tests.hostile.attacker import Attacker, Said
+from tests.support.archives import id_of, write_inputs, write_toolchain
+from tests.support.protocol import shell
+
+pytestmark = pytest.mark.functional
+
+MB = 1 << 20
+DISK, CACHE = 32 * MB, 12 * MB
+ROOM = MB // 2
+CANNOT_CACHE = encode(SUBMIT_TOOLCHAIN_RESULT, SubmitToolchainResult.CANNOT_CACHE)
+HELLO = shell("echo hello")
+
+
+@attrs.frozen
+class Disk:
+    """A small file system in memory."""
+
+    path: Path
+
+    @contextmanager
+    def mounted(self) -> Iterator[None]:
+        """Have it at its place."""
+        self.path.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", self.path], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", "--lazy", self.path], check=True)
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Leave a little room on it, for a while."""
+        state = os.statvfs(self.path)
+        with (self.path / "filler").open("wb") as filler:
+            os.posix_fallocate(filler.fileno(), 0, state.f_bavail * state.f_bsize - ROOM)
+        try:
+            yield
+        finally:
+            (self.path / "filler").unlink()
+
+    @contextmanager
+    def read_only(self) -> Iterator[None]:
+        """Let nobody write to it, for a while."""
+        self._remount("ro")
+        try:
+            yield
+        finally:
+            self._remount("rw")
+
+    def _remount(self, how: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{how}", self.path], check=True)
+
+
+@attrs.frozen
+class Host:
+    """The farm, its disks, and a client."""
+
+    farm: Farm
+    ground: Path
+    cache: Disk
+    build: Disk
+
+    @property
+    def client(self) -> Attacker:
+        """A client that shows what it is answered."""
+        return Attacker(ServerId.parse(f"127.0.0.1:{self.farm.scheduler_port}"), self.farm.client_token)
+
+    def toolchain(self, filler: int = 1000) -> Path:
+        """A toolchain like no other, with so many bytes that do not compress."""
+        return write_toolchain(self.ground / "toolchain.tar.gz", {}, filler)
+
+    def submit(self, archive: Path) -> Said:
+        """Bring a toolchain that is not there."""
+        slot = self.client.slot(id_of(archive))
+        assert slot.need_toolchain
+        return self.client.submit(slot.job_alloc, archive.read_bytes())
+
+    def run(self, archive: Path, request: RunJobRequest = HELLO, inputs: int = 0) -> Said:
+        """A job, with so many bytes of inputs; its toolchain is brought where it is asked for."""
+        job = self.client.ready(archive, id_of(archive))
+        packed = write_inputs(self.ground / "inputs", {"/inputs": os.urandom(inputs)})
+        return self.client.run(job, request, packed.read_bytes())
+
+    def works(self, archive: Path) -> None:
+        """The next job is run, and nothing is left of those that were not."""
+        result = self.run(archive).message(RUN_JOB_RESULT)
+        assert isinstance(result, JobComplete), result
+        assert result.output.stdout == b"hello\n"
+        self.farm.scheduler.wait_until(lambda: self.farm.status().in_progress == 0, 10, "no slot is taken")
+        cache, toolchains = self.cache.path, self.build.path / "sccachedist/toolchains"
+        wait_until(lambda: not files(cache / "incoming") + files(cache / "spool"), 10, "nothing is left in the cache")
+        assert all(id_of(path) == path.name for path in (cache / "tc").rglob("*") if path.is_file())
+        assert not [name for name in files(toolchains) if name.startswith(("part-", "gone-"))]
+        log = self.farm.server.log.read_text()
+        assert ("incident" in log, "Traceback" in log) == (False, False)
+
+
+def files(directory: Path) -> list[str]:
+    return os.listdir(directory)
+
+
+def refused(said: Said, reason: str) -> None:
+    """It is an answer that makes a client compile locally, and its reason stands in it."""
+    assert said.status == 500, said
+    assert reason in said.body.decode(), said
+
+
+def with_a_small_cache(launch: Launch) -> Launch:
+    """A build server whose cache of toolchains is smaller than its disk."""
+
+    def launch_small(config: Path) -> Command:
+        config.write_text(f"toolchain_cache_size = {CACHE}\n{config.read_text()}")
+        return launch(config)
+
+    return launch_small
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """The farm for all tests."""
+    assert os.geteuid() == 0, "only root can mount disks"
+    farm = Farm(tmp_path_factory.mktemp("disks"), OUR_SCHEDULER, with_a_small_cache(OUR_SERVER))
+    host = Host(
+        farm, tmp_path_factory.mktemp("client"), *(Disk(farm.server_folder / name) for name in ("cache", "build"))
+    )
+    with ExitStack() as held:
+        for disk in (host.cache, host.build):
+            held.enter_context(disk.mounted())
+        held.enter_context(farm)
+        yield host
+    shutil.rmtree(farm.folder)
+
+
+def test_a_cache_smaller_than_the_toolchain(host: Host) -> None:
+    """Whoever brings it is told that it cannot be kept."""
+    assert host.submit(host.toolchain(CACHE)).body == CANNOT_CACHE
+    host.works(host.toolchain())
+
+
+def test_full_while_a_toolchain_comes_in(host: Host) -> None:
+    """The upload is refused; the same toolchain can be brought when there is room again."""
+    archive = host.toolchain(4 * MB)
+    with host.cache.full():
+        refused(host.submit(archive), "cache/incoming: No space left on device")
+    host.works(archive)
+
+
+def test_full_while_inputs_come_in(host: Host) -> None:
+    """The job is refused, and half of its inputs are never used."""
+    archive = host.toolchain()
+    host.works(archive)
+    with host.cache.full():
+        refused(host.run(archive, inputs=4 * MB), "cache/spool: No space left on device")
+    host.works(archive)
+
+
+def test_full_while_an_answer_is_written(host: Host) -> None:
+    """The compile has ended well, and is repeated by its client all the same."""
+    archive = host.toolchain()
+    host.works(archive)
+    with host.cache.full():
+        made = host.run(archive, shell("dd if=/dev/urandom of=/made bs=1M count=4", "/made"))
+        refused(made, "cache/spool: No space left on device")
+    host.works(archive)
+
+
+def test_full_while_a_toolchain_is_unpacked(host: Host) -> None:
+    """Half a toolchain is never compiled with, and nothing of it stays."""
+    archive = host.toolchain(2 * MB)
+    with host.build.full():
+        refused(host.run(archive), "build/sccachedist/toolchains: No space left on device")
+        toolchains = files(host.build.path / "sccachedist/toolchains")
+        assert not [name for name in toolchains if id_of(archive) in name or "-" in name]
+    host.works(archive)
+
+
+def test_read_only(host: Host) -> None:
+    """Nothing is taken in while nothing can be written."""
+    archive = host.toolchain()
+    host.works(archive)
+    with host.cache.read_only():
+        refused(host.run(archive), "cache/spool: Read-only file system")
+        refused(host.submit(host.toolchain(2000)), "cache/incoming: Read-only file system")
+    host.works(archive)
+
+
+def test_an_unpacked_toolchain_is_removed(host: Host) -> None:
+    """One job finds out, and the next unpacks it anew."""
+    archive = host.toolchain()
+    host.works(archive)
+    shutil.rmtree(host.build.path / "sccachedist/toolchains" / id_of(archive))
+    refused(host.run(archive), "no longer in")
+    host.works(archive)
+
+
+def test_the_build_directory_is_removed(host: Host) -> None:
+    """It is made anew, and no job fails for it."""
+    archive = host.toolchain()
+    host.works(archive)
+    shutil.rmtree(host.build.path / "sccachedist")
+    host.works(archive)
+
+
+def test_the_cache_is_removed(host: Host) -> None:
+    """One job finds out that its toolchain is gone, and the next brings it again."""
+    archive = host.toolchain()
+    host.works(archive)
+    for directory in host.cache.path.iterdir():
+        shutil.rmtree(directory)
+    refused(host.run(archive), "cannot be read: No such file or directory")
+    host.works(archive)
