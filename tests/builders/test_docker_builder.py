@@ -101,7 +101,7 @@ async def test_a_container_that_somebody_removes(farm: Farm, engine: DockerEngin
     """Half a compile is no result."""
     await farm.builder.start()
     running = Deferred.fromCoroutine(farm.compile("sleep 1002"))
-    await until(lambda: named("sleep\x001002"))
+    await until(lambda: named("sleep\x001002") and engine.docker("ps", "--quiet"))
     (container,) = engine.docker("ps", "--quiet").split()
     engine.docker("rm", "--force", container)
     with pytest.raises(BuildError):

@@ -25,7 +25,7 @@ from tests.support.protocol import SteppingClient
 pytestmark = pytest.mark.functional
 
 #: Deadlines that a test can wait for; the defaults are longer.
-LIMITS = "idle_secs = 20\nhandshake_secs = 20\nmin_rate_after_secs = 20"
+LIMITS = "idle_secs = 20\nhandshake_secs = 20\nmin_rate_after_secs = 10"
 STATUS = b"GET /api/v1/scheduler/status HTTP/1.1\r\nHost: farm\r\nConnection: close\r\n\r\n"
 ELSEWHERE = b"GET /elsewhere HTTP/1.1\r\nHost: farm\r\nConnection: close\r\n\r\n"
 CROWD = 10_000

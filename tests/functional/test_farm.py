@@ -75,8 +75,8 @@ def test_running_jobs_outlast_the_scheduler(farm: Farm, tmp_path: Path) -> None:
     client.submit(job, archive)
     inputs = write_inputs(tmp_path / "inputs", {})
     with ThreadPoolExecutor() as aside:
-        answer = aside.submit(client.run, job, shell(f"sleep 4; echo done > {OUTPUT}", OUTPUT), inputs)
-        wait_until(lambda: farm.status().in_progress == 1, 10, "the job runs")
+        answer = aside.submit(client.run, job, shell(f"sleep 15; echo done > {OUTPUT}", OUTPUT), inputs)
+        wait_until(lambda: any((farm.server_folder / "cache" / "spool").iterdir()), 10, "the job runs")
         farm.scheduler.kill()
         farm.start_scheduler()
         wait_until(lambda: farm.status().in_progress == 1, 10, "the new scheduler knows of the job")

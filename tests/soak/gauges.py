@@ -10,6 +10,10 @@ from tests.soak.growth import Reading
 #: A slot that was allocated and never claimed is free again after so many seconds, and a little more.
 _REST_SECS = 180
 
+#: By how much the descriptors of a daemon differ between two moments at rest: connections between the daemons are kept
+#: for a minute after a burst.
+KEPT_CONNECTIONS = {"scheduler: descriptors": 2, "server: descriptors": 2}
+
 # What of a build server's directories jobs come and go in.
 _JOBS_PLACES = ("spool", "scratch")
 
