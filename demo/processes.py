@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
@@ -20,18 +21,25 @@ import attrs
 LOOPBACK = "127.0.0.1"
 
 _FIRST_PORT, _PORTS = 10_000, 20_000  # below those that kernels give to outgoing connections
+_SHARES = 8  # processes that choose ports at the same time choose from different ones, most of the time
+_chosen: deque[int] = deque(maxlen=100)
 _TICK = 0.05
 
 _INHERITED = ("CARGO_HOME", "HOME", "PATH", "RUSTUP_HOME")  # no locale: compilers quote by it
 
 
 def free_port() -> int:
-    """A port of the loopback where nobody listens: a random one, so that runs side by side do not meet."""
+    """A port of the loopback where nobody listens, and that was not given to anybody a short while ago.
+
+    It is a random one, so that runs side by side do not meet.
+    """
     while True:
-        port = _FIRST_PORT + secrets.randbelow(_PORTS)
+        port = _FIRST_PORT + _SHARES * secrets.randbelow(_PORTS // _SHARES) + os.getpid() % _SHARES
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((LOOPBACK, port))
-            return port
+            if port not in _chosen:
+                _chosen.append(port)
+                return port
 
 
 def answers(port: int, host: str = LOOPBACK) -> bool:

@@ -15,7 +15,7 @@ from demo.client import Client, Statistics
 from demo.farm import OUR_SCHEDULER, OUR_SERVER, PROGRAMS, Farm
 from demo.processes import Command, inherited, wait_until
 from demo.projects import C, write_project
-from sccachedist.wire.messages import JobComplete, JobNotFound
+from sccachedist.wire.messages import JobAlloc, JobComplete, JobNotFound
 from tests.functional.conftest import running_farm
 from tests.support.archives import id_of, write_inputs, write_toolchain
 from tests.support.configured import adding
@@ -55,6 +55,14 @@ def compiles(client: Client, project_folder: Path) -> int:
     return client.statistics().total_remote
 
 
+def with_toolchain(farm: Farm, folder: Path) -> tuple[SteppingClient, JobAlloc]:
+    """A client and its job, whose toolchain is there."""
+    client, archive = SteppingClient(farm), write_toolchain(folder / "toolchain.tar.gz", {})
+    job = client.alloc(id_of(archive)).job_alloc
+    client.submit(job, archive)
+    return client, job
+
+
 @pytest.mark.field(4)
 def test_scheduler_is_back_in_two_seconds(farm: Farm, client: Client, tmp_path: Path) -> None:
     """After each restart of the scheduler the build server is known again within 2 s; no build notices."""
@@ -69,10 +77,7 @@ def test_scheduler_is_back_in_two_seconds(farm: Farm, client: Client, tmp_path: 
 
 def test_running_jobs_outlast_the_scheduler(farm: Farm, tmp_path: Path) -> None:
     """A scheduler that is killed and comes back while a job runs learns of it, and frees its slot when it ends."""
-    client = SteppingClient(farm)
-    archive = write_toolchain(tmp_path / "toolchain.tar.gz", {})
-    job = client.alloc(id_of(archive)).job_alloc
-    client.submit(job, archive)
+    client, job = with_toolchain(farm, tmp_path)
     inputs = write_inputs(tmp_path / "inputs", {})
     with ThreadPoolExecutor() as aside:
         answer = aside.submit(client.run, job, shell(f"sleep 15; echo done > {OUTPUT}", OUTPUT), inputs)
@@ -129,10 +134,7 @@ def test_a_stopping_server_is_gone_at_once(farm: Farm) -> None:
 
 def test_a_second_signal_ends_at_once(farm: Farm, tmp_path: Path) -> None:
     """Who does not want to wait for running jobs says SIGTERM twice."""
-    client = SteppingClient(farm)
-    archive = write_toolchain(tmp_path / "toolchain.tar.gz", {})
-    job = client.alloc(id_of(archive)).job_alloc
-    client.submit(job, archive)
+    client, job = with_toolchain(farm, tmp_path)
     inputs = write_inputs(tmp_path / "inputs", {})
     with ThreadPoolExecutor() as aside:
         answer = aside.submit(client.run, job, shell("sleep 300"), inputs)
