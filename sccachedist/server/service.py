@@ -271,7 +271,7 @@ def _not_begun(failure: Failure) -> None:
 def make_builder(settings: ServerSettings, reactor: Any) -> Builder:
     """The builder that the configuration names."""
     on_failure = settings.policy.on_failure
-    bounds = settings.limits, settings.sandbox.scratch_bytes, job_capacity(settings.capacity.cpus or usable_cpus())
+    bounds = settings.limits, settings.sandbox.scratch_bytes, job_capacity(offered_cpus(settings))
     match settings.builder:
         case OverlaySettings(build_dir=build_dir, bwrap_path=bwrap_path):
             return OverlayBuilder(reactor, build_dir, bwrap_path, *bounds, on_failure)
@@ -313,7 +313,7 @@ def message(
     """What is told to the scheduler; the nonce is another one after each start."""
     heartbeat = Heartbeat(
         jwt_key=identity.current.job_key,
-        num_cpus=settings.capacity.cpus or usable_cpus(),
+        num_cpus=offered_cpus(settings),
         server_nonce=incarnation.nonce,
         cert_digest=identity.current.certificate_digest,
         cert_pem=identity.current.certificate_pem,
@@ -326,6 +326,11 @@ def message(
         toolchains=build_server.held_toolchains,
     )
     return heartbeat, report
+
+
+def offered_cpus(settings: ServerSettings) -> int:
+    """The CPUs that the scheduler is told of, and that the builder has work for."""
+    return settings.capacity.cpus or usable_cpus()
 
 
 def usable_cpus() -> int:
