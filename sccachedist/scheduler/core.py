@@ -5,8 +5,10 @@ the call to the build server: :meth:`SchedulerCore.reserve` takes the slot, then
 :meth:`SchedulerCore.confirm` and :meth:`SchedulerCore.release` follows.
 
 A slot is a lease: what a build server of ours does not name among its jobs any more is free, and what it names and
-nobody knows is taken. With a published build server, the rules and their numbers are those of the published scheduler
-("The published scheduler's behaviour" in ``doc/protocol``), but for what comments say.
+nobody knows is taken. A job of this scheduler's is whose it was given to; one from before its start is taken for the
+first server's that names it, as nobody can prove more. Another that names it stays, and is given a job more meanwhile.
+With a published build server, the rules and their numbers are those of the published scheduler ("The published
+scheduler's behaviour" in ``doc/protocol``), but for what comments say.
 """
 
 from collections.abc import Collection, Iterable
@@ -95,9 +97,8 @@ class SchedulerCore:
         :param report: what a build server of ours says beyond the protocol; one that goes away is dropped.
         :returns: whether it is new.
         :raises DecodeError: what it says of itself cannot be.
-        :raises UnknownJob: it names another server's job.
         """
-        self._check(server_id, heartbeat, report)
+        _check(heartbeat, report)
         known = self._fleet.get(server_id)
         is_new = known is None or known.heartbeat.server_nonce != heartbeat.server_nonce
         if known is not None and is_new:
@@ -117,17 +118,19 @@ class SchedulerCore:
         """A build server of ours says how several jobs stand.
 
         :raises UnknownServer: it has not been heard of since it started: its heartbeat has to come first.
-        :raises UnknownJob: one is another server's; nothing has changed.
         """
         server = self._fleet[server_id]
         if server.report is None or server.heartbeat.server_nonce != said.server_nonce:
             raise UnknownServer(f"build server {server_id} has to send a heartbeat first")
-        self._check_owner(server_id, (job_id for job_id, _ in said.states))
         server.seen = now
         if said.number > server.number:  # else a heartbeat was quicker and has said it already
             server.number = said.number
             for job_id, state in said.states:
                 self._told(server, job_id, state, said.number, now)
+
+    def jobs_of_others(self, server_id: ServerId, named: Iterable[JobId]) -> list[JobId]:
+        """Those of these jobs that are another build server's: what this one says of them has no effect."""
+        return [job_id for job_id in named if self._is_of_another(server_id, self._jobs.get(job_id))]
 
     def drain(self, server_id: ServerId, drained: bool) -> None:
         """Give a build server no more jobs, whether it is here or comes later, or give it some again."""
@@ -233,7 +236,8 @@ class SchedulerCore:
             if state is JobState.COMPLETE:
                 return
             raise UnknownJob("Unknown job")
-        self._check_owner(server_id, [job_id])
+        if self._is_of_another(server_id, job):
+            raise UnknownJob(f"Job {job_id} is not a job of build server {server_id}")
         if job.slot is Slot.RESERVED or state is JobState.PENDING:
             raise BadTransition(f"Job {job_id} cannot go from {job.slot.name} to {state.name}")
         self._fleet[server_id].seen = now
@@ -258,19 +262,9 @@ class SchedulerCore:
 
     # -- what a build server of ours says --
 
-    def _check(self, server_id: ServerId, heartbeat: Heartbeat, report: ServerReport | None) -> None:
-        if not 1 <= heartbeat.num_cpus <= MOST_CPUS:
-            raise DecodeError(f"a build server has 1 to {MOST_CPUS} CPUs, not {heartbeat.num_cpus}")
-        if report is not None:
-            if not 1 <= report.heartbeat_secs <= MOST_HEARTBEAT_SECS:
-                raise DecodeError(f"heartbeats come every 1 to {MOST_HEARTBEAT_SECS} seconds")
-            self._check_owner(server_id, (job_id for job_id, _ in report.jobs))
-
-    def _check_owner(self, server_id: ServerId, job_ids: Iterable[JobId]) -> None:
-        for job_id in job_ids:
-            job = self._jobs.get(job_id)
-            if job is not None and job.server_id != server_id:
-                raise UnknownJob(f"Job {job_id} is not a job of build server {server_id}")
+    @staticmethod
+    def _is_of_another(server_id: ServerId, job: Job | None) -> bool:
+        return job is not None and job.server_id != server_id
 
     def _settle(self, server: BuildServer, report: ServerReport, now: float) -> None:
         """Free the jobs that a heartbeat does not name any more, and note those that it names."""
@@ -291,6 +285,8 @@ class SchedulerCore:
     def _told(self, server: BuildServer, job_id: JobId, state: JobState, number: int, now: float) -> None:
         """A build server of ours names a job, which it may have had before this scheduler was started."""
         job = self._jobs.get(job_id)
+        if self._is_of_another(server.server_id, job):
+            return
         if state is JobState.COMPLETE:
             if job is not None:
                 self._drop_job(job_id)
@@ -331,3 +327,10 @@ class SchedulerCore:
     def _drop_server(self, server_id: ServerId) -> None:
         for job_id in self._fleet.leave(server_id).jobs:
             self._jobs.drop(job_id)
+
+
+def _check(heartbeat: Heartbeat, report: ServerReport | None) -> None:
+    if not 1 <= heartbeat.num_cpus <= MOST_CPUS:
+        raise DecodeError(f"a build server has 1 to {MOST_CPUS} CPUs, not {heartbeat.num_cpus}")
+    if report is not None and not 1 <= report.heartbeat_secs <= MOST_HEARTBEAT_SECS:
+        raise DecodeError(f"heartbeats come every 1 to {MOST_HEARTBEAT_SECS} seconds")

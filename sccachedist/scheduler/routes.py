@@ -2,7 +2,7 @@
 
 import hashlib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -51,6 +51,9 @@ log = Logger()
 
 _ROOT = "/api/v1/scheduler"
 
+#: Seconds after a line about jobs that are not their reporter's, before the next one.
+QUIET_SECS = 10.0
+
 
 class SchedulerRoutes:
     """What clients and build servers ask a scheduler.
@@ -77,6 +80,7 @@ class SchedulerRoutes:
         self._core, self._allocation, self._pins = core, allocation, pins
         self._clients, self._servers, self._proxies = clients, servers, proxies
         self._admin_token, self._limits, self._clock = admin_token, limits, clock
+        self._quiet_until = clock.seconds()
 
     async def _allow_client(self, head: Head) -> ClientId:
         await self._clients.check(head.token)
@@ -137,6 +141,8 @@ class SchedulerRoutes:
         heartbeat, report = said
         if _certificate_digest(heartbeat.cert_pem) != heartbeat.cert_digest:
             raise DecodeError("the certificate does not have the digest that was sent with it")
+        if report is not None:
+            self._look_for_jobs_of_others(server_id, report.jobs)
         is_new = self._core.heartbeat(server_id, heartbeat, self._clock.seconds(), report)
         if report is not None and report.availability is Availability.GONE:
             self._pins.forget(server_id)
@@ -166,6 +172,7 @@ class SchedulerRoutes:
     @api.route("POST", f"{_ROOT}/job_states", allow=_allow_server, body=_job_states, answer=UPDATE_JOB_STATE_RESULT)
     async def job_states(self, server_id: ServerId, said: JobStates) -> UpdateJobStateSuccess:
         """A build server of ours says how far several jobs are."""
+        self._look_for_jobs_of_others(server_id, said.states)
         self._core.job_states(server_id, said, self._clock.seconds())
         self._allocation.serve_waiting()
         return UpdateJobStateSuccess()
@@ -188,6 +195,18 @@ class SchedulerRoutes:
     async def status(self, _granted: None, _body: None) -> SchedulerStatus:
         """Anybody wants to know how the farm is."""
         return self._core.status()
+
+    def _look_for_jobs_of_others(self, server_id: ServerId, named: Iterable[tuple[JobId, JobState]]) -> None:
+        """Tell the log, now and then, of a build server that names what is not its own."""
+        others = self._core.jobs_of_others(server_id, (job_id for job_id, _ in named))
+        if others and (now := self._clock.seconds()) >= self._quiet_until:
+            self._quiet_until = now + QUIET_SECS
+            log.warn(
+                "build server {server} names {count} jobs of others, which has no effect: {job_id} is one of them",
+                server=str(server_id),
+                count=len(others),
+                job_id=others[0],
+            )
 
 
 def _certificate_digest(pem: bytes) -> bytes:

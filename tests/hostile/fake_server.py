@@ -2,7 +2,7 @@
 
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,8 +21,10 @@ from sccachedist.wire.messages import (
     JOB_STATE,
     AssignJobResult,
     Heartbeat,
+    JobId,
     JobState,
 )
+from sccachedist.wire.reports import EXTENDED_HEARTBEAT, Availability, ServerReport
 from sccachedist.wire.tokens import server_token
 from tests.hostile.attacker import Attacker, Said
 
@@ -80,6 +82,19 @@ class FakeServer:
         """Send a heartbeat."""
         body = encode(HEARTBEAT, heartbeat or self.heartbeat())
         return attacker.ask("heartbeat_server", body, token or self.token, **headers)
+
+    def name(
+        self,
+        attacker: Attacker,
+        number: int,
+        jobs: Mapping[int, JobState],
+        availability: Availability = Availability.OPEN,
+        secs: int = 5,
+    ) -> Said:
+        """Send a heartbeat as one of ours does, with jobs, whosesoever they are."""
+        named = tuple((JobId(job_id), state) for job_id, state in jobs.items())
+        report = ServerReport(number, secs, availability, named, ())
+        return attacker.ask("heartbeat_server", encode(EXTENDED_HEARTBEAT, (self.heartbeat(), report)), self.token)
 
     def report(self, attacker: Attacker, job_id: int, state: JobState) -> Said:
         """Say how far a job is, whosesoever it is."""

@@ -10,7 +10,7 @@ import pytest
 
 from demo.farm import Farm
 from sccachedist.wire.bincode import encode
-from sccachedist.wire.messages import HEARTBEAT, AllocJobFail, AllocJobSuccess, JobState
+from sccachedist.wire.messages import HEARTBEAT, AllocJobFail, AllocJobSuccess, JobState, SchedulerStatus
 from sccachedist.wire.reports import EXTENDED_HEARTBEAT, JOB_STATES, Availability, JobStates, ServerReport
 from sccachedist.wire.tokens import server_token
 from tests.hostile.attacker import Attacker
@@ -164,19 +164,34 @@ def test_row_28_jobs_of_others(victim: Victim, attacker: Attacker, tmp_path: Pat
 
 
 def test_row_28_what_only_ours_may_say_of_jobs(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
-    """A build server that names a job of another among its own, in whatever way, is refused; no job changes."""
+    """A build server that names a job of another among its own, in whatever way, changes nothing; the log says so."""
     job = attacker.ready(victim.archive, victim.toolchain)
-    taken = victim.farm.status()
+    taken = victim.farm.status().in_progress
     with FakeServer(victim.farm, tmp_path / "fake") as fake:
         for number, state in enumerate(JobState):
-            report = ServerReport(number + 1, 5, Availability.DRAINING, ((job.job_id, state),), ())
-            said = attacker.ask("heartbeat_server", encode(EXTENDED_HEARTBEAT, (fake.heartbeat(), report)), fake.token)
-            assert said.status == 500, said
-            states = encode(JOB_STATES, JobStates(fake.nonce, number + 1, ((job.job_id, state),)))
-            assert attacker.ask("job_states", states, fake.token).status == 500
-        assert victim.farm.status() == taken
+            assert fake.name(attacker, 2 * number, {job.job_id: state}).status == 200
+            states = encode(JOB_STATES, JobStates(fake.nonce, 2 * number + 1, ((job.job_id, state),)))
+            assert attacker.ask("job_states", states, fake.token).status == 200
+            assert victim.farm.status().in_progress == taken
+        fake.name(attacker, 100, {}, Availability.GONE)
+    said = f"build server {fake.server_id} names 1 jobs of others, which has no effect: {job.job_id} is one of them"
+    assert victim.farm.scheduler.log.read_text().count(said) == 1
     victim.still_runs(job)
     victim.unharmed()
+
+
+def test_row_28_whoever_names_jobs_first_after_a_restart(lone: Farm, fake: FakeServer, tmp_path: Path) -> None:
+    """Nobody is kept away by another that has claimed its jobs from before: it registers, and gets jobs."""
+    attacker, claimed = attacker_of(lone), {1: JobState.STARTED, 2: JobState.STARTED}
+    assert fake.name(attacker, 1, claimed, Availability.DRAINING).status == 200
+    with FakeServer(lone, tmp_path / "honest") as honest:
+        for number in range(1, 4):
+            assert honest.name(attacker, number, {**claimed, 3: JobState.STARTED}).status == 200
+            assert fake.name(attacker, number + 1, claimed, Availability.DRAINING).status == 200
+        assert lone.status() == SchedulerStatus(num_servers=2, num_cpus=2, in_progress=3)
+        allocated = attacker.alloc(fresh_id())
+        assert isinstance(allocated, AllocJobSuccess)
+        assert allocated.job_alloc.server_id == honest.server_id
 
 
 def test_row_28_a_report_that_cannot_be(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:

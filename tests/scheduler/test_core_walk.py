@@ -72,6 +72,11 @@ class Walk(RuleBasedStateMachine):
     def job(self, job_id: JobId) -> Job | None:
         return next((job for job in self.jobs if job.job_id == job_id), None)
 
+    def of_others(self, server_id: ServerId, indices: set[int]) -> list[JobId]:
+        others = [job.job_id for job in self.jobs if job.server_id != server_id]
+        assert self.core.jobs_of_others(server_id, [job.job_id for job in self.jobs]) == others
+        return [job_id for index, job_id in enumerate(others) if index in indices]
+
     def room(self, server_id: ServerId) -> int:
         return max(0, job_capacity(self.servers[server_id].cpus) - len(self.of(server_id)))
 
@@ -107,17 +112,19 @@ class Walk(RuleBasedStateMachine):
         nonce=st.sampled_from([1, 1, 1, 2]),
         keep=st.sets(st.integers(0, 4)),
         invented=st.sets(st.integers(1, 3), max_size=1),
+        foreign=st.sets(st.integers(0, 9), max_size=1),
     )
     def a_heartbeat_of_ours(
-        self, server_id: ServerId, cpus: int, nonce: int, keep: set[int], invented: set[int]
+        self, server_id: ServerId, cpus: int, nonce: int, keep: set[int], invented: set[int], foreign: set[int]
     ) -> None:
-        """It names some of its jobs and perhaps one that nobody knows; what it names no more is free."""
+        """It names some of its jobs, perhaps one from before and one of another; what it names no more is free."""
         known = self.servers.get(server_id)
         is_new = known is None or known.nonce != nonce
         mine = [] if is_new else self.of(server_id)
         named = [job for index, job in enumerate(mine) if index in keep and job.where != "reserved"]
         states = {job.job_id: JobState.STARTED for job in named}
-        states |= {JobId(1000 * (SERVERS.index(server_id) + 1) + number): JobState.STARTED for number in invented}
+        states |= {JobId(1000 + number): JobState.STARTED for number in invented}
+        states |= dict.fromkeys(self.of_others(server_id, foreign), JobState.STARTED)
         self.number += 1
         report = ServerReport(self.number, OURS_SECS, Availability.OPEN, tuple(states.items()), ())
         assert self.core.heartbeat(server_id, heartbeat(cpus, nonce), self.now, report) == is_new
@@ -135,6 +142,8 @@ class Walk(RuleBasedStateMachine):
             if (old := self.job(job_id)) is None:
                 self.jobs.append(Job(job_id, server_id, "started", self.now, named=True))
                 continue
+            if old.server_id != server_id:
+                continue
             if old.where != "started":
                 old.where, old.since = "started", self.now
             old.named = True
@@ -144,13 +153,20 @@ class Walk(RuleBasedStateMachine):
         steps=st.lists(st.tuples(st.integers(0, 4), st.sampled_from(JobState)), max_size=3),
         nonce=st.sampled_from([1, 1, 1, 2]),
         overtaken=st.booleans(),
+        foreign=st.dictionaries(st.integers(0, 9), st.sampled_from(JobState), max_size=1),
     )
     def several_reports_of_ours(
-        self, server_id: ServerId, steps: list[tuple[int, JobState]], nonce: int, overtaken: bool
+        self,
+        server_id: ServerId,
+        steps: list[tuple[int, JobState]],
+        nonce: int,
+        overtaken: bool,
+        foreign: dict[int, JobState],
     ) -> None:
-        """Forwards, backwards and again, for any of its jobs; what was overtaken says nothing."""
+        """Forwards, backwards and again, for any of its jobs and for another's; what was overtaken says nothing."""
         mine = [job for job in self.of(server_id) if job.where != "reserved"]
         states = {mine[index].job_id: state for index, state in steps if index < len(mine)}
+        states |= {job_id: state for index, state in foreign.items() for job_id in self.of_others(server_id, {index})}
         said = JobStates(nonce, 0 if overtaken else self.number + 1, tuple(states.items()))
         server = self.servers.get(server_id)
         if server is None or not server.ours or server.nonce != nonce:
@@ -162,32 +178,19 @@ class Walk(RuleBasedStateMachine):
         if not overtaken:
             self.number += 1
             for job_id, state in states.items():
-                self.told(job_id, state)
+                self.told(server_id, job_id, state)
 
-    def told(self, job_id: JobId, state: JobState) -> None:
+    def told(self, server_id: ServerId, job_id: JobId, state: JobState) -> None:
         job, where = self.job(job_id), state.name.lower()
         assert job is not None
+        if job.server_id != server_id:
+            return
         if where == "complete":
             self.jobs.remove(job)
             return
         job.named = state is not JobState.READY
         if LIFE.index(where) > LIFE.index(job.where) or job.where == where == "pending":
             job.where, job.since = where, self.now
-
-    @rule(server_id=st.sampled_from(SERVERS), state=st.sampled_from(JobState), index=st.integers(0, 9))
-    def jobs_of_others_are_named(self, server_id: ServerId, state: JobState, index: int) -> None:
-        """A build server that names a job of another is refused, and nothing of what it says counts."""
-        others = [job for job in self.jobs if job.server_id != server_id][index : index + 1]
-        named = tuple((job.job_id, state) for job in others)
-        server = self.servers.get(server_id)
-        if not named:
-            return
-        report = ServerReport(self.number + 1, OURS_SECS, Availability.GONE, named, ())
-        with pytest.raises(UnknownJob):
-            self.core.heartbeat(server_id, heartbeat(1, 1), self.now, report)
-        if server is not None and server.ours:
-            with pytest.raises(UnknownJob):
-                self.core.job_states(server_id, JobStates(server.nonce, self.number + 1, named), self.now)
 
     @rule(server_id=st.sampled_from(SERVERS))
     def an_overtaken_heartbeat(self, server_id: ServerId) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from sccachedist.auth.clients import ClientId
-from sccachedist.errors import DecodeError, LimitExceeded, UnknownJob, UnknownServer
+from sccachedist.errors import DecodeError, LimitExceeded, UnknownServer
 from sccachedist.scheduler.core import MOST_HEARTBEAT_SECS, Expired, Reservation, SchedulerCore
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import AssignJobResult, JobId, JobState, SchedulerStatus
@@ -208,16 +208,30 @@ def test_states_of_a_stranger(core: SchedulerCore) -> None:
 
 
 def test_jobs_of_another(core: SchedulerCore, ours: Ours) -> None:
-    """A build server that names another one's job is refused, and nothing of what it says is believed."""
+    """What a build server says of another one's job has no effect; all else that it says is believed."""
     job = ours.allocate().job_id
-    other = Ours(core, B)
-    with pytest.raises(UnknownJob, match="not a job of build server"):
-        other.beat(other.report({JobId(99): STARTED, job: STARTED}))
-    assert core.status().num_servers == 1
-    other.beat(other.report())
-    with pytest.raises(UnknownJob, match="not a job of build server"):
-        other.says({JobId(99): STARTED, job: COMPLETE})
+    other, own = Ours(core, B), JobId(99)
+    other.beat(other.report({job: STARTED, own: STARTED}))
+    assert core.jobs_of_others(B, [job, own, JobId(100)]) == [job]
+    assert core.status() == SchedulerStatus(num_servers=2, num_cpus=4, in_progress=2)
+    other.says({job: COMPLETE, own: COMPLETE})
     assert core.status().in_progress == 1
+    ours.says({job: COMPLETE})
+    assert core.status().in_progress == 0
+
+
+def test_two_name_a_job_from_before(core: SchedulerCore) -> None:
+    """Whose it is cannot be known: it takes a slot of the first, and the second stays and has all of its others."""
+    first, second, contested, other = Ours(core, B), Ours(core), JobId(99), JobId(100)
+    first.beat(first.report({contested: STARTED}))
+    for seconds in range(0, 100, 5):
+        first.beat(first.report({contested: STARTED}), float(seconds))
+        second.beat(second.report({contested: STARTED, other: STARTED}), float(seconds))
+        assert core.expire(float(seconds)) == Expired((), ())
+    assert core.status() == SchedulerStatus(num_servers=2, num_cpus=4, in_progress=2)
+    first.beat(first.report(), 100.0)
+    second.beat(second.report({contested: STARTED, other: STARTED}), 100.0)
+    assert core.jobs_of_others(B, [contested, other]) == [contested, other]
 
 
 @pytest.mark.parametrize("secs", [0, MOST_HEARTBEAT_SECS + 1, 2**64 - 1])
