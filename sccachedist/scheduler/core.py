@@ -47,6 +47,10 @@ class NoCapacity(SccachedistError):
     """No build server has room for one more job."""
 
 
+class IdentityInUse(SccachedistError):
+    """A heartbeat for the address of a build server that lives is not its own."""
+
+
 @attrs.frozen
 class Reservation:
     """A slot taken for a job that its build server has not heard of yet.
@@ -97,9 +101,12 @@ class SchedulerCore:
         :param report: what a build server of ours says beyond the protocol; one that goes away is dropped.
         :returns: whether it is new.
         :raises DecodeError: what it says of itself cannot be.
+        :raises IdentityInUse: one of ours lives at this address, and it is another one.
         """
         _check(heartbeat, report)
         known = self._fleet.get(server_id)
+        if known is not None and not known.may_become(heartbeat, now):
+            raise IdentityInUse(f"build server {server_id} lives, and has another job key")
         is_new = known is None or known.heartbeat.server_nonce != heartbeat.server_nonce
         if known is not None and is_new:
             self._drop_server(server_id)

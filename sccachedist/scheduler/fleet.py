@@ -6,6 +6,7 @@ The least loaded server is found without looking at the others, so that a farm o
 """
 
 import heapq
+import hmac
 from collections.abc import Collection, Iterator
 from itertools import count, islice
 
@@ -70,6 +71,15 @@ class BuildServer:
         """Whether it has missed so many heartbeats that it is taken for dead."""
         patience = SERVER_SECS if self.report is None else MISSED_HEARTBEATS * self.report.heartbeat_secs
         return now - self.seen > patience
+
+    def may_become(self, heartbeat: Heartbeat, now: float) -> bool:
+        """Whether a heartbeat for its address, with whatever certificate, has the right to it.
+
+        One of ours keeps its job key over restarts and renewed certificates, and nobody but the scheduler is told: as
+        long as it lives, who does not know the key is somebody else. A published one makes a new key at each start.
+        """
+        same = hmac.compare_digest(heartbeat.jwt_key, self.heartbeat.jwt_key)
+        return same or self.report is None or self.is_silent(now)
 
     def needs_no_question(self, now: float) -> bool:
         """Whether a job can be given to it without asking: it learns of it from the job's token."""

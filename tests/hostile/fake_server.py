@@ -33,13 +33,17 @@ TAKEN = encode(ASSIGN_JOB_RESULT, AssignJobResult(JobState.READY, need_toolchain
 
 @attrs.define
 class FakeServer:
-    """Answers every ``assign_job`` with what ``assigned`` gives, behind its own certificate."""
+    """Answers every ``assign_job`` with what ``assigned`` gives, behind its own certificate.
+
+    :param shared_token: what the farm's build servers all show, where each has none of its own.
+    """
 
     farm: Farm
     folder: Path
     assigned: Callable[[], bytes] = lambda: TAKEN
     port: int = attrs.field(factory=free_port)
     nonce: int = 1
+    shared_token: str | None = None
     asked: list[str] = attrs.field(factory=list)
     _http: ThreadingHTTPServer = attrs.field(init=False)
 
@@ -70,6 +74,8 @@ class FakeServer:
     @property
     def token(self) -> str:
         """Its server token, which the farm's operator has given it."""
+        if self.shared_token is not None:
+            return f"{self.server_id} {self.shared_token}"
         return server_token(self.farm.server_key, self.server_id)
 
     def heartbeat(self, **changes: Any) -> Heartbeat:
@@ -89,11 +95,10 @@ class FakeServer:
         number: int,
         jobs: Mapping[int, JobState],
         availability: Availability = Availability.OPEN,
-        secs: int = 5,
     ) -> Said:
         """Send a heartbeat as one of ours does, with jobs, whosesoever they are."""
         named = tuple((JobId(job_id), state) for job_id, state in jobs.items())
-        report = ServerReport(number, secs, availability, named, ())
+        report = ServerReport(number, 5, availability, named, ())
         return attacker.ask("heartbeat_server", encode(EXTENDED_HEARTBEAT, (self.heartbeat(), report)), self.token)
 
     def report(self, attacker: Attacker, job_id: int, state: JobState) -> Said:

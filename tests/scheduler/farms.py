@@ -13,8 +13,10 @@ FIRST_JOB = JobId(7)
 MANY = 1000
 
 
-def heartbeat(cpus: int = 2, nonce: int = 1, certificate: bytes = b"certificate") -> Heartbeat:
-    return Heartbeat(b"job key", cpus, nonce, b"digest of " + certificate, certificate)
+def heartbeat(
+    cpus: int = 2, nonce: int = 1, certificate: bytes = b"certificate", job_key: bytes = b"job key"
+) -> Heartbeat:
+    return Heartbeat(job_key, cpus, nonce, b"digest of " + certificate, certificate)
 
 
 def assigned(state: JobState = JobState.READY) -> AssignJobResult:

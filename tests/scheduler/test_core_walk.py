@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
 from sccachedist.errors import BadTransition, DecodeError, SccachedistError, UnknownJob, UnknownServer
-from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
+from sccachedist.scheduler.core import IdentityInUse, NoCapacity, Reservation, SchedulerCore
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId, JobState, job_capacity
 from sccachedist.wire.reports import Availability, JobStates, ServerReport
@@ -206,6 +206,14 @@ class Walk(RuleBasedStateMachine):
         report = ServerReport(self.number + 1, secs, Availability.OPEN, (), ())
         with pytest.raises(DecodeError):
             self.core.heartbeat(server_id, heartbeat(1, 1), self.now, report)
+
+    @rule(server_id=st.sampled_from(SERVERS), nonce=st.integers(1, 2))
+    def a_heartbeat_of_somebody_else(self, server_id: ServerId, nonce: int) -> None:
+        """Nothing changes while one of ours is at this address."""
+        server = self.servers.get(server_id)
+        if server is not None and server.ours and self.now - server.seen <= 6 * OURS_SECS:
+            with pytest.raises(IdentityInUse):
+                self.core.heartbeat(server_id, heartbeat(1, nonce, job_key=b"another"), self.now)
 
     @rule(server_id=st.sampled_from(SERVERS), nonce=st.integers(1, 2))
     def a_lying_heartbeat(self, server_id: ServerId, nonce: int) -> None:

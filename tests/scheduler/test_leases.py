@@ -4,7 +4,7 @@ import pytest
 
 from sccachedist.auth.clients import ClientId
 from sccachedist.errors import DecodeError, LimitExceeded, UnknownServer
-from sccachedist.scheduler.core import MOST_HEARTBEAT_SECS, Expired, Reservation, SchedulerCore
+from sccachedist.scheduler.core import MOST_HEARTBEAT_SECS, Expired, IdentityInUse, Reservation, SchedulerCore
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import AssignJobResult, JobId, JobState, SchedulerStatus
 from sccachedist.wire.reports import Availability, JobStates, ServerReport
@@ -232,6 +232,36 @@ def test_two_name_a_job_from_before(core: SchedulerCore) -> None:
     first.beat(first.report(), 100.0)
     second.beat(second.report({contested: STARTED, other: STARTED}), 100.0)
     assert core.jobs_of_others(B, [contested, other]) == [contested, other]
+
+
+def test_another_at_the_address_of_one_that_lives(core: SchedulerCore, ours: Ours) -> None:
+    """Without its job key nobody replaces it, as ours or as published, until it has been silent for long."""
+    stranger = heartbeat(nonce=2, certificate=b"another", job_key=b"another")
+    job = ours.allocate()
+    for report in (None, ServerReport(9, 5, Availability.GONE, (), ())):
+        with pytest.raises(IdentityInUse, match=str(A)):
+            core.heartbeat(A, stranger, 30.0, report)
+    assert core.certificate(A).cert_pem == b"certificate"
+    assert core.status().in_progress == 1
+    assert core.heartbeat(A, stranger, 30.1)
+    core.release(job, 30.1, failed=False)
+    assert core.certificate(A).cert_pem == b"another"
+
+
+def test_a_renewed_certificate(core: SchedulerCore, ours: Ours) -> None:
+    """Who knows the job key may show another certificate, after a restart or without one."""
+    ours.allocate()
+    core.heartbeat(A, heartbeat(certificate=b"renewed"), 1.0, ours.report())
+    assert core.certificate(A).cert_pem == b"renewed"
+    assert core.status().in_progress == 1
+    assert core.heartbeat(A, heartbeat(nonce=2, certificate=b"renewed again"), 1.0, ours.report())
+    assert core.certificate(A).cert_pem == b"renewed again"
+
+
+def test_one_that_has_gone_leaves_its_address(core: SchedulerCore, ours: Ours) -> None:
+    """After an orderly end whoever has a token for the address may be there at once."""
+    core.heartbeat(A, heartbeat(), 0.0, ServerReport(9, 5, Availability.GONE, (), ()))
+    assert core.heartbeat(A, heartbeat(nonce=2, job_key=b"another"), 0.0)
 
 
 @pytest.mark.parametrize("secs", [0, MOST_HEARTBEAT_SECS + 1, 2**64 - 1])
