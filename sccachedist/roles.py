@@ -1,5 +1,6 @@
 """What both roles' plugins have in common: their options, and how a configuration becomes a role or one clear line."""
 
+import gc
 import os
 import socket
 from collections.abc import Callable, Coroutine
@@ -77,9 +78,12 @@ def make_role(options: RoleOptions, load: Callable[[Path], S], build: Callable[[
     except ConfigError as error:
         raise SystemExit(f"sccachedist: {error}") from error
     try:
-        return build(attrs.evolve(settings, limits=affordable(settings.limits)), reactor)
+        role = build(attrs.evolve(settings, limits=affordable(settings.limits)), reactor)
     except ConfigError as error:
         raise SystemExit(f"sccachedist: {options.config}: {error}") from error
+    gc.collect()
+    gc.freeze()  # what is there now stays: looking through it each time would hold everybody up for half as long again
+    return role
 
 
 def check_address(key: str, address: ServerId) -> None:

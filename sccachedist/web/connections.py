@@ -1,7 +1,8 @@
-"""The connections of one role: counted, and looked through every second for peers that are late.
+"""The connections of one role: counted, and looked through about every second for peers that are late.
 
-One delayed call serves them all, and none is left when nobody is connected. What a connection says to a late peer is
-its own affair.
+One delayed call serves them all, and none is left when nobody is connected. Of thousands some are looked at at a time:
+who asks something meanwhile does not wait for the look at all the others. What a connection says to a late peer is its
+own affair.
 """
 
 from collections import Counter
@@ -17,8 +18,10 @@ from sccachedist.logs import Logger
 
 log = Logger()
 
-#: Seconds between two looks.
+#: Seconds from the end of a look at all to the next one.
 SWEEP_SECS = 1.0
+#: Connections that are looked at at a time, and seconds until the next ones are.
+SWEPT, PAUSE_SECS = 100, 0.01
 #: Seconds after a line about a limit, before the next one about the same.
 QUIET_SECS = 10.0
 
@@ -83,6 +86,7 @@ class Connections:
         self._open: set[Watched] = set()
         self._by_host: Counter[str] = Counter()
         self._next_sweep: IDelayedCall | None = None
+        self._unswept: list[Watched] = []
 
     def __len__(self) -> int:
         return len(self._open)
@@ -115,14 +119,18 @@ class Connections:
         if not self._open and self._next_sweep is not None:
             self._next_sweep.cancel()
             self._next_sweep = None
+            self._unswept = []
 
     def _is_exempt(self, host: str) -> bool:
         return any(plain_address(host) in network for network in self._exempt)
 
     def _sweep(self) -> None:
-        self._next_sweep = self._clock.callLater(SWEEP_SECS, self._sweep)
+        self._unswept = self._unswept or list(self._open)
+        looked_at = [connection for connection in self._unswept[-SWEPT:] if connection in self._open]
+        del self._unswept[-SWEPT:]
+        self._next_sweep = self._clock.callLater(PAUSE_SECS if self._unswept else SWEEP_SECS, self._sweep)
         now = self._clock.seconds()
-        late = [(connection, limit) for connection in self._open if (limit := connection.overdue(now)) is not None]
-        for connection, limit in late:
-            with log.failuresHandled("giving up a connection failed"):
-                connection.give_up(limit)
+        for connection in looked_at:
+            if (limit := connection.overdue(now)) is not None:
+                with log.failuresHandled("giving up a connection failed"):
+                    connection.give_up(limit)

@@ -2,33 +2,34 @@
 
 import resource
 import socket
-import ssl
 import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from statistics import median
 
 import pytest
 
 from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
-from demo.processes import wait_until
+from demo.processes import Daemon, wait_until
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import TOOLCHAIN, SubmitToolchainResult, Toolchain
 from tests.functional.conftest import running_farm
 from tests.support.archives import id_of, write_toolchain
 from tests.support.configured import adding
-from tests.support.crowd import closed_by_the_other_end, crowd, memory, waits
+from tests.support.crowd import Group, closed_by_the_other_end, crowd, dripping, memory, urgent, waits
 from tests.support.protocol import SteppingClient
 
 pytestmark = pytest.mark.functional
 
-#: Deadlines that a test can wait for; the defaults are longer.
-LIMITS = "idle_secs = 20\nhandshake_secs = 20\nmin_rate_after_secs = 10"
+#: A time in which a crowd can gather, and that a test can wait for.
+DEADLINE_SECS = 60
+LIMITS = f"idle_secs = {DEADLINE_SECS}\nhandshake_secs = {DEADLINE_SECS}\nmin_rate_after_secs = {DEADLINE_SECS}"
 STATUS = b"GET /api/v1/scheduler/status HTTP/1.1\r\nHost: farm\r\nConnection: close\r\n\r\n"
 ELSEWHERE = b"GET /elsewhere HTTP/1.1\r\nHost: farm\r\nConnection: close\r\n\r\n"
-CROWD = 10_000
+CROWD, PROBES = 10_000, 500
+#: What hardly anybody beside a crowd may have to wait.
+MOST_WAIT_SECS = 0.05
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing is a reset
 
 
@@ -50,32 +51,43 @@ def alloc(farm: Farm) -> bytes:
 
 
 def test_ten_thousand_at_the_scheduler(farm: Farm) -> None:
-    """Half-sent requests and silence: others are served at once, memory stays small, and the crowd is sent away."""
-    pid = farm.scheduler.process.pid
-    before, asked = memory(pid), alloc(farm)
-    alone = waits(farm.scheduler_port, 200, STATUS)
-    sizes = [(CROWD // 4, asked[:-1]), (CROWD // 4, asked[:150]), (CROWD // 4, b"P"), (CROWD // 4, b"")]
-    with crowd(farm.scheduler_port, sizes) as there:
-        served = waits(farm.scheduler_port, 200, STATUS)
-        assert memory(pid) - before < CROWD * 64 * 1024
-        assert median(served) - median(alone) < 0.05
-        assert closed_by_the_other_end(there, 60) == CROWD
+    """Half-sent requests, silence and a byte a second: others are served at once, and the crowd is sent away."""
+    asked, quarter = alloc(farm), CROWD // 4
+    groups = [Group(quarter, asked[:150], drips=True), *(Group(quarter, said) for said in (asked[:-1], b"P", b""))]
+    stands(farm.scheduler, farm.scheduler_port, STATUS, groups, most_memory=64 * 1024)
     assert farm.status().num_servers == 1
-    assert "min_bytes_per_sec" in farm.scheduler.log.read_text()
 
 
-def test_thousands_at_the_build_server(farm: Farm) -> None:
-    """The same over TLS, each with a handshake and half a request."""
-    pid, count = farm.server.process.pid, 2000
+def test_ten_thousand_at_the_build_server(farm: Farm) -> None:
+    """The same over TLS, and those that never begin it."""
+    quarter, half = CROWD // 4, ELSEWHERE[:-2]
+    groups = [Group(quarter, half + b"X: ", drips=True, tls=True), Group(quarter, half, tls=True)]
+    groups += [Group(quarter, b"", tls=True), Group(quarter, b"")]
+    stands(farm.server, farm.server_port, ELSEWHERE, groups, most_memory=128 * 1024, tls=True)
+
+
+def stands(
+    daemon: Daemon, port: int, asked: bytes, groups: list[Group], *, most_memory: int, tls: bool = False
+) -> None:
+    """A daemon serves others beside a crowd as it should, and sends that away by its deadlines."""
+    pid = daemon.process.pid
     before = memory(pid)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    alone = waits(farm.server_port, 100, ELSEWHERE, context)
-    with crowd(farm.server_port, [(count // 2, ELSEWHERE[:-2]), (count // 2, b"")], tls=True) as there:
-        served = waits(farm.server_port, 100, ELSEWHERE, context)
-        assert memory(pid) - before < count * 128 * 1024
-        assert median(served) - median(alone) < 0.05
-        assert closed_by_the_other_end(there, 60) == count
+    with crowd(port, groups) as there:
+        dripping_ones = there[: sum(group.count for group in groups if group.drips)]
+        with urgent(pid), dripping(dripping_ones):
+            served = waits(port, PROBES, asked, tls=tls)
+            assert descriptors(pid) > CROWD, "all are there still"
+        assert memory(pid) - before < CROWD * most_memory
+        assert served[len(served) * 99 // 100] < MOST_WAIT_SECS
+        assert closed_by_the_other_end(there, DEADLINE_SECS + 30) == CROWD
+    assert "min_bytes_per_sec" in daemon.log.read_text()
+
+
+@pytest.mark.parametrize("role", ["scheduler", "server"])
+def test_epoll(farm: Farm, role: str) -> None:
+    """A daemon is told by the kernel who has something to say, and asks nobody else, however many are connected."""
+    opened = Path(f"/proc/{getattr(farm, role).process.pid}/fd").iterdir()
+    assert "anon_inode:[eventpoll]" in [str(one.readlink()) for one in opened]
 
 
 def test_out_of_descriptors(farm: Farm) -> None:

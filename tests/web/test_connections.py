@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 
 from sccachedist.config import Limits
-from sccachedist.web.connections import QUIET_SECS, LimitLog
+from sccachedist.web.connections import PAUSE_SECS, QUIET_SECS, SWEEP_SECS, SWEPT, Connections, LimitLog
 from sccachedist.web.progress import LINGER_SECS
 from sccachedist.web.request import Site
 from sccachedist.wire.messages import SchedulerStatus
@@ -86,6 +86,35 @@ def test_one_line() -> None:
         for _ in range(2):
             limit_log.hit("connections", "127.0.0.1", "a connection refused")
     assert [event["more"] for event in events] == ["", ", and 4 more times since it was last told"]
+
+
+@attrs.define(eq=False)
+class Late:
+    """A connection that is late whenever it is looked at."""
+
+    connections: Connections
+    peer_host = "127.0.0.1"
+
+    def overdue(self, now: float) -> str:
+        return "idle_secs"
+
+    def give_up(self, limit: str) -> None:
+        self.connections.remove(self)
+
+
+def test_a_crowd_is_looked_at_in_parts() -> None:
+    """Thousands that are late hold nobody up: some are given up at a time, and all of them soon."""
+    clock = Clock()
+    connections = Connections(LIMITS, [], clock)
+    for _ in range(2 * SWEPT + 1):
+        connections.add(Late(connections))
+    clock.advance(SWEEP_SECS)
+    assert len(connections) == SWEPT + 1
+    clock.advance(PAUSE_SECS)
+    assert len(connections) == 1
+    clock.advance(PAUSE_SECS)
+    assert len(connections) == 0
+    assert clock.getDelayedCalls() == []
 
 
 @pytest.mark.parametrize(
