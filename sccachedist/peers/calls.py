@@ -39,6 +39,10 @@ from sccachedist.peers.bodies import Octets, read_body
 from sccachedist.peers.connections import BoundedPool, PinnedPool
 from sccachedist.peers.pins import PinPolicy, Pins
 
+#: Seconds in which a peer has to accept a connection; its kernel is asked twice in them. An answer may take longer, but
+#: nobody is waited for who is not there.
+CONNECT_SECS = 3.0
+
 _Ask = Callable[..., Deferred[Any]]
 
 #: All that Twisted's client fails with for a reason that lies outside of this process.
@@ -190,7 +194,8 @@ def trusting_calls(reactor: IReactorTime, lost: Callable[[], None] = lambda: Non
 def _calls(reactor: Any, policy: IPolicyForHTTPS, pool: BoundedPool) -> Calls:
     def asking(pool: BoundedPool) -> _Ask:
         no_cookies = IndexableCookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        client = HTTPClient(_Plain(Agent(reactor, policy, pool=pool)), cookiejar=no_cookies)
+        agent = Agent(reactor, policy, connectTimeout=CONNECT_SECS, pool=pool)
+        client = HTTPClient(_Plain(agent), cookiejar=no_cookies)
         return partial(client.request, allow_redirects=False, unbuffered=True, reactor=reactor)
 
     return Calls(reactor, pool, asking(pool), asking(BoundedPool(reactor, persistent=False)))

@@ -55,7 +55,7 @@ class Allocation:
         """A build server and a token for one job, or the reason why there is none."""
         try:
             archive_id(toolchain.archive_id)
-            if self._max_wait_secs and self._must_wait:
+            if self._must_wait:
                 await self._turn(client)
             return await self._allocate(client, toolchain)
         except (DecodeError, LimitExceeded, NoCapacity) as error:
@@ -74,7 +74,8 @@ class Allocation:
     @property
     def _must_wait(self) -> bool:
         """Whether a slot will come free and none is free for a newcomer."""
-        return self._core.has_servers and (len(self._queue) > 0 or not self._core.has_room)
+        crowded = len(self._queue) > 0 or not self._core.has_room
+        return crowded and self._max_wait_secs > 0 and self._core.has_servers
 
     async def _turn(self, client: ClientId) -> None:
         turn: Deferred[None] = Deferred()
@@ -88,7 +89,10 @@ class Allocation:
 
     async def _allocate(self, client: ClientId, toolchain: Toolchain) -> AllocJobSuccess:
         tried: list[ServerId] = []
-        while True:
+        for _ in range(MOST_TRIES):
+            if tried and self._must_wait and self._core.has_better_than(tried):
+                await self._turn(client)
+                tried.clear()  # who waited has any that has room
             now = self._clock.seconds()
             reserved = self._core.reserve(now, tried, toolchain=toolchain.archive_id, client=client)
             tried.append(reserved.server_id)
@@ -96,8 +100,7 @@ class Allocation:
                 return await self._assign(reserved, toolchain)
             except (PeerError, UnknownServer, BadTransition) as error:
                 log.warn("job not assigned to {server}: {error}", server=str(tried[-1]), error=str(error))
-                if len(tried) == MOST_TRIES:
-                    raise NoCapacity(f"{MOST_TRIES} build servers did not take the job") from error
+        raise NoCapacity(f"{MOST_TRIES} build servers did not take the job")
 
     async def _assign(self, reserved: Reservation, toolchain: Toolchain) -> AllocJobSuccess:
         assigned = reserved.presumed

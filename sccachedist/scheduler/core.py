@@ -165,9 +165,13 @@ class SchedulerCore:
         """Whether any build server takes jobs, be it full or not."""
         return self._fleet.takes_jobs
 
+    def has_better_than(self, tried: Collection[ServerId]) -> bool:
+        """Whether any build server takes jobs that has not failed lately, be it full or not, beside these."""
+        return self._fleet.has_better_than(tried)
+
     @property
     def has_room(self) -> bool:
-        """Whether any build server takes one more job."""
+        """Whether a job should be given to any build server now, or wait for a better one."""
         return self._fleet.has_room
 
     # -- allocations --
@@ -225,10 +229,11 @@ class SchedulerCore:
 
         :param failed: whether the build server is to blame.
         """
-        if self._jobs.get(reserved.job_id) is not None:
+        job = self._jobs.get(reserved.job_id)
+        if job is not None:
             self._drop_job(reserved.job_id)
             if failed:
-                self._fleet.failed(self._fleet[reserved.server_id], now)
+                self._fleet.failed(self._fleet[reserved.server_id], job.since, now)
 
     # -- jobs --
 
@@ -254,7 +259,8 @@ class SchedulerCore:
             self._jobs.move(job, SLOTS[state], now)
 
     def expire(self, now: float) -> Expired:
-        """Drop servers that are silent and jobs that nobody claims."""
+        """Drop servers that are silent and jobs that nobody claims, and forgive failures that are long ago."""
+        self._fleet.forgive(now)
         silent = tuple(self._fleet.silent(now))
         for server_id in silent:
             self._drop_server(server_id)
@@ -264,6 +270,7 @@ class SchedulerCore:
             if job.is_stale(now, ours=self._fleet[job.server_id].report is not None)
         )
         for job_id in stale:
+            self._fleet[self._jobs[job_id].server_id].proven = False  # perhaps clients do not reach it
             self._drop_job(job_id)
         return Expired(silent, stale)
 

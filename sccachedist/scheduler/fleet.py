@@ -32,7 +32,8 @@ class BuildServer:
 
     :param report: what it says of itself beyond the protocol, if it is one of ours.
     :param number: of the last message that was believed.
-    :param proven: whether it has taken a job since it came or failed: what it says of its address is true.
+    :param proven: whether it has taken a job since it came, failed, or was not sought by a client: what it says of its
+        address is true.
     :param drained: whether an administrator wants it to get no jobs.
     """
 
@@ -125,8 +126,15 @@ class Fleet:
 
     @property
     def has_room(self) -> bool:
-        """Whether any takes one more job."""
-        return bool(self._turns) or any(self._servers[server_id].has_room for server_id in self._shunned)
+        """Whether a job should be given to any now: to one that failed lately only where no other takes jobs at all."""
+        if self._turns or not self._shunned:
+            return bool(self._turns)
+        return not self.has_better_than(()) and any(self._servers[server_id].has_room for server_id in self._shunned)
+
+    def has_better_than(self, tried: Collection[ServerId]) -> bool:
+        """Whether there is any that takes jobs and has not failed lately, be it full or not, beside these."""
+        servers = self._servers.items()
+        return any(server.takes_jobs for key, server in servers if key not in self._shunned and key not in tried)
 
     def enter(self, server: BuildServer) -> None:
         """A new server."""
@@ -170,10 +178,10 @@ class Fleet:
             server.drained = drained
             self.changed(server)
 
-    def failed(self, server: BuildServer, now: float) -> None:
-        """A server did not take a job: others are preferred for a while."""
+    def failed(self, server: BuildServer, began: float, now: float) -> None:
+        """A server did not take a job that it was given at ``began``: others are preferred for a while."""
         server.proven = False
-        server.penalty = server.penalty.after_failure(now)
+        server.penalty = server.penalty.after_failure(began, now)
         self._shunned.add(server.server_id)
         self.changed(server)
 
@@ -206,7 +214,7 @@ class Fleet:
 
         :param tried: servers that have refused this job already.
         """
-        self._forgive(now)
+        self.forgive(now)
         best = self._least_loaded(tried)
         if best is None:
             shunned = (self._servers[server_id] for server_id in self._shunned if server_id not in tried)
@@ -248,7 +256,8 @@ class Fleet:
     def _is_current(self, rank: tuple[float, int, ServerId]) -> bool:
         return self._turns.get(rank[2]) == rank[1]
 
-    def _forgive(self, now: float) -> None:
+    def forgive(self, now: float) -> None:
+        """Those whose penalty is over are as good as others."""
         for server_id in tuple(self._shunned):
             server = self._servers[server_id]
             if server.penalty.is_over(now):

@@ -30,8 +30,9 @@ CLAIM_SECS = {Slot.RESERVED: 300.0, Slot.PENDING: 300.0, Slot.READY: 60.0}
 #: Seconds after which a job that started on a published build server is given up: no client waits longer for an answer,
 #: and a Complete that was lost is not said again. What one of ours does not name any more is over much earlier.
 STARTED_SECS = 1200.0
-#: The same for a job that is Pending on a build server of ours, which says in each heartbeat whose upload goes on.
-UPLOAD_SECS = 60.0
+#: The same for a job on a build server of ours. It says in each heartbeat whose upload goes on; and one that is claimed
+#: after its slot was given back it says too, so that no client need be waited for that could not reach it.
+OUR_CLAIM_SECS = CLAIM_SECS | {Slot.PENDING: 60.0, Slot.READY: 10.0}
 #: Seconds for which a Pending job is a sign that its toolchain comes soon: until its upload begins, and from then on.
 #: Jobs that wait for it hold slots; where an upload is slow, the next client may be quicker.
 BEGINS_SECS, BRINGS_SECS = 2.0, 10.0
@@ -74,8 +75,7 @@ class Job:
         """
         if self.slot is Slot.STARTED:
             return not ours and now - self.since > STARTED_SECS
-        patience = UPLOAD_SECS if ours and self.slot is Slot.PENDING else CLAIM_SECS[self.slot]
-        return now - self.since > patience
+        return now - self.since > (OUR_CLAIM_SECS if ours else CLAIM_SECS)[self.slot]
 
 
 class Jobs:

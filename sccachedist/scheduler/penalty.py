@@ -19,9 +19,14 @@ class Penalty:
     failed: float = -math.inf
     seconds: float = 0.0
 
-    def after_failure(self, now: float) -> "Penalty":
-        """The penalty when it has failed once more."""
-        return Penalty(now, min(MOST_SECS, 2 * self.seconds or FIRST_SECS))
+    def after_failure(self, began: float, now: float) -> "Penalty":
+        """The penalty when it has failed once more.
+
+        :param began: when it was given the job that it did not take; jobs that were given to it before it was known to
+            have failed are no further failures.
+        """
+        seconds = self.seconds if began <= self.failed else min(MOST_SECS, 2 * self.seconds or FIRST_SECS)
+        return Penalty(now, seconds)
 
     def is_over(self, now: float) -> bool:
         """Whether the server is again as good as others."""

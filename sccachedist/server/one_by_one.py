@@ -14,15 +14,13 @@ from twisted.python.failure import Failure
 
 from sccachedist.errors import PeerError
 from sccachedist.logs import Logger
-from sccachedist.server.scheduler_link import SchedulerLink
+from sccachedist.server.scheduler_link import SchedulerLink, unreached
 from sccachedist.wire.messages import JobId, JobState
 
 log = Logger()
 
 #: Seconds to wait before each further try to deliver a report.
 RETRY_SECS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-#: Statuses with which a proxy says that the scheduler behind it did not answer.
-_UNREACHED = (None, 502, 503, 504)
 
 
 class OneByOne:
@@ -79,7 +77,7 @@ class OneByOne:
                 return await self._scheduler.job_state(job_id, state)
             except PeerError as error:
                 self._troubled()
-                pause = next(pauses, None) if error.status in _UNREACHED else None
+                pause = next(pauses, None) if unreached(error) else None
                 if pause is None:
                     log.warn(
                         "the scheduler was not told that job {job_id} is {state}: {error}",

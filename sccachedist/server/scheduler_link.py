@@ -36,6 +36,8 @@ T = TypeVar("T")
 ANSWER_SECS = 20.0
 #: Bytes that an answer may have.
 ANSWER_BYTES = 1 << 16
+#: Statuses with which a proxy says that the scheduler behind it did not answer; None where nobody did.
+_UNREACHED = (None, 502, 503, 504)
 
 
 @attrs.frozen
@@ -120,6 +122,11 @@ class HttpSchedulerLink:
             limit=ANSWER_BYTES,
         )
         return decoded(answer, octets)
+
+
+def unreached(error: PeerError) -> bool:
+    """Whether a message failed without the scheduler's having said anything to it."""
+    return error.status in _UNREACHED
 
 
 def _check_noted(result: UpdateJobStateResult) -> None:

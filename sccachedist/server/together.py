@@ -1,7 +1,8 @@
 """Telling a scheduler of ours how jobs move: all that is new in one request, one request at a time.
 
-One that does not arrive is not repeated. The next heartbeat names the jobs that there are, and comes soon then. For the
-same reason no request is made for a job that has started: the heartbeat says it early enough.
+Of one that does not arrive only the ends of jobs are repeated: no heartbeat has named a short one, and none would be
+missed in the next. What else it said, that one says, which comes soon then. For the same reason no request is made for
+a job that has started: the heartbeat says it early enough.
 """
 
 from collections.abc import Callable
@@ -13,10 +14,13 @@ from twisted.python.failure import Failure
 
 from sccachedist.errors import PeerError
 from sccachedist.logs import Logger
-from sccachedist.server.scheduler_link import SchedulerLink
+from sccachedist.server.scheduler_link import SchedulerLink, unreached
 from sccachedist.wire.messages import JobId, JobState
 
 log = Logger()
+
+#: Seconds until the ends of jobs are told again that did not arrive.
+AGAIN_SECS = 1.0
 
 
 class Together:
@@ -71,6 +75,10 @@ class Together:
         except PeerError as error:
             log.debug("the scheduler was not told of {count} states: {error}", count=len(states), error=str(error))
             self._troubled()
+            ends = [(job_id, state) for job_id, state in states if state is JobState.COMPLETE]
+            if ends and unreached(error):
+                self._states[:0] = ends
+                await deferLater(self._clock, AGAIN_SECS)
 
 
 def _failed(failure: Failure) -> None:

@@ -4,20 +4,16 @@ What is printed names the seed of each build; the same seed gives the same fault
 """
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.faults.alone import be_alone
 from tests.faults.build import FILES
 from tests.faults.farm import SETUPS
 from tests.faults.run import Range, prepared
 from tests.faults.schedule import schedule
-
-# Processes, mounts and networks of its own, of which nothing outlives it. The shell is there to reap orphans.
-_ALONE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", '"$@"; exit $?')
-_INSIDE = "SCCACHEDIST_FAULTS_ALONE"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,10 +27,7 @@ def main(arguments: Sequence[str]) -> int:
         for seed in options.seeds:
             _say(f"seed {seed}:", *schedule(seed, SETUPS[options.setup].targets, FILES))
         return 0
-    if _INSIDE not in os.environ:
-        own = ("--map-root-user",) if os.geteuid() else ()
-        again = (*_ALONE[:1], *own, *_ALONE[1:], "sh", sys.executable, "-m", "tests.faults", *arguments)
-        os.execvpe(again[0], again, os.environ | {_INSIDE: "1"})
+    be_alone("tests.faults", arguments)
     with (
         tempfile.TemporaryDirectory(prefix="sccachedist-faults-", ignore_cleanup_errors=True) as folder,
         prepared(options.setup, Path(folder)) as where,

@@ -3,6 +3,7 @@
 It knows when a fault is due and whether a compile went well; what a fault does is the farm's.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,11 +30,14 @@ SMALL = attrs.evolve(C, part="int part_{n}(int x)\n{{\n    return x * {n};\n}}\n
 class Outcome:
     """How a build ended.
 
+    :param longest: seconds that the slowest compile took.
     :param wrong: one line for each file that is not as a local compile makes it.
     """
 
+    servers: frozenset[str]
     remote: int
     given_back: int
+    longest: float
     wrong: tuple[str, ...]
 
 
@@ -66,7 +70,13 @@ class Build:
             for trouble in pending:
                 trouble.result()
         after = client.statistics()
-        return Outcome(after.total_remote - before.total_remote, after.errors - before.errors, wrong)
+        return Outcome(
+            frozenset(after.servers_since(before)),
+            after.total_remote - before.total_remote,
+            after.errors - before.errors,
+            progress.longest,
+            wrong,
+        )
 
     def compile_one(self, client: Client) -> str | None:
         """Compile a single file: what is wrong with it."""
@@ -75,10 +85,11 @@ class Build:
     def _compile(self, client: Client, source: Path, progress: "Progress") -> str | None:
         made = self.project.object_of(source)
         made.unlink(missing_ok=True)
+        began = time.monotonic()
         try:
             ended = client.compiling(self.project.compile_command(source), self.project.folder).run(_COMPILE_SECS)
         finally:
-            progress.step()
+            progress.step(time.monotonic() - began)
         if ended.returncode != 0:
             return f"{source.name}: status {ended.returncode}: {ended.stderr.strip()}"
         if not made.exists() or made.read_bytes() != self.local[source.name]:
@@ -88,17 +99,22 @@ class Build:
 
 @attrs.frozen
 class Progress:
-    """How many compiles have ended."""
+    """The compiles that have ended."""
 
-    _ended: list[None] = attrs.field(factory=list, init=False)
+    _ended: list[float] = attrs.field(factory=list, init=False)
 
-    def step(self) -> None:
-        """One more has."""
-        self._ended.append(None)
+    def step(self, seconds: float) -> None:
+        """One more has, and took so long."""
+        self._ended.append(seconds)
 
     def reached(self, count: int) -> bool:
         """Whether so many have."""
         return len(self._ended) >= count
+
+    @property
+    def longest(self) -> float:
+        """How many seconds the slowest took."""
+        return max(self._ended)
 
 
 def _local(project: Project, source: Path) -> bytes:

@@ -85,6 +85,16 @@ class Host:
                 routes.callback(partial(ip, "route", "del", "blackhole", address, within=self.within))
             yield
 
+    @contextlib.contextmanager
+    def mute(self, port: int) -> Iterator[None]:
+        """What it sends from a port vanishes while this lasts: who connects to it hangs, and it reaches others."""
+        rule = ("ipproto", "tcp", "sport", str(port), "blackhole")
+        ip("rule", "add", *rule, within=self.within)
+        try:
+            yield
+        finally:
+            ip("rule", "del", *rule, within=self.within)
+
 
 @contextlib.contextmanager
 def _connected(name: str, address: str) -> Iterator[Host]:

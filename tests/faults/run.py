@@ -20,6 +20,8 @@ _LINES = 40
 class Verdict:
     """What became of one seed's build.
 
+    :param seconds: how long the build took.
+    :param rest_secs: how long it took then until the farm was as before.
     :param trouble: one line for each thing that is not as it should be.
     """
 
@@ -27,12 +29,14 @@ class Verdict:
     faults: tuple[Fault, ...]
     outcome: Outcome
     seconds: float
+    rest_secs: float
     trouble: tuple[str, ...]
 
     def __str__(self) -> str:
         counted = f"{self.outcome.remote:3} of {FILES} remote, {self.outcome.given_back} given back"
         verdict = "good" if not self.trouble else "FAILED"
-        return f"seed {self.seed:4}: {verdict}, {counted}, {len(self.faults)} faults, {self.seconds:.0f} s"
+        times = f"{self.seconds:.0f} s, the slowest compile {self.outcome.longest:.0f} s, then {self.rest_secs:.0f} s"
+        return f"seed {self.seed:4}: {verdict}, {counted}, {len(self.faults)} faults, {times}"
 
 
 @attrs.frozen
@@ -51,10 +55,13 @@ class Range:
         faults, began = self.targets(seed), time.monotonic()
         logs = self._ends_of_logs()
         outcome = self.build.run(self.client, faults, self.farm.befall)
+        ended = time.monotonic()
         trouble = [*outcome.wrong, *self._aftermath()]
+        if outcome.longest > self.farm.patience_secs:
+            trouble.append(f"a compile took {outcome.longest:.0f} s")
         if trouble:
             trouble += self._said_since(logs)
-        return Verdict(seed, faults, outcome, time.monotonic() - began, tuple(trouble))
+        return Verdict(seed, faults, outcome, ended - began, time.monotonic() - ended, tuple(trouble))
 
     def _aftermath(self) -> Iterator[str]:
         """The farm is whole again, nothing is left, and the next compile is remote."""

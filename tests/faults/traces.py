@@ -16,8 +16,6 @@ from tests.faults.farm import SCHEDULER, FaultyFarm
 from tests.faults.network import HERE
 from tests.support.processes import mounts_below
 
-_SETTLE_SECS = 150
-
 _WORKER = "sccachedist.builders.overlay.worker"
 _WORKER_PIPES = 3
 
@@ -107,7 +105,7 @@ def wait_for_rest(farm: FaultyFarm, others: Sequence[int], descriptors: Mapping[
         return left == NOTHING
 
     with contextlib.suppress(TimeoutError):
-        wait_until(settled, _SETTLE_SECS, "nothing is left")
+        wait_until(settled, farm.patience_secs, "nothing is left")
     return left
 
 

@@ -12,12 +12,22 @@ pytestmark = pytest.mark.functional
 _SECS = 540
 
 
+def run(module: str, *arguments: str) -> None:
+    """Run one of these programs; what it says is said where it fails."""
+    ended = Command((sys.executable, "-m", module, *arguments), inherited(), CHECKOUT).run(_SECS)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
 @pytest.mark.field(6)
 @pytest.mark.parametrize(
     ("setup", "seeds"), [("ours", "4-6"), ("published_server", "1-1"), ("published_scheduler", "1-1")]
 )
 def test_no_fault_breaks_a_build(setup: str, seeds: str) -> None:
     """Two hundred files, eight at a time: all objects are those of a local build, and nothing is left of any job."""
-    ended = Command((sys.executable, "-m", "tests.faults", "--setup", setup, "--seeds", seeds), inherited(), CHECKOUT)
-    said = ended.run(_SECS)
-    assert said.returncode == 0, said.stdout + said.stderr
+    run("tests.faults", "--setup", setup, "--seeds", seeds)
+
+
+@pytest.mark.field(3)
+def test_a_build_server_that_cannot_be_reached() -> None:
+    """It reaches the scheduler, and whoever connects to it hangs: all is compiled by the other one, without delay."""
+    run("tests.faults.unreachable")

@@ -8,14 +8,14 @@ import attrs
 import pytest
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionAborted, ConnectionDone
+from twisted.internet.error import ConnectionAborted, ConnectionDone, TCPTimedOutError
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.interfaces import IProtocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 
 from sccachedist.errors import PeerError
-from sccachedist.peers.calls import Calls, trusting_calls
+from sccachedist.peers.calls import CONNECT_SECS, Calls, trusting_calls
 from sccachedist.peers.connections import ANSWER_BYTES
 
 URL = "http://127.0.0.1:10600/farm/api/v1/scheduler/job_state/7"
@@ -261,6 +261,16 @@ def test_refused(farm: Farm) -> None:
     farm.reactor.tcpClients[-1][2].clientConnectionFailed(farm.reactor.connectors[-1], Failure(Refused()))
     farm.reactor.advance(1)
     assert "refused" in str(failure(call))
+
+
+def test_not_there(farm: Farm) -> None:
+    """A peer that does not accept a connection is not waited for as long as an answer is."""
+    call = farm.post(timeout=20)
+    *_, factory, connect_secs, _ = farm.reactor.tcpClients[-1]
+    assert connect_secs == CONNECT_SECS
+    factory.clientConnectionFailed(farm.reactor.connectors[-1], Failure(TCPTimedOutError()))
+    farm.reactor.advance(1)
+    assert "timed out" in str(failure(call))
 
 
 def test_stale_connection(farm: Farm) -> None:

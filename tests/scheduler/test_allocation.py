@@ -286,6 +286,36 @@ class WaitingTests(AllocationTests):
         self.answer(A, assigned())
         assert self.server(waiting) == A
 
+    def test_waits_for_the_other(self) -> None:
+        """Where one build server refuses and the others are full, the next slot of those is waited for, and taken."""
+        self.use(farm(1, 1))
+        jobs = [job_in(Slot.STARTED, self.core) for _ in range(3)]
+        allocated = self.allocate()
+        (refuses,) = self.assignments.waiting
+        self.answer(refuses, REFUSAL)
+        self.allocation.serve_waiting()
+        assert self.assignments.waiting == []
+        other = next(job for job in jobs if job.server_id != refuses)
+        self.free(other)
+        self.answer(other.server_id, assigned())
+        assert self.server(allocated) == other.server_id
+
+    def test_waits_no_longer_than_a_penalty(self) -> None:
+        """Where all others are full, a build server that failed is asked again as soon as its penalty is over."""
+        self.use(farm(1, 1))
+        for _ in range(3):
+            job_in(Slot.STARTED, self.core)
+        allocated = self.allocate()
+        (refuses,) = self.assignments.waiting
+        self.answer(refuses, REFUSAL)
+        for secs, asked in ((10.0, []), (0.1, [refuses])):
+            self.clock.advance(secs)
+            self.core.expire(self.clock.seconds())
+            self.allocation.serve_waiting()
+            assert self.assignments.waiting == asked
+        self.answer(refuses, assigned())
+        assert self.server(allocated) == refuses
+
     def test_no_server_is_left(self) -> None:
         """When the last build server goes away, nobody waits for it."""
         self.fill()

@@ -154,6 +154,33 @@ def test_penalties_grow() -> None:
     assert [core.reserve(now + 10.1).server_id for _ in range(2)] == [B, B]
 
 
+@pytest.mark.field(8)
+def test_failures_at_the_same_time() -> None:
+    """A build server that eight clients meet while it is away for a moment has failed once."""
+    core = farm(8, 8)
+    jobs = [core.reserve(0.0, tried=[B]) for _ in range(8)]
+    for job in jobs:
+        core.release(job, 3.0, failed=True)
+    assert {core.reserve(13.0).server_id for _ in range(2)} == {B}
+    assert A in {core.reserve(13.1).server_id for _ in range(2)}
+
+
+def test_room_at_one_that_failed() -> None:
+    """A job waits for a build server that is full rather than for one that failed, unless there is no other."""
+    core = farm(1, 1)
+    fail(core, now=0.0)
+    assert core.has_room
+    jobs = [core.reserve(0.0, tried=[A]) for _ in range(2)]
+    assert (core.has_room, core.has_better_than([]), core.has_better_than([B])) == (False, True, False)
+    core.drain(B, drained=True)
+    assert (core.has_room, core.has_better_than([])) == (True, False)
+    core.drain(B, drained=False)
+    core.expire(10.1)
+    assert core.has_room
+    core.release(jobs[0], 10.1, failed=False)
+    assert core.reserve(10.1).server_id == A
+
+
 def test_penalty_order() -> None:
     """Of those that failed, the one whose failure is longest ago comes first, whatever its load."""
     core = farm(4, 4, 4)

@@ -20,6 +20,7 @@ from tests.scheduler.farms import FIRST_JOB, SERVERS, assigned, free_slots, hear
 
 LIFE = ["reserved", "pending", "ready", "started", "complete"]
 PATIENCE = {"reserved": 300, "pending": 300, "ready": 60}
+OUR_PATIENCE = PATIENCE | {"pending": 60, "ready": 10}
 OURS_SECS = 5
 
 
@@ -36,7 +37,7 @@ class Job:
     def patience(self, ours: bool) -> float:
         if self.where == "started":
             return math.inf if ours else 1200
-        return 60 if ours and self.where == "pending" else PATIENCE[self.where]
+        return (OUR_PATIENCE if ours else PATIENCE)[self.where]
 
 
 @attrs.define
@@ -249,12 +250,14 @@ class Walk(RuleBasedStateMachine):
         else:
             self.refused(BadTransition, reserved, state)
             self.jobs.remove(job)
-            self.blame(job.server_id)
+            self.blame(job)
         return reserved
 
-    def blame(self, server_id: ServerId) -> None:
-        server = self.servers[server_id]
-        server.failed, server.penalty = self.now, min(300, 2 * server.penalty or 10)
+    def blame(self, job: Job) -> None:
+        server = self.servers[job.server_id]
+        if server.failed is None or job.since > server.failed:
+            server.penalty = min(300, 2 * server.penalty or 10)
+        server.failed = self.now
 
     def refused(self, error: type[SccachedistError], reserved: Reservation, state: JobState) -> None:
         with pytest.raises(error):
@@ -268,7 +271,7 @@ class Walk(RuleBasedStateMachine):
         if job is not None:
             self.jobs.remove(job)
             if failed:
-                self.blame(job.server_id)
+                self.blame(job)
 
     @rule(of=assigned_jobs, state=st.sampled_from(JobState))
     def a_report(self, of: Reservation, state: JobState) -> None:

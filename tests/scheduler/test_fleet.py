@@ -90,7 +90,7 @@ def test_holders_that_failed_or_refused() -> None:
     fleet.holds(holder, [GCC])
     assert fleet.choose(GCC, (), 0.0) is holder
     assert fleet.choose(GCC, [holder.server_id], 0.0) is other
-    fleet.failed(holder, 0.0)
+    fleet.failed(holder, 0.0, 0.0)
     assert fleet.choose(GCC, (), 1.0) is other
     assert fleet.choose(GCC, [other.server_id], 1.0) is holder
     assert fleet.choose(GCC, [other.server_id, holder.server_id], 1.0) is None

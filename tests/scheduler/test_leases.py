@@ -94,6 +94,17 @@ def test_unclaimed_is_not_lost(core: SchedulerCore, ours: Ours) -> None:
     assert core.unclaimed(A) == 1
 
 
+def test_a_client_that_does_not_reach_it(core: SchedulerCore, ours: Ours) -> None:
+    """No slot is kept for long for a client that may compile locally by now; one that comes late has its job."""
+    ours.beat(ours.report({}, GCC))
+    job = ours.allocate().job_id
+    ours.beat(ours.report({}, GCC), now=10.0)
+    assert core.expire(10.0) == Expired((), ())
+    assert core.expire(10.1) == Expired((), (job,))
+    ours.beat(ours.report({job: STARTED}, GCC), now=15.0)
+    assert core.status().in_progress == 1
+
+
 def test_ready_waits_for_its_client(core: SchedulerCore, ours: Ours) -> None:
     """A job whose toolchain has come is not named until its client brings the inputs, and is kept meanwhile."""
     job = ours.allocate().job_id
@@ -331,6 +342,15 @@ def test_asked_first(core: SchedulerCore) -> None:
     core.release(core.reserve(0.0), 0.0, failed=True)
     core.update(reserved.job_id, A, COMPLETE, 0.0)
     assert core.reserve(11.0).presumed is None
+
+
+def test_asked_again(core: SchedulerCore, ours: Ours) -> None:
+    """One whose client never came is asked before the next job: it may not be reached any more."""
+    ours.beat(ours.report({}, GCC))
+    ours.allocate()
+    ours.beat(ours.report({}, GCC), now=15.0)
+    core.expire(15.0)
+    assert core.reserve(15.0).presumed is None
 
 
 def test_late_heartbeat(core: SchedulerCore, ours: Ours) -> None:

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from sccachedist.errors import PeerError
 from sccachedist.server.one_by_one import RETRY_SECS
 from sccachedist.server.reports import HEARD_SECS, Reports
+from sccachedist.server.together import AGAIN_SECS
 from sccachedist.wire.messages import JobId, JobState
 from tests.support.fakes import FakeScheduler
 
@@ -217,6 +218,30 @@ class BatchesTests(SynchronousTestCase):
         self.sent.answer(((JOB, READY),), AWAY)
         assert self.troubles == 1
         assert self.sent.waiting == [((JOB, COMPLETE),)]
+
+    def test_lost_ends(self) -> None:
+        """The end of a job is told until the scheduler has heard it: no heartbeat may have named the job yet."""
+        self.report(JOB, READY)
+        self.reports.report(JOB, COMPLETE)
+        self.report(OTHER_JOB, COMPLETE)
+        self.sent.answer(((JOB, READY),), None)
+        ends = ((JOB, COMPLETE), (OTHER_JOB, COMPLETE))
+        for error in (AWAY, PeerError("bad gateway", status=502)):
+            self.sent.answer(ends, error)
+            assert self.sent.waiting == []
+            self.clock.advance(AGAIN_SECS)
+        self.report(OTHER_JOB, READY)
+        self.sent.answer(ends, AWAY)
+        self.clock.advance(AGAIN_SECS)
+        self.sent.answer((*ends, (OTHER_JOB, READY)), None)
+        assert (self.sent.waiting, self.clock.getDelayedCalls()) == ([], [])
+
+    def test_refused_ends(self) -> None:
+        """A scheduler that knows nothing of this server, for it was restarted, has no use for the ends of its jobs."""
+        self.report(JOB, COMPLETE)
+        self.sent.answer(((JOB, COMPLETE),), REFUSED)
+        assert self.troubles == 1
+        assert (self.sent.waiting, self.clock.getDelayedCalls()) == ([], [])
 
     def test_delivered(self) -> None:
         """Who wants to leave waits until the last report has its end, in whatever way."""
