@@ -56,7 +56,7 @@ def _prepared(request: RunJobRequest) -> None:
         with suppress(SccachedistError):
             assert sum(-1 if name == b".." else 1 for name in components(path.encode())) >= 0
     with suppress(SccachedistError):
-        assert not any(b"\0" in each.encode() for each in bwrap_arguments("bwrap", "/root", "/shm", 3, 4, command))
+        assert not any(b"\0" in each.encode() for each in bwrap_arguments("bwrap", "/root", 3, 4, 5, command))
     with suppress(SccachedistError):
         env_arguments(command)
         check_executed(command, 127, b"env: can't execute")

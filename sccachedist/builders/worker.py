@@ -36,6 +36,9 @@ class Sandboxes(Protocol):
     def run_job(self, job: RunJob) -> None:
         """Run a compile in a sandbox and write its answer."""
 
+    def tidy(self) -> None:
+        """Remove what served the last request, after its answer."""
+
     def unpack_toolchain(self, request: UnpackToolchain) -> None:
         """Make of an archive what jobs can use; nothing of it is there yet."""
 
@@ -63,6 +66,7 @@ def serve(sandboxes: Sandboxes) -> None:
     while header := requests.read(FRAME_LENGTH.size):
         (size,) = FRAME_LENGTH.unpack(header)
         _send(answers, _serve(sandboxes, decode(REQUEST, requests.read(size))))
+        sandboxes.tidy()
 
 
 def _serve(sandboxes: Sandboxes, request: Request) -> Answer:

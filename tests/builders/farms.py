@@ -196,7 +196,7 @@ async def started(farm: Farm, identity: str = "itself") -> Farm:
     """Start a farm. Where only the workers are nobody, they could not read what the self-test writes."""
     if identity == "itself":
         await farm.builder.start()
-    for name in ("toolchains", "scratch") if identity == "nobody" else ():
+    for name in ("toolchains", "scratch", "dev") if identity == "nobody" else ():
         (farm.home / name).mkdir()
         os.chown(farm.home / name, NOBODY, NOBODY)
     return farm

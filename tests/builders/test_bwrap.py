@@ -13,12 +13,12 @@ COMMAND = CompileCommand(
 
 def test_the_whole_command_line() -> None:
     """Every flag is there for a reason, and so is their order."""
-    assert bwrap_arguments("/usr/bin/bwrap", "/b/root", "/b/shm", 7, 8, COMMAND, ["/proc/kcore"]) == [
+    assert bwrap_arguments("/usr/bin/bwrap", "/b/root", 6, 7, 8, COMMAND, ["/proc/kcore"]) == [
         *["/usr/bin/bwrap", "--die-with-parent", "--new-session"],
         *["--unshare-user", "--uid", "0", "--gid", "0", "--cap-drop", "ALL"],
         *["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"],
         *[
-            "--bind",
+            "--dev-bind",
             "/b/root",
             "/",
             "--proc",
@@ -29,15 +29,14 @@ def test_the_whole_command_line() -> None:
             "--remount-ro",
             "/proc",
         ],
-        *["--dev", "/dev", "--bind", "/b/shm", "/dev/shm", "--remount-ro", "/dev"],
-        *["--chdir", "/work", "--json-status-fd", "7", "--seccomp", "8", "--setenv", "LANG", "C", "--setenv", "EMPTY"],
-        *("", "--", "/usr/bin/gcc", "-c", "a b.c"),
+        *["--chdir", "/work", "--block-fd", "6", "--json-status-fd", "7", "--seccomp", "8"],
+        *["--setenv", "LANG", "C", "--setenv", "EMPTY", "", "--", "/usr/bin/gcc", "-c", "a b.c"],
     ]
 
 
 def test_a_command_cannot_become_a_flag() -> None:
     """What looks like an option is the command's own."""
-    arguments = bwrap_arguments("bwrap", "/r", "/s", 3, 4, CompileCommand("--bind", ("/", "/"), (), "/"))
+    arguments = bwrap_arguments("bwrap", "/r", 3, 4, 5, CompileCommand("--bind", ("/", "/"), (), "/"))
     assert arguments[arguments.index("--") :] == ["--", "--bind", "/", "/"]
 
 
@@ -53,4 +52,4 @@ def test_a_command_cannot_become_a_flag() -> None:
 def test_nul_is_refused(command: CompileCommand) -> None:
     """No argument can hold it."""
     with pytest.raises(BuildError):
-        bwrap_arguments("bwrap", "/r", "/s", 3, 4, command)
+        bwrap_arguments("bwrap", "/r", 3, 4, 5, command)

@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import tarfile
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from twisted.internet.defer import Deferred
 
 from sccachedist.builders.overlay.builder import OverlayBuilder
 from sccachedist.builders.overlay.groups import own_groups
-from sccachedist.errors import BuildError, LimitExceeded
+from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
+from tests.builders.archives import file, gzipped, member, tar
 from tests.builders.farms import (
     IDENTITIES,
     LIMITS,
@@ -70,6 +73,41 @@ async def test_the_world_inside(farm: Farm) -> None:
         "shared",
         *("bin", "dev", "etc", "proc", "tmp", "work"),
     ]
+
+
+@in_reactor
+async def test_no_command_without_its_inputs(fresh: Farm) -> None:
+    """The sandbox starts while they are unpacked, and ends unused when they are no archive."""
+    await fresh.builder.start()
+    job = fresh.job("exec sleep 1000")
+    job.inputs.unlink()
+    os.mkfifo(job.inputs)
+    running = Deferred.fromCoroutine(fresh.builder.run(job))
+    await until(lambda: len(named("exec sleep 1000")) == 2)  # bubblewrap, and the first process of its sandbox
+    job.inputs.write_bytes(b"garbage")
+    with pytest.raises(BuildError):
+        await running
+    assert named("sleep 1000") == named("sleep\0001000") == []
+
+
+@pytest.mark.parametrize("name", ["dev", "proc", "dev/shm"])
+@in_reactor
+async def test_no_inputs_in_place_of_a_mount(farm: Farm, name: str) -> None:
+    """What bubblewrap mounts at, or has mounted, nothing can be put in place of (THREATS 4)."""
+    link = zlib.compress(tar(member(name, tarfile.SYMTYPE, "/oldroot/tmp")))
+    with pytest.raises(BuildError):
+        await farm.compile("true", inputs=link)
+
+
+@pytest.mark.parametrize("name", ["dev", "proc"])
+@in_reactor
+async def test_no_toolchain_in_place_of_a_mount(fresh: Farm, name: str) -> None:
+    """A link is not followed, wherever it leads (THREATS 4)."""
+    await fresh.builder.start()
+    link = member(name, tarfile.SYMTYPE, "/tmp")
+    fresh.archive(TOOLCHAIN).write_bytes(gzipped(tar(link, file("bin/sh", b"", 0o755))))
+    with pytest.raises(ToolchainError):
+        await fresh.compile("true")
 
 
 @in_reactor

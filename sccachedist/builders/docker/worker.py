@@ -29,6 +29,9 @@ class DockerSandboxes:
         """Run a container."""
         job.run_job(request)
 
+    def tidy(self) -> None:
+        """Nothing is left."""
+
     def unpack_toolchain(self, request: UnpackToolchain) -> None:
         """Make an image."""
         images.make_image(request, self.base)

@@ -26,7 +26,7 @@ from sccachedist.shared_work import SharedWork
 log = Logger()
 
 _MARKER = ".made-by-sccachedist"
-_DIRECTORIES = ("toolchains", "scratch")
+_DIRECTORIES = ("toolchains", "scratch", "dev")
 _CLEARING_TRIES, _CLEARING_PAUSE_SECS = 50, 0.02
 _WORKER = "sccachedist.builders.overlay.worker"
 

@@ -13,7 +13,7 @@ from sccachedist.wire.messages import CompileCommand
 def bwrap_arguments(
     bwrap: str,
     root: str,
-    shared_memory: str,
+    block_fd: int,
     status_fd: int,
     filter_fd: int,
     command: CompileCommand,
@@ -21,8 +21,8 @@ def bwrap_arguments(
 ) -> list[str]:
     """Give the whole command line that runs ``command`` with ``root`` as its ``/``.
 
-    :param root: an absolute path; the job may write there.
-    :param shared_memory: an empty directory for ``/dev/shm``, an absolute path.
+    :param root: an absolute path; the job may write there. It has its ``/dev``.
+    :param block_fd: the command begins when there is something to read, or nothing to come.
     :param status_fd: gets bubblewrap's JSON lines; only a command that was executed gives one with
         ``exit-code``.
     :param filter_fd: a seccomp filter, for the command and its children alone.
@@ -36,15 +36,13 @@ def bwrap_arguments(
         # Run by uid 0, bubblewrap leaves all capabilities unless told otherwise.
         *("--unshare-user", "--uid", "0", "--gid", "0", "--cap-drop", "ALL"),
         *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"),
-        # The root comes first: what is mounted before it would be hidden by it.
-        *("--bind", root, "/"),
+        # The root comes first: what is mounted before it would be hidden by it. Nobody can have made a device in it.
+        *("--dev-bind", root, "/"),
         # A build server that is root has jobs whose uid outside is root's, and to root the kernel's own files are
         # writable without any capability: nothing in /proc is.
         *("--proc", "/proc", *_masks(masked), "--remount-ro", "/proc"),
-        # A /dev whose size is not limited is closed for writing, once all that belongs in it is there.
-        *("--dev", "/dev", "--bind", shared_memory, "/dev/shm", "--remount-ro", "/dev"),  # noqa: S108
         *("--chdir", command.cwd),
-        *("--json-status-fd", str(status_fd), "--seccomp", str(filter_fd)),
+        *("--block-fd", str(block_fd), "--json-status-fd", str(status_fd), "--seccomp", str(filter_fd)),
         *_environment(command),
         "--",
         command.executable,

@@ -4,22 +4,24 @@ Root and anybody else take the same path: a user namespace in which the caller i
 and a network of the worker's own. All of it is gone with the last process in it.
 """
 
-import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import signal
 import socket
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 from sccachedist.errors import BuildError
 
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
-_MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE = 0x2, 0x4, 0x4000, 0x40000
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT, _MS_BIND = 0x1, 0x2, 0x4, 0x8, 0x20, 0x1000
+_MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _MNT_DETACH = 2
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_DEVICE_LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
 _MOST_INODES = 1_000_000  # each takes about a kilobyte of memory beside the size
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
 
@@ -58,14 +60,38 @@ def _bind_fate() -> None:
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0))
 
 
-@contextlib.contextmanager
-def scratch(directory: str, size: int) -> Iterator[None]:
-    """Mount an empty file system of at most ``size`` bytes, gone afterwards with all that was in it."""
+def make_devices(directory: str) -> None:
+    """Make of a directory a ``/dev`` for all jobs: what none of them can write to, and a place to mount ``shm`` at.
+
+    :raises OSError: the system does not let it.
+    """
+    _mount("tmpfs", directory, "tmpfs", _MS_NOSUID | _MS_NOEXEC, "size=64k,mode=755")
+    for name in _DEVICES:
+        Path(directory, name).touch()
+        _mount(f"/dev/{name}", f"{directory}/{name}", None, _MS_BIND, None)
+    for name, descriptor in _DEVICE_LINKS.items():
+        os.symlink(f"/proc/self/fd{descriptor}", f"{directory}/{name}")
+    os.mkdir(f"{directory}/shm")
+    _mount(None, directory, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NOEXEC, None)
+
+
+def bind(source: str, target: str) -> None:
+    """Show a directory, with what is mounted in it, in a second place too."""
+    _mount(source, target, None, _MS_BIND | _MS_REC, None)
+
+
+def mount_scratch(directory: str, size: int) -> None:
+    """Mount an empty file system of at most ``size`` bytes."""
     _mount("tmpfs", directory, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={size},nr_inodes={_MOST_INODES},mode=755")
+
+
+def unmount(directory: str) -> None:
+    """Unmount what is mounted there, if anything is, with all that is mounted in it."""
     try:
-        yield
-    finally:
         _checked(_libc.umount2(directory.encode(), _MNT_DETACH))
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
 
 
 def mount_overlay(target: str, lower: str, upper: str, work: str) -> None:

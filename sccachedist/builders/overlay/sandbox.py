@@ -7,8 +7,9 @@ code. It does not know what the command is for.
 import contextlib
 import json
 import os
+import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 import attrs
@@ -20,34 +21,57 @@ _ADVICE = "install bubblewrap or correct builder.bwrap_path"
 
 
 def run_sandboxed(
-    arguments: Callable[[int, int], list[str]], filter_fd: int, stdio_bytes: int, watch: Callable[[], None]
+    arguments: Callable[[int, int, int], list[str]],
+    filter_fd: int,
+    stdio_bytes: int,
+    prepare: Callable[[], None],
+    watch: Callable[[], None],
 ) -> Ended:
     """Run a bubblewrap command line; when this returns or raises, no process of the sandbox is left.
 
-    :param arguments: makes the command line for a status descriptor and that of the filter.
+    :param arguments: makes the command line for a descriptor that holds the command back, one for the status, and that
+        of the filter.
     :param filter_fd: a file that bubblewrap reads; it may have been read before.
     :param stdio_bytes: how much may come from stdout, and as much from stderr.
+    :param prepare: what has to be done before the command begins, while the sandbox starts.
     :param watch: raises when the command has hit another limit; it is asked now and then, and at the end.
     :raises BuildError: the sandbox did not start, or the command could not be executed.
     :raises LimitExceeded: the command went beyond a limit, and was killed.
     """
-    status_end, status_fd = os.pipe()
-    with open(status_end, "rb", buffering=0) as status, open(status_fd, "wb") as given:
-        os.lseek(filter_fd, 0, os.SEEK_SET)
-        ended = _run(arguments(status_fd, filter_fd), given, filter_fd, stdio_bytes, watch)
+    os.lseek(filter_fd, 0, os.SEEK_SET)
+    with _pipe() as (blocked, block), _pipe() as (status, given):
+        inherited = [blocked.fileno(), given.fileno(), filter_fd]
+        try:
+            with running(
+                arguments(*inherited), _ADVICE, stdin=subprocess.DEVNULL, environment={}, inherited=inherited
+            ) as process:
+                blocked.close()
+                given.close()  # its reader waits for the last one to do so
+                _prepare(prepare, status)
+                block.close()
+                stdout, stderr = drained(process, stdio_bytes, watch)
+            ended = Ended(process.returncode, stdout, stderr)
+        finally:
+            _reap()
         watch()
         return attrs.evolve(ended, exit_code=_exit_code(status.read(), ended))
 
 
-def _run(arguments: list[str], status: BinaryIO, filter_fd: int, stdio_bytes: int, watch: Callable[[], None]) -> Ended:
-    inherited = [status.fileno(), filter_fd]
+@contextlib.contextmanager
+def _pipe() -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """A pipe's end to read from and its end to write to."""
+    reader, writer = os.pipe()
+    with open(reader, "rb", buffering=0) as to_read, open(writer, "wb", buffering=0) as to_write:
+        yield to_read, to_write
+
+
+def _prepare(prepare: Callable[[], None], status: BinaryIO) -> None:
     try:
-        with running(arguments, _ADVICE, stdin=subprocess.DEVNULL, environment={}, inherited=inherited) as process:
-            status.close()  # its reader waits for the last one to do so
-            stdout, stderr = drained(process, stdio_bytes, watch)
-        return Ended(process.returncode, stdout, stderr)
-    finally:
-        _reap()
+        prepare()
+    except BaseException:
+        if told := status.readline():  # else it did not start
+            os.kill(json.loads(told)["child-pid"], signal.SIGKILL)
+        raise
 
 
 def _reap() -> None:

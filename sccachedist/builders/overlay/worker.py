@@ -38,10 +38,15 @@ class OverlaySandboxes:
         os.chdir(self.home)
         self._restraints = restrain(self.bounds, self.groups)
         namespaces.enter()
+        namespaces.make_devices(job.DEVICES)
 
     def run_job(self, request: RunJob) -> None:
         """Mount an overlay and run bubblewrap in it."""
         job.run_job(request, self.bwrap, self._restraints)
+
+    def tidy(self) -> None:
+        """Unmount all that a job had."""
+        namespaces.unmount(job.SCRATCH)
 
     def unpack_toolchain(self, request: UnpackToolchain) -> None:
         """Unpack an archive into a directory."""

@@ -27,6 +27,9 @@ class PotSandboxes:
         """Run a job in a clone."""
         job.run_job(request, self.pots)
 
+    def tidy(self) -> None:
+        """Nothing is left."""
+
     def unpack_toolchain(self, request: UnpackToolchain) -> None:
         """Clone the template, and unpack a toolchain over it."""
         name = IMAGE_PREFIX + request.toolchain
