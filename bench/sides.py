@@ -16,6 +16,10 @@ from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
 from tests.support.published import PUBLISHED_SCHEDULER, PUBLISHED_SERVER
 
 
+#: What makes ours take as many jobs that nobody runs as the published one, which knows no limit.
+_UNCLAIMED = "[limits]\nunclaimed_jobs = 1_000_000\n"
+
+
 @attrs.frozen
 class Role:
     """How both daemons of a side are started."""
@@ -45,13 +49,15 @@ class Side:
 
 
 @contextlib.contextmanager
-def side(role: Role, folder: Path, *, with_server: bool = True, server_settings: str = "") -> Iterator[Side]:
+def side(
+    role: Role, folder: Path, *, with_server: bool = True, scheduler_settings: str = "", server_settings: str = ""
+) -> Iterator[Side]:
     """A side at work; without a build server there is a scheduler alone."""
     place = folder / role.name
     place.mkdir()
     with meter() as counted:
         launches = counted.metered(role.scheduler), counted.metered(role.server)
-        farm = Farm(place, *launches, server_settings=server_settings)
+        farm = Farm(place, *launches, scheduler_settings=scheduler_settings, server_settings=server_settings)
         try:
             farm.start_scheduler()
             if with_server:
@@ -67,6 +73,6 @@ def both(*, with_servers: bool = True) -> Iterator[tuple[Side, Side]]:
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         side(PUBLISHED, Path(folder), with_server=with_servers) as published,
-        side(OURS, Path(folder), with_server=with_servers) as ours,
+        side(OURS, Path(folder), with_server=with_servers, scheduler_settings=_UNCLAIMED) as ours,
     ):
         yield published, ours

@@ -55,8 +55,8 @@ def _fresh_key() -> bytes:
 class Farm:
     """One scheduler and one build server; ports, secrets and folders outlast a restart of either.
 
-    Hosts are IP addresses as they stand in a URL, an IPv6 one in brackets. ``server_settings`` is TOML that follows
-    what every build server needs.
+    Hosts are IP addresses as they stand in a URL, an IPv6 one in brackets. ``scheduler_settings`` and
+    ``server_settings`` are TOML that follows what every daemon needs.
     """
 
     folder: Path
@@ -68,6 +68,7 @@ class Farm:
     server_port: int = attrs.field(factory=free_port)
     client_token: str = attrs.field(factory=secrets.token_urlsafe, repr=False)
     server_key: bytes = attrs.field(factory=_fresh_key, repr=False)
+    scheduler_settings: str = ""
     server_settings: str = ""
     _running: contextlib.ExitStack = attrs.field(factory=contextlib.ExitStack, init=False)
     scheduler: Daemon = attrs.field(init=False)
@@ -165,7 +166,7 @@ token = "{self.client_token}"
 [server_auth]
 type = "jwt_hs256"
 secret_key = "{urlsafe_b64encode(self.server_key).decode().rstrip("=")}"
-"""
+{self.scheduler_settings}"""
 
     def _server_config(self) -> str:
         return f"""\
