@@ -36,7 +36,7 @@ from zope.interface import implementer
 
 from sccachedist.errors import PeerError
 from sccachedist.peers.bodies import Octets, read_body
-from sccachedist.peers.connections import BoundedPool, PinnedPool
+from sccachedist.peers.connections import BoundedPool, Endpoints, PinnedPool
 from sccachedist.peers.pins import PinPolicy, Pins
 
 #: Seconds in which a peer has to accept a connection; its kernel is asked twice in them. An answer may take longer, but
@@ -192,10 +192,11 @@ def trusting_calls(reactor: IReactorTime, lost: Callable[[], None] = lambda: Non
 
 
 def _calls(reactor: Any, policy: IPolicyForHTTPS, pool: BoundedPool) -> Calls:
+    endpoints = Endpoints(reactor, policy, CONNECT_SECS)
+
     def asking(pool: BoundedPool) -> _Ask:
         no_cookies = IndexableCookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        agent = Agent(reactor, policy, connectTimeout=CONNECT_SECS, pool=pool)
-        client = HTTPClient(_Plain(agent), cookiejar=no_cookies)
+        client = HTTPClient(_Plain(Agent.usingEndpointFactory(reactor, endpoints, pool)), cookiejar=no_cookies)
         return partial(client.request, allow_redirects=False, unbuffered=True, reactor=reactor)
 
     return Calls(reactor, pool, asking(pool), asking(BoundedPool(reactor, persistent=False)))

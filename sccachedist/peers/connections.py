@@ -9,12 +9,15 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Any, cast
 
 import attrs
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
-from twisted.web.client import HTTPConnectionPool
+from twisted.web.client import URI, HTTPConnectionPool
+from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
 from sccachedist.peers.pins import Pins
@@ -23,6 +26,31 @@ from sccachedist.peers.pins import Pins
 ANSWER_BYTES = 2**20
 #: Idle connections that are kept for one peer: a parallel build asks in bursts.
 KEPT_PER_PEER = 8
+
+
+@implementer(IAgentEndpointFactory)
+@attrs.frozen
+class Endpoints:
+    """Where an agent connects to: to an address at once, which Twisted's own would look up in a thread, as a name.
+
+    :param timeout: seconds for a connection to be accepted.
+    """
+
+    _reactor: Any
+    _policy: IPolicyForHTTPS
+    _timeout: float
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:  # noqa: N802
+        """Give the endpoint of a URL, with TLS where that is asked for."""
+        host = uri.host.decode("ascii")
+        if isIPAddress(host):
+            kind: Any = TCP4ClientEndpoint
+        else:
+            kind = TCP6ClientEndpoint if isIPv6Address(host) else HostnameEndpoint
+        endpoint: IStreamClientEndpoint = kind(self._reactor, host, uri.port, timeout=self._timeout)
+        if uri.scheme == b"http":
+            return endpoint
+        return wrapClientTLS(self._policy.creatorForNetloc(uri.host, uri.port), endpoint)
 
 
 def _unnoticed() -> None:

@@ -44,38 +44,49 @@ class Pins:
             raise PeerError(f"no certificate is pinned for {host!r}, port {port}") from error
 
 
+class _PinnedConnection(SSL.Connection):
+    """Knows which certificate it accepts."""
+
+    def __init__(self, context: SSL.Context, digest: bytes) -> None:
+        super().__init__(context, None)
+        self.digest = digest
+
+
 @implementer(IOpenSSLClientConnectionCreator)
 @attrs.frozen
 class _PinnedConnections:
     """Opens TLS to whoever holds the key of the certificate with this digest."""
 
+    _context: SSL.Context
     _digest: bytes
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:  # noqa: N803
         """Give the TLS half of a connection."""
-        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-        context.set_min_proto_version(SSL.TLS1_2_VERSION)
-        context.set_verify(SSL.VERIFY_PEER, self._is_pinned)
-        return SSL.Connection(context, None)
-
-    def _is_pinned(self, _: SSL.Connection, certificate: crypto.X509, __: int, depth: int, ___: int) -> bool:
-        """Decide on one certificate of a chain for OpenSSL, which asks for the leaf (depth 0) in any case.
-
-        What OpenSSL itself found wrong does not count, and what a peer sends along with its leaf proves nothing.
-        """
-        if depth > 0:
-            return True
-        der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
-        return hashlib.sha256(der).digest() == self._digest
+        return _PinnedConnection(self._context, self._digest)
 
 
 @implementer(IPolicyForHTTPS)
-@attrs.frozen
 class PinPolicy:
     """TLS for an agent, by the pin that is in force when a call is made."""
 
-    _pins: Pins
+    def __init__(self, pins: Pins) -> None:
+        self._pins = pins
+        # One for all: to make it takes as long as half a handshake.
+        self._context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        self._context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        self._context.set_verify(SSL.VERIFY_PEER, _is_pinned)
 
     def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
         """Say how to do TLS with a URL's host and port. :raises PeerError: they have no pin."""
-        return _PinnedConnections(self._pins.digest(hostname, port))
+        return _PinnedConnections(self._context, self._pins.digest(hostname, port))
+
+
+def _is_pinned(connection: SSL.Connection, certificate: crypto.X509, _: int, depth: int, __: int) -> bool:
+    """Decide on one certificate of a chain for OpenSSL, which asks for the leaf (depth 0) in any case.
+
+    What OpenSSL itself found wrong does not count, and what a peer sends along with its leaf proves nothing.
+    """
+    if depth > 0:
+        return True
+    der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+    return isinstance(connection, _PinnedConnection) and hashlib.sha256(der).digest() == connection.digest

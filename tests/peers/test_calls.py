@@ -68,11 +68,11 @@ class Farm:
     def run(self, call: Coroutine[Any, Any, Any]) -> Deferred[Any]:
         return Deferred.fromCoroutine(call)
 
-    def accept(self, number: int) -> Peer:
-        """The connection that was opened as ``number``, the last one so far, is made."""
+    def accept(self, number: int, address: str = "127.0.0.1") -> Peer:
+        """The connection that was opened as ``number``, the last one so far, to this address, is made."""
         assert len(self.reactor.tcpClients) == number
         host, port, factory, *_ = self.reactor.tcpClients[-1]
-        assert (host, port) == ("127.0.0.1", 10600)
+        assert (host, port) == (address, 10600)
         client = factory.buildProtocol(IPv4Address("TCP", host, port))
         assert client is not None
         return Peer(client, self.reactor)
@@ -99,11 +99,20 @@ def failure(call: Deferred[Any]) -> PeerError:
     return error
 
 
-@pytest.mark.parametrize("host", ["[::1]", "[2001:db8::1]", "farm.example", "münchen.example"])
-def test_hosts_of_every_kind(farm: Farm, host: str) -> None:
-    """A peer's URL may have an IPv6 address in brackets, or a name in any script; the request names it so too."""
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.1.2.3", "127.1.2.3"),
+        ("[::1]", "::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("farm.example", "127.0.0.1"),
+        ("münchen.example", "127.0.0.1"),
+    ],
+)
+def test_hosts_of_every_kind(farm: Farm, host: str, address: str) -> None:
+    """A peer's URL may have an address, or a name in any script, which is looked up; the request names it so too."""
     call = farm.run(farm.calls.get(f"http://{host}:10600/path", timeout=10, limit=100))
-    peer = farm.accept(1)
+    peer = farm.accept(1, address)
     assert f"Host: {host.encode('idna').decode()}:10600".encode() in peer.value().split(b"\r\n")
     peer.say(OK)
     assert result(call) == b"pong"
