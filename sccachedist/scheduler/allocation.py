@@ -107,7 +107,7 @@ class Allocation:
         if assigned is None:
             assigned = await self._ask(reserved, toolchain)
         self._core.confirm(reserved, assigned, self._clock.seconds())
-        log.info("job {job_id} assigned to {server}", job_id=reserved.job_id, server=str(reserved.server_id))
+        log.debug("job {job_id} assigned to {server}", job_id=reserved.job_id, server=str(reserved.server_id))
         needed = archive_id(toolchain.archive_id) if reserved.ours else None
         return AllocJobSuccess(
             job_alloc=JobAlloc(

@@ -6,6 +6,7 @@ program is.
 """
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,7 +47,12 @@ class FileAnswer:
 
 def prefers_json(head: Head) -> bool:
     """Whether the sender prefers JSON to bincode. Nothing is ever not acceptable."""
-    return parse_accept_header(head.headers.get("accept"), MIMEAccept).best_match([OCTETS, JSON]) == JSON
+    return _prefers_json(head.headers.get("accept"))
+
+
+@lru_cache(maxsize=64)  # nearly all say the same
+def _prefers_json(accept: str | None) -> bool:
+    return parse_accept_header(accept, MIMEAccept).best_match([OCTETS, JSON]) == JSON
 
 
 def message_answer(codec: Codec[T], value: T, *, as_json: bool) -> Answer:

@@ -27,4 +27,4 @@ class Head:
 
     def decided(self) -> "Head":
         """What is left of it when all has been decided: thousands of requests may then wait for their bodies."""
-        return attrs.evolve(self, headers={})
+        return Head(self.method, self.path, {}, self.peer, self.length)

@@ -26,7 +26,7 @@ from sccachedist.web.answers import Answer, FileAnswer
 from sccachedist.web.channel import Channel
 from sccachedist.web.connections import Connections
 from sccachedist.web.head import Head
-from sccachedist.web.routes import Call, Routes, answer_for
+from sccachedist.web.routes import Call, Mounted, Routes, answer_for
 from sccachedist.web.sending import send_file
 
 log = Logger()
@@ -81,7 +81,7 @@ class Request(server.Request):
             super().requestReceived(command, path, version)
 
     def connectionLost(self, reason: Failure) -> None:
-        """The sender has gone: what it sent is not kept. A route that runs is cancelled by Klein."""
+        """The sender has gone: what it sent is not kept, and a route that runs is cancelled."""
         self._abandon()
         super().connectionLost(reason)
 
@@ -175,7 +175,7 @@ class Site(server.Site):
         self.routes = routes
         self.limits = limits or Limits()
         self.connections = Connections(self.limits, exempt, reactor)
-        super().__init__(routes.app.resource(), reactor=reactor)
+        super().__init__(Mounted(routes.app), reactor=reactor)
 
     def buildProtocol(self, addr: IAddress | None) -> Channel | None:  # type: ignore[override]  # not HTTP/2
         """A channel for somebody who connects, or None, and then the connection is closed at once."""

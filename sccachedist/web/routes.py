@@ -1,21 +1,23 @@
 """Routes of a role: Klein finds them, one envelope surrounds them all.
 
 A role's routes are methods of a class of :class:`Routes`. When the headers of a request are there,
-:meth:`Api.admit` finds its route, asks whether the sender may, and opens the body; when the body has come, Klein
-calls the route, which gets what the sender was granted and what the body held, and whose result or error becomes the
-answer.
+:meth:`Api.admit` finds its route, asks whether the sender may, and opens the body; when the body has come,
+:class:`Mounted` has Klein call the route, which gets what the sender was granted and what the body held, and whose
+result or error becomes the answer.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from uuid import uuid4
 
 import attrs
 from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, ValidationError
 
@@ -49,10 +51,13 @@ class Call:
 
     :param head: method and path; the headers have served their purpose.
     :param as_json: whether the sender prefers the answer in JSON.
+    :param endpoint: the name of its route; ``ids`` are those in its path.
     :param granted: fires with what the sender may be taken for, or fails with a refusal.
     """
 
     head: Head
+    endpoint: str
+    ids: Mapping[str, Any]
     as_json: bool
     granted: Deferred[Any]
     body: Body[Any]
@@ -101,6 +106,7 @@ class Api:
         self.app = Klein()
         self.app.url_map.converters |= {"server_id": _ServerIdConverter, "u64": _U64Converter}
         self.app.url_map.merge_slashes = False
+        self._paths = self.app.url_map.bind("")
         self._envelopes: dict[str, _Envelope] = {}
 
     def route(
@@ -132,7 +138,7 @@ class Api:
         :raises SccachedistError: the sender may not, or the body cannot be taken.
         """
         try:
-            endpoint, ids = self.app.url_map.bind("").match(head.path, head.method)
+            endpoint, ids = self._paths.match(head.path, head.method)
         except HTTPException as error:
             raise UnknownRoute(f"no route {head.method} {head.path}") from error
         envelope = self._envelopes[endpoint]
@@ -140,10 +146,41 @@ class Api:
         if isinstance(getattr(granted, "result", None), Failure):
             _raise_from(granted)
         try:
-            return Call(head.decided(), prefers_json(head), granted, envelope.body(routes, head, **ids))
+            body = envelope.body(routes, head, **ids)
+            return Call(head.decided(), endpoint, ids, prefers_json(head), granted, body)
         except BaseException:
             granted.addErrback(lambda _: None)  # nobody waits for it any more
             raise
+
+
+class Mounted(Resource):
+    """Klein's routes for requests whose route is known: Klein's own resource would look for it once more."""
+
+    isLeaf = True  # noqa: N815
+
+    def __init__(self, app: Klein) -> None:
+        super().__init__()
+        self._app = app
+
+    def render(self, request: Any) -> int:
+        """Run the route, which is cancelled when the sender goes away."""
+        call: Call = request.call
+        running = cast(Deferred[Any], self._app.execute_endpoint(call.endpoint, request, **call.ids))
+        over = request.notifyFinish()
+        over.addErrback(lambda _: running.cancel())
+
+        def finish(_: object) -> None:
+            if not over.called:
+                request.finish()
+
+        def fail(failure: Failure) -> None:
+            if not over.called:
+                request.processingFailed(failure)
+            elif not failure.check(CancelledError):
+                log.failure("a route whose sender has gone", failure)
+
+        running.addCallbacks(finish, fail)
+        return NOT_DONE_YET
 
 
 class Routes(Protocol):
