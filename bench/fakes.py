@@ -3,7 +3,8 @@
 One process listens on as many ports of one loopback address as there are servers, and sends their heartbeats from that
 address, as a scheduler demands. Of the kind ``published`` they say what published build servers say, of the kind
 ``ours`` what ours add to that; then the first few hold the toolchain that jobs need. Each ``assign_job`` is answered
-with Ready, and a job is never run. A line is printed when all of them are registered; the end of stdin is the end.
+with Ready, on a connection that is kept where that is wanted, as published build servers do it, and a job is never run.
+A line is printed when all of them are registered; the end of stdin is the end.
 """
 
 import secrets
@@ -41,8 +42,7 @@ _BACKLOG = 64
 _HEARTBEAT_SECS = 3600  # a benchmark is over by then
 _READY = encode(ASSIGN_JOB_RESULT, AssignJobResult(JobState.READY, need_toolchain=False))
 _ANSWER = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nConnection: close\r\n"
-    b"Content-Length: %d\r\n\r\n" % len(_READY)
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n" % len(_READY)
 ) + _READY
 
 
@@ -101,12 +101,13 @@ def _take_jobs(plain: socket.socket, context: ssl.SSLContext) -> None:
     try:
         with context.wrap_socket(plain, server_side=True) as connection:
             received = b""
-            while not _whole(received):
-                piece = connection.recv(1 << 16)
-                if not piece:
-                    return
+            while piece := connection.recv(1 << 16):
                 received += piece
-            connection.sendall(_ANSWER)
+                if _whole(received):
+                    connection.sendall(_ANSWER)
+                    if b"connection: close" in received.lower():
+                        return
+                    received = b""
     except OSError:
         pass
 

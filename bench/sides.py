@@ -15,7 +15,6 @@ from bench.meters import Meter, meter
 from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
 from tests.support.published import PUBLISHED_SCHEDULER, PUBLISHED_SERVER
 
-
 #: What makes ours take as many jobs that nobody runs as the published one, which knows no limit.
 _UNCLAIMED = "[limits]\nunclaimed_jobs = 1_000_000\n"
 

@@ -35,7 +35,12 @@ class AllocationLatency:
             rounds.quantity("p50", "ms", Bar(1.0) if count == 1 else None).named(f"p50 with {count} servers")
             for count, rounds in measured.items()
         ]
-        return [*rows, _growth(rows[0], rows[-1], counts[-1])]
+        mixed = _with_servers(run, 100, _latency, our_kind="published")
+        return [
+            *rows,
+            _growth(rows[0], rows[-1], counts[-1]),
+            mixed.quantity("p50", "ms").named("p50 by ours with 100 published build servers"),
+        ]
 
 
 class AllocationRate:
