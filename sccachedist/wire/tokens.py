@@ -7,6 +7,7 @@ key, and what a token opens, is not known here. No error's text quotes a token.
 
 import base64
 import json
+from functools import lru_cache
 from typing import Any
 
 from jwt import InvalidSignatureError, InvalidTokenError, PyJWS
@@ -82,6 +83,7 @@ def server_token(key: bytes, server_id: ServerId) -> str:
     return _sign(_server_claims(str(server_id)), key)
 
 
+@lru_cache(maxsize=1 << 14)  # thousands of build servers show theirs every few seconds; a refused one is not kept
 def read_server_token(token: str, key: bytes) -> ServerId:
     """The build server that a token speaks for; whether it is the one that sent it is not checked here.
 
