@@ -242,7 +242,12 @@ class QueueSettings:
 class HeartbeatSettings:
     """How often a build server tells a scheduler of ours what it does; a published one hears it every 30 seconds."""
 
-    secs: int = field(default=5, metadata=key(HEARTBEAT_SECONDS, "Seconds from one heartbeat to the next."))
+    secs: int = field(
+        default=5,
+        metadata=key(
+            HEARTBEAT_SECONDS, "Seconds from one heartbeat to the next; a scheduler of thousands asks for more."
+        ),
+    )
 
 
 @frozen

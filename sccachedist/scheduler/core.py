@@ -35,12 +35,15 @@ from sccachedist.wire.messages import (
     SchedulerStatus,
     ServerCertificate,
 )
-from sccachedist.wire.reports import Availability, JobStates, ServerReport
+from sccachedist.wire.reports import Availability, JobStates, SchedulerReport, ServerReport
 
 #: CPUs that a build server may claim. The wire has room for more than a farm's sum could be told in.
 MOST_CPUS = 1 << 16
 #: Seconds between two heartbeats that a build server of ours may announce.
 MOST_HEARTBEAT_SECS = 3600
+#: Heartbeats of build servers of ours in a second, above which they are told to come less often: a few hundred take a
+#: tenth of a CPU.
+MOST_HEARTBEATS_PER_SEC = 400
 
 
 class NoCapacity(SccachedistError):
@@ -151,10 +154,11 @@ class SchedulerCore:
         heartbeat = self._fleet[server_id].heartbeat
         return ServerCertificate(heartbeat.cert_digest, heartbeat.cert_pem)
 
-    def unclaimed(self, server_id: ServerId) -> int:
-        """How many jobs a build server was given that have not started."""
+    def report(self, server_id: ServerId) -> SchedulerReport:
+        """What a build server of ours is told: its jobs that have not started, and how often it has to be heard."""
         server = self._fleet.get(server_id)
-        return sum(self._jobs[job_id].slot is not Slot.STARTED for job_id in server.jobs) if server else 0
+        unclaimed = sum(self._jobs[job_id].slot is not Slot.STARTED for job_id in server.jobs) if server else 0
+        return SchedulerReport(unclaimed, len(self._fleet) // MOST_HEARTBEATS_PER_SEC)
 
     def status(self) -> SchedulerStatus:
         """How many servers, CPUs and confirmed jobs there are."""

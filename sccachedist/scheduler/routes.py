@@ -152,8 +152,7 @@ class SchedulerRoutes:
         self._allocation.serve_waiting()
         if is_new:
             log.info("build server {server} with {cpus} CPUs", server=str(server_id), cpus=heartbeat.num_cpus)
-        unclaimed = None if report is None else SchedulerReport(self._core.unclaimed(server_id))
-        return HeartbeatResult(is_new), unclaimed
+        return HeartbeatResult(is_new), None if report is None else self._core.report(server_id)
 
     @api.route(
         "POST",

@@ -25,13 +25,16 @@ FIRST_RETRY_SECS, MOST_RETRY_SECS = 0.2, 1.5
 JITTER = 0.25
 #: Seconds that lie between two heartbeats at least, however often one is asked for.
 LEAST_SECS = 1.0
+#: Seconds that lie between two at most, however many build servers a scheduler has to hear.
+MOST_SECS = 60
 
 
 class HeartbeatService(Service):
     """Sends heartbeats while it runs.
 
-    :param message: makes what is sent, anew each time: the certificate changes now and then.
-    :param seconds: from one heartbeat to the next, for a scheduler of ours.
+    :param message: makes what is sent, anew each time: the certificate changes now and then. It is given the seconds to
+        the next one, for a scheduler of ours.
+    :param seconds: that these are at least; a scheduler that has to hear many asks for more.
     :param chance: gives a number from 0 to 1.
     """
 
@@ -40,13 +43,14 @@ class HeartbeatService(Service):
     def __init__(
         self,
         scheduler: SchedulerLink,
-        message: Callable[[], tuple[Heartbeat, ServerReport]],
-        seconds: float,
+        message: Callable[[int], tuple[Heartbeat, ServerReport]],
+        seconds: int,
         clock: IReactorTime,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._scheduler, self._message, self._clock = scheduler, message, clock
         self._seconds, self._chance = seconds, chance
+        self._asked_for = self._announced = seconds
         self._next: IDelayedCall | None = None
         self._under_way: Deferred[None] | None = None
         self._failures, self._again = 0, False
@@ -93,8 +97,11 @@ class HeartbeatService(Service):
         self._under_way.addCallbacks(self._pause, self._failed).addCallback(self._schedule)
 
     async def _tell(self) -> None:
-        result, report = await self._scheduler.heartbeat(*self._message())
+        announced = self._asked_for
+        result, report = await self._scheduler.heartbeat(*self._message(announced))
+        self._announced = announced
         self.unclaimed = 0 if report is None else report.unclaimed
+        self._asked_for = self._seconds if report is None else max(self._seconds, min(report.heartbeat_secs, MOST_SECS))
         if result.is_new or not self._known:
             log.info("registered with the scheduler")
         self._known, self._failures = True, 0
@@ -102,7 +109,7 @@ class HeartbeatService(Service):
     def _pause(self, _: None) -> float:
         if self._again:
             return LEAST_SECS
-        return self._seconds if self._scheduler.is_ours else PUBLISHED_SECS
+        return self._announced if self._scheduler.is_ours else PUBLISHED_SECS
 
     def _failed(self, failure: Failure) -> float:
         """Say it, and try again before long: no error ends the heartbeats."""

@@ -87,7 +87,10 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     incarnation = Incarnation()
     link = HttpSchedulerLink(calls, settings.scheduler_url, server_token(settings), incarnation)
     heartbeat = HeartbeatService(
-        link, lambda: message(identity, build_server, incarnation, settings), settings.heartbeat.secs, reactor
+        link,
+        lambda seconds: message(identity, build_server, incarnation, settings, seconds),
+        settings.heartbeat.secs,
+        reactor,
     )
     reports = Reports(link, reactor, heartbeat.soon)
 
@@ -308,7 +311,11 @@ def _check_own(token: str, public_addr: ServerId) -> None:
 
 
 def message(
-    identity: ShownIdentity, build_server: BuildServer, incarnation: Incarnation, settings: ServerSettings
+    identity: ShownIdentity,
+    build_server: BuildServer,
+    incarnation: Incarnation,
+    settings: ServerSettings,
+    heartbeat_secs: int,
 ) -> tuple[Heartbeat, ServerReport]:
     """What is told to the scheduler; the nonce is another one after each start."""
     heartbeat = Heartbeat(
@@ -320,7 +327,7 @@ def message(
     )
     report = ServerReport(
         number=incarnation.number(),
-        heartbeat_secs=settings.heartbeat.secs,
+        heartbeat_secs=heartbeat_secs,
         availability=build_server.availability,
         jobs=build_server.named_jobs,
         toolchains=build_server.held_toolchains,

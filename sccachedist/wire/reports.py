@@ -47,9 +47,11 @@ class SchedulerReport:
     """What a scheduler adds to the answer.
 
     :param unclaimed: how many jobs it has given to this build server that have not started there.
+    :param heartbeat_secs: seconds that shall lie between two heartbeats at least.
     """
 
     unclaimed: int
+    heartbeat_secs: int
 
 
 @attrs.frozen
@@ -79,5 +81,7 @@ EXTENDED_HEARTBEAT = extended(
         toolchains=sequence(TEXT),
     ),
 )
-EXTENDED_HEARTBEAT_RESULT = extended(HEARTBEAT_RESULT, _MARK, struct(SchedulerReport, unclaimed=U64))
+EXTENDED_HEARTBEAT_RESULT = extended(
+    HEARTBEAT_RESULT, _MARK, struct(SchedulerReport, unclaimed=U64, heartbeat_secs=U64)
+)
 JOB_STATES = struct(JobStates, server_nonce=U64, number=U64, states=_STATES)

@@ -1,5 +1,7 @@
 """Slots as leases: what a build server of ours says of its jobs, in whatever order it arrives."""
 
+from ipaddress import IPv4Address
+
 import pytest
 
 from sccachedist.auth.clients import ClientId
@@ -8,7 +10,7 @@ from sccachedist.scheduler.core import MOST_HEARTBEAT_SECS, Expired, IdentityInU
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import AssignJobResult, JobId, JobState, SchedulerStatus
 from sccachedist.wire.reports import Availability, JobStates, ServerReport
-from tests.scheduler.farms import FIRST_JOB, A, B, assigned, free_slots, heartbeat
+from tests.scheduler.farms import FIRST_JOB, A, B, assigned, farm, free_slots, heartbeat
 
 GCC, CLANG = "0c" * 32, "c1" * 32
 PENDING, READY, STARTED, COMPLETE = JobState
@@ -91,7 +93,7 @@ def test_unclaimed_is_not_lost(core: SchedulerCore, ours: Ours) -> None:
     ours.allocate()
     ours.beat(ours.report(), now=5.0)
     assert core.status().in_progress == 1
-    assert core.unclaimed(A) == 1
+    assert core.report(A).unclaimed == 1
 
 
 def test_a_client_that_does_not_reach_it(core: SchedulerCore, ours: Ours) -> None:
@@ -313,7 +315,7 @@ def test_gone(core: SchedulerCore, ours: Ours) -> None:
     gone = ServerReport(ours.number + 1, 5, Availability.GONE, (), ())
     assert not ours.beat(gone)
     assert core.status() == SchedulerStatus(0, 0, 0)
-    assert core.unclaimed(A) == 0
+    assert core.report(A).unclaimed == 0
 
 
 @pytest.mark.parametrize("is_ours", [True, False])
@@ -433,3 +435,12 @@ def test_one_client_does_not_take_it_all(core: SchedulerCore) -> None:
         core.reserve(0.0, client=client)
     with pytest.raises(LimitExceeded):
         core.reserve(0.0, client=client)
+
+
+def test_many_are_heard_less_often() -> None:
+    """Few build servers are heard as often as they like, thousands only every so many seconds."""
+    core = farm(1)
+    assert core.report(A).heartbeat_secs == 0
+    for number in range(5000 - 1):
+        core.heartbeat(ServerId(IPv4Address("10.0.0.0") + number, 10501), heartbeat(), 0.0)
+    assert core.report(A).heartbeat_secs == 12

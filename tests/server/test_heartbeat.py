@@ -5,7 +5,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from sccachedist.errors import PeerError
-from sccachedist.server.heartbeat import MOST_RETRY_SECS, HeartbeatService
+from sccachedist.server.heartbeat import MOST_RETRY_SECS, MOST_SECS, HeartbeatService
 from sccachedist.wire.messages import Heartbeat
 from sccachedist.wire.reports import Availability, ServerReport
 from tests.support.fakes import FakeScheduler
@@ -21,14 +21,14 @@ class HeartbeatTests(SynchronousTestCase):
         scheduler = FakeScheduler()
         self.sent = scheduler.heartbeats
         self.scheduler = scheduler
-        self.service = HeartbeatService(scheduler, self.message, 5.0, self.clock, chance=lambda: 0.0)
+        self.service = HeartbeatService(scheduler, self.message, 5, self.clock, chance=lambda: 0.0)
         self.service.startService()
 
-    def message(self) -> tuple[Heartbeat, ServerReport]:
+    def message(self, seconds: int) -> tuple[Heartbeat, ServerReport]:
         self.made += 1
         if self.broken:
             raise ZeroDivisionError
-        return self.heartbeat(self.made), ServerReport(self.made, 5, Availability.OPEN, (), ())
+        return self.heartbeat(self.made), ServerReport(self.made, seconds, Availability.OPEN, (), ())
 
     def heartbeat(self, number: int) -> Heartbeat:
         return Heartbeat(b"job key", 2, 1, b"digest %d" % number, b"certificate %d" % number)
@@ -65,6 +65,17 @@ class HeartbeatTests(SynchronousTestCase):
         for is_new in (True, False):
             self.answer(is_new)
             self.nothing_for(5.0)
+
+    def test_a_scheduler_with_many_build_servers(self) -> None:
+        """It may ask for longer pauses, up to a minute, and for short ones again; each is announced first."""
+        self.scheduler.is_ours = True
+        asked, pauses = (12, 2**64 - 1, 12, 0, 0, 0), []
+        for seconds in asked:
+            self.scheduler.heartbeat_secs = seconds
+            pauses.append(self.scheduler.heard[-1].heartbeat_secs)
+            self.answer(False)
+            self.nothing_for(pauses[-1])
+        assert pauses == [5, 12, MOST_SECS, 12, 5, 5]
 
     def test_away(self) -> None:
         """While the scheduler is away or refuses, it is tried again at ever longer pauses; then all is as before."""

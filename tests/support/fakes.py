@@ -45,9 +45,11 @@ class FakeScheduler:
     """A scheduler, as a build server sees it.
 
     :param is_ours: whether it answers heartbeats as one of ours.
+    :param heartbeat_secs: how often it wants them then.
     """
 
     is_ours: bool = False
+    heartbeat_secs: int = 0
     heartbeats: Requests[Heartbeat, bool] = attrs.field(factory=Requests)
     heard: list[ServerReport] = attrs.field(factory=list)
     reports: Requests[tuple[JobId, JobState], None] = attrs.field(factory=Requests)
@@ -58,7 +60,7 @@ class FakeScheduler:
     ) -> tuple[HeartbeatResult, SchedulerReport | None]:
         self.heard.append(report)
         is_new = await self.heartbeats.ask(heartbeat)
-        return HeartbeatResult(is_new), SchedulerReport(unclaimed=0) if self.is_ours else None
+        return HeartbeatResult(is_new), SchedulerReport(0, self.heartbeat_secs) if self.is_ours else None
 
     async def job_state(self, job_id: JobId, state: JobState) -> None:
         await self.reports.ask((job_id, state))

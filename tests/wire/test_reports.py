@@ -51,7 +51,7 @@ def test_cut_off() -> None:
 
 def test_answer() -> None:
     """The answer to a heartbeat likewise; JSON shows the published part."""
-    answer = HeartbeatResult(is_new=True), SchedulerReport(unclaimed=2)
+    answer = HeartbeatResult(is_new=True), SchedulerReport(unclaimed=2, heartbeat_secs=12)
     octets = encode(EXTENDED_HEARTBEAT_RESULT, answer)
     assert decode(EXTENDED_HEARTBEAT_RESULT, octets) == answer
     assert decode(HEARTBEAT_RESULT, octets) == answer[0]
