@@ -84,11 +84,15 @@ class WorkerBuilder:
         """See :meth:`sccachedist.builders.seam.Builder.start`."""
         self._started = True
         self._forget_all()
-        try:
-            await self._workers.ask(RemoveAll(), self._limits.job_secs)
-            await self._proof(self)
-        except (OSError, SccachedistError) as error:
-            raise BuildError(f"the sandbox does not work: {error}") from error
+        await self._try(self._workers.ask(RemoveAll(), self._limits.job_secs))
+        await self.prove()
+
+    async def prove(self) -> None:
+        """Show that jobs can be run, and leave alone what others have: also a build server with the same sandboxes.
+
+        :raises BuildError: they cannot; the text says why.
+        """
+        await self._try(self._proof(self))
 
     async def run(self, job: BuildJob) -> None:
         """See :meth:`sccachedist.builders.seam.Builder.run`."""
@@ -121,6 +125,12 @@ class WorkerBuilder:
             await self._clear_up(RemoveAll())
             await self._workers.stop()
             self._workers = self._new_workers()
+
+    async def _try(self, step: Coroutine[Deferred[Any], Any, None]) -> None:
+        try:
+            await step
+        except (OSError, SccachedistError) as error:
+            raise BuildError(f"the sandbox does not work: {error}") from error
 
     async def _unpack(self, job: BuildJob) -> None:
         request = UnpackToolchain(

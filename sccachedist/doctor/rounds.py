@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from sccachedist.doctor import findings
 from sccachedist.doctor.facts import Reply, fetch, free_space, own_certificate, said_by, shown_certificate
 from sccachedist.doctor.findings import GIB, Finding
 from sccachedist.errors import BuildError
+from sccachedist.server.service import make_builder
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import JOB_STATE, JobState
 
@@ -42,12 +43,14 @@ async def examine_server(reactor: Any, settings: ServerSettings, token: str, say
             say(findings.bwrap_version(said_by(str(bwrap_path), "--version")))
             for finding in _limits(build_dir):
                 say(finding)
-            say(await _sandbox(reactor, settings, build_dir, bwrap_path))
+            say(await _trial(_overlay(reactor, settings, build_dir, bwrap_path)))
             say(_disk("builder.build_dir", build_dir, _ROOM_FOR_JOBS))
         case DockerBuilder():
             say(_program("docker", "docker", "version"))
+            say(await _trial(_ours(reactor, settings)))
         case PotBuilder(pot_cmd=pot):
             say(_program("pot", str(pot), "version"))
+            say(await _trial(_ours(reactor, settings)))
     say(_disk("cache_dir", settings.cache_dir, settings.toolchain_cache_size))
     for finding in _scheduler(settings.scheduler_url, token):
         say(finding)
@@ -71,20 +74,33 @@ def _limits(build_dir: Path) -> Iterator[Finding]:
     groups.clear()
 
 
-async def _sandbox(reactor: Any, settings: ServerSettings, build_dir: Path, bwrap: Path) -> Finding:
-    """Run the trial job of a build server's start, in a directory of its own: the daemon's is left alone."""
+async def _trial(trial: Coroutine[Any, Any, None]) -> Finding:
+    """Run the trial job of a build server's start."""
     try:
-        build_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=build_dir, prefix="doctor-") as place:
-            limits = settings.limits
-            builder = OverlayBuilder(reactor, Path(place), bwrap, limits, settings.sandbox.scratch_bytes, 1)
-            try:
-                await builder.start()
-            finally:
-                await builder.stop()
+        await trial
     except (BuildError, OSError) as error:
         return findings.failed("sandbox", str(error))
-    return findings.good("sandbox", "a trial job ran: namespaces, overlay, network, filter and outputs work")
+    return findings.good("sandbox", "a trial job ran, and saw what it should and no more")
+
+
+async def _overlay(reactor: Any, settings: ServerSettings, build_dir: Path, bwrap: Path) -> None:
+    """In a directory of its own: the daemon's is left alone."""
+    build_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=build_dir, prefix="doctor-") as place:
+        builder = OverlayBuilder(reactor, Path(place), bwrap, settings.limits, settings.sandbox.scratch_bytes, 1)
+        try:
+            await builder.start()
+        finally:
+            await builder.stop()
+
+
+async def _ours(reactor: Any, settings: ServerSettings) -> None:
+    """Where the daemon's are, beside those."""
+    builder = make_builder(settings, reactor)
+    try:
+        await builder.prove()
+    finally:
+        await builder.stop()
 
 
 def _program(check: str, *command: str) -> Finding:

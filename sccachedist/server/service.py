@@ -13,6 +13,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN
+from sccachedist.builders.builder import WorkerBuilder
 from sccachedist.builders.docker.builder import docker_builder
 from sccachedist.builders.overlay.builder import OverlayBuilder
 from sccachedist.builders.pot.builder import pot_builder
@@ -271,7 +272,7 @@ def _not_begun(failure: Failure) -> None:
         log.failure("the builder does not start", failure)
 
 
-def make_builder(settings: ServerSettings, reactor: Any) -> Builder:
+def make_builder(settings: ServerSettings, reactor: Any) -> WorkerBuilder:
     """The builder that the configuration names."""
     on_failure = settings.policy.on_failure
     bounds = settings.limits, settings.sandbox.scratch_bytes, job_capacity(offered_cpus(settings))

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import attrs
 import pytest
@@ -10,6 +11,7 @@ from twisted.internet.defer import Deferred
 from sccachedist.builders.builder import WorkerBuilder
 from sccachedist.builders.docker.builder import docker_builder
 from sccachedist.builders.docker.commands import image_name
+from sccachedist.config import DockerSettings
 from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
 from tests.builders.archives import file, tar
 from tests.builders.farms import (
@@ -25,6 +27,7 @@ from tests.builders.farms import (
     until,
 )
 from tests.support.docker_engine import DockerEngine
+from tests.support.wrappers import wrapper
 
 pytestmark = pytest.mark.functional
 
@@ -143,6 +146,45 @@ async def test_stopping_ends_jobs_and_leaves_nothing(farm: Farm, engine: DockerE
     with pytest.raises(BuildError):
         await running
     assert (engine.ours(), named("sleep\x001004")) == ([], [])
+
+
+# By what is said of it: words for docker, and those that it is given instead.
+BROKEN = {
+    "a compile has capabilities": (("--cap-drop", "ALL"), ()),
+    "a compile has more of a network than loopback": (("--network", "none"), ("--network", "host")),
+    "a compile may gain privileges": (("--security-opt", "no-new-privileges"), ()),
+    "the limits of a job are not in force": (("core=0",), ("core=-1",)),
+    "a compile sees the host's processes": (("--network",), ("--pid", "host", "--network")),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+@in_reactor
+async def test_a_container_that_is_not_what_it_should_be(
+    farm: Farm, engine: DockerEngine, tmp_path: Path, what: str
+) -> None:
+    """The self-test finds each feature that is missing, and says what would mend it."""
+    old, new = BROKEN[what]
+    wrapper(tmp_path / "docker", shutil.which("docker") or "", {old: new})
+    path = f"{tmp_path}:{engine.environment['PATH']}"
+    builder = builder_on(DockerSettings().image, engine.environment | {"PATH": path})
+    with pytest.raises(BuildError, match=f"{what}.*: see what docker's daemon.json"):
+        await builder.prove()
+    await builder.stop()
+
+
+@in_reactor
+async def test_proving_harms_nobody(engine: DockerEngine) -> None:
+    """What another build server has on the engine stays, and nothing else is left."""
+    engine.docker("import", "-", IMAGE, stdin=tar(file("x", b"")))
+    engine.docker("create", "--name", "sccache-builder-of-another", IMAGE, "/x")
+    before = engine.ours()
+    builder = builder_on(DockerSettings().image, engine.environment)
+    await builder.prove()
+    await builder.stop()
+    assert engine.ours() == before
+    engine.docker("rm", "sccache-builder-of-another")
+    engine.docker("rmi", IMAGE)
 
 
 @in_reactor

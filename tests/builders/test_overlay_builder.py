@@ -1,6 +1,7 @@
 """What is the overlay builder's own, with real workers, namespaces and bubblewrap, as root and as nobody."""
 
 import os
+import re
 import shutil
 import signal
 import tarfile
@@ -31,6 +32,7 @@ from tests.builders.farms import (
     the_reactor,
     until,
 )
+from tests.support.wrappers import wrapper
 
 pytestmark = pytest.mark.functional
 
@@ -190,6 +192,53 @@ async def test_no_bubblewrap(fresh: Farm) -> None:
     with pytest.raises(BuildError, match=r"no /no/bwrap: install bubblewrap"):
         await builder.start()
     await builder.stop()
+
+
+# By what is said of it: words for bubblewrap, and those that it is given instead.
+BROKEN = {
+    "a compile has capabilities": (("--cap-drop", "ALL"), ()),
+    "a compile is not uid 0 of its sandbox": (("--uid", "0"), ("--uid", "7")),
+    "no seccomp filter is in force on a compile": (("--seccomp",), ("--sync-fd",)),
+    "/dev/null or /dev/urandom is not there": (("--dev-bind",), ("--bind",)),
+    "a trial job could not write in its sandbox": (("--chdir",), ("--remount-ro", "/", "--chdir")),
+}
+
+
+async def complaint_of(farm: Farm, bwrap: Path) -> str:
+    """What a builder says that has another bubblewrap."""
+    builder = OverlayBuilder(the_reactor(), farm.place / "build", bwrap, LIMITS, SCRATCH_BYTES, 3)
+    with pytest.raises(BuildError) as caught:
+        await builder.start()
+    await builder.stop()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("what", BROKEN)
+@in_reactor
+async def test_a_sandbox_that_is_not_what_it_should_be(fresh: Farm, what: str) -> None:
+    """The self-test finds each feature that is missing, and says in one line what is and what would mend it."""
+    old, new = BROKEN[what]
+    said = await complaint_of(fresh, wrapper(fresh.place / "bwrap", str(bwrap_path()), {old: new}))
+    assert re.fullmatch(rf"the sandbox does not work: {re.escape(what)}[^:]*: [^;\n]+(; [^;\n]+)?", said), said
+
+
+@in_reactor
+async def test_a_sandbox_with_a_network(fresh: Farm) -> None:
+    """An interface beside loopback is found."""
+    add = (shutil.which("ip") or "", "link", "add", "one", "type", "veth", "peer", "name", "other")
+    said = await complaint_of(fresh, wrapper(fresh.place / "bwrap", str(bwrap_path()), {}, add))
+    assert "a compile has more of a network than loopback" in said
+
+
+@in_reactor
+async def test_a_sandbox_that_shows_the_host(fresh: Farm) -> None:
+    """The host's processes are found where they are seen."""
+    changes: dict[tuple[str, ...], tuple[str, ...]] = {
+        ("--unshare-pid",): (),
+        ("--proc", "/proc"): ("--bind", "/proc", "/proc"),
+    }
+    said = await complaint_of(fresh, wrapper(fresh.place / "bwrap", str(bwrap_path()), changes))
+    assert "a compile sees the host's processes" in said
 
 
 @in_reactor

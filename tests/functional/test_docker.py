@@ -13,6 +13,7 @@ from demo.processes import Command, inherited, wait_until
 from demo.projects import CXX, C, Language, write_project
 from tests.functional.conftest import running_farm
 from tests.functional.test_builds import build
+from tests.functional.test_doctor import config_of, doctor
 from tests.support.configured import replacing
 from tests.support.docker_engine import DockerEngine, docker_engine
 
@@ -75,3 +76,11 @@ def test_a_build_server_that_is_killed(farm: Farm, client: Client, engine: Docke
     after = client.statistics()
     assert after.total_remote + after.errors == len(compiles)
     wait_until(lambda: all(":" in name for name in engine.ours()), 30, "no container is left")
+
+
+def test_the_doctor(farm: Farm, engine: DockerEngine) -> None:
+    """It runs the trial job in a container, beside those of the daemon, which are left alone."""
+    before = engine.ours()
+    status, lines = doctor(config_of(farm, "server"), **engine.environment)
+    assert (status, lines["docker"], lines["sandbox"].split()[0]) == (0, "ok it answers", "ok"), lines
+    assert engine.ours() == before

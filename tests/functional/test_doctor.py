@@ -1,14 +1,17 @@
 """The doctor on hosts that are well and on some that are not."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from demo.farm import CHECKOUT, PROGRAMS, Farm
+from demo.farm import CHECKOUT, OUR_SERVER, PROGRAMS, Farm
 from demo.processes import Command, inherited
 from tests.functional.conftest import running_farm
+from tests.support.configured import replacing
+from tests.support.pots import PotHost
 
 pytestmark = pytest.mark.functional
 
@@ -20,10 +23,10 @@ def farm(tmp_path: Path) -> Iterator[Farm]:
     yield from running_farm(Farm(tmp_path / "farm"))
 
 
-def doctor(config: Path) -> tuple[int, dict[str, str]]:
+def doctor(config: Path, **variables: str) -> tuple[int, dict[str, str]]:
     """The exit status, and what is said of each check: its level, then the rest of the line."""
     arguments = (str(PROGRAMS / "sccachedist"), "doctor", "--config", str(config))
-    ended = Command(arguments, inherited(PYTHONPATH=str(CHECKOUT)), CHECKOUT).run()
+    ended = Command(arguments, inherited(PYTHONPATH=str(CHECKOUT)) | variables, CHECKOUT).run()
     lines = {}
     for line in ended.stdout.splitlines():
         level, _, rest = line.partition(" ")
@@ -50,6 +53,20 @@ def test_a_build_server_that_is_well(farm: Farm) -> None:
     farm.server.stop()
     status, lines = doctor(config_of(farm, "server"))
     assert (status, lines["public_addr"].split()[0]) == (0, "warning"), lines
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="what runs in a fake pot is chrooted")
+def test_a_build_server_with_pots(farm: Farm, tmp_path: Path) -> None:
+    """The trial job of its start is run in a pot, and what breaks it is named."""
+    (tmp_path / "host").mkdir()
+    host, config = PotHost.make(tmp_path / "host"), config_of(farm, "server")
+    replacing(OUR_SERVER, builder=f'type = "pot"\npot_fs_root = "{host.fs_root}"')(config)
+    status, lines = doctor(config, **host.environment)
+    assert (status, lines["pot"], lines["sandbox"].split()[0]) == (0, "ok it answers", "ok"), lines
+    host.break_("start")
+    status, lines = doctor(config, **host.environment)
+    assert (status, lines["sandbox"].split()[0]) == (1, "FAILED"), lines
+    assert "pot start failed" in lines["sandbox"]
 
 
 def test_what_is_wrong_is_named(farm: Farm) -> None:

@@ -64,6 +64,8 @@ def pot(fs_root: Path, verb: str, *arguments: str) -> None:
     if verb in (fs_root / "broken").read_text().split():
         refuse(f"{verb} is broken")
     match verb, *arguments:
+        case ("version",):
+            print("pot version: 0.16.0")
         case "ls", "-q":
             print(*(folder.name for folder in (fs_root / "jails").iterdir() if (folder / "conf").exists()), sep="\n")
         case "clone", "-p", name, "-P", source, "-i", _:

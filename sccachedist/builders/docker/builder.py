@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sccachedist.builders.builder import WorkerBuilder
 from sccachedist.builders.probe import probe
+from sccachedist.builders.promises import DOCKER
 from sccachedist.builders.workers import IWorkerReactor, Program
 from sccachedist.config import Limits
 from sccachedist.policy import OnFailure
@@ -32,5 +33,5 @@ def docker_builder(
     """
     shown = {name: environment[name] for name in ENVIRONMENT if name in environment}
     program = Program("sccachedist.builders.docker.worker", (image,), shown)
-    proof = functools.partial(probe, directory=Path(tempfile.gettempdir()))
+    proof = functools.partial(probe, directory=Path(tempfile.gettempdir()), promises=DOCKER)
     return WorkerBuilder(reactor, program, proof, limits, scratch_bytes, slots, on_failure=on_failure)

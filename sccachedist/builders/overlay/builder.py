@@ -14,6 +14,7 @@ from twisted.internet.task import deferLater
 from sccachedist.builders.builder import WorkerBuilder
 from sccachedist.builders.overlay.groups import Limited, own_groups
 from sccachedist.builders.probe import probe
+from sccachedist.builders.promises import OVERLAY
 from sccachedist.builders.seam import BuildJob
 from sccachedist.builders.workers import IWorkerReactor, Program
 from sccachedist.config import Limits
@@ -59,7 +60,7 @@ class OverlayBuilder(WorkerBuilder):
         bounds = f"{limits.job_memory_bytes}:{limits.job_processes}"
         arguments = (str(self._home), str(bwrap), bounds, *self._groups.parents)
         program = Program(_WORKER, arguments, {"PATH": os.defpath})
-        proof = functools.partial(probe, directory=self._home / "toolchains")
+        proof = functools.partial(probe, directory=self._home / "toolchains", promises=OVERLAY)
         super().__init__(reactor, program, proof, limits, scratch_bytes, slots, on_failure=on_failure)
 
     def give_to(self, account: Account) -> None:

@@ -13,7 +13,7 @@ from sccachedist.policy import OnFailure
 from sccachedist.wire.messages import CompileCommand
 
 # The template has a system in it.
-_OF_THE_SYSTEM = CompileCommand("/bin/sh", ("-c", "test -f proof"), (), "/work")
+_OF_THE_SYSTEM = CompileCommand("/bin/sh", ("-c", "test -c /dev/null && cp proof seen"), (), "/work")
 
 
 def pot_builder(
