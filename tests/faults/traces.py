@@ -14,7 +14,7 @@ import attrs
 from demo.processes import wait_until
 from tests.faults.farm import SCHEDULER, FaultyFarm
 from tests.faults.network import HERE
-from tests.support.processes import mounts_below
+from tests.support.processes import mounts_of_jobs
 
 _WORKER = "sccachedist.builders.overlay.worker"
 _WORKER_PIPES = 3
@@ -77,7 +77,7 @@ class Traces:
         return cls(
             farm.scheduler.status().in_progress,
             tuple(each.command for each in seen if each not in kept),
-            tuple(line for member in farm.members.values() for line in mounts_below(member.farm.folder)),
+            tuple(line for member in farm.members.values() for line in mounts_of_jobs(member.farm.folder)),
             tuple(_jobs_files(farm)),
             tuple(line for name, member in farm.members.items() for line in _clients(name, member.daemon.process.pid)),
             {name: _descriptors(member.daemon.process.pid, kept) for name, member in farm.members.items()},
@@ -128,10 +128,13 @@ def _clients(name: str, pid: int) -> Iterator[str]:
 
 def _descriptors(pid: int, workers: Sequence[Process]) -> int:
     pipes = _WORKER_PIPES * sum(each.parent == pid for each in workers)
-    return sum(not name.startswith("socket:") for name in _opened(pid)) - pipes
+    return sum(not name.startswith("socket:") for name in opened(pid)) - pipes
 
 
-def _opened(pid: int) -> Iterator[str]:
+def opened(pid: int) -> list[str]:
+    """What each descriptor of a process is."""
+    names = []
     for path in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):  # closed meanwhile
-            yield os.readlink(path)
+            names.append(os.readlink(path))
+    return names

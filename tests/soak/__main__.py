@@ -10,7 +10,7 @@ from pathlib import Path
 from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
 from demo.processes import Command
 from tests.faults.build import PARALLEL, Build
-from tests.soak.gauges import KEPT_CONNECTIONS, read
+from tests.soak.gauges import read
 from tests.soak.growth import Reading, beginning_and_end, grown
 from tests.soak.load import Load
 
@@ -47,7 +47,7 @@ def soak(farm: Farm, load: Load, seconds: float) -> list[Reading]:
 def report(readings: Sequence[Reading]) -> int:
     """Say what there was at the beginning and at the end; the result is the exit status."""
     first, last = beginning_and_end(readings)
-    more = grown(readings, KEPT_CONNECTIONS)
+    more = grown(readings)
     for name in first:
         say(f"{name:<36} {first[name]:9.0f} {last[name]:9.0f} {'GROWN' if name in more else ''}")
     return 1 if more else 0

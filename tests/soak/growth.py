@@ -27,17 +27,10 @@ def beginning_and_end(readings: Sequence[Reading]) -> tuple[Reading, Reading]:
     return _medians(warm[:part]), _medians(warm[-part:])
 
 
-def grown(readings: Sequence[Reading], comes_and_goes: Mapping[str, float]) -> dict[str, tuple[float, float]]:
-    """What there is more of at the end than may be, with its beginning and its end.
-
-    :param comes_and_goes: by how much a value may differ between two moments at rest, where it may.
-    """
+def grown(readings: Sequence[Reading]) -> dict[str, tuple[float, float]]:
+    """What there is more of at the end than may be, with its beginning and its end."""
     first, last = beginning_and_end(readings)
-    return {
-        name: (first[name], last[name])
-        for name in first
-        if last[name] > first[name] * (1 + TOLERANCE) + comes_and_goes.get(name, 0)
-    }
+    return {name: (first[name], last[name]) for name in first if last[name] > first[name] * (1 + TOLERANCE)}
 
 
 def _medians(readings: Sequence[Reading]) -> Reading:

@@ -40,7 +40,7 @@ class Load:
     _numbers: Iterator[int] = attrs.field(factory=itertools.count, init=False)
 
     def round(self) -> None:
-        """One round, by a client that is new each time; every other one waits a minute for a slot to be given up.
+        """One round, by a client that is new each time; every other one waits for a slot to be given up.
 
         :raises AssertionError: something was not answered as it should be.
         """

@@ -16,6 +16,11 @@ def mounts_below(folder: Path) -> list[str]:
     return [line for line in seen if str(folder) in line]
 
 
+def mounts_of_jobs(folder: Path) -> list[str]:
+    """The same, but for the devices that each idle sandbox worker has ready for its next job."""
+    return [line for line in mounts_below(folder) if "/sccachedist/dev" not in line.split()[4]]
+
+
 def peak_memory(pid: int) -> int:
     """The most bytes that a process has had resident."""
     fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
