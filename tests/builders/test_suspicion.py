@@ -49,6 +49,7 @@ THEIRS = [
 ]
 
 
+@pytest.mark.field(1)
 @pytest.mark.parametrize("words", OURS)
 def test_what_may_be_ours(words: str) -> None:
     """The client compiles locally, and the log says why; on stdout it counts as much."""

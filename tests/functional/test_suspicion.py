@@ -30,6 +30,7 @@ def farm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     yield from running_farm(farm)
 
 
+@pytest.mark.field(1)
 def test_a_compile_fails_as_it_fails_at_home(
     farm: Farm, client: Client, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -44,6 +45,7 @@ def test_a_compile_fails_as_it_fails_at_home(
     assert client.statistics() == Statistics({} if setup_of(request) == "verify" else remote, errors=0)
 
 
+@pytest.mark.field(1)
 def test_a_file_that_is_not_sent(farm: Farm, client: Client, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """What the assembler alone reads stays at home: the compile succeeds there, unless all failures are reported."""
     (tmp_path / "embeds.c").write_text(_EMBEDS)
@@ -53,6 +55,7 @@ def test_a_file_that_is_not_sent(farm: Farm, client: Client, tmp_path: Path, req
     assert (tmp_path / "embeds.o").exists() == (ended.returncode == 0)
 
 
+@pytest.mark.field(1)
 def test_a_compile_without_the_memory_that_it_needs(tmp_path: Path, toolchains: Path) -> None:
     """The limit of a job is no user's problem: an object that is larger than it is made at home."""
     (tmp_path / "farm").mkdir()
