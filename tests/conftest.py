@@ -1,0 +1,27 @@
+"""What holds for every farm that any test starts: when it ends, nothing of ours has given one of its secrets away."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from demo.farm import Farm
+from tests.support.secrecy import daemons_of, given_away, secrets_of, shown_by_processes
+
+
+@pytest.fixture(autouse=True, scope="session")
+def farms_keep_their_secrets() -> Iterator[None]:
+    """Search the logs, the command lines and the environments of a farm's daemons when it is stopped."""
+    stop = Farm.stop
+
+    def search_and_stop(farm: Farm) -> None:
+        texts: dict[str, bytes] = {}
+        for daemon in daemons_of(farm):
+            texts |= shown_by_processes(daemon)
+        stop(farm)
+        texts |= {daemon.log.name: daemon.log.read_bytes() for daemon in daemons_of(farm)}
+        found = given_away(secrets_of(farm), texts)
+        assert not found, found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Farm, "stop", search_and_stop)
+        yield
