@@ -89,6 +89,13 @@ class FakeServer:
         body = encode(HEARTBEAT, heartbeat or self.heartbeat())
         return attacker.ask("heartbeat_server", body, token or self.token, **headers)
 
+    def naming(
+        self, number: int, jobs: Mapping[int, JobState], availability: Availability = Availability.OPEN
+    ) -> bytes:
+        """A heartbeat as one of ours says it, with jobs, whosesoever they are."""
+        named = tuple((JobId(job_id), state) for job_id, state in jobs.items())
+        return encode(EXTENDED_HEARTBEAT, (self.heartbeat(), ServerReport(number, 5, availability, named, ())))
+
     def name(
         self,
         attacker: Attacker,
@@ -96,10 +103,8 @@ class FakeServer:
         jobs: Mapping[int, JobState],
         availability: Availability = Availability.OPEN,
     ) -> Said:
-        """Send a heartbeat as one of ours does, with jobs, whosesoever they are."""
-        named = tuple((JobId(job_id), state) for job_id, state in jobs.items())
-        report = ServerReport(number, 5, availability, named, ())
-        return attacker.ask("heartbeat_server", encode(EXTENDED_HEARTBEAT, (self.heartbeat(), report)), self.token)
+        """Send such a heartbeat."""
+        return attacker.ask("heartbeat_server", self.naming(number, jobs, availability), self.token)
 
     def report(self, attacker: Attacker, job_id: int, state: JobState) -> Said:
         """Say how far a job is, whosesoever it is."""
