@@ -1,6 +1,7 @@
 """A scheduler that listens with TLS itself, and what both daemons' ports agree to."""
 
 import json
+import socket
 import ssl
 import urllib.request
 import warnings
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from OpenSSL import SSL
 
 from demo.client import Client, Statistics
 from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
@@ -90,6 +92,21 @@ def test_nothing_weak(farm: Farm, role: str) -> None:
         f"ECDHE-ECDSA-{cipher}" for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
     }
     assert Agreed("TLSv1.2", "ECDHE-ECDSA-AES128-GCM-SHA256") in agreed
+
+
+@pytest.mark.parametrize("role", ["scheduler", "server"])
+def test_no_renegotiation(farm: Farm, role: str) -> None:
+    """Nobody can have a connection begin TLS again and again, which costs a peer little and a daemon much."""
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_max_proto_version(SSL.TLS1_2_VERSION)
+    port = farm.scheduler_port if role == "scheduler" else farm.server_port
+    with socket.create_connection(("127.0.0.1", port)) as plain:
+        connection = SSL.Connection(context, plain)
+        connection.set_connect_state()
+        connection.do_handshake()
+        connection.renegotiate()
+        with pytest.raises(SSL.Error, match="no renegotiation"):
+            connection.do_handshake()
 
 
 def test_read_again(farm: Farm) -> None:

@@ -1,10 +1,12 @@
-"""Rows 11 to 14, 22 and 27: tokens, keys, and what a compile could learn or reach."""
+"""Rows 11 to 14, 22, 23 and 27: tokens, keys, and what a compile could learn or reach."""
 
 import base64
 import hashlib
 import hmac
 import json
+import ssl
 from collections.abc import Callable
+from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +14,31 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from twisted.internet.defer import Deferred
 
-from demo.farm import OUR_SCHEDULER, Farm
-from demo.processes import wait_until
+from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
+from demo.processes import free_port, wait_until
 from sccachedist.auth.clients import SharedClientToken
 from sccachedist.auth.forwarded import MOST_REMEMBERED, ForwardedClientTokens
 from sccachedist.auth.servers import SharedServerToken, SignedServerToken
 from sccachedist.builders.docker.commands import run_arguments
 from sccachedist.builders.requests import JobLimits
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.bincode import encode
-from sccachedist.wire.messages import TOOLCHAIN, JobId, Toolchain
+from sccachedist.wire.bincode import decode, encode
+from sccachedist.wire.messages import ALLOC_JOB_RESPONSE, TOOLCHAIN, AllocJobSuccess, JobId, Toolchain
 from sccachedist.wire.tokens import check_job_token, job_token, server_token
 from tests.functional.test_client_auth import jwt_validate
-from tests.hostile.attacker import Attacker, Said
+from tests.functional.test_network import setting
+from tests.functional.test_tls import AUTHORITY, TlsFarm, trusting, write_certificate
+from tests.hostile.attacker import OCTETS, Attacker, Said
 from tests.hostile.attacks import NO_INPUTS, fresh_id, jobs
 from tests.hostile.conftest import ENVIRONMENT_SECRET, Victim, harmless
-from tests.support.configured import replacing
+from tests.support.configured import adding, replacing
 from tests.support.identity import IdentityProvider
 from tests.support.protocol import shell
+from tests.support.relay import Relay
 
 KEY = bytes(range(32))
 ADDRESS = ServerId.parse("127.0.0.1:10501")
+_ALLOC_JOB = "/api/v1/scheduler/alloc_job"
 
 
 def test_row_11_no_secret_in_any_log_or_answer(victim: Victim, attacker: Attacker) -> None:
@@ -187,6 +193,32 @@ def test_row_22_docker_jobs_are_confined() -> None:
         assert flag in line
     assert not [argument for argument in arguments if argument in ("--privileged", "--volume", "-v", "--mount")]
     assert "--name sandbox-of-one-job" in line
+
+
+def test_row_23_nothing_in_clear(tmp_path: Path) -> None:
+    """Whoever listens before a scheduler with a certificate hears no token, and it answers nobody in clear."""
+    write_certificate(tmp_path)
+    (tmp_path / "authority.pem").write_bytes(AUTHORITY.pem)
+    heard = bytearray()
+    relay = Relay(target=free_port(), heard=heard)
+    tls = f'certificate = "{tmp_path / "scheduler.pem"}"\nprivate_key = "{tmp_path / "scheduler.key"}"'
+    server = setting(OUR_SERVER, "scheduler_url", f"https://127.0.0.1:{relay.port}")
+    launches = adding(OUR_SCHEDULER, tls=tls), trusting(server, tmp_path / "authority.pem")
+    with relay.running(), TlsFarm(tmp_path, *launches, scheduler_port=relay.target) as farm:
+        context = ssl.create_default_context(cadata=AUTHORITY.pem.decode())
+        connection = HTTPSConnection("127.0.0.1", relay.port, timeout=20, context=context)
+        headers = {"Authorization": f"Bearer {farm.client_token}", **OCTETS}
+        connection.request("POST", _ALLOC_JOB, encode(TOOLCHAIN, Toolchain(fresh_id())), headers)
+        allocated = decode(ALLOC_JOB_RESPONSE, connection.getresponse().read())
+        connection.close()
+        assert isinstance(allocated, AllocJobSuccess)
+        job = allocated.job_alloc
+        assert len(heard) > 2000, "a heartbeat and an allocation"
+        for secret in (farm.client_token, server_token(farm.server_key, farm.server_id), job.auth, "Bearer"):
+            assert secret.encode() not in heard
+        in_clear = Attacker(ServerId.parse(f"127.0.0.1:{relay.port}"), "")
+        assert in_clear.ask("status", method="GET").status == 0
+    assert b"/api/v1/scheduler/status" in heard, "what is said in clear is heard"
 
 
 def test_row_27_the_daemons_environment(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:

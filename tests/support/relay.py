@@ -1,6 +1,6 @@
 """A TCP relay in front of a daemon: what passes can be slowed down, delayed or not answered for a while.
 
-It passes bytes on and knows nothing of them. For tests of what real networks do.
+It passes bytes on and knows nothing of them. For tests of what real networks do, and those who listen there.
 """
 
 import contextlib
@@ -23,12 +23,14 @@ class Relay:
 
     :param bytes_per_sec: how fast each direction of a connection may be; None for as fast as it goes.
     :param answer_delay_secs: how much later than they came the target's bytes are passed on.
+    :param heard: where all that passes is written down, for whoever listens.
     """
 
     target: int
     port: int = attrs.field(factory=free_port)
     bytes_per_sec: int | None = None
     answer_delay_secs: float = 0.0
+    heard: bytearray | None = attrs.field(default=None, repr=False)
     _listener: socket.socket = attrs.field(init=False)
 
     @contextlib.contextmanager
@@ -62,6 +64,8 @@ class Relay:
         back = sink.getsockname()[1] == self.port
         with contextlib.suppress(OSError):
             while piece := source.recv(self._piece):
+                if self.heard is not None:
+                    self.heard += piece
                 time.sleep(self.answer_delay_secs if back else 0)
                 sink.sendall(piece)
                 if self.bytes_per_sec is not None:
