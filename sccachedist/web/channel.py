@@ -16,12 +16,13 @@ from twisted.internet.interfaces import IAddress, IHandshakeListener, ISSLTransp
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
+from twisted.web.http import HTTPChannel, _ChunkedTransferDecoder
 from zope.interface import implementer
 
 from sccachedist.config import Limits
 from sccachedist.errors import DecodeError, LimitExceeded
 from sccachedist.web.answers import Answer, error_answer
+from sccachedist.web.bulk import BulkChunks
 from sccachedist.web.connections import Connections
 from sccachedist.web.progress import Phase, Progress, overdue
 
@@ -113,6 +114,12 @@ class Channel(HTTPChannel):
     def lineLengthExceeded(self, line: bytes) -> None:
         """A head does not end."""
         self._refuse_deafly(LimitExceeded("header_bytes", "a long line in a head"))
+
+    def _maybeChooseTransferDecoder(self, header: bytes, data: bytes) -> bool:  # noqa: N802  # Twisted's one place for it
+        chosen: bool = super()._maybeChooseTransferDecoder(header, data)
+        if isinstance(self._transferDecoder, _ChunkedTransferDecoder):
+            self._transferDecoder = BulkChunks(self.requests[-1].handleContentChunk, self._finishRequestBody)
+        return chosen
 
     def allContentReceived(self) -> None:
         """The request has come: it is our turn."""

@@ -23,6 +23,7 @@ from twisted.internet.tcp import Port
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
 from sccachedist.logs import Logger
+from sccachedist.web.bulk import BulkTLS
 from sccachedist.wire.addresses import ServerId
 
 log = Logger()
@@ -154,8 +155,8 @@ def over_tls(
 class _OverTLS(TLSMemoryBIOFactory):
     """TLS around the connections of a factory, which may refuse some."""
 
-    # The other kind gathers small writes, which takes memory and time where an answer is two of them.
-    protocol = TLSMemoryBIOProtocol
+    # Twisted's own gathers small writes, which takes memory and time where an answer is two of them.
+    protocol = BulkTLS
 
     def __init__(
         self, identity: IOpenSSLServerConnectionCreator, factory: IProtocolFactory, clock: IReactorTime
