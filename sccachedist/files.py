@@ -24,6 +24,19 @@ def remove_file(path: Path) -> None:
         log.warn("{path} stays until the next start: {reason}", path=str(path), reason=error.strerror)
 
 
+def settle(path: Path) -> None:
+    """Bring a file to the disk for good, unless it has been removed; blocks.
+
+    :raises DiskError: the disk does not take it.
+    """
+    with on_disk(path), suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 class NewFile:
     """A file for its owner alone, written piece by piece; each method but :meth:`discard` raises :class:`DiskError`.
 
@@ -47,11 +60,6 @@ class NewFile:
         with on_disk(self._directory):
             if self._file.write(data) < len(data):  # it took a part, and would refuse the next
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def settle(self) -> None:
-        """Bring it to the disk for good; blocks."""
-        with on_disk(self._directory):
-            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Write nothing more."""

@@ -17,6 +17,10 @@ class SharedWork(Generic[K]):
     def __init__(self) -> None:
         self._waiting: dict[K, list[Deferred[None]]] = {}
 
+    def __contains__(self, key: K) -> bool:
+        """Whether work is under way."""
+        return key in self._waiting
+
     async def do(self, key: K, work: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:
         """Do the work, or wait for the same work under way: all get the same end, be it an error."""
         waiter: Deferred[None] = Deferred()

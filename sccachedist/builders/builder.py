@@ -7,13 +7,17 @@ sandbox they keep is known to their program alone.
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
+from sccachedist.builders.following import Following
 from sccachedist.builders.prepared import PreparedToolchains
 from sccachedist.builders.requests import (
     SANDBOX_PREFIX,
+    FollowToolchain,
     JobLimits,
     RemoveAll,
     RemoveSandbox,
@@ -46,6 +50,7 @@ class WorkerBuilder:
     :param on_failure: which failed compiles are answered so that their clients repeat them.
     :param reuse: whether a job that has come to its end leaves its sandbox as good as new, for the next with the same
         toolchain.
+    :param follow: whether a toolchain can be unpacked while it comes in.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class WorkerBuilder:
         *,
         on_failure: OnFailure = OnFailure.SUSPICIOUS,
         reuse: bool = False,
+        follow: bool = False,
     ) -> None:
         self._reactor, self._program, self._proof, self._slots, self._reuse = reactor, program, proof, slots, reuse
         self._limits, self._on_failure = limits, on_failure
@@ -79,6 +85,7 @@ class WorkerBuilder:
         self._spares: defaultdict[ArchiveId, list[str]] = defaultdict(list)
         self._removals: SharedWork[str] = SharedWork()
         self._started = False
+        self._may_follow = slots if follow else 0
 
     async def start(self) -> None:
         """See :meth:`sccachedist.builders.seam.Builder.start`."""
@@ -93,6 +100,10 @@ class WorkerBuilder:
         :raises BuildError: they cannot; the text says why.
         """
         await self._try(self._proof(self))
+
+    def follow(self, toolchain: ArchiveId, archive: Path) -> Following:
+        """See :meth:`sccachedist.builders.seam.Builder.follow`."""
+        return Following(partial(self._follow, toolchain, archive))
 
     async def run(self, job: BuildJob) -> None:
         """See :meth:`sccachedist.builders.seam.Builder.run`."""
@@ -132,15 +143,31 @@ class WorkerBuilder:
         except (OSError, SccachedistError) as error:
             raise BuildError(f"the sandbox does not work: {error}") from error
 
+    async def _follow(self, toolchain: ArchiveId, archive: Path, following: Following) -> None:
+        """Unpack what comes in; a worker that waits for slow clients takes no job's turn, and there are not many."""
+        if not self._may_follow or not self._started:
+            return
+        request = FollowToolchain(self._unpacking(toolchain, archive))
+
+        async def unpack() -> bool:
+            try:
+                await following.asked(
+                    lambda: self._workers.ask_at_once(request, self._limits.job_secs, following.reach)
+                )
+            except (CancelledError, SccachedistError) as error:
+                log.debug("{toolchain} not unpacked meanwhile: {error}", toolchain=toolchain, error=str(error))
+                await self._clear_up(RemoveToolchain(toolchain))
+                return False
+            return True
+
+        self._may_follow -= 1
+        try:
+            await self._toolchains.prepare_early(toolchain, unpack)
+        finally:
+            self._may_follow += 1
+
     async def _unpack(self, job: BuildJob) -> None:
-        request = UnpackToolchain(
-            toolchain=job.toolchain,
-            archive=str(job.archive.absolute()),
-            toolchain_unpacked_bytes=self._limits.toolchain_unpacked_bytes,
-            toolchain_entries=self._limits.toolchain_entries,
-            compression_ratio=self._limits.compression_ratio,
-            path_bytes=self._limits.path_bytes,
-        )
+        request = self._unpacking(job.toolchain, job.archive)
         try:
             await self._workers.ask(request, self._limits.job_secs)
         except SccachedistError:  # a worker that was killed has left what it had
@@ -160,6 +187,16 @@ class WorkerBuilder:
             if workers.stopped:  # then all of it goes at once
                 return
             log.warn("something stays until the next start, {request}: {error}", request=request, error=error)
+
+    def _unpacking(self, toolchain: ArchiveId, archive: Path) -> UnpackToolchain:
+        return UnpackToolchain(
+            toolchain=toolchain,
+            archive=str(archive.absolute()),
+            toolchain_unpacked_bytes=self._limits.toolchain_unpacked_bytes,
+            toolchain_entries=self._limits.toolchain_entries,
+            compression_ratio=self._limits.compression_ratio,
+            path_bytes=self._limits.path_bytes,
+        )
 
     def _request(self, job: BuildJob, sandbox: str) -> RunJob:
         return RunJob(

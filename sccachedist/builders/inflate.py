@@ -7,7 +7,8 @@ before the excess is handed out. It does not know what the bytes mean.
 import io
 import os
 import zlib
-from typing import BinaryIO
+from collections.abc import Callable
+from typing import BinaryIO, Protocol
 
 from sccachedist.builders.deflate import DamagedStream, fastest
 from sccachedist.errors import DecodeError, LimitExceeded
@@ -17,8 +18,18 @@ CHUNK = 256 * 1024
 #: What any archive may unpack to, however small it was sent: a file of one letter packs a thousand times smaller.
 FREE_BYTES = 64 * 1024 * 1024
 
+#: A limit and what it is, as :func:`unpacked_limit` gives them.
+Renewed = Callable[[], tuple[str, int]]
+
 _GZIP = 16 + zlib.MAX_WBITS
 _ZLIB = zlib.MAX_WBITS
+
+
+class Packed(Protocol):
+    """A compressed file."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes, none at the end."""
 
 
 def unpacked_limit(key: str, most: int, ratio: int, packed: BinaryIO) -> tuple[str, int]:
@@ -31,28 +42,29 @@ def unpacked_limit(key: str, most: int, ratio: int, packed: BinaryIO) -> tuple[s
     return ("compression_ratio", by_ratio) if by_ratio < most else (key, most)
 
 
-def gunzip(packed: BinaryIO, limit: str, most: int) -> BinaryIO:
+def gunzip(packed: Packed, limit: str, most: int, renewed: Renewed | None = None) -> BinaryIO:
     """Read a gzip file of one or more members; zeros behind the last one are padding.
 
     :param limit: the key under ``[limits]`` that :class:`LimitExceeded` names.
     :param most: bytes that may come out.
+    :param renewed: asked for both once more before more comes out: the file may have grown.
     """
-    return io.BufferedReader(_Inflated(packed, _GZIP, limit, most), CHUNK)
+    return io.BufferedReader(_Inflated(packed, _GZIP, limit, most, renewed), CHUNK)
 
 
-def inflate(packed: BinaryIO, limit: str, most: int) -> BinaryIO:
+def inflate(packed: Packed, limit: str, most: int) -> BinaryIO:
     """Read one zlib stream; what stands behind its end is ignored. Parameters as for :func:`gunzip`."""
     return io.BufferedReader(_Inflated(packed, _ZLIB, limit, most), CHUNK)
 
 
 class _Inflated(io.RawIOBase):
-    def __init__(self, packed: BinaryIO, form: int, limit: str, most: int) -> None:
+    def __init__(self, packed: Packed, form: int, limit: str, most: int, renewed: Renewed | None = None) -> None:
         super().__init__()
         self._packed = packed
         self._pending = b""  # read from packed, not inflated yet
         self._form = form
-        self._limit = limit
-        self._left = most
+        self._limit, self._most, self._renewed = limit, most, renewed
+        self._size = 0
         self._stream = fastest.decompressobj(form)
 
     def readable(self) -> bool:
@@ -62,8 +74,10 @@ class _Inflated(io.RawIOBase):
         """Fill the front of ``buffer``; 0 is the clean end of the stream."""
         while not self._stream.eof or self._next_member():
             if piece := self._inflate(len(buffer)):
-                self._left -= len(piece)
-                if self._left < 0:
+                self._size += len(piece)
+                if self._size > self._most and self._renewed is not None:
+                    self._limit, self._most = self._renewed()
+                if self._size > self._most:
                     raise LimitExceeded(self._limit, "an archive unpacks to more bytes than allowed")
                 buffer[: len(piece)] = piece
                 return len(piece)

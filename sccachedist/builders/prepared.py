@@ -50,15 +50,44 @@ class PreparedToolchains:
         while toolchain not in self._unpacked:
             await self._work.do(toolchain, unpack_used)
 
+    async def prepare_early(
+        self, toolchain: ArchiveId, unpack: Callable[[], Coroutine[Deferred[Any], Any, bool]]
+    ) -> None:
+        """Unpack a toolchain that nobody uses yet, unless something is being done about it.
+
+        :param unpack: says whether it could be; if not, the first that uses it has it unpacked.
+        """
+
+        async def unpack_unused() -> None:
+            with self.using(toolchain):
+                if await unpack():
+                    self._unpacked.add(toolchain)
+
+        if toolchain not in self._unpacked and toolchain not in self._work:
+            await self._work.do(toolchain, unpack_unused)
+
     async def discard(self, toolchain: ArchiveId, remove: Work) -> None:
         """Remove a toolchain as soon as nobody uses it."""
+        removed = False
+
+        async def remove_unused() -> None:
+            nonlocal removed
+            removed = True
+            self._unpacked.remove(toolchain)
+            await remove()
+
+        while not removed:  # the work that is waited for may have been an unpacking
+            await self._unused(toolchain)
+            if toolchain not in self._unpacked:
+                return
+            await self._work.do(toolchain, remove_unused)
+
+    async def _unused(self, toolchain: ArchiveId) -> None:
+        """Wait until nobody uses a toolchain."""
         while toolchain in self._users:
             waiter: Deferred[None] = Deferred()
             self._waiting.setdefault(toolchain, []).append(waiter)
             await waiter
-        if toolchain in self._unpacked:
-            self._unpacked.remove(toolchain)
-            await self._work.do(toolchain, remove)
 
     def forget(self, toolchain: ArchiveId) -> None:
         """Somebody else has removed it."""

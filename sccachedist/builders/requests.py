@@ -70,6 +70,21 @@ class UnpackToolchain:
 
 
 @attrs.frozen
+class FollowToolchain:
+    """Unpack an archive that comes in; the worker is told of it by :class:`Arrived`, until it is whole."""
+
+    unpacking: UnpackToolchain
+
+
+@attrs.frozen
+class Arrived:
+    """How far an archive has come that a worker follows: ``size`` bytes; ``whole``: it is what it should be."""
+
+    size: int
+    whole: bool
+
+
+@attrs.frozen
 class RemoveToolchain:
     """Remove what was unpacked under a name."""
 
@@ -110,7 +125,7 @@ class Failed:
     limit: str = ""
 
 
-Request = RunJob | UnpackToolchain | RemoveToolchain | RemoveSandbox | RemoveAll
+Request = RunJob | UnpackToolchain | FollowToolchain | RemoveToolchain | RemoveSandbox | RemoveAll
 Answer = Done | Failed
 
 _LIMITS = struct(
@@ -126,6 +141,15 @@ _LIMITS = struct(
     job_memory_bytes=U64,
     job_processes=U64,
 )
+_UNPACKING = struct(
+    UnpackToolchain,
+    toolchain=TEXT,
+    archive=TEXT,
+    toolchain_unpacked_bytes=U64,
+    toolchain_entries=U64,
+    compression_ratio=U64,
+    path_bytes=U64,
+)
 REQUEST: Codec[Request] = choice(
     RunJob=struct(
         RunJob,
@@ -139,19 +163,13 @@ REQUEST: Codec[Request] = choice(
         on_failure=enumeration(OnFailure),
         limits=_LIMITS,
     ),
-    UnpackToolchain=struct(
-        UnpackToolchain,
-        toolchain=TEXT,
-        archive=TEXT,
-        toolchain_unpacked_bytes=U64,
-        toolchain_entries=U64,
-        compression_ratio=U64,
-        path_bytes=U64,
-    ),
+    UnpackToolchain=_UNPACKING,
+    FollowToolchain=struct(FollowToolchain, unpacking=_UNPACKING),
     RemoveToolchain=struct(RemoveToolchain, toolchain=TEXT),
     RemoveSandbox=struct(RemoveSandbox, sandbox=TEXT),
     RemoveAll=struct(RemoveAll),
 )
+ARRIVED: Codec[Arrived] = struct(Arrived, size=U64, whole=BOOL)
 ANSWER: Codec[Answer] = choice(Done=struct(Done), Failed=struct(Failed, kind=enumeration(Kind), text=TEXT, limit=TEXT))
 
 

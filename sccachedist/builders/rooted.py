@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sccachedist.builders.answer import CHUNK
+from sccachedist.builders.arrival import Arrival
 from sccachedist.builders.command import directories, inside
 from sccachedist.builders.confine import DIRECTORY, Root
 from sccachedist.builders.outcome import OutputSizes, check_outputs
@@ -28,14 +29,15 @@ def root_at(directory: str | Path) -> Iterator[Root]:
         os.close(descriptor)
 
 
-def place_toolchain(request: UnpackToolchain, root: Root) -> None:
+def place_toolchain(request: UnpackToolchain, root: Root, arrival: Arrival | None = None) -> None:
     """Unpack a toolchain.
 
+    :param arrival: how far it has come, where it is not there yet.
     :raises ToolchainError: it is no archive that may be unpacked.
     :raises LimitExceeded: it is too large.
     """
     try:
-        with opened_toolchain(request) as (stream, limits):
+        with opened_toolchain(request, arrival) as (stream, limits):
             unpack(stream, root, limits)
     except DecodeError as error:
         raise ToolchainError(f"toolchain {request.toolchain} cannot be unpacked: {error}") from error

@@ -35,6 +35,19 @@ class BuildJob:
     as_json: bool
 
 
+class Follower(Protocol):
+    """Works on an archive while it comes in, as far as that is safe: it may not become what it should be."""
+
+    def grown(self, size: int) -> None:
+        """So many bytes are in its file."""
+
+    def whole(self, size: int) -> None:
+        """It is what it should be, in its file or where that has been moved to."""
+
+    def abandon(self) -> None:
+        """It will not become whole, or not now; after :meth:`whole` this means nothing."""
+
+
 class Builder(Protocol):
     """Runs compiles in sandboxes."""
 
@@ -42,6 +55,12 @@ class Builder(Protocol):
         """Remove own leftovers and prove that the sandbox works.
 
         :raises BuildError: it does not; the text says what is wrong and what would mend it.
+        """
+
+    def follow(self, toolchain: ArchiveId, archive: Path) -> Follower:
+        """A toolchain comes in, for a job that will need it at once.
+
+        :param archive: the file that grows; nobody else writes to it.
         """
 
     async def run(self, job: BuildJob) -> None:

@@ -8,12 +8,14 @@ import os
 import sys
 from typing import BinaryIO, Protocol
 
+from sccachedist.builders.arrival import Arrival
 from sccachedist.builders.requests import (
     ANSWER,
     FRAME_LENGTH,
     REQUEST,
     Answer,
     Done,
+    FollowToolchain,
     RemoveAll,
     RemoveSandbox,
     RemoveToolchain,
@@ -42,6 +44,9 @@ class Sandboxes(Protocol):
     def unpack_toolchain(self, request: UnpackToolchain) -> None:
         """Make of an archive what jobs can use; nothing of it is there yet."""
 
+    def follow_toolchain(self, request: UnpackToolchain, arrival: Arrival) -> None:
+        """The same with one that comes in, where this can be done: it gets its name when it is whole."""
+
     def remove_toolchain(self, toolchain: str) -> None:
         """Remove what was made of an archive, or begun; no job uses it."""
 
@@ -65,24 +70,26 @@ def serve(sandboxes: Sandboxes) -> None:
     _send(answers, Done())
     while header := requests.read(FRAME_LENGTH.size):
         (size,) = FRAME_LENGTH.unpack(header)
-        _send(answers, _serve(sandboxes, decode(REQUEST, requests.read(size))))
+        _send(answers, _serve(sandboxes, decode(REQUEST, requests.read(size)), requests))
         sandboxes.tidy()
 
 
-def _serve(sandboxes: Sandboxes, request: Request) -> Answer:
+def _serve(sandboxes: Sandboxes, request: Request, more: BinaryIO) -> Answer:
     try:
-        _perform(sandboxes, request)
+        _perform(sandboxes, request, more)
     except (SccachedistError, OSError) as error:
         return failed(error)
     return Done()
 
 
-def _perform(sandboxes: Sandboxes, request: Request) -> None:
+def _perform(sandboxes: Sandboxes, request: Request, more: BinaryIO) -> None:
     match request:
         case RunJob():
             sandboxes.run_job(request)
         case UnpackToolchain():
             sandboxes.unpack_toolchain(request)
+        case FollowToolchain():
+            sandboxes.follow_toolchain(request.unpacking, Arrival(more))
         case RemoveToolchain():
             sandboxes.remove_toolchain(request.toolchain)
         case RemoveSandbox():

@@ -9,8 +9,9 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred, DeferredQueue, DeferredSemaphore
@@ -39,6 +40,10 @@ log = Logger()
 
 _LAST_WORDS = 2000
 _LONGEST_ANSWER = 64 * 1024
+
+
+#: Gets what writes to a worker, or None.
+Reach = Callable[[Callable[[bytes], None] | None], None]
 
 
 class IWorkerReactor(IReactorProcess, IReactorTime):
@@ -73,16 +78,24 @@ class SandboxWorker(ProcessProtocol):
         self._ended = False
         self._killed = False
 
-    async def ask(self, request: Request) -> None:
+    async def ask(self, request: Request, reach: Reach | None = None) -> None:
         """Wait until the worker is set up, then until it has done what is asked.
 
+        :param reach: gets what speaks to the worker meanwhile, and None when it listens no more.
         :raises SccachedistError: what the worker says, or :class:`BuildError` when it ends.
         """
         if not self._set_up:
             await self._answer()
             self._set_up = True
         self.transport.write(request_frame(request))
-        await self._answer()
+        if reach is None:
+            await self._answer()
+            return
+        reach(self.transport.write)
+        try:
+            await self._answer()
+        finally:
+            reach(None)
 
     async def _answer(self) -> None:
         answer = await self._answers.get()
@@ -165,11 +178,12 @@ class Workers:
         async with self._turns:
             await self.ask_at_once(request, seconds)
 
-    async def ask_at_once(self, request: Request, seconds: float) -> None:
+    async def ask_at_once(self, request: Request, seconds: float, reach: Reach | None = None) -> None:
         """Have a worker do it, however many work.
 
         When this raises, or was cancelled, the worker and all that it started are gone.
 
+        :param reach: see :meth:`SandboxWorker.ask`.
         :raises LimitExceeded: it took longer than ``seconds``.
         :raises SccachedistError: what the worker says.
         """
@@ -180,7 +194,7 @@ class Workers:
         try:
             if not self._idle:
                 self._idle.append(self._spawn())
-            await self._asked(worker, request, seconds)
+            await self._asked(worker.ask(request, reach), seconds)
             self._idle.append(worker)
         except BaseException:
             worker.kill()
@@ -189,9 +203,9 @@ class Workers:
         finally:
             self._busy.discard(worker)
 
-    async def _asked(self, worker: SandboxWorker, request: Request, seconds: float) -> None:
+    async def _asked(self, asking: Coroutine[Deferred[Any], Any, None], seconds: float) -> None:
         try:
-            await Deferred.fromCoroutine(worker.ask(request)).addTimeout(seconds, self._reactor)
+            await Deferred.fromCoroutine(asking).addTimeout(seconds, self._reactor)
         except DeferredTimeout as error:
             raise LimitExceeded("job_secs", f"a job took more than {seconds} seconds") from error
 

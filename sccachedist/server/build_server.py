@@ -115,7 +115,7 @@ class BuildServer:
             if upload is None:
                 await self._toolchains.arrival(self._core.awaited_toolchain(job_id))
             else:
-                await self._toolchains.publish(upload)
+                self._toolchains.publish(upload)
             if self._core.toolchain_arrived(job_id, self._clock.seconds()):
                 self._reports.report(job_id, JobState.READY)
         except UnknownJob:

@@ -105,6 +105,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         limits.toolchain_bytes,
         reactor,
         partial(deferToThreadPool, reactor, reactor.getThreadPool()),
+        builder.follow,
         evicted,
     )
     build_server = BuildServer(ServerCore(), toolchains, builder, reports, cache / "spool", limits, reactor)

@@ -1,21 +1,24 @@
 """The toolchain archives that a build server keeps, under ``cache_dir/tc`` as the published build server lays them out.
 
 An archive is hashed while it comes in, beside the cache, and enters it by rename only if its digest is its name; one
-that was there at the start is hashed once more before its first use. What is in an archive is not known here.
+that was there at the start is hashed once more before its first use, so that nobody has to wait until one is on the
+disk for good. What is in an archive is not known here.
 """
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from sccachedist.builders.seam import Follower
 from sccachedist.disks import on_disk
 from sccachedist.errors import DecodeError, DiskError, LimitExceeded, ToolchainError
-from sccachedist.files import NewFile, remove_file
+from sccachedist.files import NewFile, remove_file, settle
 from sccachedist.logs import Logger
 from sccachedist.server.lru import ToolchainIndex
 from sccachedist.shared_work import SharedWork
@@ -24,6 +27,7 @@ from sccachedist.wire.archive_id import ArchiveId, archive_id, swapped_hex, tool
 log = Logger()
 
 InThread = Callable[..., Awaitable[Any]]
+Follow = Callable[[ArchiveId, Path], Follower]
 
 #: Seconds without a byte after which another client's upload of the same toolchain takes the place of one.
 STALLED_SECS = 5.0
@@ -37,6 +41,7 @@ class Upload:
 
     :param directory: where it is kept meanwhile.
     :param limit: how many bytes it may have.
+    :param follow: called with the file, for who works on it meanwhile.
     :param ended: told when it is over, well or not.
     :raises DiskError: there is no place for it.
     """
@@ -47,6 +52,7 @@ class Upload:
         directory: Path,
         limit: int,
         clock: IReactorTime,
+        follow: Follow,
         ended: Callable[["Upload"], None],
     ) -> None:
         self.toolchain = toolchain
@@ -55,13 +61,13 @@ class Upload:
         self._hash = toolchain_digest(toolchain)
         self._file = NewFile(directory, prefix=f"{toolchain[:16]}-")
         self.path = self._file.path
+        self.follower = follow(toolchain, self.path)
         self._touched = clock.seconds()
-        self._whole = False
 
     @property
     def stalled(self) -> bool:
         """Whether nothing has come for so long that others need not wait for it."""
-        return not self._whole and self._clock.seconds() - self._touched > STALLED_SECS
+        return self._clock.seconds() - self._touched > STALLED_SECS
 
     def write(self, chunk: bytes) -> None:
         """Hash and store the next bytes."""
@@ -70,32 +76,26 @@ class Upload:
             raise LimitExceeded("toolchain_bytes", f"an archive of more than {self._limit} bytes")
         self._hash.update(chunk)
         self._file.write(chunk)
+        self.follower.grown(self.size)
         self._touched = self._clock.seconds()
 
     def complete(self) -> "Upload":
         """All has come; whether it is the archive that it should be, :meth:`Toolchains.publish` finds out."""
-        self._whole = True
         return self
 
     def abort(self) -> None:
-        """Keep nothing of it, unless it is whole: who sent it may go, others need it too."""
-        if not self._whole:
-            self.discard()
-
-    def discard(self) -> None:
-        """It is over: remove what is left of it."""
+        """It is over: remove what has not gone into the cache."""
+        self.follower.abandon()
         self._file.discard()
         self._ended(self)
 
-    def settle(self) -> None:
-        """Bring it to the disk for good; blocks.
+    def verify(self) -> None:
+        """See that it is what it should be.
 
         :raises ToolchainError: its digest is not its name.
-        :raises DiskError: the disk does not take it.
         """
         if swapped_hex(self._hash.digest()) != self.toolchain:
             raise ToolchainError(f"what was sent is not toolchain {self.toolchain}")
-        self._file.settle()
 
 
 class Toolchains:
@@ -105,6 +105,7 @@ class Toolchains:
     :param capacity: how many bytes the archives may take together.
     :param upload_limit: how many bytes one may have.
     :param in_thread: runs a function that blocks.
+    :param follow: called with an archive that comes in, for who works on it meanwhile.
     :param evicted: told of each toolchain that had to go.
     """
 
@@ -115,11 +116,13 @@ class Toolchains:
         upload_limit: int,
         clock: IReactorTime,
         in_thread: InThread,
+        follow: Follow,
         evicted: Callable[[ArchiveId], None],
     ) -> None:
         self._directory, self._incoming = cache_dir / "tc", cache_dir / "incoming"
         self._index = ToolchainIndex(capacity)
-        self._limit, self._clock, self._in_thread, self._evicted = upload_limit, clock, in_thread, evicted
+        self._limit, self._clock, self._in_thread = upload_limit, clock, in_thread
+        self._follow, self._evicted = follow, evicted
         self._uploads: dict[ArchiveId, Upload] = {}
         self._waiting: list[Deferred[None]] = []
         self._verified: set[ArchiveId] = set()
@@ -150,18 +153,35 @@ class Toolchains:
         current = self._uploads.get(toolchain)
         if toolchain in self._index or (current is not None and not current.stalled):
             return None
-        upload = Upload(toolchain, self._incoming, self._limit, self._clock, self._ended)
+        if current is not None:
+            current.follower.abandon()
+        upload = Upload(toolchain, self._incoming, self._limit, self._clock, self._follow, self._ended)
         self._uploads[toolchain] = upload
         self._wake()
         return upload
 
-    async def publish(self, upload: Upload) -> None:
+    def publish(self, upload: Upload) -> None:
         """Enter an archive that has come in whole.
 
         :raises ToolchainError: it is not what it should be, or there is no room; nothing is kept.
         :raises DiskError: the disk does not take it; nothing is kept.
         """
-        await self._work.do(upload.path, lambda: self._publish(upload))
+        try:
+            upload.verify()
+            if upload.toolchain in self._index:  # a second client brought it meanwhile
+                return
+            try:
+                with on_disk(self._directory):
+                    self._enter(upload.toolchain, upload.size)
+                    self._place(upload)
+            except DiskError:
+                self._index.remove(upload.toolchain)
+                raise
+            log.info("toolchain {toolchain} of {size} bytes is here", toolchain=upload.toolchain, size=upload.size)
+            upload.follower.whole(upload.size)
+            Deferred.fromCoroutine(self._settle(upload.toolchain)).addErrback(partial(log.failure, "not settled"))
+        finally:
+            upload.abort()
 
     async def arrival(self, toolchain: ArchiveId, seconds: float = CLIENT_WAITS_SECS) -> None:
         """Wait until a toolchain is here that another client is bringing.
@@ -215,21 +235,14 @@ class Toolchains:
         finally:
             self._index.release(toolchain)
 
-    async def _publish(self, upload: Upload) -> None:
+    async def _settle(self, toolchain: ArchiveId) -> None:
+        """Bring an archive to the disk for good; where the disk does not take it, it is not here any more."""
         try:
-            await self._in_thread(upload.settle)
-            if upload.toolchain in self._index:  # a second client brought it meanwhile
-                return
-            try:
-                with on_disk(self._directory):
-                    self._enter(upload.toolchain, upload.size)
-                    self._place(upload)
-            except DiskError:
-                self._index.remove(upload.toolchain)
-                raise
-            log.info("toolchain {toolchain} of {size} bytes is here", toolchain=upload.toolchain, size=upload.size)
-        finally:
-            upload.discard()
+            await self._in_thread(settle, self._path(toolchain))
+        except DiskError as error:
+            log.warn("toolchain {toolchain} is removed: {error}", toolchain=toolchain, error=str(error))
+            self._forget(toolchain)
+            remove_file(self._path(toolchain))
 
     def _place(self, upload: Upload) -> None:
         path = self._path(upload.toolchain)

@@ -1,5 +1,6 @@
 """A builder on sandbox workers, without processes: who is asked for what, and when."""
 
+import io
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,14 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from sccachedist.builders.builder import WorkerBuilder
+from sccachedist.builders.following import STEP, Following
 from sccachedist.builders.requests import (
+    ARRIVED,
+    FRAME_LENGTH,
     REQUEST,
+    Arrived,
     Done,
+    FollowToolchain,
     RemoveAll,
     RemoveSandbox,
     RemoveToolchain,
@@ -42,11 +48,21 @@ JOB = BuildJob(
 
 
 class Asked(Process):
-    """A worker that is ready, and what it was asked last."""
+    """A worker that is ready, what it was asked last, and what it was told since then."""
 
     @property
     def request(self) -> Request | None:
-        return decode(REQUEST, self.value()[4:]) if self.value() else None
+        return decode(REQUEST, self._frames()[0]) if self.value() else None
+
+    @property
+    def news(self) -> list[Arrived]:
+        return [decode(ARRIVED, each) for each in self._frames()[1:]]
+
+    def _frames(self) -> list[bytes]:
+        frames, stream = [], io.BytesIO(self.value())
+        while header := stream.read(FRAME_LENGTH.size):
+            frames.append(stream.read(*FRAME_LENGTH.unpack(header)))
+        return frames
 
     def ends(self, error: Exception | None = None) -> None:
         """Answer the request; after an error it is killed."""
@@ -85,8 +101,20 @@ class BuilderTests(SynchronousTestCase):
         self.host = Host()
         self.builder = self.new()
 
-    def new(self, *, reuse: bool = False) -> WorkerBuilder:
-        return WorkerBuilder(self.host, PROGRAM, proof, Limits(), 1, 2, reuse=reuse)  # type: ignore[arg-type]
+    def new(self, *, reuse: bool = False, follow: bool = False) -> WorkerBuilder:
+        return WorkerBuilder(self.host, PROGRAM, proof, Limits(), 1, 2, reuse=reuse, follow=follow)  # type: ignore[arg-type]
+
+    def following(self) -> Following:
+        """A toolchain that comes in, at a builder that follows, and enough of it that it is worth while."""
+        self.builder = self.new(follow=True)
+        started = self.doing(self.builder.start())
+        self.host.asked(RemoveAll).ends()
+        self.successResultOf(started)
+        following = self.builder.follow(TOOLCHAIN, Path("/archive"))
+        following.grown(STEP - 1)
+        assert self.host.requests() == []
+        following.grown(STEP)
+        return following
 
     def doing(self, work: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
         return Deferred.fromCoroutine(work)
@@ -201,3 +229,78 @@ class BuilderTests(SynchronousTestCase):
         for each in self.host.processes:
             each.end()
         self.successResultOf(stopped)
+
+    def test_a_toolchain_that_comes_in_is_unpacked(self) -> None:
+        """The worker hears how far it has come, now and then; a job waits for it and has it unpacked no second time."""
+        following = self.following()
+        worker = self.host.asked(FollowToolchain)
+        following.grown(STEP + 1)
+        following.grown(2 * STEP)
+        job = self.doing(self.builder.run(JOB))
+        following.whole(2 * STEP + 5)
+        following.abandon()
+        sizes = [(each.size, each.whole) for each in worker.news]
+        assert sizes == [(STEP, False), (2 * STEP, False), (2 * STEP + 5, True)]
+        assert self.host.requests() == [FollowToolchain]
+        worker.ends()
+        self.host.asked(RunJob).ends()
+        self.successResultOf(job)
+
+    def test_a_toolchain_that_does_not_come(self) -> None:
+        """Its worker is killed, what it made is removed, and a job has the toolchain unpacked that came after all."""
+        following = self.following()
+        worker = self.host.asked(FollowToolchain)
+        following.abandon()
+        assert worker.killed
+        job = self.doing(self.builder.run(JOB))
+        worker.clear()
+        worker.end()
+        following.grown(3 * STEP)
+        following.whole(3 * STEP)
+        assert worker.value() == b""
+        self.host.asked(RemoveToolchain).ends()
+        self.host.asked(UnpackToolchain).ends()
+        self.host.asked(RunJob).ends()
+        self.successResultOf(job)
+
+    def test_a_toolchain_that_cannot_be_unpacked_meanwhile(self) -> None:
+        """The first job that needs it tries once more, and says why."""
+        following = self.following()
+        self.host.asked(FollowToolchain).ends(ToolchainError("bad"))
+        self.host.asked(RemoveToolchain).ends()
+        following.whole(STEP)
+        job = self.doing(self.builder.run(JOB))
+        self.host.asked(UnpackToolchain).ends(ToolchainError("bad"))
+        self.host.asked(RemoveToolchain).ends()
+        self.failureResultOf(job, ToolchainError)
+
+    def test_not_many_are_followed(self) -> None:
+        """As many as there are slots, each once, and jobs do not wait for those that come slowly."""
+        self.following()
+        for toolchain in (TOOLCHAIN, OTHER, archive_id("c" * 64)):
+            self.builder.follow(toolchain, Path("/archive")).grown(STEP)
+        assert self.host.requests() == [FollowToolchain] * 2
+        jobs = [self.doing(self.builder.run(attrs.evolve(JOB, toolchain=archive_id("d" * 64)))) for _ in range(2)]
+        self.host.asked(UnpackToolchain).ends()
+        assert self.host.requests().count(RunJob) == 2
+        for process in self.host.processes:
+            if isinstance(process, Asked) and isinstance(process.request, RunJob | FollowToolchain):
+                process.ends()
+        for job in jobs:
+            self.successResultOf(job)
+
+    def test_a_toolchain_that_goes_before_it_is_unpacked(self) -> None:
+        """It is removed as soon as that is done."""
+        following = self.following()
+        following.whole(STEP)
+        discarded = self.doing(self.builder.discard(TOOLCHAIN))
+        self.host.asked(FollowToolchain).ends()
+        self.host.asked(RemoveToolchain).ends()
+        self.successResultOf(discarded)
+
+    def test_nothing_is_followed_by_others(self) -> None:
+        """Not every kind of sandbox can."""
+        following = self.builder.follow(TOOLCHAIN, Path("/archive"))
+        following.grown(STEP)
+        following.whole(STEP)
+        assert self.host.requests() == []

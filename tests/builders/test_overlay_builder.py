@@ -13,10 +13,11 @@ import attrs
 import pytest
 from twisted.internet.defer import Deferred
 
+from sccachedist.builders.following import STEP
 from sccachedist.builders.overlay.builder import OverlayBuilder
 from sccachedist.builders.overlay.groups import own_groups
 from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
-from tests.builders.archives import file, gzipped, member, tar
+from tests.builders.archives import busybox_toolchain, file, gzipped, member, tar
 from tests.builders.farms import (
     IDENTITIES,
     LIMITS,
@@ -147,6 +148,43 @@ async def test_an_unpacking_that_was_killed(fresh: Farm) -> None:
     fresh.archive(TOOLCHAIN).unlink()
     fresh.archive(TOOLCHAIN).write_bytes(archive)
     assert (await fresh.compile("true")).output.code == 0
+
+
+@in_reactor
+async def test_a_toolchain_that_comes_in(fresh: Farm) -> None:
+    """It is unpacked meanwhile, gets its name when it is whole, and is ready for the first job."""
+    await fresh.builder.start()
+    archive, toolchains = fresh.archive(TOOLCHAIN), fresh.home / "toolchains"
+    data = busybox_toolchain(file("filler", os.urandom(2 * STEP)))
+    archive.write_bytes(data[:STEP])
+    following = fresh.builder.follow(TOOLCHAIN, archive)
+    following.grown(STEP)
+    await until((toolchains / f"part-{TOOLCHAIN}" / "bin" / "busybox").exists)
+    archive.write_bytes(data)
+    following.grown(len(data))
+    await until(lambda: size_below(toolchains) > 2 * STEP)
+    assert not (toolchains / TOOLCHAIN).exists()
+    following.whole(len(data))
+    await until((toolchains / TOOLCHAIN).exists)
+    archive.unlink()
+    assert (await fresh.compile("true")).output.code == 0
+
+
+@in_reactor
+async def test_a_toolchain_that_does_not_come(fresh: Farm) -> None:
+    """What was unpacked of it is removed, and nobody waits for it any more."""
+    await fresh.builder.start()
+    following = fresh.builder.follow(TOOLCHAIN, fresh.archive(TOOLCHAIN))
+    following.grown(STEP)
+    toolchains = fresh.home / "toolchains"
+    await until((toolchains / f"part-{TOOLCHAIN}").exists)
+    following.abandon()
+    await until(lambda: list(toolchains.iterdir()) == [])
+    assert (await fresh.compile("true")).output.code == 0
+
+
+def size_below(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 @in_reactor

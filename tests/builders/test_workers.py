@@ -17,6 +17,7 @@ from sccachedist.builders.requests import (
     Answer,
     Done,
     Failed,
+    FollowToolchain,
     JobLimits,
     RemoveAll,
     RemoveSandbox,
@@ -39,6 +40,7 @@ LIMITS = JobLimits(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 REQUESTS: list[Request] = [
     RunJob("t", "s", NAMES, ("o",), "/i", "/a", True, OnFailure.VERIFY, LIMITS),
     UnpackToolchain("t", "/archive", 6, 7, 8, 9),
+    FollowToolchain(UnpackToolchain("t", "/archive", 6, 7, 8, 9)),
     RemoveToolchain("t"),
     RemoveSandbox("s"),
     RemoveAll(),

@@ -16,7 +16,7 @@ from sccachedist.web.head import Head
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.frame import frame
 from sccachedist.wire.messages import CompileCommand, JobId, JobState, RunJobRequest, Toolchain
-from tests.server.stocks import GCC, Stock
+from tests.server.stocks import GCC, FakeFollower, Stock
 from tests.support.fakes import FakeScheduler, Requests
 
 JOB = JobId(7)
@@ -43,6 +43,9 @@ class FakeBuilder:
         self.seen.append(job)
         job.answer.write_bytes(ANSWER)
         await self.jobs.ask(job.job_id)
+
+    def follow(self, toolchain: ArchiveId, archive: Path) -> FakeFollower:
+        return FakeFollower(archive)
 
     async def discard(self, toolchain: ArchiveId) -> None:
         self.discarded.append(toolchain)

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 from blake3 import blake3
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 
 from sccachedist.server.toolchains import Toolchains, Upload
@@ -61,6 +61,25 @@ class Threads:
 
 
 @attrs.define
+class FakeFollower:
+    """Keeps what it is told, and sees that what has come is in the file."""
+
+    archive: Path
+    told: list[int | str] = attrs.field(factory=list)
+
+    def grown(self, size: int) -> None:
+        assert self.archive.stat().st_size == size
+        self.told.append(size)
+
+    def whole(self, size: int) -> None:
+        self.told.append("whole")
+
+    def abandon(self) -> None:
+        if "whole" not in self.told:
+            self.told.append("abandoned")
+
+
+@attrs.define
 class Stock:
     """A build server's toolchains; :meth:`restart` opens them anew."""
 
@@ -71,6 +90,7 @@ class Stock:
     threads: Threads = attrs.field(factory=Threads)
     evicted: list[ArchiveId] = attrs.field(factory=list)
     begun: list[Upload] = attrs.field(factory=list)
+    followers: list[FakeFollower] = attrs.field(factory=list)
     toolchains: Toolchains = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -78,13 +98,17 @@ class Stock:
 
     def restart(self) -> None:
         self.toolchains = Toolchains(
-            self.cache, self.capacity, self.limit, self.clock, self.threads.run, self.evicted.append
+            self.cache, self.capacity, self.limit, self.clock, self.threads.run, self.follow, self.evicted.append
         )
         self.toolchains.open()
 
+    def follow(self, toolchain: ArchiveId, archive: Path) -> FakeFollower:
+        self.followers.append(FakeFollower(archive))
+        return self.followers[-1]
+
     def close(self) -> None:
         for upload in self.begun:
-            upload.discard()
+            upload.abort()
 
     def begin(self, toolchain: ArchiveId) -> Upload:
         """An upload that nobody else has begun."""
@@ -100,7 +124,7 @@ class Stock:
         return upload.complete()
 
     def publish(self, upload: Upload) -> Deferred[None]:
-        return Deferred.fromCoroutine(self.toolchains.publish(upload))
+        return execute(self.toolchains.publish, upload)
 
     def bring(self, archive: bytes) -> Deferred[None]:
         return self.publish(self.receive(archive))

@@ -392,7 +392,7 @@ def test_a_disk_that_does_not_keep_a_toolchain(host: Host, monkeypatch: pytest.M
     upload = begin_upload(host)
     upload.write(GCC_BYTES)
     with monkeypatch.context() as broken:
-        broken.setattr("os.fsync", failing(errno.EIO))
+        broken.setattr(Path, "rename", failing(errno.EIO))
         assert outcome(submit(host, upload.complete())) is SubmitToolchainResult.CANNOT_CACHE
     outcome(host.stock.bring(GCC_BYTES))
     assert GCC in host.stock.toolchains

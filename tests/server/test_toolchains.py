@@ -51,15 +51,50 @@ def test_something_else(stock: Stock, wrong: bytes) -> None:
     assert used(stock, GCC) == GCC_BYTES
 
 
-def test_not_there_before_it_is_verified(stock: Stock) -> None:
-    """Nobody sees an archive before its digest is known and it is on the disk."""
+def test_there_as_soon_as_it_is_verified(stock: Stock) -> None:
+    """No job waits until an archive is on the disk for good."""
     stock.threads.at_once = False
-    publishing = stock.bring(GCC_BYTES)
-    assert pending(publishing)
-    assert (GCC in stock.toolchains, stock.path(GCC).exists()) == (False, False)
+    outcome(stock.bring(GCC_BYTES))
+    assert used(stock, GCC) == GCC_BYTES
     stock.threads.work()
-    assert outcome(publishing) is None
-    assert GCC in stock.toolchains
+    assert used(stock, GCC) == GCC_BYTES
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_disk_that_does_not_keep_it(stock: Stock, monkeypatch: pytest.MonkeyPatch, gone: bool) -> None:
+    """An archive that does not get to the disk is here no more, and can be brought again."""
+    stock.threads.at_once = False
+    outcome(stock.bring(GCC_BYTES))
+    if gone:
+        stock.path(GCC).unlink()
+    with monkeypatch.context() as broken:
+        broken.setattr("os.fsync", failing(errno.EIO))
+        stock.threads.work()
+    assert (GCC in stock.toolchains, stock.evicted) == ((True, []) if gone else (False, [GCC]))
+    stock.threads.at_once = True
+    if not gone:
+        assert stock.files() == set()
+        outcome(stock.bring(GCC_BYTES))
+        assert used(stock, GCC) == GCC_BYTES
+
+
+def test_followed(stock: Stock) -> None:
+    """Who works on an archive meanwhile hears how far it has come, and that it is what it should be."""
+    upload = stock.begin(GCC)
+    upload.write(GCC_BYTES[:100])
+    upload.write(GCC_BYTES[100:])
+    outcome(stock.publish(upload.complete()))
+    assert stock.followers[0].told == [100, len(GCC_BYTES), "whole"]
+
+
+def test_followed_in_vain(stock: Stock) -> None:
+    """Who works on what is not what it should be, breaks off or stalls, is told to stop."""
+    outcome(stock.publish(stock.receive(b"", GCC)))
+    stock.begin(GCC).abort()
+    stock.begin(GCC)
+    stock.clock.advance(STALLED_SECS + 1)
+    stock.begin(GCC)
+    assert [follower.told for follower in stock.followers] == [[0, "abandoned"], ["abandoned"], ["abandoned"], []]
 
 
 def test_too_large(stock: Stock) -> None:
@@ -130,7 +165,7 @@ def test_a_cache_that_has_vanished(stock: Stock) -> None:
     assert used(stock, GCC) == GCC_BYTES
 
 
-@pytest.mark.parametrize("failing", ["os.fsync", "pathlib.Path.rename", "pathlib.Path.mkdir", "pathlib.Path.unlink"])
+@pytest.mark.parametrize("failing", ["pathlib.Path.rename", "pathlib.Path.mkdir", "pathlib.Path.unlink"])
 def test_broken_disk(stock: Stock, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
     """When the disk fails an archive is not there, and can be brought once the disk works again."""
     stock.capacity = len(CLANG_BYTES)
@@ -241,28 +276,13 @@ def test_both_come_in(stock: Stock) -> None:
     assert (stock.files(), used(stock, GCC), stock.evicted) == ({GCC}, GCC_BYTES, [])
 
 
-def test_whole_is_not_stalled(stock: Stock) -> None:
-    """An upload that is being written to a slow disk is not sent a second time."""
-    stock.threads.at_once = False
-    publishing = stock.bring(GCC_BYTES)
-    stock.clock.advance(STALLED_SECS + 1)
-    assert stock.toolchains.receive(GCC) is None
-    stock.threads.work()
-    assert outcome(publishing) is None
-
-
 def test_client_goes_when_it_has_sent_all(stock: Stock) -> None:
     """A whole upload is kept, though its client does not wait for the answer."""
-    stock.threads.at_once = False
     upload = stock.receive(GCC_BYTES)
-    publishing = stock.publish(upload)
+    outcome(stock.publish(upload))
     upload.abort()
-    publishing.cancel()
-    assert isinstance(outcome(publishing), CancelledError)
-    arrival = Deferred.fromCoroutine(stock.toolchains.arrival(GCC))
-    stock.threads.work()
-    assert outcome(arrival) is None
     assert stock.files() == {GCC}
+    assert used(stock, GCC) == GCC_BYTES
 
 
 # -- restarts --

@@ -8,9 +8,11 @@ import sys
 
 import attrs
 
+from sccachedist.builders.arrival import Arrival
 from sccachedist.builders.docker import images, job
 from sccachedist.builders.requests import RunJob, UnpackToolchain
 from sccachedist.builders.worker import serve
+from sccachedist.errors import BuildError
 
 
 @attrs.frozen
@@ -35,6 +37,10 @@ class DockerSandboxes:
     def unpack_toolchain(self, request: UnpackToolchain) -> None:
         """Make an image."""
         images.make_image(request, self.base)
+
+    def follow_toolchain(self, request: UnpackToolchain, arrival: Arrival) -> None:
+        """Not here: an image is made of a whole one."""
+        raise BuildError("an image is made of a whole archive")
 
     def remove_toolchain(self, toolchain: str) -> None:
         """Remove the image."""

@@ -61,7 +61,7 @@ class OverlayBuilder(WorkerBuilder):
         arguments = (str(self._home), str(bwrap), bounds, *self._groups.parents)
         program = Program(_WORKER, arguments, {"PATH": os.defpath})
         proof = functools.partial(probe, directory=self._home / "toolchains", promises=OVERLAY)
-        super().__init__(reactor, program, proof, limits, scratch_bytes, slots, on_failure=on_failure)
+        super().__init__(reactor, program, proof, limits, scratch_bytes, slots, on_failure=on_failure, follow=True)
 
     def give_to(self, account: Account) -> None:
         """Make everything that this builder needs another user's, whom this process is about to become.

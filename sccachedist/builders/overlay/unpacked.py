@@ -10,15 +10,17 @@ import os
 import uuid
 from pathlib import Path
 
+from sccachedist.builders.arrival import Arrival
 from sccachedist.builders.overlay.job import TOOLCHAINS
 from sccachedist.builders.requests import UnpackToolchain
 from sccachedist.builders.rooted import place_toolchain, root_at
 from sccachedist.disks import on_disk
 
 
-def unpack_toolchain(request: UnpackToolchain) -> None:
+def unpack_toolchain(request: UnpackToolchain, arrival: Arrival | None = None) -> None:
     """Unpack an archive under its name, where nobody uses what may be left there.
 
+    :param arrival: how far it has come, where it is not there yet: nothing has its name before it is whole.
     :raises ToolchainError: it is no archive that may be unpacked.
     :raises LimitExceeded: it is too large.
     :raises DiskError: it cannot be read, or there is no room for what is in it.
@@ -29,7 +31,9 @@ def unpack_toolchain(request: UnpackToolchain) -> None:
         part.mkdir()
         try:
             with root_at(part) as root:
-                place_toolchain(request, root)
+                place_toolchain(request, root, arrival)
+            while arrival is not None and arrival.goes_on():
+                pass
         except BaseException:
             with contextlib.suppress(OSError):  # it is asked for once more
                 _remove_tree(part)

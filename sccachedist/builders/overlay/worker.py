@@ -11,6 +11,7 @@ import sys
 
 import attrs
 
+from sccachedist.builders.arrival import Arrival
 from sccachedist.builders.overlay import job, namespaces, unpacked
 from sccachedist.builders.overlay.restraints import Bounds, Restraints, restrain
 from sccachedist.builders.requests import RunJob, UnpackToolchain
@@ -51,6 +52,10 @@ class OverlaySandboxes:
     def unpack_toolchain(self, request: UnpackToolchain) -> None:
         """Unpack an archive into a directory."""
         unpacked.unpack_toolchain(request)
+
+    def follow_toolchain(self, request: UnpackToolchain, arrival: Arrival) -> None:
+        """Unpack an archive that comes in."""
+        unpacked.unpack_toolchain(request, arrival)
 
     def remove_toolchain(self, toolchain: str) -> None:
         """Remove that directory."""

@@ -7,11 +7,13 @@ import sys
 
 import attrs
 
+from sccachedist.builders.arrival import Arrival
 from sccachedist.builders.pot import job
 from sccachedist.builders.pot.pots import IMAGE_PREFIX, Pots
 from sccachedist.builders.requests import RunJob, UnpackToolchain
 from sccachedist.builders.rooted import place_toolchain, root_at
 from sccachedist.builders.worker import serve
+from sccachedist.errors import BuildError
 
 
 @attrs.frozen
@@ -37,6 +39,10 @@ class PotSandboxes:
         with root_at(self.pots.files(name)) as root:
             place_toolchain(request, root)
         self.pots.snapshot(name)
+
+    def follow_toolchain(self, request: UnpackToolchain, arrival: Arrival) -> None:
+        """Not here: a pot is made of a whole one."""
+        raise BuildError("a pot is made of a whole archive")
 
     def remove_toolchain(self, toolchain: str) -> None:
         """Destroy the toolchain's pot."""
