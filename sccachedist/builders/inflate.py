@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 from sccachedist.builders.deflate import DamagedStream, fastest
 from sccachedist.errors import DecodeError, LimitExceeded
 
-CHUNK = 256 * 1024
+CHUNK = 128 * 1024
 
 #: What any archive may unpack to, however small it was sent: a file of one letter packs a thousand times smaller.
 FREE_BYTES = 64 * 1024 * 1024

@@ -16,7 +16,7 @@ import attrs
 from sccachedist.errors import DecodeError
 
 BLOCK = 512
-CHUNK = 256 * 1024
+CHUNK = 128 * 1024
 
 _ZEROS = bytes(BLOCK)
 _LONG_NAME_BYTES = 64 * 1024
