@@ -18,7 +18,8 @@ coverage:
 	$(PYTEST) --quiet --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered \
 		--cov=sccachedist.scheduler.core --cov=sccachedist.scheduler.fleet --cov=sccachedist.scheduler.jobs \
 		--cov=sccachedist.scheduler.penalty --cov=sccachedist.server.core --cov=sccachedist.server.lru --cov=sccachedist.wire \
-		tests/scheduler/test_core.py tests/scheduler/test_leases.py tests/scheduler/test_fleet.py tests/server/test_core.py tests/server/test_lru.py tests/wire
+		tests/scheduler/test_core.py tests/scheduler/test_jobs.py tests/scheduler/test_leases.py tests/scheduler/test_presumed.py \
+		tests/scheduler/test_fleet.py tests/server/test_core.py tests/server/test_lru.py tests/wire
 
 unit:
 	scripts/setup.sh dev

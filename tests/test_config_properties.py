@@ -36,6 +36,7 @@ from sccachedist.config import (
 from sccachedist.config.schema import Choice, keys_of
 from sccachedist.errors import ConfigError
 from sccachedist.wire.addresses import ServerId
+from tests.support.forms import toml_file
 
 Settings = SchedulerSettings | ServerSettings
 
@@ -64,18 +65,6 @@ def as_plain(value: object) -> Any:
     if attrs.has(type(value)) and not isinstance(value, ServerId):
         return as_document(value)
     return str(value)
-
-
-def toml(value: object) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{toml(k)} = {toml(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def toml_file(document: dict[str, Any]) -> str:
-    return "".join(f"{toml(name)} = {toml(value)}\n" for name, value in document.items())
 
 
 ADDRESSES = st.builds(ServerId, st.ip_addresses(), st.integers(0, 65535))

@@ -6,9 +6,11 @@ from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
 from sccachedist.scheduler.jobs import Slot
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, JobId, JobState
+from sccachedist.wire.reports import Availability, JobStates, ServerReport
 
 A, B, C = SERVERS = tuple(ServerId.parse(f"127.0.0.{host}:10501") for host in (1, 2, 3))
 FIRST_JOB = JobId(7)
+GCC, CLANG = "0c" * 32, "c1" * 32
 #: More jobs than any farm of the tests has room for.
 MANY = 1000
 
@@ -50,3 +52,40 @@ def free_slots(core: SchedulerCore, now: float = 0.0) -> int:
     for reserved in taken:
         core.release(reserved, now, failed=False)
     return len(taken)
+
+
+class Ours:
+    """A build server of ours with two CPUs, at a scheduler."""
+
+    def __init__(self, core: SchedulerCore, server_id: ServerId = A) -> None:
+        self.core, self.server_id, self.number = core, server_id, 0
+
+    def report(
+        self, jobs: dict[JobId, JobState] | None = None, *toolchains: str, open_: bool = True, secs: int = 5
+    ) -> ServerReport:
+        self.number += 1
+        availability = Availability.OPEN if open_ else Availability.DRAINING
+        return ServerReport(self.number, secs, availability, tuple((jobs or {}).items()), toolchains)
+
+    def beat(self, report: ServerReport, now: float = 0.0, nonce: int = 1) -> bool:
+        return self.core.heartbeat(self.server_id, heartbeat(nonce=nonce), now, report)
+
+    def says(self, states: dict[JobId, JobState], now: float = 0.0, number: int | None = None, nonce: int = 1) -> None:
+        if number is None:
+            self.number += 1
+        said = JobStates(nonce, self.number if number is None else number, tuple(states.items()))
+        self.core.job_states(self.server_id, said, now)
+
+    def proves_itself(self) -> None:
+        """Take a job, and end it."""
+        reserved = self.core.reserve(0.0)
+        assert reserved.presumed is None
+        self.core.confirm(reserved, assigned(), 0.0)
+        self.says({reserved.job_id: JobState.COMPLETE})
+
+    def allocate(self, now: float = 0.0, toolchain: str = GCC) -> Reservation:
+        """A job that nobody asked it about."""
+        reserved = self.core.reserve(now, toolchain=toolchain)
+        assert reserved.presumed is not None
+        self.core.confirm(reserved, reserved.presumed, now)
+        return reserved

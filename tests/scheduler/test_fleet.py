@@ -8,9 +8,7 @@ import pytest
 from sccachedist.scheduler.fleet import MOST_HOLDERS, BuildServer, Fleet
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId
-from tests.scheduler.farms import A, heartbeat
-
-GCC = "0c" * 32
+from tests.scheduler.farms import GCC, A, heartbeat
 
 
 def server(number: int, cpus: int = 2) -> BuildServer:

@@ -1,4 +1,4 @@
-"""Slots as leases: what a build server of ours says of its jobs, in whatever order it arrives."""
+"""Slots as leases: what a build server of ours says of its jobs and of itself, in whatever order it arrives."""
 
 from ipaddress import IPv4Address
 
@@ -6,64 +6,13 @@ import pytest
 
 from sccachedist.auth.clients import ClientId
 from sccachedist.errors import DecodeError, LimitExceeded, UnknownServer
-from sccachedist.scheduler.core import MOST_HEARTBEAT_SECS, Expired, IdentityInUse, Reservation, SchedulerCore
+from sccachedist.scheduler.core import MOST_HEARTBEAT_SECS, Expired, IdentityInUse, SchedulerCore
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.messages import AssignJobResult, JobId, JobState, SchedulerStatus
-from sccachedist.wire.reports import Availability, JobStates, ServerReport
-from tests.scheduler.farms import FIRST_JOB, A, B, assigned, farm, free_slots, heartbeat
+from sccachedist.wire.messages import JobId, JobState, SchedulerStatus
+from sccachedist.wire.reports import Availability, ServerReport
+from tests.scheduler.farms import CLANG, FIRST_JOB, GCC, A, B, Ours, assigned, farm, free_slots, heartbeat
 
-GCC, CLANG = "0c" * 32, "c1" * 32
 PENDING, READY, STARTED, COMPLETE = JobState
-States = dict[JobId, JobState]
-
-
-class Ours:
-    """A build server of ours with two CPUs, at a scheduler."""
-
-    def __init__(self, core: SchedulerCore, server_id: ServerId = A) -> None:
-        self.core, self.server_id, self.number = core, server_id, 0
-
-    def report(self, jobs: States | None = None, *toolchains: str, open_: bool = True, secs: int = 5) -> ServerReport:
-        self.number += 1
-        availability = Availability.OPEN if open_ else Availability.DRAINING
-        return ServerReport(self.number, secs, availability, tuple((jobs or {}).items()), toolchains)
-
-    def beat(self, report: ServerReport, now: float = 0.0, nonce: int = 1) -> bool:
-        return self.core.heartbeat(self.server_id, heartbeat(nonce=nonce), now, report)
-
-    def says(self, states: States, now: float = 0.0, number: int | None = None, nonce: int = 1) -> None:
-        if number is None:
-            self.number += 1
-        said = JobStates(nonce, self.number if number is None else number, tuple(states.items()))
-        self.core.job_states(self.server_id, said, now)
-
-    def proves_itself(self) -> None:
-        """Take a job, and end it."""
-        reserved = self.core.reserve(0.0)
-        assert reserved.presumed is None
-        self.core.confirm(reserved, assigned(), 0.0)
-        self.says({reserved.job_id: COMPLETE})
-
-    def allocate(self, now: float = 0.0, toolchain: str = GCC) -> Reservation:
-        """A job that nobody asked it about."""
-        reserved = self.core.reserve(now, toolchain=toolchain)
-        assert reserved.presumed is not None
-        self.core.confirm(reserved, reserved.presumed, now)
-        return reserved
-
-
-@pytest.fixture
-def core() -> SchedulerCore:
-    return SchedulerCore(FIRST_JOB, most_unclaimed=5)
-
-
-@pytest.fixture
-def ours(core: SchedulerCore) -> Ours:
-    ours = Ours(core)
-    ours.beat(ours.report())
-    ours.proves_itself()
-    return ours
-
 
 # -- what is confirmed stays, what is not is free --
 
@@ -105,6 +54,24 @@ def test_a_client_that_does_not_reach_it(core: SchedulerCore, ours: Ours) -> Non
     assert core.expire(10.1) == Expired((), (job,))
     ours.beat(ours.report({job: STARTED}, GCC), now=15.0)
     assert core.status().in_progress == 1
+
+
+def test_one_client_does_not_take_it_all(core: SchedulerCore) -> None:
+    """A client that allocates and does not begin is stopped; when its jobs begin or end, it may go on."""
+    for server_id in (A, B):
+        core.heartbeat(server_id, heartbeat(cpus=4), 0.0)
+    client = ClientId("greedy")
+    jobs = [core.reserve(0.0, client=client) for _ in range(5)]
+    with pytest.raises(LimitExceeded, match="unclaimed_jobs"):
+        core.reserve(0.0, client=client)
+    core.release(core.reserve(0.0, client=ClientId("modest")), 0.0, failed=False)
+    core.confirm(jobs[0], assigned(), 0.0)
+    core.update(jobs[0].job_id, jobs[0].server_id, STARTED, 0.0)
+    core.release(jobs[1], 0.0, failed=False)
+    for _ in range(2):
+        core.reserve(0.0, client=client)
+    with pytest.raises(LimitExceeded):
+        core.reserve(0.0, client=client)
 
 
 def test_ready_waits_for_its_client(core: SchedulerCore, ours: Ours) -> None:
@@ -247,6 +214,9 @@ def test_two_name_a_job_from_before(core: SchedulerCore) -> None:
     assert core.jobs_of_others(B, [contested, other]) == [contested, other]
 
 
+# -- life of a server of ours --
+
+
 def test_another_at_the_address_of_one_that_lives(core: SchedulerCore, ours: Ours) -> None:
     """Without its job key nobody replaces it, as ours or as published, until it has been silent for long."""
     stranger = heartbeat(nonce=2, certificate=b"another", job_key=b"another")
@@ -286,7 +256,13 @@ def test_impossible_rhythm(core: SchedulerCore, secs: int) -> None:
     assert core.status().num_servers == 0
 
 
-# -- life of a server of ours --
+def test_many_are_heard_less_often() -> None:
+    """Few build servers are heard as often as they like, thousands only every so many seconds."""
+    core = farm(1)
+    assert core.report(A).heartbeat_secs == 0
+    for number in range(5000 - 1):
+        core.heartbeat(ServerId(IPv4Address("10.0.0.0") + number, 10501), heartbeat(), 0.0)
+    assert core.report(A).heartbeat_secs == 12
 
 
 def test_silence(core: SchedulerCore) -> None:
@@ -328,119 +304,3 @@ def test_drained_by_an_administrator(core: SchedulerCore, is_ours: bool) -> None
         assert not core.has_room
     core.drain(A, drained=False)
     assert core.has_room
-
-
-# -- jobs that nobody asks the build server about --
-
-
-def test_asked_first(core: SchedulerCore) -> None:
-    """A build server that is new or has failed is asked whether it takes a job: it may not be where it says it is."""
-    ours = Ours(core)
-    ours.beat(ours.report())
-    reserved = core.reserve(0.0)
-    assert (reserved.ours, reserved.presumed) == (True, None)
-    core.confirm(reserved, assigned(), 0.0)
-    assert core.reserve(0.0).presumed is not None
-    core.release(core.reserve(0.0), 0.0, failed=True)
-    core.update(reserved.job_id, A, COMPLETE, 0.0)
-    assert core.reserve(11.0).presumed is None
-
-
-def test_asked_again(core: SchedulerCore, ours: Ours) -> None:
-    """One whose client never came is asked before the next job: it may not be reached any more."""
-    ours.beat(ours.report({}, GCC))
-    ours.allocate()
-    ours.beat(ours.report({}, GCC), now=15.0)
-    core.expire(15.0)
-    assert core.reserve(15.0).presumed is None
-
-
-def test_late_heartbeat(core: SchedulerCore, ours: Ours) -> None:
-    """One whose heartbeat is late is asked: it may be gone."""
-    ours.beat(ours.report(), now=10.0)
-    assert core.reserve(17.0).presumed is not None
-    assert core.reserve(17.1).presumed is None
-
-
-def test_published_servers_are_asked(core: SchedulerCore) -> None:
-    """A published build server hears of each job by itself."""
-    core.heartbeat(A, heartbeat(), 0.0)
-    for _ in range(3):
-        reserved = core.reserve(0.0)
-        assert (reserved.ours, reserved.presumed) == (False, None)
-        core.confirm(reserved, assigned(), 0.0)
-
-
-def test_toolchain_is_there(core: SchedulerCore, ours: Ours) -> None:
-    """A client is asked for a toolchain where the build server does not say that it has it."""
-    ours.beat(ours.report({}, GCC))
-    assert ours.allocate(toolchain=GCC).presumed == AssignJobResult(READY, need_toolchain=False)
-    assert ours.allocate(toolchain=CLANG).presumed == AssignJobResult(PENDING, need_toolchain=True)
-    ours.beat(ours.report())
-    assert ours.allocate(toolchain=GCC).presumed == AssignJobResult(PENDING, need_toolchain=True)
-
-
-def test_toolchain_has_come(core: SchedulerCore, ours: Ours) -> None:
-    """When a job is Ready, its toolchain is there for the next ones, before any heartbeat says so."""
-    ours.says({ours.allocate().job_id: READY})
-    assert ours.allocate().presumed == AssignJobResult(READY, need_toolchain=False)
-
-
-def test_toolchain_is_coming(core: SchedulerCore, ours: Ours) -> None:
-    """A toolchain that one client is about to bring, or is bringing, is not asked of the next one."""
-    job = ours.allocate().job_id
-    assert ours.allocate(now=2.0).presumed == AssignJobResult(PENDING, need_toolchain=False)
-    ours.says({job: PENDING}, now=2.0)
-    ours.beat(ours.report({job: PENDING}), now=7.0)
-    assert ours.allocate(now=12.0).presumed == AssignJobResult(PENDING, need_toolchain=False)
-
-
-def test_toolchain_is_slow(core: SchedulerCore, ours: Ours) -> None:
-    """An upload that takes long does not keep the next client from bringing the toolchain."""
-    job = ours.allocate().job_id
-    ours.says({job: PENDING}, now=1.0)
-    ours.beat(ours.report({job: PENDING}), now=11.0)
-    assert ours.allocate(now=11.5).presumed == AssignJobResult(PENDING, need_toolchain=True)
-
-
-def test_toolchain_does_not_come(core: SchedulerCore, ours: Ours) -> None:
-    """A client that has not begun to bring it is not relied on for long."""
-    ours.allocate()
-    ours.beat(ours.report(), now=2.5)
-    assert ours.allocate(now=2.5).presumed == AssignJobResult(PENDING, need_toolchain=True)
-
-
-def test_prefers_the_toolchain(core: SchedulerCore) -> None:
-    """A build server that has the toolchain and a CPU to spare gets the job, else the least loaded one does."""
-    ours, other = Ours(core, A), Ours(core, B)
-    ours.beat(ours.report())
-    other.beat(other.report({}, GCC))
-    given = [core.reserve(0.0, toolchain=GCC).server_id for _ in range(5)]
-    assert given == [B, B, A, A, B]
-
-
-def test_one_client_does_not_take_it_all(core: SchedulerCore) -> None:
-    """A client that allocates and does not begin is stopped; when its jobs begin or end, it may go on."""
-    for server_id in (A, B):
-        core.heartbeat(server_id, heartbeat(cpus=4), 0.0)
-    client = ClientId("greedy")
-    jobs = [core.reserve(0.0, client=client) for _ in range(5)]
-    with pytest.raises(LimitExceeded, match="unclaimed_jobs"):
-        core.reserve(0.0, client=client)
-    core.release(core.reserve(0.0, client=ClientId("modest")), 0.0, failed=False)
-    core.confirm(jobs[0], assigned(), 0.0)
-    core.update(jobs[0].job_id, jobs[0].server_id, STARTED, 0.0)
-    core.release(jobs[1], 0.0, failed=False)
-    for _ in range(2):
-        core.reserve(0.0, client=client)
-    with pytest.raises(LimitExceeded):
-        core.reserve(0.0, client=client)
-
-
-def test_many_are_heard_less_often() -> None:
-    """Few build servers are heard as often as they like, thousands only every so many seconds."""
-    core = farm(1)
-    assert core.report(A).heartbeat_secs == 0
-    for number in range(5000 - 1):
-        core.heartbeat(ServerId(IPv4Address("10.0.0.0") + number, 10501), heartbeat(), 0.0)
-    assert core.report(A).heartbeat_secs == 12

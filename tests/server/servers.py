@@ -1,8 +1,10 @@
 """A build server whose builder and scheduler wait for a test to answer them."""
 
 from pathlib import Path
+from typing import Any
 
 import attrs
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from sccachedist.builders.seam import BuildJob
@@ -12,6 +14,7 @@ from sccachedist.server.build_server import BuildServer, open_spool
 from sccachedist.server.core import ServerCore
 from sccachedist.server.inputs import ReceivedJob
 from sccachedist.server.reports import Reports
+from sccachedist.server.toolchains import BEGIN_SECS
 from sccachedist.web.head import Head
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.frame import frame
@@ -19,7 +22,7 @@ from sccachedist.wire.messages import CompileCommand, JobId, JobState, RunJobReq
 from tests.server.stocks import GCC, FakeFollower, Stock
 from tests.support.fakes import FakeScheduler, Requests
 
-JOB = JobId(7)
+JOB, OTHER = JobId(7), JobId(8)
 REQUEST = RunJobRequest(CompileCommand("/bin/cc", (), (), "/"), ("/x.o",))
 ANSWER = bytes.fromhex("00000000")
 
@@ -100,3 +103,18 @@ class Host:
             states.append(waiting[0][1])
             self.scheduler.reports.answer(waiting[0], None)
         return states
+
+
+def run(host: Host, job_id: JobId = JOB) -> Deferred[Any]:
+    return Deferred.fromCoroutine(host.server.run(job_id, host.received()))
+
+
+def run_in_vain(host: Host) -> Deferred[Any]:
+    """Run a job whose toolchain nobody brings."""
+    running = run(host)
+    host.clock.advance(BEGIN_SECS)
+    return running
+
+
+def spooled(host: Host) -> list[str]:
+    return sorted(path.suffix for path in host.spool.iterdir())

@@ -8,11 +8,12 @@ from typing import Any
 
 import attrs
 from blake3 import blake3
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import Deferred, execute, succeed
 from twisted.internet.task import Clock
 
 from sccachedist.server.toolchains import Toolchains, Upload
 from sccachedist.wire.archive_id import ArchiveId, swapped_hex
+from tests.support.ends import outcome
 
 ARCHIVES = (b"gcc" * 100, b"clang" * 60, b"rustc" * 60)
 
@@ -154,3 +155,7 @@ class Stock:
                 return path.read_bytes()
 
         return Deferred.fromCoroutine(use())
+
+
+def used(stock: Stock, toolchain: ArchiveId) -> bytes | Exception:
+    return outcome(stock.use(toolchain, succeed(None)))  # type: ignore[no-any-return]

@@ -1,0 +1,23 @@
+"""A stock of toolchains for each test, or a build server around one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.server.servers import Host
+from tests.server.stocks import Stock
+
+
+@pytest.fixture
+def stock(tmp_path: Path) -> Iterator[Stock]:
+    stock = Stock(tmp_path / "cache")
+    yield stock
+    stock.close()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    host = Host(tmp_path)
+    yield host
+    host.stock.close()
