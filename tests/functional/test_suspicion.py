@@ -18,6 +18,7 @@ SETUPS = {
     "verify": {"policy": 'on_failure = "verify"'},
     "report": {"policy": 'on_failure = "report"'},
 }
+COMPILERS = ("gcc", "clang")
 _EMBEDS = 'asm(".incbin \\"data.bin\\"");\nint x;\n'
 _MISTAKE = "int twice(int x)\n{\n    return 2 * y;\n}\n"
 
@@ -31,13 +32,14 @@ def farm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.mark.field(1)
+@pytest.mark.parametrize("compiler", COMPILERS)
 def test_a_compile_fails_as_it_fails_at_home(
-    farm: Farm, client: Client, tmp_path: Path, request: pytest.FixtureRequest
+    farm: Farm, client: Client, tmp_path: Path, request: pytest.FixtureRequest, compiler: str
 ) -> None:
     """A mistake is the user's under every policy, and reported from where the policy says."""
     (tmp_path / "mistake.c").write_text(_MISTAKE)
-    command = ("gcc", "-c", "mistake.c", "-o", "mistake.o")
-    ended = client.compiling(command, tmp_path).run()
+    command = (compiler, "-c", "mistake.c", "-o", "mistake.o")
+    ended = client.compiling(command, tmp_path).run(300)
     assert ended.returncode == Command(command, inherited(), tmp_path).run().returncode == 1
     assert "mistake.c:3:16: error: " in ended.stderr
     remote = {str(farm.server_id): 1}
@@ -46,11 +48,12 @@ def test_a_compile_fails_as_it_fails_at_home(
 
 
 @pytest.mark.field(1)
-def test_a_file_that_is_not_sent(farm: Farm, client: Client, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_a_file_that_is_not_sent(client: Client, tmp_path: Path, request: pytest.FixtureRequest, compiler: str) -> None:
     """What the assembler alone reads stays at home: the compile succeeds there, unless all failures are reported."""
     (tmp_path / "embeds.c").write_text(_EMBEDS)
     (tmp_path / "data.bin").write_bytes(b"data")
-    ended = client.compiling(("gcc", "-c", "embeds.c", "-o", "embeds.o"), tmp_path).run()
+    ended = client.compiling((compiler, "-c", "embeds.c", "-o", "embeds.o"), tmp_path).run(300)
     assert (ended.returncode == 0) == (setup_of(request) != "report"), ended.stderr
     assert (tmp_path / "embeds.o").exists() == (ended.returncode == 0)
 
