@@ -239,7 +239,9 @@ async def test_a_killed_worker_leaves_nothing(farm: Farm) -> None:
     marker = f"91{os.getpid()}"
     running = Deferred.fromCoroutine(farm.builder.run(farm.job(f"echo x > /work/left; sleep {marker}")))
     await until(lambda: named(f"sleep\0{marker}"))
-    (worker,) = [pid for pid in named(farm.worker) if has_children(pid) and pid not in named("--die-with-parent")]
+    *_, worker = sorted(
+        pid for pid in named(farm.worker) if has_children(pid) and pid not in named("--die-with-parent")
+    )
     os.kill(worker, signal.SIGKILL)
     with pytest.raises(BuildError):
         await running

@@ -269,17 +269,6 @@ async def test_a_sandbox_with_a_network(fresh: Farm) -> None:
 
 
 @in_reactor
-async def test_a_sandbox_that_shows_the_host(fresh: Farm) -> None:
-    """The host's processes are found where they are seen."""
-    changes: dict[tuple[str, ...], tuple[str, ...]] = {
-        ("--unshare-pid",): (),
-        ("--proc", "/proc"): ("--bind", "/proc", "/proc"),
-    }
-    said = await complaint_of(fresh, wrapper(fresh.place / "bwrap", str(bwrap_path()), changes))
-    assert "a compile sees the host's processes" in said
-
-
-@in_reactor
 async def test_a_worker_that_does_not_start(fresh: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     """The builder passes on what it said."""
     monkeypatch.setattr("sccachedist.builders.overlay.builder._WORKER", "sccachedist.no_such_module")

@@ -54,7 +54,8 @@ def docker_engine() -> Iterator[DockerEngine]:
     home = Path(tempfile.mkdtemp(prefix="engine-"))
     engine = DockerEngine(home)
     arguments = (
-        *("dockerd", "--data-root", f"{home}/data", "--exec-root", f"{home}/exec", "--pidfile", f"{home}/pid"),
+        *("unshare", "--mount", "dockerd"),  # what it leaves mounted is gone with it
+        *("--data-root", f"{home}/data", "--exec-root", f"{home}/exec", "--pidfile", f"{home}/pid"),
         *("--bridge=none", "--iptables=false", "-H", f"unix://{home}/socket"),
     )
     daemon = Daemon.start(Command(arguments, engine.environment, home), home / "log")

@@ -1,7 +1,7 @@
 """The namespaces of a sandbox worker and the mounts in them, by the C library: Linux only.
 
-Root and anybody else take the same path: a user namespace in which the caller is uid 0, and in it mounts
-and a network of the worker's own. All of it is gone with the last process in it.
+Root and anybody else take the same path: a user namespace in which the caller is uid 0, and in it mounts, a network
+and processes of the worker's own. All of it is gone with the first of these processes, which is the worker.
 """
 
 import ctypes
@@ -15,11 +15,11 @@ from pathlib import Path
 
 from sccachedist.errors import BuildError
 
-_CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
+_CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000000
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT, _MS_BIND = 0x1, 0x2, 0x4, 0x8, 0x20, 0x1000
 _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _MNT_DETACH = 2
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
 _MOST_INODES = 1_000_000  # each takes about a kilobyte of memory beside the size
@@ -35,28 +35,34 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def enter() -> None:
-    """Move this process into namespaces of its own, to be killed when its parent ends.
+    """Go on in namespaces of its own, to be killed when its parent ends.
+
+    It is another process that goes on, the first of its PID namespace, so that the kernel ends with it whatever it has
+    started. This one waits for its end.
 
     :raises BuildError: the system does not let it; the text says what would.
     """
     uid, gid = os.geteuid(), os.getegid()
     try:
-        _checked(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWNET))
+        _checked(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWNET | _CLONE_NEWPID))
         Path("/proc/self/setgroups").write_text("deny", encoding="utf-8")  # else gid_map is root's alone
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1", encoding="utf-8")
         Path("/proc/self/gid_map").write_text(f"0 {gid} 1", encoding="utf-8")
         _mount(None, "/", None, _MS_REC | _MS_PRIVATE, None)
         _raise_loopback()
+        _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        _bind_fate()
+        if first := os.fork():
+            _, status = os.waitpid(first, 0)
+            os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+        _bind_fate()
+        _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None)
     except OSError as error:
         raise BuildError(f"no namespaces for a sandbox: {error.strerror}; {_NAMESPACES_ADVICE}") from error
-    _bind_fate()
 
 
 def _bind_fate() -> None:
-    _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    # Who is left of a sandbox becomes a child of the worker, which can then wait for its end.
-    _checked(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
-    # The last of all: a change of credentials undoes it.
+    """End with the parent; a change of credentials undoes it."""
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0))
 
 
