@@ -35,7 +35,7 @@ class Process:
 
     @property
     def is_worker(self) -> bool:
-        """Whether it is a sandbox worker; a build server keeps some for the next jobs."""
+        """Whether it is one of the two of a sandbox worker; a build server keeps some for the next jobs."""
         return _WORKER in self.command
 
 
@@ -73,7 +73,8 @@ class Traces:
         """
         daemons = {member.daemon.process.pid for member in farm.members.values()}
         seen = [each for each in processes() if each.pid not in daemons and each.pid not in others]
-        kept = [each for each in seen if each.is_worker and each.parent in daemons]
+        parents = daemons | {each.pid for each in seen if each.is_worker and each.parent in daemons}
+        kept = [each for each in seen if each.is_worker and each.parent in parents]
         return cls(
             farm.scheduler.status().in_progress,
             tuple(each.command for each in seen if each not in kept),

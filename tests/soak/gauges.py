@@ -38,7 +38,8 @@ def read(farm: Farm) -> Reading:
 
 def _of_daemon(name: str, daemon: Daemon, everything: list[Process]) -> Reading:
     pid = daemon.process.pid
-    family = [pid, *(each.pid for each in everything if each.parent == pid)]
+    children = [each.pid for each in everything if each.parent == pid]
+    family = [pid, *children, *(each.pid for each in everything if each.parent in children)]
     return {
         f"{name}: RSS in KiB": _kibibytes(pid, "status", "VmRSS"),
         f"{name}: PSS in KiB, with workers": sum(_kibibytes(each, "smaps_rollup", "Pss") for each in family),

@@ -8,6 +8,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import select
 import signal
 import socket
 import struct
@@ -52,10 +53,15 @@ def enter() -> None:
         _raise_loopback()
         _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         _bind_fate()
+        alive, held = os.pipe()
         if first := os.fork():
             _, status = os.waitpid(first, 0)
             os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+        os.close(held)
         _bind_fate()
+        if select.select([alive], [], [], 0)[0]:  # the parent was gone before
+            os._exit(1)
+        os.close(alive)
         _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None)
     except OSError as error:
         raise BuildError(f"no namespaces for a sandbox: {error.strerror}; {_NAMESPACES_ADVICE}") from error
