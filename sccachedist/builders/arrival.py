@@ -5,7 +5,7 @@ Synchronous. The daemon says on a stream how far it has come. What is in it is n
 
 from typing import BinaryIO
 
-from sccachedist.builders.requests import ARRIVED, FRAME_LENGTH, Arrived
+from sccachedist.builders.requests import ARRIVED, Arrived, read_frame
 from sccachedist.errors import BuildError
 from sccachedist.wire.bincode import decode
 
@@ -32,9 +32,9 @@ class Arrival:
         """
         if self._last.whole:
             return False
-        if not (header := self._news.read(FRAME_LENGTH.size)):
+        if (news := read_frame(self._news)) is None:
             raise BuildError("the daemon has gone")
-        self._last = decode(ARRIVED, self._news.read(*FRAME_LENGTH.unpack(header)))
+        self._last = decode(ARRIVED, news)
         return True
 
 

@@ -7,6 +7,7 @@ every kind of sandbox; what is a kind's own is among the arguments of its worker
 
 import enum
 import struct as layout
+from typing import BinaryIO
 
 import attrs
 
@@ -176,6 +177,14 @@ ANSWER: Codec[Answer] = choice(Done=struct(Done), Failed=struct(Failed, kind=enu
 def frame(data: bytes) -> bytes:
     """Put the length before a message."""
     return FRAME_LENGTH.pack(len(data)) + data
+
+
+def read_frame(stream: BinaryIO) -> bytes | None:
+    """Read a message with its length before it; None at the end of the stream."""
+    if not (header := stream.read(FRAME_LENGTH.size)):
+        return None
+    (size,) = FRAME_LENGTH.unpack(header)
+    return stream.read(size)
 
 
 def request_frame(request: Request) -> bytes:

@@ -11,7 +11,6 @@ from typing import BinaryIO, Protocol
 from sccachedist.builders.arrival import Arrival
 from sccachedist.builders.requests import (
     ANSWER,
-    FRAME_LENGTH,
     REQUEST,
     Answer,
     Done,
@@ -24,6 +23,7 @@ from sccachedist.builders.requests import (
     UnpackToolchain,
     failed,
     frame,
+    read_frame,
 )
 from sccachedist.errors import SccachedistError
 from sccachedist.wire.bincode import decode, encode
@@ -68,9 +68,8 @@ def serve(sandboxes: Sandboxes) -> None:
         _send(answers, failed(error))
         return
     _send(answers, Done())
-    while header := requests.read(FRAME_LENGTH.size):
-        (size,) = FRAME_LENGTH.unpack(header)
-        _send(answers, _serve(sandboxes, decode(REQUEST, requests.read(size)), requests))
+    while (request := read_frame(requests)) is not None:
+        _send(answers, _serve(sandboxes, decode(REQUEST, request), requests))
         sandboxes.tidy()
 
 

@@ -53,18 +53,23 @@ def enter() -> None:
         _raise_loopback()
         _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         _bind_fate()
-        alive, held = os.pipe()
-        if first := os.fork():
-            _, status = os.waitpid(first, 0)
-            os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-        os.close(held)
-        _bind_fate()
-        if select.select([alive], [], [], 0)[0]:  # the parent was gone before
-            os._exit(1)
-        os.close(alive)
+        _go_on_as_first()
         _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None)
     except OSError as error:
         raise BuildError(f"no namespaces for a sandbox: {error.strerror}; {_NAMESPACES_ADVICE}") from error
+
+
+def _go_on_as_first() -> None:
+    """Go on as the first process of the PID namespace; the one that called this waits for its end."""
+    alive, held = os.pipe()
+    if first := os.fork():
+        _, status = os.waitpid(first, 0)
+        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+    os.close(held)
+    _bind_fate()
+    if select.select([alive], [], [], 0)[0]:  # the parent was gone before
+        os._exit(1)
+    os.close(alive)
 
 
 def _bind_fate() -> None:
