@@ -17,7 +17,7 @@ class OnSignal(Service):
     :param name: that of the signal, such as SIGUSR1; where the system has no such signal, it never comes.
     """
 
-    def __init__(self, name: str, work: Callable[[], None], reactor: IReactorFromThreads) -> None:
+    def __init__(self, name: str, work: Callable[[], object], reactor: IReactorFromThreads) -> None:
         self._number = getattr(signal, name, None)
         self._work, self._reactor = work, reactor
 

@@ -95,9 +95,9 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     )
     reports = Reports(link, reactor, heartbeat.soon)
 
-    def evicted(toolchain: ArchiveId) -> None:
-        _in_background(heartbeat.tell())  # the next client that needs it is asked for it
+    def evicted(toolchain: ArchiveId) -> Deferred[None]:
         _in_background(builder.discard(toolchain))
+        return _in_background(heartbeat.tell())  # the next client that needs it is asked for it
 
     toolchains = Toolchains(
         cache,
@@ -349,6 +349,6 @@ def usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _in_background(work: Coroutine[Deferred[Any], Any, None]) -> None:
-    """Begin something that nobody waits for."""
-    Deferred.fromCoroutine(work).addErrback(lambda failure: log.failure("in the background", failure))
+def _in_background(work: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
+    """Begin something that nobody has to wait for; what goes wrong is logged."""
+    return Deferred.fromCoroutine(work).addErrback(lambda failure: log.failure("in the background", failure))

@@ -106,7 +106,8 @@ class Toolchains:
     :param upload_limit: how many bytes one may have.
     :param in_thread: runs a function that blocks.
     :param follow: called with an archive that comes in, for who works on it meanwhile.
-    :param evicted: told of each toolchain that had to go.
+    :param evicted: told of each toolchain that had to go; what it gives fires when the scheduler has heard of it, or
+        could not be told.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class Toolchains:
         clock: IReactorTime,
         in_thread: InThread,
         follow: Follow,
-        evicted: Callable[[ArchiveId], None],
+        evicted: Callable[[ArchiveId], Deferred[None]],
     ) -> None:
         self._directory, self._incoming = cache_dir / "tc", cache_dir / "incoming"
         self._index = ToolchainIndex(capacity)
@@ -241,8 +242,7 @@ class Toolchains:
             await self._in_thread(settle, self._path(toolchain))
         except DiskError as error:
             log.warn("toolchain {toolchain} is removed: {error}", toolchain=toolchain, error=str(error))
-            self._forget(toolchain)
-            remove_file(self._path(toolchain))
+            await self._lose(toolchain)
 
     def _place(self, upload: Upload) -> None:
         path = self._path(upload.toolchain)
@@ -254,13 +254,17 @@ class Toolchains:
         try:
             digest = await self._in_thread(_digest, toolchain, self._path(toolchain))
         except OSError as error:
-            self._forget(toolchain)
+            await self._lose(toolchain)
             raise ToolchainError(f"toolchain {self._path(toolchain)} cannot be read: {error.strerror}") from error
         if digest != toolchain:
-            self._forget(toolchain)
-            remove_file(self._path(toolchain))
+            await self._lose(toolchain)
             raise ToolchainError(f"toolchain {toolchain} was damaged and is removed")
         self._verified.add(toolchain)
+
+    async def _lose(self, toolchain: ArchiveId) -> None:
+        """Do without an archive that is not what it should be; then the next client is asked for it."""
+        remove_file(self._path(toolchain))
+        await self._forget(toolchain)
 
     def _enter_found(self, toolchain: ArchiveId, size: int) -> None:
         try:
@@ -278,10 +282,10 @@ class Toolchains:
         self._forget(toolchain)
         self._path(toolchain).unlink(missing_ok=True)
 
-    def _forget(self, toolchain: ArchiveId) -> None:
+    def _forget(self, toolchain: ArchiveId) -> Deferred[None]:
         self._index.remove(toolchain)
         self._verified.discard(toolchain)
-        self._evicted(toolchain)
+        return self._evicted(toolchain)
 
     def _ended(self, upload: Upload) -> None:
         if self._uploads.get(upload.toolchain) is upload:

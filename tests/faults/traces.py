@@ -4,7 +4,6 @@ It reads what an operator can read: ``/proc``, the daemons' directories and the 
 """
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -14,7 +13,7 @@ import attrs
 from demo.processes import wait_until
 from tests.faults.farm import SCHEDULER, FaultyFarm
 from tests.faults.network import HERE
-from tests.support.processes import mounts_of_jobs
+from tests.support.processes import mounts_of_jobs, opened
 
 _WORKER = "sccachedist.builders.overlay.worker"
 _WORKER_PIPES = 3
@@ -130,12 +129,3 @@ def _clients(name: str, pid: int) -> Iterator[str]:
 def _descriptors(pid: int, workers: Sequence[Process]) -> int:
     pipes = _WORKER_PIPES * sum(each.parent == pid for each in workers)
     return sum(not name.startswith("socket:") for name in opened(pid)) - pipes
-
-
-def opened(pid: int) -> list[str]:
-    """What each descriptor of a process is."""
-    names = []
-    for path in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(OSError):  # closed meanwhile
-            names.append(os.readlink(path))
-    return names

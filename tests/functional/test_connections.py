@@ -15,6 +15,7 @@ from sccachedist.wire.messages import TOOLCHAIN, Toolchain
 from tests.functional.conftest import running_farm
 from tests.support.configured import adding
 from tests.support.crowd import Group, closed_by_the_other_end, crowd, dripping, memory, urgent, waits
+from tests.support.processes import opened
 
 pytestmark = pytest.mark.functional
 
@@ -71,7 +72,7 @@ def stands(
         dripping_ones = there[: sum(group.count for group in groups if group.drips)]
         with urgent(pid), dripping(dripping_ones):
             served = waits(port, PROBES, asked, tls=tls)
-            assert descriptors(pid) > CROWD, "all are there still"
+            assert len(opened(pid)) > CROWD, "all are there still"
         assert memory(pid) - before < CROWD * most_memory
         assert served[len(served) * 99 // 100] < MOST_WAIT_SECS
         assert closed_by_the_other_end(there, DEADLINE_SECS + 30) == CROWD
@@ -81,16 +82,15 @@ def stands(
 @pytest.mark.parametrize("role", ["scheduler", "server"])
 def test_epoll(farm: Farm, role: str) -> None:
     """A daemon is told by the kernel who has something to say, and asks nobody else, however many are connected."""
-    opened = Path(f"/proc/{getattr(farm, role).process.pid}/fd").iterdir()
-    assert "anon_inode:[eventpoll]" in [str(one.readlink()) for one in opened]
+    assert "anon_inode:[eventpoll]" in opened(getattr(farm, role).process.pid)
 
 
 def test_out_of_descriptors(farm: Farm) -> None:
     """Who cannot be accepted is refused, which one line in the log says, and no time is lost on it."""
     pid = farm.scheduler.process.pid
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    opened = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (opened + 5, before[1]))
+    most = len(opened(pid)) + 5
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, before[1]))
     try:
         refused = [socket.create_connection(("127.0.0.1", farm.scheduler_port), timeout=10) for _ in range(50)]
         farm.scheduler.wait_until(lambda: "connections refused" in farm.scheduler.log.read_text(), 20, "it is said")
@@ -110,8 +110,3 @@ def cpu_seconds(pid: int) -> float:
     """What a process has worked so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
-
-
-def descriptors(pid: int) -> int:
-    """How many a process has open."""
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))

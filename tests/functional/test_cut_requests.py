@@ -34,6 +34,7 @@ from tests.hostile.fake_server import FakeServer
 from tests.support.archives import id_of, write_inputs, write_toolchain
 from tests.support.configured import adding
 from tests.support.crowd import believing_all, closed_by_the_other_end
+from tests.support.processes import opened
 from tests.support.protocol import SteppingClient, shell
 
 pytestmark = pytest.mark.functional
@@ -200,9 +201,9 @@ def cutting(farm: Farm, tmp_path_factory: pytest.TempPathFactory) -> Cutting:
 
 @pytest.fixture(scope="module")
 def at_rest(cutting: Cutting) -> dict[int, int]:
-    """How many descriptors each daemon has when nobody is connected."""
+    """How many sockets each daemon has when nobody is connected."""
     farm = cutting.farm
-    return {daemon.process.pid: descriptors(daemon.process.pid) for daemon in (farm.scheduler, farm.server)}
+    return {daemon.process.pid: sockets(daemon.process.pid) for daemon in (farm.scheduler, farm.server)}
 
 
 REQUESTS = {
@@ -240,7 +241,7 @@ def test_cut(cutting: Cutting, at_rest: dict[int, int], request_of: str, phase: 
     wait_until(lambda: farm.status().in_progress <= taken + unheard, 10, "no slot is taken")
     wait_until(lambda: cutting.kept_files() == [], 10, "no file is left")
     for pid, most in at_rest.items():
-        wait_until(lambda pid=pid, most=most: descriptors(pid) <= most + 2, 10, "no connection is left")  # type: ignore[misc]
+        wait_until(lambda pid=pid, most=most: sockets(pid) <= most + 2, 10, "no connection is left")  # type: ignore[misc]
 
 
 def connect(asked: Asked) -> socket.socket:
@@ -266,6 +267,6 @@ def break_off(connection: socket.socket, how: str) -> None:
         connection.shutdown(socket.SHUT_WR)
 
 
-def descriptors(pid: int) -> int:
-    """How many a process has open."""
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+def sockets(pid: int) -> int:
+    """How many a process has open; what it keeps for its sandbox workers are pipes."""
+    return sum(name.startswith("socket:") for name in opened(pid))

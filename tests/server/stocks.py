@@ -90,6 +90,7 @@ class Stock:
     clock: Clock = attrs.field(factory=Clock)
     threads: Threads = attrs.field(factory=Threads)
     evicted: list[ArchiveId] = attrs.field(factory=list)
+    heard: Deferred[None] = attrs.field(factory=lambda: succeed(None))
     begun: list[Upload] = attrs.field(factory=list)
     followers: list[FakeFollower] = attrs.field(factory=list)
     toolchains: Toolchains = attrs.field(init=False)
@@ -99,9 +100,13 @@ class Stock:
 
     def restart(self) -> None:
         self.toolchains = Toolchains(
-            self.cache, self.capacity, self.limit, self.clock, self.threads.run, self.follow, self.evicted.append
+            self.cache, self.capacity, self.limit, self.clock, self.threads.run, self.follow, self.evict
         )
         self.toolchains.open()
+
+    def evict(self, toolchain: ArchiveId) -> Deferred[None]:
+        self.evicted.append(toolchain)
+        return self.heard
 
     def follow(self, toolchain: ArchiveId, archive: Path) -> FakeFollower:
         self.followers.append(FakeFollower(archive))

@@ -190,6 +190,17 @@ def test_a_disk_that_cannot_be_read(stock: Stock, monkeypatch: pytest.MonkeyPatc
     assert used(stock, GCC) == GCC_BYTES
 
 
+def test_a_loss_is_heard_of_first(stock: Stock) -> None:
+    """Whose job finds out that a toolchain is gone is told when the next client will be asked for it, not before."""
+    outcome(stock.bring(GCC_BYTES))
+    stock.path(GCC).unlink()
+    stock.heard = Deferred()
+    using = stock.use(GCC, succeed(None))
+    assert (stock.evicted, using.called) == ([GCC], False)
+    stock.heard.callback(None)
+    assert isinstance(outcome(using), ToolchainError)
+
+
 def test_use_without_touching(stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the time of use cannot be noted, the toolchain can still be used."""
     outcome(stock.bring(GCC_BYTES))

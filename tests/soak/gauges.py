@@ -5,8 +5,9 @@ from pathlib import Path
 from demo.farm import Farm
 from demo.processes import Daemon, wait_until
 from sccachedist.peers.connections import KEPT_PER_PEER
-from tests.faults.traces import Process, opened, processes
+from tests.faults.traces import Process, processes
 from tests.soak.growth import Reading
+from tests.support.processes import opened
 
 #: A slot that was allocated and never claimed is free again after so many seconds, and a little more.
 _REST_SECS = 180

@@ -1,6 +1,7 @@
 """What the kernel says of processes: which there are, what they have mounted, how much memory they took."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,15 @@ def mounts_below(folder: Path) -> list[str]:
 def mounts_of_jobs(folder: Path) -> list[str]:
     """The same, but for the devices that each idle sandbox worker has ready for its next job."""
     return [line for line in mounts_below(folder) if "/sccachedist/dev" not in line.split()[4]]
+
+
+def opened(pid: int) -> list[str]:
+    """What each descriptor of a process is."""
+    names = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            names.append(os.readlink(path))
+    return names
 
 
 def peak_memory(pid: int) -> int:
