@@ -9,7 +9,7 @@ from contextlib import suppress
 from sccachedist.builders.command import check_executed, directories, env_arguments, inside
 from sccachedist.builders.confine import components
 from sccachedist.builders.outcome import check_outputs, reported_code
-from sccachedist.builders.overlay.bwrap import bwrap_arguments
+from sccachedist.builders.overlay.starter import orders
 from sccachedist.errors import SccachedistError
 from sccachedist.wire.frame import FrameHead, frame
 from sccachedist.wire.messages import RunJobRequest
@@ -56,7 +56,7 @@ def _prepared(request: RunJobRequest) -> None:
         with suppress(SccachedistError):
             assert sum(-1 if name == b".." else 1 for name in components(path.encode())) >= 0
     with suppress(SccachedistError):
-        assert not any(b"\0" in each.encode() for each in bwrap_arguments("bwrap", "/root", 3, 4, 5, command))
+        assert all(each.encode() + b"\0" in orders(command, 3, 4) for each in command.arguments)
     with suppress(SccachedistError):
         env_arguments(command)
         check_executed(command, 127, b"env: can't execute")

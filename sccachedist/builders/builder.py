@@ -112,7 +112,7 @@ class WorkerBuilder:
             spares = self._spares[job.toolchain]
             sandbox = spares.pop() if spares else f"{SANDBOX_PREFIX}{uuid.uuid4()}"
             try:
-                await self._workers.ask(self._request(job, sandbox), self._limits.job_secs)
+                await self._workers.ask(self._request(job, sandbox), self._limits.job_secs, job.toolchain)
             except BaseException as error:
                 if isinstance(error, ToolchainError):
                     self._toolchains.forget(job.toolchain)

@@ -43,7 +43,6 @@ def running(
     arguments: Sequence[str],
     advice: str,
     *,
-    stdin: int = subprocess.PIPE,
     environment: Mapping[str, str] | None = None,
     inherited: Collection[int] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
@@ -57,7 +56,7 @@ def running(
     try:
         process = subprocess.Popen(
             [argument.encode() for argument in arguments],
-            stdin=stdin,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=inherited,
@@ -100,7 +99,7 @@ def call(
     :raises LimitExceeded: it wrote too much, and was killed.
     """
     with running(arguments, advice) as process:
-        _feed(cast(IO[bytes], process.stdin), stdin)
+        feed(cast(IO[bytes], process.stdin), stdin)
         stdout, stderr = drained(process, stdio_bytes, watch)
         return Ended(shell_code(process.wait()), stdout, stderr)
 
@@ -149,8 +148,8 @@ def drained(
         return bytes(written[stdout.fileno()]), bytes(written[stderr.fileno()])
 
 
-def _feed(stdin: IO[bytes], pieces: Iterable[bytes]) -> None:
-    """One that ends without reading everything says why by itself."""
+def feed(stdin: IO[bytes], pieces: Iterable[bytes]) -> None:
+    """Write all that a program gets to read; one that ends without reading everything says why by itself."""
     with contextlib.suppress(BrokenPipeError):
         stdin.writelines(pieces)
         stdin.close()

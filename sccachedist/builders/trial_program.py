@@ -4,14 +4,12 @@ Its first argument names the file that it makes: a block for each further argume
 with status 1 where it cannot make one.
 """
 
-import platform
 import struct
 from collections.abc import Iterator
 
-from sccachedist.errors import BuildError
+from sccachedist.builders.elf import program
 
 _BLOCK, _RESULT = 4096, struct.Struct("=q")
-_ADDRESS, _ALIGNMENT = 0x400000, 0x10000
 
 # The blocks are made on the stack, all zeros at first: what open or read returned, then what was read.
 _X86_64 = """
@@ -39,24 +37,14 @@ e00300f9                                       kept: str x0, [sp]
 e00314aa e1030091 020082d2 080880d2 010000d4 eaffff17  write(x20, sp, 4096); b next
 80fe7fd3 a80b80d2 010000d4                     done: exit(x20 >> 63)
 """
-# By machine: ELF's number for it, and the code.
-_CODES = {"x86_64": (62, _X86_64), "aarch64": (183, _AARCH64)}
 
 
 def trial_program() -> bytes:
-    """Make the program, an ELF file: its header, one segment that is the whole file, and the code.
+    """Make the program, an ELF file.
 
     :raises BuildError: there is none for this machine.
     """
-    if (machine := platform.machine()) not in _CODES:
-        raise BuildError(f"no sandbox on {machine}: only on {' and '.join(_CODES)}")
-    number, text = _CODES[machine]
-    code = b"".join(bytes.fromhex(line.partition("  ")[0]) for line in text.splitlines())
-    ident = b"\x7fELF" + bytes([2, 1, 1]) + bytes(9)  # 64 bits, little endian
-    entry, size = _ADDRESS + 120, 120 + len(code)
-    header = struct.pack("<16sHHIQQQIHHHHHH", ident, 2, number, 1, entry, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, _ADDRESS, _ADDRESS, size, size, _ALIGNMENT)
-    return header + segment + code
+    return program({"x86_64": _X86_64, "aarch64": _AARCH64})
 
 
 def read_by_it(made: bytes) -> Iterator[bytes | None]:

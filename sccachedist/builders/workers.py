@@ -64,12 +64,13 @@ class Program:
 
 
 class SandboxWorker(ProcessProtocol):
-    """One worker process. ``gone`` is called when it has ended, whyever."""
+    """One worker process. ``gone`` is called when it has ended, whyever; ``kind`` is what it is ready for."""
 
     transport: IProcessTransport  # there is one as soon as it is spawned
 
     def __init__(self, gone: Callable[[SandboxWorker], None]) -> None:
         self._gone = gone
+        self.kind = ""
         self._answers: DeferredQueue[Answer] = DeferredQueue()
         self._set_up = False
         self._received = b""
@@ -77,6 +78,11 @@ class SandboxWorker(ProcessProtocol):
         self._waiting: list[Deferred[None]] = []
         self._ended = False
         self._killed = False
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether it has said so, or that it cannot be."""
+        return self._set_up or bool(self._answers.pending)
 
     async def ask(self, request: Request, reach: Reach | None = None) -> None:
         """Wait until the worker is set up, then until it has done what is asked.
@@ -173,23 +179,27 @@ class Workers:
         self._busy: set[SandboxWorker] = set()
         self.stopped = False
 
-    async def ask(self, request: Request, seconds: float) -> None:
+    async def ask(self, request: Request, seconds: float, kind: str = "") -> None:
         """Have a worker do it, in its turn; see :meth:`ask_at_once`."""
         async with self._turns:
-            await self.ask_at_once(request, seconds)
+            await self.ask_at_once(request, seconds, kind=kind)
 
-    async def ask_at_once(self, request: Request, seconds: float, reach: Reach | None = None) -> None:
+    async def ask_at_once(
+        self, request: Request, seconds: float, reach: Reach | None = None, *, kind: str = ""
+    ) -> None:
         """Have a worker do it, however many work.
 
         When this raises, or was cancelled, the worker and all that it started are gone.
 
         :param reach: see :meth:`SandboxWorker.ask`.
+        :param kind: a worker that was asked something of this kind before is ready for it.
         :raises LimitExceeded: it took longer than ``seconds``.
         :raises SccachedistError: what the worker says.
         """
         if self.stopped:
             raise BuildError("the builder has stopped")
-        worker = self._idle.pop() if self._idle else self._spawn()
+        worker = self._take(kind) if self._idle else self._spawn()
+        worker.kind = kind or worker.kind
         self._busy.add(worker)
         try:
             if not self._idle:
@@ -202,6 +212,12 @@ class Workers:
             raise
         finally:
             self._busy.discard(worker)
+
+    def _take(self, kind: str) -> SandboxWorker:
+        """One that is set up, if possible for this kind or for none yet; of those the one that has rested longest."""
+        best = max(self._idle, key=lambda worker: (worker.is_set_up, worker.kind in ("", kind)))
+        self._idle.remove(best)
+        return best
 
     async def _asked(self, asking: Coroutine[Deferred[Any], Any, None], seconds: float) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import shutil
 import signal
 import tarfile
@@ -80,17 +81,21 @@ async def test_the_world_inside(farm: Farm) -> None:
 
 @in_reactor
 async def test_no_command_without_its_inputs(fresh: Farm) -> None:
-    """The sandbox starts while they are unpacked, and ends unused when they are no archive."""
+    """The sandbox is there before they are unpacked, and ends unused when they are no archive."""
     await fresh.builder.start()
-    job = fresh.job("exec sleep 1000")
+    job = fresh.job("sleep 1000")
     job.inputs.unlink()
     os.mkfifo(job.inputs)
+    inputs = os.open(job.inputs, os.O_RDWR)
+    os.write(inputs, zlib.compress(b"")[:2])
     running = Deferred.fromCoroutine(fresh.builder.run(job))
-    await until(lambda: len(named("exec sleep 1000")) == 2)  # bubblewrap, and the first process of its sandbox
-    job.inputs.write_bytes(b"garbage")
+    await until(lambda: not select.select([inputs], [], [], 0)[0])  # they are read as they come
+    assert len(named(f"{fresh.home}/scratch/root")) == 2  # bubblewrap, and the first process of its sandbox
+    os.write(inputs, b"garbage")
+    os.close(inputs)
     with pytest.raises(BuildError):
         await running
-    assert named("sleep 1000") == named("sleep\0001000") == []
+    assert named(f"{fresh.home}/scratch/root") == named("sleep\0001000") == []
 
 
 @pytest.mark.parametrize("name", ["dev", "proc", "dev/shm"])
@@ -160,7 +165,8 @@ async def test_a_toolchain_that_comes_in(fresh: Farm) -> None:
     following = fresh.builder.follow(TOOLCHAIN, archive)
     following.grown(STEP)
     await until((toolchains / f"part-{TOOLCHAIN}" / "bin" / "busybox").exists)
-    archive.write_bytes(data)
+    with archive.open("ab") as growing:
+        growing.write(data[STEP:])
     following.grown(len(data))
     await until(lambda: size_below(toolchains) > 2 * STEP)
     assert not (toolchains / TOOLCHAIN).exists()

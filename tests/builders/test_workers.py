@@ -122,8 +122,8 @@ class WorkersTests(SynchronousTestCase):
         for asked in self.asked:
             asked.addErrback(lambda failure: None)
 
-    def ask(self) -> Deferred[None]:
-        asked = Deferred.fromCoroutine(self.workers.ask(RemoveAll(), 10))
+    def ask(self, kind: str = "") -> Deferred[None]:
+        asked = Deferred.fromCoroutine(self.workers.ask(RemoveAll(), 10, kind))
         self.asked.append(asked)
         return asked
 
@@ -139,6 +139,29 @@ class WorkersTests(SynchronousTestCase):
         self.successResultOf(asked)
         self.assertNoResult(self.ask())
         assert len(process.value()) == 2 * len(frame(encode(REQUEST, RemoveAll())))
+
+    def asked_for(self, kind: str) -> int:
+        """Which of the processes is asked for something of a kind, and does it."""
+        before = [len(process.value()) for process in self.reactor.processes]
+        asked = self.ask(kind)
+        (which,) = (
+            number
+            for number, process in enumerate(self.reactor.processes)
+            if number == len(before) or len(process.value()) > before[number]
+        )
+        self.reactor.processes[which].answers(Done())
+        self.successResultOf(asked)
+        return which
+
+    def test_who_is_ready_for_it(self) -> None:
+        """A worker that is set up, for the same kind if possible; those by turns."""
+        first = self.ask("gcc")
+        self.reactor.processes[0].answers(Done(), Done())
+        self.successResultOf(first)
+        assert [self.asked_for("gcc"), self.asked_for("clang")] == [0, 0]  # the other one is not set up yet
+        self.reactor.processes[1].answers(Done())
+        assert [self.asked_for(kind) for kind in ("gcc", "clang", "gcc", "clang", "", "rustc")] == [1, 0, 1, 0, 1, 0]
+        assert [self.asked_for(kind) for kind in ("gcc", "gcc", "rustc")] == [1, 1, 0]
 
     def test_an_answer_in_pieces(self) -> None:
         """Pipes do not keep frames together."""

@@ -1,24 +1,25 @@
 """One compile from its inputs to its answer, on an overlay of its toolchain, in a sandbox worker: synchronous code.
 
-It works in the home of its builder, a directory with the unpacked toolchains and a place to mount at.
-Everything that the job makes lies in a file system of its own in memory, which is unmounted once the answer is sent.
+It works in the home of its builder, a directory with the unpacked toolchains and a place to mount at. What does not
+depend on the job is there before it comes. Everything that the job makes lies in a file system of its own in memory,
+which is unmounted once the answer is sent.
 """
 
 import contextlib
 import functools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import attrs
 
 from sccachedist.builders.answer import write_answer
 from sccachedist.builders.confine import Root
 from sccachedist.builders.outcome import reported
 from sccachedist.builders.overlay.bwrap import bwrap_arguments
-from sccachedist.builders.overlay.namespaces import bind, mount_overlay, mount_scratch
-from sccachedist.builders.overlay.restraints import Restraints
-from sccachedist.builders.overlay.sandbox import run_sandboxed
-from sccachedist.builders.processes import Ended
+from sccachedist.builders.overlay.namespaces import bind, mount_overlay, mount_scratch, unmount
+from sccachedist.builders.overlay.sandbox import Sandbox, sandbox
 from sccachedist.builders.requests import RunJob
 from sccachedist.builders.rooted import outputs_below, place_inputs, root_at
 from sccachedist.errors import ToolchainError
@@ -34,27 +35,77 @@ _UPPER, _WORK, _ROOT, _SHARED_MEMORY, _PROC = (f"{SCRATCH}/{name}" for name in (
 _SECRETS = ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/vmallocinfo")
 
 
-def run_job(job: RunJob, bwrap: str, restraints: Restraints) -> None:
+@attrs.frozen
+class Place:
+    """What jobs have in common that can run in the same place.
+
+    :param directory: the device and the number of the unpacked toolchain's.
+    :param size: the bytes that they may write.
+    """
+
+    toolchain: str
+    directory: tuple[int, int]
+    size: int
+
+
+@attrs.frozen
+class Opened:
+    """A place that is ready for a job."""
+
+    place: Place
+    root: Root
+    sandbox: Sandbox
+
+    def fits(self, place: Place) -> bool:
+        """Whether it is such a place, and is ready still."""
+        return self.place == place and self.sandbox.alive
+
+
+def place_for(toolchain: str, size: int) -> Place:
+    """Where a job with this toolchain runs.
+
+    :raises ToolchainError: somebody has removed what was unpacked.
+    """
+    try:
+        found = os.stat(f"{TOOLCHAINS}/{toolchain}")
+    except OSError as error:
+        raise ToolchainError(f"toolchain {toolchain} is no longer in {os.path.abspath(TOOLCHAINS)}") from error
+    return Place(toolchain, (found.st_dev, found.st_ino), size)
+
+
+@contextlib.contextmanager
+def opened(place: Place, bwrap: str, filter_fd: int, starter_fd: int) -> Iterator[Opened]:
+    """Make a place for one job.
+
+    :raises ToolchainError: the toolchain has something else where the kernel's files belong.
+    :raises BuildError: the system does not let it.
+    """
+    mount_scratch(SCRATCH, place.size)
+    try:
+        arguments = functools.partial(bwrap_arguments, bwrap, os.path.abspath(_ROOT), masked=_masked())
+        with _mounted_root(place.toolchain) as root, sandbox(arguments, filter_fd, starter_fd) as waiting:
+            yield Opened(place, root, waiting)
+    finally:
+        unmount(SCRATCH)
+
+
+def run_job(job: RunJob, here: Opened, watch: Callable[[], None]) -> None:
     """Run the compile and write its answer.
 
-    :param restraints: what holds this process.
-    :raises ToolchainError: somebody has removed the unpacked toolchain.
+    :param watch: raises when the compile has hit a limit of this process.
     :raises BuildError: there is no result that may be shown to a user.
     :raises DecodeError: the inputs or a path are not honest.
     :raises LimitExceeded: the job is too large.
     """
-    mount_scratch(SCRATCH, restraints.scratch(job.limits.scratch_bytes))
-    with _mounted_root(job.toolchain) as root:
-        ended = _compile(job, root, bwrap, restraints)
-        # Decided before the outputs are read: a signal has priority over what is missing.
-        output = reported(job.command, job.on_failure, ended)
-        write_answer(Path(job.answer), output, outputs_below(job, root, ended.exit_code), as_json=job.as_json)
+    place_inputs(job, here.root)
+    ended = here.sandbox.run(job.command, job.limits.stdio_bytes, watch)
+    # Decided before the outputs are read: a signal has priority over what is missing.
+    output = reported(job.command, job.on_failure, ended)
+    write_answer(Path(job.answer), output, outputs_below(job, here.root, ended.exit_code), as_json=job.as_json)
 
 
 @contextlib.contextmanager
 def _mounted_root(toolchain: str) -> Iterator[Root]:
-    if not os.path.isdir(f"{TOOLCHAINS}/{toolchain}"):
-        raise ToolchainError(f"toolchain {toolchain} is no longer in {os.path.abspath(TOOLCHAINS)}")
     for directory in (_UPPER, _WORK, _ROOT, _SHARED_MEMORY, _PROC):
         os.mkdir(directory, 0o755)
     mount_overlay(_ROOT, f"{TOOLCHAINS}/{toolchain}", _UPPER, _WORK)
@@ -77,16 +128,6 @@ def _mount_point(name: str) -> str:
     if not stat.S_ISDIR(os.lstat(path).st_mode):
         raise ToolchainError(f"/{name} of a toolchain is no directory")
     return path
-
-
-def _compile(job: RunJob, root: Root, bwrap: str, restraints: Restraints) -> Ended:
-    return run_sandboxed(
-        functools.partial(bwrap_arguments, bwrap, os.path.abspath(_ROOT), command=job.command, masked=_masked()),
-        restraints.filter_fd,
-        job.limits.stdio_bytes,
-        functools.partial(place_inputs, job, root),
-        restraints.check,
-    )
 
 
 @functools.cache

@@ -5,7 +5,6 @@ and processes of the worker's own. All of it is gone with the first of these pro
 """
 
 import ctypes
-import errno
 import fcntl
 import os
 import select
@@ -102,13 +101,25 @@ def mount_scratch(directory: str, size: int) -> None:
     _mount("tmpfs", directory, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={size},nr_inodes={_MOST_INODES},mode=755")
 
 
-def unmount(directory: str) -> None:
-    """Unmount what is mounted there, if anything is, with all that is mounted in it."""
+def hidden_file(directory: str, content: bytes) -> int:
+    """Give a descriptor of an executable file that nobody can write to, in a file system that nobody else sees.
+
+    :param directory: where it is mounted for a moment.
+    :raises OSError: the system does not let it.
+    """
+    mount_scratch(directory, len(content))
     try:
-        _checked(_libc.umount2(directory.encode(), _MNT_DETACH))
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
+        file = Path(directory, "file")
+        file.write_bytes(content)
+        file.chmod(0o555)
+        return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        unmount(directory)
+
+
+def unmount(directory: str) -> None:
+    """Unmount what is mounted there, with all that is mounted in it."""
+    _checked(_libc.umount2(directory.encode(), _MNT_DETACH))
 
 
 def mount_overlay(target: str, lower: str, upper: str, work: str) -> None:

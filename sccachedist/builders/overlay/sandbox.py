@@ -1,4 +1,4 @@
-"""Run one command under bubblewrap to its end: synchronous, for a sandbox worker.
+"""A sandbox of bubblewrap's that is set up before its command is known: synchronous, for a sandbox worker.
 
 It tells "the sandbox did not start" from "the command ended": only a command that was executed has an exit
 code. It does not know what the command is for.
@@ -10,51 +10,87 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 
 import attrs
 
-from sccachedist.builders.processes import Ended, drained, running
+from sccachedist.builders.overlay.starter import failure, orders
+from sccachedist.builders.processes import Ended, drained, feed, running
 from sccachedist.errors import BuildError
+from sccachedist.wire.messages import CompileCommand
 
 _ADVICE = "install bubblewrap or correct builder.bwrap_path"
 
 
-def run_sandboxed(
-    arguments: Callable[[int, int, int], list[str]],
-    filter_fd: int,
-    stdio_bytes: int,
-    prepare: Callable[[], None],
-    watch: Callable[[], None],
-) -> Ended:
-    """Run a bubblewrap command line; when this returns or raises, no process of the sandbox is left.
+@attrs.frozen
+class Sandbox:
+    """A sandbox whose first program waits for a command; it can become one command.
 
-    :param arguments: makes the command line for a descriptor that holds the command back, one for the status, and that
-        of the filter.
+    :param starter_fd: that program.
+    :param status: what bubblewrap tells.
+    :param report: what the program tells, to be read from and to be written to.
+    """
+
+    _process: subprocess.Popen[bytes]
+    _starter_fd: int
+    _status: BinaryIO
+    _report: tuple[BinaryIO, BinaryIO]
+
+    @property
+    def alive(self) -> bool:
+        """Whether it waits still: a system without memory ends what it likes."""
+        return self._process.poll() is None
+
+    def run(self, command: CompileCommand, stdio_bytes: int, watch: Callable[[], None]) -> Ended:
+        """Run the command to its end; no process of the sandbox is left then.
+
+        :param stdio_bytes: how much may come from stdout, and as much from stderr.
+        :param watch: raises when the command has hit another limit; it is asked now and then, and at the end.
+        :raises BuildError: the sandbox did not start, or the command could not be executed.
+        :raises LimitExceeded: the command went beyond a limit.
+        """
+        report, reported = self._report
+        words = orders(command, reported.fileno(), self._starter_fd)
+        reported.close()  # its reader waits for the last one to do so
+        feed(cast(IO[bytes], self._process.stdin), [words])
+        stdout, stderr = drained(self._process, stdio_bytes, watch)
+        ended = Ended(self._process.wait(), stdout, stderr)
+        _reap()
+        watch()
+        if reason := failure(report.read()):
+            raise BuildError(f"the sandbox did not run the command: {reason}")
+        return attrs.evolve(ended, exit_code=_exit_code(self._status.read(), ended))
+
+    def end(self) -> None:
+        """End what is left of it."""
+        if self.alive and (told := self._status.readline()):  # else it has not started
+            os.kill(json.loads(told)["child-pid"], signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def sandbox(arguments: Callable[[int, int, int], list[str]], filter_fd: int, starter_fd: int) -> Iterator[Sandbox]:
+    """Begin to set a sandbox up; when this ends, no process of it is left.
+
+    :param arguments: makes bubblewrap's command line for a descriptor that gets the status, that of the filter and that
+        of the program.
     :param filter_fd: a file that bubblewrap reads; it may have been read before.
-    :param stdio_bytes: how much may come from stdout, and as much from stderr.
-    :param prepare: what has to be done before the command begins, while the sandbox starts.
-    :param watch: raises when the command has hit another limit; it is asked now and then, and at the end.
-    :raises BuildError: the sandbox did not start, or the command could not be executed.
-    :raises LimitExceeded: the command went beyond a limit, and was killed.
+    :param starter_fd: see :mod:`sccachedist.builders.overlay.starter`.
+    :raises BuildError: there is no bubblewrap.
     """
     os.lseek(filter_fd, 0, os.SEEK_SET)
-    with _pipe() as (blocked, block), _pipe() as (status, given):
-        inherited = [blocked.fileno(), given.fileno(), filter_fd]
+    with _pipe() as (status, given), _pipe() as report:
+        fds = given.fileno(), filter_fd, starter_fd
         try:
-            with running(
-                arguments(*inherited), _ADVICE, stdin=subprocess.DEVNULL, environment={}, inherited=inherited
-            ) as process:
-                blocked.close()
+            inherited = [*fds, report[1].fileno()]
+            with running(arguments(*fds), _ADVICE, environment={}, inherited=inherited) as process:
                 given.close()  # its reader waits for the last one to do so
-                _prepare(prepare, status)
-                block.close()
-                stdout, stderr = drained(process, stdio_bytes, watch)
-            ended = Ended(process.returncode, stdout, stderr)
+                made = Sandbox(process, starter_fd, status, report)
+                try:
+                    yield made
+                finally:
+                    made.end()
         finally:
             _reap()
-        watch()
-        return attrs.evolve(ended, exit_code=_exit_code(status.read(), ended))
 
 
 @contextlib.contextmanager
@@ -63,15 +99,6 @@ def _pipe() -> Iterator[tuple[BinaryIO, BinaryIO]]:
     reader, writer = os.pipe()
     with open(reader, "rb", buffering=0) as to_read, open(writer, "wb", buffering=0) as to_write:
         yield to_read, to_write
-
-
-def _prepare(prepare: Callable[[], None], status: BinaryIO) -> None:
-    try:
-        prepare()
-    except BaseException:
-        if told := status.readline():  # else it did not start
-            os.kill(json.loads(told)["child-pid"], signal.SIGKILL)
-        raise
 
 
 def _reap() -> None:

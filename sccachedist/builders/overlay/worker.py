@@ -6,6 +6,7 @@ makes control groups.
 It owns no state that outlives it: killed at any moment, its processes and mounts are gone with it.
 """
 
+import functools
 import os
 import sys
 
@@ -13,7 +14,9 @@ import attrs
 
 from sccachedist.builders.arrival import Arrival
 from sccachedist.builders.overlay import job, namespaces, unpacked
+from sccachedist.builders.overlay.ahead import Ahead
 from sccachedist.builders.overlay.restraints import Bounds, Restraints, restrain
+from sccachedist.builders.overlay.starter import starter
 from sccachedist.builders.requests import RunJob, UnpackToolchain
 from sccachedist.builders.worker import serve
 
@@ -33,6 +36,7 @@ class OverlaySandboxes:
     bounds: Bounds
     groups: tuple[str, ...]
     _restraints: Restraints = attrs.field(init=False)
+    _ahead: Ahead = attrs.field(init=False)
 
     def set_up(self) -> None:
         """Submit to the limits of a job, then enter namespaces of its own, where they can no longer be set."""
@@ -40,14 +44,20 @@ class OverlaySandboxes:
         self._restraints = restrain(self.bounds, self.groups)
         namespaces.enter()
         namespaces.make_devices(job.DEVICES)
+        starter_fd = namespaces.hidden_file(job.SCRATCH, starter())
+        made = functools.partial(
+            job.opened, bwrap=self.bwrap, filter_fd=self._restraints.filter_fd, starter_fd=starter_fd
+        )
+        self._ahead = Ahead(made)
 
     def run_job(self, request: RunJob) -> None:
-        """Mount an overlay and run bubblewrap in it."""
-        job.run_job(request, self.bwrap, self._restraints)
+        """Run it in a sandbox on an overlay."""
+        place = job.place_for(request.toolchain, self._restraints.scratch(request.limits.scratch_bytes))
+        job.run_job(request, self._ahead.take(place), self._restraints.check)
 
     def tidy(self) -> None:
-        """Unmount all that a job had."""
-        namespaces.unmount(job.SCRATCH)
+        """Remove all that a job had, and be ready for the next one."""
+        self._ahead.renew()
 
     def unpack_toolchain(self, request: UnpackToolchain) -> None:
         """Unpack an archive into a directory."""

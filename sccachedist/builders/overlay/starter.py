@@ -1,0 +1,101 @@
+"""The program that waits in a sandbox for a command line, and becomes the command.
+
+It reads its orders from its stdin to the end: what :func:`orders` makes. Where there are none it just ends; where the
+command cannot be run, the descriptor named in them gets the error's number.
+"""
+
+import os
+import struct
+from collections.abc import Sequence
+
+from sccachedist.builders.command import refuse_nul, variables
+from sccachedist.builders.elf import ROOM_ADDRESS, program
+from sccachedist.errors import BuildError
+from sccachedist.wire.messages import CompileCommand
+
+#: The most bytes of orders; Linux takes no command line that is longer.
+_ROOM = 8 * 1024 * 1024
+_PATH = "/bin:/usr/bin"  # where nothing is said of it, as the C library has it
+_WORD, _REPORT = struct.Struct("=Q"), struct.Struct("=q")
+
+# The room holds the orders from its start: two descriptors and the addresses of the directory, the arguments and the
+# variables; then those of the names to try.
+_X86_64 = """
+bb00000010 4889de                                    mov ebx, room; mov rsi, rbx
+31ff ba00001000 31c0 0f05                      more: read(0, rsi, 1 << 20)
+4885c0 7e05 4801c6 ebeb                              test rax, rax; jle all; add rsi, rax; jmp more
+4839de 7463                                     all: cmp rsi, rbx; je end
+488b3b be02000000 ba01000000 b848000000 0f05         fcntl([rbx], F_SETFD, FD_CLOEXEC)
+488b7b08 b848000000 0f05                             fcntl([rbx+8], F_SETFD, FD_CLOEXEC)
+488b7b10 b850000000 0f05 85c0 7822                   chdir([rbx+16]); test eax, eax; js told
+4c8d6328                                             lea r12, [rbx+40]
+498b3c24 4983c408 4885ff 7411                  next: mov rdi, [r12]; add r12, 8; test rdi, rdi; jz told
+488b7318 488b5320 b83b000000 0f05 ebe2               execve(rdi, [rbx+24], [rbx+32]); jmp next
+50 488b3b 4889e6 ba08000000 b801000000 0f05    told: push rax; write([rbx], rsp, 8)
+bf7f000000 b83c000000 0f05                      end: exit(127)
+"""
+_AARCH64 = """
+1400a2d2 e10314aa                                    mov x20, room; mov x1, x20
+000080d2 0202a0d2 e80780d2 010000d4            more: read(0, x1, 1 << 20)
+1f0000f1 6d000054 2100008b f9ffff17                  cmp x0, 0; b.le all; add x1, x1, x0; b more
+3f0014eb 60030054                               all: cmp x1, x20; b.eq end
+800240f9 410080d2 220080d2 280380d2 010000d4         fcntl([x20], F_SETFD, FD_CLOEXEC)
+800640f9 010000d4                                    fcntl([x20+8], F_SETFD, FD_CLOEXEC)
+800a40f9 280680d2 010000d4 4001f8b7                  chdir([x20+16]); tbnz x0, 63, told
+93a20091                                             add x19, x20, 40
+698640f8 e90000b4 e00309aa                     next: ldr x9, [x19], 8; cbz x9, told; mov x0, x9
+810e40f9 821240f9 a81b80d2 010000d4 f9ffff17         execve(x0, [x20+24], [x20+32]); b next
+e00f1ff8 800240f9 e1030091 020180d2 080880d2 010000d4  told: str x0, [sp, -16]!; write([x20], sp, 8)
+e00f80d2 a80b80d2 010000d4                      end: exit(127)
+"""
+
+
+def starter() -> bytes:
+    """Make the program, an ELF file.
+
+    :raises BuildError: there is none for this machine.
+    """
+    return program({"x86_64": _X86_64, "aarch64": _AARCH64}, _ROOM)
+
+
+def orders(command: CompileCommand, report_fd: int, own_fd: int) -> bytes:
+    """Make what the program reads to become a command; PWD is set as every shell does.
+
+    :param report_fd: a descriptor of the program for what :func:`failure` reads.
+    :param own_fd: another one that the command is not to have.
+    :raises BuildError: no command line can be so long, or hold what this one holds.
+    """
+    environment = dict(variables(command)) | {"PWD": command.cwd}
+    arguments = (command.executable, *command.arguments)
+    names = _names(command.executable, environment.get("PATH", _PATH))
+    pairs = [f"{name}={value}" for name, value in environment.items()]
+    texts = [command.cwd, *names, *arguments, *pairs]
+    refuse_nul(texts)
+    first_name = 5 * _WORD.size
+    first_argument = first_name + _WORD.size * (len(names) + 1)
+    first_variable = first_argument + _WORD.size * (len(arguments) + 1)
+    text = first_variable + _WORD.size * (len(pairs) + 1)
+    packed = [each.encode() + b"\0" for each in texts]
+    addresses = []
+    for each in packed:
+        addresses.append(ROOM_ADDRESS + text)
+        text += len(each)
+    if text > _ROOM:
+        raise BuildError("the sandbox did not run the command: its command line is too long")
+    directory, rest = addresses[0], iter(addresses[1:])
+    words = [report_fd, own_fd, directory, ROOM_ADDRESS + first_argument, ROOM_ADDRESS + first_variable]
+    for part in (names, arguments, pairs):
+        words += [*(next(rest) for _ in part), 0]
+    return b"".join((*map(_WORD.pack, words), *packed))
+
+
+def failure(report: bytes) -> str:
+    """What has kept the program from becoming the command; empty where nothing has."""
+    return os.strerror(-_REPORT.unpack(report)[0]) if report else ""
+
+
+def _names(executable: str, path: str) -> Sequence[str]:
+    """Where a program may be: looked for as a shell does."""
+    if "/" in executable:
+        return [executable]
+    return [f"{directory or '.'}/{executable}" for directory in path.split(":")]
