@@ -73,14 +73,14 @@ class Traces:
         daemons = {member.daemon.process.pid for member in farm.members.values()}
         seen = [each for each in processes() if each.pid not in daemons and each.pid not in others]
         parents = daemons | {each.pid for each in seen if each.is_worker and each.parent in daemons}
-        kept = [each for each in seen if each.is_worker and each.parent in parents]
+        workers = [each for each in seen if each.is_worker and each.parent in parents]
         return cls(
             farm.scheduler.status().in_progress,
-            tuple(each.command for each in seen if each not in kept),
+            tuple(each.command for each in seen if each not in (*workers, *_waiting(seen))),
             tuple(line for member in farm.members.values() for line in mounts_of_jobs(member.farm.folder)),
             tuple(_jobs_files(farm)),
             tuple(line for name, member in farm.members.items() for line in _clients(name, member.daemon.process.pid)),
-            {name: _descriptors(member.daemon.process.pid, kept) for name, member in farm.members.items()},
+            {name: _descriptors(member.daemon.process.pid, workers) for name, member in farm.members.items()},
         )
 
     def beyond(self, descriptors: Mapping[str, int]) -> "Traces":
@@ -107,6 +107,17 @@ def wait_for_rest(farm: FaultyFarm, others: Sequence[int], descriptors: Mapping[
     with contextlib.suppress(TimeoutError):
         wait_until(settled, farm.patience_secs, "nothing is left")
     return left
+
+
+def _waiting(seen: Sequence[Process]) -> Iterator[Process]:
+    """The programs that wait in sandboxes for the next job, and bubblewrap's two processes around each."""
+    by_pid = {each.pid: each for each in seen}
+    for each in seen:
+        if each.command.startswith("/proc/self/fd/") and (first := by_pid.get(each.parent)):
+            yield each
+            yield first
+            if outer := by_pid.get(first.parent):
+                yield outer
 
 
 def _jobs_files(farm: FaultyFarm) -> Iterator[str]:

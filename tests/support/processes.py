@@ -18,8 +18,16 @@ def mounts_below(folder: Path) -> list[str]:
 
 
 def mounts_of_jobs(folder: Path) -> list[str]:
-    """The same, but for the devices that each idle sandbox worker has ready for its next job."""
-    return [line for line in mounts_below(folder) if "/sccachedist/dev" not in line.split()[4]]
+    """The same, but for what each sandbox worker has ready for its next job: devices, and one place to run it."""
+    return [line for process in _processes() for line in _beside_what_is_ready(folder, process)]
+
+
+def _beside_what_is_ready(folder: Path, process: Path) -> list[str]:
+    lines = [line for line in _read(process / "mountinfo").splitlines() if str(folder) in line]
+    points = [line.split()[4] for line in lines]
+    places = sum(point.endswith("/sccachedist/scratch") for point in points)
+    ready = ("/sccachedist/dev", "/sccachedist/scratch") if places == 1 else ("/sccachedist/dev",)
+    return [line for line, point in zip(lines, points, strict=True) if not any(name in point for name in ready)]
 
 
 def opened(pid: int) -> list[str]:
