@@ -1,8 +1,8 @@
 """Archives: inflated, read, unpacked by both ways of looking names up, written anew, and removed.
 
-The first byte says how the rest is packed: not at all, by gzip or by zlib; unpacked headers get right checksums, which
-no fuzzer would find. What is unpacked lies beside files that nothing may touch, and is the same whichever way names
-were looked up.
+The first byte says how the rest is packed, not at all, by gzip or by zlib, and in how many parts what is packed comes
+in; unpacked headers get right checksums, which no fuzzer would find. What is unpacked lies beside files that nothing
+may touch, and is the same whichever way names were looked up.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fuzz.places import scratch
+from sccachedist.builders.arrival import ArrivingFile
 from sccachedist.builders.confine import DIRECTORY, Lookup, Root, openat2, walk
 from sccachedist.builders.inflate import gunzip, inflate
 from sccachedist.builders.overlay.job import TOOLCHAINS
@@ -24,7 +25,7 @@ from sccachedist.builders.repack import END, repacked
 from sccachedist.builders.tar import BLOCK, read_archive
 from sccachedist.builders.unpack import MemberLimits, unpack
 from sccachedist.errors import BuildError, DecodeError, LimitExceeded
-from tests.builders.archives import file, gzipped, member, pax, raw_header, tar
+from tests.builders.archives import arrival, file, gzipped, member, pax, raw_header, tar
 from tests.support.exchanges import exchange
 
 MOST = 1 << 20
@@ -52,7 +53,8 @@ def seeds() -> Iterator[bytes]:
     records = pax(path="usr/other", size="3")
     yield b"\0" + raw_header(b"x", b"x", b"%011o\0" % len(records)) + records.ljust(512, b"\0") + raw_header() + b"abc"
     yield b"\0" + raw_header(b"../secret") + raw_header(b"null", b"3") + raw_header(size=b"\x80" + b"\xff" * 11)
-    yield b"\1" + gzipped(tar(*tree)) + gzipped(b"") + bytes(10)
+    for first in b"\1\x10":
+        yield bytes([first]) + gzipped(tar(*tree)) + gzipped(b"") + bytes(10)
     head = exchange(6).body
     yield b"\2" + head[4 + int.from_bytes(head[:4], "big") :]
 
@@ -61,7 +63,8 @@ def attack(data: bytes) -> None:
     """Unpack it both ways and compare, then write it anew."""
     if not data:
         return
-    opened: Callable[[], BinaryIO] = functools.partial(_opened, data[0] % 3, data[1:])
+    parts, form = divmod(data[0], 3)
+    opened: Callable[[], BinaryIO] = functools.partial(_opened, form, parts, data[1:])
     with _home():
         pictures = [_unpacked(opened(), lookup) for lookup in _LOOKUPS]
     assert pictures[0] == pictures[1], pictures
@@ -71,10 +74,12 @@ def attack(data: bytes) -> None:
             content.skip()
 
 
-def _opened(form: int, packed: bytes) -> BinaryIO:
+def _opened(form: int, parts: int, packed: bytes) -> BinaryIO:
     if form == 0:
         return io.BytesIO(_summed(packed))
-    return (gunzip, inflate)[form - 1](io.BytesIO(packed), "inputs_unpacked_bytes", MOST)
+    sizes = [len(packed) * part // (parts or 1) for part in range(parts + 1)]
+    stream = ArrivingFile(io.BytesIO(packed), arrival(*sizes)) if parts else io.BytesIO(packed)
+    return (gunzip, inflate)[form - 1](stream, "inputs_unpacked_bytes", MOST)
 
 
 def _summed(archive: bytes) -> bytes:

@@ -5,6 +5,10 @@ import tarfile
 import zlib
 from pathlib import Path
 
+from sccachedist.builders.arrival import Arrival
+from sccachedist.builders.requests import ARRIVED, Arrived, frame
+from sccachedist.wire.bincode import encode
+
 BUSYBOX = Path("/bin/busybox")
 
 
@@ -82,3 +86,11 @@ def busybox_toolchain(*more: tuple[tarfile.TarInfo, bytes]) -> bytes:
     return gzipped(
         tar(file("bin/busybox", BUSYBOX.read_bytes(), 0o755), *links, member("tmp", tarfile.DIRTYPE, "", 0o755), *more)
     )
+
+
+def arrival(*sizes: int, whole: bool = True) -> Arrival:
+    """How far an archive has come: it grows to each of these sizes, and is whole then."""
+    news = [Arrived(size, whole=False) for size in sizes]
+    if whole:
+        news.append(Arrived(sizes[-1], whole=True))
+    return Arrival(io.BytesIO(b"".join(frame(encode(ARRIVED, each)) for each in news)))

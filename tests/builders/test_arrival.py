@@ -9,21 +9,12 @@ import pytest
 
 from sccachedist.builders.arrival import Arrival, ArrivingFile
 from sccachedist.builders.overlay.unpacked import unpack_toolchain
-from sccachedist.builders.requests import ARRIVED, Arrived, UnpackToolchain, frame
+from sccachedist.builders.requests import UnpackToolchain
 from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
-from sccachedist.wire.bincode import encode
-from tests.builders.archives import file, gzipped, tar
+from tests.builders.archives import arrival, file, gzipped, tar
 
 MIB = 1 << 20
 CONTENT = os.urandom(300_000)
-
-
-def arrival(*sizes: int, whole: bool = True) -> Arrival:
-    """The archive grows to each of these sizes, and is whole then."""
-    news = [Arrived(size, whole=False) for size in sizes]
-    if whole:
-        news.append(Arrived(sizes[-1], whole=True))
-    return Arrival(io.BytesIO(b"".join(frame(encode(ARRIVED, each)) for each in news)))
 
 
 def pieces(stream: ArrivingFile, size: int) -> Iterable[bytes]:

@@ -98,6 +98,35 @@ async def test_no_command_without_its_inputs(fresh: Farm) -> None:
     assert named(f"{fresh.home}/scratch/root") == named("sleep\0001000") == []
 
 
+@in_reactor
+async def test_what_waits_for_a_toolchain_that_has_changed(fresh: Farm) -> None:
+    """No job is run on what its name meant before."""
+    await fresh.builder.start()
+    for content in (b"old", b"new"):
+        fresh.archive(TOOLCHAIN).write_bytes(busybox_toolchain(file("etc/content", content)))
+        for _ in range(3):
+            assert (await fresh.compile("cat /etc/content")).output.stdout == content
+        await fresh.builder.discard(TOOLCHAIN)
+
+
+@in_reactor
+async def test_what_waits_and_is_killed(fresh: Farm) -> None:
+    """The next job has another sandbox."""
+    await fresh.builder.start()
+    for _ in range(3):
+        assert (await fresh.compile("true")).output.code == 0
+    await until(lambda: waiting(fresh))
+    for pid in waiting(fresh):
+        os.kill(pid, signal.SIGKILL)
+    for _ in range(3):
+        assert (await fresh.compile("echo next")).output.stdout == b"next\n"
+
+
+def waiting(farm: Farm) -> list[int]:
+    """The processes of bubblewrap's that have no job yet, if a job's own are not counted."""
+    return named(f"{farm.home}/scratch/root")
+
+
 @pytest.mark.parametrize("name", ["dev", "proc", "dev/shm"])
 @in_reactor
 async def test_no_inputs_in_place_of_a_mount(farm: Farm, name: str) -> None:
