@@ -7,6 +7,7 @@ command cannot be run, the descriptor named in them gets the error's number.
 import os
 import struct
 from collections.abc import Sequence
+from itertools import accumulate, chain, islice
 
 from sccachedist.builders.command import refuse_nul, variables
 from sccachedist.builders.elf import ROOM_ADDRESS, program
@@ -18,8 +19,8 @@ _ROOM = 8 * 1024 * 1024
 _PATH = "/bin:/usr/bin"  # where nothing is said of it, as the C library has it
 _WORD, _REPORT = struct.Struct("=Q"), struct.Struct("=q")
 
-# The room holds the orders from its start: two descriptors and the addresses of the directory, the arguments and the
-# variables; then those of the names to try.
+# The room holds the orders from its start: two descriptors and the addresses of the directory, of the list of arguments
+# and of that of variables; then three lists of addresses, each with a zero behind it, names to try first; then texts.
 _X86_64 = """
 bb00000010 4889de                                    mov ebx, room; mov rsi, rbx
 31ff ba00001000 31c0 0f05                      more: read(0, rsi, 1 << 20)
@@ -66,27 +67,24 @@ def orders(command: CompileCommand, report_fd: int, own_fd: int) -> bytes:
     :raises BuildError: no command line can be so long, or hold what this one holds.
     """
     environment = dict(variables(command)) | {"PWD": command.cwd}
-    arguments = (command.executable, *command.arguments)
-    names = _names(command.executable, environment.get("PATH", _PATH))
-    pairs = [f"{name}={value}" for name, value in environment.items()]
-    texts = [command.cwd, *names, *arguments, *pairs]
+    lists = (
+        _names(command.executable, environment.get("PATH", _PATH)),
+        (command.executable, *command.arguments),
+        [f"{name}={value}" for name, value in environment.items()],
+    )
+    texts = [command.cwd, *chain(*lists)]
     refuse_nul(texts)
-    first_name = 5 * _WORD.size
-    first_argument = first_name + _WORD.size * (len(names) + 1)
-    first_variable = first_argument + _WORD.size * (len(arguments) + 1)
-    text = first_variable + _WORD.size * (len(pairs) + 1)
     packed = [each.encode() + b"\0" for each in texts]
-    addresses = []
-    for each in packed:
-        addresses.append(ROOM_ADDRESS + text)
-        text += len(each)
-    if text > _ROOM:
+    sizes = (_WORD.size * (len(each) + 1) for each in lists)
+    _, arguments, environ, text = accumulate(sizes, initial=ROOM_ADDRESS + 5 * _WORD.size)
+    addresses = accumulate(map(len, packed), initial=text)
+    words = [report_fd, own_fd, next(addresses), arguments, environ]
+    for each in lists:
+        words += [*islice(addresses, len(each)), 0]
+    told = b"".join((*map(_WORD.pack, words), *packed))
+    if len(told) > _ROOM:
         raise BuildError("the sandbox did not run the command: its command line is too long")
-    directory, rest = addresses[0], iter(addresses[1:])
-    words = [report_fd, own_fd, directory, ROOM_ADDRESS + first_argument, ROOM_ADDRESS + first_variable]
-    for part in (names, arguments, pairs):
-        words += [*(next(rest) for _ in part), 0]
-    return b"".join((*map(_WORD.pack, words), *packed))
+    return told
 
 
 def failure(report: bytes) -> str:
