@@ -12,7 +12,7 @@ from bench.sides import OURS, Side, side
 from sccachedist.wire.messages import job_capacity
 
 _BYTES = 100
-_JOBS_PER_SLOT = 5
+_SECS = 40.0  # that each slot has work for: the first jobs of all of them come at once, and no other ones
 
 
 class SleepingJobs:
@@ -40,7 +40,7 @@ class SleepingJobs:
         return [Quantity("share of the slots' time", "", (), busy, Bar(0.9, reached=True, of_ours=True))]
 
     def _busy(self, ours: Side, work: Work) -> float:
-        jobs = self._slots * _JOBS_PER_SLOT
+        jobs = self._slots * round(_SECS / self._seconds)
         with ThreadPoolExecutor(self._slots) as clients, Stopwatch(ours.meter) as watch:
             for _ in clients.map(lambda _: ours.client.compile(work.toolchain, work.request, work.inputs), range(jobs)):
                 pass

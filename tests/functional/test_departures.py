@@ -43,7 +43,7 @@ def test_a_client_that_is_killed(farm: Farm, tmp_path: Path) -> None:
     client = Client(tmp_path / "client", farm.scheduler_url, farm.client_token, tmp_path / "toolchains", [gcc])
     with client, ThreadPoolExecutor() as aside:
         aside.submit(client.compiling(compiling, project.folder).run)
-        wait_until(lambda: len(running(marker)) > 2, 60, "the compile runs")
+        wait_until(lambda: len(running(marker)) == 2, 60, "the compile runs")
         client.daemon.kill()
         wait_until(
             lambda: running(marker) == [] and farm.status().in_progress == 0 and spooled(farm) == before,
