@@ -1,4 +1,4 @@
-"""Daemons that are killed, stopped, ended and cut off in the middle of builds; ``make faults`` has many more seeds."""
+"""Daemons that are killed, stopped, ended and cut off in the middle of builds: some of what ``make faults`` has."""
 
 import sys
 
@@ -19,12 +19,10 @@ def run(module: str, *arguments: str) -> None:
 
 
 @pytest.mark.field(6)
-@pytest.mark.parametrize(
-    ("setup", "seeds"), [("ours", "4-6"), ("published_server", "1-1"), ("published_scheduler", "1-1")]
-)
-def test_no_fault_breaks_a_build(setup: str, seeds: str) -> None:
+@pytest.mark.parametrize("setup", ["ours", "published_server", "published_scheduler"])
+def test_no_fault_breaks_a_build(setup: str) -> None:
     """Two hundred files, eight at a time: all objects are those of a local build, and nothing is left of any job."""
-    run("tests.faults", "--setup", setup, "--seeds", seeds)
+    run("tests.faults", "--setup", setup, "--seeds", "1-1")
 
 
 @pytest.mark.field(3)
