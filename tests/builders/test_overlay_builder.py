@@ -123,7 +123,7 @@ async def test_what_waits_and_is_killed(fresh: Farm) -> None:
 
 
 def waiting(farm: Farm) -> list[int]:
-    """The processes of bubblewrap's that have no job yet, if a job's own are not counted."""
+    """The processes of bubblewrap's: those that wait for the next job, while none runs."""
     return named(f"{farm.home}/scratch/root")
 
 
