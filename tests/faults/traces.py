@@ -21,7 +21,7 @@ _WORKER_PIPES = 3
 # What jobs bring to a build server's directories: its toolchains stay, and its identity does.
 _JOBS_PLACES = ("spool", "scratch")
 
-_TIME_WAIT = "06"  # of the kernel's table: no descriptor has it any more
+_NO_INODE = "0"  # of the kernel's table: no process has the connection any more, whatever its other end does
 
 
 @attrs.frozen
@@ -130,10 +130,10 @@ def _jobs_files(farm: FaultyFarm) -> Iterator[str]:
 def _clients(name: str, pid: int) -> Iterator[str]:
     """The connections of a daemon's host with the one that the clients are on."""
     for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
-        _, _, remote, state, *_ = line.split()
+        _, _, remote, state, _, _, _, _, _, inode, *_ = line.split()
         address, port = (int(part, 16) for part in remote.split(":"))
         peer = IPv4Address(address.to_bytes(4, "little"))
-        if str(peer) == HERE and state != _TIME_WAIT:
+        if str(peer) == HERE and inode != _NO_INODE:
             yield f"{name} - {peer}:{port} in state {state}"
 
 
