@@ -45,8 +45,8 @@ class SleepingJobs:
 
     def _busy(self, ours: Side, work: Work) -> float:
         """Keep all slots in use, from first jobs that come one after the other."""
-        began = time.monotonic()
-        counted, over = began + _WARMING * self._seconds, began + _WARMING * self._seconds + _SECS
+        counted = time.monotonic() + _WARMING * self._seconds
+        over = counted + _SECS
 
         def slot(number: int) -> float:
             """How many seconds the jobs slept that have ended in the time that counts."""

@@ -56,7 +56,9 @@ def _prepared(request: RunJobRequest) -> None:
         with suppress(SccachedistError):
             assert sum(-1 if name == b".." else 1 for name in components(path.encode())) >= 0
     with suppress(SccachedistError):
-        assert all(each.encode() + b"\0" in orders(command, 3, 4) for each in command.arguments)
+        words, told = (command.executable, *command.arguments), orders(command, 3, 4)
+        assert not any("\0" in word for word in words)
+        assert b"".join(word.encode() + b"\0" for word in words) in told
     with suppress(SccachedistError):
         env_arguments(command)
         check_executed(command, 127, b"env: can't execute")

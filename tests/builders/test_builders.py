@@ -29,6 +29,7 @@ from tests.builders.farms import (
     the_reactor,
     until,
 )
+from tests.support.processes import stat_fields
 
 pytestmark = pytest.mark.functional
 
@@ -49,7 +50,7 @@ def has_children(pid: int) -> bool:
 def is_ours(pid: int) -> bool:
     """Whether this process has started it, or one has that it started: the same tests may run beside these."""
     while pid not in (0, os.getpid()):
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        pid = int(stat_fields(pid)[1])
     return pid != 0
 
 

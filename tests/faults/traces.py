@@ -6,6 +6,7 @@ It reads what an operator can read: ``/proc``, the daemons' directories and the 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
+from itertools import islice
 from pathlib import Path
 
 import attrs
@@ -74,9 +75,10 @@ class Traces:
         seen = [each for each in processes() if each.pid not in daemons and each.pid not in others]
         parents = daemons | {each.pid for each in seen if each.is_worker and each.parent in daemons}
         workers = [each for each in seen if each.is_worker and each.parent in parents]
+        kept = [*workers, *_waiting(seen, workers)]
         return cls(
             farm.scheduler.status().in_progress,
-            tuple(each.command for each in seen if each not in (*workers, *_waiting(seen))),
+            tuple(each.command for each in seen if each not in kept),
             tuple(line for member in farm.members.values() for line in mounts_of_jobs(member.farm.folder)),
             tuple(_jobs_files(farm)),
             tuple(line for name, member in farm.members.items() for line in _clients(name, member.daemon.process.pid)),
@@ -109,15 +111,19 @@ def wait_for_rest(farm: FaultyFarm, others: Sequence[int], descriptors: Mapping[
     return left
 
 
-def _waiting(seen: Sequence[Process]) -> Iterator[Process]:
-    """The programs that wait in sandboxes for the next job, and bubblewrap's two processes around each."""
+def _waiting(seen: Sequence[Process], workers: Sequence[Process]) -> Iterator[Process]:
+    """The programs that wait in workers' sandboxes for the next job, and bubblewrap's two processes around each."""
     by_pid = {each.pid: each for each in seen}
     for each in seen:
-        if each.command.startswith("/proc/self/fd/") and (first := by_pid.get(each.parent)):
-            yield each
-            yield first
-            if outer := by_pid.get(first.parent):
-                yield outer
+        *inside, worker = each, *islice(_ancestors(each, by_pid), 3)
+        if each.command.startswith("/proc/self/fd/") and worker in workers:
+            yield from inside
+
+
+def _ancestors(process: Process, by_pid: Mapping[int, Process]) -> Iterator[Process]:
+    while parent := by_pid.get(process.parent):
+        yield parent
+        process = parent
 
 
 def _jobs_files(farm: FaultyFarm) -> Iterator[str]:

@@ -4,7 +4,6 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,7 @@ from sccachedist.wire.messages import TOOLCHAIN, Toolchain
 from tests.functional.conftest import running_farm
 from tests.support.configured import adding
 from tests.support.crowd import Group, closed_by_the_other_end, crowd, dripping, memory, urgent, waits
-from tests.support.processes import opened
+from tests.support.processes import opened, stat_fields
 
 pytestmark = pytest.mark.functional
 
@@ -108,5 +107,5 @@ def test_out_of_descriptors(farm: Farm) -> None:
 
 def cpu_seconds(pid: int) -> float:
     """What a process has worked so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = stat_fields(pid)
     return (int(fields[11]) + int(fields[12])) / 100

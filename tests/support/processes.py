@@ -30,6 +30,14 @@ def _beside_what_is_ready(folder: Path, process: Path) -> list[str]:
     return [line for line, point in zip(lines, points, strict=True) if not any(name in point for name in ready)]
 
 
+def stat_fields(pid: int) -> list[str]:
+    """What stands in a process's ``stat`` behind its name: its state, its parent, its group, its session, and so on.
+
+    :raises OSError: it has ended.
+    """
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
 def opened(pid: int) -> list[str]:
     """What each descriptor of a process is."""
     names = []

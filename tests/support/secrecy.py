@@ -11,6 +11,7 @@ from pathlib import Path
 
 from demo.farm import Farm
 from demo.processes import Daemon
+from tests.support.processes import stat_fields
 
 _OURS = ("twistd", "sccachedist")
 _IN_CONFIGURATION = re.compile(r'\b(token|secret_key|token_file|secret_key_file|private_key)\s*=\s*"([^"]+)"')
@@ -55,14 +56,10 @@ def shown_by_processes(daemon: Daemon) -> dict[str, bytes]:
     shown = {}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has just ended
-            if _session(process) == daemon.process.pid:
+            if int(stat_fields(int(process.name))[3]) == daemon.process.pid:
                 for name in ("cmdline", "environ"):
                     shown[f"{name} of {daemon.log.stem}"] = process.joinpath(name).read_bytes()
     return shown
-
-
-def _session(process: Path) -> int:
-    return int(process.joinpath("stat").read_text().rpartition(")")[2].split()[3])
 
 
 def _forms(key: str, value: str) -> list[bytes]:

@@ -1,0 +1,72 @@
+"""Real sandboxes of the overlay builder that wait for their jobs: what comes of them."""
+
+import contextlib
+import os
+import select
+import signal
+import zlib
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from sccachedist.errors import BuildError
+from tests.builders.archives import busybox_toolchain, file
+from tests.builders.farms import TOOLCHAIN, Farm, in_reactor, named, until
+
+pytestmark = pytest.mark.functional
+
+
+@in_reactor
+async def test_no_command_without_its_inputs(fresh: Farm) -> None:
+    """The sandbox is there before they are unpacked, and ends unused when they are no archive."""
+    await fresh.builder.start()
+    job = fresh.job("sleep 1000")
+    job.inputs.unlink()
+    os.mkfifo(job.inputs)
+    inputs = os.open(job.inputs, os.O_RDWR)
+    os.write(inputs, zlib.compress(b"")[:2])
+    running = Deferred.fromCoroutine(fresh.builder.run(job))
+    await until(lambda: not select.select([inputs], [], [], 0)[0])  # they are read as they come
+    await until(lambda: len(of_bubblewrap(fresh)) in (2, 4))  # two for the job, and two where the trial job was
+    before = len(of_bubblewrap(fresh))
+    os.write(inputs, b"garbage")
+    os.close(inputs)
+    with pytest.raises(BuildError):
+        await running
+    assert (len(of_bubblewrap(fresh)), named("sleep\0001000")) == (before - 2, [])
+
+
+@in_reactor
+async def test_what_waits_for_a_toolchain_that_has_changed(fresh: Farm) -> None:
+    """No job is run on what its name meant before."""
+    await fresh.builder.start()
+    for content in (b"old", b"new"):
+        fresh.archive(TOOLCHAIN).write_bytes(busybox_toolchain(file("etc/content", content)))
+        for _ in range(3):
+            assert (await fresh.compile("cat /etc/content")).output.stdout == content
+        await fresh.builder.discard(TOOLCHAIN)
+
+
+@in_reactor
+async def test_what_waits_and_is_killed(fresh: Farm) -> None:
+    """The next job has another sandbox."""
+    await fresh.builder.start()
+    for _ in range(3):
+        assert (await fresh.compile("true")).output.code == 0
+    await until(lambda: of_bubblewrap(fresh))
+    await until(lambda: kill(of_bubblewrap(fresh)) == [])
+    for _ in range(3):
+        assert (await fresh.compile("echo next")).output.stdout == b"next\n"
+
+
+def kill(pids: list[int]) -> list[int]:
+    """End these processes, some of which end with others of them; give them back."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return pids
+
+
+def of_bubblewrap(farm: Farm) -> list[int]:
+    """The processes of bubblewrap's, two for each sandbox: also for those that wait for a job."""
+    return named(f"{farm.home}/scratch/root")
