@@ -24,7 +24,7 @@ def bwrap_arguments(
         *("--die-with-parent", "--new-session"),
         # Run by uid 0, bubblewrap leaves all capabilities unless told otherwise.
         *("--unshare-user", "--uid", "0", "--gid", "0", "--cap-drop", "ALL"),
-        *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"),
+        *("--unshare-pid", "--as-pid-1", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"),
         # The root comes first: what is mounted before it would be hidden by it. Nobody can have made a device in it.
         *("--dev-bind", root, "/"),
         # A build server that is root has jobs whose uid outside is root's, and to root the kernel's own files are

@@ -4,6 +4,7 @@ Root and anybody else take the same path: a user namespace in which the caller i
 and processes of the worker's own. All of it is gone with the first of these processes, which is the worker.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -43,6 +44,7 @@ def enter() -> None:
     :raises BuildError: the system does not let it; the text says what would.
     """
     uid, gid = os.geteuid(), os.getegid()
+    _leave_sysfs()
     try:
         _checked(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWNET | _CLONE_NEWPID))
         Path("/proc/self/setgroups").write_text("deny", encoding="utf-8")  # else gid_map is root's alone
@@ -56,6 +58,14 @@ def enter() -> None:
         _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None)
     except OSError as error:
         raise BuildError(f"no namespaces for a sandbox: {error.strerror}; {_NAMESPACES_ADVICE}") from error
+
+
+def _leave_sysfs() -> None:
+    """Unmount what no sandbox needs, where the system lets it: bubblewrap reads the table of all mounts several times."""
+    with contextlib.suppress(OSError):  # in a user namespace, mounts from outside can be unmounted no more
+        _checked(_libc.unshare(_CLONE_NEWNS))
+        _mount(None, "/", None, _MS_REC | _MS_PRIVATE, None)
+        unmount("/sys")
 
 
 def _go_on_as_first() -> None:
