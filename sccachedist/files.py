@@ -5,10 +5,11 @@ What is in the files is not known here.
 
 import errno
 import os
-import tempfile
 from contextlib import suppress
+from functools import partial
 from io import FileIO
 from pathlib import Path
+from uuid import uuid4
 
 from sccachedist.disks import on_disk
 from sccachedist.logs import Logger
@@ -45,10 +46,16 @@ class NewFile:
 
     def __init__(self, directory: Path, *, prefix: str = "", suffix: str = "") -> None:
         self._directory = directory
+        self.path = Path(directory, f"{prefix}{uuid4().hex}{suffix}")
         with on_disk(directory):
-            directory.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=directory, prefix=prefix, suffix=suffix)
-        self._file, self.path = FileIO(descriptor, "wb"), Path(name)
+            try:
+                self._file = self._made()
+            except FileNotFoundError:
+                directory.mkdir(parents=True, exist_ok=True)
+                self._file = self._made()
+
+    def _made(self) -> FileIO:
+        return FileIO(self.path, "xb", opener=partial(os.open, mode=0o600))
 
     @property
     def closed(self) -> bool:

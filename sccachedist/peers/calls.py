@@ -145,16 +145,17 @@ class _Call:
 
 @lru_cache(maxsize=256)
 def _parsed(url: str) -> URL:
-    """The URL, which is the same for most calls."""
-    return _PeerURL.from_text(url)
+    """The URL, which is the same for most calls; one with an IPv6 address, which hyperlink takes for a name, as it is."""
+    parsed = _Encoded.from_text(url)
+    return parsed if ":" in parsed.host else URL.to_uri(parsed)
 
 
-class _PeerURL(URL):
-    """A URL that may have an IPv6 address, which hyperlink takes for a name and fails to encode."""
+class _Encoded(URL):
+    """A URL in ASCII, which treq would encode again for each call."""
 
     def to_uri(self) -> URL:
-        """The URL in ASCII."""
-        return self if ":" in self.host else super().to_uri()
+        """The same."""
+        return self
 
 
 @implementer(IAgent)

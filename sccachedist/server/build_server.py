@@ -241,7 +241,7 @@ class BuildServer:
         except BaseException:
             remove_file(answer)
             raise
-        log.info("job {job_id} took {seconds:.3f} s", job_id=job_id, seconds=self._clock.seconds() - began)
+        log.debug("job {job_id} took {seconds:.3f} s", job_id=job_id, seconds=self._clock.seconds() - began)
         return answer
 
 

@@ -293,7 +293,7 @@ class Toolchains:
         self._wake()
 
     def _path(self, toolchain: ArchiveId) -> Path:
-        return self._directory / toolchain[0] / toolchain[1] / toolchain
+        return Path(self._directory, toolchain[0], toolchain[1], toolchain)
 
 
 def _digest(toolchain: ArchiveId, path: Path) -> ArchiveId:

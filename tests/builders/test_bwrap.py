@@ -8,7 +8,7 @@ def test_the_whole_command_line() -> None:
     assert bwrap_arguments("/usr/bin/bwrap", "/b/root", 6, 7, 8, ["/proc/kcore"]) == [
         *["/usr/bin/bwrap", "--die-with-parent", "--new-session"],
         *["--unshare-user", "--uid", "0", "--gid", "0", "--cap-drop", "ALL"],
-        *["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"],
+        *["--unshare-pid", "--as-pid-1", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"],
         *["--dev-bind", "/b/root", "/"],
         *["--proc", "/proc", "--ro-bind", "/dev/null", "/proc/kcore", "--remount-ro", "/proc"],
         *["--chdir", "/", "--json-status-fd", "6", "--seccomp", "7", "--", "/proc/self/fd/8"],

@@ -1,4 +1,4 @@
-"""The program that becomes a command, without a sandbox around it."""
+"""The program that runs a command, without a sandbox around it."""
 
 import errno
 import os
@@ -67,6 +67,13 @@ def test_a_name_without_a_directory(tmp_path: Path, path: tuple[tuple[str, str],
 def test_the_exit_code(tmp_path: Path) -> None:
     """It is the command's, also where it looks like one of a shell that found none."""
     assert run(tmp_path, CompileCommand("/bin/sh", ("-c", "exit 127"), (), "/")) == Ran(127, b"", "")
+
+
+@pytest.mark.parametrize(("signal", "code"), [("KILL", 137), ("ABRT", 134), ("TERM", 143)])
+def test_a_signal(tmp_path: Path, signal: str, code: int) -> None:
+    """The exit code is what a shell makes of it."""
+    command = CompileCommand("/bin/sh", ("-c", f"kill -{signal} $$"), (), "/")
+    assert run(tmp_path, command) == Ran(code, b"", "")
 
 
 @pytest.mark.parametrize(

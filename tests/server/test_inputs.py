@@ -125,7 +125,7 @@ def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numb
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_disk_that_makes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """The request is refused at its headers."""
-    monkeypatch.setattr("tempfile.mkstemp", failing(number))
+    monkeypatch.setattr("sccachedist.files.FileIO", failing(number))
     with pytest.raises(DiskError, match=f"{tmp_path}: {os.strerror(number)}"):
         spool(tmp_path)
 

@@ -198,7 +198,7 @@ def test_a_disk_that_fails(stock: Stock, monkeypatch: pytest.MonkeyPatch, number
         with pytest.raises(DiskError, match=f"{stock.cache / 'incoming'}: {os.strerror(number)}"):
             upload.write(GCC_BYTES)
         upload.abort()
-        broken.setattr("tempfile.mkstemp", failing(number))
+        broken.setattr("sccachedist.files.FileIO", failing(number))
         with pytest.raises(DiskError, match="incoming"):
             stock.toolchains.receive(GCC)
     outcome(stock.bring(GCC_BYTES))

@@ -93,8 +93,8 @@ class OverlayBuilder(WorkerBuilder):
         with contextlib.suppress(OSError):
             return (
                 self._lock is not None
-                and os.path.samestat((self._home / _MARKER).stat(), os.fstat(self._lock))
-                and all((self._home / name).is_dir() for name in _DIRECTORIES)
+                and os.path.samestat(os.stat(f"{self._home}/{_MARKER}"), os.fstat(self._lock))
+                and all(os.path.isdir(f"{self._home}/{name}") for name in _DIRECTORIES)
             )
         return False
 

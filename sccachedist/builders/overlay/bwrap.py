@@ -15,7 +15,7 @@ def bwrap_arguments(
     :param root: an absolute path; the program may write there. It has its ``/dev``.
     :param status_fd: gets bubblewrap's JSON lines.
     :param filter_fd: a seccomp filter, for the program and its children alone.
-    :param program_fd: the program, which has nothing from here but its descriptors.
+    :param program_fd: the program, the first process of the sandbox, which has nothing from here but its descriptors.
     :param masked: files of the kernel, there for sure, that shall look empty.
     """
     return [
@@ -24,6 +24,7 @@ def bwrap_arguments(
         *("--die-with-parent", "--new-session"),
         # Run by uid 0, bubblewrap leaves all capabilities unless told otherwise.
         *("--unshare-user", "--uid", "0", "--gid", "0", "--cap-drop", "ALL"),
+        # The program knows how to be the first process: one less for bubblewrap to fork.
         *("--unshare-pid", "--as-pid-1", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"),
         # The root comes first: what is mounted before it would be hidden by it. Nobody can have made a device in it.
         *("--dev-bind", root, "/"),

@@ -24,7 +24,7 @@ _ADVICE = "install bubblewrap or correct builder.bwrap_path"
 
 @attrs.frozen
 class Sandbox:
-    """A sandbox whose first program waits for a command; it can become one command.
+    """A sandbox whose first program waits for a command; it can run one command.
 
     :param starter_fd: that program.
     :param status: what bubblewrap tells.

@@ -77,7 +77,7 @@ def starter() -> bytes:
 
 
 def orders(command: CompileCommand, report_fd: int, own_fd: int) -> bytes:
-    """Make what the program reads to become a command; PWD is set as every shell does.
+    """Make what the program reads to run a command; PWD is set as every shell does.
 
     :param report_fd: a descriptor of the program for what :func:`failure` reads.
     :param own_fd: another one that the command is not to have.
@@ -105,7 +105,7 @@ def orders(command: CompileCommand, report_fd: int, own_fd: int) -> bytes:
 
 
 def failure(report: bytes) -> str:
-    """What has kept the program from becoming the command; empty where nothing has."""
+    """What has kept the program from running the command; empty where nothing has."""
     return os.strerror(-_REPORT.unpack(report)[0]) if report else ""
 
 
