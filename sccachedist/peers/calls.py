@@ -145,7 +145,7 @@ class _Call:
 
 @lru_cache(maxsize=256)
 def _parsed(url: str) -> URL:
-    """The URL, which is the same for most calls; one with an IPv6 address, which hyperlink takes for a name, as it is."""
+    """The URL, the same for most calls; with an IPv6 address as it is, for hyperlink takes that for a name."""
     parsed = _Encoded.from_text(url)
     return parsed if ":" in parsed.host else URL.to_uri(parsed)
 

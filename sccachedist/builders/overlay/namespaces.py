@@ -61,7 +61,7 @@ def enter() -> None:
 
 
 def _leave_sysfs() -> None:
-    """Unmount what no sandbox needs, where the system lets it: bubblewrap reads the table of all mounts several times."""
+    """Unmount what no sandbox needs, if the system lets it: bubblewrap reads the table of mounts again and again."""
     with contextlib.suppress(OSError):  # in a user namespace, mounts from outside can be unmounted no more
         _checked(_libc.unshare(_CLONE_NEWNS))
         _mount(None, "/", None, _MS_REC | _MS_PRIVATE, None)
