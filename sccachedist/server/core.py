@@ -77,6 +77,11 @@ class ServerCore:
         """How many jobs compile at this moment."""
         return sum(job.stage is Stage.RUNNING for job in self._jobs.values())
 
+    @property
+    def taken(self) -> int:
+        """How many jobs are here, whether they run or wait for their clients."""
+        return len(self._jobs)
+
     def open(self) -> None:
         """Take jobs from now on: the builder has shown that it works."""
         self._ready = True

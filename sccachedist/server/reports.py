@@ -18,12 +18,19 @@ class Reports:
     """Delivers reports.
 
     :param troubled: told when the scheduler could not be reached or refused a report: it may have been restarted.
+    :param can_wait: whether a scheduler of ours may take so many more slots for used than are, for a moment.
     """
 
-    def __init__(self, scheduler: SchedulerLink, clock: IReactorTime, troubled: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        scheduler: SchedulerLink,
+        clock: IReactorTime,
+        troubled: Callable[[], None],
+        can_wait: Callable[[int], bool],
+    ) -> None:
         self._scheduler, self._clock = scheduler, clock
         self._one_by_one = OneByOne(scheduler, clock, troubled)
-        self._together = Together(scheduler, clock, troubled)
+        self._together = Together(scheduler, clock, troubled, can_wait)
 
     def report(self, job_id: JobId, state: JobState) -> None:
         """Tell the scheduler, soon, that a job has come to a state."""

@@ -93,7 +93,9 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         settings.heartbeat.secs,
         reactor,
     )
-    reports = Reports(link, reactor, heartbeat.soon)
+    core, capacity = ServerCore(), job_capacity(offered_cpus(settings))
+    # A client may be on its way with each job's slot, so that only half of them count as free.
+    reports = Reports(link, reactor, heartbeat.soon, lambda untold: 2 * (core.taken + untold) < capacity)
 
     def evicted(toolchain: ArchiveId) -> Deferred[None]:
         _in_background(builder.discard(toolchain))
@@ -108,7 +110,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         builder.follow,
         evicted,
     )
-    build_server = BuildServer(ServerCore(), toolchains, builder, reports, cache / "spool", limits, reactor)
+    build_server = BuildServer(core, toolchains, builder, reports, cache / "spool", limits, reactor)
     site = Site(ServerRoutes(build_server, identity, limits), reactor, limits)
     service = ServerService(
         opening=(

@@ -3,6 +3,8 @@
 Of one that does not arrive only the ends of jobs are repeated: no heartbeat has named a short one, and none would be
 missed in the next. What else it said, that one says, which comes soon then. For the same reason no request is made for
 a job that has started: the heartbeat says it early enough.
+
+The end of a job whose slot nobody can be waiting for waits a moment for the next one.
 """
 
 from collections.abc import Callable
@@ -21,19 +23,29 @@ log = Logger()
 
 #: Seconds until the ends of jobs are told again that did not arrive.
 AGAIN_SECS = 1.0
+#: Seconds that the end of a job waits at most to be told with others.
+LATER_SECS = 0.05
 
 
 class Together:
     """Delivers reports, many in one ``job_states``.
 
     :param troubled: told when the scheduler did not take them.
+    :param can_wait: whether it does no harm that the scheduler takes so many more slots for used than are.
     """
 
-    def __init__(self, scheduler: SchedulerLink, clock: IReactorTime, troubled: Callable[[], None]) -> None:
-        self._scheduler, self._clock, self._troubled = scheduler, clock, troubled
+    def __init__(
+        self,
+        scheduler: SchedulerLink,
+        clock: IReactorTime,
+        troubled: Callable[[], None],
+        can_wait: Callable[[int], bool],
+    ) -> None:
+        self._scheduler, self._clock, self._troubled, self._can_wait = scheduler, clock, troubled, can_wait
         self._states: list[tuple[JobId, JobState]] = []
         self._busy = False
         self._delivery: Deferred[None] | None = None
+        self._pause: Deferred[None] | None = None
         self._waiting: list[Deferred[None]] = []
 
     def report(self, job_id: JobId, state: JobState) -> None:
@@ -44,12 +56,14 @@ class Together:
         if not self._busy:
             self._busy = True
             self._delivery = Deferred.fromCoroutine(self._deliver()).addErrback(_failed)
+        self._go_on()
 
     async def delivered(self) -> None:
         """Wait until nothing is left to be delivered."""
         if self._busy:
             waiter: Deferred[None] = Deferred()
             self._waiting.append(waiter)
+            self._go_on()
             await waiter
 
     def give_up(self) -> None:
@@ -57,14 +71,29 @@ class Together:
         if self._busy and self._delivery is not None:
             self._delivery.cancel()
 
+    @property
+    def _is_patient(self) -> bool:
+        """Whether nobody waits for what there is to tell."""
+        only_ends = all(state is JobState.COMPLETE for _, state in self._states)
+        return only_ends and not self._waiting and self._can_wait(len(self._states))
+
+    def _go_on(self) -> None:
+        if self._pause is not None and not self._is_patient:
+            pause, self._pause = self._pause, None
+            pause.callback(None)
+
     async def _deliver(self) -> None:
         try:
             await deferLater(self._clock, 0)  # whoever reports has more urgent things to do
             while self._states:
+                if self._is_patient:
+                    self._pause = Deferred()
+                    await self._pause.addTimeout(LATER_SECS, self._clock, lambda *_: None)
+                    self._pause = None
                 states, self._states = tuple(self._states), []
                 await self._send(states)
         finally:
-            self._busy = False
+            self._busy, self._pause = False, None
             waiting, self._waiting = self._waiting, []
             for waiter in waiting:
                 waiter.callback(None)

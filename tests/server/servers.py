@@ -75,7 +75,7 @@ class Host:
 
     def __attrs_post_init__(self) -> None:
         self.stock = Stock(self.directory, clock=self.clock)
-        self.reports = Reports(self.scheduler, self.clock, lambda: None)
+        self.reports = Reports(self.scheduler, self.clock, lambda: None, lambda _: False)
         open_spool(self.spool)
         self.server = BuildServer(
             self.core, self.stock.toolchains, self.builder, self.reports, self.spool, self.limits, self.clock

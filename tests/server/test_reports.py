@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from sccachedist.errors import PeerError
 from sccachedist.server.one_by_one import RETRY_SECS
 from sccachedist.server.reports import HEARD_SECS, Reports
-from sccachedist.server.together import AGAIN_SECS
+from sccachedist.server.together import AGAIN_SECS, LATER_SECS
 from sccachedist.wire.messages import JobId, JobState
 from tests.support.fakes import FakeScheduler
 
@@ -26,7 +26,7 @@ class ReportsTests(SynchronousTestCase):
         self.clock, self.troubles = Clock(), 0
         scheduler = FakeScheduler()
         self.sent = scheduler.reports
-        self.reports = Reports(scheduler, self.clock, self.trouble)
+        self.reports = Reports(scheduler, self.clock, self.trouble, lambda _: True)
 
     def trouble(self) -> None:
         self.troubles += 1
@@ -172,11 +172,11 @@ class BatchesTests(SynchronousTestCase):
     """A scheduler of ours that answers when the test says so."""
 
     def setUp(self) -> None:
-        self.troubles = 0
+        self.troubles = self.room = 0
         scheduler = FakeScheduler(is_ours=True)
         self.sent = scheduler.batches
         self.clock = Clock()
-        self.reports = Reports(scheduler, self.clock, self.trouble)
+        self.reports = Reports(scheduler, self.clock, self.trouble, lambda untold: untold <= self.room)
 
     def trouble(self) -> None:
         self.troubles += 1
@@ -210,6 +210,39 @@ class BatchesTests(SynchronousTestCase):
         assert self.sent.waiting == []
         self.clock.advance(0)
         assert self.sent.waiting == [((JOB, COMPLETE),)]
+
+    def test_patience(self) -> None:
+        """The end of a job waits while there is room, but not for long, and for nothing else that happens."""
+        self.room = 2
+        self.report(JOB, COMPLETE)
+        self.clock.advance(LATER_SECS / 2)
+        self.report(OTHER_JOB, COMPLETE)
+        assert self.sent.waiting == []
+        self.clock.advance(LATER_SECS / 2)
+        ends = ((JOB, COMPLETE), (OTHER_JOB, COMPLETE))
+        assert self.sent.waiting == [ends]
+        self.sent.answer(ends, None)
+        for last in ((OTHER_JOB, READY), (OTHER_JOB, COMPLETE)):
+            self.report(JOB, COMPLETE)
+            assert self.sent.waiting == []
+            self.room = 1
+            self.report(*last)
+            assert self.sent.waiting == [((JOB, COMPLETE), last)]
+            self.sent.answer(((JOB, COMPLETE), last), None)
+        assert self.clock.getDelayedCalls() == []
+
+    def test_no_patience(self) -> None:
+        """Who wants to leave, or has its client wait for what the scheduler hears, has it told at once."""
+        self.room = 1
+        for told in (self.reports.delivered, self.reports.heard):
+            self.report(JOB, COMPLETE)
+            assert self.sent.waiting == []
+            waiting = Deferred.fromCoroutine(told())
+            self.sent.answer(((JOB, COMPLETE),), None)
+            self.successResultOf(waiting)
+        self.report(JOB, COMPLETE)
+        self.reports.give_up()
+        assert (self.sent.waiting, self.clock.getDelayedCalls()) == ([], [])
 
     def test_lost(self) -> None:
         """What does not arrive is left to the next heartbeat, which is asked for; what is new is told all the same."""
