@@ -28,7 +28,7 @@ class JobLatency:
         with both() as (published, ours):
             for side in (published, ours):
                 side.client.first_compile(work.archive, work.toolchain, work.request, work.inputs)
-            rounds = by_turns(run.scaled(7, 4), published, ours, lambda side: _latency(side, work, jobs))
+            rounds = by_turns(run.scaled(15, 4), published, ours, lambda side: _latency(side, work, jobs))
         return [
             rounds.quantity("p50", "ms", Bar(0.75)),
             *(() if run.quick else (rounds.quantity("p99", "ms", Bar(0.75)),)),  # of a few jobs it is the slowest
@@ -51,7 +51,7 @@ class JobThroughput:
         with both() as (published, ours):
             for side in (published, ours):
                 side.client.first_compile(work.archive, work.toolchain, work.request, work.inputs)
-            rounds = by_turns(run.scaled(7, 4), published, ours, lambda side: _throughput(side, work, jobs))
+            rounds = by_turns(run.scaled(15, 4), published, ours, lambda side: _throughput(side, work, jobs))
         return [
             rounds.quantity("jobs per second", "1/s", Bar(1.3, reached=True)),
             rounds.quantity("CPU of daemons and children for a job", "ms", Bar(0.9)),

@@ -5,7 +5,6 @@ caller's business.
 """
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
@@ -27,10 +26,12 @@ def write_answer(
 ) -> None:
     """Write ``Complete`` with these outputs, each given by the name that was asked for and its content in pieces.
 
+    A file that is there is overwritten: it is cut at the end, for one that is emptied first goes to its disk at once.
+
     :raises LimitExceeded: the answer is too large for JSON, which no published program asks for.
     :raises DiskError: the disk does not take it.
     """
-    with on_disk(path.parent), path.open("w+b") as out:
+    with on_disk(path.parent), path.open("r+b" if path.exists() else "w+b") as out:
         head = bytearray()
         U32.write(_COMPLETE, head)
         PROCESS_OUTPUT.write(output, head)
@@ -40,6 +41,7 @@ def write_answer(
         for count, (name, content) in enumerate(files, start=1):
             _write_file(out, name, content)
             _overwrite_number(out, count_at, count)
+        out.truncate()
         if as_json:
             _become_json(out)
 
@@ -73,9 +75,10 @@ def _write_number(out: BinaryIO, value: int) -> None:
 
 
 def _overwrite_number(out: BinaryIO, at: int, value: int) -> None:
+    end = out.tell()
     out.seek(at)
     _write_number(out, value)
-    out.seek(0, os.SEEK_END)
+    out.seek(end)
 
 
 def _become_json(out: BinaryIO) -> None:

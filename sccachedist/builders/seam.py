@@ -20,8 +20,8 @@ class BuildJob:
     :param archive: the verified ``.tar.gz`` of the toolchain.
     :param outputs: the files to bring back, absolute or relative to the command's ``cwd``.
     :param inputs: the spooled zlib stream of a tar, as it followed the head of the ``run_job`` frame.
-    :param answer: the file to create: the whole body of the ``RunJobResult`` answer. The caller owns it, also
-        when the run fails and leaves a part of it.
+    :param answer: the file to write: the whole body of the ``RunJobResult`` answer. It may be that of the inputs, which
+        are needed no more then. The caller owns it, also when the run fails and leaves a part of it.
     :param as_json: whether the answer is JSON instead of bincode.
     """
 

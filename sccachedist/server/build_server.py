@@ -169,8 +169,10 @@ class BuildServer:
         self._reports.report(job_id, JobState.STARTED)
         try:
             return await self._build(job_id, toolchain, received)
-        finally:
+        except BaseException:
             remove_file(received.inputs)
+            raise
+        finally:
             self._core.finish(job_id)
             self._reports.report(job_id, JobState.COMPLETE)
             self._tell_idle()
@@ -218,7 +220,6 @@ class BuildServer:
             idle.callback(None)
 
     async def _build(self, job_id: JobId, toolchain: ArchiveId, received: ReceivedJob) -> Path:
-        answer = received.inputs.with_suffix(".answer")
         began = self._clock.seconds()
         try:
             async with self._toolchains.using(toolchain) as archive:
@@ -231,18 +232,14 @@ class BuildServer:
                         command=request.command,
                         outputs=request.outputs,
                         inputs=received.inputs,
-                        answer=answer,
+                        answer=received.inputs,  # one file less to make and to remove
                         as_json=received.as_json,
                     )
                 )
         except DecodeError as error:
-            remove_file(answer)
             raise BuildError(f"the inputs cannot be unpacked: {error}") from error
-        except BaseException:
-            remove_file(answer)
-            raise
         log.debug("job {job_id} took {seconds:.3f} s", job_id=job_id, seconds=self._clock.seconds() - began)
-        return answer
+        return received.inputs
 
 
 class Delivery(Body[Upload | None]):

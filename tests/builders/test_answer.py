@@ -1,4 +1,4 @@
-"""Answers on disks that do not take them."""
+"""Answers where something else was, and on disks that do not take them."""
 
 import os
 from pathlib import Path
@@ -11,6 +11,17 @@ from sccachedist.wire.messages import ProcessOutput
 from tests.support.broken_disks import NUMBERS, failing
 
 OUTPUT = ProcessOutput(0, b"", b"")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize("before", [b"", b"x", b"x" * 10_000])
+def test_in_the_place_of_the_inputs(tmp_path: Path, before: bytes, as_json: bool) -> None:
+    """Nothing of what was there is in the answer."""
+    new, old = tmp_path / "new", tmp_path / "old"
+    old.write_bytes(before)
+    for path in (new, old):
+        write_answer(path, OUTPUT, [("/a", [b"1", b"2"]), ("/b", [])], as_json=as_json)
+    assert old.read_bytes() == new.read_bytes()
 
 
 @pytest.mark.parametrize("number", NUMBERS)

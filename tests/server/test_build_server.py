@@ -48,7 +48,7 @@ def test_run(ready: Host) -> None:
     ready.builder.jobs.answer(JOB, None)
     answer = outcome(running)
     assert answer.read_bytes() == ANSWER
-    assert spooled(ready) == [".answer"]
+    assert spooled(ready) == [".inputs"]
     assert ready.reported() == [JobState.COMPLETE]
     assert ready.core.running == 0
 
@@ -110,7 +110,7 @@ def test_claimed_twice(ready: Host) -> None:
     ready.builder.jobs.answer(JOB, None)
     assert outcome(running).read_bytes() == ANSWER
     assert outcome(run(ready)) == JobNotFound()
-    assert (spooled(ready), ready.reported()) == ([".answer"], WALK)
+    assert (spooled(ready), ready.reported()) == ([".inputs"], WALK)
 
 
 def test_unclaimed(ready: Host) -> None:
