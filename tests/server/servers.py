@@ -44,8 +44,8 @@ class FakeBuilder:
         assert job.archive.exists()
         assert job.inputs.exists()
         self.seen.append(job)
-        job.answer.write_bytes(ANSWER)
         await self.jobs.ask(job.job_id)
+        job.answer.write_bytes(ANSWER)
 
     def follow(self, toolchain: ArchiveId, archive: Path) -> FakeFollower:
         return FakeFollower(archive)
