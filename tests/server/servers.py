@@ -35,6 +35,7 @@ class FakeBuilder:
     seen: list[BuildJob] = attrs.field(factory=list)
     starting: Requests[str, None] = attrs.field(factory=Requests)
     stopped: int = 0
+    result: bytes = ANSWER
     discarded: list[ArchiveId] = attrs.field(factory=list)
 
     async def start(self) -> None:
@@ -45,7 +46,7 @@ class FakeBuilder:
         assert job.inputs.exists()
         self.seen.append(job)
         await self.jobs.ask(job.job_id)
-        job.answer.write_bytes(ANSWER)
+        job.answer.write_bytes(self.result)
 
     def follow(self, toolchain: ArchiveId, archive: Path) -> FakeFollower:
         return FakeFollower(archive)

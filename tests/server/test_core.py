@@ -41,6 +41,12 @@ def test_assigned(present: bool, answer: AssignJobResult) -> None:
         assert core.assign(JOB, GCC, present=again, now=0.0) == answer
 
 
+@pytest.mark.parametrize("stage", [*Stage, None])
+def test_taken(stage: Stage | None) -> None:
+    """A job is here from its assignment to its end, however far it is."""
+    assert with_job(stage).taken == (stage is not None)
+
+
 @pytest.mark.parametrize("stage", [Stage.AWAITS_TOOLCHAIN, Stage.READY])
 def test_no_swap(stage: Stage) -> None:
     """A second assignment never changes a job's toolchain."""

@@ -237,7 +237,7 @@ def as_recorded(peer: Peer, number: int) -> Any:
     connection = peer.browser.connect()
     connection.say(recorded.asked({**OCTETS, **token}))
     for job_id in peer.host.builder.jobs.waiting:
-        peer.host.builder.seen[-1].answer.write_bytes(recorded.response)
+        peer.host.builder.result = recorded.response
         peer.host.builder.jobs.answer(job_id, None)
     (answer,) = connection.answers()
     return (answer.status, answer.body), (recorded.status, recorded.response)
