@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from sccachedist.errors import BuildError
 from tests.builders.archives import busybox_toolchain, file
 from tests.builders.farms import TOOLCHAIN, Farm, in_reactor, named, until
+from tests.support.processes import stat_fields
 
 pytestmark = pytest.mark.functional
 
@@ -76,5 +77,13 @@ def kill(pids: list[int]) -> list[int]:
 
 
 def of_bubblewrap(farm: Farm) -> list[int]:
-    """The processes of bubblewrap's, one for each sandbox: also for those that wait for a job."""
-    return named(f"{farm.home}/scratch/root")
+    """The processes of bubblewrap's, one for each sandbox, that of its first program left out while it is set up."""
+    found = named(f"{farm.home}/scratch/root")
+    return [pid for pid in found if parent(pid) not in found]
+
+
+def parent(pid: int) -> int | None:
+    """The process that a process is a child of, if it lives."""
+    with contextlib.suppress(OSError):
+        return int(stat_fields(pid)[1])
+    return None

@@ -7,7 +7,7 @@ import pytest
 
 from demo.client import Client, Override, Statistics
 from demo.farm import Farm
-from demo.processes import Command, inherited
+from demo.processes import Command, inherited, wait_until
 from demo.projects import C, write_project
 from tests.support.archives import write_toolchain
 
@@ -46,4 +46,4 @@ def test_a_compiler_that_cannot_do_its_work_is_no_compile_error(farm: Farm, tmp_
             assert ended.returncode == 0, ended
         assert client.statistics() == Statistics({}, errors=len(project.sources))
     assert all(project.object_of(source).exists() for source in project.sources)
-    assert farm.status().in_progress == 0
+    wait_until(lambda: farm.status().in_progress == 0, 5, "all slots are free")

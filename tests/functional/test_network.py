@@ -78,7 +78,7 @@ def test_a_line_of_a_kilobyte_a_second(tmp_path: Path, toolchains: Path) -> None
         relay.bytes_per_sec = 1024
         with Client(tmp_path / "client", farm.scheduler_url, farm.client_token, toolchains) as client:
             assert all_remote(farm, client, tmp_path / "slow", files=3)
-        assert farm.status().in_progress == 0
+        wait_until(lambda: farm.status().in_progress == 0, 5, "all slots are free")
 
 
 def test_a_heartbeat_that_is_answered_late(tmp_path: Path, toolchains: Path) -> None:
