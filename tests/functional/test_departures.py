@@ -50,7 +50,7 @@ def test_a_client_that_is_killed(farm: Farm, tmp_path: Path) -> None:
             _GONE_SECS,
             "processes, slot and files are gone",
         )
-    assert mounts_of_jobs(farm.folder) == []
+    wait_until(lambda: mounts_of_jobs(farm.folder) == [], 5, "its mounts are gone")
     assert id_of(archive) in {path.name for path in (farm.server_folder / "cache/tc").rglob("*")}
 
 

@@ -78,7 +78,7 @@ def test_nothing_is_left_of_a_build_server_that_was_killed(farm: Farm, tmp_path:
         assert ended.result().returncode == 0
         assert client.statistics() == Statistics({}, errors=1)
     wait_until(lambda: running(marker) == [], 5, "the compile is gone")
-    assert mounts_below(farm.folder) == []
+    wait_until(lambda: mounts_below(farm.folder) == [], 5, "its mounts are gone")
     farm.start_server()
     wait_until(lambda: other_files(farm, archive) == before, 10, "the new build server has tidied up")
 
