@@ -93,9 +93,9 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         settings.heartbeat.secs,
         reactor,
     )
-    core, capacity = ServerCore(), job_capacity(offered_cpus(settings))
+    core, slots = ServerCore(), job_slots(settings)
     # A client may be on its way with each job's slot, so that only half of them count as free.
-    reports = Reports(link, reactor, heartbeat.soon, lambda untold: 2 * (core.taken + untold) < capacity)
+    reports = Reports(link, reactor, heartbeat.soon, lambda untold: 2 * (core.taken + untold) < slots)
 
     def evicted(toolchain: ArchiveId) -> Deferred[None]:
         _in_background(builder.discard(toolchain))
@@ -278,7 +278,7 @@ def _not_begun(failure: Failure) -> None:
 def make_builder(settings: ServerSettings, reactor: Any) -> WorkerBuilder:
     """The builder that the configuration names."""
     on_failure = settings.policy.on_failure
-    bounds = settings.limits, settings.sandbox.scratch_bytes, job_capacity(offered_cpus(settings))
+    bounds = settings.limits, settings.sandbox.scratch_bytes, job_slots(settings)
     match settings.builder:
         case OverlaySettings(build_dir=build_dir, bwrap_path=bwrap_path):
             return OverlayBuilder(reactor, build_dir, bwrap_path, *bounds, on_failure)
@@ -342,6 +342,11 @@ def message(
 def offered_cpus(settings: ServerSettings) -> int:
     """The CPUs that the scheduler is told of, and that the builder has work for."""
     return settings.capacity.cpus or usable_cpus()
+
+
+def job_slots(settings: ServerSettings) -> int:
+    """How many jobs the scheduler gives this build server at a time."""
+    return job_capacity(offered_cpus(settings))
 
 
 def usable_cpus() -> int:

@@ -79,8 +79,7 @@ class Together:
 
     def _go_on(self) -> None:
         if self._pause is not None and not self._is_patient:
-            pause, self._pause = self._pause, None
-            pause.callback(None)
+            self._pause.callback(None)
 
     async def _deliver(self) -> None:
         try:

@@ -17,7 +17,7 @@ from sccachedist.builders.overlay.filters import open_filter
 from sccachedist.builders.overlay.groups import WORKER, sweep
 from sccachedist.errors import LimitExceeded
 
-#: The worker's two processes, and bubblewrap's two.
+#: The worker's two processes, bubblewrap's, and the first one of the sandbox.
 _OURS = 4
 _DESCRIPTORS = 4096
 _SOONER_THAN_DAEMONS = "500"  # when the memory of the machine ends
