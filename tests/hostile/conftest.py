@@ -132,6 +132,7 @@ def victim(farm: Farm, archive: Path) -> Victim:
     """The farm, with the toolchain of an honest client there already."""
     victim = Victim(farm, archive, id_of(archive))
     victim.run(shell("true"))
+    victim.all_slots_free()
     return victim
 
 
