@@ -6,7 +6,8 @@
 #   scripts/setup.sh dev     what the suite, the linters and the documentation need as well
 #   scripts/setup.sh fuzz    what fuzzing needs besides
 #
-# Versions are those of requirements.lock, with which the suite was last run.
+# Versions are those of requirements.lock, with which the suite was last run. The Python is the system's, for distributions
+# build theirs with profile-guided optimization, or else one that is on the PATH; PYTHON names another.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -30,9 +31,9 @@ needs() {
     command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || missing="$missing $2"
 }
 
-python_with_venv() {
-    for python in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
-        if "$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+new_python() {
+    for python in ${PYTHON:-/usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11}; do
+        if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             echo "$python"
             return
         fi
@@ -56,12 +57,12 @@ if [ "$1" != demo ]; then
     ldconfig -p | grep -q 'libseccomp\.so\.2' || missing="$missing libseccomp2"
     needs systemd-analyze systemd
 fi
-[ -x .venv/bin/python ] || [ -n "$(python_with_venv)" ] || missing="$missing python3-venv"
+[ -x .venv/bin/python ] || "$(new_python)" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 # shellcheck disable=SC2086  # a list
 [ -z "$missing" ] || install_packages $missing
 
 if [ ! -x .venv/bin/python ]; then
-    python=$(python_with_venv)
+    python=$(new_python)
     if [ -z "$python" ]; then
         echo "Python 3.11 or newer is needed; name one with PYTHON=/path/to/python3" >&2
         exit 1

@@ -61,7 +61,7 @@ class ProjectBuild:
         """Wall time, and how much of it was compiled remotely."""
         at_a_time = self._jobs * job_capacity(usable_cpus())
         with both() as (published, ours), _developer(published, at_a_time) as one, _developer(ours, at_a_time) as two:
-            rounds = by_turns(run.scaled(2, 1), one, two, _Developer.build, warm_up=False)
+            rounds = by_turns(run.scaled(4, 1), one, two, _Developer.build, warm_up=False)
         return [
             rounds.quantity("seconds", "s", self._bar).named("wall time"),
             rounds.quantity("share", "", self._share).named("share compiled remotely"),

@@ -336,3 +336,10 @@ async def test_limits_without_control_groups(farm: Farm) -> None:
     assert limits["Max core file size"] == ["0", "0"]
     assert limits["Max open files"] == ["4096", "4096"]
     assert limits["Max processes"] == ["104", "104"]
+
+
+@in_reactor
+async def test_a_batch_job(farm: Farm) -> None:
+    """The kernel's scheduler knows a compile for what it is."""
+    result = await farm.compile("/bin/busybox cut -d ' ' -f 41 /proc/self/stat")
+    assert int(result.output.stdout) == os.SCHED_BATCH

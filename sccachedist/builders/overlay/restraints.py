@@ -93,6 +93,8 @@ def restrain(bounds: Bounds, parents: Collection[str]) -> Restraints:
         _set(resource.RLIMIT_DATA, bounds.memory)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_SOONER_THAN_DAEMONS)
+    with contextlib.suppress(OSError):  # it takes long turns, and daemons go first
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     return Restraints(bounds, counters, open_filter())
 
 
