@@ -1,5 +1,6 @@
 """What an archive unpacks to, and that it touches nothing else."""
 
+import copy
 import errno
 import io
 import os
@@ -180,7 +181,8 @@ def test_attacks_that_stay_inside(root: Root, inside: Path, attack: str) -> None
     members = []
     for each in DIVERSIONS[attack]:
         info, content = each if isinstance(each, tuple) else (each, b"")
-        info = info.replace(linkname=info.linkname.format(outside=inside.parent), deep=False)
+        info = copy.copy(info)
+        info.linkname = info.linkname.format(outside=inside.parent)
         members.append((info, content))
     unpack_bytes(root, tar(*members))
     untouched(inside)
