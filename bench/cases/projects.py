@@ -8,6 +8,7 @@ from pathlib import Path
 
 import attrs
 
+from bench.meters import Meter, own_cpu_secs
 from bench.quantities import Bar, Quantity, by_turns
 from bench.run import Run
 from bench.sides import Side, both
@@ -26,17 +27,22 @@ class _Developer:
     client: Client
     project: Project
     at_a_time: int
+    farm: Meter
 
     def build(self) -> dict[str, float]:
         """Compile everything."""
-        before = self.client.statistics().total_remote
+        before, own = self.client.statistics().total_remote, own_cpu_secs(self.farm)
         began = time.perf_counter()
         with ThreadPoolExecutor(self.at_a_time) as makes:
             for _ in makes.map(self._compile, self.project.sources):
                 pass
         seconds = time.perf_counter() - began
         remote = self.client.statistics().total_remote - before
-        return {"seconds": seconds, "share": remote / len(self.project.sources)}
+        return {
+            "seconds": seconds,
+            "share": remote / len(self.project.sources),
+            "CPU of daemons and sandbox workers alone": own_cpu_secs(self.farm) - own,
+        }
 
     def _compile(self, source: Path) -> None:
         ended = self.client.compiling(self.project.compile_command(source), self.project.folder).run(600)
@@ -58,13 +64,14 @@ class ProjectBuild:
         self._jobs, self._bar, self._share = jobs, bar, share
 
     def measure(self, run: Run) -> list[Quantity]:
-        """Wall time, and how much of it was compiled remotely."""
+        """Wall time, how much was compiled remotely, and what that cost besides compiling."""
         at_a_time = self._jobs * job_capacity(usable_cpus())
         with both() as (published, ours), _developer(published, at_a_time) as one, _developer(ours, at_a_time) as two:
             rounds = by_turns(run.scaled(4, 1), one, two, _Developer.build, warm_up=False)
         return [
             rounds.quantity("seconds", "s", self._bar).named("wall time"),
             rounds.quantity("share", "", self._share).named("share compiled remotely"),
+            rounds.quantity("CPU of daemons and sandbox workers alone", "s"),
         ]
 
 
@@ -74,7 +81,7 @@ def _developer(side: Side, at_a_time: int) -> Iterator[_Developer]:
     project = write_project(folder / "project", CXX, _PARTS)
     farm = side.farm
     with Client(folder / "client", farm.scheduler_url, farm.client_token, folder / "toolchains") as client:
-        developer = _Developer(client, project, at_a_time)
+        developer = _Developer(client, project, at_a_time, side.meter)
         attrs.evolve(developer, project=attrs.evolve(project, sources=project.sources[:1])).build()  # packs g++
         yield developer
 
