@@ -20,6 +20,9 @@ from demo.processes import Command, wait_until
 _V1, _V2 = Path("/sys/fs/cgroup/cpuacct"), Path("/sys/fs/cgroup")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
+# The times of a process in its ``stat``: its own, and with those of the children that it has waited for.
+_OWN, _WITH_CHILDREN = slice(11, 13), slice(11, 15)
+
 
 class Meter(Protocol):
     """Counts what it has launched."""
@@ -84,7 +87,7 @@ class FamilyMeter:
 
     def cpu_secs(self) -> float:
         """Own time and that of children that were waited for."""
-        return sum(sum(map(int, _stat(pid)[11:15])) for pid in self.processes()) / _TICKS
+        return _cpu_secs(self, _WITH_CHILDREN)
 
     def processes(self) -> list[int]:
         """Those whose command line names one of our configurations, and all below them."""
@@ -135,7 +138,11 @@ def _stat(pid: int) -> list[str]:
 
 def own_cpu_secs(meter: Meter) -> float:
     """CPU seconds of the processes that run, without those that they started."""
-    return sum(sum(map(int, _stat(pid)[11:13])) for pid in meter.processes()) / _TICKS
+    return _cpu_secs(meter, _OWN)
+
+
+def _cpu_secs(meter: Meter, times: slice) -> float:
+    return sum(sum(map(int, _stat(pid)[times])) for pid in meter.processes()) / _TICKS
 
 
 @attrs.frozen

@@ -36,6 +36,7 @@ from tests.support.configured import adding
 from tests.support.crowd import believing_all, closed_by_the_other_end
 from tests.support.processes import opened
 from tests.support.protocol import SteppingClient, shell
+from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional
 
@@ -61,7 +62,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     farm = Farm(tmp_path_factory.mktemp("farm"), launch_server=server)
     for running in running_farm(farm):
         yield running
-        wait_until(lambda: farm.status().in_progress == 0, 100, "every slot comes back")
+        all_slots_free(farm, 100)
 
 
 @attrs.frozen

@@ -28,6 +28,7 @@ from sccachedist.wire.messages import (
 from tests.hostile.attacker import Attacker, Said
 from tests.support.archives import id_of, write_inputs, write_toolchain
 from tests.support.protocol import shell
+from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional
 
@@ -123,7 +124,7 @@ class Host:
         result = self.run(archive).message(RUN_JOB_RESULT)
         assert isinstance(result, JobComplete), result
         assert result.output.stdout == b"hello\n"
-        self.farm.scheduler.wait_until(lambda: self.farm.status().in_progress == 0, 10, "no slot is taken")
+        all_slots_free(self.farm, 10)
         cache, toolchains = self.cache.path, self.build.path / "sccachedist/toolchains"
         wait_until(lambda: not files(cache / "incoming") + files(cache / "spool"), 10, "nothing is left in the cache")
         assert all(id_of(path) == path.name for path in (cache / "tc").rglob("*") if path.is_file())

@@ -18,6 +18,7 @@ from tests.functional.conftest import running_farm
 from tests.support.archives import BUSYBOX, id_of, write_inputs, write_toolchain
 from tests.support.processes import mounts_below, running
 from tests.support.protocol import SteppingClient, shell
+from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional
 
@@ -100,7 +101,7 @@ def test_the_identity_of_a_build_server_outlasts_a_kill(farm: Farm, tmp_path: Pa
     assert client.certificate() == certificate
     result = client.run(job, shell("true"), write_inputs(tmp_path / "inputs", {}))
     assert result == JobNotFound()
-    wait_until(lambda: farm.status().in_progress == 0, 5, "the scheduler has dropped the job")
+    all_slots_free(farm)
 
 
 def test_a_build_goes_on_when_its_server_is_killed_and_started_again(

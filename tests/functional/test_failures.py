@@ -7,9 +7,10 @@ import pytest
 
 from demo.client import Client, Override, Statistics
 from demo.farm import Farm
-from demo.processes import Command, inherited, wait_until
+from demo.processes import Command, inherited
 from demo.projects import C, write_project
 from tests.support.archives import write_toolchain
+from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional
 
@@ -46,4 +47,4 @@ def test_a_compiler_that_cannot_do_its_work_is_no_compile_error(farm: Farm, tmp_
             assert ended.returncode == 0, ended
         assert client.statistics() == Statistics({}, errors=len(project.sources))
     assert all(project.object_of(source).exists() for source in project.sources)
-    wait_until(lambda: farm.status().in_progress == 0, 5, "all slots are free")
+    all_slots_free(farm)

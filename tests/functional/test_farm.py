@@ -20,6 +20,7 @@ from tests.functional.conftest import running_farm
 from tests.support.archives import id_of, write_inputs, write_toolchain
 from tests.support.configured import adding
 from tests.support.protocol import SteppingClient, shell
+from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional
 
@@ -86,7 +87,7 @@ def test_running_jobs_outlast_the_scheduler(farm: Farm, tmp_path: Path) -> None:
         farm.start_scheduler()
         wait_until(lambda: farm.status().in_progress == 1, 10, "the new scheduler knows of the job")
         assert isinstance(answer.result(), JobComplete)
-    wait_until(lambda: farm.status().in_progress == 0, 5, "its slot is free")
+    all_slots_free(farm)
 
 
 @pytest.mark.field(18)
@@ -161,7 +162,7 @@ def test_a_toolchain_is_brought_once(farm: Farm, tmp_path: Path) -> None:
         client.submit(first.job_alloc, archive)
         results = [answer.result() for answer in [*answers, aside.submit(client.run, first.job_alloc, request, inputs)]]
     assert all(isinstance(result, JobComplete) for result in results)
-    wait_until(lambda: farm.status().in_progress == 0, 5, "all slots are free")
+    all_slots_free(farm)
 
 
 def test_a_job_token_opens_its_job_once(farm: Farm, tmp_path: Path) -> None:
@@ -220,5 +221,5 @@ def test_statistics_of_a_whole_build(farm: Farm, client: Client, tmp_path: Path)
         )
     assert [each.returncode for each in ended] == [0] * len(ended)
     assert client.statistics() == Statistics({str(farm.server_id): len(ended)}, errors=0)
-    wait_until(lambda: farm.status().in_progress == 0, 5, "all slots are free")
+    all_slots_free(farm)
     assert json.loads(farm.ask("status"))["num_cpus"] == 16

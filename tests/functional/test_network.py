@@ -21,6 +21,7 @@ from tests.support.configured import replacing
 from tests.support.protocol import SteppingClient, shell
 from tests.support.proxy import Proxy
 from tests.support.relay import Relay
+from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional
 
@@ -78,7 +79,7 @@ def test_a_line_of_a_kilobyte_a_second(tmp_path: Path, toolchains: Path) -> None
         relay.bytes_per_sec = 1024
         with Client(tmp_path / "client", farm.scheduler_url, farm.client_token, toolchains) as client:
             assert all_remote(farm, client, tmp_path / "slow", files=3)
-        wait_until(lambda: farm.status().in_progress == 0, 5, "all slots are free")
+        all_slots_free(farm)
 
 
 def test_a_heartbeat_that_is_answered_late(tmp_path: Path, toolchains: Path) -> None:
@@ -92,7 +93,7 @@ def test_a_heartbeat_that_is_answered_late(tmp_path: Path, toolchains: Path) -> 
         Client(tmp_path / "client", farm.scheduler_url, farm.client_token, toolchains) as client,
     ):
         assert all_remote(farm, client, tmp_path, files=10)
-        wait_until(lambda: farm.status().in_progress == 0, _SECS, "the last report has arrived")
+        all_slots_free(farm, _SECS)
 
 
 @pytest.mark.field(20)
@@ -143,7 +144,7 @@ def test_a_proxy_that_restarts_breaks_no_build(proxy: Proxy, tmp_path: Path, too
             proxy.restart()
         assert len(building.result()) == len(project.sources)
         assert compiled(client) == len(project.sources)
-        wait_until(lambda: farm.status().in_progress == 0, _SECS, "the last report has arrived")
+        all_slots_free(farm, _SECS)
 
 
 def compiled(client: Client) -> int:

@@ -6,12 +6,12 @@ import pytest
 
 from demo.client import Client, Statistics
 from demo.farm import OUR_SCHEDULER, Farm, Launch
-from demo.processes import wait_until
 from demo.projects import write_project
 from tests.faults.build import SMALL
 from tests.functional.test_builds import build
 from tests.support.configured import adding
 from tests.support.published import PUBLISHED_SCHEDULER
+from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional
 
@@ -30,7 +30,7 @@ def statistics(farm: Farm, folder: Path, toolchains: Path, files: int) -> Statis
 def test_a_full_farm_makes_clients_wait(farm: Farm, tmp_path: Path, toolchains: Path) -> None:
     """200 files, 32 at a time on the slots of one machine: all of them remote, and all slots free at the end."""
     assert statistics(farm, tmp_path, toolchains, 200) == Statistics({str(farm.server_id): 200}, errors=0)
-    wait_until(lambda: farm.status().in_progress == 0, 5, "all slots are free")
+    all_slots_free(farm)
 
 
 @pytest.mark.field(9)

@@ -17,6 +17,7 @@ from tests.support.archives import BUSYBOX, id_of, write_inputs, write_toolchain
 from tests.support.configured import adding
 from tests.support.processes import running
 from tests.support.protocol import SteppingClient, shell
+from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional
 
@@ -44,7 +45,7 @@ def test_a_compile_that_does_not_end(tmp_path: Path, marker: str) -> None:
         assert ended.returncode == 0, ended
         assert client.statistics() == Statistics({}, errors=1)
         assert running(marker) == []
-        wait_until(lambda: farm.status().in_progress == 0, 30, "the slot is free")
+        all_slots_free(farm, 30)
 
 
 @pytest.mark.field(19)
@@ -61,5 +62,5 @@ def test_a_client_that_goes_away_ends_its_compile(farm: Farm, tmp_path: Path, ma
         connection.request("POST", f"/api/v1/distserver/run_job/{job.job_id}", body, headers)
         wait_until(lambda: running(marker) != [], 30, "the job runs")
     wait_until(lambda: running(marker) == [], 5, "the compile is gone")
-    wait_until(lambda: farm.status().in_progress == 0, 30, "the slot is free")
+    all_slots_free(farm, 30)
     assert list((farm.server_folder / "cache" / "spool").iterdir()) == []

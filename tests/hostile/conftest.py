@@ -21,6 +21,7 @@ from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import NO_INPUTS, Attack, Seen
 from tests.support.archives import id_of, write_toolchain
 from tests.support.protocol import shell
+from tests.support.slots import all_slots_free
 
 #: What both daemons have in their environment, and nobody may ever see.
 ENVIRONMENT_SECRET = secrets.token_hex(16)
@@ -93,7 +94,7 @@ class Victim:
 
     def all_slots_free(self) -> None:
         """No slot is taken, as soon as the last reports are there."""
-        self.farm.scheduler.wait_until(lambda: self.farm.status().in_progress == 0, 10, "no slot is taken")
+        all_slots_free(self.farm, 10)
 
     def _served(self) -> float:
         began = time.monotonic()
