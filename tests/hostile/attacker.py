@@ -53,16 +53,23 @@ def unverified() -> ssl.SSLContext:
 
 @attrs.frozen
 class Attacker:
-    """Asks what it likes, one request a connection."""
+    """Asks what it likes, one request a connection.
+
+    :param address: where it sends from.
+    """
 
     scheduler: ServerId
     client_token: str = attrs.field(repr=False)
+    address: str = "127.0.0.1"
 
     def connect(self, server: ServerId | None = None) -> HTTPConnection:
         """A connection to a build server, or to the scheduler."""
+        source = (self.address, 0)
         if server is None:
-            return HTTPConnection(str(self.scheduler.host), self.scheduler.port, timeout=_SECS)
-        return HTTPSConnection(str(server.host), server.port, timeout=_SECS, context=unverified())
+            return HTTPConnection(str(self.scheduler.host), self.scheduler.port, _SECS, source)
+        return HTTPSConnection(
+            str(server.host), server.port, timeout=_SECS, source_address=source, context=unverified()
+        )
 
     def ask(
         self,

@@ -3,9 +3,7 @@
 import contextlib
 import os
 import secrets
-import time
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import attrs
@@ -13,19 +11,19 @@ import pytest
 
 from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
 from demo.processes import Command
-from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.archive_id import ArchiveId
-from sccachedist.wire.messages import RUN_JOB_RESULT, JobAlloc, JobComplete, RunJobRequest
 from tests.functional.conftest import running_farm
 from tests.hostile.attacker import Attacker
-from tests.hostile.attacks import NO_INPUTS, Attack, Seen
+from tests.hostile.attacks import Attack, Seen
+from tests.hostile.neighbour import Neighbour
+from tests.hostile.victim import Victim
 from tests.support.archives import id_of, write_toolchain
+from tests.support.configured import adding
 from tests.support.protocol import shell
-from tests.support.slots import all_slots_free
+from tests.support.turns import metered
+from tests.support.unprivileged import dropping, unprivileged
 
 #: What both daemons have in their environment, and nobody may ever see.
 ENVIRONMENT_SECRET = secrets.token_hex(16)
-_TRIES = 10
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,65 +42,6 @@ def talkative(launch: Launch) -> Launch:
         return attrs.evolve(command, environment={**command.environment, **more})
 
     return launch_talkative
-
-
-@attrs.frozen
-class Victim:
-    """A farm under attack, and an honest client's toolchain."""
-
-    farm: Farm
-    archive: Path
-    toolchain: ArchiveId
-
-    @property
-    def attacker(self) -> Attacker:
-        """Somebody with a client token."""
-        return Attacker(
-            ServerId.parse(f"{self.farm.scheduler_host}:{self.farm.scheduler_port}"), self.farm.client_token
-        )
-
-    def run(self, request: RunJobRequest) -> JobComplete:
-        """What an honest client's job comes to."""
-        job = self.attacker.ready(self.archive, self.toolchain)
-        result = self.attacker.run(job, request, NO_INPUTS).message(RUN_JOB_RESULT)
-        assert isinstance(result, JobComplete), result
-        return result
-
-    def still_runs(self, job: JobAlloc) -> None:
-        """The job can be run: nothing has happened to it."""
-        result = self.attacker.run(job, shell("true"), NO_INPUTS).message(RUN_JOB_RESULT)
-        assert isinstance(result, JobComplete), result
-
-    def restart_server(self) -> None:
-        """Start the build server again, and wait until the scheduler has heard of it."""
-        said = "registered with the scheduler"
-        before = self.farm.server.log.read_text().count(said)
-        self.farm.start_server()
-        self.farm.server.wait_until(
-            lambda: self.farm.server.log.read_text().count(said) > before, 60, "the build server registers"
-        )
-
-    def unharmed(self) -> None:
-        """No slot is taken, both daemons run, and the next honest job is served within a second.
-
-        Other tests run beside this one: the job is tried again where it took longer, and has to succeed each time.
-        """
-        assert self.farm.scheduler.running
-        assert self.farm.server.running
-        assert any(self._served() < 1 for _ in range(_TRIES))
-        self.all_slots_free()
-
-    def all_slots_free(self) -> None:
-        """No slot is taken, as soon as the last reports are there."""
-        all_slots_free(self.farm, 10)
-
-    def _served(self) -> float:
-        began = time.monotonic()
-        result = self.run(shell("echo served >/made", "/made"))
-        took = time.monotonic() - began
-        ((name, made),) = result.outputs
-        assert (result.output.code, name, zlib.decompress(made.compressed)) == (0, "/made", b"served\n")
-        return took
 
 
 def asleep(seconds: str) -> list[int]:
@@ -135,6 +74,48 @@ def victim(farm: Farm, archive: Path) -> Victim:
     victim.run(shell("true"))
     victim.all_slots_free()
     return victim
+
+
+@pytest.fixture(scope="module", params=["root", "nobody", "sandbox.user"])
+def user(request: pytest.FixtureRequest) -> str:
+    """As whom a build server runs: root, nobody, or root that becomes nobody."""
+    assert os.geteuid() == 0, "only root can try them all"
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def scheduler_tables() -> Mapping[str, str]:
+    """Tables of the scheduler's configuration, by their names: for a module to override."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def server_tables() -> Mapping[str, str]:
+    """Tables of the build server's configuration, by their names: for a module to override."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def shared_farm(
+    user: str,
+    scheduler_tables: Mapping[str, str],
+    server_tables: Mapping[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Farm]:
+    """Our daemons with their turns metered, the build server as one of the users."""
+    tables = dict(server_tables)
+    if user == "sandbox.user":
+        tables["sandbox"] = f'{tables.get("sandbox", "")}\nuser = "nobody"'
+    as_user = {"root": lambda launch: launch, "nobody": unprivileged, "sandbox.user": dropping}[user]
+    scheduler = adding(metered(talkative(OUR_SCHEDULER)), **scheduler_tables)
+    server = as_user(adding(metered(talkative(OUR_SERVER)), **tables))
+    yield from running_farm(Farm(tmp_path_factory.mktemp("shared"), scheduler, server))
+
+
+@pytest.fixture(scope="module")
+def neighbour(shared_farm: Farm, user: str, archive: Path) -> Neighbour:
+    """An honest client of that farm, which attackers share with it."""
+    return Neighbour.on(shared_farm, archive, user)
 
 
 @pytest.fixture

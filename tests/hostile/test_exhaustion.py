@@ -21,7 +21,8 @@ from sccachedist.wire.reports import Availability, ServerReport
 from tests.builders.archives import gzipped, octal, raw_header
 from tests.hostile.attacker import Attacker, unverified
 from tests.hostile.attacks import NO_INPUTS, jobs, toolchain
-from tests.hostile.conftest import Victim, entries, harmless
+from tests.hostile.conftest import entries, harmless
+from tests.hostile.victim import Victim
 from tests.scheduler.farms import FIRST_JOB, A, assigned, heartbeat
 from tests.scheduler.farms import farm as core_with
 from tests.support.archives import id_of

@@ -10,7 +10,8 @@ from demo.farm import OUR_SERVER, Farm
 from demo.processes import wait_until
 from tests.functional.conftest import running_farm
 from tests.hostile.attacks import NO_INPUTS
-from tests.hostile.conftest import Victim, asleep
+from tests.hostile.conftest import asleep
+from tests.hostile.victim import Victim
 from tests.support.archives import id_of
 from tests.support.configured import adding
 from tests.support.protocol import shell

@@ -10,8 +10,8 @@ from sccachedist.wire.messages import JobState
 from sccachedist.wire.reports import Availability
 from tests.functional.conftest import running_farm
 from tests.hostile.attacker import Attacker
-from tests.hostile.conftest import Victim
 from tests.hostile.fake_server import FakeServer
+from tests.hostile.victim import Victim
 from tests.support.configured import adding, replacing
 
 SHARED = "shared-by-all-build-servers"

@@ -14,7 +14,8 @@ from tests.builders.archives import BUSYBOX, file, gzipped, member, raw_header, 
 from tests.builders.corpus import CASES, REFUSED
 from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import NO_INPUTS, paths, secret_in
-from tests.hostile.conftest import Victim, entries, harmless
+from tests.hostile.conftest import entries, harmless
+from tests.hostile.victim import Victim
 from tests.support.archives import id_of
 from tests.support.protocol import shell
 

@@ -15,8 +15,9 @@ from sccachedist.wire.reports import EXTENDED_HEARTBEAT, JOB_STATES, Availabilit
 from sccachedist.wire.tokens import server_token
 from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import fresh_id, lengths
-from tests.hostile.conftest import Victim, harmless
+from tests.hostile.conftest import harmless
 from tests.hostile.fake_server import TAKEN, FakeServer
+from tests.hostile.victim import Victim
 
 
 def test_row_08_endless_lengths_from_a_client(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:

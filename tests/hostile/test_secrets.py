@@ -30,7 +30,8 @@ from tests.functional.test_network import setting
 from tests.functional.test_tls import AUTHORITY, TlsFarm, trusting, write_certificate
 from tests.hostile.attacker import OCTETS, Attacker, Said
 from tests.hostile.attacks import NO_INPUTS, fresh_id, jobs
-from tests.hostile.conftest import ENVIRONMENT_SECRET, Victim, harmless
+from tests.hostile.conftest import ENVIRONMENT_SECRET, harmless
+from tests.hostile.victim import Victim
 from tests.support.configured import adding, replacing
 from tests.support.identity import IdentityProvider
 from tests.support.protocol import shell

@@ -20,7 +20,8 @@ from sccachedist.wire.messages import (
 )
 from tests.hostile.attacker import Attacker, unverified
 from tests.hostile.attacks import NO_INPUTS, jobs, toolchain
-from tests.hostile.conftest import Victim, asleep, entries, harmless
+from tests.hostile.conftest import asleep, entries, harmless
+from tests.hostile.victim import Victim
 from tests.support.archives import id_of, write_toolchain
 from tests.support.protocol import shell
 
