@@ -161,6 +161,10 @@ class Limits:
     message_bytes: int = field(default=64 * KIB, metadata=key(BYTES, "A small request body."))
     heartbeat_bytes: int = field(default=MIB, metadata=key(BYTES, "A heartbeat, certificate included."))
     command_bytes: int = field(default=4 * MIB, metadata=key(BYTES, "The command of a job, without its inputs."))
+    toolchains: int = field(
+        default=32_768,
+        metadata=key(COUNT, "Toolchains that a build server keeps; the least recently used ones go first."),
+    )
     toolchain_bytes: int = field(default=8 * GIB, metadata=key(BYTES, "A toolchain archive as sent."))
     toolchain_unpacked_bytes: int = field(default=32 * GIB, metadata=key(BYTES, "A toolchain unpacked."))
     toolchain_entries: int = field(

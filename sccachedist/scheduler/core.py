@@ -158,7 +158,8 @@ class SchedulerCore:
         """What a build server of ours is told: its jobs that have not started, and how often it has to be heard."""
         server = self._fleet.get(server_id)
         unclaimed = sum(self._jobs[job_id].slot is not Slot.STARTED for job_id in server.jobs) if server else 0
-        return SchedulerReport(unclaimed, len(self._fleet) // MOST_HEARTBEATS_PER_SEC)
+        told = server.told if server else 0
+        return SchedulerReport(unclaimed, len(self._fleet) // MOST_HEARTBEATS_PER_SEC, told)
 
     def status(self) -> SchedulerStatus:
         """How many servers, CPUs and confirmed jobs there are."""
@@ -290,7 +291,7 @@ class SchedulerCore:
         if report.availability is Availability.GONE:
             self._drop_server(server.server_id)
             return
-        self._fleet.holds(server, report.toolchains)
+        self._fleet.learned(server, report)
         for job_id, state in report.jobs:
             self._told(server, job_id, state, report.number, now)
         for job_id in tuple(server.jobs):

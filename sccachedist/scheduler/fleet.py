@@ -24,6 +24,8 @@ SERVER_SECS, MISSED_HEARTBEATS = 90.0, 6
 LATE_SECS = 2.0
 #: Servers with a toolchain that are looked at for one that has a CPU to spare.
 MOST_HOLDERS = 16
+#: Toolchains that are remembered of a server; its clients bring what comes after that a second time.
+MOST_TOOLCHAINS = 1 << 16
 
 
 @attrs.define(eq=False)
@@ -32,6 +34,7 @@ class BuildServer:
 
     :param report: what it says of itself beyond the protocol, if it is one of ours.
     :param number: of the last message that was believed.
+    :param told: the last change of its toolchains that it has told.
     :param proven: whether it has taken a job since it came, failed, or was not sought by a client: what it says of its
         address is true.
     :param drained: whether an administrator wants it to get no jobs.
@@ -42,6 +45,7 @@ class BuildServer:
     seen: float
     report: ServerReport | None = None
     number: int = -1
+    told: int = 0
     proven: bool = False
     drained: bool = False
     penalty: Penalty = attrs.field(factory=Penalty)
@@ -160,7 +164,27 @@ class Fleet:
 
     def gained(self, server: BuildServer, toolchain: str) -> None:
         """A server has this toolchain too."""
-        self.holds(server, server.toolchains | {toolchain})
+        if len(server.toolchains) < MOST_TOOLCHAINS:
+            server.toolchains.add(toolchain)
+            self._holders.setdefault(toolchain, {})[server.server_id] = None
+
+    def lost(self, server: BuildServer, toolchain: str) -> None:
+        """A server has this toolchain no more."""
+        if toolchain in server.toolchains:
+            server.toolchains.remove(toolchain)
+            self._forget_holder(server, toolchain)
+
+    def learned(self, server: BuildServer, report: ServerReport) -> None:
+        """A server tells how its toolchains have changed; where something before that was not heard, it tells again."""
+        if not report.since:
+            self.holds(server, report.toolchains[:MOST_TOOLCHAINS])
+            server.told = report.until
+        elif report.since <= server.told:
+            for toolchain in report.gone:
+                self.lost(server, toolchain)
+            for toolchain in report.toolchains:
+                self.gained(server, toolchain)
+            server.told = max(server.told, report.until)
 
     def leave(self, server_id: ServerId) -> BuildServer:
         """A server is gone."""

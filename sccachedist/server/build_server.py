@@ -73,11 +73,6 @@ class BuildServer:
         """The jobs that the scheduler is to know of."""
         return self._core.named
 
-    @property
-    def held_toolchains(self) -> tuple[ArchiveId, ...]:
-        """The toolchains that need not be uploaded."""
-        return tuple(self._toolchains)
-
     def introduce(self, job_id: JobId, toolchain: ArchiveId) -> None:
         """A client has a token of our scheduler's, which names its job's toolchain.
 

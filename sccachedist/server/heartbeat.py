@@ -10,9 +10,10 @@ from twisted.python.failure import Failure
 
 from sccachedist.errors import PeerError
 from sccachedist.logs import Logger
-from sccachedist.server.scheduler_link import SchedulerLink
+from sccachedist.server.scheduler_link import SchedulerLink, unreached
+from sccachedist.server.toolchain_log import ToolchainLog
 from sccachedist.wire.messages import Heartbeat
-from sccachedist.wire.reports import ServerReport
+from sccachedist.wire.reports import SchedulerReport, ServerReport
 
 log = Logger()
 
@@ -27,13 +28,16 @@ JITTER = 0.25
 LEAST_SECS = 1.0
 #: Seconds that lie between two at most, however many build servers a scheduler has to hear.
 MOST_SECS = 60
+#: Bytes that the toolchains may take in one heartbeat; the rest is told in the next ones, which come soon.
+NEWS_BYTES = 128 * 1024
 
 
 class HeartbeatService(Service):
     """Sends heartbeats while it runs.
 
     :param message: makes what is sent, anew each time: the certificate changes now and then. It is given the seconds to
-        the next one, for a scheduler of ours.
+        the next one, for a scheduler of ours, and the bytes that the toolchains may take in it.
+    :param log: what the scheduler has to hear of them.
     :param seconds: that these are at least; a scheduler that has to hear many asks for more.
     :param chance: gives a number from 0 to 1.
     """
@@ -43,18 +47,22 @@ class HeartbeatService(Service):
     def __init__(
         self,
         scheduler: SchedulerLink,
-        message: Callable[[int], tuple[Heartbeat, ServerReport]],
+        message: Callable[[int, int], tuple[Heartbeat, ServerReport]],
+        log: ToolchainLog,
         seconds: int,
         clock: IReactorTime,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._scheduler, self._message, self._clock = scheduler, message, clock
+        self._scheduler, self._message, self._log, self._clock = scheduler, message, log, clock
+        self._news_bytes = NEWS_BYTES
         self._seconds, self._chance = seconds, chance
         self._asked_for = self._announced = seconds
         self._next: IDelayedCall | None = None
         self._under_way: Deferred[None] | None = None
         self._failures, self._again = 0, False
         self._known = False
+        self._untold: list[Deferred[None]] = []
+        self._telling = False
         self.unclaimed = 0
         """The jobs that the scheduler has given to this build server and that have not come, as it said last."""
 
@@ -91,6 +99,28 @@ class HeartbeatService(Service):
             except PeerError as error:
                 log.warn("no heartbeat: {error}", error=str(error))
 
+    async def told(self) -> None:
+        """Wait until the scheduler was told, in vain or not, what is so now; one is sent for all who ask meanwhile."""
+        waiter: Deferred[None] = Deferred()
+        self._untold.append(waiter)
+        if not self._telling:
+            self._telling = True
+            telling = Deferred.fromCoroutine(self._tell_those_who_ask())
+            telling.addErrback(lambda failure: log.failure("no heartbeat", failure))
+        await waiter
+
+    async def _tell_those_who_ask(self) -> None:
+        try:
+            while self._untold:
+                waiting, self._untold = self._untold, []
+                try:
+                    await self.tell()
+                finally:
+                    for waiter in waiting:
+                        waiter.callback(None)
+        finally:
+            self._telling = False
+
     def _beat(self) -> None:
         self._next, self._again = None, False
         self._under_way = Deferred.fromCoroutine(self._tell())
@@ -98,13 +128,28 @@ class HeartbeatService(Service):
 
     async def _tell(self) -> None:
         announced = self._asked_for
-        result, report = await self._scheduler.heartbeat(*self._message(announced))
+        try:
+            result, report = await self._scheduler.heartbeat(*self._message(announced, self._news_bytes))
+        except PeerError as error:
+            if not unreached(error):  # it may be too large for the scheduler, which is set to take less
+                self._news_bytes //= 8
+            raise
         self._announced = announced
         self.unclaimed = 0 if report is None else report.unclaimed
         self._asked_for = self._seconds if report is None else max(self._seconds, min(report.heartbeat_secs, MOST_SECS))
         if result.is_new or not self._known:
             log.info("registered with the scheduler")
         self._known, self._failures = True, 0
+        self._news_bytes = min(2 * self._news_bytes + 1, NEWS_BYTES)
+        if report is not None:
+            self._heard(report)
+
+    def _heard(self, report: SchedulerReport) -> None:
+        """The scheduler says which changes of the toolchains it has heard of; what it has not comes soon."""
+        before = self._log.told
+        self._log.heard(report.told)
+        if not self._log.is_told and self._log.told > before:
+            self.soon()
 
     def _pause(self, _: None) -> float:
         if self._again:

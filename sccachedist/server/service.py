@@ -34,6 +34,7 @@ from sccachedist.peers.calls import trusting_calls
 from sccachedist.periodic import PeriodicService
 from sccachedist.privileges import Account
 from sccachedist.roles import AtStop, RoleOptions, check_address, check_directory, make_role
+from sccachedist.server.announcement import announcement
 from sccachedist.server.build_server import BuildServer, open_spool
 from sccachedist.server.core import ServerCore
 from sccachedist.server.heartbeat import HeartbeatService
@@ -47,8 +48,7 @@ from sccachedist.web.listening import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
-from sccachedist.wire.messages import Heartbeat, job_capacity
-from sccachedist.wire.reports import ServerReport
+from sccachedist.wire.messages import job_capacity
 from sccachedist.wire.tokens import claimed_server
 
 log = Logger()
@@ -84,12 +84,30 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     cache, limits = settings.cache_dir, settings.limits
     identity = ShownIdentity(cache / "identity", settings.public_addr)
     builder = make_builder(settings, reactor)
+
+    def evicted(toolchain: ArchiveId) -> Deferred[None]:
+        _in_background(builder.discard(toolchain))
+        return _in_background(heartbeat.told())  # the next client that needs it is asked for it
+
+    toolchains = Toolchains(
+        cache,
+        settings.toolchain_cache_size,
+        limits.toolchains,
+        limits.toolchain_bytes,
+        reactor,
+        partial(deferToThreadPool, reactor, reactor.getThreadPool()),
+        builder.follow,
+        evicted,
+    )
     calls = trusting_calls(reactor, lambda: heartbeat.connection_lost())
     incarnation = Incarnation()
     link = HttpSchedulerLink(calls, settings.scheduler_url, server_token(settings), incarnation)
     heartbeat = HeartbeatService(
         link,
-        lambda seconds: message(identity, build_server, incarnation, settings, seconds),
+        lambda seconds, news: announcement(
+            identity, build_server, toolchains.log, incarnation, offered_cpus(settings), limits, seconds, news
+        ),
+        toolchains.log,
         settings.heartbeat.secs,
         reactor,
     )
@@ -97,19 +115,6 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     # A client may be on its way with each job's slot, so that only half of them count as free.
     reports = Reports(link, reactor, heartbeat.soon, lambda untold: 2 * (core.taken + untold) < slots)
 
-    def evicted(toolchain: ArchiveId) -> Deferred[None]:
-        _in_background(builder.discard(toolchain))
-        return _in_background(heartbeat.tell())  # the next client that needs it is asked for it
-
-    toolchains = Toolchains(
-        cache,
-        settings.toolchain_cache_size,
-        limits.toolchain_bytes,
-        reactor,
-        partial(deferToThreadPool, reactor, reactor.getThreadPool()),
-        builder.follow,
-        evicted,
-    )
     build_server = BuildServer(core, toolchains, builder, reports, cache / "spool", limits, reactor)
     site = Site(ServerRoutes(build_server, identity, limits), reactor, limits)
     service = ServerService(
@@ -312,31 +317,6 @@ def _check_own(token: str, public_addr: ServerId) -> None:
         raise ConfigError(f"{key}: expected what auth generate-jwt-hs256-server-token prints: {error}") from error
     if owner != public_addr:
         raise ConfigError(f"{key}: it was made for {owner}, not for public_addr, {public_addr}")
-
-
-def message(
-    identity: ShownIdentity,
-    build_server: BuildServer,
-    incarnation: Incarnation,
-    settings: ServerSettings,
-    heartbeat_secs: int,
-) -> tuple[Heartbeat, ServerReport]:
-    """What is told to the scheduler; the nonce is another one after each start."""
-    heartbeat = Heartbeat(
-        jwt_key=identity.current.job_key,
-        num_cpus=offered_cpus(settings),
-        server_nonce=incarnation.nonce,
-        cert_digest=identity.current.certificate_digest,
-        cert_pem=identity.current.certificate_pem,
-    )
-    report = ServerReport(
-        number=incarnation.number(),
-        heartbeat_secs=heartbeat_secs,
-        availability=build_server.availability,
-        jobs=build_server.named_jobs,
-        toolchains=build_server.held_toolchains,
-    )
-    return heartbeat, report
 
 
 def offered_cpus(settings: ServerSettings) -> int:

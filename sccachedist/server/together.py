@@ -25,6 +25,8 @@ log = Logger()
 AGAIN_SECS = 1.0
 #: Seconds that the end of a job waits at most to be told with others.
 LATER_SECS = 0.05
+#: States in one request.
+MOST_STATES = 1000
 
 
 class Together:
@@ -89,7 +91,7 @@ class Together:
                     self._pause = Deferred()
                     await self._pause.addTimeout(LATER_SECS, self._clock, lambda *_: None)
                     self._pause = None
-                states, self._states = tuple(self._states), []
+                states, self._states = tuple(self._states[:MOST_STATES]), self._states[MOST_STATES:]
                 await self._send(states)
         finally:
             self._busy, self._pause = False, None

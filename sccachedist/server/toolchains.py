@@ -6,7 +6,7 @@ disk for good. What is in an archive is not known here.
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from sccachedist.errors import DecodeError, DiskError, LimitExceeded, ToolchainE
 from sccachedist.files import NewFile, remove_file, settle
 from sccachedist.logs import Logger
 from sccachedist.server.lru import ToolchainIndex
+from sccachedist.server.toolchain_log import ToolchainLog
 from sccachedist.shared_work import SharedWork
 from sccachedist.wire.archive_id import ArchiveId, archive_id, swapped_hex, toolchain_digest
 
@@ -103,6 +104,7 @@ class Toolchains:
 
     :param cache_dir: the directory that the configuration names.
     :param capacity: how many bytes the archives may take together.
+    :param most: how many there may be.
     :param upload_limit: how many bytes one may have.
     :param in_thread: runs a function that blocks.
     :param follow: called with an archive that comes in, for who works on it meanwhile.
@@ -114,6 +116,7 @@ class Toolchains:
         self,
         cache_dir: Path,
         capacity: int,
+        most: int,
         upload_limit: int,
         clock: IReactorTime,
         in_thread: InThread,
@@ -121,7 +124,7 @@ class Toolchains:
         evicted: Callable[[ArchiveId], Deferred[None]],
     ) -> None:
         self._directory, self._incoming = cache_dir / "tc", cache_dir / "incoming"
-        self._index = ToolchainIndex(capacity)
+        self._index = ToolchainIndex(capacity, most)
         self._limit, self._clock, self._in_thread = upload_limit, clock, in_thread
         self._follow, self._evicted = follow, evicted
         self._uploads: dict[ArchiveId, Upload] = {}
@@ -143,8 +146,10 @@ class Toolchains:
     def __contains__(self, toolchain: ArchiveId) -> bool:
         return toolchain in self._index
 
-    def __iter__(self) -> Iterator[ArchiveId]:
-        return iter(self._index)
+    @property
+    def log(self) -> ToolchainLog:
+        """What the scheduler has to hear of them."""
+        return self._index.log
 
     def receive(self, toolchain: ArchiveId) -> Upload | None:
         """A place for an archive; None where it is here already, or on its way from another client.

@@ -32,7 +32,11 @@ class ServerReport:
     :param number: of this message, among all of this build server since its start.
     :param heartbeat_secs: seconds after which the next heartbeat comes at the latest.
     :param jobs: all that it knows: Pending while the toolchain comes in, Ready when it is there, Started.
-    :param toolchains: the archive ids of all that it holds.
+    :param toolchains: archive ids that it holds: those that have come since the change of that number. After change 0
+        they are all that there were up to ``until``, and a scheduler forgets what it knew before.
+    :param gone: archive ids that it has ceased to hold since then.
+    :param since: the last change that the scheduler has heard of, as its answer said.
+    :param until: the last change that this report tells of.
     """
 
     number: int
@@ -40,6 +44,9 @@ class ServerReport:
     availability: Availability
     jobs: tuple[tuple[JobId, JobState], ...]
     toolchains: tuple[str, ...]
+    gone: tuple[str, ...] = ()
+    since: int = 0
+    until: int = 0
 
 
 @attrs.frozen
@@ -48,10 +55,12 @@ class SchedulerReport:
 
     :param unclaimed: how many jobs it has given to this build server that have not started there.
     :param heartbeat_secs: seconds that shall lie between two heartbeats at least.
+    :param told: the last change of the server's toolchains that it has heard of, all earlier ones included.
     """
 
     unclaimed: int
     heartbeat_secs: int
+    told: int = 0
 
 
 @attrs.frozen
@@ -79,9 +88,14 @@ EXTENDED_HEARTBEAT = extended(
         availability=enumeration(Availability),
         jobs=_STATES,
         toolchains=sequence(TEXT),
+        gone=sequence(TEXT),
+        since=U64,
+        until=U64,
     ),
 )
 EXTENDED_HEARTBEAT_RESULT = extended(
-    HEARTBEAT_RESULT, _MARK, struct(SchedulerReport, unclaimed=U64, heartbeat_secs=U64)
+    HEARTBEAT_RESULT, _MARK, struct(SchedulerReport, unclaimed=U64, heartbeat_secs=U64, told=U64)
 )
+#: What one job, and one toolchain beside its name, take in a report.
+JOB_BYTES, TOOLCHAIN_BYTES = 12, 8
 JOB_STATES = struct(JobStates, server_nonce=U64, number=U64, states=_STATES)

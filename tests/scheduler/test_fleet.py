@@ -8,6 +8,7 @@ import pytest
 from sccachedist.scheduler.fleet import MOST_HOLDERS, BuildServer, Fleet
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId
+from sccachedist.wire.reports import Availability, ServerReport
 from tests.scheduler.farms import GCC, A, heartbeat
 
 
@@ -114,3 +115,21 @@ def test_sums() -> None:
     assert (fleet.num_cpus, len(fleet)) == (12, 2)
     fleet.leave(two.server_id)
     assert (fleet.num_cpus, len(fleet)) == (8, 1)
+
+
+def test_a_server_that_names_very_many_toolchains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scheduler does not remember more of them than a server of ours can have."""
+    monkeypatch.setattr("sccachedist.scheduler.fleet.MOST_TOOLCHAINS", 3)
+    one = server(0)
+    fleet = fleet_of(one)
+    fleet.learned(one, ServerReport(1, 5, Availability.OPEN, (), tuple("abcd"), (), 0, 4))
+    fleet.learned(one, ServerReport(2, 5, Availability.OPEN, (), tuple("ef"), ("a",), 4, 7))
+    assert (one.toolchains, one.told) == ({"b", "c", "e"}, 7)
+
+
+def test_news_that_do_not_follow() -> None:
+    """Where a change before them was not heard, they are passed over: the server is told so, and tells it again."""
+    one = server(0)
+    fleet = fleet_of(one)
+    fleet.learned(one, ServerReport(1, 5, Availability.OPEN, (), ("a",), (), 3, 4))
+    assert (one.toolchains, one.told) == (set(), 0)

@@ -100,7 +100,7 @@ class Stock:
 
     def restart(self) -> None:
         self.toolchains = Toolchains(
-            self.cache, self.capacity, self.limit, self.clock, self.threads.run, self.follow, self.evict
+            self.cache, self.capacity, 1000, self.limit, self.clock, self.threads.run, self.follow, self.evict
         )
         self.toolchains.open()
 

@@ -142,7 +142,7 @@ def test_introduced(host: Host) -> None:
     named.append(host.server.named_jobs)
     upload.write(GCC_BYTES)
     assert outcome(submit(host, upload.complete())) is SubmitToolchainResult.SUCCESS
-    assert host.server.held_toolchains == (GCC,)
+    assert host.stock.toolchains.log.news(1000).held == (GCC,)
     named.append(host.server.named_jobs)
     running = run(host)
     named.append(host.server.named_jobs)

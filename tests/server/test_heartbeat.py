@@ -5,7 +5,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from sccachedist.errors import PeerError
-from sccachedist.server.heartbeat import MOST_RETRY_SECS, MOST_SECS, HeartbeatService
+from sccachedist.server.heartbeat import MOST_RETRY_SECS, MOST_SECS, NEWS_BYTES, HeartbeatService
+from sccachedist.server.toolchain_log import ToolchainLog
+from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import Heartbeat
 from sccachedist.wire.reports import Availability, ServerReport
 from tests.support.fakes import FakeScheduler
@@ -19,16 +21,26 @@ class HeartbeatTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock, self.made, self.broken = Clock(), 0, False
         scheduler = FakeScheduler()
+        self.held: list[ArchiveId] = []
+        self.log = ToolchainLog(lambda: self.held)
+        self.rooms: list[int] = []
         self.sent = scheduler.heartbeats
         self.scheduler = scheduler
-        self.service = HeartbeatService(scheduler, self.message, 5, self.clock, chance=lambda: 0.0)
+        self.service = HeartbeatService(scheduler, self.message, self.log, 5, self.clock, chance=lambda: 0.0)
         self.service.startService()
 
-    def message(self, seconds: int) -> tuple[Heartbeat, ServerReport]:
+    def message(self, seconds: int, room: int) -> tuple[Heartbeat, ServerReport]:
         self.made += 1
+        self.rooms.append(room)
         if self.broken:
             raise ZeroDivisionError
         return self.heartbeat(self.made), ServerReport(self.made, seconds, Availability.OPEN, (), ())
+
+    def comes(self, *toolchains: str) -> None:
+        """Toolchains are here."""
+        for toolchain in map(ArchiveId, toolchains):
+            self.held.append(toolchain)
+            self.log.came(toolchain)
 
     def heartbeat(self, number: int) -> Heartbeat:
         return Heartbeat(b"job key", 2, 1, b"digest %d" % number, b"certificate %d" % number)
@@ -112,6 +124,54 @@ class HeartbeatTests(SynchronousTestCase):
         assert self.made == 2
         self.answer(AWAY)
         self.successResultOf(telling)
+
+    def test_told_together(self) -> None:
+        """One heartbeat is made for all that changed while the last one was under way."""
+        self.answer(True)
+        first, second, third = (Deferred.fromCoroutine(self.service.told()) for _ in range(3))
+        assert self.made == 2
+        self.answer(True)
+        self.successResultOf(first)
+        assert self.made == 3
+        self.answer(AWAY)
+        self.successResultOf(second)
+        self.successResultOf(third)
+        self.service.stopService()
+        self.successResultOf(Deferred.fromCoroutine(self.service.told()))
+        assert self.made == 3
+
+    def test_more_toolchains_than_one_tells(self) -> None:
+        """The scheduler hears of the rest in a second, and then as often as ever."""
+        self.scheduler.is_ours = True
+        self.comes(*"abc")
+        self.log.news(1000)
+        self.scheduler.told = 4
+        self.answer(True)
+        self.nothing_for(1.0)
+        self.scheduler.told = 6
+        self.answer(False)
+        self.nothing_for(5.0)
+
+    def test_a_scheduler_that_takes_no_news(self) -> None:
+        """It is not asked more often for that."""
+        self.scheduler.is_ours = True
+        self.comes("a")
+        self.answer(True)
+        self.nothing_for(5.0)
+
+    def test_a_heartbeat_that_is_too_large(self) -> None:
+        """The next one tells less of the toolchains, down to nothing; one that is taken lets it grow again."""
+        for pause in (0.2, 0.4, 0.8, *[MOST_RETRY_SECS] * 4):
+            self.answer(PeerError("status 500", status=500))
+            self.nothing_for(pause)
+        assert self.rooms == [NEWS_BYTES // 8**tried for tried in range(8)]
+        assert self.rooms[-1] == 0
+        self.answer(AWAY)
+        self.nothing_for(MOST_RETRY_SECS)
+        for _ in range(20):
+            self.answer(True)
+            self.nothing_for(30.0)
+        assert (self.rooms[8:11], self.rooms[-1]) == ([0, 1, 3], NEWS_BYTES)
 
     def test_soon_while_one_is_under_way(self) -> None:
         """What is new while a heartbeat is under way is in the next one, which comes soon."""

@@ -1,5 +1,6 @@
 """Which toolchains a build server keeps."""
 
+import time
 from collections import Counter
 
 import pytest
@@ -15,7 +16,7 @@ A, B, C, D = TOOLCHAINS = [ArchiveId(digit * 64) for digit in "abcd"]
 
 def index(capacity: int, *toolchains: ArchiveId) -> ToolchainIndex:
     """Toolchains of 10 bytes each, the first one used least recently."""
-    made = ToolchainIndex(capacity)
+    made = ToolchainIndex(capacity, 10)
     for toolchain in toolchains:
         assert made.add(toolchain, 10) == ()
     return made
@@ -110,7 +111,7 @@ def add(toolchains: ToolchainIndex, toolchain: ArchiveId, size: int) -> None:
 )
 def test_every_history(steps: list[tuple[str, ArchiveId, int]]) -> None:
     """Whatever comes: never more bytes than allowed, never a toolchain gone that is in use."""
-    toolchains, uses = ToolchainIndex(35), Counter[ArchiveId]()
+    toolchains, uses = ToolchainIndex(35, 3), Counter[ArchiveId]()
     for action, toolchain, size in steps:
         if action == "add" and toolchain not in toolchains:
             add(toolchains, toolchain, size)
@@ -121,13 +122,39 @@ def test_every_history(steps: list[tuple[str, ArchiveId, int]]) -> None:
             toolchains.release(toolchain)
             uses[toolchain] -= 1
         assert toolchains.size <= 35
+        assert len(toolchains) <= 3
         assert kept(toolchains) >= set(uses.elements())
 
 
 def test_all_of_them() -> None:
     """The toolchains that are here can be told, least recently used first."""
-    index = ToolchainIndex(100)
+    index = ToolchainIndex(100, 10)
     for toolchain in (A, B):
         index.add(toolchain, 1)
     index.acquire(A)
     assert list(index) == [B, A]
+
+
+def test_their_number() -> None:
+    """There are no more of them than allowed, however small they are; those in use stay."""
+    toolchains = ToolchainIndex(1000, 2)
+    for toolchain in (A, B):
+        assert toolchains.add(toolchain, 0) == ()
+    toolchains.acquire(A)
+    assert toolchains.add(C, 0) == (B,)
+    toolchains.acquire(C)
+    with pytest.raises(ToolchainError, match=r"limit: toolchains: 2"):
+        toolchains.add(D, 0)
+
+
+def test_many_of_them() -> None:
+    """With 20,000 of them, the next one takes no longer."""
+    toolchains = ToolchainIndex(10**9, 20_000)
+    names = [ArchiveId(f"{number:064x}") for number in range(60_000)]
+    began = time.process_time()
+    for name in names:
+        toolchains.add(name, 1)
+        toolchains.acquire(name)
+        toolchains.release(name)
+    assert time.process_time() - began < 2
+    assert (len(toolchains), toolchains.size) == (20_000, 20_000)

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from sccachedist.errors import PeerError
 from sccachedist.server.one_by_one import RETRY_SECS
 from sccachedist.server.reports import HEARD_SECS, Reports
-from sccachedist.server.together import AGAIN_SECS, LATER_SECS
+from sccachedist.server.together import AGAIN_SECS, LATER_SECS, MOST_STATES
 from sccachedist.wire.messages import JobId, JobState
 from tests.support.fakes import FakeScheduler
 
@@ -197,6 +197,17 @@ class BatchesTests(SynchronousTestCase):
         self.sent.answer(together, None)
         self.report(OTHER_JOB, COMPLETE)
         assert self.sent.waiting == [((OTHER_JOB, COMPLETE),)]
+
+    def test_very_many(self) -> None:
+        """They are told in several requests, each of a size that a scheduler takes."""
+        for number in range(MOST_STATES + 5):
+            self.reports.report(JobId(number), READY)
+        self.clock.advance(0)
+        (first,) = self.sent.waiting
+        self.sent.answer(first, None)
+        (second,) = self.sent.waiting
+        self.sent.answer(second, None)
+        assert (len(first), len(second)) == (MOST_STATES, 5)
 
     def test_starts_are_not_told(self) -> None:
         """That a job has started is left to the next heartbeat: one request a job is enough."""

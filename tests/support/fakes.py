@@ -50,6 +50,7 @@ class FakeScheduler:
 
     is_ours: bool = False
     heartbeat_secs: int = 0
+    told: int = 0
     heartbeats: Requests[Heartbeat, bool] = attrs.field(factory=Requests)
     heard: list[ServerReport] = attrs.field(factory=list)
     reports: Requests[tuple[JobId, JobState], None] = attrs.field(factory=Requests)
@@ -60,7 +61,7 @@ class FakeScheduler:
     ) -> tuple[HeartbeatResult, SchedulerReport | None]:
         self.heard.append(report)
         is_new = await self.heartbeats.ask(heartbeat)
-        return HeartbeatResult(is_new), SchedulerReport(0, self.heartbeat_secs) if self.is_ours else None
+        return HeartbeatResult(is_new), SchedulerReport(0, self.heartbeat_secs, self.told) if self.is_ours else None
 
     async def job_state(self, job_id: JobId, state: JobState) -> None:
         await self.reports.ask((job_id, state))

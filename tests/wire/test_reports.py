@@ -16,7 +16,7 @@ from sccachedist.wire.reports import (
 )
 
 HEARD = Heartbeat(b"job key", 2, 1, b"digest", b"certificate")
-REPORT = ServerReport(3, 5, Availability.DRAINING, ((JobId(7), JobState.STARTED),), ("0c" * 32,))
+REPORT = ServerReport(3, 5, Availability.DRAINING, ((JobId(7), JobState.STARTED),), ("0c" * 32,), ("0d" * 32,), 3, 5)
 
 
 def test_extended() -> None:
@@ -51,7 +51,7 @@ def test_cut_off() -> None:
 
 def test_answer() -> None:
     """The answer to a heartbeat likewise; JSON shows the published part."""
-    answer = HeartbeatResult(is_new=True), SchedulerReport(unclaimed=2, heartbeat_secs=12)
+    answer = HeartbeatResult(is_new=True), SchedulerReport(unclaimed=2, heartbeat_secs=12, told=9)
     octets = encode(EXTENDED_HEARTBEAT_RESULT, answer)
     assert decode(EXTENDED_HEARTBEAT_RESULT, octets) == answer
     assert decode(HEARTBEAT_RESULT, octets) == answer[0]

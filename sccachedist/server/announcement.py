@@ -1,0 +1,55 @@
+"""What a heartbeat says of this build server: put together from all who know, and small enough for its scheduler.
+
+When it is sent, and what becomes of it, is not known here.
+"""
+
+import attrs
+
+from sccachedist.config import Limits
+from sccachedist.server.build_server import BuildServer
+from sccachedist.server.scheduler_link import Incarnation
+from sccachedist.server.tls import ShownIdentity
+from sccachedist.server.toolchain_log import ToolchainLog
+from sccachedist.wire.bincode import encode
+from sccachedist.wire.messages import Heartbeat, JobState
+from sccachedist.wire.reports import EXTENDED_HEARTBEAT, JOB_BYTES, ServerReport
+
+
+def announcement(
+    identity: ShownIdentity,
+    build_server: BuildServer,
+    toolchains: ToolchainLog,
+    incarnation: Incarnation,
+    cpus: int,
+    limits: Limits,
+    heartbeat_secs: int,
+    news_bytes: int,
+) -> tuple[Heartbeat, ServerReport]:
+    """Give what the scheduler is told now; the nonce is another one after each start.
+
+    It is no larger than a scheduler with the same ``[limits]`` takes: the news of toolchains wait for the next one, and
+    at last jobs are left out that have not started.
+
+    :param heartbeat_secs: seconds to the next one.
+    :param news_bytes: what the news of toolchains may take.
+    """
+    heartbeat = Heartbeat(
+        jwt_key=identity.current.job_key,
+        num_cpus=cpus,
+        server_nonce=incarnation.nonce,
+        cert_digest=identity.current.certificate_digest,
+        cert_pem=identity.current.certificate_pem,
+    )
+    report = ServerReport(
+        number=incarnation.number(),
+        heartbeat_secs=heartbeat_secs,
+        availability=build_server.availability,
+        jobs=build_server.named_jobs,
+        toolchains=(),
+    )
+    room = limits.heartbeat_bytes - len(encode(EXTENDED_HEARTBEAT, (heartbeat, report)))
+    if room < 0:
+        started_first = sorted(report.jobs, key=lambda job: job[1] is not JobState.STARTED)
+        report = attrs.evolve(report, jobs=tuple(started_first[: room // JOB_BYTES]))
+    news = toolchains.news(min(news_bytes, room))
+    return heartbeat, attrs.evolve(report, toolchains=news.held, gone=news.gone, since=news.since, until=news.until)

@@ -1,0 +1,67 @@
+"""What a heartbeat says is never more than a scheduler takes."""
+
+from pathlib import Path
+
+import pytest
+
+from sccachedist.config import Limits
+from sccachedist.server.announcement import announcement
+from sccachedist.server.scheduler_link import Incarnation
+from sccachedist.server.tls import ShownIdentity
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.archive_id import ArchiveId
+from sccachedist.wire.bincode import encode
+from sccachedist.wire.messages import Heartbeat, JobId, JobState
+from sccachedist.wire.reports import EXTENDED_HEARTBEAT, ServerReport
+from tests.server.servers import Host
+from tests.server.test_toolchain_log import here
+
+TOOLCHAINS = [ArchiveId(f"{number:064x}") for number in range(50)]
+JOBS = [JobId(number) for number in range(500)]
+
+
+@pytest.fixture
+def said(tmp_path: Path) -> Heartbeat:
+    return tell(tmp_path, Limits())[0]
+
+
+def tell(place: Path, limits: Limits, jobs: int = 0, room: int = 1 << 20) -> tuple[Heartbeat, ServerReport]:
+    """Say what there is: 50 toolchains, and so many jobs, of which the last one has started."""
+    identity = ShownIdentity(place / "identity", ServerId.parse("127.0.0.1:1"))
+    identity.load()
+    host = Host(place)
+    for job in JOBS[:jobs]:
+        host.core.assign(job, TOOLCHAINS[0], present=job == jobs - 1, now=0.0)
+        host.core.contact(job, 1)
+    if jobs:
+        host.core.start(JOBS[jobs - 1], 0.0)
+    return announcement(identity, host.server, here(*TOOLCHAINS).log, Incarnation(), 2, limits, 5, room)
+
+
+def size(said: tuple[Heartbeat, ServerReport]) -> int:
+    return len(encode(EXTENDED_HEARTBEAT, said))
+
+
+def test_all_of_it(tmp_path: Path) -> None:
+    """Where there is room, all is told."""
+    _, report = tell(tmp_path, Limits(), 3)
+    assert report.toolchains == tuple(reversed(TOOLCHAINS))
+    assert [state for _, state in report.jobs] == [JobState.PENDING, JobState.PENDING, JobState.STARTED]
+
+
+def test_toolchains_wait(tmp_path: Path, said: Heartbeat) -> None:
+    """Those that do not fit are told later, whatever leaves no room for them: the message or its sender's patience."""
+    plain = size((said, tell(tmp_path, Limits(), 3, room=0)[1]))
+    for limits, room in ((Limits(heartbeat_bytes=plain + 80), 1 << 20), (Limits(), 80)):
+        heartbeat, report = tell(tmp_path, limits, 3, room)
+        assert (report.toolchains, report.since, len(report.jobs)) == ((TOOLCHAINS[-1],), 0, 3)
+        assert size((heartbeat, report)) <= plain + 80
+
+
+def test_jobs_that_have_started_come_first(tmp_path: Path, said: Heartbeat) -> None:
+    """With more jobs than fit, those are named that a scheduler must not take for lost, and the heartbeat is sent."""
+    most = size((said, tell(tmp_path, Limits(), 1, room=0)[1])) + 30
+    heartbeat, report = tell(tmp_path, Limits(heartbeat_bytes=most), 500)
+    assert size((heartbeat, report)) <= most
+    assert (report.jobs[0], report.toolchains) == ((JOBS[499], JobState.STARTED), ())
+    assert len(report.jobs) == 3
