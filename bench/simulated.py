@@ -12,7 +12,7 @@ from random import Random
 
 import attrs
 
-from sccachedist.auth.clients import ClientId
+from sccachedist.budgets import Party
 from sccachedist.errors import LimitExceeded
 from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
 from sccachedist.scheduler.queue import Queue
@@ -58,7 +58,7 @@ class Demand:
     :param size: of that archive, in bytes.
     """
 
-    client: ClientId
+    client: Party
     arrives: float
     at_a_time: int
     compiles: tuple[float, ...]
@@ -260,7 +260,7 @@ def demands(random: Random, clients: Sequence[int], all_compiles: int, arrival_s
         compiles = (min(600.0, random.lognormvariate(1.6, 1.2)) for _ in range(max(1, round(share * at_a_time))))
         toolchain = min(40, int(random.expovariate(0.3)))
         yield Demand(
-            ClientId(f"client {number}"),
+            Party(f"client {number}"),
             random.uniform(0, arrival_secs),
             at_a_time,
             tuple(compiles),

@@ -39,3 +39,13 @@ def plain_address(text: str) -> IPAddress:
     """An address as people write it: an IPv4 one that came through an IPv6 socket is an IPv4 one."""
     address = ip_address(text.partition("%")[0])
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def neighbourhood(address: IPAddress) -> str:
+    """The address whose requests count together: an IPv4 one, and the first half of an IPv6 one.
+
+    A host of IPv6 has a network of 2^64 addresses for itself, and may send from any of them.
+    """
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(IPv6Network((address, 64), strict=False))

@@ -1,33 +1,40 @@
 """Client tokens: who may have a job allocated."""
 
 import hashlib
-from typing import NewType, Protocol
+from typing import Protocol
 
 import attrs
 
-from sccachedist.auth.bearer import same_secret
+from sccachedist.auth.bearer import IPAddress, neighbourhood, same_secret
+from sccachedist.budgets import Party
 from sccachedist.errors import ClientRefused
 
 #: The token of a client where the configuration says ``DANGEROUSLY_INSECURE``.
 INSECURE_CLIENT_TOKEN = "dangerously_insecure_client"
 
 
-#: Whom the slots of a farm are shared between: those who show the same token are one client.
-ClientId = NewType("ClientId", str)
+def digest_of(token: str) -> str:
+    """What a token is known by without being given away."""
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
-def client_id(token: str | None) -> ClientId:
-    """Who shows a token; it does not give the token away."""
-    return ClientId(hashlib.sha256((token or "").encode()).hexdigest()[:16])
+def party_of(account: str, sender: IPAddress) -> Party:
+    """The client that shares with others: the same account at the same address is one.
+
+    :param account: the digest of a token, or of what it says of its owner.
+    """
+    return Party(f"{account[:16]}@{neighbourhood(sender)}")
 
 
 class ClientAuth(Protocol):
     """Decides whether a client token is good."""
 
-    async def check(self, token: str | None) -> None:
+    async def check(self, token: str | None, sender: IPAddress) -> Party:
         """Return when the client may go on.
 
+        :returns: as whom it takes its share; all spellings of one token give the same.
         :raises ClientRefused: it may not.
+        :raises AuthUnavailable: nobody can tell now.
         """
 
 
@@ -37,9 +44,10 @@ class SharedClientToken:
 
     token: str = attrs.field(repr=False)
 
-    async def check(self, token: str | None) -> None:
+    async def check(self, token: str | None, sender: IPAddress) -> Party:
         """Compare the token with the one that was configured."""
         if token is None:
             raise ClientRefused("no_bearer_auth", "no client token")
         if not same_secret(token, self.token):
             raise ClientRefused("bearer_auth_failed", "client token refused")
+        return party_of(digest_of(token), sender)

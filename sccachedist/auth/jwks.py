@@ -17,6 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWTError
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from sccachedist.auth.bearer import IPAddress
+from sccachedist.auth.clients import digest_of, party_of
+from sccachedist.budgets import Party
 from sccachedist.errors import AuthUnavailable, ClientRefused, DecodeError, PeerError
 from sccachedist.logs import Logger
 from sccachedist.shared_work import SharedWork
@@ -128,8 +131,12 @@ class SignedClientTokens:
     issuer: str
     algorithms: Sequence[str]
 
-    async def check(self, token: str | None) -> None:
-        """Check signature, ``aud``, ``iss``, ``exp`` and, where it is there, ``nbf``."""
+    async def check(self, token: str | None, sender: IPAddress) -> Party:
+        """Check signature, ``aud``, ``iss``, ``exp`` and, where it is there, ``nbf``.
+
+        A client that gets itself many tokens is one all the same, where they name a subject; and so are the spellings
+        that the Base64 of a signature has.
+        """
         if token is None:
             raise ClientRefused("no_bearer_auth", "no client token")
         algorithm, kid = self._signed_with(token)
@@ -137,7 +144,7 @@ class SignedClientTokens:
         if not isinstance(key, _KINDS[algorithm[:2]]):
             raise _refused("its key is not one for its algorithm")
         try:
-            jwt.decode(
+            claims = jwt.decode(
                 token,
                 key,
                 algorithms=[algorithm],
@@ -148,6 +155,8 @@ class SignedClientTokens:
             )
         except PyJWTError as error:
             raise _refused(str(error)) from error
+        owner = claims.get("sub") or token.rpartition(".")[0]
+        return party_of(digest_of(str(owner)), sender)
 
     def _signed_with(self, token: str) -> tuple[str, str]:
         """The algorithm and the key that a token names, as far as they may be."""

@@ -193,7 +193,20 @@ class Limits:
         default=64 * MIB, metadata=key(BYTES, "What a compile writes to stdout, and as much to stderr.")
     )
     unclaimed_jobs: int = field(
-        default=1000, metadata=key(COUNT, "Jobs that were allocated to one client token and have not begun.")
+        default=1000,
+        metadata=key(
+            COUNT,
+            "Jobs that were allocated to one client, by its token and its address, and have not begun. "
+            "What it holds slots with in the meantime is less: no more than is left for others.",
+        ),
+    )
+    token_checks: int = field(
+        default=32,
+        metadata=key(
+            COUNT,
+            "Calls at a time to the service of ``client_auth.url`` about tokens that it never accepted, and as many "
+            "about others. One sender may cause half of them; beyond that clients compile locally.",
+        ),
     )
     job_memory_bytes: int = field(
         default=4 * GIB,

@@ -6,7 +6,7 @@ from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from sccachedist.auth.clients import ClientId
+from sccachedist.budgets import Party
 from sccachedist.errors import BadTransition, DecodeError, LimitExceeded, PeerError, UnknownServer
 from sccachedist.logs import Logger
 from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
@@ -51,7 +51,7 @@ class Allocation:
         self._core, self._build_servers, self._clock = core, build_servers, clock
         self._queue, self._max_wait_secs = queue, max_wait_secs
 
-    async def allocate(self, client: ClientId, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
+    async def allocate(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
         """A build server and a token for one job, or the reason why there is none."""
         try:
             archive_id(toolchain.archive_id)
@@ -77,7 +77,7 @@ class Allocation:
         crowded = len(self._queue) > 0 or not self._core.has_room
         return crowded and self._max_wait_secs > 0 and self._core.has_servers
 
-    async def _turn(self, client: ClientId) -> None:
+    async def _turn(self, client: Party) -> None:
         turn: Deferred[None] = Deferred()
         self._queue.enter(client, turn)
         try:
@@ -87,7 +87,7 @@ class Allocation:
         finally:
             self._queue.leave(client, turn)
 
-    async def _allocate(self, client: ClientId, toolchain: Toolchain) -> AllocJobSuccess:
+    async def _allocate(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess:
         tried: list[ServerId] = []
         for _ in range(MOST_TRIES):
             if tried and self._must_wait and self._core.has_better_than(tried):

@@ -62,7 +62,9 @@ def client_auth(settings: SchedulerSettings, calls: Calls, clock: IReactorTime) 
         case TokenAuth(token=token):
             return SharedClientToken(token)
         case ProxyToken(url=url, cache_secs=cache_secs):
-            return ForwardedClientTokens(HttpTokenService(calls, url), cache_secs or 0, clock.seconds)
+            return ForwardedClientTokens(
+                HttpTokenService(calls, url), cache_secs or 0, settings.limits.token_checks, clock.seconds
+            )
         case JwtValidate(audience=audience, issuer=issuer, jwks_url=url):
             keys = SigningKeys(HttpKeyProvider(calls, url), clock.seconds)
             return SignedClientTokens(keys, audience, issuer, settings.jwt.algorithms)

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable
 
 import attrs
 
-from sccachedist.auth.clients import ClientId
+from sccachedist.budgets import Party
 from sccachedist.errors import (
     BadTransition,
     DecodeError,
@@ -187,7 +187,7 @@ class SchedulerCore:
         tried: Collection[ServerId] = (),
         *,
         toolchain: str = "",
-        client: ClientId | None = None,
+        client: Party | None = None,
     ) -> Reservation:
         """Take a slot of the server that suits best, see :meth:`sccachedist.scheduler.fleet.Fleet.choose`.
 

@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 import attrs
 
-from sccachedist.auth.clients import ClientId
+from sccachedist.budgets import Party
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId, JobState
 
@@ -53,7 +53,7 @@ class Job:
     """
 
     server_id: ServerId
-    client: ClientId | None
+    client: Party | None
     toolchain: str
     slot: Slot
     since: float
@@ -88,7 +88,7 @@ class Jobs:
         self._next = first
         self._jobs: dict[JobId, Job] = {}
         self._reserved = 0
-        self._unclaimed: Counter[ClientId] = Counter()
+        self._unclaimed: Counter[Party] = Counter()
 
     def __getitem__(self, job_id: JobId) -> Job:
         return self._jobs[job_id]
@@ -106,7 +106,7 @@ class Jobs:
         """How many are more than reserved."""
         return len(self._jobs) - self._reserved
 
-    def unclaimed(self, client: ClientId) -> int:
+    def unclaimed(self, client: Party) -> int:
         """How many jobs of a client have not started."""
         return self._unclaimed[client]
 

@@ -6,7 +6,7 @@ Pure: it knows who waits and in which order, not for what nor how they are told.
 from collections import OrderedDict
 from typing import Generic, TypeVar
 
-from sccachedist.auth.clients import ClientId
+from sccachedist.budgets import Party
 from sccachedist.errors import LimitExceeded
 
 T = TypeVar("T")
@@ -20,12 +20,12 @@ class Queue(Generic[T]):
 
     def __init__(self, most: int) -> None:
         self._most, self._waiting = most, 0
-        self._tickets: OrderedDict[ClientId, OrderedDict[T, None]] = OrderedDict()
+        self._tickets: OrderedDict[Party, OrderedDict[T, None]] = OrderedDict()
 
     def __len__(self) -> int:
         return self._waiting
 
-    def enter(self, client: ClientId, ticket: T) -> None:
+    def enter(self, client: Party, ticket: T) -> None:
         """Wait behind all of one's own who wait already.
 
         :raises LimitExceeded: too many wait.
@@ -35,7 +35,7 @@ class Queue(Generic[T]):
         self._tickets.setdefault(client, OrderedDict())[ticket] = None
         self._waiting += 1
 
-    def leave(self, client: ClientId, ticket: T) -> None:
+    def leave(self, client: Party, ticket: T) -> None:
         """Wait no more; it may have been one's turn already."""
         mine = self._tickets.get(client, OrderedDict())
         if ticket in mine:
@@ -50,7 +50,7 @@ class Queue(Generic[T]):
             return ticket
         return None
 
-    def _remove(self, client: ClientId, ticket: T) -> None:
+    def _remove(self, client: Party, ticket: T) -> None:
         del self._tickets[client][ticket]
         self._waiting -= 1
         if not self._tickets[client]:

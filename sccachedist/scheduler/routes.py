@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from twisted.internet.interfaces import IReactorTime
 
-from sccachedist.auth.bearer import IPNetwork, same_secret, sender_address
-from sccachedist.auth.clients import ClientAuth, ClientId, client_id
+from sccachedist.auth.bearer import IPAddress, IPNetwork, same_secret, sender_address
+from sccachedist.auth.clients import ClientAuth
 from sccachedist.auth.servers import ServerAuth, check_server
+from sccachedist.budgets import Party
 from sccachedist.config import Limits
 from sccachedist.errors import DecodeError, PeerRefused
 from sccachedist.logs import Logger
@@ -82,9 +83,15 @@ class SchedulerRoutes:
         self._admin_token, self._limits, self._clock = admin_token, limits, clock
         self._quiet_until = clock.seconds()
 
-    async def _allow_client(self, head: Head) -> ClientId:
-        await self._clients.check(head.token)
-        return client_id(head.token)
+    async def _allow_client(self, head: Head) -> Party:
+        return await self._clients.check(head.token, self._sender(head))
+
+    def _sender(self, head: Head) -> IPAddress:
+        """Where a client is. A proxy that names no address is no fault of the client's, which would fail a build."""
+        try:
+            return sender_address(head.peer, head.headers.get("x-real-ip"), self._proxies)
+        except DecodeError:
+            return sender_address(head.peer, None, self._proxies)
 
     async def _allow_server(self, head: Head, **_: object) -> ServerId:
         sender = sender_address(head.peer, head.headers.get("x-real-ip"), self._proxies)
@@ -113,7 +120,7 @@ class SchedulerRoutes:
         return NoBody()
 
     @api.route("POST", f"{_ROOT}/alloc_job", allow=_allow_client, body=_toolchain, answer=ALLOC_JOB_RESPONSE)
-    async def alloc_job(self, client: ClientId, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
+    async def alloc_job(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
         """A client wants a compile done."""
         allocated = await self._allocation.allocate(client, toolchain)
         if isinstance(allocated, AllocJobFail):

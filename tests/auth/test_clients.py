@@ -1,25 +1,31 @@
 """Which clients may have jobs."""
 
 import traceback
+from ipaddress import ip_address
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from sccachedist.auth.clients import SharedClientToken
+from sccachedist.budgets import Party
 from sccachedist.errors import ClientRefused
 
+SENDERS = ("192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:1:ffff::2")
 AUTH = SharedClientToken("hunter2")
 
 
 class SharedTokenTests(SynchronousTestCase):
     """All clients show ``hunter2``."""
 
-    def check(self, token: str | None) -> Deferred[None]:
-        return Deferred.fromCoroutine(AUTH.check(token))
+    def check(self, token: str | None, sender: str = "192.0.2.1") -> Deferred[Party]:
+        return Deferred.fromCoroutine(AUTH.check(token, ip_address(sender)))
 
     def test_good(self) -> None:
-        """The token lets a client in."""
-        assert self.successResultOf(self.check("hunter2")) is None
+        """The token lets a client in, who is another one at another address; one of IPv6 may have many."""
+        parties = [self.successResultOf(self.check("hunter2", sender)) for sender in SENDERS]
+        assert len(set(parties)) == len(SENDERS) - 1
+        assert parties[-2] == parties[-1]
+        assert not [party for party in parties if "hunter2" in party]
 
     def test_refused(self) -> None:
         """Another one does not, nor does none, and the client is told which of both it is."""

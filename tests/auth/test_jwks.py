@@ -7,6 +7,7 @@ import json
 import time
 import traceback
 from functools import cache
+from ipaddress import ip_address
 from typing import Any
 
 import attrs
@@ -19,6 +20,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from sccachedist.auth.jwks import LEEWAY_SECS, REFETCH_SECS, RETRY_SECS, SignedClientTokens, SigningKeys, read_keys
+from sccachedist.budgets import Party
 from sccachedist.errors import AuthUnavailable, ClientRefused, DecodeError, PeerError
 from tests.support.ends import outcome, pending
 from tests.support.fakes import Requests
@@ -62,6 +64,9 @@ def by_hand(header: Any, secret: bytes | None = None) -> str:
     return f"{signed.decode()}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
 
 
+SENDER = ip_address("192.0.2.1")
+
+
 @attrs.define
 class Provider:
     """An identity provider that answers when the test says so, and the scheduler's side of it."""
@@ -69,6 +74,7 @@ class Provider:
     clock: Clock = attrs.field(factory=Clock)
     fetches: Requests[None, bytes] = attrs.field(factory=Requests)
     keys: SigningKeys = attrs.field(init=False)
+    parties: list[Party] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         self.keys = SigningKeys(self, self.clock.seconds)
@@ -78,7 +84,7 @@ class Provider:
 
     def check(self, shown: str | None, *algorithms: str) -> Deferred[None]:
         tokens = SignedClientTokens(self.keys, GOOD["aud"], GOOD["iss"], algorithms or ("RS256",))
-        return Deferred.fromCoroutine(tokens.check(shown))
+        return Deferred.fromCoroutine(tokens.check(shown, SENDER)).addCallback(self.parties.append)
 
     def publish(self, *kids: str) -> None:
         """Answer the fetch that is waiting."""
@@ -146,6 +152,22 @@ def test_good_token(published: Provider, algorithm: str) -> None:
     """A good token of each algorithm that is configured lets its client in."""
     kid = "ec" if algorithm == "ES256" else "a"
     assert outcome(published.check(token(kid, algorithm), "RS256", algorithm)) is None
+
+
+def test_whose_token(published: Provider) -> None:
+    """Who gets many tokens, or writes one in many ways, is one client; others are others."""
+    shown = token(sub="ada")
+    # The last character of a signature has four bits that say nothing: not every PyJWT looks at them.
+    spellings = [shown[:-1] + last for last in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"]
+    for spelling in spellings:
+        outcome(published.check(spelling))
+    assert published.parties
+    outcome(published.check(token(sub="ada", jti="another")))
+    assert len(set(published.parties)) == 1
+    nameless = token(), token(jti="another")
+    for other in (token(sub="bob"), *nameless, nameless[0]):
+        assert outcome(published.check(other)) is None
+    assert len(set(published.parties)) == 4
 
 
 def test_clocks_that_differ(published: Provider) -> None:

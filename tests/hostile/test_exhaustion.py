@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo.farm import Farm
-from sccachedist.auth.clients import client_id
+from sccachedist.budgets import Party
 from sccachedist.errors import LimitExceeded
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.jobs import CLAIM_SECS, Slot
@@ -56,7 +56,7 @@ def test_row_02_one_client_does_not_take_all_slots() -> None:
     """A client that takes slots and begins nothing gets no more at some number; others do."""
     core = SchedulerCore(FIRST_JOB, most_unclaimed=3)
     core.heartbeat(A, heartbeat(100), 0.0)
-    greedy, other = client_id("greedy"), client_id("other")
+    greedy, other = Party("greedy"), Party("other")
     for _ in range(3):
         core.confirm(core.reserve(0.0, client=greedy), assigned(JobState.READY), 0.0)
     with pytest.raises(LimitExceeded) as caught:

@@ -7,6 +7,7 @@ import json
 import ssl
 from collections.abc import Callable
 from http.client import HTTPSConnection
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,9 @@ def test_row_12_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(hmac, "compare_digest", recorded)
     checks: list[Callable[[str], object]] = [
-        lambda token: Deferred.fromCoroutine(SharedClientToken("secret").check(token)).addErrback(lambda _: None),
+        lambda token: Deferred.fromCoroutine(
+            SharedClientToken("secret").check(token, ip_address("192.0.2.1"))
+        ).addErrback(lambda _: None),
         lambda token: SharedServerToken("secret").identify(f"{ADDRESS} {token}"),
         SignedServerToken(KEY).identify,
         lambda token: check_job_token(token, KEY, JobId(7)),
@@ -169,21 +172,22 @@ class _Says:
 def test_row_14_what_is_remembered_of_tokens() -> None:
     """Ten thousand good tokens leave a bounded number of digests, and no wrong one leaves anything."""
     good, wrong, now = _Says(True), _Says(False), [0.0]
-    clients = ForwardedClientTokens(good, 60, lambda: now[0])
+    sender = ip_address("192.0.2.1")
+    clients = ForwardedClientTokens(good, 60, 8, lambda: now[0])
     for number in range(10_000):
-        Deferred.fromCoroutine(clients.check(f"token-{number}"))
+        Deferred.fromCoroutine(clients.check(f"token-{number}", sender))
     held = repr(vars(clients))
     assert "token-9999" not in held
-    assert len(clients._good_until) == MOST_REMEMBERED
-    Deferred.fromCoroutine(clients.check("token-9999"))
+    assert len(clients._good) == MOST_REMEMBERED
+    Deferred.fromCoroutine(clients.check("token-9999", sender))
     assert good.asked == 10_000
     now[0] = 61
-    Deferred.fromCoroutine(clients.check("token-9999"))
+    Deferred.fromCoroutine(clients.check("token-9999", sender))
     assert good.asked == 10_001
-    refusing = ForwardedClientTokens(wrong, 60, lambda: now[0])
-    for _ in range(3):
-        Deferred.fromCoroutine(refusing.check("wrong")).addErrback(lambda _: None)
-    assert (wrong.asked, len(refusing._good_until)) == (3, 0)
+    refusing = ForwardedClientTokens(wrong, 60, 8, lambda: now[0])
+    for number in range(10_000):
+        Deferred.fromCoroutine(refusing.check(f"wrong-{number % 5000}", sender)).addErrback(lambda _: None)
+    assert (wrong.asked, len(refusing._refused), len(refusing._good)) == (10_000, MOST_REMEMBERED, 0)
 
 
 def test_row_22_docker_jobs_are_confined() -> None:

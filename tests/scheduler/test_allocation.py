@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from sccachedist.auth.clients import ClientId
+from sccachedist.budgets import Party
 from sccachedist.errors import PeerError
 from sccachedist.scheduler.allocation import MOST_TRIES, Allocation
 from sccachedist.scheduler.core import Reservation, SchedulerCore
@@ -42,7 +42,7 @@ class AllocationTests(SynchronousTestCase):
         self.allocation = Allocation(core, build_servers, Queue(most=3), max_wait_secs, self.clock)
 
     def allocate(self, archive_id: str = "0a" * 32, client: str = "client") -> Deferred[AllocJobResponse]:
-        return Deferred.fromCoroutine(self.allocation.allocate(ClientId(client), Toolchain(archive_id)))
+        return Deferred.fromCoroutine(self.allocation.allocate(Party(client), Toolchain(archive_id)))
 
     def answer(self, server_id: ServerId, answer: AssignJobResult | Exception) -> None:
         self.assignments.answer(server_id, answer)
@@ -159,7 +159,7 @@ class AllocationTests(SynchronousTestCase):
 
     def test_forgotten(self) -> None:
         """An allocation that nobody holds any more gives its slot back."""
-        allocating = self.allocation.allocate(ClientId("client"), Toolchain("0a" * 32))
+        allocating = self.allocation.allocate(Party("client"), Toolchain("0a" * 32))
         allocating.send(None)
         assert free_slots(self.core) == 5
         allocating.close()

@@ -1,5 +1,6 @@
 """Who decides about client tokens, by the configuration, and what the answers of those who are asked mean."""
 
+from ipaddress import ip_address
 from typing import Any, cast
 
 import attrs
@@ -62,7 +63,7 @@ def auth_for(auth: ClientAuthSettings, calls: RecordedCalls, clock: Clock | None
 
 
 def check(auth: Any, token: str = "hunter2") -> Any:
-    return outcome(Deferred.fromCoroutine(auth.check(token)))
+    return outcome(Deferred.fromCoroutine(auth.check(token, ip_address("192.0.2.1"))).addCallback(lambda _: None))
 
 
 def test_shared_tokens() -> None:

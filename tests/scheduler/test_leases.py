@@ -4,7 +4,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from sccachedist.auth.clients import ClientId
+from sccachedist.budgets import Party
 from sccachedist.errors import DecodeError, LimitExceeded, UnknownServer
 from sccachedist.scheduler.core import MOST_HEARTBEAT_SECS, Expired, IdentityInUse, SchedulerCore
 from sccachedist.wire.addresses import ServerId
@@ -60,11 +60,11 @@ def test_one_client_does_not_take_it_all(core: SchedulerCore) -> None:
     """A client that allocates and does not begin is stopped; when its jobs begin or end, it may go on."""
     for server_id in (A, B):
         core.heartbeat(server_id, heartbeat(cpus=4), 0.0)
-    client = ClientId("greedy")
+    client = Party("greedy")
     jobs = [core.reserve(0.0, client=client) for _ in range(5)]
     with pytest.raises(LimitExceeded, match="unclaimed_jobs"):
         core.reserve(0.0, client=client)
-    core.release(core.reserve(0.0, client=ClientId("modest")), 0.0, failed=False)
+    core.release(core.reserve(0.0, client=Party("modest")), 0.0, failed=False)
     core.confirm(jobs[0], assigned(), 0.0)
     core.update(jobs[0].job_id, jobs[0].server_id, STARTED, 0.0)
     core.release(jobs[1], 0.0, failed=False)

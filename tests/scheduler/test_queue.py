@@ -4,18 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sccachedist.auth.clients import ClientId
+from sccachedist.budgets import Party
 from sccachedist.errors import LimitExceeded
 from sccachedist.scheduler.queue import Queue
 
-A, B, C = (ClientId(name) for name in "ABC")
+A, B, C = (Party(name) for name in "ABC")
 
 
 def queue(*entries: str) -> Queue[str]:
     """Tickets such as ``A1``, entered in this order by the clients that they begin with."""
     entered: Queue[str] = Queue(most=100)
     for ticket in entries:
-        entered.enter(ClientId(ticket[0]), ticket)
+        entered.enter(Party(ticket[0]), ticket)
     return entered
 
 
@@ -71,10 +71,10 @@ def test_too_many() -> None:
 def test_every_history(steps: list[str]) -> None:
     """Nobody is lost, called twice, or overtaken by a later ticket of the same client."""
     entered: Queue[int] = Queue(most=100)
-    waiting: dict[int, ClientId] = {}
+    waiting: dict[int, Party] = {}
     for ticket, step in enumerate(steps):
         if step.startswith("enter"):
-            waiting[ticket] = ClientId(step[-1])
+            waiting[ticket] = Party(step[-1])
             entered.enter(waiting[ticket], ticket)
         elif step == "leave" and waiting:
             left = max(waiting)
