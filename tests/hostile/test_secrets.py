@@ -170,7 +170,7 @@ class _Says:
 
 
 def test_row_14_what_is_remembered_of_tokens() -> None:
-    """Ten thousand good tokens leave a bounded number of digests, and no wrong one leaves anything."""
+    """Ten thousand tokens, good or wrong, leave a bounded number of digests; a wrong one is never among the good."""
     good, wrong, now = _Says(True), _Says(False), [0.0]
     sender = ip_address("192.0.2.1")
     clients = ForwardedClientTokens(good, 60, 8, lambda: now[0])
