@@ -158,6 +158,10 @@ class Limits:
         default=16 * KIB, metadata=key(BYTES, "The head of a request: its first line and headers.")
     )
     headers: int = field(default=100, metadata=key(COUNT, "Headers of a request."))
+    framing_bytes: int = field(
+        default=16 * KIB,
+        metadata=key(BYTES, "What stands between the chunks of a body, beside an eighth of what they carry."),
+    )
     message_bytes: int = field(default=64 * KIB, metadata=key(BYTES, "A small request body."))
     heartbeat_bytes: int = field(default=MIB, metadata=key(BYTES, "A heartbeat, certificate included."))
     command_bytes: int = field(default=4 * MIB, metadata=key(BYTES, "The command of a job, without its inputs."))

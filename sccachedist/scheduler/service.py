@@ -33,6 +33,7 @@ from sccachedist.signals import OnSignal, end_at_once_when_told_again
 from sccachedist.web.listening import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
 from sccachedist.web.tls import CertificateFiles
+from sccachedist.web.turns import Turns
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import ASSIGN_JOB_RESULT, TOOLCHAIN, AssignJobResult, Toolchain
 
@@ -92,10 +93,11 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
         allocation.send_away()
 
     service = MultiService()
-    site: IProtocolFactory = Site(routes, reactor, settings.limits, settings.network.trusted_proxies)
+    turns = Turns(reactor)
+    site: IProtocolFactory = Site(routes, reactor, settings.limits, settings.network.trusted_proxies, turns)
     if settings.tls is not None:
         files = CertificateFiles(settings.tls.certificate, settings.tls.private_key)
-        site = over_tls(files, site, reactor)
+        site = over_tls(files, site, reactor, turns)
         OnSignal("SIGHUP", files.reload, reactor).setServiceParent(service)
     for child in (
         Listener(settings.public_addr, site, listen or listening_with(reactor)),

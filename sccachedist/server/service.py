@@ -46,6 +46,7 @@ from sccachedist.server.toolchains import Toolchains
 from sccachedist.signals import OnSignal, end_at_once_when_told_again
 from sccachedist.web.listening import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
+from sccachedist.web.turns import Turns
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import job_capacity
@@ -116,7 +117,8 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     reports = Reports(link, reactor, heartbeat.soon, lambda untold: 2 * (core.taken + untold) < slots)
 
     build_server = BuildServer(core, toolchains, builder, reports, cache / "spool", limits, reactor)
-    site = Site(ServerRoutes(build_server, identity, limits), reactor, limits)
+    turns = Turns(reactor)
+    site = Site(ServerRoutes(build_server, identity, limits), reactor, limits, turns=turns)
     service = ServerService(
         opening=(
             partial(_drop_privileges, settings, builder),
@@ -145,7 +147,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
             heartbeat.soon()
 
     for child in (
-        Listener(settings.bind_address, over_tls(identity, site, reactor), listen or listening_with(reactor)),
+        Listener(settings.bind_address, over_tls(identity, site, reactor, turns), listen or listening_with(reactor)),
         PeriodicService(EXPIRY_SECS, build_server.expire, reactor),
         PeriodicService(RENEWAL_SECS, renew, reactor),
         AtStop(calls.close),

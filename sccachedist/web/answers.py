@@ -22,6 +22,8 @@ from sccachedist.wire.bincode import Codec, encode
 T = TypeVar("T")
 
 JSON = "application/json"
+#: Characters of an Accept that are looked at: browsers send half of it, and it takes a while to read.
+_LONGEST_ACCEPT = 300
 
 
 class UnknownRoute(SccachedistError):
@@ -47,11 +49,12 @@ class FileAnswer:
 
 def prefers_json(head: Head) -> bool:
     """Whether the sender prefers JSON to bincode. Nothing is ever not acceptable."""
-    return _prefers_json(head.headers.get("accept"))
+    accept = head.headers.get("accept", "")
+    return len(accept) <= _LONGEST_ACCEPT and _prefers_json(accept)
 
 
 @lru_cache(maxsize=64)  # nearly all say the same
-def _prefers_json(accept: str | None) -> bool:
+def _prefers_json(accept: str) -> bool:
     return parse_accept_header(accept, MIMEAccept).best_match([OCTETS, JSON]) == JSON
 
 

@@ -1,75 +1,103 @@
-"""A connection of HTTP: Twisted's parser between our limits.
+"""A connection of HTTP/1.1: one request after the other, within limits.
 
-It knows whose turn it is, and gives up a peer that is late. What Twisted answers to what is no HTTP is said in our own
-form here. Requests and routes are not known: they tell when they begin to answer.
+It finds out where a head and a body end, knows whose turn it is, and gives up a peer that is late. What a request asks,
+and how it is answered, the request knows. What is no HTTP is answered here.
+
+A request that is refused makes its connection deaf: what else comes is passed over unread, up to a bound, because a
+client that still sends would otherwise meet a reset and lose the answer.
 """
 
 import socket
 import struct
 import sys
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress, IHandshakeListener, ISSLTransport
+from twisted.internet.interfaces import IAddress, IHandshakeListener, ISSLTransport, ITCPTransport
+from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
-from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel, _ChunkedTransferDecoder
+from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from sccachedist.config import Limits
-from sccachedist.errors import DecodeError, LimitExceeded
+from sccachedist.errors import DecodeError, LimitExceeded, SccachedistError
 from sccachedist.web.answers import Answer, error_answer
-from sccachedist.web.bulk import BulkChunks
 from sccachedist.web.connections import Connections
+from sccachedist.web.framing import Chunks, Framing, Length
+from sccachedist.web.parsing import END, Fields, RequestLine, parse_head, parse_request_line
 from sccachedist.web.progress import Phase, Progress, overdue
+from sccachedist.web.turns import Tap, Turns
 
+#: Bytes of the next request that are read while one is worked on: enough to notice that its sender has gone.
+AHEAD = 1 << 14
+#: Bytes that are passed over after a refusal.
+PASSED_OVER = 1 << 20
+#: What a body in chunks ends with, except one with trailers.
+_LAST_CHUNK = b"0\r\n\r\n"
 #: Nobody asks by which of our addresses a peer came.
 _OURS = IPv4Address("TCP", "127.0.0.1", 0)
 #: Where ``struct tcp_info`` has the bytes that the other end has acknowledged, since Linux 4.1.
 _BYTES_ACKED = struct.Struct("=120xQ")
 
 
+class IncomingRequest(Protocol):
+    """What a channel tells a request."""
+
+    def begin(self, line: RequestLine, fields: Fields) -> bool:
+        """Its head has come; False where it is refused, and answered."""
+
+    def take(self, data: bytes) -> bool:
+        """A piece of its body has come; False where it is refused by that, and answered."""
+
+    def complete(self) -> None:
+        """All of its body has come, or as much as anybody wants of a refused one."""
+
+    def refuse(self, error: SccachedistError) -> None:
+        """Answer it with an error while it comes."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Its sender has gone."""
+
+
 @implementer(IHandshakeListener)
-class Channel(HTTPChannel):
-    """One connection, from its first byte to its last."""
+class Channel(TwistedProtocol):
+    """One connection, from its first byte to its last.
 
-    site: Any
+    :param new_request: makes what a request is told to.
+    """
+
     transport: Any
-    timeOut = None  # Twisted's own: the sweep does it for all of us
+    persistent = True
 
-    def __init__(self, peer_host: str, limits: Limits, connections: Connections, now: float) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        site: Any,
+        peer_host: str,
+        limits: Limits,
+        connections: Connections,
+        turns: Turns,
+        new_request: Callable[["Channel"], IncomingRequest],
+    ) -> None:
+        self.site = self.factory = site
         self.peer_host = sys.intern(peer_host)  # thousands may come from one
-        self._limits, self._connections = limits, connections
-        self.progress = Progress(Phase.IDLE, now)
+        self._limits, self._connections, self._turns, self._new_request = limits, connections, turns, new_request
+        self.progress = Progress(Phase.IDLE, self._now())
         # All that a channel comes to have: named from the start, it lies in the table that objects of a class share.
+        self.connected, self.transport = 0, None
+        self._in_turn = False  # TLS has been given a turn already
+        self._waits = self._unsent = False  # the next request waits for its turn; the peer takes no more of an answer
+        self._tap: Tap | None = None
+        self._unread = bytearray()
+        self._searched = 0  # no head ends in what was unread up to there
+        self._request: IncomingRequest | None = None
+        self._framing: Framing | None = None  # while the body comes
+        self._passed_over: int | None = None  # bytes, as soon as we are deaf
+        self._producer: Any = None
         self._taken_before: int | None = None  # what the peer had taken when we began to answer
-        self._deaf = False
-        self.site = self.factory = None
-        self.connected, self.transport, self._networkProducer = 0, None, cast(Any, None)
-        self._buffer, self.line_mode, self._busyReceiving = b"", 1, False
-        self._receivedHeaderSize = self._receivedHeaderCount = self.length = 0
-        self._HTTPChannel__header, self._HTTPChannel__first_line = b"", 1
-        self._command = self._path = self._version = b""
-        self.persistent = 1
-
-    @property
-    def MAX_LENGTH(self) -> int:  # type: ignore[override]  # noqa: N802
-        """Bytes of a line."""
-        return self._limits.header_bytes
-
-    @property
-    def totalHeadersSize(self) -> int:  # type: ignore[override]  # noqa: N802
-        """Bytes of a head."""
-        return self._limits.header_bytes
-
-    @property
-    def maxHeaders(self) -> int:  # type: ignore[override]  # noqa: N802
-        """Headers of a request."""
-        return self._limits.headers
 
     def getPeer(self) -> IAddress:
         """The address at the other end, but for its port, which nobody asks for."""
@@ -81,9 +109,12 @@ class Channel(HTTPChannel):
 
     def connectionMade(self) -> None:
         """Begin."""
-        super().connectionMade()
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
         if ISSLTransport.providedBy(self.transport):
-            self.progress.phase = Phase.HANDSHAKE
+            self.progress.phase, self._in_turn = Phase.HANDSHAKE, True
+        self._tap = Tap(self.transport.pauseProducing, self.transport.resumeProducing)
+        self.transport.registerProducer(self, True)
         self._connections.add(self)
 
     def handshakeCompleted(self) -> None:
@@ -93,55 +124,223 @@ class Channel(HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It is over."""
         self._connections.remove(self)
-        super().connectionLost(reason)
+        self.connected = 0
+        request, self._request = self._request, None
+        if request is not None:
+            request.connectionLost(reason)
+        self._tap = None
+
+    # What comes.
 
     def dataReceived(self, data: bytes) -> None:
         """The peer has sent something."""
-        if self._deaf:
-            return
+        if self._in_turn:
+            self._receive(data)
+        elif not self._turns.run(self.peer_host, partial(self._receive_in_turn, data)):
+            self._read_no_more("no turn yet")
+
+    def _receive_in_turn(self, data: bytes) -> None:
+        if self.connected:
+            self._read_again("no turn yet")
+            self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
         progress = self.progress
-        if progress.phase is Phase.IDLE:
+        if progress.phase is Phase.IDLE and not self._waits:
             self._enter(Phase.RECEIVING)
         if progress.phase is Phase.RECEIVING:
             progress.reach(progress.octets + len(data), self._now())
-        LineReceiver.dataReceived(self, data)
+        if self._passed_over is not None:
+            self._pass_over(data)
+        elif self._waits or (self._request is not None and self._framing is None):
+            self._unread += data
+            if len(self._unread) > AHEAD:
+                self._read_no_more("far ahead")
+        elif self._framing is not None:
+            self._receive_body(data)
+        else:
+            self._unread += data
+            self._receive_head()
 
-    def rawDataReceived(self, data: bytes) -> None:
-        """The peer has sent something that is no head."""
-        if not self._deaf:
-            super().rawDataReceived(data)
+    def _receive_head(self) -> None:
+        """Look for the end of a head."""
+        unread = self._unread
+        if not self._searched and unread.startswith(b"\r\n"):  # some clients send an empty line behind a body
+            del unread[:2]
+        end = unread.find(END, self._searched)
+        try:
+            if end > self._limits.header_bytes or (end < 0 and len(unread) > self._limits.header_bytes + len(END)):
+                raise LimitExceeded("header_bytes", "a large head")
+            if end < 0:
+                # Whoever does not speak HTTP is told so before a head would end.
+                if not self._searched and (eol := unread.find(b"\r\n")) > 0:
+                    parse_request_line(bytes(unread[:eol]))
+                    self._searched = eol
+                self._searched = max(self._searched, len(unread) - len(END)) if self._searched else 0
+                return
+            line, fields = parse_head(bytes(unread[:end]), self._limits.headers)
+        except LimitExceeded as error:
+            self._refuse_head(error)
+        except DecodeError as error:
+            self._refuse_head(error)
+            self.loseConnection()
+        else:
+            del unread[: end + len(END)]
+            self._searched = 0
+            self._begin(line, fields)
 
-    def lineLengthExceeded(self, line: bytes) -> None:
-        """A head does not end."""
-        self._refuse_deafly(LimitExceeded("header_bytes", "a long line in a head"))
+    def _begin(self, line: RequestLine, fields: Fields) -> None:
+        """A head has come: its request is admitted or refused."""
+        self.persistent = fields.persistent
+        self._framing = Chunks(self._limits.framing_bytes) if fields.length is None else Length(fields.length)
+        self._request = request = self._new_request(self)
+        admitted = request.begin(line, fields)
+        rest = bytes(self._unread)
+        self._unread.clear()
+        if not admitted:
+            self._become_deaf()
+            self._pass_over(rest)
+            return
+        if fields.expects and fields.length != 0:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._receive_body(rest)
 
-    def _maybeChooseTransferDecoder(self, header: bytes, data: bytes) -> bool:  # noqa: N802  # Twisted's one place for it
-        chosen: bool = super()._maybeChooseTransferDecoder(header, data)
-        if isinstance(self._transferDecoder, _ChunkedTransferDecoder):
-            self._transferDecoder = BulkChunks(self.requests[-1].handleContentChunk, self._finishRequestBody)
-        return chosen
+    def _receive_body(self, data: bytes) -> None:
+        """Hand over what belongs to the body."""
+        request, framing = cast(IncomingRequest, self._request), cast(Framing, self._framing)
+        try:
+            body, rest = framing.feed(data)
+        except (DecodeError, LimitExceeded) as error:
+            request.refuse(error)
+            self._become_deaf()
+            if isinstance(error, DecodeError):  # there is no telling what more comes
+                self._end_of_refused()
+            return
+        if body and not request.take(body):
+            self._become_deaf()
+            if rest is not None:
+                self._end_of_refused()
+        elif rest is not None:
+            self._framing = None
+            self._unread += rest
+            self._enter(Phase.WORKING)
+            request.complete()
 
-    def allContentReceived(self) -> None:
-        """The request has come: it is our turn."""
-        self._enter(Phase.WORKING)
-        super().allContentReceived()
+    def _become_deaf(self) -> None:
+        """The request was refused before all of it had come: the peer may read why."""
+        self._passed_over = 0
+        self._unread.clear()
+        self._enter(Phase.REFUSED)
+
+    def _pass_over(self, data: bytes) -> None:
+        """Hear nothing but the end of the body, as far as that is easily heard."""
+        self._passed_over = (self._passed_over or 0) + len(data)
+        if self._passed_over > PASSED_OVER:
+            self.transport.abortConnection()
+        elif isinstance(self._framing, Length):
+            if self._framing.feed(data)[1] is not None:
+                self._end_of_refused()
+        elif data.startswith(_LAST_CHUNK) or b"\r\n" + _LAST_CHUNK in data:
+            self._end_of_refused()
+
+    def _end_of_refused(self) -> None:
+        request, self._framing = self._request, None
+        if request is not None:
+            request.complete()
+
+    def _refuse_head(self, error: SccachedistError) -> None:
+        """Answer where there is no request."""
+        if isinstance(error, LimitExceeded):
+            self._connections.limit_log.hit(error.limit, self.peer_host, "a request refused")
+        self._write_answer(error_answer(error))
+        self._become_deaf()
+
+    # What goes: see twisted.web.http.Request, which calls the methods with names like these.
 
     def begin_sending(self) -> None:
         """An answer begins: it is the peer's turn to take it."""
         self._taken_before = self._taken()
         self._enter(Phase.SENDING)
 
-    def begin_lingering(self) -> None:
-        """The request was refused before all of it had come: the peer may read why."""
-        self._enter(Phase.REFUSED)
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:  # noqa: N802
+        """Write the head of an answer."""
+        lines = [b"HTTP/1.1 " + code + b" " + reason]
+        lines += (name + b": " + value for name, values in headers.getAllRawHeaders() for value in values)
+        self.transport.write(b"\r\n".join([*lines, b"", b""]))
+
+    def write(self, data: bytes) -> None:
+        """Write a piece of an answer."""
+        self.transport.write(data)
+
+    def writeSequence(self, pieces: list[bytes]) -> None:
+        """Write pieces of an answer."""
+        self.transport.writeSequence(pieces)
 
     def requestDone(self, request: Any) -> None:
         """An answer is complete, as far as we are concerned."""
-        if self.persistent:
-            self._enter(Phase.IDLE)
-        elif self.progress.phase is not Phase.SENDING:
-            self.begin_sending()
-        super().requestDone(request)
+        self._request = None
+        if not self.persistent:
+            if self.progress.phase is not Phase.SENDING:
+                self.begin_sending()
+            self._passed_over = self._passed_over or 0
+            self._unread.clear()
+            self._read_again("far ahead")
+            self.loseConnection()
+            return
+        self._enter(Phase.IDLE)
+        if self._unread:
+            self._waits = True
+            self._turns.run_later(self.peer_host, self._go_on)
+
+    def _go_on(self) -> None:
+        """There is another request already: others have had their turn meanwhile."""
+        if not self.connected or not self._waits or self._unsent:
+            return
+        self._waits = False
+        self._enter(Phase.RECEIVING)
+        self._receive_head()
+        if len(self._unread) <= AHEAD:
+            self._read_again("far ahead")
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Tell somebody whether the peer takes more."""
+        self._producer = producer
+
+    def unregisterProducer(self) -> None:
+        """Tell it no more."""
+        self._producer = None
+
+    def pauseProducing(self) -> None:
+        """The peer takes no more for now, and is asked for nothing more."""
+        self._unsent = True
+        self._read_no_more("much unsent")
+        if self._producer is not None:
+            self._producer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """The peer takes more."""
+        self._unsent = False
+        self._read_again("much unsent")
+        if self._waits:
+            self._turns.run_later(self.peer_host, self._go_on)
+        if self._producer is not None:
+            self._producer.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The peer takes nothing more."""
+        if self._producer is not None:
+            self._producer.stopProducing()
+
+    def loseConnection(self) -> None:
+        """Close the connection when all is written."""
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    def abort(self) -> None:
+        """Close the connection in the middle of an answer."""
+        self.transport.abortConnection()
+
+    # Whose turn it is.
 
     def overdue(self, now: float) -> str | None:
         """The limit that the peer has hit by being slow."""
@@ -159,37 +358,25 @@ class Channel(HTTPChannel):
             self.transport.abortConnection()
             return
         error = LimitExceeded(limit, "a request that comes too slowly")
-        request = self.requests[-1] if self.requests else None
-        if request is None or not request.refuse_late(error):
+        if self._request is not None:
+            self._request.refuse(error)
+        else:
             self._write_answer(error_answer(error))
-        self._deaf = True
-        self.begin_lingering()
+        self._become_deaf()
         self.loseConnection()
 
-    def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802  # Twisted's one place for it
-        if self._receivedHeaderSize > self._limits.header_bytes:
-            self._refuse_deafly(LimitExceeded("header_bytes", "a large head"))
-        elif self._receivedHeaderCount > self._limits.headers:
-            self._refuse_deafly(LimitExceeded("headers", "a head with many headers"))
-        else:
-            self._write_answer(error_answer(DecodeError("not HTTP")))
-            self._deaf = True
-            self.begin_lingering()
-            self.loseConnection()
-
-    def _refuse_deafly(self, error: LimitExceeded) -> None:
-        """Answer, and pass over what else comes for a while: a reset would take the answer away."""
-        self._connections.limit_log.hit(error.limit, self.peer_host, "a request refused")
-        self._write_answer(error_answer(error))
-        self._deaf = True
-        self.setRawMode()
-        self.begin_lingering()
-
     def _write_answer(self, answer: Answer) -> None:
-        """Answer where there is no request to be answered."""
         headers = (*answer.headers, ("Content-Length", str(len(answer.body))), ("Connection", "close"))
         lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}", *(f"{n}: {v}" for n, v in headers)]
         self.transport.write("\r\n".join([*lines, "", ""]).encode("latin-1") + answer.body)
+
+    def _read_no_more(self, reason: str) -> None:
+        if self._tap is not None:
+            self._tap.close(reason)
+
+    def _read_again(self, reason: str) -> None:
+        if self._tap is not None:
+            self._tap.open(reason)
 
     def _enter(self, phase: Phase) -> None:
         self.progress.enter(phase, self._now())

@@ -24,12 +24,15 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
 from sccachedist.logs import Logger
 from sccachedist.web.bulk import BulkTLS
+from sccachedist.web.turns import Turns, unhurried
 from sccachedist.wire.addresses import ServerId
 
 log = Logger()
 
 #: Connections that may wait to be accepted: a parallel build opens many at once.
 BACKLOG = 1024
+#: Connections that are accepted in one turn of the reactor: what comes on others has its turn between them.
+ACCEPTED = 16
 #: Seconds for which nobody is accepted after descriptors ran out; what is spent on refusals is spent on nobody else.
 REST_SECS = 0.25
 #: Seconds after a line about that, before the next one.
@@ -101,6 +104,7 @@ class AcceptingPort(Port):
         else:
             if self._reserve is None:
                 self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            self.numberAccepts = ACCEPTED  # Twisted accepts more and more
             super().doRead()
 
     def connectionLost(self, reason: Any) -> None:
@@ -143,31 +147,35 @@ class AcceptingPort(Port):
 
 
 def over_tls(
-    identity: IOpenSSLServerConnectionCreator, factory: IProtocolFactory, clock: IReactorTime
+    identity: IOpenSSLServerConnectionCreator,
+    factory: IProtocolFactory,
+    clock: IReactorTime,
+    turns: Turns | None = None,
 ) -> IProtocolFactory:
     """The same over TLS.
 
     :param identity: begins TLS with each connection.
+    :param turns: what the reactor's time is shared with; where none is given, nobody waits.
     """
-    return _OverTLS(identity, factory, clock)
+    return _OverTLS(identity, factory, clock, turns or unhurried(clock))
 
 
 class _OverTLS(TLSMemoryBIOFactory):
     """TLS around the connections of a factory, which may refuse some."""
 
-    # Twisted's own gathers small writes, which takes memory and time where an answer is two of them.
-    protocol = BulkTLS
-
     def __init__(
-        self, identity: IOpenSSLServerConnectionCreator, factory: IProtocolFactory, clock: IReactorTime
+        self, identity: IOpenSSLServerConnectionCreator, factory: IProtocolFactory, clock: IReactorTime, turns: Turns
     ) -> None:
         super().__init__(identity, False, factory, clock)
-        self.identity = identity
+        self.identity, self._turns = identity, turns
 
     def buildProtocol(self, address: IAddress | None) -> TLSMemoryBIOProtocol | None:  # type: ignore[override]
-        """A connection, or None."""
+        """A connection, or None.
+
+        Twisted's own gathers small writes, which takes memory and time where an answer is two of them.
+        """
         inner = self.wrappedFactory.buildProtocol(address)
-        return None if inner is None else self.protocol(self, inner)
+        return None if inner is None else BulkTLS(self, inner, self._turns, getattr(address, "host", ""))
 
 
 def _tell_of_the_vanished(listening: socket.socket) -> None:

@@ -6,7 +6,6 @@ while.
 """
 
 import os
-import sys
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any, cast
@@ -14,20 +13,20 @@ from typing import Any, cast
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 from twisted.web import http, server
-from twisted.web.http_headers import Headers
 
 from sccachedist.auth.bearer import IPNetwork
 from sccachedist.config import Limits
 from sccachedist.disks import on_disk
-from sccachedist.errors import SccachedistError
 from sccachedist.files import remove_file
 from sccachedist.logs import Logger
 from sccachedist.web.answers import Answer, FileAnswer
 from sccachedist.web.channel import Channel
 from sccachedist.web.connections import Connections
 from sccachedist.web.head import Head
+from sccachedist.web.parsing import Fields, RequestLine, head_of
 from sccachedist.web.routes import Call, Mounted, Routes, answer_for
 from sccachedist.web.sending import send_file
+from sccachedist.web.turns import Turns, unhurried
 
 log = Logger()
 
@@ -35,12 +34,12 @@ log = Logger()
 class Request(server.Request):
     """A request of one of our roles, on a :class:`Site`."""
 
-    channel: Channel
+    channel: Channel  # type: ignore[assignment]  # it stands in for Twisted's
     site: "Site"
     call: Call | None
     _head: Head | None
 
-    def __init__(self, channel: Channel, *_: object) -> None:
+    def __init__(self, channel: Channel) -> None:
         super().__init__(channel, parsePOSTFormSubmission=False)
         # All that a half-sent request has: named from the start, it lies in the table that objects of a class share.
         self.method = self.uri = self.clientproto = b""
@@ -48,57 +47,53 @@ class Request(server.Request):
         self.site = channel.site
         self.call = self._head = None
 
-    def gotLength(self, length: int | None) -> None:
+    def begin(self, line: RequestLine, fields: Fields) -> bool:
         """The headers are there: admit the request, or refuse it."""
-        # Twisted gives these to a request when its body has come; until then its channel alone has them.
-        self.method, self.uri = self.channel._command, self.channel._path
-        self.clientproto = self.channel._version
-        self._head = self._read_head(length)
+        self.method, self.uri, self.clientproto = line.method, line.path, line.version
+        if not fields.persistent:
+            self.setHeader("Connection", "close")
+        self._head = head_of(line, fields, self.channel.peer_host)
         try:
             self.call = self.site.api.admit(self.site.routes, self._head)
         except Exception as error:
-            self._refuse(error)
+            self.refuse(error)
         self._head = self._head.decided()
-        expected = self.requestHeaders.getRawHeaders(b"Expect", [])
-        self.requestHeaders = Headers({b"Expect": expected} if expected else None)  # all that is still asked for
+        return self.call is not None
 
-    def handleContentChunk(self, data: bytes) -> None:
-        """A piece of the body has come: it goes where the route wants it, or nowhere."""
-        if self.call is None:
-            return
+    def take(self, data: bytes) -> bool:
+        """A piece of the body has come: it goes where the route wants it."""
         try:
-            self.call.body.write(data)
+            cast(Call, self.call).body.write(data)
         except Exception as error:
-            self._abandon()
-            self._refuse(error)
+            self.refuse(error)
+        return self.call is not None
 
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+    def complete(self) -> None:
         """All of the body has come: the route runs, or what was refused ends."""
         if self.call is None:
             self.finish()
         else:
             self.content = BytesIO()  # empty: the body went elsewhere
-            super().requestReceived(command, path, version)
+            self.requestReceived(self.method, self.uri, self.clientproto)
 
     def connectionLost(self, reason: Failure) -> None:
         """The sender has gone: what it sent is not kept, and a route that runs is cancelled."""
         self._abandon()
         super().connectionLost(reason)
 
-    def refuse_late(self, error: SccachedistError) -> bool:
-        """Refuse it while its body comes; False where not even its headers have come."""
-        if self._head is None:
-            return False
+    def refuse(self, error: Exception) -> None:
+        """Answer it with an error, whatever else of it comes."""
         self._abandon()
-        self._refuse(error)
-        return True
+        self.channel.persistent = False
+        self.setHeader("Connection", "close")
+        self._write(answer_for(error, cast(Head, self._head)))
 
     def processingFailed(self, reason: Failure) -> None:
         """The route or its sending failed: an answer like any other, where Twisted would send a page."""
         answer = answer_for(cast(Exception, reason.value), cast(Head, self._head))
         if self.startedWriting:  # what has been sent cannot be taken back
             self.unregisterProducer()
-            self.channel.forceAbortClient()
+            self.channel.abort()
         else:
             self._write(answer)
             self.finish()
@@ -119,14 +114,6 @@ class Request(server.Request):
             self._write_head(answer.head, os.fstat(body.fileno()).st_size)
             await send_file(body, self)
 
-    def _refuse(self, error: Exception) -> None:
-        # Expect: 100-continue would be answered behind this answer.
-        self.requestHeaders.removeHeader(b"Expect")
-        self.channel.persistent = False
-        self.setHeader("Connection", "close")
-        self._write(answer_for(error, cast(Head, self._head)))
-        self.channel.begin_lingering()
-
     def _abandon(self) -> None:
         if self.call is not None:
             self.call.body.abort()
@@ -144,37 +131,30 @@ class Request(server.Request):
             self.setHeader(name, value)
         self.setHeader("Content-Length", str(length))
 
-    def _read_head(self, length: int | None) -> Head:
-        headers = self.requestHeaders.getAllRawHeaders()
-        return Head(
-            method=sys.intern(self.method.decode("latin-1")),
-            path=self.uri.partition(b"?")[0].decode("latin-1"),
-            headers={name.decode("latin-1").lower(): values[0].decode("latin-1") for name, values in headers},
-            peer=self.channel.peer_host,
-            length=length,
-        )
-
-
-class _Channel(Channel):
-    requestFactory = cast(Any, Request)
-
 
 class Site(server.Site):
     """Where a role listens: its routes behind our requests, on connections within our limits.
 
     :param exempt: the networks that ``connections_per_address`` does not hold for.
+    :param turns: what the reactor's time is shared with; where none is given, nobody waits.
     """
 
     displayTracebacks = False
     noisy = False
 
     def __init__(
-        self, routes: Routes, reactor: Any, limits: Limits | None = None, exempt: Sequence[IPNetwork] = ()
+        self,
+        routes: Routes,
+        reactor: Any,
+        limits: Limits | None = None,
+        exempt: Sequence[IPNetwork] = (),
+        turns: Turns | None = None,
     ) -> None:
         self.api = routes.api
         self.routes = routes
         self.limits = limits or Limits()
         self.connections = Connections(self.limits, exempt, reactor)
+        self.turns = turns or unhurried(reactor)
         super().__init__(Mounted(routes.app), reactor=reactor)
 
     def buildProtocol(self, addr: IAddress | None) -> Channel | None:  # type: ignore[override]  # not HTTP/2
@@ -182,9 +162,7 @@ class Site(server.Site):
         host = cast(Any, addr).host
         if not self.connections.have_room_for(host):
             return None
-        channel = _Channel(host, self.limits, self.connections, self.reactor.seconds())
-        channel.site = channel.factory = self
-        return channel
+        return Channel(self, host, self.limits, self.connections, self.turns, Request)
 
     def log(self, request: http.Request) -> None:
         """One line for each request, for those who want to see them all."""

@@ -40,6 +40,9 @@ from sccachedist.wire.bincode import Codec
 
 log = Logger()
 
+#: Characters of a path for which a route is looked for: the longest that has one is a third of it.
+LONGEST_PATH = 256
+
 Allow = Callable[..., Coroutine[Deferred[Any], Any, Any]]
 OpenBody = Callable[..., Body[Any]]
 Route = Callable[..., Awaitable[Any]]
@@ -137,10 +140,12 @@ class Api:
         :raises UnknownRoute: there is no such route.
         :raises SccachedistError: the sender may not, or the body cannot be taken.
         """
+        if len(head.path) > LONGEST_PATH:
+            raise UnknownRoute("no route with so long a path")
         try:
             endpoint, ids = self._paths.match(head.path, head.method)
         except HTTPException as error:
-            raise UnknownRoute(f"no route {head.method} {head.path}") from error
+            raise UnknownRoute("no such route") from error
         envelope = self._envelopes[endpoint]
         granted: Deferred[Any] = Deferred.fromCoroutine(envelope.allow(routes, head, **ids))
         if isinstance(getattr(granted, "result", None), Failure):

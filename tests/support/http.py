@@ -42,10 +42,11 @@ class Connection(StringTransport):
         self._channel.makeConnection(self)
 
     def say(self, *pieces: bytes) -> None:
-        """Send these pieces, as long as somebody reads them."""
+        """Send these pieces, as long as somebody reads them; the reactor has its turns meanwhile."""
         for piece in pieces:
             if self.connected and not self.disconnecting:
                 self._channel.dataReceived(piece)
+        self._clock.advance(0)
 
     def leave(self) -> None:
         """Go away, as a real client that vanishes: whoever produces is told first."""

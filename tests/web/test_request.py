@@ -163,6 +163,7 @@ def test_pipelined_behind_a_slow_one(role: Role, browser: Browser) -> None:
     connection.say(request("POST", "/later"), UPLOAD, GET)
     assert (connection.answers(), len(role.bodies)) == ([], 1)
     role.waiting[0].callback(SchedulerStatus(0, 0, 0))
+    browser.clock.advance(0)
     assert [answer.message(SCHEDULER_STATUS) for answer in connection.answers()] == [
         SchedulerStatus(0, 0, 0),
         SchedulerStatus(7, 10, 0),

@@ -1,0 +1,122 @@
+"""The head of an HTTP/1.1 request from its bytes, as strictly as RFC 9112 has it.
+
+What can be understood in two ways is refused, because a proxy in front may understand it in the other. Pure: where the
+bytes come from, and what becomes of what they ask, is not known here.
+"""
+
+import re
+import sys
+
+import attrs
+
+from sccachedist.errors import DecodeError, LimitExceeded
+from sccachedist.web.head import Head
+
+#: Between the head and the body.
+END = b"\r\n\r\n"
+
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.([01])")
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_ORIGIN = re.compile(rb"(?i:https?)://[^/?]*")
+#: No body has more bytes than 19 digits can say; Python's own parser takes 4,300 digits and a long time.
+_LENGTH_DIGITS = 19
+#: Headers that may come once: a second one is how a request is smuggled past a proxy, or past us.
+_SINGLE = (b"host", b"content-length", b"transfer-encoding")
+
+
+@attrs.frozen
+class RequestLine:
+    """The first line of a request.
+
+    :param path: without the query, which no route of ours has.
+    """
+
+    method: bytes
+    path: bytes
+    version: bytes
+
+
+@attrs.frozen
+class Fields:
+    """The headers of a request.
+
+    :param values: the first value of each, by its name in lower case.
+    :param length: the size of the body, None where it comes in chunks.
+    :param persistent: whether the connection is kept for another request.
+    :param expects: whether the sender waits for ``100 Continue`` before it sends the body.
+    """
+
+    values: dict[str, str] = attrs.field(repr=False)
+    length: int | None
+    persistent: bool
+    expects: bool
+
+
+def parse_request_line(line: bytes) -> RequestLine:
+    """Take a first line apart. The target is a path, or a URL with one.
+
+    :raises DecodeError: it is none.
+    """
+    if (found := _REQUEST_LINE.fullmatch(line)) is None:
+        raise DecodeError("not HTTP")
+    method, target, minor = found.groups()
+    if origin := _ORIGIN.match(target):
+        target = target[origin.end() :] or b"/"
+    return RequestLine(method, target.partition(b"?")[0], b"HTTP/1." + minor)
+
+
+def parse_head(head: bytes, most_headers: int) -> tuple[RequestLine, Fields]:
+    """Take the bytes before :data:`END` apart.
+
+    :raises DecodeError: they are no head, or one that can be understood in two ways.
+    :raises LimitExceeded: there are too many headers, or a body without end is announced.
+    """
+    first, *lines = head.split(b"\r\n")
+    line = parse_request_line(first)
+    if len(lines) > most_headers:
+        raise LimitExceeded("headers", "a head with many headers")
+    fields: dict[bytes, list[bytes]] = {}
+    for each in lines:
+        name, colon, value = each.partition(b":")
+        # A line that continues the one before begins with a space, which is no name.
+        if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
+            raise DecodeError("not HTTP")
+        fields.setdefault(name.lower(), []).append(value.strip(b" \t"))
+    if any(len(fields.get(name, ())) > 1 for name in _SINGLE):
+        raise DecodeError("not HTTP")
+    tokens = {token.strip(b" \t").lower() for value in fields.get(b"connection", ()) for token in value.split(b",")}
+    return line, Fields(
+        values={name.decode(): values[0].decode("latin-1") for name, values in fields.items()},
+        length=_body_length(fields, line.version),
+        persistent=line.version == b"HTTP/1.1" and b"close" not in tokens,
+        expects=line.version == b"HTTP/1.1" and fields.get(b"expect", [b""])[0].lower() == b"100-continue",
+    )
+
+
+def head_of(line: RequestLine, fields: Fields, peer: str) -> Head:
+    """What decides whether the body is read."""
+    return Head(
+        method=sys.intern(line.method.decode()),
+        path=line.path.decode(),
+        headers=fields.values,
+        peer=peer,
+        length=fields.length,
+    )
+
+
+def _body_length(fields: dict[bytes, list[bytes]], version: bytes) -> int | None:
+    """How long the body is, None where it comes in chunks."""
+    coding, length = fields.get(b"transfer-encoding"), fields.get(b"content-length")
+    if coding is not None:
+        # Both together, another coding, or one that HTTP/1.0 does not know: who is in front may see another body.
+        if length is not None or version != b"HTTP/1.1" or coding[0].lower() != b"chunked":
+            raise DecodeError("not HTTP")
+        return None
+    if length is None:
+        return 0
+    if not length[0].isdigit():
+        raise DecodeError("not HTTP")
+    if len(length[0]) > _LENGTH_DIGITS:
+        raise LimitExceeded("header_bytes", f"a Content-Length of {len(length[0])} digits")
+    return int(length[0])
