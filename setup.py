@@ -1,5 +1,6 @@
 """Packaging of sccachedist: the library, its command and the two twistd plugins."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -15,9 +16,12 @@ TEST = [
     "setuptools>=77",
 ]
 
+PACKAGE = Path(__file__).with_name("sccachedist") / "__init__.py"
+[VERSION] = re.findall(r'(?m)^__version__ = "(.+)"$', PACKAGE.read_text(encoding="utf-8"))
+
 setup(
     name="sccachedist",
-    version="0.1.0",
+    version=VERSION,
     description="The scheduler and the build server of sccache's distributed compilation, on Twisted",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

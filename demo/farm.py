@@ -133,7 +133,8 @@ class Farm:
 
     def status(self) -> SchedulerStatus:
         """What the scheduler says of the farm."""
-        return SchedulerStatus(**json.loads(self.ask("status")))
+        told = json.loads(self.ask("status"))
+        return SchedulerStatus(*(told[field.name] for field in attrs.fields(SchedulerStatus)))
 
     def ask(self, path: str) -> bytes:
         """The JSON that the scheduler has under a path that anyone may read."""

@@ -15,11 +15,13 @@ from typing import TypeVar
 
 from twisted.scripts.twistd import run
 
+from sccachedist import __version__
 from sccachedist.config import JwtHs256, load_scheduler_settings
 from sccachedist.errors import ConfigError, DecodeError, PeerError
 from sccachedist.logs import LEVELS
 from sccachedist.orders import give_order
 from sccachedist.roles import LOG_VARIABLE
+from sccachedist.signals import survive
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.tokens import KEY_SIZE, decode_secret_key, server_token
 
@@ -45,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run_role(parsed: argparse.Namespace) -> None:
+    survive(lambda _: None)  # until the role is made, which says more
     # The same as twistd runs in the background; several may share a directory, so no PID file.
     sys.argv = [sys.argv[0], "--nodaemon", "--pidfile="]
     if parsed.syslog:
@@ -90,7 +93,12 @@ def _text_of(secret: bytes) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="The daemons of an sccache compile farm.", epilog=_ENVIRONMENT)
+    parser = argparse.ArgumentParser(
+        prog=None if Path(sys.argv[0]).name != "__main__.py" else __package__,
+        description="The daemons of an sccache compile farm.",
+        epilog=_ENVIRONMENT,
+    )
+    parser.add_argument("--version", action="version", version=f"sccachedist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for role, about in (("scheduler", "hand out jobs to build servers"), ("server", "run compiles")):
         command = _add(commands, role, f"{about}, in the foreground", _run_role)

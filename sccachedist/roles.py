@@ -12,10 +12,13 @@ from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
 from twisted.python import usage
 
+from sccachedist import __version__
+from sccachedist.clocks import let_time_only_grow
 from sccachedist.config import SchedulerSettings, ServerSettings, exposed_secrets
 from sccachedist.descriptors import affordable
 from sccachedist.errors import ConfigError
 from sccachedist.logs import Logger, choose_levels
+from sccachedist.signals import survive_and_tell
 from sccachedist.wire.addresses import ServerId
 
 log = Logger()
@@ -66,13 +69,27 @@ class AtStop(Service):
         return Deferred.fromCoroutine(self._work())
 
 
-def make_role(options: RoleOptions, load: Callable[[Path], S], build: Callable[[S, Any], IService]) -> IService:
-    """A role from its configuration file; a wrong one ends the process with one line, before it detaches."""
+def make_role(
+    name: str, options: RoleOptions, load: Callable[[Path], S], build: Callable[[S, Any], IService]
+) -> IService:
+    """A role from its configuration file; a wrong one ends the process with one line, before it detaches.
+
+    :param name: what the role is, for the log.
+    """
     from twisted.internet import reactor  # noqa: TID251
 
+    survive_and_tell(reactor)
+    let_time_only_grow(reactor)
     choose_levels(os.environ.get(LOG_VARIABLE, ""))
     try:
         settings = load(options.config)
+        log.info(
+            "sccachedist {version}: {role} at {address}, configured by {file}",
+            version=__version__,
+            role=name,
+            address=str(settings.public_addr),
+            file=str(options.config),
+        )
         for file, mode in exposed_secrets(options.config):
             log.warn("{file} holds a secret, and others may read it: mode {mode}", file=str(file), mode=mode)
     except ConfigError as error:

@@ -2,15 +2,18 @@
 
 import base64
 import os
+import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from sccachedist import cli
+from sccachedist import __version__, cli
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.tokens import decode_secret_key, read_server_token
 
+CHECKOUT = Path(__file__).parents[1]
 KEY = bytes(range(32))
 KEY_TEXT = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 SERVER = "192.168.1.2:10501"
@@ -153,3 +156,20 @@ def test_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.startswith("usage: sccache-dist ")
     with pytest.raises(SystemExit, match=r"^sccache-dist: "):
         cli.main((*SERVER_TOKEN, "--server", SERVER, "--config", str(tmp_path / "none.conf")))
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is that of the installed package, wherever one asks."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(("--version",))
+    assert ended.value.code in (None, 0)
+    assert capsys.readouterr().out == f"sccachedist {__version__}\n"
+    assert metadata.version("sccachedist") == __version__
+
+
+def test_module() -> None:
+    """``python -m sccachedist`` is the same command, under its own name."""
+    for arguments, begin in (("--version", f"sccachedist {__version__}\n"), ("--help", "usage: sccachedist ")):
+        command = [sys.executable, "-m", "sccachedist", arguments]
+        ran = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+        assert ran.stdout.startswith(begin)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from twisted.internet.interfaces import IReactorTime
 
+from sccachedist import __version__
 from sccachedist.auth.bearer import IPAddress, IPNetwork, same_secret, sender_address
 from sccachedist.auth.clients import ClientAuth
 from sccachedist.auth.servers import ServerAuth, check_server
@@ -20,6 +21,7 @@ from sccachedist.web.bodies import MessageBody, NoBody
 from sccachedist.web.head import Head
 from sccachedist.web.routes import Api
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.bincode import annotated
 from sccachedist.wire.messages import (
     ALLOC_JOB_RESPONSE,
     JOB_STATE,
@@ -51,6 +53,9 @@ from sccachedist.wire.reports import (
 log = Logger()
 
 _ROOT = "/api/v1/scheduler"
+
+#: The farm in numbers; who reads them as JSON learns this scheduler's version as well.
+_STATUS = annotated(SCHEDULER_STATUS, version=__version__)
 
 #: Seconds after a line about jobs that are not their reporter's, before the next one.
 QUIET_SECS = 10.0
@@ -197,7 +202,7 @@ class SchedulerRoutes:
         log.info("administrator: {order} {server}", order=order, server=str(server_id))
         return UpdateJobStateSuccess()
 
-    @api.route("GET", f"{_ROOT}/status", allow=_allow_anyone, body=_nothing, answer=SCHEDULER_STATUS)
+    @api.route("GET", f"{_ROOT}/status", allow=_allow_anyone, body=_nothing, answer=_STATUS)
     async def status(self, _granted: None, _body: None) -> SchedulerStatus:
         """Anybody wants to know how the farm is."""
         return self._core.status()

@@ -51,7 +51,7 @@ EXPIRY_SECS = 1.0
 
 def makeService(options: RoleOptions) -> IService:
     """The scheduler that a configuration file describes."""
-    return make_role(options, load_scheduler_settings, scheduler_service)
+    return make_role("scheduler", options, load_scheduler_settings, scheduler_service)
 
 
 def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen | None = None) -> MultiService:

@@ -70,7 +70,7 @@ UNCLAIMED_SECS, UNCLAIMED_PAUSE_SECS = 3.0, 0.5
 
 def makeService(options: RoleOptions) -> IService:
     """The build server that a configuration file describes."""
-    return make_role(options, load_server_settings, server_service)
+    return make_role("build server", options, load_server_settings, server_service)
 
 
 def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None = None) -> "ServerService":

@@ -10,7 +10,7 @@ no more than the bytes that are there call for. Writing takes values of ours and
 
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -258,6 +258,26 @@ def extended(message: Codec[A], mark: bytes, extension: Codec[B]) -> Codec[tuple
     :param mark: what an extension begins with; what begins otherwise is somebody else's. JSON shows the message alone.
     """
     return _Extended(message, mark, extension)
+
+
+@attrs.frozen
+class _Annotated(Generic[T]):
+    codec: Struct[T]
+    more: Mapping[str, Json]
+
+    def write(self, value: T, out: bytearray) -> None:
+        self.codec.write(value, out)
+
+    def read(self, source: Reader) -> T:
+        return self.codec.read(source)
+
+    def to_json(self, value: T) -> Json:
+        return {**cast(dict[str, Json], self.codec.to_json(value)), **self.more}
+
+
+def annotated(codec: Struct[T], **more: Json) -> Codec[T]:
+    """A struct whose JSON form has further keys, which readers of JSON pass over; its bytes stay the same."""
+    return _Annotated(codec, more)
 
 
 class _Choice:

@@ -1,6 +1,7 @@
 """The ``sccachedist`` command as an operator uses it, beside the published ``sccache-dist``."""
 
 import contextlib
+import json
 import re
 import socket
 import sys
@@ -11,8 +12,10 @@ from pathlib import Path
 import attrs
 import pytest
 
+from demo.client import Client
 from demo.farm import CHECKOUT, OUR_SCHEDULER, PROGRAMS, Farm, Launch
 from demo.processes import Command, inherited
+from sccachedist import __version__
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import JOB_STATE, JobState
 from tests.support.configured import INSECURE, replacing
@@ -153,3 +156,18 @@ def received(syslog: socket.socket) -> list[str]:
         while True:
             lines.append(syslog.recv(4096).decode())
     return lines
+
+
+def test_a_published_client_reads_the_status(tmp_path: Path) -> None:
+    """``sccache --dist-status`` is not put off by the version that our scheduler adds to its JSON form."""
+    farm = Farm(tmp_path)
+    farm.start_scheduler()
+    try:
+        told = json.loads(farm.ask("status"))
+        assert told["version"] == __version__
+        with Client(tmp_path / "client", farm.scheduler_url, farm.client_token, tmp_path / "toolchains") as client:
+            status = Command((str(client.sccache), "--dist-status"), client.environment, tmp_path).run()
+        (shown,) = json.loads(status.stdout)["SchedulerStatus"][1:]
+        assert shown == {name: told[name] for name in ("num_servers", "num_cpus", "in_progress")}
+    finally:
+        farm.stop()

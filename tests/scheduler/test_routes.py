@@ -10,6 +10,7 @@ import pytest
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
+from sccachedist import __version__
 from sccachedist.auth.clients import SharedClientToken
 from sccachedist.auth.servers import SharedServerToken
 from sccachedist.config import Limits
@@ -126,7 +127,8 @@ def test_json(farm: Scheduler) -> None:
     """Who prefers JSON gets it, as people do who look at a farm with curl."""
     accept = {"Accept": "application/json"}
     status = farm.browser.ask(request("GET", f"{ROOT}/status", headers=accept))
-    assert status.body == b'{"num_servers":1,"num_cpus":2,"in_progress":0}'
+    assert json.loads(status.body) == {"num_servers": 1, "num_cpus": 2, "in_progress": 0, "version": __version__}
+    assert status.body.startswith(b'{"num_servers":1,"num_cpus":2,"in_progress":0,')
     certificate = farm.browser.ask(request("GET", f"{ROOT}/server_certificate/{SERVER}", headers=accept))
     digest, pem = (bytes(json.loads(certificate.body)[key]) for key in ("cert_digest", "cert_pem"))
     assert (len(digest), pem[:11]) == (32, b"-----BEGIN ")

@@ -25,3 +25,33 @@ def with_skewed_clock(launch: Launch, seconds: int) -> Launch:
         return attrs.evolve(command, environment={**command.environment, **skewed(seconds)})
 
     return launch_skewed
+
+
+@attrs.frozen
+class SteppedClock:
+    """A wall clock that daemons share and a test sets while they run.
+
+    :param file: where libfaketime reads how far it is off.
+    """
+
+    file: Path
+
+    def __attrs_post_init__(self) -> None:
+        self.step(0)
+
+    def step(self, seconds: int) -> None:
+        """From now on it is so many seconds later than it is."""
+        new = self.file.with_suffix(".new")
+        new.write_text(f"{seconds:+}\n")
+        new.replace(self.file)
+
+    def of(self, launch: Launch) -> Launch:
+        """The same daemon with this clock."""
+        variables = skewed(0) | {"FAKETIME_TIMESTAMP_FILE": str(self.file), "FAKETIME_NO_CACHE": "1"}
+        del variables["FAKETIME"]
+
+        def launch_stepped(config: Path) -> Command:
+            command = launch(config)
+            return attrs.evolve(command, environment={**command.environment, **variables})
+
+        return launch_stepped

@@ -17,6 +17,7 @@ from sccachedist.wire.bincode import (
     U64,
     Codec,
     Reader,
+    annotated,
     choice,
     decode,
     encode,
@@ -125,3 +126,12 @@ def test_repr_of_a_reader_shows_no_bytes() -> None:
 def test_json(codec: Codec[Any], value: Any, form: object) -> None:
     """JSON is serde_json's: lists for tuples and bytes, objects for structs, variants by their names."""
     assert codec.to_json(value) == form
+
+
+def test_annotated() -> None:
+    """A struct with further keys in JSON is the same on the wire."""
+    plain = struct(Point, x=U16, y=U16)
+    codec, value = annotated(plain, version="1.0"), Point(1, 2)
+    assert codec.to_json(value) == {"x": 1, "y": 2, "version": "1.0"}
+    assert encode(codec, value) == encode(plain, value)
+    assert decode(codec, encode(plain, value)) == value
