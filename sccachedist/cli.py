@@ -20,6 +20,7 @@ from sccachedist.config import JwtHs256, load_scheduler_settings
 from sccachedist.errors import ConfigError, DecodeError, PeerError
 from sccachedist.logs import LEVELS
 from sccachedist.orders import give_order
+from sccachedist.printable import printable
 from sccachedist.roles import LOG_VARIABLE
 from sccachedist.signals import survive
 from sccachedist.wire.addresses import ServerId
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         parsed.run(parsed)
     except (ConfigError, PeerError) as error:
-        raise SystemExit(f"{parser.prog}: {error}") from error
+        raise SystemExit(f"{parser.prog}: {printable(str(error))}") from error
 
 
 def _run_role(parsed: argparse.Namespace) -> None:

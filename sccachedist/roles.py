@@ -17,7 +17,7 @@ from sccachedist.clocks import let_time_only_grow
 from sccachedist.config import SchedulerSettings, ServerSettings, exposed_secrets
 from sccachedist.descriptors import affordable
 from sccachedist.errors import ConfigError
-from sccachedist.logs import Logger, choose_levels
+from sccachedist.logs import Logger, bound_lines, choose_levels
 from sccachedist.signals import survive_and_tell
 from sccachedist.wire.addresses import ServerId
 
@@ -81,6 +81,7 @@ def make_role(
     survive_and_tell(reactor)
     let_time_only_grow(reactor)
     choose_levels(os.environ.get(LOG_VARIABLE, ""))
+    bound_lines()
     try:
         settings = load(options.config)
         log.info(

@@ -10,6 +10,7 @@ from sccachedist.config import SchedulerSettings, ServerSettings, load_scheduler
 from sccachedist.doctor.findings import Finding, exit_status, permissions
 from sccachedist.doctor.rounds import examine_scheduler, examine_server
 from sccachedist.errors import ConfigError
+from sccachedist.printable import printable
 from sccachedist.server.service import server_token
 
 
@@ -23,7 +24,7 @@ def run_doctor(config: Path) -> None:
 
     def say(finding: Finding) -> None:
         seen.append(finding)
-        print(finding, flush=True)  # noqa: T201
+        print(printable(str(finding)), flush=True)  # noqa: T201
 
     async def examine(reactor: Any) -> None:
         say(permissions(config.stat().st_mode))

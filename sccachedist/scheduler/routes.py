@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Iterable, Sequence
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import LogLevel
 
 from sccachedist import __version__
 from sccachedist.auth.bearer import IPAddress, IPNetwork, same_secret, sender_address
@@ -13,7 +14,7 @@ from sccachedist.auth.servers import ServerAuth, check_server
 from sccachedist.budgets import Party
 from sccachedist.config import Limits
 from sccachedist.errors import DecodeError, PeerRefused
-from sccachedist.logs import Logger
+from sccachedist.logs import Logger, QuietLog
 from sccachedist.peers.pins import Pins
 from sccachedist.scheduler.allocation import Allocation
 from sccachedist.scheduler.core import SchedulerCore
@@ -57,9 +58,6 @@ _ROOT = "/api/v1/scheduler"
 #: The farm in numbers; who reads them as JSON learns this scheduler's version as well.
 _STATUS = annotated(SCHEDULER_STATUS, version=__version__)
 
-#: Seconds after a line about jobs that are not their reporter's, before the next one.
-QUIET_SECS = 10.0
-
 
 class SchedulerRoutes:
     """What clients and build servers ask a scheduler.
@@ -86,7 +84,7 @@ class SchedulerRoutes:
         self._core, self._allocation, self._pins = core, allocation, pins
         self._clients, self._servers, self._proxies = clients, servers, proxies
         self._admin_token, self._limits, self._clock = admin_token, limits, clock
-        self._quiet_until = clock.seconds()
+        self._quiet_log = QuietLog(clock.seconds)
 
     async def _allow_client(self, head: Head) -> Party:
         return await self._clients.check(head.token, self._sender(head))
@@ -129,7 +127,8 @@ class SchedulerRoutes:
         """A client wants a compile done."""
         allocated = await self._allocation.allocate(client, toolchain)
         if isinstance(allocated, AllocJobFail):
-            log.info("no job allocated: {reason}", reason=allocated.msg)
+            reason = allocated.msg
+            self._quiet_log.tell(log, LogLevel.info, "no job", "no job allocated: {reason}", reason=reason)
         return allocated
 
     @api.route(
@@ -210,9 +209,11 @@ class SchedulerRoutes:
     def _look_for_jobs_of_others(self, server_id: ServerId, named: Iterable[tuple[JobId, JobState]]) -> None:
         """Tell the log, now and then, of a build server that names what is not its own."""
         others = self._core.jobs_of_others(server_id, (job_id for job_id, _ in named))
-        if others and (now := self._clock.seconds()) >= self._quiet_until:
-            self._quiet_until = now + QUIET_SECS
-            log.warn(
+        if others:
+            self._quiet_log.tell(
+                log,
+                LogLevel.warn,
+                "jobs of others",
                 "build server {server} names {count} jobs of others, which has no effect: {job_id} is one of them",
                 server=str(server_id),
                 count=len(others),

@@ -251,7 +251,7 @@ class Channel(TwistedProtocol):
     def _refuse_head(self, error: SccachedistError) -> None:
         """Answer where there is no request."""
         if isinstance(error, LimitExceeded):
-            self._connections.limit_log.hit(error.limit, self.peer_host, "a request refused")
+            self._connections.tell(error.limit, self.peer_host, "a request refused")
         self._write_answer(error_answer(error))
         self._become_deaf()
 
@@ -353,7 +353,7 @@ class Channel(TwistedProtocol):
         """Wait no longer: a peer that has begun to ask is told why, as far as it listens."""
         if limit:
             phase = self.progress.phase.name.lower()
-            self._connections.limit_log.hit(limit, self.peer_host, f"a connection closed that was {phase}")
+            self._connections.tell(limit, self.peer_host, f"a connection closed that was {phase}")
         if self.progress.phase is not Phase.RECEIVING:
             self.transport.abortConnection()
             return

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
-import attrs
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import LogLevel
 
 from sccachedist.auth.bearer import IPNetwork, plain_address
 from sccachedist.config import Limits
-from sccachedist.logs import Logger
+from sccachedist.logs import Logger, QuietLog
 
 log = Logger()
 
@@ -22,8 +22,6 @@ log = Logger()
 SWEEP_SECS = 1.0
 #: Connections that are looked at at a time, and seconds until the next ones are.
 SWEPT, PAUSE_SECS = 100, 0.01
-#: Seconds after a line about a limit, before the next one about the same.
-QUIET_SECS = 10.0
 
 
 class Watched(Protocol):
@@ -40,40 +38,6 @@ class Watched(Protocol):
         """Wait no longer."""
 
 
-class LimitLog:
-    """Tells which limits are hit, in one line for each and a while: whoever hits one can do so often."""
-
-    def __init__(self, clock: IReactorTime) -> None:
-        self._clock = clock
-        self._hits: dict[str, _Hits] = {}
-
-    def hit(self, limit: str, peer: str, what: str) -> None:
-        """Somebody has hit a limit.
-
-        :param limit: its key under ``[limits]``.
-        :param what: what the peer did, or what was done to it.
-        """
-        now = self._clock.seconds()
-        hits = self._hits.setdefault(limit, _Hits(now))
-        if now < hits.quiet_until:
-            hits.untold += 1
-            return
-        log.warn(
-            "limit {limit}: {what}, {peer}{more}",
-            limit=limit,
-            what=what,
-            peer=peer,
-            more=f", and {hits.untold} more times since it was last told" if hits.untold else "",
-        )
-        self._hits[limit] = _Hits(now + QUIET_SECS)
-
-
-@attrs.define
-class _Hits:
-    quiet_until: float
-    untold: int = 0
-
-
 class Connections:
     """The open connections of a role.
 
@@ -82,7 +46,7 @@ class Connections:
 
     def __init__(self, limits: Limits, exempt: Sequence[IPNetwork], clock: IReactorTime) -> None:
         self._limits, self._exempt, self._clock = limits, exempt, clock
-        self.limit_log = LimitLog(clock)
+        self.quiet_log = QuietLog(clock.seconds)
         self._open: set[Watched] = set()
         self._by_host: Counter[str] = Counter()
         self._next_sweep: IDelayedCall | None = None
@@ -100,8 +64,18 @@ class Connections:
             full = "connections_per_address"
         else:
             return True
-        self.limit_log.hit(full, host, "a connection refused")
+        self.tell(full, host, "a connection refused")
         return False
+
+    def tell(self, limit: str, peer: str, what: str) -> None:
+        """Tell the log, unless it has been told lately, which limit a peer has hit.
+
+        :param limit: its key under ``[limits]``.
+        :param what: what the peer did, or what was done to it.
+        """
+        self.quiet_log.tell(
+            log, LogLevel.warn, f"limit {limit}", "limit {limit}: {what}, {peer}", limit=limit, what=what, peer=peer
+        )
 
     def add(self, connection: Watched) -> None:
         """One has been opened."""

@@ -20,9 +20,10 @@ from twisted.internet.interfaces import (
     IReactorTime,
 )
 from twisted.internet.tcp import Port
+from twisted.logger import LogLevel
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
-from sccachedist.logs import Logger
+from sccachedist.logs import Logger, QuietLog
 from sccachedist.web.bulk import BulkTLS
 from sccachedist.web.turns import Turns, unhurried
 from sccachedist.wire.addresses import ServerId
@@ -35,8 +36,6 @@ BACKLOG = 1024
 ACCEPTED = 16
 #: Seconds for which nobody is accepted after descriptors ran out; what is spent on refusals is spent on nobody else.
 REST_SECS = 0.25
-#: Seconds after a line about that, before the next one.
-QUIET_SECS = 10.0
 #: A peer that vanished without a word is noticed after some 2 minutes: the first question after so many seconds of
 #: silence, the interval of the others, and how many remain unanswered.
 _KEEPALIVE = (60, 15, 4)
@@ -93,7 +92,7 @@ class AcceptingPort(Port):
 
     reactor: Any
     _reserve: int | None = None
-    _quiet_until = 0.0
+    _quiet_log: QuietLog | None = None
 
     def doRead(self) -> None:
         """Accept who waits, or refuse."""
@@ -118,13 +117,16 @@ class AcceptingPort(Port):
         refused = self._close_those_that_wait()
         self.stopReading()
         self.reactor.callLater(REST_SECS, self._rest_is_over)
-        if (now := self.reactor.seconds()) >= self._quiet_until:
-            self._quiet_until = now + QUIET_SECS
-            log.error(
-                "connections refused, {refused} just now: {error} (see ulimit -n and limits.connections)",
-                refused=refused,
-                error=os.strerror(error.errno or errno.EMFILE),
-            )
+        if self._quiet_log is None:
+            self._quiet_log = QuietLog(self.reactor.seconds)
+        self._quiet_log.tell(
+            log,
+            LogLevel.error,
+            "descriptors",
+            "connections refused, {refused} just now: {error} (see ulimit -n and limits.connections)",
+            refused=refused,
+            error=os.strerror(error.errno or errno.EMFILE),
+        )
 
     def _close_those_that_wait(self) -> int:
         """Use the descriptor that was kept for this: accepted and closed is better than not noticed at all."""

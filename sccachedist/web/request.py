@@ -18,7 +18,8 @@ from sccachedist.auth.bearer import IPNetwork
 from sccachedist.config import Limits
 from sccachedist.disks import on_disk
 from sccachedist.files import remove_file
-from sccachedist.logs import Logger
+from sccachedist.logs import Logger, QuietLog
+from sccachedist.printable import excerpt
 from sccachedist.web.answers import Answer, FileAnswer
 from sccachedist.web.channel import Channel
 from sccachedist.web.connections import Connections
@@ -46,6 +47,11 @@ class Request(server.Request):
         self.content = self.args = self.path = cast(Any, None)
         self.site = channel.site
         self.call = self._head = None
+
+    @property
+    def quiet_log(self) -> QuietLog:
+        """Where errors are told."""
+        return self.site.connections.quiet_log
 
     def begin(self, line: RequestLine, fields: Fields) -> bool:
         """The headers are there: admit the request, or refuse it."""
@@ -86,11 +92,11 @@ class Request(server.Request):
         self._abandon()
         self.channel.persistent = False
         self.setHeader("Connection", "close")
-        self._write(answer_for(error, cast(Head, self._head)))
+        self._write(answer_for(error, cast(Head, self._head), self.quiet_log))
 
     def processingFailed(self, reason: Failure) -> None:
         """The route or its sending failed: an answer like any other, where Twisted would send a page."""
-        answer = answer_for(cast(Exception, reason.value), cast(Head, self._head))
+        answer = answer_for(cast(Exception, reason.value), cast(Head, self._head), self.quiet_log)
         if self.startedWriting:  # what has been sent cannot be taken back
             self.unregisterProducer()
             self.channel.abort()
@@ -168,7 +174,7 @@ class Site(server.Site):
         """One line for each request, for those who want to see them all."""
         log.debug(
             "{method} {uri} answered {code}",
-            method=request.method.decode("latin-1"),
-            uri=request.uri.decode("latin-1"),
+            method=excerpt(request.method.decode("latin-1")),
+            uri=excerpt(request.uri.decode("latin-1")),
             code=request.code,
         )

@@ -7,7 +7,7 @@ result or error becomes the answer.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Protocol, cast
 from uuid import uuid4
@@ -15,6 +15,7 @@ from uuid import uuid4
 import attrs
 from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
@@ -22,7 +23,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, ValidationError
 
 from sccachedist.errors import DecodeError, SccachedistError
-from sccachedist.logs import Logger
+from sccachedist.logs import Logger, QuietLog
+from sccachedist.printable import excerpt
 from sccachedist.web.answers import (
     Answer,
     FileAnswer,
@@ -42,6 +44,8 @@ log = Logger()
 
 #: Characters of a path for which a route is looked for: the longest that has one is a third of it.
 LONGEST_PATH = 256
+#: Characters of an error that are logged: some quote what a sandbox said.
+_LONGEST_REASON = 500
 
 Allow = Callable[..., Coroutine[Deferred[Any], Any, Any]]
 OpenBody = Callable[..., Body[Any]]
@@ -70,6 +74,10 @@ class AdmittedRequest(Protocol):
     """What a route's envelope needs of a request."""
 
     call: Call
+
+    @property
+    def quiet_log(self) -> QuietLog:
+        """Where errors are told."""
 
     def send(self, answer: Answer | FileAnswer) -> Awaitable[None]:
         """Send an answer, up to its end."""
@@ -126,7 +134,7 @@ class Api:
         def declare(function: Route) -> Route:
             @wraps(function)
             async def endpoint(routes: object, request: AdmittedRequest, **ids: Any) -> None:
-                await request.send(await _answer(routes, function, answer, request.call, ids))
+                await request.send(await _answer(routes, function, answer, request.call, ids, request.quiet_log))
 
             self._envelopes[function.__name__] = _Envelope(allow, body)
             self.app.route(path, methods=[method])(endpoint)
@@ -196,7 +204,7 @@ class Routes(Protocol):
 
 
 async def _answer(
-    routes: object, function: Route, codec: Codec[Any], call: Call, ids: dict[str, Any]
+    routes: object, function: Route, codec: Codec[Any], call: Call, ids: dict[str, Any], quiet_log: QuietLog
 ) -> Answer | FileAnswer:
     as_json = call.as_json
     try:
@@ -209,30 +217,21 @@ async def _answer(
         raise
     except Exception as error:
         call.body.abort()
-        return answer_for(error, call.head)
+        return answer_for(error, call.head, quiet_log)
 
 
-def answer_for(error: Exception, head: Head) -> Answer:
-    """Log what went wrong with a request, and say what its sender is told."""
+def answer_for(error: Exception, head: Head, quiet_log: QuietLog) -> Answer:
+    """Log what went wrong with a request, unless there is much of it, and say what its sender is told."""
+    told = partial(quiet_log.tell, log, method=excerpt(head.method), path=excerpt(head.path), peer=head.peer)
+    kind = f"{type(error).__name__} {getattr(error, 'limit', '')}"
     if isinstance(error, SccachedistError):
         answer = error_answer(error)
-        log.info(
-            "{method} {path} from {peer} answered {status}: {error}",
-            method=head.method,
-            path=head.path,
-            peer=head.peer,
-            status=answer.status,
-            error=str(error),
-        )
+        form = "{method} {path} from {peer} answered {status}: {error}"
+        told(LogLevel.info, kind, form, status=answer.status, error=excerpt(str(error), _LONGEST_REASON))
         return answer
     incident = uuid4().hex[:12]
-    log.failure(
-        "incident {incident} at {method} {path}",
-        Failure(error),
-        incident=incident,
-        method=head.method,
-        path=head.path,
-    )
+    form = "incident {incident} at {method} {path}, {peer}"
+    told(LogLevel.critical, kind, form, incident=incident, log_failure=Failure(error))
     return incident_answer(incident)
 
 

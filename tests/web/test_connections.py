@@ -12,7 +12,8 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 
 from sccachedist.config import Limits
-from sccachedist.web.connections import PAUSE_SECS, QUIET_SECS, SWEEP_SECS, SWEPT, Connections, LimitLog
+from sccachedist.logs import LINES_PER_KIND
+from sccachedist.web.connections import PAUSE_SECS, SWEEP_SECS, SWEPT, Connections
 from sccachedist.web.progress import LINGER_SECS
 from sccachedist.web.request import Site
 from sccachedist.wire.messages import SchedulerStatus
@@ -75,17 +76,14 @@ def test_too_many(visit: tuple[Role, Browser], senders: list[str], hit: str) -> 
     assert browser.connect(senders[0]).connected
 
 
-def test_one_line() -> None:
-    """A limit that is hit often is logged now and then, with how often it was."""
-    clock = Clock()
-    limit_log = LimitLog(clock)
+def test_told_now_and_then(visit: tuple[Role, Browser]) -> None:
+    """A limit that is hit often is logged a few times, then counted."""
+    browser = visit[1]
+    there = [browser.connect(), browser.connect()]
     with capturedLogs() as events:
-        for _ in range(5):
-            limit_log.hit("connections", "127.0.0.1", "a connection refused")
-        clock.advance(QUIET_SECS)
-        for _ in range(2):
-            limit_log.hit("connections", "127.0.0.1", "a connection refused")
-    assert [event["more"] for event in events] == ["", ", and 4 more times since it was last told"]
+        for _ in range(1000):
+            assert browser.site.buildProtocol(there[0].getPeer()) is None
+    assert warned(events) == ["connections_per_address"] * LINES_PER_KIND
 
 
 @attrs.define(eq=False)
