@@ -8,6 +8,9 @@ decided in one place, :mod:`sccachedist.web.answers`. This module knows nothing 
 class SccachedistError(Exception):
     """The root of every error that this package raises on purpose. Its text never holds a secret."""
 
+    #: Whether it belongs to any day's work: then it is logged for those alone who look closely.
+    routine = False
+
 
 class ConfigError(SccachedistError):
     """A configuration file cannot be used: the text names the file, the key and what was expected."""
@@ -84,6 +87,17 @@ class PeerError(SccachedistError):
 
 class BuildError(SccachedistError):
     """A compile did not come to a result that may be shown to a user: the client has to compile locally."""
+
+
+class CompileFailed(BuildError):
+    """A compile failed on the farm: its client repeats it, and its user reads how it ends at home.
+
+    :param routine: whether nothing in the compiler's words says that the farm may be at fault.
+    """
+
+    def __init__(self, reason: str, *, routine: bool) -> None:
+        super().__init__(reason)
+        self.routine = routine
 
 
 class ToolchainError(SccachedistError):

@@ -62,7 +62,7 @@ class WorkerBuilder:
         scratch_bytes: int,
         slots: int,
         *,
-        on_failure: OnFailure = OnFailure.SUSPICIOUS,
+        on_failure: OnFailure = OnFailure.VERIFY,
         reuse: bool = False,
         follow: bool = False,
     ) -> None:

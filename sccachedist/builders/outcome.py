@@ -15,8 +15,8 @@ from collections.abc import Collection
 import attrs
 
 from sccachedist.builders.processes import Ended
-from sccachedist.builders.suspicion import suspicion
-from sccachedist.errors import BuildError, LimitExceeded
+from sccachedist.builders.suspicion import VERIFIED, suspicion
+from sccachedist.errors import BuildError, CompileFailed, LimitExceeded
 from sccachedist.policy import OnFailure
 from sccachedist.wire.messages import CompileCommand, ProcessOutput
 
@@ -41,11 +41,13 @@ def reported_code(exit_code: int, cwd: str) -> int:
 def reported(command: CompileCommand, policy: OnFailure, ended: Ended) -> ProcessOutput:
     """Give what the client is told of a compiler that ran.
 
-    :raises BuildError: nothing: it has to compile by itself.
+    :raises CompileFailed: nothing: it has to see whether the compile fails at home too.
+    :raises BuildError: nothing: the compiler was killed.
     """
     code = reported_code(ended.exit_code, command.cwd)
     if (why := suspicion(policy, ended.exit_code, ended.stdout, ended.stderr)) is not None:
-        raise BuildError(f"a compile failed with status {ended.exit_code}: {why}")
+        reason = f"a compile failed with status {ended.exit_code}: {why}"
+        raise CompileFailed(reason, routine=why == VERIFIED)
     return ProcessOutput(code, ended.stdout, ended.stderr)
 
 

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import attrs
 
-from sccachedist.errors import BuildError, LimitExceeded, SccachedistError, ToolchainError
+from sccachedist.errors import BuildError, CompileFailed, LimitExceeded, SccachedistError, ToolchainError
 from sccachedist.policy import OnFailure
 from sccachedist.wire.bincode import BOOL, TEXT, U64, Codec, choice, encode, enumeration, sequence, struct
 from sccachedist.wire.messages import COMPILE_COMMAND, CompileCommand
@@ -113,6 +113,8 @@ class Kind(enum.Enum):
     """Which of our errors a failure is."""
 
     BUILD = "build"
+    COMPILE = "compile"
+    SUSPICIOUS_COMPILE = "suspicious compile"
     TOOLCHAIN = "toolchain"
     LIMIT = "limit"
 
@@ -200,6 +202,8 @@ def failed(error: Exception) -> Failed:
             return Failed(Kind.LIMIT, text.removesuffix(f" (limit: {error.limit})"), error.limit)
         case ToolchainError():
             return Failed(Kind.TOOLCHAIN, text)
+        case CompileFailed(routine=routine):
+            return Failed(Kind.COMPILE if routine else Kind.SUSPICIOUS_COMPILE, text)
         case _:
             return Failed(Kind.BUILD, text)
 
@@ -211,5 +215,7 @@ def raised(failure: Failed) -> SccachedistError:
             return LimitExceeded(failure.limit, failure.text)
         case Kind.TOOLCHAIN:
             return ToolchainError(failure.text)
+        case Kind.COMPILE | Kind.SUSPICIOUS_COMPILE:
+            return CompileFailed(failure.text, routine=failure.kind is Kind.COMPILE)
         case Kind.BUILD:
             return BuildError(failure.text)

@@ -8,6 +8,9 @@ import re
 
 from sccachedist.policy import OnFailure
 
+#: Why a failed compile is repeated of which nothing says that the farm may be at fault.
+VERIFIED = "it is compiled again where it came from (policy.on_failure)"
+
 #: How much of each end of a compiler's words is looked at: what it dies of stands first or last.
 _LOOKED_AT = 256 * 1024
 
@@ -28,7 +31,16 @@ _SIGNS = {
         r"no such file or directory|file not found|could not find incbin file|os error 2\b",
         r"can(?:no|')t open|unable to open|cannot find -l",
         r"can't find crate|error\[e0(?:460|461|462|463|464|514)\]",
+        r"could not find native static library|not supported by iconv",
     ),
+    # The compiler here sees preprocessed text: without comments, with macros expanded, in a language of its own. Any
+    # warning may come of that, and one that is an error ends the compile.
+    "the text was preprocessed": (
+        r"error: [^\n]*\[-w|warnings being treated as errors",
+        r"language not recognized|junk at end of line",
+    ),
+    # A macro is a program, which reads what its author likes.
+    "a macro failed": (r"(?:proc[ -]macro|proc-macro derive|custom attribute) panicked|this error originates in the",),
     # Less room than at home.
     "the memory is full": (
         r"out of memory|cannot allocate memory|memory exhausted|bad_alloc|memory allocation of \d+ bytes",
@@ -62,11 +74,9 @@ def suspicion(policy: OnFailure, exit_code: int, stdout: bytes, stderr: bytes) -
     """
     if policy is OnFailure.REPORT or exit_code == 0:
         return None
-    if policy is OnFailure.VERIFY:
-        return "it is compiled again where it came from (policy.on_failure)"
     if exit_code in _NOT_EXECUTED:
         return f"a program was not found or not executed (exit status {exit_code})"
-    return _sign(stderr) or _sign(stdout)
+    return _sign(stderr) or _sign(stdout) or (VERIFIED if policy is OnFailure.VERIFY else None)
 
 
 def _sign(words: bytes) -> str | None:

@@ -310,7 +310,7 @@ class PolicySettings:
     """What a user is told."""
 
     on_failure: OnFailure = field(
-        default=OnFailure.SUSPICIOUS,
+        default=OnFailure.VERIFY,
         metadata=key(
             one_of(OnFailure),
             "Which failed compiles their clients repeat locally: none, those that may be the farm's fault, or all.",

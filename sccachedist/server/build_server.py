@@ -12,7 +12,15 @@ from twisted.internet.interfaces import IReactorTime
 
 from sccachedist.builders.seam import Builder, BuildJob
 from sccachedist.config import Limits
-from sccachedist.errors import BuildError, DecodeError, DiskError, SccachedistError, ToolchainError, UnknownJob
+from sccachedist.errors import (
+    BuildError,
+    CompileFailed,
+    DecodeError,
+    DiskError,
+    SccachedistError,
+    ToolchainError,
+    UnknownJob,
+)
 from sccachedist.files import remove_file
 from sccachedist.logs import Logger
 from sccachedist.server.core import ServerCore
@@ -54,6 +62,8 @@ class BuildServer:
         self._core, self._toolchains, self._builder, self._reports = core, toolchains, builder, reports
         self._spool, self._limits, self._clock = spool, limits, clock
         self._idle: Deferred[None] | None = None
+        #: How many failed compiles were given back for their clients to repeat, since the start.
+        self.verified_failures = 0
 
     def open(self) -> None:
         """Take jobs from now on; the scheduler may know this server from before and not wait for its heartbeat."""
@@ -164,6 +174,10 @@ class BuildServer:
         self._reports.report(job_id, JobState.STARTED)
         try:
             return await self._build(job_id, toolchain, received)
+        except CompileFailed:
+            self.verified_failures += 1
+            remove_file(received.inputs)
+            raise
         except BaseException:
             remove_file(received.inputs)
             raise

@@ -226,8 +226,9 @@ def answer_for(error: Exception, head: Head, quiet_log: QuietLog) -> Answer:
     kind = f"{type(error).__name__} {getattr(error, 'limit', '')}"
     if isinstance(error, SccachedistError):
         answer = error_answer(error)
+        level = LogLevel.debug if error.routine else LogLevel.info
         form = "{method} {path} from {peer} answered {status}: {error}"
-        told(LogLevel.info, kind, form, status=answer.status, error=excerpt(str(error), _LONGEST_REASON))
+        told(level, f"{kind} {level.name}", form, status=answer.status, error=excerpt(str(error), _LONGEST_REASON))
         return answer
     incident = uuid4().hex[:12]
     form = "incident {incident} at {method} {path}, {peer}"

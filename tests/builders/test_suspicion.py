@@ -33,6 +33,25 @@ OURS = [
     "error: the compiler unexpectedly panicked. this is a bug.",
     "error: couldn't read `src/data.txt`: Permission denied (os error 13)",
     "cc1: fatal error: a.c: Input/output error",
+    # What the compilers say of text that was preprocessed at home, and compiles there.
+    "a.c:6:13: error: this statement may fall through [-Werror=implicit-fallthrough=]\na.c:8:5: note: here\n",
+    "cc1: all warnings being treated as errors",
+    "cc1: some warnings being treated as errors",
+    "a.c:5:14: error: equality comparison with extraneous parentheses [-Werror,-Wparentheses-equality]",
+    "a.c:7:14: error: result of comparison of unsigned expression >= 0 is always true"
+    " [-Werror,-Wtautological-unsigned-zero-compare]",
+    "clang: error: argument unused during compilation: '-D UP' [-Werror,-Wunused-command-line-argument]",
+    "clang: error: language not recognized: 'c++-module-cpp-output'",
+    "{standard input}:2: Error: junk at end of line, first unrecognized character is `#'",
+    "a.c:3:9: error: ISO C forbids an empty translation unit [-Wpedantic]",
+    # What compilers and macros say when they lack data or files that were not sent.
+    "cc1: error: conversion from ISO-8859-1 to UTF-8 not supported by iconv",
+    "error: proc macro panicked\n --> o.rs:1:1\n  = help: message: the schema is nowhere to be seen",
+    "error: proc-macro derive panicked\n --> d.rs:1:10\n  = help: message: no schema",
+    "error: custom attribute panicked\n --> a.rs:1:1\n  = help: message: no schema",
+    "error: the schema is nowhere to be seen\n --> s.rs:1:1\n"
+    "  = note: this error originates in the macro `pm::says` (in Nightly builds, run with -Z macro-backtrace)",
+    "error: could not find native static library `foo`, perhaps an -L flag is missing?",
 ]
 
 THEIRS = [

@@ -30,7 +30,7 @@ from sccachedist.builders.requests import (
     raised,
 )
 from sccachedist.builders.workers import Program, SandboxWorker, Workers
-from sccachedist.errors import BuildError, DecodeError, LimitExceeded, ToolchainError
+from sccachedist.errors import BuildError, CompileFailed, DecodeError, LimitExceeded, ToolchainError
 from sccachedist.policy import OnFailure
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import CompileCommand
@@ -59,6 +59,8 @@ def test_requests_arrive_as_they_were_sent(request_: Request) -> None:
         (LimitExceeded("stdio_bytes", "too much"), LimitExceeded),
         (ToolchainError("bad"), ToolchainError),
         (BuildError("wrong"), BuildError),
+        (CompileFailed("a mistake", routine=True), CompileFailed),
+        (CompileFailed("no memory", routine=False), CompileFailed),
         (DecodeError("bad inputs"), BuildError),
         (OSError(28, "No space left"), BuildError),
     ],
@@ -69,6 +71,7 @@ def test_errors_arrive_as_they_were_raised(error: Exception, kind: type[Exceptio
     assert isinstance(answer, Failed)
     again = raised(answer)
     assert (type(again), str(again)) == (kind, str(error))
+    assert again.routine == getattr(error, "routine", False)
 
 
 PROGRAM = Program("a.module", ("an argument",), {"PATH": "/bin"})

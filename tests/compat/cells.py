@@ -14,6 +14,7 @@ from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
 from demo.processes import Command, inherited
 from demo.projects import CXX, C, write_project
 from tests.compat.releases import NEWEST, programs
+from tests.support.configured import adding
 from tests.support.published import published
 
 _HEARTBEAT_SECS = 30
@@ -49,7 +50,8 @@ class Cell:
 
     def farm(self, folder: Path) -> Farm:
         """A farm with the release in its role and ours in the others."""
-        scheduler, server = OUR_SCHEDULER, OUR_SERVER
+        # A mistake is to travel through the protocol, where by default its client would repeat it and read its own.
+        scheduler, server = OUR_SCHEDULER, adding(OUR_SERVER, policy='on_failure = "report"')
         match self.role:
             case Role.SCHEDULER:
                 scheduler = published("scheduler", programs(self.release))

@@ -14,8 +14,8 @@ from tests.support.configured import adding
 pytestmark = pytest.mark.functional
 
 SETUPS = {
-    "suspicious": {},
-    "verify": {"policy": 'on_failure = "verify"'},
+    "suspicious": {"policy": 'on_failure = "suspicious"'},
+    "verify": {},
     "report": {"policy": 'on_failure = "report"'},
 }
 COMPILERS = ("gcc", "clang")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
-from sccachedist.errors import BadTransition, BuildError, DecodeError, LimitExceeded, ToolchainError
+from sccachedist.errors import BadTransition, BuildError, CompileFailed, DecodeError, LimitExceeded, ToolchainError
 from sccachedist.server.build_server import open_spool
 from sccachedist.server.core import UNCLAIMED_SECS
 from sccachedist.wire.messages import AssignJobResult, JobNotFound, JobState, Toolchain
@@ -68,6 +68,17 @@ def test_failed(ready: Host, error: Exception) -> None:
     ready.builder.jobs.answer(JOB, error)
     assert outcome(running) is error
     assert (spooled(ready), ready.reported(), ready.core.running) == ([], WALK, 0)
+
+
+def test_failed_compiles_are_counted(ready: Host) -> None:
+    """Those that their clients repeat, and no other."""
+    ready.assign(OTHER)
+    for job_id, error in ((JOB, CompileFailed("status 1", routine=True)), (OTHER, BuildError("no sandbox"))):
+        running = run(ready, job_id)
+        ready.builder.jobs.answer(job_id, error)
+        assert outcome(running) is error
+    assert ready.server.verified_failures == 1
+    assert spooled(ready) == []
 
 
 def test_inputs_that_cannot_be_unpacked(ready: Host) -> None:

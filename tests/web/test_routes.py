@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from twisted.logger import capturedLogs
+from twisted.logger import LogLevel, capturedLogs
 
-from sccachedist.errors import PeerError
+from sccachedist.errors import CompileFailed, PeerError
+from sccachedist.logs import choose_levels
 from sccachedist.wire.messages import SCHEDULER_STATUS, TOOLCHAIN, Toolchain
 from tests.support.http import Browser, bearer, request
 from tests.web.roles import STATUS, TOKEN, Role, visited
@@ -94,6 +95,18 @@ def test_refusal_in_a_route(role: Role, browser: Browser) -> None:
     first, second = connection.answers()
     assert (first.status, first.body) == (500, b'{"description":"the build server is silent","cause":null}')
     assert second.status == 200
+
+
+@pytest.mark.parametrize("routine", [False, True])
+def test_a_refusal_in_the_log(role: Role, browser: Browser, *, routine: bool) -> None:
+    """It is one line, which those alone see who look closely where it belongs to any day's work."""
+    role.error = CompileFailed("a compile failed", routine=routine)
+    choose_levels("debug")
+    with capturedLogs() as events:
+        browser.ask(request("GET", "/status"))
+    choose_levels("")
+    levels = [event["log_level"] for event in events if event.get("error") == "a compile failed"]
+    assert levels == [LogLevel.debug if routine else LogLevel.info]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("{secret} of ours"), KeyError("x"), RecursionError()])

@@ -51,7 +51,7 @@ class OverlayBuilder(WorkerBuilder):
         limits: Limits,
         scratch_bytes: int,
         slots: int,
-        on_failure: OnFailure = OnFailure.SUSPICIOUS,
+        on_failure: OnFailure = OnFailure.VERIFY,
     ) -> None:
         self._home = build_dir.absolute() / "sccachedist"
         self._lock: int | None = None

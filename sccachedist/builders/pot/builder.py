@@ -23,7 +23,7 @@ def pot_builder(
     scratch_bytes: int,
     slots: int,
     environment: Mapping[str, str],
-    on_failure: OnFailure = OnFailure.SUSPICIOUS,
+    on_failure: OnFailure = OnFailure.VERIFY,
 ) -> WorkerBuilder:
     """A builder that runs compiles in pots.
 
