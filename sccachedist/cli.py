@@ -17,6 +17,7 @@ from twisted.scripts.twistd import run
 
 from sccachedist import __version__
 from sccachedist.config import JwtHs256, load_scheduler_settings
+from sccachedist.config.values import URL
 from sccachedist.errors import ConfigError, DecodeError, PeerError
 from sccachedist.logs import LEVELS
 from sccachedist.orders import give_order
@@ -59,14 +60,15 @@ def _run_role(parsed: argparse.Namespace) -> None:
 
 
 def _give_order(parsed: argparse.Namespace) -> None:
-    give_order(load_scheduler_settings(parsed.config), parsed.scheduler, parsed.order, parsed.server)
+    settings = load_scheduler_settings(parsed.config)
+    print(give_order(settings, parsed.scheduler, parsed.order, parsed.server, parsed.ca))
 
 
 def _doctor(parsed: argparse.Namespace) -> None:
     # Its libraries take a moment that the other commands need not wait.
     from sccachedist.doctor.command import run_doctor
 
-    run_doctor(parsed.config)
+    run_doctor(parsed.config, parsed.ca)
 
 
 def _generate_key(parsed: argparse.Namespace) -> None:
@@ -121,9 +123,16 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--config", required=True, type=Path, metavar="PATH", help="the scheduler's configuration, with admin.token"
         )
-        command.add_argument("--scheduler", metavar="URL", help="where the scheduler is, if not at its public_addr")
+        command.add_argument(
+            "--scheduler",
+            type=_argument(_scheduler_url),
+            metavar="URL",
+            help="where the scheduler is, http or https, if not at its public_addr",
+        )
+        _add_authorities(command)
     command = _add(commands, "doctor", "look for what is wrong with a host or a configuration", _doctor)
     command.add_argument("--config", required=True, type=Path, metavar="PATH", help="of a scheduler or a build server")
+    _add_authorities(command)
     auth = commands.add_parser("auth", help="make keys and tokens").add_subparsers(required=True, metavar="COMMAND")
     _add(auth, "generate-jwt-hs256-key", "print a secret_key for server_auth.type = jwt_hs256", _generate_key)
     command = _add(auth, "generate-jwt-hs256-server-token", "print a build server's token", _generate_server_token)
@@ -151,6 +160,23 @@ def _add(
     command = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
     command.set_defaults(run=run)
     return command
+
+
+def _add_authorities(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--ca",
+        type=Path,
+        metavar="FILE",
+        help="the authorities, PEM, that vouch for a scheduler with TLS, instead of this host's and the certificate "
+        "of its configuration",
+    )
+
+
+def _scheduler_url(text: str) -> str:
+    try:
+        return str(URL.convert(text))
+    except ValueError as error:
+        raise DecodeError(f"expected {URL.expected}") from error
 
 
 def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:

@@ -83,6 +83,10 @@ def test_server_token_for_ipv6(capsys: pytest.CaptureFixture[str]) -> None:
             ("auth", "generate-shared-token", "--bits", bits)
             for bits in ("", "0", "56", "65", "4104", "-64", "6e1", "¼")
         ),
+        *(
+            ("drain", SERVER, "--config", "x.conf", "--scheduler", url)
+            for url in ("ftp://farm.example", "file:///etc/passwd", "farm.example:10600", "", "https://")
+        ),
         (*SERVER_TOKEN, "--server", SERVER),
         (*SERVER_TOKEN, "--secret-key", KEY_TEXT),
         (*SERVER_TOKEN, "--server", SERVER, "--secret-key", KEY_TEXT, "--config", "x.conf"),

@@ -10,13 +10,15 @@ from sccachedist.config import SchedulerSettings, ServerSettings, load_scheduler
 from sccachedist.doctor.findings import Finding, exit_status, permissions
 from sccachedist.doctor.rounds import examine_scheduler, examine_server
 from sccachedist.errors import ConfigError
+from sccachedist.http_client import Trust
 from sccachedist.printable import printable
 from sccachedist.server.service import server_token
 
 
-def run_doctor(config: Path) -> None:
+def run_doctor(config: Path, authorities: Path | None = None) -> None:
     """Print a line for each check, then end the process: with status 1 where something failed.
 
+    :param authorities: who vouches for a scheduler with TLS, where that is not this host's usual authorities.
     :raises ConfigError: the file is neither role's.
     """
     settings = load_either(config)
@@ -30,9 +32,9 @@ def run_doctor(config: Path) -> None:
         say(permissions(config.stat().st_mode))
         match settings:
             case ServerSettings():
-                await examine_server(reactor, settings, server_token(settings), say)
+                await examine_server(reactor, settings, server_token(settings), Trust(authorities=authorities), say)
             case SchedulerSettings():
-                await examine_scheduler(settings, say)
+                await examine_scheduler(settings, authorities, say)
         raise SystemExit(exit_status(seen))
 
     react(lambda reactor: Deferred.fromCoroutine(examine(reactor)))

@@ -1,50 +1,19 @@
 """Facts about this host and its peers, asked one after the other: it blocks, and judges nothing."""
 
 import contextlib
-import email.utils
 import os
 import socket
 import ssl
 import subprocess
 import tempfile
-import urllib.error
-import urllib.request
-from datetime import datetime
 from pathlib import Path
 
-import attrs
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sccachedist.wire.addresses import ServerId
 
 _SECS = 10
-
-
-@attrs.frozen
-class Reply:
-    """What a web server answered; ``date`` is None where it does not say what time it is."""
-
-    status: int
-    body: bytes
-    date: datetime | None
-
-
-def fetch(url: str, *, token: str | None = None, body: bytes | None = None, accept: str = "*/*") -> Reply:
-    """Ask a web server.
-
-    :raises OSError: there is no answer.
-    """
-    headers = {"Accept": accept} | ({"Authorization": f"Bearer {token}"} if token else {})
-    if body is not None:
-        headers["Content-Type"] = "application/octet-stream"
-    request = urllib.request.Request(url, body, headers)  # noqa: S310 - the configuration takes http and https alone
-    try:
-        with urllib.request.urlopen(request, timeout=_SECS) as answer:  # noqa: S310
-            return Reply(answer.status, answer.read(1 << 20), _date(answer.headers.get("Date")))
-    except urllib.error.HTTPError as error:
-        with error:
-            return Reply(error.code, error.read(1 << 20), _date(error.headers.get("Date")))
 
 
 def said_by(*command: str) -> str | None:
@@ -90,11 +59,4 @@ def own_certificate(cache_dir: Path) -> bytes | None:
         pem = (cache_dir / "identity" / "tls.pem").read_bytes()
         return x509.load_pem_x509_certificate(pem[pem.index(b"-----BEGIN CERTIFICATE") :]).public_bytes(Encoding.DER)
     except (OSError, ValueError):
-        return None
-
-
-def _date(text: str | None) -> datetime | None:
-    try:
-        return None if text is None else email.utils.parsedate_to_datetime(text)
-    except ValueError:
         return None

@@ -19,9 +19,11 @@ from sccachedist.config import (
 )
 from sccachedist.config import OverlayBuilder as OverlaySettings
 from sccachedist.doctor import findings
-from sccachedist.doctor.facts import Reply, fetch, free_space, own_certificate, said_by, shown_certificate
+from sccachedist.doctor.facts import free_space, own_certificate, said_by, shown_certificate
 from sccachedist.doctor.findings import GIB, Finding
-from sccachedist.errors import BuildError
+from sccachedist.errors import BuildError, ConfigError, PeerError
+from sccachedist.http_client import Question, Reply, Trust
+from sccachedist.orders import own_url, trust_in
 from sccachedist.server.service import make_builder
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import JOB_STATE, JobState
@@ -29,14 +31,17 @@ from sccachedist.wire.messages import JOB_STATE, JobState
 #: No scheduler ever gets so far.
 _NO_JOB = 2**64 - 1
 _ROOM_FOR_JOBS = GIB
+#: Seconds that a server may take for each step of an answer.
+_SECS = 10
 
 Say = Callable[[Finding], None]
 
 
-async def examine_server(reactor: Any, settings: ServerSettings, token: str, say: Say) -> None:
+async def examine_server(reactor: Any, settings: ServerSettings, token: str, trust: Trust, say: Say) -> None:
     """Look at a build server's host and its scheduler; its daemon may run or not.
 
     :param token: what it shows to the scheduler.
+    :param trust: how a scheduler with TLS shows who it is.
     """
     match settings.builder:
         case OverlaySettings(build_dir=build_dir, bwrap_path=bwrap_path):
@@ -52,14 +57,22 @@ async def examine_server(reactor: Any, settings: ServerSettings, token: str, say
             say(_program("pot", str(pot), "version"))
             say(await _trial(_ours(reactor, settings)))
     say(_disk("cache_dir", settings.cache_dir, settings.toolchain_cache_size))
-    for finding in _scheduler(settings.scheduler_url, token):
+    for finding in _scheduler(settings.scheduler_url, token, trust):
         say(finding)
     say(findings.public_address(shown_certificate(settings.public_addr), own_certificate(settings.cache_dir)))
 
 
-async def examine_scheduler(settings: SchedulerSettings, say: Say) -> None:
-    """Look at a scheduler, and at those who know its clients."""
-    say(_reached("public_addr", f"http://{settings.public_addr}/api/v1/scheduler/status", _farm, start=True))
+async def examine_scheduler(settings: SchedulerSettings, authorities: Path | None, say: Say) -> None:
+    """Look at a scheduler, and at those who know its clients.
+
+    :param authorities: who vouches for its certificate, if it is not the one of ``[tls]`` that is to be seen.
+    """
+    try:
+        trust = trust_in(settings, authorities)
+    except ConfigError as error:
+        say(findings.failed("tls", str(error), "correct it, or its owner"))
+        trust = Trust()
+    say(_reached("public_addr", f"{own_url(settings)}/api/v1/scheduler/status", _farm, trust, start=True))
     match settings.client_auth:
         case JwtValidate(jwks_url=url):
             say(_reached("client_auth.jwks_url", url, _keys))
@@ -116,23 +129,28 @@ def _disk(check: str, directory: Path, wanted: int) -> Finding:
         return findings.failed(check, f"{directory} cannot be written: {error.strerror}", "correct it, or its owner")
 
 
-def _scheduler(url: str, token: str) -> Iterator[Finding]:
+def _scheduler(url: str, token: str, trust: Trust) -> Iterator[Finding]:
     api = f"{url}/api/v1/scheduler"
-    yield _reached("scheduler", f"{api}/status", _farm)
+    yield _reached("scheduler", f"{api}/status", _farm, trust)
+    asked = Question(f"{api}/job_state/{_NO_JOB}", token, encode(JOB_STATE, JobState.STARTED))
     try:
-        reply: Reply | None = fetch(f"{api}/job_state/{_NO_JOB}", token=token, body=encode(JOB_STATE, JobState.STARTED))
-    except OSError:
+        reply: Reply | None = asked.ask(_SECS, trust)
+    except (PeerError, ConfigError):
         reply = None
     yield findings.token(reply.status if reply else None)
     if reply and reply.date:
         yield findings.clocks(datetime.now(UTC), reply.date)
 
 
-def _reached(check: str, url: str, meaning: Callable[[Reply], str], *, start: bool = False) -> Finding:
+def _reached(
+    check: str, url: str, meaning: Callable[[Reply], str], trust: Trust | None = None, *, start: bool = False
+) -> Finding:
     try:
-        return findings.good(check, meaning(fetch(url, accept="application/json")))
-    except OSError as error:
-        text = f"{url} cannot be reached: {getattr(error, 'reason', error)}"
+        return findings.good(check, meaning(Question(url, accept="application/json").ask(_SECS, trust)))
+    except ConfigError as error:
+        return findings.failed(check, str(error), "correct --ca")
+    except PeerError as error:
+        text = f"{url} cannot be reached: {error}"
         if start:
             return findings.warning(check, text, "start the scheduler")
         return findings.failed(check, text, "correct it, or see what is in between")

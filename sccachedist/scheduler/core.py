@@ -142,9 +142,13 @@ class SchedulerCore:
         """Those of these jobs that are another build server's: what this one says of them has no effect."""
         return [job_id for job_id in named if self._is_of_another(server_id, self._jobs.get(job_id))]
 
-    def drain(self, server_id: ServerId, drained: bool) -> None:
-        """Give a build server no more jobs, whether it is here or comes later, or give it some again."""
+    def drain(self, server_id: ServerId, drained: bool) -> bool:
+        """Give a build server no more jobs, whether it is here or comes later, or give it some again.
+
+        :return: whether it is here.
+        """
         self._fleet.drain(server_id, drained)
+        return self._fleet.get(server_id) is not None
 
     def certificate(self, server_id: ServerId) -> ServerCertificate:
         """The certificate to trust for a build server.

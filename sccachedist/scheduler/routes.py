@@ -39,6 +39,8 @@ from sccachedist.wire.messages import (
     SchedulerStatus,
     ServerCertificate,
     Toolchain,
+    UpdateJobStateFail,
+    UpdateJobStateResult,
     UpdateJobStateSuccess,
 )
 from sccachedist.wire.reports import (
@@ -55,6 +57,11 @@ log = Logger()
 
 _ROOT = "/api/v1/scheduler"
 
+#: What an administrator is told who names a build server that is not here.
+_NOT_HERE = {
+    "drain": "no build server has the address {}; one that comes there gets no jobs",
+    "undrain": "no build server has the address {}; one that comes there gets jobs",
+}
 #: The farm in numbers; who reads them as JSON learns this scheduler's version as well.
 _STATUS = annotated(SCHEDULER_STATUS, version=__version__)
 
@@ -194,12 +201,20 @@ class SchedulerRoutes:
         body=_nothing,
         answer=UPDATE_JOB_STATE_RESULT,
     )
-    async def drain(self, _granted: None, _body: None, order: str, server_id: ServerId) -> UpdateJobStateSuccess:
-        """An administrator wants a build server to get no jobs, or some again. Here or not: it may come back."""
-        self._core.drain(server_id, order == "drain")
+    async def drain(self, _granted: None, _body: None, order: str, server_id: ServerId) -> UpdateJobStateResult:
+        """An administrator wants a build server to get no jobs, or some again.
+
+        It is kept in mind also where there is no such server, for one may come back; the address may be wrong, too.
+        """
+        here = self._core.drain(server_id, order == "drain")
         self._allocation.serve_waiting()
-        log.info("administrator: {order} {server}", order=order, server=str(server_id))
-        return UpdateJobStateSuccess()
+        log.info(
+            "administrator: {order} {server}{remark}",
+            order=order,
+            server=str(server_id),
+            remark="" if here else ", which is not here",
+        )
+        return UpdateJobStateSuccess() if here else UpdateJobStateFail(_NOT_HERE[order].format(server_id))
 
     @api.route("GET", f"{_ROOT}/status", allow=_allow_anyone, body=_nothing, answer=_STATUS)
     async def status(self, _granted: None, _body: None) -> SchedulerStatus:

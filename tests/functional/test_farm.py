@@ -41,11 +41,13 @@ def farm(tmp_path: Path) -> Iterator[Farm]:
     )
 
 
-def ask(farm: Farm, order: str) -> subprocess.CompletedProcess[str]:
-    """Drain or undrain the build server, as an administrator does."""
+def ask(farm: Farm, order: str, server: str = "") -> subprocess.CompletedProcess[str]:
+    """Drain or undrain the build server, or another, as an administrator does."""
     config = farm.folder / "scheduler" / "scheduler.conf"
     return Command(
-        (str(PROGRAMS / "sccachedist"), order, str(farm.server_id), "--config", str(config)), inherited(), farm.folder
+        (str(PROGRAMS / "sccachedist"), order, server or str(farm.server_id), "--config", str(config)),
+        inherited(),
+        farm.folder,
     ).run()
 
 
@@ -96,9 +98,24 @@ def test_drain_by_an_administrator(farm: Farm, client: Client, tmp_path: Path) -
     remote = [compiles(client, tmp_path / "before")]
     for order in ("drain", "undrain"):
         ended = ask(farm, order)
-        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert ended.stdout.startswith(f"{farm.server_id} is {'' if order == 'drain' else 'not '}drained: ")
         remote.append(compiles(client, tmp_path / order))
     assert remote == [1, 1, 2]
+
+
+def test_draining_one_that_is_not_there(farm: Farm, client: Client, tmp_path: Path) -> None:
+    """The command says so and fails; the server that later comes to that address is drained."""
+    ended = ask(farm, "drain", "192.0.2.1:10501")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("sccachedist: no build server has the address 192.0.2.1:10501; ")
+    assert ended.stderr.count("\n") == 1
+    farm.server.stop()
+    assert ask(farm, "drain").returncode == 1
+    farm.start_server()
+    assert compiles(client, tmp_path / "drained") == 0
+    assert ask(farm, "undrain").returncode == 0
+    assert compiles(client, tmp_path / "again") == 1
 
 
 def test_who_may_not_drain(farm: Farm) -> None:

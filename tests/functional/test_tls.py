@@ -13,8 +13,8 @@ import pytest
 from OpenSSL import SSL
 
 from demo.client import Client, Statistics
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
-from demo.processes import Command, wait_until
+from demo.farm import OUR_SCHEDULER, OUR_SERVER, PROGRAMS, Farm, Launch
+from demo.processes import Command, inherited, wait_until
 from demo.projects import C, write_project
 from tests.functional.conftest import running_farm
 from tests.support.configured import adding
@@ -67,7 +67,8 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     write_certificate(folder)
     tls = f'certificate = "{folder / "scheduler.pem"}"\nprivate_key = "{folder / "scheduler.key"}"'
     server = trusting(OUR_SERVER, folder / "authority.pem")
-    yield from running_farm(TlsFarm(folder, adding(OUR_SCHEDULER, tls=tls), server))
+    scheduler = adding(OUR_SCHEDULER, tls=tls, admin='token = "the-administrators-token"')
+    yield from running_farm(TlsFarm(folder, scheduler, server))
 
 
 def test_a_client_compiles(farm: Farm, toolchains: Path, tmp_path: Path) -> None:
@@ -122,6 +123,30 @@ def test_read_again(farm: Farm) -> None:
     assert "tls.private_key" in farm.scheduler.tail(3)
     assert shown(farm) == second
     assert json.loads(farm.ask("status"))["num_servers"] == 1
+
+
+def said(farm: Farm, *arguments: str, role: str = "scheduler") -> tuple[int, str]:
+    """The exit status of our command on this host, and what it prints."""
+    config = farm.folder / role / f"{role}.conf"
+    command = (str(PROGRAMS / "sccachedist"), *arguments, "--config", str(config))
+    ended = Command(command, inherited(), farm.folder).run()
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def test_commands_reach_it(farm: Farm) -> None:
+    """``drain`` and ``doctor`` know the scheduler by its own certificate, or by an authority that ``--ca`` names."""
+    authority = f"--ca={farm.folder / 'authority.pem'}"
+    for more in ((), (authority,), (authority, f"--scheduler=https://localhost:{farm.scheduler_port}")):
+        for order in ("drain", "undrain"):
+            status, text = said(farm, order, str(farm.server_id), *more)
+            assert (status, "drained: " in text) == (0, True), text
+    for more in ((), (authority,)):
+        status, text = said(farm, "doctor", *more)
+        assert (status, "it answers, and has 1 build servers" in text) == (0, True), text
+    status, text = said(farm, "doctor", authority, role="server")
+    assert (status, "token: the scheduler takes it" in text) == (0, True), text
+    status, text = said(farm, "doctor", role="server")
+    assert (status, "its certificate is not trusted here" in text) == (1, True), text
 
 
 def shown(farm: Farm) -> str:

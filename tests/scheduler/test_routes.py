@@ -29,12 +29,15 @@ from sccachedist.wire.messages import (
     HEARTBEAT_RESULT,
     JOB_STATE,
     SCHEDULER_STATUS,
+    UPDATE_JOB_STATE_RESULT,
     AllocJobFail,
     AssignJobResult,
     HeartbeatResult,
     JobId,
     JobState,
     SchedulerStatus,
+    UpdateJobStateFail,
+    UpdateJobStateSuccess,
 )
 from tests.support.exchanges import exchange
 from tests.support.fakes import FakeBuildServers
@@ -151,6 +154,16 @@ def test_client_token(farm: Scheduler, headers: dict[str, str], challenge: str, 
     (answer,) = connection.answers()
     assert (answer.status, answer.body) == (401, body)
     assert answer.headers["www-authenticate"] == f'Bearer error="{challenge}"'
+
+
+@pytest.mark.parametrize("order", ["drain", "undrain"])
+def test_drain(farm: Scheduler, order: str) -> None:
+    """An administrator is told whether there is such a build server; what is asked holds in any case."""
+    for server, there in ((SERVER, True), ("192.0.2.1:10501", False)):
+        asked = request("POST", f"/api/v1/admin/{order}/{server}", headers=bearer("admintok"))
+        answer = farm.browser.ask(asked).message(UPDATE_JOB_STATE_RESULT)
+        assert isinstance(answer, UpdateJobStateSuccess if there else UpdateJobStateFail)
+        assert there or "no build server has the address 192.0.2.1:10501" in answer.msg  # type: ignore[union-attr]
 
 
 MISMATCH = "invalid_bearer_token_mismatched_address"

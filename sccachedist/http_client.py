@@ -1,0 +1,137 @@
+"""Asks a web server, for a command: plain and synchronous, without the daemons' reactor.
+
+As the daemons it follows no redirect and uses no proxy: a secret goes to the server that was named, and to no other.
+It does not know what is asked.
+"""
+
+import email.utils
+import hashlib
+import ssl
+from datetime import datetime
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+import attrs
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificates
+
+from sccachedist.errors import ConfigError, PeerError
+
+#: Bytes that are read of an answer.
+_ANSWER_BYTES = 1 << 20
+
+
+@attrs.frozen
+class Trust:
+    """Who is believed to be the server of an ``https`` URL: by default, whom this host's authorities vouch for.
+
+    :param pin: the SHA-256 of the DER form of a certificate that is accepted as it is, whatever name it has.
+    :param authorities: a file with the authorities to believe instead of this host's, PEM.
+    """
+
+    pin: bytes | None = None
+    authorities: Path | None = None
+
+
+def pinned(certificate: Path) -> bytes:
+    """The pin of the first certificate in a file.
+
+    :raises ConfigError: there is none.
+    """
+    try:
+        first = load_pem_x509_certificates(certificate.read_bytes())[0]
+    except OSError as error:
+        raise ConfigError(f"{certificate}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{certificate}: expected a certificate, PEM") from error
+    return hashlib.sha256(first.public_bytes(Encoding.DER)).digest()
+
+
+@attrs.frozen
+class Reply:
+    """What a web server answered; ``date`` is None where it does not say what time it is."""
+
+    status: int
+    body: bytes
+    date: datetime | None
+
+
+@attrs.frozen
+class Question:
+    """One request; a POST where there is a body."""
+
+    url: str
+    token: str | None = attrs.field(default=None, repr=False)
+    body: bytes | None = None
+    accept: str = "*/*"
+
+    def ask(self, seconds: float, trust: Trust | None = None) -> Reply:
+        """Ask, and wait for so long at each step.
+
+        :raises PeerError: there is no answer, or nobody vouches for who would give it; the text says which.
+        :raises ConfigError: the file of authorities cannot be used.
+        """
+        url = urlsplit(self.url)
+        connection = _connection(url, seconds, trust or Trust())
+        headers = {"Accept": self.accept, "Connection": "close"}
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token}"
+        if self.body is not None:
+            headers["Content-Type"] = "application/octet-stream"
+        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        try:
+            connection.request("GET" if self.body is None else "POST", target, self.body, headers)
+            answer = connection.getresponse()
+            return Reply(answer.status, answer.read(_ANSWER_BYTES), _date(answer.getheader("Date")))
+        except (OSError, HTTPException) as error:
+            raise PeerError(_why(error)) from error
+        finally:
+            connection.close()
+
+
+def _connection(url: SplitResult, seconds: float, trust: Trust) -> HTTPConnection:
+    """A connection to the server that is meant, over TLS already where the URL says so."""
+    host = url.hostname or ""
+    if url.scheme == "http":
+        return HTTPConnection(host, url.port, timeout=seconds)
+    if trust.pin is not None and trust.authorities is None:
+        connection = _opened(HTTPSConnection(host, url.port, timeout=seconds, context=_believing_anybody()))
+        if hashlib.sha256(connection.sock.getpeercert(binary_form=True) or b"").digest() == trust.pin:
+            return connection
+        connection.close()
+    try:
+        context = ssl.create_default_context(cafile=trust.authorities)
+    except OSError as error:  # ssl.SSLError is one, too
+        raise ConfigError(f"{trust.authorities}: expected the certificates of authorities, PEM") from error
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # the daemons and the published programs are not as strict either
+    return _opened(HTTPSConnection(host, url.port, timeout=seconds, context=context))
+
+
+def _opened(connection: HTTPSConnection) -> HTTPSConnection:
+    try:
+        connection.connect()
+    except OSError as error:
+        connection.close()
+        raise PeerError(_why(error)) from error
+    return connection
+
+
+def _believing_anybody() -> ssl.SSLContext:
+    """For a connection on which nothing is said before its certificate has been looked at."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted here ({error.verify_message})"
+    return str(error) or type(error).__name__
+
+
+def _date(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
