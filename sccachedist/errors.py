@@ -62,6 +62,10 @@ class DiskError(SccachedistError):
     """A disk of this machine is full, broken, read-only or gone: the client has to compile locally."""
 
 
+class UntrustedPath(SccachedistError, OSError):
+    """Another user of this host could have made or could change a file or directory: it is not used."""
+
+
 class UnknownServer(SccachedistError):
     """A build server that the scheduler does not know, or does not know any more."""
 

@@ -11,6 +11,7 @@ from io import FileIO
 from pathlib import Path
 from uuid import uuid4
 
+from sccachedist.directories import held
 from sccachedist.disks import on_disk
 from sccachedist.logs import Logger
 
@@ -41,21 +42,15 @@ def settle(path: Path) -> None:
 class NewFile:
     """A file for its owner alone, written piece by piece; each method but :meth:`discard` raises :class:`DiskError`.
 
-    :param directory: made where it is missing.
+    :param directory: a private one, made where it is missing.
     """
 
     def __init__(self, directory: Path, *, prefix: str = "", suffix: str = "") -> None:
         self._directory = directory
         self.path = Path(directory, f"{prefix}{uuid4().hex}{suffix}")
         with on_disk(directory):
-            try:
-                self._file = self._made()
-            except FileNotFoundError:
-                directory.mkdir(parents=True, exist_ok=True)
-                self._file = self._made()
-
-    def _made(self) -> FileIO:
-        return FileIO(self.path, "xb", opener=partial(os.open, mode=0o600))
+            opener = partial(os.open, mode=0o600, dir_fd=held(directory))
+            self._file = FileIO(self.path.name, "xb", opener=opener)
 
     @property
     def closed(self) -> bool:

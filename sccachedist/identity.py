@@ -11,6 +11,7 @@ build" in ``doc/protocol``, point 6). This module knows neither Twisted nor what
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -28,7 +29,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from sccachedist.errors import SccachedistError
+from sccachedist.directories import open_private, read_private
+from sccachedist.errors import SccachedistError, UntrustedPath
 from sccachedist.wire.addresses import ServerId
 
 T = TypeVar("T")
@@ -41,7 +43,8 @@ BACKDATED = timedelta(days=1)
 LIFE = timedelta(days=397)
 
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound)
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound, UntrustedPath)
+_MOST_BYTES = 1 << 16
 
 
 class _Outdated(SccachedistError):
@@ -102,23 +105,26 @@ def load_identity(directory: Path, public_addr: ServerId, now: datetime, remark:
     """Load the identity kept in ``directory``, making what is missing, broken or outdated.
 
     A broken file is moved aside (``.broken``), never an error: a build server without its old identity is
-    better than none.
+    better than none. So is one that another user of this host could have written.
 
     :param public_addr: the address that clients reach the server at; the certificate names its IP.
     :param now: an aware time.
     :param remark: told in a sentence, fit for a log, of everything that was made.
-    :raises OSError: the directory cannot be read or written; its text names the path.
+    :raises OSError: the directory cannot be read or written, or another user could change it; its text names the path.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    directory.chmod(0o700)
 
     def read_pair(pem: bytes) -> _Pair:
         pair = _Pair.parse(pem)
         pair.check(public_addr, now)
         return pair
 
-    pair = _kept(directory / "tls.pem", read_pair, lambda: _make_pair(public_addr, now), remark)
-    job_key = _kept(directory / "job.key", _read_job_key, lambda: secrets.token_bytes(JOB_KEY_BYTES), remark)
+    place = open_private(directory)
+    try:
+        kept = _Kept(directory, place, remark)
+        pair = kept.load("tls.pem", read_pair, lambda: _make_pair(public_addr, now))
+        job_key = kept.load("job.key", _read_job_key, lambda: secrets.token_bytes(JOB_KEY_BYTES))
+    finally:
+        os.close(place)
     return Identity(
         private_key_pem=pair.private_key_pem,
         certificate_pem=pair.certificate_pem,
@@ -128,37 +134,46 @@ def load_identity(directory: Path, public_addr: ServerId, now: datetime, remark:
     )
 
 
-def _kept(path: Path, read: Callable[[bytes], T], make: Callable[[], bytes], remark: Callable[[str], None]) -> T:
-    """Give what ``path`` holds, or what is made for it when that cannot be used."""
-    try:
-        return read(path.read_bytes())
-    except FileNotFoundError:
-        remark(f"{path} is made: there is none yet")
-    except _Outdated as reason:
-        remark(f"{path} is made anew: {reason}")
-    except _UNREADABLE as reason:
-        broken = path.with_suffix(".broken")
-        path.replace(broken)
-        remark(f"{path} is made anew: it could not be used ({reason}) and is kept as {broken.name}")
-    content = make()
-    _publish(path, content)
-    return read(content)
+@attrs.frozen
+class _Kept:
+    """The files of an identity.
 
+    :param place: the descriptor of their directory.
+    """
 
-def _publish(path: Path, content: bytes) -> None:
-    """Put ``content`` there for its owner's eyes only, whole or not at all, whenever the machine crashes."""
-    temporary = path.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    directory: Path
+    place: int
+    remark: Callable[[str], None]
+
+    def load(self, name: str, read: Callable[[bytes], T], make: Callable[[], bytes]) -> T:
+        """Give what a file holds, or what is made for it when that cannot be used."""
+        path = self.directory / name
+        try:
+            return read(read_private(self.place, name, _MOST_BYTES))
+        except FileNotFoundError:
+            self.remark(f"{path} is made: there is none yet")
+        except _Outdated as reason:
+            self.remark(f"{path} is made again: {reason}")
+        except _UNREADABLE as reason:
+            broken = path.with_suffix(".broken").name
+            os.rename(name, broken, src_dir_fd=self.place, dst_dir_fd=self.place)
+            self.remark(f"{path} is made again: it could not be used ({reason}) and is kept as {broken}")
+        content = make()
+        self._publish(name, content)
+        return read(content)
+
+    def _publish(self, name: str, content: bytes) -> None:
+        """Put ``content`` there for its owner's eyes only, whole or not at all, whenever the machine crashes."""
+        temporary = Path(name).with_suffix(".new").name
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=self.place)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with open(os.open(temporary, flags, 0o600, dir_fd=self.place), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, name, src_dir_fd=self.place, dst_dir_fd=self.place)
+        os.fsync(self.place)
 
 
 def _read_job_key(content: bytes) -> bytes:

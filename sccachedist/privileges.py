@@ -6,14 +6,19 @@ Its files change hands first. What is in them and who needs them is not known he
 import ctypes
 import os
 import pwd
+import stat
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import attrs
 
+from sccachedist.directories import check_way, open_private, trusted
 from sccachedist.errors import ConfigError
 
 _PR_SET_DUMPABLE = 4
+#: How many directories deep what is given away lies: archives lie in ``tc/a/b``.
+_DEPTH = 3
 
 
 @attrs.frozen
@@ -48,16 +53,69 @@ class Account:
         if sys.platform == "linux":  # /proc/self is the process's own again, as if that user had started it
             ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
 
-    def own(self, directory: Path) -> None:
-        """Make a directory this user's, with all that is in it.
+    def own(self, directory: Path, *names: str) -> None:
+        """Make private directories this user's, with the files in them that are root's.
 
-        One that is this user's already stays as it is: whoever had become that user might have put another's file
-        there, for root to give away.
+        What lies in a directory that is this user's already is left to that user: root gives nothing away there. Nor
+        does root give away a file with a second name elsewhere, which may be in a tree that is none of this package's.
+
+        :param directory: where they are; it is given away too where it looks as if it had been made for them.
+        :raises UntrustedPath: another user could change what is there.
         """
-        directory.mkdir(parents=True, exist_ok=True)
-        if directory.stat().st_uid == self.uid:
-            return
-        for _, directories, files, place in os.fwalk(directory, topdown=False):
-            for name in (*directories, *files):
-                os.chown(name, self.uid, self.gid, dir_fd=place, follow_symlinks=False)
-        os.chown(directory, self.uid, self.gid)
+        for name in names:
+            if not self.has_way(directory / name):
+                self._own(directory / name)
+        if not self.has_way(directory) and _is_made_for(directory, names):
+            os.chown(directory, self.uid, self.gid, follow_symlinks=False)
+
+    def has_way(self, path: Path) -> bool:
+        """Whether a path is or lies in a directory that is this user's; those that are missing on the way will be.
+
+        :raises UntrustedPath: another user could change what is there.
+        """
+        if os.geteuid() == self.uid:
+            return True
+        way, owners = path.absolute().parent, trusted(self.uid)
+        existing, users = check_way(path.absolute(), owners)
+        if self.uid in users:
+            return True
+        missing = [way, *way.parents][: max(0, len(way.parts) - len(existing.parts))]
+        if missing:
+            os.close(open_private(way, owners))
+        for made in missing:
+            os.chown(made, self.uid, self.gid, follow_symlinks=False)
+        return bool(missing)
+
+    def _own(self, directory: Path) -> None:
+        descriptor = open_private(directory)
+        try:
+            self._give(descriptor, _DEPTH)
+        finally:
+            os.close(descriptor)
+
+    def _give(self, directory: int, depth: int) -> None:
+        """Give away what is in a directory, and then that: one that was begun is begun again."""
+        for name in os.listdir(directory):
+            kind = stat.S_IFMT(os.lstat(name, dir_fd=directory).st_mode)
+            if kind not in (stat.S_IFREG, stat.S_IFDIR):
+                continue
+            inner = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+            try:
+                entry = os.fstat(inner)
+                if entry.st_uid != os.geteuid():
+                    continue
+                if stat.S_ISDIR(entry.st_mode) and depth:
+                    os.fchmod(inner, stat.S_IMODE(entry.st_mode) & 0o700)
+                    self._give(inner, depth - 1)
+                elif stat.S_ISREG(entry.st_mode) and entry.st_nlink == 1:
+                    os.fchown(inner, self.uid, self.gid)
+            finally:
+                os.close(inner)
+        os.fchown(directory, self.uid, self.gid)
+
+
+def _is_made_for(directory: Path, names: Collection[str]) -> bool:
+    """Whether a directory looks as root makes it for this package: private, with nothing else in it."""
+    entry = os.stat(directory)
+    private = (entry.st_uid, stat.S_IMODE(entry.st_mode)) == (os.geteuid(), 0o700)
+    return private and set(os.listdir(directory)) <= set(names)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
-from twisted.application.service import IService, Service
+from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred
 from twisted.python import usage
 
@@ -16,7 +16,8 @@ from sccachedist import __version__
 from sccachedist.clocks import let_time_only_grow
 from sccachedist.config import SchedulerSettings, ServerSettings, exposed_secrets
 from sccachedist.descriptors import affordable
-from sccachedist.errors import ConfigError
+from sccachedist.directories import check_way, trusted
+from sccachedist.errors import ConfigError, UntrustedPath
 from sccachedist.logs import Logger, bound_lines, choose_levels
 from sccachedist.signals import survive_and_tell
 from sccachedist.wire.addresses import ServerId
@@ -92,16 +93,33 @@ def make_role(
             file=str(options.config),
         )
         for file, mode in exposed_secrets(options.config):
-            log.warn("{file} holds a secret, and others may read it: mode {mode}", file=str(file), mode=mode)
+            log.warn("{file} holds a secret, and others may read or change it: mode {mode}", file=str(file), mode=mode)
     except ConfigError as error:
         raise SystemExit(f"sccachedist: {error}") from error
     try:
         role = build(attrs.evolve(settings, limits=affordable(settings.limits)), reactor)
     except ConfigError as error:
         raise SystemExit(f"sccachedist: {options.config}: {error}") from error
+    service = _Role(options.config)
+    role.setServiceParent(service)
     gc.collect()
     gc.freeze()  # what is there now stays: looking through it each time would hold everybody up for half as long again
-    return role
+    return service
+
+
+class _Role(MultiService):
+    """A role whose start ends the process with one line where it cannot be."""
+
+    def __init__(self, config: Path) -> None:
+        super().__init__()
+        self._config = config
+
+    def startService(self) -> None:
+        """Start it."""
+        try:
+            super().startService()
+        except ConfigError as error:
+            raise SystemExit(f"sccachedist: {self._config}: {error}") from error
 
 
 def check_address(key: str, address: ServerId) -> None:
@@ -118,13 +136,29 @@ def check_address(key: str, address: ServerId) -> None:
             raise ConfigError(f"{key}: cannot listen on {address}: {error.strerror}") from error
 
 
-def check_directory(key: str, directory: Path) -> None:
-    """Find out early whether a directory can be made and written.
+def check_directory(key: str, directory: Path, *users: int) -> None:
+    """Find out early whether a directory can be made and written, and by no other user.
 
+    :param users: who may own it beside root and this process's user.
     :raises ConfigError: it cannot; ``key`` is to blame.
     """
-    existing = directory
-    while not existing.exists():
-        existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+    try:
+        existing = check_trusted(key, directory, *users)
+    except OSError as error:
+        raise ConfigError(f"{key}: {error.filename} is not a directory that can be written") from error
+    if not os.access(existing, os.W_OK | os.X_OK):
         raise ConfigError(f"{key}: {existing} is not a directory that can be written")
+
+
+def check_trusted(key: str, directory: Path, *users: int) -> Path:
+    """Find out early whether another user could change a directory; returns the part of it that exists.
+
+    :param users: who may own it beside root and this process's user.
+    :raises ConfigError: another user could; ``key`` is to blame.
+    :raises OSError: it cannot be found out.
+    """
+    try:
+        existing, _ = check_way(directory.absolute(), trusted(*users))
+    except UntrustedPath as error:
+        raise ConfigError(f"{key}: {error}") from error
+    return existing

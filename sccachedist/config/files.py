@@ -5,6 +5,7 @@ Whatever is wrong is one line that begins with the file's name. What the keys ar
 """
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from stat import S_IMODE
@@ -15,6 +16,7 @@ import tomli
 from sccachedist.config.schema import read_settings
 from sccachedist.config.secrets import exposed, with_secrets
 from sccachedist.config.settings import SchedulerSettings, ServerSettings
+from sccachedist.directories import trusted
 from sccachedist.errors import ConfigError
 
 T = TypeVar("T")
@@ -37,12 +39,17 @@ def load_server_settings(path: Path) -> ServerSettings:
 
 
 def exposed_secrets(path: Path) -> list[tuple[Path, str]]:
-    """The files with a configuration's secrets that others than their owner may read, each with its mode in octal.
+    """The files with a configuration's secrets that others may read or change, each with its mode and owner.
 
     :param path: a configuration file that has just been read.
     """
     files = exposed(_parse(_text(path), path.suffix), path)
-    return [(file, f"{S_IMODE(file.stat().st_mode):04o}") for file in files]
+    return [(file, _described(file.stat())) for file in files]
+
+
+def _described(file: os.stat_result) -> str:
+    mode = f"{S_IMODE(file.st_mode):04o}"
+    return mode if file.st_uid in trusted() else f"{mode}, of uid {file.st_uid}"
 
 
 def _load(settings: type[T], path: Path) -> T:

@@ -8,12 +8,15 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from sccachedist.directories import trusted
 from sccachedist.errors import ConfigError
 
 #: The keys that hold secrets, in whatever table they stand.
 SECRETS = ("token", "secret_key")
 #: Where systemd puts what ``LoadCredential=`` names.
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
+
+_MOST_BYTES = 1 << 16
 
 
 def with_secrets(document: object, folder: Path, environment: Mapping[str, str] = os.environ) -> object:
@@ -31,11 +34,15 @@ def with_secrets(document: object, folder: Path, environment: Mapping[str, str] 
 
 
 def exposed(document: object, file: Path, environment: Mapping[str, str] = os.environ) -> list[Path]:
-    """The files with secrets in them that others than their owner may read, the document's own among them."""
+    """The files with secrets in them that others may read or change, the document's own among them."""
     holding = [file] if any(key in table for key in SECRETS for table in _tables(document)) else []
     named = (table.get(f"{key}_file") for table in _tables(document) for key in SECRETS)
     holding += [_place(name, file.parent, environment) for name in named if isinstance(name, str)]
-    return [path for path in holding if path.stat().st_mode & 0o044]
+    return [path for path in holding if _is_exposed(path.stat())]
+
+
+def _is_exposed(file: os.stat_result) -> bool:
+    return bool(file.st_mode & 0o066) or file.st_uid not in trusted()
 
 
 def _tables(document: object) -> Iterator[dict[str, object]]:
@@ -70,7 +77,11 @@ def _place(name: str, folder: Path, environment: Mapping[str, str]) -> Path:
 
 def _secret(where: str, path: Path) -> str:
     try:
-        return path.read_bytes().decode().removesuffix("\n").removesuffix("\r")
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise ConfigError(f"{where}: {path} is larger than any secret")
+        return content.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise ConfigError(f"{where}: {path} is not UTF-8") from None
     except OSError as error:

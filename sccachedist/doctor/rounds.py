@@ -18,6 +18,7 @@ from sccachedist.config import (
     ServerSettings,
 )
 from sccachedist.config import OverlayBuilder as OverlaySettings
+from sccachedist.directories import check_way, make_private
 from sccachedist.doctor import findings
 from sccachedist.doctor.facts import free_space, own_certificate, said_by, shown_certificate
 from sccachedist.doctor.findings import GIB, Finding
@@ -98,7 +99,9 @@ async def _trial(trial: Coroutine[Any, Any, None]) -> Finding:
 
 async def _overlay(reactor: Any, settings: ServerSettings, build_dir: Path, bwrap: Path) -> None:
     """In a directory of its own: the daemon's is left alone."""
-    build_dir.mkdir(parents=True, exist_ok=True)
+    existing, _ = check_way(build_dir.absolute())
+    if existing != build_dir.absolute():
+        make_private(build_dir)
     with tempfile.TemporaryDirectory(dir=build_dir, prefix="doctor-") as place:
         builder = OverlayBuilder(reactor, Path(place), bwrap, settings.limits, settings.sandbox.scratch_bytes, 1)
         try:

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from sccachedist.builders.seam import Builder, BuildJob
 from sccachedist.config import Limits
+from sccachedist.directories import clear, held
 from sccachedist.errors import (
     BuildError,
     CompileFailed,
@@ -280,6 +281,4 @@ class Delivery(Body[Upload | None]):
 
 def open_spool(spool: Path) -> None:
     """Make the directory for inputs and answers, and remove what an earlier process left in it."""
-    spool.mkdir(parents=True, exist_ok=True)
-    for leftover in spool.iterdir():
-        leftover.unlink()
+    clear(held(spool))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from twisted.python.failure import Failure
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN
 from sccachedist.builders.builder import WorkerBuilder
 from sccachedist.builders.docker.builder import docker_builder
-from sccachedist.builders.overlay.builder import OverlayBuilder
+from sccachedist.builders.overlay.builder import HOME, OverlayBuilder
 from sccachedist.builders.pot.builder import pot_builder
 from sccachedist.builders.seam import Builder
 from sccachedist.config import (
@@ -33,9 +34,10 @@ from sccachedist.logs import Logger
 from sccachedist.peers.calls import trusting_calls
 from sccachedist.periodic import PeriodicService
 from sccachedist.privileges import Account
-from sccachedist.roles import AtStop, RoleOptions, check_address, check_directory, make_role
+from sccachedist.roles import AtStop, RoleOptions, check_address, check_directory, check_trusted, make_role
 from sccachedist.server.announcement import announcement
 from sccachedist.server.build_server import BuildServer, open_spool
+from sccachedist.server.cache_lock import CACHE_DIRECTORIES, IDENTITY, CacheLock
 from sccachedist.server.core import ServerCore
 from sccachedist.server.heartbeat import HeartbeatService
 from sccachedist.server.reports import Reports
@@ -80,10 +82,11 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     :raises ConfigError: the settings ask for what is not there.
     """
     check_address("bind_address", settings.bind_address)
-    check_directory("cache_dir", settings.cache_dir)
-    _check_user(settings)
+    account = _account(settings)
+    _check_directories(settings, account)
     cache, limits = settings.cache_dir, settings.limits
-    identity = ShownIdentity(cache / "identity", settings.public_addr)
+    lock = CacheLock(cache)
+    identity = ShownIdentity(cache / IDENTITY, settings.public_addr)
     builder = make_builder(settings, reactor)
 
     def evicted(toolchain: ArchiveId) -> Deferred[None]:
@@ -121,7 +124,8 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     site = Site(ServerRoutes(build_server, identity, limits), reactor, limits, turns=turns)
     service = ServerService(
         opening=(
-            partial(_drop_privileges, settings, builder),
+            *([partial(_become, account, settings, builder, lock)] if account else []),
+            lock.hold,
             identity.load,
             toolchains.open,
             partial(open_spool, cache / "spool"),
@@ -151,6 +155,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         PeriodicService(EXPIRY_SECS, build_server.expire, reactor),
         PeriodicService(RENEWAL_SECS, renew, reactor),
         AtStop(calls.close),
+        AtStop(lock.release),
         OnSignal("SIGUSR1", lambda: _in_background(drain(True)), reactor),
         OnSignal("SIGUSR2", lambda: _in_background(drain(False)), reactor),
     ):
@@ -247,28 +252,40 @@ class ServerService(MultiService):
         await Deferred.fromCoroutine(work).addTimeout(seconds, self._clock, lambda *_: None)
 
 
-def _check_user(settings: ServerSettings) -> None:
-    """Find out early whether this process may be who it is to become.
+def _account(settings: ServerSettings) -> Account | None:
+    """Find out early who this process is to become.
 
     :raises ConfigError: it may not.
     """
     if settings.sandbox.user is None:
-        return
+        return None
     if isinstance(settings.builder, PotBuilder):
         raise ConfigError("sandbox.user: the pot builder needs root")
-    Account.named(settings.sandbox.user, "sandbox.user")
+    return Account.named(settings.sandbox.user, "sandbox.user")
 
 
-def _drop_privileges(settings: ServerSettings, builder: Builder) -> None:
+def _check_directories(settings: ServerSettings, account: Account | None) -> None:
+    """Find out early whether this process can use its directories, and no other user could change them.
+
+    :raises ConfigError: it cannot, or another could.
+    """
+    users = [account.uid] if account else []
+    check_directory("cache_dir", settings.cache_dir, *users)
+    for name in CACHE_DIRECTORIES:
+        check_directory("cache_dir", settings.cache_dir / name, *users)
+    if isinstance(settings.builder, OverlaySettings):
+        with suppress(OSError):  # where the disk is missing, the builder tries again
+            check_trusted("builder.build_dir", settings.builder.build_dir / HOME, *users)
+
+
+def _become(account: Account, settings: ServerSettings, builder: Builder, lock: CacheLock) -> None:
     """Become the user who the configuration names; what this build server owns is that user's then.
 
     :raises ConfigError: it cannot be.
     """
-    if settings.sandbox.user is None:
-        return
-    account = Account.named(settings.sandbox.user, "sandbox.user")
-    for name in ("identity", "tc", "incoming", "spool"):
-        account.own(settings.cache_dir / name)
+    if not account.has_way(settings.cache_dir / IDENTITY):
+        lock.hold()  # another build server's files are not given away
+    account.own(settings.cache_dir, *CACHE_DIRECTORIES)
     try:
         if isinstance(builder, OverlayBuilder):
             builder.give_to(account)

@@ -16,14 +16,16 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from sccachedist.builders.seam import Follower
+from sccachedist.directories import clear, held
 from sccachedist.disks import on_disk
-from sccachedist.errors import DecodeError, DiskError, LimitExceeded, ToolchainError
+from sccachedist.errors import DiskError, LimitExceeded, ToolchainError
 from sccachedist.files import NewFile, remove_file, settle
 from sccachedist.logs import Logger
+from sccachedist.server.kept_archives import found_archives
 from sccachedist.server.lru import ToolchainIndex
 from sccachedist.server.toolchain_log import ToolchainLog
 from sccachedist.shared_work import SharedWork
-from sccachedist.wire.archive_id import ArchiveId, archive_id, swapped_hex, toolchain_digest
+from sccachedist.wire.archive_id import ArchiveId, swapped_hex, toolchain_digest
 
 log = Logger()
 
@@ -134,14 +136,9 @@ class Toolchains:
 
     def open(self) -> None:
         """Make the directories, remove what an earlier process left unfinished, and take stock."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        self._incoming.mkdir(exist_ok=True)
-        for leftover in self._incoming.iterdir():
-            leftover.unlink()
-        files = (path for path in self._directory.glob("?/?/*") if path.is_file())
-        for path in sorted(files, key=lambda each: each.stat().st_mtime):
-            with suppress(DecodeError):
-                self._enter_found(archive_id(path.name), path.stat().st_size)
+        clear(held(self._incoming))
+        for toolchain, size in found_archives(held(self._directory)):
+            self._enter_found(toolchain, size)
 
     def __contains__(self, toolchain: ArchiveId) -> bool:
         return toolchain in self._index
@@ -251,7 +248,9 @@ class Toolchains:
 
     def _place(self, upload: Upload) -> None:
         path = self._path(upload.toolchain)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        held(self._directory)  # made where it is missing
+        for directory in (path.parent.parent, path.parent):
+            directory.mkdir(mode=0o700, exist_ok=True)
         upload.path.rename(path)
         self._verified.add(upload.toolchain)
 

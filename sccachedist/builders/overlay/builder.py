@@ -4,7 +4,6 @@ What they do inside stands in :mod:`sccachedist.builders.overlay.job`.
 """
 
 import contextlib
-import fcntl
 import functools
 import os
 from pathlib import Path
@@ -18,6 +17,7 @@ from sccachedist.builders.promises import OVERLAY
 from sccachedist.builders.seam import BuildJob
 from sccachedist.builders.workers import IWorkerReactor, Program
 from sccachedist.config import Limits
+from sccachedist.directories import clear, lock_file, make_private, open_private
 from sccachedist.errors import BuildError
 from sccachedist.logs import Logger
 from sccachedist.policy import OnFailure
@@ -26,8 +26,12 @@ from sccachedist.shared_work import SharedWork
 
 log = Logger()
 
+#: The directory in ``build_dir`` that is a builder's alone.
+HOME = "sccachedist"
+
 _MARKER = ".made-by-sccachedist"
-_DIRECTORIES = ("toolchains", "scratch", "dev")
+_TOOLCHAINS = "toolchains"
+_DIRECTORIES = (_TOOLCHAINS, "scratch", "dev")
 _CLEARING_TRIES, _CLEARING_PAUSE_SECS = 50, 0.02
 _WORKER = "sccachedist.builders.overlay.worker"
 
@@ -53,25 +57,37 @@ class OverlayBuilder(WorkerBuilder):
         slots: int,
         on_failure: OnFailure = OnFailure.VERIFY,
     ) -> None:
-        self._home = build_dir.absolute() / "sccachedist"
+        self._home = build_dir.absolute() / HOME
         self._lock: int | None = None
         self._making: SharedWork[Path] = SharedWork()
         self._groups = own_groups(self._home)
         bounds = f"{limits.job_memory_bytes}:{limits.job_processes}"
         arguments = (str(self._home), str(bwrap), bounds, *self._groups.parents)
         program = Program(_WORKER, arguments, {"PATH": os.defpath})
-        proof = functools.partial(probe, directory=self._home / "toolchains", promises=OVERLAY)
+        proof = functools.partial(probe, directory=self._home / _TOOLCHAINS, promises=OVERLAY)
         super().__init__(reactor, program, proof, limits, scratch_bytes, slots, on_failure=on_failure, follow=True)
 
     def give_to(self, account: Account) -> None:
         """Make everything that this builder needs another user's, whom this process is about to become.
 
-        :raises BuildError: the directory is not ours, or in use.
+        :raises BuildError: the directory is not ours, another user's, or in use.
         """
+        try:
+            if not account.has_way(self._home):  # else that user claims it
+                self._give_home(account)
+        except OSError as error:
+            raise BuildError(str(error)) from error
+        self._groups.prepare(account.uid)
+
+    def _give_home(self, account: Account) -> None:
         if self._lock is None:
             self._lock = _claim(self._home)
-        account.own(self._home)
-        self._groups.prepare(account.uid)
+        toolchains = open_private(self._home / _TOOLCHAINS)
+        try:
+            clear(toolchains)  # what root unpacked, that user could not remove
+        finally:
+            os.close(toolchains)
+        account.own(self._home.parent, self._home.name)
 
     async def start(self) -> None:
         """See :meth:`sccachedist.builders.seam.Builder.start`."""
@@ -142,22 +158,30 @@ def _say(limited: Limited) -> None:
 def _claim(home: Path) -> int:
     """Make the directory that is ours alone; the descriptor that comes back keeps other build servers out.
 
-    :raises BuildError: it is not ours, in use, or cannot be made.
+    :raises BuildError: it is not ours, in use, another user's, or cannot be made.
     """
     try:
-        if home.exists() and any(home.iterdir()) and not (home / _MARKER).exists():
-            raise BuildError(f"{home} was not made by sccachedist: name another builder.build_dir")
-        home.mkdir(parents=True, exist_ok=True)
-        lock = os.open(home / _MARKER, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        place = open_private(home)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for name in _DIRECTORIES:
-                (home / name).mkdir(exist_ok=True)
-        except BaseException:
-            os.close(lock)
-            raise
+            if (names := os.listdir(place)) and _MARKER not in names:
+                raise BuildError(f"{home} was not made by sccachedist: name another builder.build_dir")
+            return _locked(home, place)
+        finally:
+            os.close(place)
     except BlockingIOError as error:
         raise BuildError(f"{home} is in use by another build server") from error
     except OSError as error:
-        raise BuildError(f"{home} cannot be used: {error.strerror}; correct builder.build_dir") from error
+        reason = error.strerror or error
+        raise BuildError(f"{home} cannot be used: {reason}; correct builder.build_dir") from error
+
+
+def _locked(home: Path, place: int) -> int:
+    """Lock the marker, and make what belongs into the directory."""
+    lock = lock_file(place, _MARKER)
+    try:
+        for name in _DIRECTORIES:
+            make_private(home / name)
+    except BaseException:
+        os.close(lock)
+        raise
     return lock

@@ -82,7 +82,7 @@ class Groups:
         parent = Path(hierarchy.own, self.name)
         if hierarchy.version == 2:
             _pass_on(Path(hierarchy.own), controller, owner)
-        parent.mkdir(exist_ok=True)
+        parent.mkdir(mode=0o755, exist_ok=True)
         if hierarchy.version == 2:
             _switch_on(parent, controller)
         _give([parent, parent / _PROCESSES], owner)
@@ -129,7 +129,7 @@ def _pass_on(own: Path, controller: str, owner: int | None) -> None:
     if controller not in (own / "cgroup.controllers").read_text().split():
         raise FileNotFoundError(2, f"no {controller} controller, delegate it (systemd: Delegate=yes)", str(own))
     daemon = own / _DAEMON
-    daemon.mkdir(exist_ok=True)
+    daemon.mkdir(mode=0o755, exist_ok=True)
     (daemon / _PROCESSES).write_text(str(os.getpid()))
     _give([own / _PROCESSES], owner)
     _switch_on(own, controller)

@@ -38,6 +38,7 @@ def unpack_toolchain(request: UnpackToolchain, arrival: Arrival | None = None) -
             with contextlib.suppress(OSError):  # it is asked for once more
                 _remove_tree(part)
             raise
+        part.chmod(0o755)  # whatever the archive says of "./"
         part.rename(Path(TOOLCHAINS, request.toolchain))
 
 

@@ -1,0 +1,56 @@
+"""The archives that are in a cache of toolchains at the start, laid out as ``a/b/ab…``.
+
+Only files that no other user of this host could have written are taken. What is in them is not known here.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+
+from sccachedist.directories import check_file, open_inner
+from sccachedist.errors import DecodeError, UntrustedPath
+from sccachedist.logs import Logger
+from sccachedist.wire.archive_id import ArchiveId, archive_id
+
+log = Logger()
+
+
+def found_archives(directory: int) -> list[tuple[ArchiveId, int]]:
+    """The archives with their sizes, the one that was used least recently first.
+
+    :raises OSError: a directory cannot be read.
+    """
+    found = []
+    for toolchain, entry in _files(directory):
+        try:
+            check_file(entry)
+        except UntrustedPath as error:
+            log.warn("toolchain {toolchain} is passed over: {reason}", toolchain=toolchain, reason=str(error))
+        else:
+            found.append((entry.st_mtime, toolchain, entry.st_size))
+    return [(toolchain, size) for _, toolchain, size in sorted(found)]
+
+
+def _files(directory: int) -> Iterator[tuple[ArchiveId, os.stat_result]]:
+    """What has the name of a toolchain, two levels down."""
+    for first in _directories(directory):
+        for second in _directories(first):
+            for name in os.listdir(second):
+                with suppress(DecodeError):
+                    yield archive_id(name), os.lstat(name, dir_fd=second)
+
+
+def _directories(parent: int) -> Iterator[int]:
+    """The directories with names of one character, each open until the next is asked for."""
+    for name in os.listdir(parent):
+        if len(name) == 1 and stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode):
+            try:
+                directory = open_inner(parent, name)
+            except UntrustedPath as error:
+                log.warn("{name} in the cache of toolchains is passed over: {reason}", name=name, reason=str(error))
+                continue
+            try:
+                yield directory
+            finally:
+                os.close(directory)
