@@ -4,7 +4,7 @@ from typing import Protocol
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from sccachedist.budgets import Party
 from sccachedist.errors import BadTransition, DecodeError, LimitExceeded, PeerError, UnknownServer
@@ -20,6 +20,8 @@ log = Logger()
 
 #: How many build servers are asked within one allocation before the client is told to compile locally.
 MOST_TRIES = 4
+#: Seconds between two looks for slots whose clients do not come, at least.
+LEAST_LOOK_SECS = 0.01
 
 
 class BuildServers(Protocol):
@@ -50,12 +52,15 @@ class Allocation:
     ) -> None:
         self._core, self._build_servers, self._clock = core, build_servers, clock
         self._queue, self._max_wait_secs = queue, max_wait_secs
+        self._look: IDelayedCall | None = None
 
     async def allocate(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
         """A build server and a token for one job, or the reason why there is none."""
         try:
             archive_id(toolchain.archive_id)
-            if self._must_wait:
+            if not self._core.has_room:
+                self._core.lend(self._clock.seconds())
+            if self._must_wait(client):
                 await self._turn(client)
             return await self._allocate(client, toolchain)
         except (DecodeError, LimitExceeded, NoCapacity) as error:
@@ -63,34 +68,58 @@ class Allocation:
 
     def serve_waiting(self) -> None:
         """Slots or build servers have come or gone: those whose turn it is go on."""
-        while (self._core.has_room or not self._core.has_servers) and (turn := self._queue.next()) is not None:
-            turn.callback(None)
+        if len(self._queue):
+            now = self._clock.seconds()
+            self._core.lend(now)
+            while (turn := self._next_turn(now)) is not None:
+                turn.callback(None)
+        self._wait_for_slots()
 
     def send_away(self) -> None:
         """The scheduler stops: those who wait go on, in vain."""
         while (turn := self._queue.next()) is not None:
             turn.callback(None)
+        self._wait_for_slots()
 
-    @property
-    def _must_wait(self) -> bool:
+    def _next_turn(self, now: float) -> Deferred[None] | None:
+        if not self._core.has_servers:
+            return self._queue.next()
+        if not self._core.has_room:
+            return None
+        return self._queue.next(lambda client: self._core.may_hold_more(client, now))
+
+    def _wait_for_slots(self) -> None:
+        """While somebody waits, look in time for slots whose clients do not come."""
+        when = self._core.next_to_lend if len(self._queue) else None
+        if self._look is not None and self._look.active():
+            self._look.cancel()
+        if when is not None:
+            wait = max(LEAST_LOOK_SECS, when - self._clock.seconds())
+            self._look = self._clock.callLater(wait, self.serve_waiting)
+
+    def _must_wait(self, client: Party) -> bool:
         """Whether a slot will come free and none is free for a newcomer."""
+        if not self._max_wait_secs or not self._core.has_servers:
+            return False
         crowded = len(self._queue) > 0 or not self._core.has_room
-        return crowded and self._max_wait_secs > 0 and self._core.has_servers
+        return crowded or not self._core.may_hold_more(client, self._clock.seconds())
 
     async def _turn(self, client: Party) -> None:
         turn: Deferred[None] = Deferred()
         self._queue.enter(client, turn)
         try:
+            self.serve_waiting()  # those who wait may all have to wait for their own jobs
             await turn.addTimeout(self._max_wait_secs, self._clock)
         except defer.TimeoutError as error:
             raise NoCapacity(f"no slot came free within {self._max_wait_secs} seconds") from error
         finally:
             self._queue.leave(client, turn)
+            self._wait_for_slots()
 
     async def _allocate(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess:
         tried: list[ServerId] = []
         for _ in range(MOST_TRIES):
-            if tried and self._must_wait and self._core.has_better_than(tried):
+            if tried and self._must_wait(client) and self._core.has_better_than(tried):
                 await self._turn(client)
                 tried.clear()  # who waited has any that has room
             now = self._clock.seconds()

@@ -7,6 +7,8 @@ the call to the build server: :meth:`SchedulerCore.reserve` takes the slot, then
 A slot is a lease: what a build server of ours does not name among its jobs any more is free, and what it names and
 nobody knows is taken. A job of this scheduler's is whose it was given to; one from before its start is taken for the
 first server's that names it, as nobody can prove more. Another that names it stays, and is given a job more meanwhile.
+A slot whose client does not come for it is lent to others after a moment (:mod:`sccachedist.scheduler.shares`): the job
+stays for a while, and takes a slot again when its client comes after all.
 With a published build server, the rules and their numbers are those of the published scheduler ("The published
 scheduler's behaviour" in ``doc/protocol``), but for what comments say.
 """
@@ -26,6 +28,7 @@ from sccachedist.errors import (
 )
 from sccachedist.scheduler.fleet import BuildServer, Fleet
 from sccachedist.scheduler.jobs import SLOTS, Job, Jobs, Slot
+from sccachedist.scheduler.slots import Slots
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import (
     AssignJobResult,
@@ -93,6 +96,7 @@ class SchedulerCore:
     def __init__(self, first_job: JobId, most_unclaimed: int = 1000) -> None:
         self._most_unclaimed = most_unclaimed
         self._fleet, self._jobs = Fleet(), Jobs(first_job)
+        self._slots = Slots(self._fleet, self._jobs)
 
     # -- build servers --
 
@@ -112,14 +116,17 @@ class SchedulerCore:
             raise IdentityInUse(f"build server {server_id} lives, and has another job key")
         is_new = known is None or known.heartbeat.server_nonce != heartbeat.server_nonce
         if known is not None and is_new:
-            self._drop_server(server_id)
+            self._slots.drop_server(server_id)
         if known is None or is_new:
             known = BuildServer(server_id, heartbeat, now)
             self._fleet.enter(known)
         known.seen = now
+        was_ours = known.report is not None
         if report is None or report.number > known.number:
             known.report = report
             self._fleet.renew(known, heartbeat)
+        if was_ours is not (known.report is not None):
+            self._slots.expect_all(known)
         if report is not None and report.number > known.number:  # else it was overtaken
             self._settle(known, report, now)
         return is_new
@@ -183,6 +190,10 @@ class SchedulerCore:
         """Whether a job should be given to any build server now, or wait for a better one."""
         return self._fleet.has_room
 
+    def may_hold_more(self, client: Party, now: float) -> bool:
+        """Whether a client may hold one more slot that it does not use yet; else it has to wait for its own jobs."""
+        return self._slots.may_hold_more(client, now)
+
     # -- allocations --
 
     def reserve(
@@ -206,7 +217,7 @@ class SchedulerCore:
         if server is None:
             raise NoCapacity(f"Insufficient capacity across {len(self._fleet)} available servers")
         job_id = self._jobs.fresh_id()
-        self._enter(job_id, Job(server.server_id, client, toolchain, Slot.RESERVED, now))
+        self._slots.enter(job_id, Job(server.server_id, client, toolchain, Slot.RESERVED, now), now)
         return Reservation(
             job_id,
             server.server_id,
@@ -231,7 +242,7 @@ class SchedulerCore:
             raise BadTransition(f"build server {reserved.server_id} says that a new job is {assigned.state.name}")
         if reserved.presumed is None:
             self._fleet.succeeded(self._fleet[reserved.server_id])
-        self._jobs.move(job, slot, now)
+        self._slots.move(reserved.job_id, job, slot, now)
 
     def release(self, reserved: Reservation, now: float, *, failed: bool) -> None:
         """The job will not be: give its slot back.
@@ -240,7 +251,7 @@ class SchedulerCore:
         """
         job = self._jobs.get(reserved.job_id)
         if job is not None:
-            self._drop_job(reserved.job_id)
+            self._slots.drop(reserved.job_id)
             if failed:
                 self._fleet.failed(self._fleet[reserved.server_id], job.since, now)
 
@@ -263,24 +274,30 @@ class SchedulerCore:
             raise BadTransition(f"Job {job_id} cannot go from {job.slot.name} to {state.name}")
         self._fleet[server_id].seen = now
         if state is JobState.COMPLETE:
-            self._drop_job(job_id)
+            self._slots.end(job_id, job, now)
         else:
-            self._jobs.move(job, SLOTS[state], now)
+            self._slots.move(job_id, job, SLOTS[state], now)
+
+    @property
+    def next_to_lend(self) -> float | None:
+        """When to call :meth:`lend` next, should somebody wait for a slot."""
+        return self._jobs.next_to_lend
+
+    def lend(self, now: float) -> None:
+        """Lend the slots to others whose clients have not come in time."""
+        self._slots.lend(now)
 
     def expire(self, now: float) -> Expired:
         """Drop servers that are silent and jobs that nobody claims, and forgive failures that are long ago."""
         self._fleet.forgive(now)
         silent = tuple(self._fleet.silent(now))
         for server_id in silent:
-            self._drop_server(server_id)
-        stale = tuple(
-            job_id
-            for job_id, job in self._jobs.items()
-            if job.is_stale(now, ours=self._fleet[job.server_id].report is not None)
-        )
+            self._slots.drop_server(server_id)
+        stale = tuple(self._slots.stale(now))
         for job_id in stale:
             self._fleet[self._jobs[job_id].server_id].proven = False  # perhaps clients do not reach it
-            self._drop_job(job_id)
+            self._slots.drop(job_id)
+        self.lend(now)
         return Expired(silent, stale)
 
     # -- what a build server of ours says --
@@ -293,7 +310,7 @@ class SchedulerCore:
         """Free the jobs that a heartbeat does not name any more, and note those that it names."""
         server.number = report.number
         if report.availability is Availability.GONE:
-            self._drop_server(server.server_id)
+            self._slots.drop_server(server.server_id)
             return
         self._fleet.learned(server, report)
         for job_id, state in report.jobs:
@@ -303,7 +320,7 @@ class SchedulerCore:
             if job.number is None and job.slot is Slot.STARTED:  # as a published server would say it: named from now on
                 job.number = report.number
             elif job.number is not None and job.number < report.number:
-                self._drop_job(job_id)
+                self._slots.drop(job_id)
 
     def _told(self, server: BuildServer, job_id: JobId, state: JobState, number: int, now: float) -> None:
         """A build server of ours names a job, which it may have had before this scheduler was started."""
@@ -312,20 +329,21 @@ class SchedulerCore:
             return
         if state is JobState.COMPLETE:
             if job is not None:
-                self._drop_job(job_id)
+                self._slots.end(job_id, job, now)
             return
         if job is None:
             job = Job(server.server_id, None, "", SLOTS[state], now)
-            self._enter(job_id, job)
+            self._slots.enter(job_id, job, now)
         # One that is Ready waits for its client, and is named again when that comes.
         job.number = None if state is JobState.READY else number
         if job.slot is Slot.PENDING and state is JobState.PENDING:
             job.since = now  # its upload goes on
             if job.upload_began is None:
                 job.upload_began = now
+            self._slots.heard(job, now)
         if state is JobState.READY and job.toolchain:
             self._fleet.gained(server, job.toolchain)
-        self._jobs.move(job, SLOTS[state], now)
+        self._slots.move(job_id, job, SLOTS[state], now)
 
     def _presumed(self, server: BuildServer, toolchain: str, now: float) -> AssignJobResult:
         """What a build server of ours would answer; a toolchain that somebody is bringing is not asked for again."""
@@ -333,23 +351,6 @@ class SchedulerCore:
             return AssignJobResult(JobState.READY, need_toolchain=False)
         others = (self._jobs[job_id] for job_id in server.jobs)
         return AssignJobResult(JobState.PENDING, not any(job.brings(toolchain, now) for job in others))
-
-    # -- jobs come and go --
-
-    def _enter(self, job_id: JobId, job: Job) -> None:
-        self._jobs.enter(job_id, job)
-        server = self._fleet[job.server_id]
-        server.jobs.add(job_id)
-        self._fleet.changed(server)
-
-    def _drop_job(self, job_id: JobId) -> None:
-        server = self._fleet[self._jobs.drop(job_id).server_id]
-        server.jobs.remove(job_id)
-        self._fleet.changed(server)
-
-    def _drop_server(self, server_id: ServerId) -> None:
-        for job_id in self._fleet.leave(server_id).jobs:
-            self._jobs.drop(job_id)
 
 
 def _check(heartbeat: Heartbeat, report: ServerReport | None) -> None:

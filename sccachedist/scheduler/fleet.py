@@ -38,6 +38,7 @@ class BuildServer:
     :param proven: whether it has taken a job since it came, failed, or was not sought by a client: what it says of its
         address is true.
     :param drained: whether an administrator wants it to get no jobs.
+    :param lent: how many of its jobs have lent their slots to others.
     """
 
     server_id: ServerId
@@ -48,6 +49,7 @@ class BuildServer:
     told: int = 0
     proven: bool = False
     drained: bool = False
+    lent: int = 0
     penalty: Penalty = attrs.field(factory=Penalty)
     jobs: set[JobId] = attrs.field(factory=set)
     toolchains: set[str] = attrs.field(factory=set)
@@ -58,19 +60,29 @@ class BuildServer:
         return not self.drained and (self.report is None or self.report.availability is Availability.OPEN)
 
     @property
+    def slots(self) -> int:
+        """How many jobs it takes."""
+        return job_capacity(self.heartbeat.num_cpus)
+
+    @property
+    def taken(self) -> int:
+        """How many of its slots are taken."""
+        return len(self.jobs) - self.lent
+
+    @property
     def has_room(self) -> bool:
         """Whether it takes one more job."""
-        return self.takes_jobs and len(self.jobs) < job_capacity(self.heartbeat.num_cpus)
+        return self.takes_jobs and self.taken < self.slots
 
     @property
     def has_idle_cpu(self) -> bool:
         """Whether one more job would have a CPU for itself."""
-        return self.has_room and len(self.jobs) < self.heartbeat.num_cpus
+        return self.has_room and self.taken < self.heartbeat.num_cpus
 
     @property
     def load(self) -> float:
         """Jobs per CPU."""
-        return len(self.jobs) / self.heartbeat.num_cpus
+        return self.taken / self.heartbeat.num_cpus
 
     def is_silent(self, now: float) -> bool:
         """Whether it has missed so many heartbeats that it is taken for dead."""
@@ -99,7 +111,7 @@ class Fleet:
         self._holders: dict[str, dict[ServerId, None]] = {}
         self._shunned: set[ServerId] = set()
         self._drained: set[ServerId] = set()
-        self._cpus = 0
+        self._cpus = self._slots = 0
         # Those with room and without a penalty, least loaded first; what is not of a server's last turn is outdated.
         self._ranks: list[tuple[float, int, ServerId]] = []
         self._turns: dict[ServerId, int] = {}
@@ -124,6 +136,11 @@ class Fleet:
         return self._cpus
 
     @property
+    def slots(self) -> int:
+        """The slots of all of them."""
+        return self._slots
+
+    @property
     def takes_jobs(self) -> bool:
         """Whether there is any that takes jobs, be it full or not."""
         return any(server.takes_jobs for server in self._servers.values())
@@ -145,12 +162,15 @@ class Fleet:
         server.drained = server.server_id in self._drained
         self._servers[server.server_id] = server
         self._cpus += server.heartbeat.num_cpus
+        self._slots += server.slots
         self.changed(server)
 
     def renew(self, server: BuildServer, heartbeat: Heartbeat) -> None:
         """A heartbeat of a server that is known."""
         self._cpus += heartbeat.num_cpus - server.heartbeat.num_cpus
+        self._slots -= server.slots
         server.heartbeat = heartbeat
+        self._slots += server.slots
         self.changed(server)
 
     def holds(self, server: BuildServer, toolchains: Collection[str]) -> None:
@@ -190,6 +210,7 @@ class Fleet:
         """A server is gone."""
         server = self._servers.pop(server_id)
         self._cpus -= server.heartbeat.num_cpus
+        self._slots -= server.slots
         self._shunned.discard(server_id)
         self._turns.pop(server_id, None)
         self.holds(server, ())

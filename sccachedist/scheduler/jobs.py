@@ -3,13 +3,14 @@
 Pure: the time is an argument. Which build server a job goes to, and why, is not known here.
 """
 
+import math
 from collections import Counter
-from collections.abc import Iterator
 from enum import Enum, auto
 
 import attrs
 
-from sccachedist.budgets import Party
+from sccachedist.budgets import Hold, Party
+from sccachedist.scheduler.alarms import Alarms
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId, JobState
 
@@ -30,9 +31,11 @@ CLAIM_SECS = {Slot.RESERVED: 300.0, Slot.PENDING: 300.0, Slot.READY: 60.0}
 #: Seconds after which a job that started on a published build server is given up: no client waits longer for an answer,
 #: and a Complete that was lost is not said again. What one of ours does not name any more is over much earlier.
 STARTED_SECS = 1200.0
-#: The same for a job on a build server of ours. It says in each heartbeat whose upload goes on; and one that is claimed
-#: after its slot was given back it says too, so that no client need be waited for that could not reach it.
-OUR_CLAIM_SECS = CLAIM_SECS | {Slot.PENDING: 60.0, Slot.READY: 10.0}
+#: The same for a job on a build server of ours, until an upload begins. One that is claimed after that it names all the
+#: same, so that no client need be waited for that could not reach it.
+OUR_CLAIM_SECS = CLAIM_SECS | {Slot.PENDING: 8.0, Slot.READY: 10.0}
+#: And from when its upload was last said to go on: heartbeats, which say it, are rarely as far apart as this.
+UPLOAD_SECS = 120.0
 #: Seconds for which a Pending job is a sign that its toolchain comes soon: until its upload begins, and from then on.
 #: Jobs that wait for it hold slots; where an upload is slow, the next client may be quicker.
 BEGINS_SECS, BRINGS_SECS = 2.0, 10.0
@@ -48,6 +51,10 @@ class Job:
     """One job.
 
     :param client: whose it is; None where it was allocated by another scheduler, before this one was started.
+    :param hold: what its client's share is charged with until it comes.
+    :param lent: whether others may have its slot, for its client did not come in time.
+    :param lends_at: when that is to be decided.
+    :param expires_at: when it is to be looked at whether it is stale.
     :param number: of the message in which its build server has named it last, if it did and has to go on doing so.
     :param upload_began: when its build server first said that its toolchain comes in.
     """
@@ -59,6 +66,20 @@ class Job:
     since: float
     number: int | None = None
     upload_began: float | None = None
+    hold: Hold | None = None
+    lent: bool = False
+    lends_at: float = math.inf
+    expires_at: float = math.inf
+
+    def give_up_hold(self) -> None:
+        """Its client's share is charged with it no more."""
+        if self.hold is not None:
+            self.hold.close()
+
+    @property
+    def is_unclaimed(self) -> bool:
+        """Whether its client has been given it and has not come."""
+        return self.slot in (Slot.PENDING, Slot.READY)
 
     def brings(self, toolchain: str, now: float) -> bool:
         """Whether its client is about to bring a toolchain, or has just begun to."""
@@ -73,9 +94,18 @@ class Job:
 
         :param ours: whether its build server is one of ours.
         """
+        return now - self.since > self._patience(ours=ours)
+
+    def stale_at(self, *, ours: bool) -> float:
+        """When it is, if nothing else happens."""
+        return self.since + self._patience(ours=ours)
+
+    def _patience(self, *, ours: bool) -> float:
         if self.slot is Slot.STARTED:
-            return not ours and now - self.since > STARTED_SECS
-        return now - self.since > (OUR_CLAIM_SECS if ours else CLAIM_SECS)[self.slot]
+            return math.inf if ours else STARTED_SECS
+        if ours and self.slot is Slot.PENDING and self.upload_began is not None:
+            return UPLOAD_SECS
+        return (OUR_CLAIM_SECS if ours else CLAIM_SECS)[self.slot]
 
 
 class Jobs:
@@ -89,6 +119,8 @@ class Jobs:
         self._jobs: dict[JobId, Job] = {}
         self._reserved = 0
         self._unclaimed: Counter[Party] = Counter()
+        self._lending = Alarms(lambda job_id: job.lends_at if (job := self._jobs.get(job_id)) else math.inf)
+        self._expiring = Alarms(lambda job_id: job.expires_at if (job := self._jobs.get(job_id)) else math.inf)
 
     def __getitem__(self, job_id: JobId) -> Job:
         return self._jobs[job_id]
@@ -97,9 +129,37 @@ class Jobs:
         """The job of this id, if there is one."""
         return self._jobs.get(job_id)
 
-    def items(self) -> Iterator[tuple[JobId, Job]]:
-        """All of them, the oldest first."""
-        yield from self._jobs.items()
+    def lend_at(self, job_id: JobId, when: float) -> None:
+        """Look then whether the slot of a job is to be lent."""
+        self._jobs[job_id].lends_at = when
+        self._lending.set(job_id, when, len(self._jobs))
+
+    def to_lend(self, now: float) -> list[JobId]:
+        """Those to be looked at; each is then lent, or to be looked at later."""
+        found = self._lending.due(now)
+        for job_id in found:
+            self._jobs[job_id].lends_at = math.inf
+        return found
+
+    @property
+    def next_to_lend(self) -> float | None:
+        """When the next one is to be looked at."""
+        return self._lending.first
+
+    def expect(self, job_id: JobId, *, ours: bool) -> None:
+        """Look at a job when it is stale, should nothing else happen."""
+        job = self._jobs[job_id]
+        when = job.stale_at(ours=ours)
+        if when < job.expires_at:
+            job.expires_at = when
+            self._expiring.set(job_id, when, len(self._jobs))
+
+    def to_expire(self, now: float) -> list[JobId]:
+        """Those that may be stale; each is to be expected again, or dropped."""
+        found = self._expiring.due(now)
+        for job_id in found:
+            self._jobs[job_id].expires_at = math.inf
+        return found
 
     @property
     def confirmed(self) -> int:
@@ -122,17 +182,20 @@ class Jobs:
         self._jobs[job_id] = job
         self._count(job, 1)
 
-    def move(self, job: Job, slot: Slot, now: float) -> None:
-        """A job has come so far, or farther already."""
-        if slot.value > job.slot.value:
-            self._count(job, -1)
-            job.slot, job.since = slot, now
-            self._count(job, 1)
+    def move(self, job: Job, slot: Slot, now: float) -> bool:
+        """A job has come so far; False where it was there, or farther, already."""
+        if slot.value <= job.slot.value:
+            return False
+        self._count(job, -1)
+        job.slot, job.since, job.lends_at = slot, now, math.inf
+        self._count(job, 1)
+        return True
 
     def drop(self, job_id: JobId) -> Job:
         """A job is no more."""
         job = self._jobs.pop(job_id)
         self._count(job, -1)
+        job.give_up_hold()
         return job
 
     def _count(self, job: Job, change: int) -> None:

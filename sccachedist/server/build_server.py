@@ -197,6 +197,7 @@ class BuildServer:
             return
         toolchain = self._core.awaited_toolchain(job_id)
         self._core.contact(job_id, 1)
+        self._reports.remark(job_id, JobState.PENDING)
         try:
             await self._toolchains.begun(toolchain)
             await self._toolchains.arrival(toolchain, JOB_WAITS_SECS)

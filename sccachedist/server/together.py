@@ -1,8 +1,8 @@
 """Telling a scheduler of ours how jobs move: all that is new in one request, one request at a time.
 
 Of one that does not arrive only the ends of jobs are repeated: no heartbeat has named a short one, and none would be
-missed in the next. What else it said, that one says, which comes soon then. For the same reason no request is made for
-a job that has started: the heartbeat says it early enough.
+missed in the next. What else it said, that one says, which comes soon then. That a job has started is told only where it
+goes on for a while: before the scheduler lends its slot to others, for the client seems not to come.
 
 The end of a job whose slot nobody can be waiting for waits a moment for the next one.
 """
@@ -10,7 +10,7 @@ The end of a job whose slot nobody can be waiting for waits a moment for the nex
 from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
@@ -25,6 +25,8 @@ log = Logger()
 AGAIN_SECS = 1.0
 #: Seconds that the end of a job waits at most to be told with others.
 LATER_SECS = 0.05
+#: Seconds that a job has to go on before it is told that it has started; the scheduler holds its slot for longer.
+STARTED_SECS = 0.25
 #: States in one request.
 MOST_STATES = 1000
 
@@ -45,6 +47,8 @@ class Together:
     ) -> None:
         self._scheduler, self._clock, self._troubled, self._can_wait = scheduler, clock, troubled, can_wait
         self._states: list[tuple[JobId, JobState]] = []
+        self._started: dict[JobId, float] = {}
+        self._look: IDelayedCall | None = None
         self._busy = False
         self._delivery: Deferred[None] | None = None
         self._pause: Deferred[None] | None = None
@@ -53,7 +57,30 @@ class Together:
     def report(self, job_id: JobId, state: JobState) -> None:
         """Tell the scheduler, with the next request, that a job has come to a state."""
         if state is JobState.STARTED:
+            self._started[job_id] = self._clock.seconds()
+            self._look_for_started(STARTED_SECS)
             return
+        if state is JobState.COMPLETE:
+            self._started.pop(job_id, None)
+        self._tell(job_id, state)
+
+    def _look_for_started(self, seconds: float) -> None:
+        if self._look is None:
+            self._look = self._clock.callLater(seconds, self._tell_started)
+
+    def _tell_started(self) -> None:
+        """Tell of the jobs that go on, the oldest of which come first; one look serves many."""
+        self._look = None
+        now = self._clock.seconds()
+        while self._started:
+            job_id, since = next(iter(self._started.items()))
+            if now - since < STARTED_SECS:
+                self._look_for_started(since + STARTED_SECS - now)
+                return
+            del self._started[job_id]
+            self._tell(job_id, JobState.STARTED)
+
+    def _tell(self, job_id: JobId, state: JobState) -> None:
         self._states.append((job_id, state))
         if not self._busy:
             self._busy = True
@@ -70,6 +97,10 @@ class Together:
 
     def give_up(self) -> None:
         """Stop trying to deliver what has not been delivered yet."""
+        self._started.clear()
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
         if self._busy and self._delivery is not None:
             self._delivery.cancel()
 

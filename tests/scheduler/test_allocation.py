@@ -271,8 +271,9 @@ class WaitingTests(AllocationTests):
     def test_so_many_may_wait(self) -> None:
         """The queue is bounded: who would be one too many compiles locally at once."""
         self.fill()
-        waiting = [self.allocate() for _ in range(3)]
-        assert self.reason(self.allocate()) == "3 clients wait for a slot already (limit: queue.max_waiting)"
+        waiting = [self.allocate() for _ in range(2)] + [self.allocate(client="another")]
+        for client in ("client", "third"):
+            assert "3 of 4 are in use" in self.reason(self.allocate(client=client))
         for each in waiting:
             self.assertNoResult(each)
 

@@ -9,10 +9,21 @@ import attrs
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, consumes, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+)
 
+from sccachedist.budgets import Party
 from sccachedist.errors import BadTransition, DecodeError, SccachedistError, UnknownJob, UnknownServer
 from sccachedist.scheduler.core import IdentityInUse, NoCapacity, Reservation, SchedulerCore
+from sccachedist.scheduler.shares import HOLD_SECS, LEAST_HOLD_SECS
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId, JobState, job_capacity
 from sccachedist.wire.reports import Availability, JobStates, ServerReport
@@ -20,8 +31,10 @@ from tests.scheduler.farms import FIRST_JOB, SERVERS, assigned, free_slots, hear
 
 LIFE = ["reserved", "pending", "ready", "started", "complete"]
 PATIENCE = {"reserved": 300, "pending": 300, "ready": 60}
-OUR_PATIENCE = PATIENCE | {"pending": 60, "ready": 10}
+OUR_PATIENCE = PATIENCE | {"pending": 8, "ready": 10}
 OURS_SECS = 5
+#: All of them are new, and all have come before; ``None`` is one that nobody knows.
+CLIENTS = (None, *map(Party, "ABC"))
 
 
 @attrs.define
@@ -32,11 +45,17 @@ class Job:
     server_id: ServerId
     where: str
     since: float
+    client: Party | None = None
     named: bool = False
+    began: float | None = None
+    lent: bool = False
+    lends_at: float = math.inf
 
     def patience(self, ours: bool) -> float:
         if self.where == "started":
             return math.inf if ours else 1200
+        if ours and self.where == "pending" and self.began is not None:
+            return 120
         return (OUR_PATIENCE if ours else PATIENCE)[self.where]
 
 
@@ -78,8 +97,19 @@ class Walk(RuleBasedStateMachine):
         assert self.core.jobs_of_others(server_id, [job.job_id for job in self.jobs]) == others
         return [job_id for index, job_id in enumerate(others) if index in indices]
 
+    def taken(self, server_id: ServerId) -> int:
+        return sum(not job.lent for job in self.of(server_id))
+
     def room(self, server_id: ServerId) -> int:
-        return max(0, job_capacity(self.servers[server_id].cpus) - len(self.of(server_id)))
+        return max(0, job_capacity(self.servers[server_id].cpus) - self.taken(server_id))
+
+    def move(self, job: Job, where: str) -> None:
+        job.where, job.since, job.lent = where, self.now, False
+        job.lends_at = self.core._jobs[job.job_id].lends_at
+        if where in ("pending", "ready"):
+            assert LEAST_HOLD_SECS <= job.lends_at - self.now + 1e-6 <= HOLD_SECS + 1e-3
+        else:
+            assert job.lends_at == math.inf
 
     def drop(self, server_id: ServerId) -> None:
         del self.servers[server_id]
@@ -89,9 +119,15 @@ class Walk(RuleBasedStateMachine):
         server = self.servers[server_id]
         if server.failed is not None and self.now - server.failed <= server.penalty:
             return (1, server.failed)
-        return (0, len(self.of(server_id)) / server.cpus)
+        return (0, self.taken(server_id) / server.cpus)
 
-    @rule(seconds=st.sampled_from([0.5, 5, 10, 20, 61, 91, 301, 1201]))
+    @initialize()
+    def two_servers_come(self) -> None:
+        """A published one, and one of ours."""
+        self.a_heartbeat(SERVERS[0], 1, 1)
+        self.a_heartbeat_of_ours(SERVERS[1], 2, 1, set(), set(), set())
+
+    @rule(seconds=st.sampled_from([0.01, 0.5, 1, 5, 10, 20, 61, 91, 301, 1201]))
     def time_goes_by(self, seconds: float) -> None:
         self.now += seconds
 
@@ -146,7 +182,7 @@ class Walk(RuleBasedStateMachine):
             if old.server_id != server_id:
                 continue
             if old.where != "started":
-                old.where, old.since = "started", self.now
+                self.move(old, "started")
             old.named = True
 
     @rule(
@@ -190,8 +226,11 @@ class Walk(RuleBasedStateMachine):
             self.jobs.remove(job)
             return
         job.named = state is not JobState.READY
-        if LIFE.index(where) > LIFE.index(job.where) or job.where == where == "pending":
-            job.where, job.since = where, self.now
+        if job.where == where == "pending":
+            job.since = self.now
+            job.began = self.now if job.began is None else job.began
+        if LIFE.index(where) > LIFE.index(job.where):
+            self.move(job, where)
 
     @rule(server_id=st.sampled_from(SERVERS))
     def an_overtaken_heartbeat(self, server_id: ServerId) -> None:
@@ -221,21 +260,42 @@ class Walk(RuleBasedStateMachine):
         with pytest.raises(DecodeError):
             self.core.heartbeat(server_id, heartbeat(0, nonce), self.now)
 
-    @rule(target=reservations, tried=st.sets(st.sampled_from(SERVERS), max_size=2))
-    def an_allocation_begins(self, tried: set[ServerId]) -> Reservation | MultipleResults[Reservation]:
+    @rule(
+        target=reservations,
+        tried=st.sets(st.sampled_from(SERVERS), max_size=2),
+        client=st.sampled_from(CLIENTS),
+    )
+    def an_allocation_begins(
+        self, tried: set[ServerId], client: Party | None
+    ) -> Reservation | MultipleResults[Reservation]:
         candidates = [each for each in self.servers if each not in tried and self.room(each)]
         if not candidates:
             with pytest.raises(NoCapacity):
                 self.core.reserve(self.now, tried)
             return multiple()
         best = min(map(self.rank, candidates))
-        reserved = self.core.reserve(self.now, tried)
+        reserved = self.core.reserve(self.now, tried, client=client)
         assert reserved.server_id in candidates
         assert self.rank(reserved.server_id) == best
         assert reserved.job_id > self.last_id
         self.last_id = reserved.job_id
-        self.jobs.append(Job(reserved.job_id, reserved.server_id, "reserved", self.now))
+        self.jobs.append(Job(reserved.job_id, reserved.server_id, "reserved", self.now, client=client))
         return reserved
+
+    @rule(
+        target=assigned_jobs,
+        client=st.sampled_from(CLIENTS),
+        state=st.sampled_from([JobState.PENDING, JobState.READY]),
+        count=st.integers(1, 4),
+    )
+    def jobs_are_given(self, client: Party | None, state: JobState, count: int) -> MultipleResults[Reservation]:
+        """Nothing happens in between, as it is with build servers of ours."""
+        given = []
+        while len(given) < count and any(map(self.room, self.servers)):
+            reserved = self.an_allocation_begins(set(), client)
+            assert isinstance(reserved, Reservation)
+            given.append(self.an_assignment_is_answered(reserved, state))
+        return multiple(*given)
 
     @rule(target=assigned_jobs, reserved=consumes(reservations), state=st.sampled_from(JobState))
     def an_assignment_is_answered(self, reserved: Reservation, state: JobState) -> Reservation:
@@ -244,7 +304,7 @@ class Walk(RuleBasedStateMachine):
             self.refused(UnknownServer, reserved, state)
         elif state in (JobState.PENDING, JobState.READY):
             self.core.confirm(reserved, assigned(state), self.now)
-            job.where, job.since = state.name.lower(), self.now
+            self.move(job, state.name.lower())
             if reserved.presumed is None:
                 self.servers[job.server_id].failed, self.servers[job.server_id].penalty = None, 0
         else:
@@ -310,7 +370,24 @@ class Walk(RuleBasedStateMachine):
         if where == "complete":
             self.jobs.remove(job)
         elif LIFE.index(where) > LIFE.index(job.where):
-            job.where, job.since = where, self.now
+            self.move(job, where)
+
+    @rule()
+    def slots_are_lent(self) -> None:
+        self.core.lend(self.now)
+        self.lend()
+
+    def lend(self) -> None:
+        """The slots of those that did not come go to others, the one that was waited for longest first."""
+        for job in sorted(self.jobs, key=lambda job: (job.lends_at, job.job_id)):
+            if job.lends_at > self.now:
+                return
+            server = self.servers[job.server_id]
+            full = sum(other.lent for other in self.of(job.server_id)) >= job_capacity(server.cpus)
+            if full and not (server.ours and (job.began is None or self.now - job.began > 10)):
+                job.lends_at = self.now + HOLD_SECS
+            else:
+                job.lent, job.lends_at = True, math.inf
 
     @rule()
     def a_look_at_the_clock(self) -> None:
@@ -324,8 +401,9 @@ class Walk(RuleBasedStateMachine):
             self.drop(server_id)
         stale = [job for job in self.jobs if self.now - job.since > job.patience(self.servers[job.server_id].ours)]
         self.jobs = [job for job in self.jobs if job not in stale]
+        self.lend()
         assert set(expired.servers) == silent
-        assert list(expired.jobs) == [job.job_id for job in stale]
+        assert set(expired.jobs) == {job.job_id for job in stale}
 
     @invariant()
     def the_status_is_right(self) -> None:
@@ -333,6 +411,26 @@ class Walk(RuleBasedStateMachine):
         assert status.num_servers == len(self.servers)
         assert status.num_cpus == sum(server.cpus for server in self.servers.values())
         assert status.in_progress == sum(job.where != "reserved" for job in self.jobs)
+
+    @invariant()
+    def shares_are_right(self) -> None:
+        """What clients hold is counted for jobs that are there, and below zero is nothing."""
+        shares = self.core._slots._shares
+        held = [job.hold.amount for job in self.core._jobs._jobs.values() if job.hold is not None]
+        assert shares._budget.used == sum(held)
+        assert self.core._slots._lent == sum(job.lent for job in self.jobs)
+        assert all(job.is_unclaimed or not job.lent for job in self.core._jobs._jobs.values())
+
+    @rule(client=st.sampled_from(CLIENTS[1:]))
+    def nobody_waits_for_ever(self, client: Party) -> None:
+        """A client that holds nothing may hold a slot as soon as others' slots were lent or used, whatever they did."""
+        if self.servers and not any(job.where == "reserved" for job in self.jobs):
+            self.now += 21  # the longest that a slot is held, uploads included
+            self.core.lend(self.now)
+            self.lend()
+            assert self.core.may_hold_more(client, self.now) or any(job.lends_at < math.inf for job in self.jobs), (
+                "what is still held is a published server's that has lent all it may"
+            )
 
     @rule()
     def every_slot_is_there(self) -> None:

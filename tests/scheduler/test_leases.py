@@ -97,13 +97,22 @@ def test_long_upload(core: SchedulerCore, ours: Ours) -> None:
     ours.beat(ours.report())
     job = ours.allocate().job_id
     abandoned = ours.allocate(toolchain=CLANG).job_id
-    for now in range(5, 60, 5):
-        ours.beat(ours.report({job: PENDING}), float(now))
-    assert core.expire(60.0) == Expired((), ())
-    assert core.expire(60.1) == Expired((), (abandoned,))
-    for now in range(60, 600, 5):
+    ours.says({job: PENDING}, now=7.0)
+    assert core.expire(8.0) == Expired((), ())
+    assert core.expire(8.1) == Expired((), (abandoned,))
+    for now in range(10, 600, 5):
         ours.beat(ours.report({job: PENDING}), float(now))
         assert core.expire(float(now)) == Expired((), ())
+    assert core.status().in_progress == 1
+
+
+def test_upload_of_a_farm_of_thousands(core: SchedulerCore, ours: Ours) -> None:
+    """Where heartbeats are rare, an upload goes on between two of them."""
+    job = ours.allocate().job_id
+    for now in (1.0, 61.0, 121.0):
+        ours.beat(ours.report({job: PENDING}, secs=60), now)
+        assert core.expire(now + 59) == Expired((), ())
+    assert core.expire(241.1) == Expired((), (job,))
 
 
 def test_restarted_scheduler(core: SchedulerCore) -> None:

@@ -1,0 +1,107 @@
+"""Who may hold a slot for how long without using it.
+
+A slot is held for a client from its allocation until its job begins. Clients that are there begin within a moment; one
+that does not come keeps others waiting. So a slot is held for a short while, and lent to others after that: whose it
+was may still come, and then takes a slot as anybody who runs.
+
+A client that has come for its jobs so far may hold as many slots as it likes. A new one, and one that lately let a slot
+be lent, hold no more together than leaves some for others (:class:`sccachedist.budgets.Budget`). A client of which
+nothing is heard at all has its next slots lent sooner and sooner.
+
+Pure: the time is an argument. Which slots there are, and what a job is, is not known here.
+"""
+
+import math
+from collections import OrderedDict
+
+import attrs
+
+from sccachedist.budgets import Budget, Hold, Party
+
+#: Seconds for which a slot is held, and for a client of which nothing is heard.
+HOLD_SECS, LEAST_HOLD_SECS = 0.8, 0.03
+#: Seconds without a sign of a client after which it is held shorter, and how much shorter each time.
+ABSENT_SECS, SHORTER = 2.0, 4
+#: Seconds for which a client has to share after a slot of its was lent; and where a toolchain was coming in meanwhile.
+PROBATION_SECS, UPLOAD_PROBATION_SECS = 10.0, 2.0
+#: The part of all slots that may be lent before everybody has to share: one that lets slots be lent may be many.
+MOST_LENT = 0.5
+#: How many clients are remembered.
+MOST_REMEMBERED = 1 << 14
+
+
+@attrs.define
+class _Record:
+    """What is known of a client.
+
+    :param comes: whether it has come for a job.
+    :param heard: when there was a sign of it last.
+    :param shares_until: until when it has to share, for it did not come for another.
+    :param shortened: when its slots were last decided to be held shorter.
+    """
+
+    hold_secs: float = HOLD_SECS
+    comes: bool = False
+    heard: float = -math.inf
+    shares_until: float = -math.inf
+    shortened: float = -math.inf
+
+
+class Shares:
+    """The slots that clients hold without using them."""
+
+    def __init__(self) -> None:
+        self._budget = Budget("unclaimed_jobs", 0)
+        self._records: OrderedDict[Party, _Record] = OrderedDict()
+        self._all_share = False
+
+    def resize(self, slots: int, lent: int) -> None:
+        """There are so many slots, of which so many are lent."""
+        self._budget.total, self._all_share = slots, lent > MOST_LENT * slots
+
+    def may_hold(self, client: Party, now: float) -> bool:
+        """Whether a client may hold one more slot."""
+        return self._is_trusted(client, now) or self._budget.has_room_for(client)
+
+    def hold(self, client: Party, now: float) -> Hold | None:
+        """What to close when a slot is no longer held; None where there is no need to count."""
+        if self._is_trusted(client, now) or not self._budget.has_room_for(client):
+            return None
+        return self._budget.open(client, 1)
+
+    def hold_secs(self, client: Party | None) -> float:
+        """For how long a slot is held for a client."""
+        record = None if client is None else self._records.get(client)
+        return HOLD_SECS if record is None else record.hold_secs
+
+    def heard(self, client: Party, now: float) -> None:
+        """There is a sign of a client: it has begun to send what a job needs."""
+        record = self._record(client)
+        record.heard, record.hold_secs = now, HOLD_SECS
+
+    def came(self, client: Party, now: float) -> None:
+        """A client has come for a job."""
+        self.heard(client, now)
+        self._record(client).comes = True
+
+    def missed(self, client: Party, since: float, now: float, *, is_heard: bool) -> None:
+        """A client has not come for a job that it was given at ``since``.
+
+        :param is_heard: whether its toolchain has begun to come in.
+        """
+        record = self._record(client)
+        record.shares_until = max(record.shares_until, now + (UPLOAD_PROBATION_SECS if is_heard else PROBATION_SECS))
+        if now - record.heard > ABSENT_SECS and since >= record.shortened:
+            record.hold_secs = max(LEAST_HOLD_SECS, record.hold_secs / SHORTER)
+            record.shortened = now
+
+    def _is_trusted(self, client: Party, now: float) -> bool:
+        record = self._records.get(client)
+        return record is not None and record.comes and now >= record.shares_until and not self._all_share
+
+    def _record(self, client: Party) -> _Record:
+        record = self._records.setdefault(client, _Record())
+        self._records.move_to_end(client)
+        if len(self._records) > MOST_REMEMBERED:
+            self._records.popitem(last=False)
+        return record
