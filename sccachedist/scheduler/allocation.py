@@ -136,6 +136,7 @@ class Allocation:
         if assigned is None:
             assigned = await self._ask(reserved, toolchain)
         self._core.confirm(reserved, assigned, self._clock.seconds())
+        self._wait_for_slots()
         log.debug("job {job_id} assigned to {server}", job_id=reserved.job_id, server=str(reserved.server_id))
         needed = archive_id(toolchain.archive_id) if reserved.ours else None
         return AllocJobSuccess(

@@ -33,7 +33,7 @@ CLAIM_SECS = {Slot.RESERVED: 300.0, Slot.PENDING: 300.0, Slot.READY: 60.0}
 STARTED_SECS = 1200.0
 #: The same for a job on a build server of ours, until an upload begins. One that is claimed after that it names all the
 #: same, so that no client need be waited for that could not reach it.
-OUR_CLAIM_SECS = CLAIM_SECS | {Slot.PENDING: 8.0, Slot.READY: 10.0}
+OUR_CLAIM_SECS = CLAIM_SECS | {Slot.PENDING: 8.0, Slot.READY: 8.0}
 #: And from when its upload was last said to go on: heartbeats, which say it, are rarely as far apart as this.
 UPLOAD_SECS = 120.0
 #: Seconds for which a Pending job is a sign that its toolchain comes soon: until its upload begins, and from then on.

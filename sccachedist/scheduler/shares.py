@@ -24,7 +24,8 @@ HOLD_SECS, LEAST_HOLD_SECS = 0.8, 0.03
 ABSENT_SECS, SHORTER = 2.0, 4
 #: Seconds for which a client has to share after a slot of its was lent; and where a toolchain was coming in meanwhile.
 PROBATION_SECS, UPLOAD_PROBATION_SECS = 10.0, 2.0
-#: The part of all slots that may be lent before everybody has to share: one that lets slots be lent may be many.
+#: The part of all slots that may be lent before all have to share, those that came so far among themselves: one that
+#: lets slots be lent may be many.
 MOST_LENT = 0.5
 #: How many clients are remembered.
 MOST_REMEMBERED = 1 << 14
@@ -51,23 +52,24 @@ class Shares:
     """The slots that clients hold without using them."""
 
     def __init__(self) -> None:
-        self._budget = Budget("unclaimed_jobs", 0)
+        self._of_known, self._of_new = Budget("unclaimed_jobs", 0), Budget("unclaimed_jobs", 0)
         self._records: OrderedDict[Party, _Record] = OrderedDict()
         self._all_share = False
 
     def resize(self, slots: int, lent: int) -> None:
         """There are so many slots, of which so many are lent."""
-        self._budget.total, self._all_share = slots, lent > MOST_LENT * slots
+        self._of_known.total = self._of_new.total = slots
+        self._all_share = lent > MOST_LENT * slots
 
     def may_hold(self, client: Party, now: float) -> bool:
         """Whether a client may hold one more slot."""
-        return self._is_trusted(client, now) or self._budget.has_room_for(client)
+        budget = self._budget_of(client, now)
+        return budget is None or budget.has_room_for(client)
 
     def hold(self, client: Party, now: float) -> Hold | None:
         """What to close when a slot is no longer held; None where there is no need to count."""
-        if self._is_trusted(client, now) or not self._budget.has_room_for(client):
-            return None
-        return self._budget.open(client, 1)
+        budget = self._budget_of(client, now)
+        return None if budget is None or not budget.has_room_for(client) else budget.open(client, 1)
 
     def hold_secs(self, client: Party | None) -> float:
         """For how long a slot is held for a client."""
@@ -95,9 +97,11 @@ class Shares:
             record.hold_secs = max(LEAST_HOLD_SECS, record.hold_secs / SHORTER)
             record.shortened = now
 
-    def _is_trusted(self, client: Party, now: float) -> bool:
+    def _budget_of(self, client: Party, now: float) -> Budget | None:
         record = self._records.get(client)
-        return record is not None and record.comes and now >= record.shares_until and not self._all_share
+        if record is None or not record.comes or now < record.shares_until:
+            return self._of_new
+        return self._of_known if self._all_share else None
 
     def _record(self, client: Party) -> _Record:
         record = self._records.setdefault(client, _Record())

@@ -27,7 +27,8 @@ class Slots:
 
     def enter(self, job_id: JobId, job: Job, now: float) -> None:
         """A new job."""
-        if job.client is not None and self.may_hold_more(job.client, now):
+        if job.client is not None:
+            self._shares.resize(self._fleet.slots, self._lent)
             job.hold = self._shares.hold(job.client, now)
         self._jobs.enter(job_id, job)
         server = self._fleet[job.server_id]

@@ -1,8 +1,8 @@
 """Telling a scheduler of ours how jobs move: all that is new in one request, one request at a time.
 
 Of one that does not arrive only the ends of jobs are repeated: no heartbeat has named a short one, and none would be
-missed in the next. What else it said, that one says, which comes soon then. That a job has started is told only where it
-goes on for a while: before the scheduler lends its slot to others, for the client seems not to come.
+missed in the next. What else it said, that one says, which comes soon then. That a job has started is told only where
+it goes on for a while: before the scheduler lends its slot to others, for the client seems not to come.
 
 The end of a job whose slot nobody can be waiting for waits a moment for the next one.
 """

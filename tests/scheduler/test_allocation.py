@@ -12,6 +12,7 @@ from sccachedist.scheduler.allocation import MOST_TRIES, Allocation
 from sccachedist.scheduler.core import Reservation, SchedulerCore
 from sccachedist.scheduler.jobs import Slot
 from sccachedist.scheduler.queue import Queue
+from sccachedist.scheduler.shares import HOLD_SECS
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import (
     AllocJobFail,
@@ -257,6 +258,50 @@ class WaitingTests(AllocationTests):
         self.server(greedy[0])
         self.server(modest)
         self.assertNoResult(greedy[1])
+
+    def test_waits_for_its_own(self) -> None:
+        """A new client that was given its share waits for its own jobs to begin; others go on meanwhile."""
+        self.use(farm(2))
+        first, waits = self.allocate(client="new"), self.allocate(client="new")
+        other, waits_too = self.allocate(client="other"), self.allocate(client="third")
+        for allocated in (first, other):
+            self.answer(A, assigned())
+            self.server(allocated)
+        assert self.assignments.waiting == []
+        self.core.update(FIRST_JOB, A, JobState.STARTED, 0.0)
+        self.allocation.serve_waiting()
+        self.answer(A, assigned())
+        self.server(waits)
+        self.assertNoResult(waits_too)
+
+    def test_slots_that_are_not_used(self) -> None:
+        """A slot whose client does not come is another's after a moment, without anything else that happens."""
+        self.use(farm(1))
+        absent = [self.allocate(client=name) for name in "ab"]
+        self.answer(A, assigned())
+        waiting = self.allocate(client="c")
+        self.clock.advance(HOLD_SECS / 2)
+        assert self.assignments.waiting == []
+        self.clock.advance(HOLD_SECS / 2)
+        assert self.assignments.waiting == [A]
+        self.answer(A, assigned())
+        self.server(absent[1])
+        self.clock.advance(HOLD_SECS)
+        self.answer(A, assigned())
+        self.server(waiting)
+        assert self.clock.getDelayedCalls() == []
+
+    def test_slots_that_are_not_used_without_a_queue(self) -> None:
+        """Where nobody waits, a slot whose client did not come is another's as well."""
+        self.use(farm(1), max_wait_secs=0)
+        for _ in range(2):
+            self.allocate(client="absent")
+            self.answer(A, assigned())
+        assert "Insufficient" in self.reason(self.allocate(client="b"))
+        self.clock.advance(HOLD_SECS)
+        allocated = self.allocate(client="b")
+        self.answer(A, assigned())
+        self.server(allocated)
 
     def test_leaves_the_queue(self) -> None:
         """A client that goes away while it waits takes no slot."""

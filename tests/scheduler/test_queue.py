@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sccachedist.budgets import Party
 from sccachedist.errors import LimitExceeded
-from sccachedist.scheduler.queue import Queue
+from sccachedist.scheduler.queue import MOST_ASKED, Queue
 
 A, B, C = (Party(name) for name in "ABC")
 
@@ -65,6 +65,41 @@ def test_too_many() -> None:
     assert order(entered) == ["A1"]
     entered.enter(B, "B1")
     assert len(entered) == 1
+
+
+def test_one_client_does_not_fill_it() -> None:
+    """It has half of the places at most; however many fill the others, all are places that there are."""
+    entered: Queue[str] = Queue(most=10)
+    for client, places in (("A", 5), ("B", 3), ("C", 1), ("D", 1), ("E", 0)):
+        for number in range(places):
+            entered.enter(Party(client), f"{client}{number}")
+        with pytest.raises(LimitExceeded, match="max_waiting"):
+            entered.enter(Party(client), "one too many")
+    assert (len(entered), order(entered)[:4]) == (10, ["A0", "B0", "C0", "D0"])
+
+
+def test_some_may_not() -> None:
+    """Who may not have its turn is passed over, comes after the others, and keeps its place among its own."""
+    entered = queue("A1", "A2", "B1", "C1")
+    assert entered.next(lambda client: client == B) == "B1"
+    assert entered.next(lambda client: client == B) is None
+    assert order(entered) == ["C1", "A1", "A2"]
+
+
+def test_some_of_very_many_may_not() -> None:
+    """Not all are asked at a time; who may has its turn before long all the same."""
+    entered: Queue[str] = Queue(most=1000)
+    for number in range(3 * MOST_ASKED):
+        entered.enter(Party(str(number)), str(number))
+    last = str(3 * MOST_ASKED - 1)
+    asked: list[Party] = []
+
+    def may(client: Party) -> bool:
+        asked.append(client)
+        return client == last
+
+    assert [entered.next(may) for _ in range(4)] == [None, None, last, None]
+    assert len(asked) == 4 * MOST_ASKED
 
 
 @given(st.lists(st.sampled_from(["enter A", "enter B", "enter C", "leave", "next"])))

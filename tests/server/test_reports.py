@@ -7,9 +7,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from sccachedist.errors import PeerError
+from sccachedist.scheduler.shares import HOLD_SECS
 from sccachedist.server.one_by_one import RETRY_SECS
 from sccachedist.server.reports import HEARD_SECS, Reports
-from sccachedist.server.together import AGAIN_SECS, LATER_SECS, MOST_STATES
+from sccachedist.server.together import AGAIN_SECS, LATER_SECS, MOST_STATES, STARTED_SECS
 from sccachedist.wire.messages import JobId, JobState
 from tests.support.fakes import FakeScheduler
 
@@ -209,11 +210,35 @@ class BatchesTests(SynchronousTestCase):
         self.sent.answer(second, None)
         assert (len(first), len(second)) == (MOST_STATES, 5)
 
-    def test_starts_are_not_told(self) -> None:
-        """That a job has started is left to the next heartbeat: one request a job is enough."""
+    def test_starts_of_short_jobs_are_not_told(self) -> None:
+        """One request a job is enough, where its end comes soon."""
         self.report(JOB, STARTED)
+        self.clock.advance(STARTED_SECS - 0.01)
         assert self.sent.waiting == []
-        self.successResultOf(Deferred.fromCoroutine(self.reports.delivered()))
+        self.report(JOB, COMPLETE)
+        assert self.sent.waiting == [((JOB, COMPLETE),)]
+        self.clock.advance(1)
+        assert self.sent.waiting == [((JOB, COMPLETE),)]
+        assert self.clock.getDelayedCalls() == []
+
+    def test_starts_of_long_jobs_are_told(self) -> None:
+        """Before the scheduler lends their slots: each in time, and those of about the same time with few looks."""
+        for job_id, pause in ((JOB, STARTED_SECS - 0.05), (OTHER_JOB, 0.05)):
+            self.report(job_id, STARTED)
+            self.clock.advance(pause)
+        self.clock.advance(0)
+        assert self.sent.waiting == [((JOB, STARTED),)]
+        self.sent.answer(((JOB, STARTED),), None)
+        self.clock.advance(STARTED_SECS - 0.05)
+        self.clock.advance(0)
+        assert self.sent.waiting == [((OTHER_JOB, STARTED),)]
+        assert STARTED_SECS < HOLD_SECS / 2
+
+    def test_starts_are_given_up(self) -> None:
+        """When the build server ends, nothing is left that would wake it."""
+        self.report(JOB, STARTED)
+        self.reports.give_up()
+        assert self.clock.getDelayedCalls() == []
 
     def test_later(self) -> None:
         """A report is not sent while whoever makes it is at work."""

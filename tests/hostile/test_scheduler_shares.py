@@ -1,0 +1,153 @@
+"""Rows 38 and 42: clients that take slots, or places in the queue, and do not use them."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import attrs
+import pytest
+
+from sccachedist.wire.bincode import decode, encode
+from sccachedist.wire.messages import ALLOC_JOB_RESPONSE, TOOLCHAIN, AllocJobFail, AllocJobSuccess, Toolchain
+from tests.hostile.attacker import OCTETS, Attacker, unverified
+from tests.hostile.attacks import fresh_id
+from tests.hostile.neighbour import Neighbour
+
+#: How many may wait for a slot.
+MOST_WAITING = 100
+#: For how long each attack goes on.
+SECS = 3.0
+
+
+@pytest.fixture(scope="module")
+def scheduler_tables() -> Mapping[str, str]:
+    """A queue that can be filled."""
+    return {"queue": f"max_waiting = {MOST_WAITING}"}
+
+
+@contextlib.contextmanager
+def going_on(attack: Callable[[int], object], threads: int) -> Iterator[None]:
+    """An attack that is repeated by many until the block ends."""
+    over = threading.Event()
+
+    def repeat(number: int) -> None:
+        while not over.is_set():
+            attack(number)
+
+    with ThreadPoolExecutor(threads) as pool:
+        attacking = [pool.submit(repeat, number) for number in range(threads)]
+        try:
+            yield
+        finally:
+            over.set()
+    for each in attacking:
+        each.result()
+
+
+def many(attacker: Attacker, count: int) -> list[Attacker]:
+    """An attacker with several addresses."""
+    return [attrs.evolve(attacker, address=f"127.0.1.{1 + number}") for number in range(count)]
+
+
+@pytest.mark.parametrize("addresses", [1, 12])
+def test_row_38_slots_for_random_toolchains(neighbour: Neighbour, addresses: int) -> None:
+    """Twenty requests at a time for slots that nobody comes for, from one address or from many, hold nobody up."""
+    attackers = many(neighbour.attacker, addresses)
+    with neighbour.served(38), going_on(lambda number: attackers[number % addresses].alloc(fresh_id()), 20):
+        time.sleep(SECS)
+    neighbour.unharmed()
+
+
+def test_row_38_slots_for_a_toolchain_that_is_there(neighbour: Neighbour) -> None:
+    """Nor do slots that need no upload, of a client that has come for other jobs."""
+    attacker = attrs.evolve(neighbour.attacker, address="127.0.2.1")
+
+    def attack(number: int) -> None:
+        if number:
+            attacker.alloc(neighbour.toolchain)
+        else:
+            attacker.ready(neighbour.archive, neighbour.toolchain)
+
+    with neighbour.served(38), going_on(attack, 20):
+        time.sleep(SECS)
+
+
+def test_row_38_uploads_that_drip(neighbour: Neighbour) -> None:
+    """Nor do uploads that have begun and come byte by byte."""
+    attackers = many(neighbour.attacker, 4)
+    with contextlib.ExitStack() as open_uploads:
+
+        def attack(number: int) -> None:
+            attacker = attackers[number % len(attackers)]
+            allocated = attacker.alloc(fresh_id())
+            if isinstance(allocated, AllocJobSuccess):
+                job = allocated.job_alloc
+                raw = socket.create_connection((str(job.server_id.host), job.server_id.port), 10)
+                secure = open_uploads.enter_context(unverified().wrap_socket(raw))
+                secure.sendall(
+                    f"POST /api/v1/distserver/submit_toolchain/{job.job_id} HTTP/1.1\r\nHost: x\r\n"
+                    f"Authorization: Bearer {job.auth}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n".encode()
+                )
+
+        with neighbour.served(38), going_on(attack, 20):
+            time.sleep(SECS)
+
+
+def test_row_38_a_client_that_is_late_has_its_job(neighbour: Neighbour) -> None:
+    """A slot that was lent to others is not refused to the client that comes for it after all."""
+    attacker = attrs.evolve(neighbour.attacker, address="127.0.2.2")
+    late = attacker.ready(neighbour.archive, neighbour.toolchain)
+    time.sleep(1.5)
+    neighbour.still_runs(late)
+
+
+def test_row_42_one_client_fills_the_queue(neighbour: Neighbour) -> None:
+    """Whoever asks for three times as many slots as may wait is refused in a way that has its compiles run locally.
+
+    Others wait all the same, and are served.
+    """
+    attacker = attrs.evolve(neighbour.attacker, address="127.0.2.3")
+    answers: list[object] = []
+    with neighbour.served(42), contextlib.ExitStack() as stack:
+        waiting = [stack.enter_context(asking(attacker)) for _ in range(3 * MOST_WAITING)]
+        deadline = time.monotonic() + SECS
+        while time.monotonic() < deadline:
+            answers += [answer for answer in map(answered, waiting) if answer is not None]
+            time.sleep(0.1)
+    refused = [answer for answer in answers if isinstance(answer, AllocJobFail)]
+    assert len(refused) >= 2 * MOST_WAITING, len(refused)
+    assert all("queue.max_waiting" in answer.msg for answer in refused)
+    assert all(isinstance(answer, AllocJobFail | AllocJobSuccess) for answer in answers), answers
+    neighbour.unharmed()
+
+
+@contextlib.contextmanager
+def asking(attacker: Attacker) -> Iterator[socket.socket]:
+    """A request for a slot that is not waited for."""
+    body = encode(TOOLCHAIN, Toolchain(fresh_id()))
+    with socket.create_connection(
+        (str(attacker.scheduler.host), attacker.scheduler.port), 10, (attacker.address, 0)
+    ) as connection:
+        headers = {**OCTETS, "Authorization": f"Bearer {attacker.client_token}", "Content-Length": len(body)}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        connection.sendall(
+            f"POST /api/v1/scheduler/alloc_job HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n".encode() + body
+        )
+        connection.setblocking(False)
+        yield connection
+
+
+def answered(connection: socket.socket) -> object | None:
+    """What a request was answered with, if it was just now."""
+    try:
+        octets = connection.recv(1 << 16)
+    except BlockingIOError:
+        return None
+    if not octets:
+        return None
+    head, _, body = octets.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200"), octets
+    return decode(ALLOC_JOB_RESPONSE, body)
