@@ -290,11 +290,12 @@ class Walk(RuleBasedStateMachine):
     )
     def jobs_are_given(self, client: Party | None, state: JobState, count: int) -> MultipleResults[Reservation]:
         """Nothing happens in between, as it is with build servers of ours."""
-        given = []
+        given: list[Reservation] = []
         while len(given) < count and any(map(self.room, self.servers)):
             reserved = self.an_allocation_begins(set(), client)
             assert isinstance(reserved, Reservation)
-            given.append(self.an_assignment_is_answered(reserved, state))
+            self.an_assignment_is_answered(reserved, state)
+            given.append(reserved)
         return multiple(*given)
 
     @rule(target=assigned_jobs, reserved=consumes(reservations), state=st.sampled_from(JobState))
