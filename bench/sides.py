@@ -15,8 +15,8 @@ from bench.meters import Meter, meter
 from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
 from tests.support.published import PUBLISHED_SCHEDULER, PUBLISHED_SERVER
 
-#: What makes ours take as many jobs that nobody runs as the published one, which knows no limit.
-_UNCLAIMED = "[limits]\nunclaimed_jobs = 1_000_000\n"
+#: What makes ours take as many jobs that nobody runs, and as many build servers, as the published one, without limit.
+_UNCLAIMED = "[limits]\nunclaimed_jobs = 1_000_000\nservers_per_address = 10_000\n"
 
 
 @attrs.frozen

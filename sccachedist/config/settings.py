@@ -204,6 +204,9 @@ class Limits:
             "What it holds slots with in the meantime is less: no more than is left for others.",
         ),
     )
+    servers_per_address: int = field(
+        default=64, metadata=key(COUNT, "Build servers at one IP address, each at a port of its own.")
+    )
     token_checks: int = field(
         default=32,
         metadata=key(

@@ -42,6 +42,8 @@ from sccachedist.wire.reports import Availability, JobStates, SchedulerReport, S
 
 #: CPUs that a build server may claim. The wire has room for more than a farm's sum could be told in.
 MOST_CPUS = 1 << 16
+#: Bytes of the key that a build server signs its job tokens with. The published one has 32.
+MOST_KEY_BYTES = 1024
 #: Seconds between two heartbeats that a build server of ours may announce.
 MOST_HEARTBEAT_SECS = 3600
 #: Heartbeats of build servers of ours in a second, above which they are told to come less often: a few hundred take a
@@ -91,10 +93,11 @@ class SchedulerCore:
 
     :param first_job: the id of the first job, see :func:`first_job_id`.
     :param most_unclaimed: how many jobs one client may have that have not started.
+    :param most_per_address: how many build servers may have the same IP address.
     """
 
-    def __init__(self, first_job: JobId, most_unclaimed: int = 1000) -> None:
-        self._most_unclaimed = most_unclaimed
+    def __init__(self, first_job: JobId, most_unclaimed: int = 1000, most_per_address: int = 64) -> None:
+        self._most_unclaimed, self._most_per_address = most_unclaimed, most_per_address
         self._fleet, self._jobs = Fleet(), Jobs(first_job)
         self._slots = Slots(self._fleet, self._jobs)
 
@@ -109,9 +112,14 @@ class SchedulerCore:
         :returns: whether it is new.
         :raises DecodeError: what it says of itself cannot be.
         :raises IdentityInUse: one of ours lives at this address, and it is another one.
+        :raises LimitExceeded: many others have the same IP address.
         """
         _check(heartbeat, report)
         known = self._fleet.get(server_id)
+        if known is None and self._fleet.count_at(server_id) >= self._most_per_address:
+            raise LimitExceeded(
+                "servers_per_address", f"{self._most_per_address} build servers are at {server_id.host}"
+            )
         if known is not None and not known.may_become(heartbeat, now):
             raise IdentityInUse(f"build server {server_id} lives, and has another job key")
         is_new = known is None or known.heartbeat.server_nonce != heartbeat.server_nonce
@@ -356,5 +364,7 @@ class SchedulerCore:
 def _check(heartbeat: Heartbeat, report: ServerReport | None) -> None:
     if not 1 <= heartbeat.num_cpus <= MOST_CPUS:
         raise DecodeError(f"a build server has 1 to {MOST_CPUS} CPUs, not {heartbeat.num_cpus}")
+    if len(heartbeat.jwt_key) > MOST_KEY_BYTES:
+        raise DecodeError(f"jwt_key has more than {MOST_KEY_BYTES} bytes")
     if report is not None and not 1 <= report.heartbeat_secs <= MOST_HEARTBEAT_SECS:
         raise DecodeError(f"heartbeats come every 1 to {MOST_HEARTBEAT_SECS} seconds")

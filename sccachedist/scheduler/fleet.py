@@ -7,7 +7,9 @@ The least loaded server is found without looking at the others, so that a farm o
 
 import heapq
 import hmac
+from collections import Counter
 from collections.abc import Collection, Iterator
+from ipaddress import IPv4Address, IPv6Address
 from itertools import count, islice
 
 import attrs
@@ -108,6 +110,7 @@ class Fleet:
 
     def __init__(self) -> None:
         self._servers: dict[ServerId, BuildServer] = {}
+        self._by_host: Counter[IPv4Address | IPv6Address] = Counter()
         self._holders: dict[str, dict[ServerId, None]] = {}
         self._shunned: set[ServerId] = set()
         self._drained: set[ServerId] = set()
@@ -129,6 +132,10 @@ class Fleet:
     def get(self, server_id: ServerId) -> BuildServer | None:
         """The server at this address, if it lives."""
         return self._servers.get(server_id)
+
+    def count_at(self, server_id: ServerId) -> int:
+        """How many have the IP address of this one."""
+        return self._by_host[server_id.host]
 
     @property
     def num_cpus(self) -> int:
@@ -161,6 +168,7 @@ class Fleet:
         """A new server."""
         server.drained = server.server_id in self._drained
         self._servers[server.server_id] = server
+        self._by_host[server.server_id.host] += 1
         self._cpus += server.heartbeat.num_cpus
         self._slots += server.slots
         self.changed(server)
@@ -209,6 +217,9 @@ class Fleet:
     def leave(self, server_id: ServerId) -> BuildServer:
         """A server is gone."""
         server = self._servers.pop(server_id)
+        self._by_host[server_id.host] -= 1
+        if not self._by_host[server_id.host]:
+            del self._by_host[server_id.host]
         self._cpus -= server.heartbeat.num_cpus
         self._slots -= server.slots
         self._shunned.discard(server_id)

@@ -1,7 +1,5 @@
 """The scheduler's endpoints."""
 
-import hashlib
-import ssl
 from collections.abc import Iterable, Sequence
 
 from twisted.internet.interfaces import IReactorTime
@@ -17,6 +15,7 @@ from sccachedist.errors import DecodeError, PeerRefused
 from sccachedist.logs import Logger, QuietLog
 from sccachedist.peers.pins import Pins
 from sccachedist.scheduler.allocation import Allocation
+from sccachedist.scheduler.certificates import certificate_digest
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.web.bodies import MessageBody, NoBody
 from sccachedist.web.head import Head
@@ -157,8 +156,7 @@ class SchedulerRoutes:
     ) -> tuple[HeartbeatResult, SchedulerReport | None]:
         """A build server says that it lives; one of ours says more, and is answered more."""
         heartbeat, report = said
-        if _certificate_digest(heartbeat.cert_pem) != heartbeat.cert_digest:
-            raise DecodeError("the certificate does not have the digest that was sent with it")
+        self._check_certificate(server_id, heartbeat)
         if report is not None:
             self._look_for_jobs_of_others(server_id, report.jobs)
         is_new = self._core.heartbeat(server_id, heartbeat, self._clock.seconds(), report)
@@ -221,6 +219,26 @@ class SchedulerRoutes:
         """Anybody wants to know how the farm is."""
         return self._core.status()
 
+    def _check_certificate(self, server_id: ServerId, heartbeat: Heartbeat) -> None:
+        """A build server whose certificate clients had better not trust is refused, and the log says so.
+
+        :raises DecodeError: it is such a one.
+        """
+        try:
+            if certificate_digest(heartbeat.cert_pem, server_id) != heartbeat.cert_digest:
+                raise DecodeError("the certificate does not have the digest that was sent with it")
+        except DecodeError as error:
+            self._quiet_log.tell(
+                log,
+                LogLevel.warn,
+                "certificate",
+                "build server {server} is refused: {error}; it makes a proper certificate when it is restarted "
+                "without its old one",
+                server=str(server_id),
+                error=str(error),
+            )
+            raise
+
     def _look_for_jobs_of_others(self, server_id: ServerId, named: Iterable[tuple[JobId, JobState]]) -> None:
         """Tell the log, now and then, of a build server that names what is not its own."""
         others = self._core.jobs_of_others(server_id, (job_id for job_id, _ in named))
@@ -234,14 +252,3 @@ class SchedulerRoutes:
                 count=len(others),
                 job_id=others[0],
             )
-
-
-def _certificate_digest(pem: bytes) -> bytes:
-    """The SHA-256 of a certificate's DER form.
-
-    :raises DecodeError: it is no certificate.
-    """
-    try:
-        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.decode("ascii"))).digest()
-    except ValueError as error:
-        raise DecodeError("cert_pem is not a certificate") from error

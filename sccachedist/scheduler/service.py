@@ -62,7 +62,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     """
     check_address("public_addr", settings.public_addr)
     pins = Pins()
-    core = SchedulerCore(first_job_id(time.time()), settings.limits.unclaimed_jobs)
+    core = SchedulerCore(first_job_id(time.time()), settings.limits.unclaimed_jobs, settings.limits.servers_per_address)
     inward, outward = pinned_calls(reactor, pins), trusting_calls(reactor)
     queue: Queue[Deferred[None]] = Queue(settings.queue.max_waiting)
     allocation = Allocation(core, PinnedBuildServers(inward), queue, settings.queue.max_wait_secs, reactor)
