@@ -43,6 +43,10 @@ class PeerRefused(Refused):
     """A build server's token, or a job token that nobody ever issued, is refused."""
 
 
+class AmbiguousRequest(SccachedistError):
+    """A request says twice what it may say once: which of both is right cannot be known."""
+
+
 class StaleToken(SccachedistError):
     """A job token is well formed but not signed with the key in force: it may be from before a key was lost."""
 

@@ -12,6 +12,7 @@ class Head:
     :param headers: the first value of each header, by its name in lower case.
     :param peer: the IP address at the other end of the connection.
     :param length: the size of the body in bytes as announced, None where it comes in chunks.
+    :param repeated: the names of headers that decide something and came more than once.
     """
 
     method: str
@@ -19,6 +20,7 @@ class Head:
     headers: dict[str, str] = attrs.field(repr=False)
     peer: str
     length: int | None
+    repeated: tuple[str, ...] = ()
 
     @property
     def token(self) -> str | None:

@@ -23,6 +23,8 @@ _ORIGIN = re.compile(rb"(?i:https?)://[^/?]*")
 _LENGTH_DIGITS = 19
 #: Headers that may come once: a second one is how a request is smuggled past a proxy, or past us.
 _SINGLE = (b"host", b"content-length", b"transfer-encoding")
+#: Headers that decide something: of two, one may be a stranger's, which a proxy has passed on beside its own.
+_DECISIVE = (b"authorization", b"content-type", b"x-real-ip")
 
 
 @attrs.frozen
@@ -42,12 +44,14 @@ class Fields:
     """The headers of a request.
 
     :param values: the first value of each, by its name in lower case.
+    :param repeated: the names of those that decide something and came more than once.
     :param length: the size of the body, None where it comes in chunks.
     :param persistent: whether the connection is kept for another request.
     :param expects: whether the sender waits for ``100 Continue`` before it sends the body.
     """
 
     values: dict[str, str] = attrs.field(repr=False)
+    repeated: tuple[str, ...]
     length: int | None
     persistent: bool
     expects: bool
@@ -88,6 +92,7 @@ def parse_head(head: bytes, most_headers: int) -> tuple[RequestLine, Fields]:
     tokens = {token.strip(b" \t").lower() for value in fields.get(b"connection", ()) for token in value.split(b",")}
     return line, Fields(
         values={name.decode(): values[0].decode("latin-1") for name, values in fields.items()},
+        repeated=tuple(name.decode() for name in _DECISIVE if len(fields.get(name, ())) > 1),
         length=_body_length(fields, line.version),
         persistent=line.version == b"HTTP/1.1" and b"close" not in tokens,
         expects=line.version == b"HTTP/1.1" and fields.get(b"expect", [b""])[0].lower() == b"100-continue",
@@ -100,6 +105,7 @@ def head_of(line: RequestLine, fields: Fields, peer: str) -> Head:
         method=sys.intern(line.method.decode()),
         path=line.path.decode(),
         headers=fields.values,
+        repeated=fields.repeated,
         peer=peer,
         length=fields.length,
     )

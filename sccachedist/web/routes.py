@@ -22,7 +22,7 @@ from twisted.web.server import NOT_DONE_YET
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, ValidationError
 
-from sccachedist.errors import DecodeError, SccachedistError
+from sccachedist.errors import AmbiguousRequest, DecodeError, SccachedistError
 from sccachedist.logs import Logger, QuietLog
 from sccachedist.printable import excerpt
 from sccachedist.web.answers import (
@@ -146,6 +146,7 @@ class Api:
         """Decide on the head of a request.
 
         :raises UnknownRoute: there is no such route.
+        :raises AmbiguousRequest: a header that decides something is there twice.
         :raises SccachedistError: the sender may not, or the body cannot be taken.
         """
         if len(head.path) > LONGEST_PATH:
@@ -154,6 +155,8 @@ class Api:
             endpoint, ids = self._paths.match(head.path, head.method)
         except HTTPException as error:
             raise UnknownRoute("no such route") from error
+        if head.repeated:  # a proxy's fault as likely as the sender's: no client's build may fail for it
+            raise AmbiguousRequest(f"the request has two headers {head.repeated[0]}")
         envelope = self._envelopes[endpoint]
         granted: Deferred[Any] = Deferred.fromCoroutine(envelope.allow(routes, head, **ids))
         if isinstance(getattr(granted, "result", None), Failure):

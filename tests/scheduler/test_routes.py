@@ -8,13 +8,13 @@ from typing import Any
 import attrs
 import pytest
 from twisted.internet.task import Clock
-from twisted.logger import capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from sccachedist import __version__
 from sccachedist.auth.clients import SharedClientToken
 from sccachedist.auth.servers import SharedServerToken
 from sccachedist.config import Limits
-from sccachedist.errors import PeerError
+from sccachedist.errors import DecodeError, LimitExceeded, PeerError
 from sccachedist.peers.pins import Pins
 from sccachedist.scheduler.allocation import Allocation
 from sccachedist.scheduler.core import SchedulerCore
@@ -301,3 +301,60 @@ def test_no_token_in_the_log(farm: Scheduler) -> None:
     texts = repr(events)
     assert events
     assert [secret for secret in ("clienttok", "servertok", "wrongtok", token) if secret in texts] == []
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-Real-IP", "Content-Type"])
+def test_headers_that_come_twice(farm: Scheduler, name: str) -> None:
+    """Of two headers that decide something none is believed, and no client's build fails for it."""
+    for asked, token in ((ALLOC, CLIENT), (HEARTBEAT_16.asked({"X-Real-IP": "127.0.0.1"}), BUILDER)):
+        sent = {**OCTETS, **token, "X-Real-IP": "127.0.0.1"}[name]
+        line = f"{name}: {sent}\r\n".encode()
+        once = asked.replace(b"X-Real-IP: 127.0.0.1\r\n", b"").replace(b"x-real-ip: 127.0.0.1\r\n", b"")
+        twice = once.replace(b"\r\n\r\n", b"\r\n" + (line * 2 if name == "X-Real-IP" else line) + b"\r\n", 1)
+        answer = farm.browser.ask(twice, "10.9.0.1")
+        assert (answer.status, name.lower() in answer.body.decode()) == (500, True)
+
+
+def test_where_a_client_is(farm: Scheduler) -> None:
+    """A proxy that names no address makes no client's build fail."""
+    headers = {"X-Real-IP": "nonsense"}
+    connection = farm.browser.connect("10.9.0.1")
+    connection.say(exchange(15).asked(headers))
+    farm.servers.assignments.answer(SERVER, PENDING)
+    assert [answer.status for answer in connection.answers()] == [200]
+
+
+def test_a_certificate_that_is_refused(scheduler: Scheduler) -> None:
+    """The log says what to do, and clients are told of no such certificate."""
+    heartbeat = decode(HEARTBEAT, HEARTBEAT_16.body)
+    pem = heartbeat.cert_pem + b"trust me"
+    asked = attrs.evolve(HEARTBEAT_16, body=encode(HEARTBEAT, attrs.evolve(heartbeat, cert_pem=pem))).asked()
+    with capturedLogs() as events:
+        assert scheduler.browser.ask(asked).status == 400
+    (warned,) = (event for event in events if event["log_level"] is LogLevel.warn)
+    assert "when it is restarted" in formatEvent(warned)
+    assert scheduler.browser.ask(request("GET", f"{ROOT}/server_certificate/{SERVER}")).status == 500
+
+
+def test_many_build_servers_at_one_address() -> None:
+    """There are so many and no more, until one of them goes."""
+    core = SchedulerCore(JobId(0), most_per_address=2)
+    heartbeat = decode(HEARTBEAT, HEARTBEAT_16.body)
+    for port in (1, 2):
+        core.heartbeat(attrs.evolve(SERVER, port=port), heartbeat, 0.0)
+    third = attrs.evolve(SERVER, port=3)
+    with pytest.raises(LimitExceeded, match="servers_per_address"):
+        core.heartbeat(third, heartbeat, 1.0)
+    core.heartbeat(ServerId.parse("127.0.0.2:1"), heartbeat, 1.0)
+    core.heartbeat(attrs.evolve(SERVER, port=1), heartbeat, 89.0)
+    core.expire(91.0)
+    core.heartbeat(third, heartbeat, 91.0)
+    assert core.status().num_servers == 2 + 1
+
+
+def test_a_large_job_key() -> None:
+    """A build server does not fill the scheduler's memory with its key."""
+    heartbeat = attrs.evolve(decode(HEARTBEAT, HEARTBEAT_16.body), jwt_key=bytes(1025))
+    core = SchedulerCore(JobId(0))
+    with pytest.raises(DecodeError, match="jwt_key"):
+        core.heartbeat(SERVER, heartbeat, 0.0)
