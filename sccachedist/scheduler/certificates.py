@@ -21,7 +21,7 @@ from sccachedist.wire.addresses import ServerId
 
 #: Bytes of a certificate in PEM, and bits of its key. The published one has 1 KB and 2048 bits.
 MOST_BYTES = 16 << 10
-KEY_BITS = {RSAPublicKey: range(2048, 8193), EllipticCurvePublicKey: range(256, 522)}
+RSA_BITS, CURVE_BITS = range(2048, 8193), range(256, 522)
 
 _PEM = re.compile(rb"\s*-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*")
 #: How a certificate begins, after its sizes, whose serial number is 0, as the published build servers make them. A
@@ -73,8 +73,10 @@ def _check_key(certificate: x509.Certificate) -> None:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
         raise DecodeError("cert_pem has a key that cannot be read") from error
-    for kind, bits in KEY_BITS.items():
-        if isinstance(key, kind) and key.key_size in bits:
+    match key:
+        case RSAPublicKey() if key.key_size in RSA_BITS:
+            return
+        case EllipticCurvePublicKey() if key.key_size in CURVE_BITS:
             return
     raise DecodeError("cert_pem has a key that is neither RSA of 2048 to 8192 bits nor of an elliptic curve")
 
