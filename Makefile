@@ -2,7 +2,7 @@ PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
 CHECKED = sccachedist twisted tests demo bench fuzz scripts setup.py
 
-.PHONY: bench demo test coverage unit functional compat filters fuzz lint lock doc clean faults soak
+.PHONY: bench demo test coverage unit functional compat filters fuzz lint lock doc clean faults soak test-lowest test-pythons
 
 demo:
 	scripts/setup.sh demo
@@ -26,8 +26,17 @@ coverage:
 		tests/scheduler/test_fleet.py tests/scheduler/test_shares.py tests/scheduler/test_queue.py tests/server/test_core.py tests/server/test_lru.py tests/wire
 
 unit:
-	scripts/setup.sh dev
+	scripts/setup.sh unit
 	$(PYTEST) -m "not functional"
+
+# The unit tests on the lowest versions that setup.py allows, and on each CPython from 3.11 that this machine has.
+test-lowest:
+	scripts/setup.sh unit
+	scripts/test-elsewhere.sh lowest
+
+test-pythons:
+	scripts/setup.sh unit
+	scripts/test-elsewhere.sh pythons
 
 functional:
 	scripts/setup.sh dev
@@ -75,7 +84,7 @@ filters:
 	$(PYTHON) -m scripts.seccomp_filters
 
 lint:
-	scripts/setup.sh dev
+	scripts/setup.sh unit
 	$(PYTHON) -m ruff format --check $(CHECKED)
 	$(PYTHON) -m ruff check $(CHECKED)
 	$(PYTHON) -m mypy
@@ -85,10 +94,10 @@ lock:
 	$(PYTHON) -m pip freeze --exclude-editable > requirements.lock
 
 doc:
-	scripts/setup.sh dev
+	scripts/setup.sh unit
 	$(PYTHON) -m sphinx -W --keep-going -b html doc doc/_build
 
 clean:
-	rm -rf .venv build dist doc/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache _trial_temp
+	rm -rf .venv .venv-* build dist doc/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache _trial_temp
 	rm -rf *.egg-info twisted/plugins/dropin.cache
 	find . -name __pycache__ -type d -exec rm -rf {} +

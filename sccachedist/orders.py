@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sccachedist.config import SchedulerSettings
 from sccachedist.errors import ConfigError, PeerError
-from sccachedist.http_client import Question, Trust, pinned
+from sccachedist.web_client import Question, Trust, pinned
 from sccachedist.wire.addresses import ServerId
 
 #: Seconds in which the scheduler has to answer.

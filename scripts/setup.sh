@@ -2,14 +2,20 @@
 # Makes the virtual environment .venv and sees to it that the programs are there that a fresh Debian or
 # Ubuntu lacks: with apt, as root or through sudo; where neither can be, it says what to run.
 #
+#   scripts/setup.sh unit    what the unit tests, the linters and the documentation need: Python and what pip installs
 #   scripts/setup.sh demo    what `make demo` needs
-#   scripts/setup.sh dev     what the suite, the linters and the documentation need as well
+#   scripts/setup.sh dev     what the whole suite needs as well
 #   scripts/setup.sh fuzz    what fuzzing needs besides
 #
 # Versions are those of requirements.lock, with which the suite was last run. The Python is the system's, for distributions
 # build theirs with profile-guided optimization, or else one that is on the PATH; PYTHON names another.
 set -eu
 cd "$(dirname "$0")/.."
+PATH=$PATH:/usr/sbin:/sbin # ordinary users may lack these, where ldconfig and daemons are
+
+LOCK_SECS=600
+POLICY=${POLICY:-/usr/sbin/policy-rc.d} # a test names another
+OURS="of scripts/setup.sh: nothing that is installed now is started"
 
 install_packages() {
     if [ "$(id -u)" = 0 ]; then
@@ -22,13 +28,50 @@ install_packages() {
         exit 1
     fi
     echo "installing $*"
-    $as_root apt-get update --quiet
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends "$@"
+    # Another apt may be at work: a fresh machine's first upgrade takes minutes.
+    $as_root apt-get update --quiet -o "DPkg::Lock::Timeout=$LOCK_SECS"
+    forbid_starting
+    trap allow_starting EXIT
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends \
+        -o "DPkg::Lock::Timeout=$LOCK_SECS" "$@"
+    allow_starting
+    trap - EXIT
 }
 
-# A program that is missing, by the Debian package that has it. Not everybody has those of daemons on the PATH.
+# The suite starts what it needs itself, on ports of its own. Debian's packages would start a web server, a container engine
+# and a scheduler of compile jobs on this host, at once and at each boot. What the host runs already is left alone.
+forbid_starting() {
+    if [ ! -e "$POLICY" ]; then
+        printf '#!/bin/sh\n# %s\nexit 101\n' "$OURS" | $as_root tee "$POLICY" >/dev/null
+        $as_root chmod 755 "$POLICY"
+    fi
+    before=$(enabled_services)
+}
+
+allow_starting() {
+    if grep -qs "$OURS" "$POLICY"; then
+        $as_root rm -f "$POLICY"
+    fi
+    for unit in $(enabled_services); do
+        case " $before " in
+        *" $unit "*) ;;
+        *) $as_root systemctl disable --quiet "$unit" || true ;;
+        esac
+    done
+}
+
+# Those of the packages below that begin at boot.
+enabled_services() {
+    for unit in nginx.service docker.service docker.socket containerd.service iceccd.service icecc-scheduler.service; do
+        if systemctl is-enabled --quiet "$unit" 2>/dev/null; then
+            printf '%s ' "$unit"
+        fi
+    done
+}
+
+# A program that is missing, by the Debian package that has it.
 needs() {
-    command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || missing="$missing $2"
+    command -v "$1" >/dev/null || missing="$missing $2"
 }
 
 new_python() {
@@ -40,11 +83,21 @@ new_python() {
     done
 }
 
+case ${1:-} in
+unit | demo | dev | fuzz) ;;
+*)
+    echo "usage: scripts/setup.sh unit|demo|dev|fuzz" >&2
+    exit 2
+    ;;
+esac
+
 missing=""
-needs bwrap bubblewrap
-needs gcc gcc
-needs g++ g++
-if [ "$1" != demo ]; then
+if [ "$1" != unit ]; then
+    needs bwrap bubblewrap
+    needs gcc gcc
+    needs g++ g++
+fi
+if [ "$1" != unit ] && [ "$1" != demo ]; then
     needs busybox busybox-static
     needs cargo cargo
     needs clang clang
@@ -85,3 +138,5 @@ if [ ! "$stamp" -nt setup.py ] || [ ! "$stamp" -nt scripts/setup.sh ] || [ ! "$s
         --config-settings editable_mode=compat --editable ".[$extra]"
     touch "$stamp"
 fi
+# Setuptools keeps a copy of the package there, from which modules that are gone would get into the next wheel.
+rm -rf build

@@ -12,8 +12,8 @@ import pytest
 from sccachedist.config import InsecureAuth, SchedulerSettings, TlsSettings
 from sccachedist.config.settings import AdminSettings
 from sccachedist.errors import ConfigError, PeerError
-from sccachedist.http_client import Question
 from sccachedist.orders import give_order, own_url
+from sccachedist.web_client import Question
 from sccachedist.wire.addresses import ServerId
 from tests.support.proxy import Certificate
 

@@ -18,6 +18,7 @@ def text_of(name: str) -> str:
     return (UNITS / name).read_text().replace("/opt/sccachedist", sys.prefix)
 
 
+@pytest.mark.functional
 @pytest.mark.parametrize("name", NAMES)
 def test_understood(name: str, tmp_path: Path) -> None:
     """``systemd-analyze verify`` has nothing to say about it."""

@@ -10,9 +10,9 @@ from sccachedist.config import SchedulerSettings, ServerSettings, load_scheduler
 from sccachedist.doctor.findings import Finding, exit_status, permissions
 from sccachedist.doctor.rounds import examine_scheduler, examine_server
 from sccachedist.errors import ConfigError
-from sccachedist.http_client import Trust
 from sccachedist.printable import printable
 from sccachedist.server.service import server_token
+from sccachedist.web_client import Trust
 
 
 def run_doctor(config: Path, authorities: Path | None = None) -> None:

@@ -23,9 +23,9 @@ from sccachedist.doctor import findings
 from sccachedist.doctor.facts import free_space, own_certificate, said_by, shown_certificate
 from sccachedist.doctor.findings import GIB, Finding
 from sccachedist.errors import BuildError, ConfigError, PeerError
-from sccachedist.http_client import Question, Reply, Trust
 from sccachedist.orders import own_url, trust_in
 from sccachedist.server.service import make_builder
+from sccachedist.web_client import Question, Reply, Trust
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import JOB_STATE, JobState
 
