@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 from sccachedist.wire.messages import JobId
 
+#: Jobs that are looked at at a time: some milliseconds, so that nobody waits for the look at all others.
+MOST_AT_ONCE = 100
+
 
 class Alarms:
     """At most one alarm for each job counts: the one that ``alarm_of`` names. Others are outdated and passed over.
@@ -30,9 +33,9 @@ class Alarms:
             heapq.heapify(self._heap)
 
     def due(self, now: float) -> list[JobId]:
-        """The jobs to look at now, each once; they have no alarm any more."""
+        """The jobs to look at now, each once, but not more than a few; they have no alarm any more."""
         found: dict[JobId, None] = {}
-        while self._heap and self._heap[0][0] <= now:
+        while self._heap and self._heap[0][0] <= now and len(found) < MOST_AT_ONCE:
             alarm = heapq.heappop(self._heap)
             if self._counts(alarm):
                 found[alarm[1]] = None

@@ -77,10 +77,14 @@ class Reservation:
 
 @attrs.frozen
 class Expired:
-    """What was dropped because its time had come."""
+    """What was dropped because its time had come.
+
+    :param more: whether more jobs are to be looked at, in a moment.
+    """
 
     servers: tuple[ServerId, ...]
     jobs: tuple[JobId, ...]
+    more: bool = False
 
 
 def first_job_id(unix_time: float) -> JobId:
@@ -296,7 +300,7 @@ class SchedulerCore:
         self._slots.lend(now)
 
     def expire(self, now: float) -> Expired:
-        """Drop servers that are silent and jobs that nobody claims, and forgive failures that are long ago."""
+        """Drop servers that are silent and jobs that nobody claims, some at a time; forgive failures of long ago."""
         self._fleet.forgive(now)
         silent = tuple(self._fleet.silent(now))
         for server_id in silent:
@@ -306,7 +310,7 @@ class SchedulerCore:
             self._fleet[self._jobs[job_id].server_id].proven = False  # perhaps clients do not reach it
             self._slots.drop(job_id)
         self.lend(now)
-        return Expired(silent, stale)
+        return Expired(silent, stale, more=self._jobs.has_due(now))
 
     # -- what a build server of ours says --
 

@@ -141,6 +141,11 @@ class Jobs:
             self._jobs[job_id].lends_at = math.inf
         return found
 
+    def has_due(self, now: float) -> bool:
+        """Whether more are to be looked at now, for either reason."""
+        firsts = (self._lending.first, self._expiring.first)
+        return any(first is not None and first < now for first in firsts)
+
     @property
     def next_to_lend(self) -> float | None:
         """When the next one is to be looked at."""

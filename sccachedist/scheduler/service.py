@@ -7,6 +7,7 @@ import attrs
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
+from twisted.logger import LogLevel
 
 from sccachedist.auth.jwks import SignedClientTokens
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN, ServerAuth, SharedServerToken, SignedServerToken
@@ -18,7 +19,7 @@ from sccachedist.config import (
     TokenAuth,
     load_scheduler_settings,
 )
-from sccachedist.logs import Logger
+from sccachedist.logs import Logger, QuietLog
 from sccachedist.peers.calls import Calls, pinned_calls, trusting_calls
 from sccachedist.peers.messages import decoded
 from sccachedist.peers.pins import Pins
@@ -47,6 +48,8 @@ ASSIGN_SECS = 10.0
 ASSIGN_ANSWER_BYTES = 4096
 #: Seconds between two looks for servers that are silent and jobs that nobody claimed.
 EXPIRY_SECS = 1.0
+#: Seconds until the next jobs are looked at, where there are many of them.
+PAUSE_SECS = 0.01
 
 
 def makeService(options: RoleOptions) -> IService:
@@ -79,14 +82,18 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
         reactor,
     )
 
+    quiet_log = QuietLog(reactor.seconds)
+
     def expire() -> None:
         expired = core.expire(reactor.seconds())
         for server_id in expired.servers:
             pins.forget(server_id)
             log.warn("build server {server} is silent and dropped", server=str(server_id))
         for job_id in expired.jobs:
-            log.warn("job {job_id} was not claimed", job_id=job_id)
+            quiet_log.tell(log, LogLevel.warn, "unclaimed", "job {job_id} was not claimed", job_id=job_id)
         allocation.serve_waiting()
+        if expired.more and service.running:
+            reactor.callLater(PAUSE_SECS, expire)
 
     async def send_away() -> None:
         end_at_once_when_told_again()

@@ -5,6 +5,7 @@ import pytest
 from sccachedist.budgets import Party
 from sccachedist.errors import LimitExceeded
 from sccachedist.scheduler import shares as shares_module
+from sccachedist.scheduler.alarms import MOST_AT_ONCE
 from sccachedist.scheduler.core import Expired, NoCapacity, Reservation, SchedulerCore
 from sccachedist.scheduler.jobs import BRINGS_SECS, OUR_CLAIM_SECS, Slot
 from sccachedist.scheduler.shares import (
@@ -309,3 +310,18 @@ def test_many_jobs_are_not_all_looked_at() -> None:
         core.lend(now)
     assert len(core._jobs._expiring._heap) < 100
     assert len(core._jobs._lending._heap) < 1000
+
+
+def test_very_many_at_once() -> None:
+    """Of thousands of clients that do not come some are looked at at a time, and it is said that there are more."""
+    core = SchedulerCore(FIRST_JOB)
+    core.heartbeat(A, heartbeat(cpus=400), 0.0)
+    for _ in range(400):
+        give(core, None)
+    looks = 0
+    while core.expire(HOLD_SECS + 0.1).more:
+        looks += 1
+    assert (looks, free_slots(core)) == (400 // MOST_AT_ONCE - 1, 451)
+    core.heartbeat(A, heartbeat(cpus=400), 61.0)
+    dropped = [len(core.expire(61.0).jobs) for _ in range(400 // MOST_AT_ONCE + 1)]
+    assert dropped == [MOST_AT_ONCE] * (400 // MOST_AT_ONCE) + [0]
