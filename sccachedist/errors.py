@@ -70,6 +70,10 @@ class UntrustedPath(SccachedistError, OSError):
     """Another user of this host could have made or could change a file or directory: it is not used."""
 
 
+class DiskFull(DiskError):
+    """There is no room on a disk, or for one more file."""
+
+
 class UnknownServer(SccachedistError):
     """A build server that the scheduler does not know, or does not know any more."""
 

@@ -20,10 +20,11 @@ from sccachedist.builders.arrival import ArrivingFile
 from sccachedist.builders.confine import DIRECTORY, Lookup, Root, openat2, walk
 from sccachedist.builders.inflate import gunzip, inflate
 from sccachedist.builders.overlay.job import TOOLCHAINS
-from sccachedist.builders.overlay.unpacked import remove_toolchain
+from sccachedist.builders.overlay.unpacked import remove_toolchain, swept
 from sccachedist.builders.repack import END, repacked
+from sccachedist.builders.tally import MemberLimits, Tally
 from sccachedist.builders.tar import BLOCK, read_archive
-from sccachedist.builders.unpack import MemberLimits, unpack
+from sccachedist.builders.unpack import unpack
 from sccachedist.errors import BuildError, DecodeError, LimitExceeded
 from tests.builders.archives import arrival, file, gzipped, member, pax, raw_header, tar
 from tests.support.exchanges import exchange
@@ -69,7 +70,7 @@ def attack(data: bytes) -> None:
         pictures = [_unpacked(opened(), lookup) for lookup in _LOOKUPS]
     assert pictures[0] == pictures[1], pictures
     with contextlib.suppress(*_REFUSALS):
-        anew = b"".join(repacked(opened(), ENTRIES)) + END
+        anew = b"".join(repacked(opened(), Tally(ENTRIES), whole=True)) + END
         for _, content in read_archive(io.BytesIO(anew)):
             content.skip()
 
@@ -79,7 +80,7 @@ def _opened(form: int, parts: int, packed: bytes) -> BinaryIO:
         return io.BytesIO(_summed(packed))
     sizes = [len(packed) * part // (parts or 1) for part in range(parts + 1)]
     stream = ArrivingFile(io.BytesIO(packed), arrival(*sizes)) if parts else io.BytesIO(packed)
-    return (gunzip, inflate)[form - 1](stream, "inputs_unpacked_bytes", MOST)
+    return (gunzip, inflate)[form - 1](stream, "inputs_unpacked_bytes", MOST, 10_000)
 
 
 def _summed(archive: bytes) -> bytes:
@@ -125,6 +126,7 @@ def _unpacked(stream: BinaryIO, lookup: str) -> tuple[str, list[tuple[str, int, 
         return refusal, _picture(place)
     finally:
         remove_toolchain("fuzzed")
+        assert swept()
 
 
 def _refusal(stream: BinaryIO, root: Root) -> str:

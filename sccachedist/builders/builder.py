@@ -15,6 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from sccachedist.builders.following import Following
 from sccachedist.builders.prepared import PreparedToolchains
+from sccachedist.builders.refusals import Refusals
 from sccachedist.builders.requests import (
     SANDBOX_PREFIX,
     FollowToolchain,
@@ -24,18 +25,27 @@ from sccachedist.builders.requests import (
     RemoveToolchain,
     Request,
     RunJob,
+    Sweep,
     UnpackToolchain,
 )
+from sccachedist.builders.room import UNBOUNDED, Room
 from sccachedist.builders.seam import Builder, BuildJob
+from sccachedist.builders.tally import Size
 from sccachedist.builders.workers import IWorkerReactor, Program, Workers
 from sccachedist.config import Limits
-from sccachedist.errors import BuildError, SccachedistError, ToolchainError
+from sccachedist.errors import BuildError, DiskFull, SccachedistError, ToolchainError
 from sccachedist.logs import Logger
 from sccachedist.policy import OnFailure
 from sccachedist.shared_work import SharedWork
-from sccachedist.wire.archive_id import ArchiveId
+from sccachedist.wire.archive_id import ArchiveId, archive_id
 
 log = Logger()
+
+#: Seconds that it may take to empty what was removed, at any time and when the build server stops: what is left then,
+#: the next start removes.
+SWEEP_SECS, SWEEP_AT_STOP_SECS = 3600.0, 2.0
+#: Seconds that jobs and toolchains may take to be gone when the build server stops.
+REMOVAL_AT_STOP_SECS = 30.0
 
 Proof = Callable[[Builder], Coroutine[Deferred[Any], Any, None]]
 
@@ -47,6 +57,7 @@ class WorkerBuilder:
     :param proof: runs a job that shows that they work.
     :param scratch_bytes: how much a job may write, where its kind of sandbox limits it.
     :param slots: how many jobs may run at a time.
+    :param room: what unpacked toolchains may take together.
     :param on_failure: which failed compiles are answered so that their clients repeat them.
     :param reuse: whether a job that has come to its end leaves its sandbox as good as new, for the next with the same
         toolchain.
@@ -62,6 +73,7 @@ class WorkerBuilder:
         scratch_bytes: int,
         slots: int,
         *,
+        room: Size = UNBOUNDED,
         on_failure: OnFailure = OnFailure.VERIFY,
         reuse: bool = False,
         follow: bool = False,
@@ -73,6 +85,7 @@ class WorkerBuilder:
             inputs_entries=limits.inputs_entries,
             compression_ratio=limits.compression_ratio,
             path_bytes=limits.path_bytes,
+            path_depth=limits.path_depth,
             output_bytes=limits.output_bytes,
             outputs_bytes=limits.outputs_bytes,
             stdio_bytes=limits.stdio_bytes,
@@ -81,9 +94,12 @@ class WorkerBuilder:
             job_processes=limits.job_processes,
         )
         self._workers = self._new_workers()
-        self._toolchains = PreparedToolchains()
+        self._toolchains = PreparedToolchains(Room(room), self._remove)
+        self._refusals = Refusals()
         self._spares: defaultdict[ArchiveId, list[str]] = defaultdict(list)
         self._removals: SharedWork[str] = SharedWork()
+        self._sweeping: SharedWork[str] = SharedWork()
+        self._to_sweep = False
         self._started = False
         self._may_follow = slots if follow else 0
 
@@ -92,7 +108,14 @@ class WorkerBuilder:
         self._started = True
         self._forget_all()
         await self._try(self._workers.ask(RemoveAll(), self._limits.job_secs))
-        await self.prove()
+        swept = self._sweep()
+        try:
+            await self.prove()
+        except BuildError:
+            if swept.called:
+                raise
+            await swept  # it may have lacked the room that this gives back
+            await self.prove()
 
     async def prove(self) -> None:
         """Show that jobs can be run, and leave alone what others have: also a build server with the same sandboxes.
@@ -124,7 +147,7 @@ class WorkerBuilder:
 
     async def discard(self, toolchain: ArchiveId) -> None:
         """See :meth:`sccachedist.builders.seam.Builder.discard`."""
-        await self._toolchains.discard(toolchain, lambda: self._remove(toolchain))
+        await self._toolchains.discard(toolchain)
 
     async def stop(self) -> None:
         """See :meth:`sccachedist.builders.seam.Builder.stop`."""
@@ -132,12 +155,13 @@ class WorkerBuilder:
         self._workers = self._new_workers()
         self._forget_all()
         if self._started:
-            self._started = False
-            await self._clear_up(RemoveAll())
+            self._started = self._to_sweep = False
+            await self._clear_up(RemoveAll(), REMOVAL_AT_STOP_SECS)
+            await self._clear_up(Sweep(), SWEEP_AT_STOP_SECS)
             await self._workers.stop()
             self._workers = self._new_workers()
 
-    async def _try(self, step: Coroutine[Deferred[Any], Any, None]) -> None:
+    async def _try(self, step: Coroutine[Deferred[Any], Any, object]) -> None:
         try:
             await step
         except (OSError, SccachedistError) as error:
@@ -151,12 +175,11 @@ class WorkerBuilder:
 
         async def unpack() -> bool:
             try:
-                await following.asked(
-                    lambda: self._workers.ask_at_once(request, self._limits.job_secs, following.reach)
-                )
+                await following.asked(lambda: self._followed(request, following))
             except (CancelledError, SccachedistError) as error:
                 log.debug("{toolchain} not unpacked meanwhile: {error}", toolchain=toolchain, error=str(error))
                 await self._clear_up(RemoveToolchain(toolchain))
+                self._sweep()
                 return False
             return True
 
@@ -166,23 +189,65 @@ class WorkerBuilder:
         finally:
             self._may_follow += 1
 
-    async def _unpack(self, job: BuildJob) -> None:
-        request = self._unpacking(job.toolchain, job.archive)
+    async def _followed(self, request: FollowToolchain, following: Following) -> None:
+        grown = partial(self._toolchains.grown, archive_id(request.unpacking.toolchain))
+        grown(await self._workers.ask_at_once(request, self._limits.job_secs, following.reach, grown=grown))
+
+    async def _unpack(self, job: BuildJob) -> bool:
+        """Unpack a toolchain; where the disk is full, again when it has got back what others need no more.
+
+        :raises SccachedistError: it cannot be.
+        """
+        self._refusals.check(job.toolchain, self._reactor.seconds())
         try:
-            await self._workers.ask(request, self._limits.job_secs)
+            for _ in range(2):
+                sweeping = "" in self._sweeping
+                try:
+                    return await self._try_to_unpack(job)
+                except DiskFull as error:
+                    log.warn(
+                        "making room for toolchain {toolchain}: {error}", toolchain=job.toolchain, error=str(error)
+                    )
+                    if not sweeping:
+                        await self._toolchains.make_room()
+                    await self._sweep()
+            return await self._try_to_unpack(job)
+        except SccachedistError as error:
+            self._refusals.note(job.toolchain, error, self._reactor.seconds())
+            raise
+
+    async def _try_to_unpack(self, job: BuildJob) -> bool:
+        request, grown = self._unpacking(job.toolchain, job.archive), partial(self._toolchains.grown, job.toolchain)
+        try:
+            grown(await self._workers.ask(request, self._limits.job_secs, grown=grown))
         except SccachedistError:  # a worker that was killed has left what it had
             await self._clear_up(RemoveToolchain(job.toolchain))
+            self._sweep()
             raise
+        return True
 
     async def _remove(self, toolchain: ArchiveId) -> None:
         for sandbox in self._spares.pop(toolchain, []):
             await self._clear_up(RemoveSandbox(sandbox))
         await self._clear_up(RemoveToolchain(toolchain))
+        self._sweep()
 
-    async def _clear_up(self, request: Request) -> None:
+    def _sweep(self) -> Deferred[None]:
+        """Have the disk get back what was removed, in the background; fires when it has."""
+
+        async def sweep() -> None:
+            while self._to_sweep:
+                self._to_sweep = False
+                await self._clear_up(Sweep(), SWEEP_SECS)
+
+        self._to_sweep = True
+        swept = Deferred.fromCoroutine(self._sweeping.do("", sweep))
+        return swept.addErrback(lambda failure: log.failure("what was removed is not swept", failure))
+
+    async def _clear_up(self, request: Request, seconds: float | None = None) -> None:
         workers = self._workers
         try:
-            await workers.ask_at_once(request, self._limits.job_secs)
+            await workers.ask_at_once(request, seconds or self._limits.job_secs)
         except SccachedistError as error:
             if workers.stopped:  # then all of it goes at once
                 return
@@ -196,6 +261,7 @@ class WorkerBuilder:
             toolchain_entries=self._limits.toolchain_entries,
             compression_ratio=self._limits.compression_ratio,
             path_bytes=self._limits.path_bytes,
+            path_depth=self._limits.path_depth,
         )
 
     def _request(self, job: BuildJob, sandbox: str) -> RunJob:

@@ -22,6 +22,9 @@ from sccachedist.errors import BuildError, DecodeError
 Lookup = Callable[[int, bytes, int], int]
 """Open a name below a root: ``(root, path, flags) -> descriptor``, symlinks followed inside the root."""
 
+Made = Callable[[int], None]
+"""Told of each directory that is made, in how many it lies, itself included; it may raise."""
+
 _MOST_LINKS = 40  # as the kernel
 _LONGEST = 4096  # as the kernel: the NUL at the end counts
 #: The flags that open a directory, to name what is in it.
@@ -29,6 +32,10 @@ DIRECTORY = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _SYS_OPENAT2 = 437  # the same on every Linux architecture
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_IN_ROOT = 0x10
+
+
+def uncounted(_: int) -> None:
+    """However many are made."""
 
 
 class Root:
@@ -39,23 +46,24 @@ class Root:
         self._open = lookup or best_lookup()
 
     @contextlib.contextmanager
-    def parent(self, path: bytes) -> Iterator[tuple[int, bytes]]:
+    def parent(self, path: bytes, made: Made = uncounted) -> Iterator[tuple[int, bytes]]:
         """Give the directory that holds ``path``, made where it is missing, and the last name as it stands.
 
+        :param made: told of each that is made.
         :raises DecodeError: the path climbs above the root or names no entry.
         """
         names = components(path)
         if not names or names[-1] == b"..":
             raise DecodeError(f"not the name of a file: {path[:200]!r}")
-        directory = self._made(b"/".join(names[:-1]))
+        directory = self._made(b"/".join(names[:-1]), made)
         try:
             yield directory, names[-1]
         finally:
             os.close(directory)
 
-    def make_directories(self, path: bytes, mode: int | None = None) -> None:
+    def make_directories(self, path: bytes, mode: int | None = None, made: Made = uncounted) -> None:
         """Make a directory and its parents where they are missing; ``mode`` is then set on the last one."""
-        directory = self._made(path)
+        directory = self._made(path, made)
         try:
             if mode is not None:
                 os.chmod(b".", mode, dir_fd=directory)
@@ -74,12 +82,12 @@ class Root:
             raise BuildError(f"not a regular file: {path[:200]!r}")
         return descriptor
 
-    def _made(self, path: bytes) -> int:
+    def _made(self, path: bytes, made: Made) -> int:
         name = b"/".join(components(path)) or b"."
         try:
             return self._open(self._root, name, DIRECTORY)
         except FileNotFoundError:
-            return walk(self._root, name, DIRECTORY, make=True)
+            return walk(self._root, name, DIRECTORY, made)
 
 
 def components(path: bytes) -> list[bytes]:
@@ -103,16 +111,16 @@ def best_lookup() -> Lookup:
     return openat2 if _has_openat2() else walk
 
 
-def walk(root: int, path: bytes, flags: int, *, make: bool = False) -> int:
-    """Open ``path`` one component at a time; ``make`` makes missing directories, the last one too."""
-    here, name = _resolve(root, path, make)
+def walk(root: int, path: bytes, flags: int, made: Made | None = None) -> int:
+    """Open ``path`` one component at a time; where there is ``made``, missing directories are, the last one too."""
+    here, name = _resolve(root, path, made)
     try:
         return os.open(name, flags | os.O_NOFOLLOW, dir_fd=here)
     finally:
         os.close(here)
 
 
-def _resolve(root: int, path: bytes, make: bool) -> tuple[int, bytes]:
+def _resolve(root: int, path: bytes, made: Made | None) -> tuple[int, bytes]:
     """Follow every symlink: the descriptor of a directory, and the last name, which is none."""
     pending = _split(path)[::-1]
     here, depth, links = _step(root, b"."), 0, 0
@@ -127,9 +135,10 @@ def _resolve(root: int, path: bytes, make: bool) -> tuple[int, bytes]:
                     here, depth = _replaced(here, root, b"."), 0
                 pending += _split(target)[::-1]
                 continue
-            if make and name != b"..":
+            if made is not None and name != b"..":
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(name, 0o755, dir_fd=here)
+                    made(depth + 1)
             if not pending and name != b"..":
                 return here, name
             if name != b".." or depth:  # ".." at the root stays there

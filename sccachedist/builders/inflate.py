@@ -5,9 +5,7 @@ before the excess is handed out. It does not know what the bytes mean.
 """
 
 import io
-import os
 import zlib
-from collections.abc import Callable
 from typing import BinaryIO, Protocol
 
 from sccachedist.builders.deflate import DamagedStream, fastest
@@ -17,9 +15,6 @@ CHUNK = 128 * 1024
 
 #: What any archive may unpack to, however small it was sent: a file of one letter packs a thousand times smaller.
 FREE_BYTES = 64 * 1024 * 1024
-
-#: A limit and what it is, as :func:`unpacked_limit` gives them.
-Renewed = Callable[[], tuple[str, int]]
 
 _GZIP = 16 + zlib.MAX_WBITS
 _ZLIB = zlib.MAX_WBITS
@@ -32,39 +27,30 @@ class Packed(Protocol):
         """At most so many bytes, none at the end."""
 
 
-def unpacked_limit(key: str, most: int, ratio: int, packed: BinaryIO) -> tuple[str, int]:
-    """Give the bytes that may come out of a file, and the key under ``[limits]`` that says so.
-
-    :param key: the key of ``most``.
-    :param ratio: ``compression_ratio``.
-    """
-    by_ratio = max(FREE_BYTES, ratio * os.fstat(packed.fileno()).st_size)
-    return ("compression_ratio", by_ratio) if by_ratio < most else (key, most)
-
-
-def gunzip(packed: Packed, limit: str, most: int, renewed: Renewed | None = None) -> BinaryIO:
+def gunzip(packed: Packed, limit: str, most: int, ratio: int) -> BinaryIO:
     """Read a gzip file of one or more members; zeros behind the last one are padding.
 
     :param limit: the key under ``[limits]`` that :class:`LimitExceeded` names.
     :param most: bytes that may come out.
-    :param renewed: asked for both once more before more comes out: the file may have grown.
+    :param ratio: how many times what has gone in may have come out at any time, from :data:`FREE_BYTES` on: a bomb ends
+        there, though the file is large. It is ``compression_ratio``.
     """
-    return io.BufferedReader(_Inflated(packed, _GZIP, limit, most, renewed), CHUNK)
+    return io.BufferedReader(_Inflated(packed, _GZIP, limit, most, ratio), CHUNK)
 
 
-def inflate(packed: Packed, limit: str, most: int) -> BinaryIO:
+def inflate(packed: Packed, limit: str, most: int, ratio: int) -> BinaryIO:
     """Read one zlib stream; what stands behind its end is ignored. Parameters as for :func:`gunzip`."""
-    return io.BufferedReader(_Inflated(packed, _ZLIB, limit, most), CHUNK)
+    return io.BufferedReader(_Inflated(packed, _ZLIB, limit, most, ratio), CHUNK)
 
 
 class _Inflated(io.RawIOBase):
-    def __init__(self, packed: Packed, form: int, limit: str, most: int, renewed: Renewed | None = None) -> None:
+    def __init__(self, packed: Packed, form: int, limit: str, most: int, ratio: int) -> None:
         super().__init__()
         self._packed = packed
         self._pending = b""  # read from packed, not inflated yet
         self._form = form
-        self._limit, self._most, self._renewed = limit, most, renewed
-        self._size = 0
+        self._limit, self._most, self._ratio = limit, most, ratio
+        self._read = self._size = 0
         self._stream = fastest.decompressobj(form)
 
     def readable(self) -> bool:
@@ -75,16 +61,26 @@ class _Inflated(io.RawIOBase):
         while not self._stream.eof or self._next_member():
             if piece := self._inflate(len(buffer)):
                 self._size += len(piece)
-                if self._size > self._most and self._renewed is not None:
-                    self._limit, self._most = self._renewed()
-                if self._size > self._most:
-                    raise LimitExceeded(self._limit, "an archive unpacks to more bytes than allowed")
+                self._check()
                 buffer[: len(piece)] = piece
                 return len(piece)
         return 0
 
+    def _check(self) -> None:
+        if self._size > self._most:
+            raise LimitExceeded(self._limit, "an archive unpacks to more bytes than allowed")
+        inflated = self._read - len(self._pending)
+        if self._size > FREE_BYTES and self._size > self._ratio * inflated:
+            reason = f"{inflated} bytes of an archive unpack to {self._size}: more than {self._ratio} times as many"
+            raise LimitExceeded("compression_ratio", reason)
+
+    def _more(self) -> bytes:
+        packed = self._packed.read(CHUNK)
+        self._read += len(packed)
+        return packed
+
     def _inflate(self, most: int) -> bytes:
-        packed = self._pending or self._packed.read(CHUNK)
+        packed = self._pending or self._more()
         try:
             piece = self._stream.decompress(packed, most)
         except DamagedStream as error:
@@ -99,7 +95,7 @@ class _Inflated(io.RawIOBase):
         if self._form != _GZIP:
             return False
         rest = self._stream.unused_data.lstrip(b"\0")
-        while not rest and (more := self._packed.read(CHUNK)):
+        while not rest and (more := self._more()):
             rest = more.lstrip(b"\0")
         self._pending = rest
         self._stream = fastest.decompressobj(self._form) if rest else self._stream

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from sccachedist.builders.arrival import Arrival, ArrivingFile
-from sccachedist.builders.inflate import gunzip, inflate, unpacked_limit
+from sccachedist.builders.inflate import gunzip, inflate
 from sccachedist.builders.requests import RunJob, UnpackToolchain
-from sccachedist.builders.unpack import MemberLimits
+from sccachedist.builders.tally import MemberLimits
 
 
 @contextlib.contextmanager
@@ -19,17 +19,13 @@ def opened_toolchain(
 ) -> Iterator[tuple[BinaryIO, MemberLimits]]:
     """Open a toolchain as a stream of tar.
 
-    :param arrival: how far it has come, where it is not there yet; what may come out of it grows with it.
+    :param arrival: how far it has come, where it is not there yet.
     """
     with open(request.archive, "rb", buffering=0) as file:
-
-        def limit() -> tuple[str, int]:
-            most = request.toolchain_unpacked_bytes
-            return unpacked_limit("toolchain_unpacked_bytes", most, request.compression_ratio, file)
-
         packed = file if arrival is None else ArrivingFile(file, arrival)
-        members = MemberLimits("toolchain_entries", request.toolchain_entries, request.path_bytes)
-        yield gunzip(packed, *limit(), limit), members
+        members = MemberLimits("toolchain_entries", request.toolchain_entries, request.path_bytes, request.path_depth)
+        most = request.toolchain_unpacked_bytes
+        yield gunzip(packed, "toolchain_unpacked_bytes", most, request.compression_ratio), members
 
 
 @contextlib.contextmanager
@@ -37,5 +33,6 @@ def opened_inputs(job: RunJob) -> Iterator[tuple[BinaryIO, MemberLimits]]:
     """Open the inputs of a job as a stream of tar."""
     limits = job.limits
     with open(job.inputs, "rb") as packed:
-        limit = unpacked_limit("inputs_unpacked_bytes", limits.inputs_unpacked_bytes, limits.compression_ratio, packed)
-        yield inflate(packed, *limit), MemberLimits("inputs_entries", limits.inputs_entries, limits.path_bytes)
+        members = MemberLimits("inputs_entries", limits.inputs_entries, limits.path_bytes, limits.path_depth)
+        most = limits.inputs_unpacked_bytes
+        yield inflate(packed, "inputs_unpacked_bytes", most, limits.compression_ratio), members

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from sccachedist.builders.confine import components
-from sccachedist.builders.tar import BLOCK, Content, Kind, Member
-from sccachedist.builders.unpack import LATEST_MTIME, MemberLimits, members_within
+from sccachedist.builders.tally import DISK_BLOCK, Tally
+from sccachedist.builders.tar import BLOCK, Content, Kind, Member, read_archive
+from sccachedist.builders.unpack import LATEST_MTIME
 
 END = bytes(2 * BLOCK)
 
@@ -22,20 +23,43 @@ _TYPES = {
 }
 
 
-def repacked(stream: BinaryIO, limits: MemberLimits) -> Iterator[bytes]:
+def repacked(stream: BinaryIO, tally: Tally, *, whole: bool) -> Iterator[bytes]:
     """Yield the members in pieces, without an end: :data:`END` is for whoever adds the last one.
 
+    :param tally: counts what is made of them.
+    :param whole: whether they are all that there will be. Then each directory is written that one needs and none names:
+        some programs make such directories so that only their owner can enter them.
     :raises DecodeError: the archive is not one that may be unpacked.
     :raises LimitExceeded: it is larger than allowed.
     """
-    symlinks = set()
-    for member, content in members_within(stream, limits):
+    symlinks: set[bytes] = set()
+    directories: set[int] = set()  # their hashes: names may be long, and many
+    for member, content in read_archive(stream):
+        tally.name(max(len(member.name), len(member.link)))
         name = _plain(member.name)
         if member.kind is Kind.SYMLINK:
             symlinks.add(name)
+        for parent in _missing(name, member.kind is Kind.DIRECTORY, directories, tally):
+            if whole and parent != name and parent not in symlinks:
+                yield _header(parent, Kind.DIRECTORY, size=0, mode=0o755)
         # Unpackers put a directory in the place of a symlink to one; for us the symlink stays.
         if name and not (member.kind is Kind.DIRECTORY and name in symlinks):
-            yield from _member(name, member, content)
+            yield from _member(name, member, content, tally)
+
+
+def _missing(name: bytes, is_directory: bool, known: set[int], tally: Tally) -> list[bytes]:
+    """Count what is made under a name; returns the directories that were not there before, outermost first."""
+    made, parts = [], name.split(b"/")
+    for depth in range(len(parts) - (not is_directory), 0, -1):
+        path = b"/".join(parts[:depth])
+        if hash(path) in known:
+            break
+        known.add(hash(path))
+        tally.directory(depth)
+        made.append(path)
+    if not (is_directory and made):
+        tally.entry()
+    return made[::-1]
 
 
 def file_member(name: str, content: bytes, mode: int) -> bytes:
@@ -43,12 +67,15 @@ def file_member(name: str, content: bytes, mode: int) -> bytes:
     return _header(name.encode(), Kind.FILE, size=len(content), mode=mode) + content + bytes(-len(content) % BLOCK)
 
 
-def _member(name: bytes, member: Member, content: Content) -> Iterator[bytes]:
+def _member(name: bytes, member: Member, content: Content, tally: Tally) -> Iterator[bytes]:
     # Its owner keeps its rights to a directory, as when we unpack it ourselves.
     mode = member.mode & 0o777 | (0o700 if member.kind is Kind.DIRECTORY else 0)
     link = _plain(member.link) if member.kind is Kind.HARD_LINK else member.link
     yield _header(name, member.kind, size=member.size, mode=mode, mtime=min(member.mtime, LATEST_MTIME), link=link)
-    yield from content
+    for piece in content:
+        tally.written(len(piece))
+        yield piece
+    tally.written(-member.size % DISK_BLOCK)
     yield bytes(-member.size % BLOCK)
 
 

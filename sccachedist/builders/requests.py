@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 import attrs
 
-from sccachedist.errors import BuildError, CompileFailed, LimitExceeded, SccachedistError, ToolchainError
+from sccachedist.builders.tally import NOTHING, Size
+from sccachedist.errors import BuildError, CompileFailed, DiskFull, LimitExceeded, SccachedistError, ToolchainError
 from sccachedist.policy import OnFailure
 from sccachedist.wire.bincode import BOOL, TEXT, U64, Codec, choice, encode, enumeration, sequence, struct
 from sccachedist.wire.messages import COMPILE_COMMAND, CompileCommand
@@ -32,6 +33,7 @@ class JobLimits:
     inputs_entries: int
     compression_ratio: int
     path_bytes: int
+    path_depth: int
     output_bytes: int
     outputs_bytes: int
     stdio_bytes: int
@@ -68,6 +70,7 @@ class UnpackToolchain:
     toolchain_entries: int
     compression_ratio: int
     path_bytes: int
+    path_depth: int
 
 
 @attrs.frozen
@@ -105,8 +108,25 @@ class RemoveAll:
 
 
 @attrs.frozen
+class Sweep:
+    """Give back what the disk still holds of all that was removed: that may take long, and nobody waits for it."""
+
+
+@attrs.frozen
+class Growing:
+    """What is being unpacked takes so much by now, and will take more; the answer is still to come."""
+
+    size: Size
+
+
+@attrs.frozen
 class Done:
-    """What was asked for is done."""
+    """What was asked for is done.
+
+    :param size: what was unpacked takes, where that was asked for.
+    """
+
+    size: Size = NOTHING
 
 
 class Kind(enum.Enum):
@@ -117,6 +137,7 @@ class Kind(enum.Enum):
     SUSPICIOUS_COMPILE = "suspicious compile"
     TOOLCHAIN = "toolchain"
     LIMIT = "limit"
+    FULL = "full"
 
 
 @attrs.frozen
@@ -128,8 +149,8 @@ class Failed:
     limit: str = ""
 
 
-Request = RunJob | UnpackToolchain | FollowToolchain | RemoveToolchain | RemoveSandbox | RemoveAll
-Answer = Done | Failed
+Request = RunJob | UnpackToolchain | FollowToolchain | RemoveToolchain | RemoveSandbox | RemoveAll | Sweep
+Answer = Done | Failed | Growing
 
 _LIMITS = struct(
     JobLimits,
@@ -137,6 +158,7 @@ _LIMITS = struct(
     inputs_entries=U64,
     compression_ratio=U64,
     path_bytes=U64,
+    path_depth=U64,
     output_bytes=U64,
     outputs_bytes=U64,
     stdio_bytes=U64,
@@ -152,6 +174,7 @@ _UNPACKING = struct(
     toolchain_entries=U64,
     compression_ratio=U64,
     path_bytes=U64,
+    path_depth=U64,
 )
 REQUEST: Codec[Request] = choice(
     RunJob=struct(
@@ -171,9 +194,15 @@ REQUEST: Codec[Request] = choice(
     RemoveToolchain=struct(RemoveToolchain, toolchain=TEXT),
     RemoveSandbox=struct(RemoveSandbox, sandbox=TEXT),
     RemoveAll=struct(RemoveAll),
+    Sweep=struct(Sweep),
 )
 ARRIVED: Codec[Arrived] = struct(Arrived, size=U64, whole=BOOL)
-ANSWER: Codec[Answer] = choice(Done=struct(Done), Failed=struct(Failed, kind=enumeration(Kind), text=TEXT, limit=TEXT))
+_SIZE = struct(Size, bytes=U64, inodes=U64)
+ANSWER: Codec[Answer] = choice(
+    Done=struct(Done, size=_SIZE),
+    Failed=struct(Failed, kind=enumeration(Kind), text=TEXT, limit=TEXT),
+    Growing=struct(Growing, size=_SIZE),
+)
 
 
 def frame(data: bytes) -> bytes:
@@ -204,6 +233,8 @@ def failed(error: Exception) -> Failed:
             return Failed(Kind.TOOLCHAIN, text)
         case CompileFailed(routine=routine):
             return Failed(Kind.COMPILE if routine else Kind.SUSPICIOUS_COMPILE, text)
+        case DiskFull():
+            return Failed(Kind.FULL, text)
         case _:
             return Failed(Kind.BUILD, text)
 
@@ -217,5 +248,7 @@ def raised(failure: Failed) -> SccachedistError:
             return ToolchainError(failure.text)
         case Kind.COMPILE | Kind.SUSPICIOUS_COMPILE:
             return CompileFailed(failure.text, routine=failure.kind is Kind.COMPILE)
+        case Kind.FULL:
+            return DiskFull(failure.text)
         case Kind.BUILD:
             return BuildError(failure.text)

@@ -15,6 +15,7 @@ from sccachedist.builders.confine import DIRECTORY, Root
 from sccachedist.builders.outcome import OutputSizes, check_outputs
 from sccachedist.builders.packed import opened_inputs, opened_toolchain
 from sccachedist.builders.requests import RunJob, UnpackToolchain
+from sccachedist.builders.tally import Grown, Size, unheard
 from sccachedist.builders.unpack import unpack
 from sccachedist.errors import DecodeError, ToolchainError
 
@@ -29,16 +30,19 @@ def root_at(directory: str | Path) -> Iterator[Root]:
         os.close(descriptor)
 
 
-def place_toolchain(request: UnpackToolchain, root: Root, arrival: Arrival | None = None) -> None:
-    """Unpack a toolchain.
+def place_toolchain(
+    request: UnpackToolchain, root: Root, arrival: Arrival | None = None, grown: Grown = unheard
+) -> Size:
+    """Unpack a toolchain; returns what it takes.
 
     :param arrival: how far it has come, where it is not there yet.
+    :param grown: told meanwhile.
     :raises ToolchainError: it is no archive that may be unpacked.
     :raises LimitExceeded: it is too large.
     """
     try:
         with opened_toolchain(request, arrival) as (stream, limits):
-            unpack(stream, root, limits)
+            return unpack(stream, root, limits, grown).size
     except DecodeError as error:
         raise ToolchainError(f"toolchain {request.toolchain} cannot be unpacked: {error}") from error
 
@@ -50,9 +54,9 @@ def place_inputs(job: RunJob, root: Root) -> None:
     :raises LimitExceeded: they are too many or too large.
     """
     with opened_inputs(job) as (stream, limits):
-        unpack(stream, root, limits)
+        tally = unpack(stream, root, limits)
     for directory in directories(job.command, job.outputs):
-        root.make_directories(directory.encode())
+        root.make_directories(directory.encode(), made=tally.directory)
 
 
 def outputs_below(job: RunJob, root: Root, exit_code: int) -> Iterator[tuple[str, Iterable[bytes]]]:

@@ -8,14 +8,12 @@ earlier one of the same name, but no directory that holds something.
 
 import errno
 import os
-from collections.abc import Iterator
 from typing import BinaryIO
 
-import attrs
-
 from sccachedist.builders.confine import Root
+from sccachedist.builders.tally import DISK_BLOCK, Grown, MemberLimits, Tally, unheard
 from sccachedist.builders.tar import Content, Kind, Member, read_archive
-from sccachedist.errors import DecodeError, LimitExceeded
+from sccachedist.errors import DecodeError
 
 # What the file system says of names that contradict each other or are too long: the archive's fault. Anything
 # else, a full disk above all, is ours and passes through.
@@ -37,69 +35,51 @@ _ARCHIVES_FAULT = frozenset(
 LATEST_MTIME = 2**34  # the year 2514; every file system takes it
 
 
-@attrs.frozen
-class MemberLimits:
-    """What an archive's members may be.
+def unpack(stream: BinaryIO, root: Root, limits: MemberLimits, grown: Grown = unheard) -> Tally:
+    """Unpack the whole archive below ``root``; what comes back counts on, for what else is made there.
 
-    :param key: the key under ``[limits]`` for their number.
-    :param most: how many there may be.
-    :param path_bytes: how long a name or a link's target may be.
-    """
-
-    key: str
-    most: int
-    path_bytes: int
-
-
-def members_within(stream: BinaryIO, limits: MemberLimits) -> Iterator[tuple[Member, Content]]:
-    """Yield an archive's members as :func:`~sccachedist.builders.tar.read_archive` does, as long as they are allowed.
-
-    :raises DecodeError: the archive is damaged or holds what cannot be unpacked.
-    :raises LimitExceeded: it has more or longer members than allowed, or the stream says that it is too long.
-    """
-    for count, (member, content) in enumerate(read_archive(stream), start=1):
-        if count > limits.most:
-            raise LimitExceeded(limits.key, f"an archive has more than {limits.most} members")
-        if max(len(member.name), len(member.link)) > limits.path_bytes:
-            raise LimitExceeded("path_bytes", f"an archive has a path of more than {limits.path_bytes} bytes")
-        yield member, content
-
-
-def unpack(stream: BinaryIO, root: Root, limits: MemberLimits) -> None:
-    """Unpack the whole archive below ``root``.
-
+    :param grown: told now and then how much it takes.
     :raises DecodeError: the archive is not one that may be unpacked.
     :raises LimitExceeded: it is larger than allowed.
     """
-    for member, content in members_within(stream, limits):
+    tally = Tally(limits, grown)
+    for member, content in read_archive(stream):
+        tally.name(max(len(member.name), len(member.link)))
         try:
-            _unpack_member(root, member, content)
+            _unpack_member(root, member, content, tally)
         except OSError as error:
             if error.errno not in _ARCHIVES_FAULT:
                 raise
             raise DecodeError(f"cannot unpack {member.name[:200]!r}: {error.strerror}") from error
+    return tally
 
 
-def _unpack_member(root: Root, member: Member, content: Content) -> None:
+def _unpack_member(root: Root, member: Member, content: Content, tally: Tally) -> None:
     if member.kind is Kind.DIRECTORY:
+        before = tally.size
         # The owner keeps its rights: else nobody could unpack into it, nor remove it.
-        root.make_directories(member.name, member.mode & 0o777 | 0o700)
+        root.make_directories(member.name, member.mode & 0o777 | 0o700, tally.directory)
+        if tally.size == before:  # it is there: it costs time, however often it is named
+            tally.entry()
         return
-    with root.parent(member.name) as (directory, name):
+    tally.entry()
+    with root.parent(member.name, tally.directory) as (directory, name):
         if member.kind is Kind.HARD_LINK:
-            _hard_link(root, member.link, directory, name)
+            _hard_link(root, member.link, directory, name, tally)
             return
         _clear(directory, name)
         if member.kind is Kind.SYMLINK:
             os.symlink(member.link, name, dir_fd=directory)
         else:
-            _file(directory, name, member, content)
+            _file(directory, name, member, content, tally)
 
 
-def _file(directory: int, name: bytes, member: Member, content: Content) -> None:
+def _file(directory: int, name: bytes, member: Member, content: Content, tally: Tally) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(name, flags, 0o600, dir_fd=directory), "wb") as file:
-        file.writelines(content)
+        for piece in content:
+            tally.written(file.write(piece))
+        tally.written(-member.size % DISK_BLOCK)
         file.flush()
         os.fchmod(file.fileno(), member.mode & 0o777)
         # Precompiled headers compare the times of the files that they were made from.
@@ -107,8 +87,8 @@ def _file(directory: int, name: bytes, member: Member, content: Content) -> None
         os.utime(file.fileno(), (mtime, mtime))
 
 
-def _hard_link(root: Root, target: bytes, directory: int, name: bytes) -> None:
-    with root.parent(target) as (target_directory, target_name):
+def _hard_link(root: Root, target: bytes, directory: int, name: bytes, tally: Tally) -> None:
+    with root.parent(target, tally.directory) as (target_directory, target_name):
         _clear(directory, name)
         os.link(target_name, name, src_dir_fd=target_directory, dst_dir_fd=directory, follow_symlinks=False)
 

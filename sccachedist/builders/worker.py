@@ -15,16 +15,19 @@ from sccachedist.builders.requests import (
     Answer,
     Done,
     FollowToolchain,
+    Growing,
     RemoveAll,
     RemoveSandbox,
     RemoveToolchain,
     Request,
     RunJob,
+    Sweep,
     UnpackToolchain,
     failed,
     frame,
     read_frame,
 )
+from sccachedist.builders.tally import Grown, Size
 from sccachedist.errors import SccachedistError
 from sccachedist.wire.bincode import decode, encode
 
@@ -41,10 +44,13 @@ class Sandboxes(Protocol):
     def tidy(self) -> None:
         """Remove what served the last request, after its answer."""
 
-    def unpack_toolchain(self, request: UnpackToolchain) -> None:
-        """Make of an archive what jobs can use; nothing of it is there yet."""
+    def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Size:
+        """Make of an archive what jobs can use; nothing of it is there yet.
 
-    def follow_toolchain(self, request: UnpackToolchain, arrival: Arrival) -> None:
+        :param grown: told now and then what it takes by then; what it takes in the end comes back.
+        """
+
+    def follow_toolchain(self, request: UnpackToolchain, arrival: Arrival, grown: Grown) -> Size:
         """The same with one that comes in, where this can be done: it gets its name when it is whole."""
 
     def remove_toolchain(self, toolchain: str) -> None:
@@ -55,6 +61,9 @@ class Sandboxes(Protocol):
 
     def remove_all(self) -> None:
         """Remove everything that was ever made, and nothing else."""
+
+    def sweep(self) -> None:
+        """Give back what the disk still holds of what was removed; this may take long."""
 
 
 def serve(sandboxes: Sandboxes) -> None:
@@ -69,32 +78,37 @@ def serve(sandboxes: Sandboxes) -> None:
         return
     _send(answers, Done())
     while (request := read_frame(requests)) is not None:
-        _send(answers, _serve(sandboxes, decode(REQUEST, request), requests))
+        _send(answers, _serve(sandboxes, decode(REQUEST, request), requests, answers))
         sandboxes.tidy()
 
 
-def _serve(sandboxes: Sandboxes, request: Request, more: BinaryIO) -> Answer:
+def _serve(sandboxes: Sandboxes, request: Request, more: BinaryIO, answers: BinaryIO) -> Answer:
+    def grown(size: Size) -> None:
+        _send(answers, Growing(size))
+
     try:
-        _perform(sandboxes, request, more)
+        return Done(_perform(sandboxes, request, more, grown) or Size())
     except (SccachedistError, OSError) as error:
         return failed(error)
-    return Done()
 
 
-def _perform(sandboxes: Sandboxes, request: Request, more: BinaryIO) -> None:
+def _perform(sandboxes: Sandboxes, request: Request, more: BinaryIO, grown: Grown) -> Size | None:
     match request:
         case RunJob():
             sandboxes.run_job(request)
         case UnpackToolchain():
-            sandboxes.unpack_toolchain(request)
+            return sandboxes.unpack_toolchain(request, grown)
         case FollowToolchain():
-            sandboxes.follow_toolchain(request.unpacking, Arrival(more))
+            return sandboxes.follow_toolchain(request.unpacking, Arrival(more), grown)
         case RemoveToolchain():
             sandboxes.remove_toolchain(request.toolchain)
         case RemoveSandbox():
             sandboxes.remove_sandbox(request.sandbox)
         case RemoveAll():
             sandboxes.remove_all()
+        case Sweep():
+            sandboxes.sweep()
+    return None
 
 
 def _send(answers: BinaryIO, answer: Answer) -> None:

@@ -26,13 +26,17 @@ from sccachedist.builders.requests import (
     ANSWER,
     FRAME_LENGTH,
     Answer,
+    Done,
     Failed,
+    Growing,
     Kind,
     Request,
+    failed,
     raised,
     request_frame,
 )
-from sccachedist.errors import BuildError, DecodeError, LimitExceeded
+from sccachedist.builders.tally import Grown, Size, unheard
+from sccachedist.errors import BuildError, DecodeError, LimitExceeded, SccachedistError
 from sccachedist.logs import Logger
 from sccachedist.wire.bincode import decode
 
@@ -71,7 +75,8 @@ class SandboxWorker(ProcessProtocol):
     def __init__(self, gone: Callable[[SandboxWorker], None]) -> None:
         self._gone = gone
         self.kind = ""
-        self._answers: DeferredQueue[Answer] = DeferredQueue()
+        self._answers: DeferredQueue[Done | Failed] = DeferredQueue()
+        self._grown: Grown = unheard
         self._set_up = False
         self._received = b""
         self._last_words = b""
@@ -84,29 +89,31 @@ class SandboxWorker(ProcessProtocol):
         """Whether it has said so, or that it cannot be."""
         return self._set_up or bool(self._answers.pending)
 
-    async def ask(self, request: Request, reach: Reach | None = None) -> None:
+    async def ask(self, request: Request, reach: Reach | None = None, grown: Grown = unheard) -> Size:
         """Wait until the worker is set up, then until it has done what is asked.
 
         :param reach: gets what speaks to the worker meanwhile, and None when it listens no more.
+        :param grown: told how large it becomes what the worker unpacks; what it raises is how this ends.
         :raises SccachedistError: what the worker says, or :class:`BuildError` when it ends.
         """
         if not self._set_up:
             await self._answer()
             self._set_up = True
+        self._grown = grown
         self.transport.write(request_frame(request))
         if reach is None:
-            await self._answer()
-            return
+            return await self._answer()
         reach(self.transport.write)
         try:
-            await self._answer()
+            return await self._answer()
         finally:
             reach(None)
 
-    async def _answer(self) -> None:
+    async def _answer(self) -> Size:
         answer = await self._answers.get()
         if isinstance(answer, Failed):
             raise raised(answer)
+        return answer.size
 
     def kill(self) -> None:
         """End it and everything that it started, at once."""
@@ -131,10 +138,20 @@ class SandboxWorker(ProcessProtocol):
         self._received += data
         try:
             while (answer := self._whole_answer()) is not None:
-                self._answers.put(answer)
+                if isinstance(answer, Growing):
+                    self._grow(answer.size)
+                else:
+                    self._answers.put(answer)
         except DecodeError:
             log.error("a sandbox worker spoke out of turn")
             self.kill()
+
+    def _grow(self, size: Size) -> None:
+        try:
+            self._grown(size)
+        except SccachedistError as error:  # whoever asked kills the worker then
+            self._grown = unheard
+            self._answers.put(failed(error))
 
     def _whole_answer(self) -> Answer | None:
         if len(self._received) < FRAME_LENGTH.size:
@@ -179,19 +196,25 @@ class Workers:
         self._busy: set[SandboxWorker] = set()
         self.stopped = False
 
-    async def ask(self, request: Request, seconds: float, kind: str = "") -> None:
+    async def ask(self, request: Request, seconds: float, kind: str = "", grown: Grown = unheard) -> Size:
         """Have a worker do it, in its turn; see :meth:`ask_at_once`."""
         async with self._turns:
-            await self.ask_at_once(request, seconds, kind=kind)
+            return await self.ask_at_once(request, seconds, kind=kind, grown=grown)
 
     async def ask_at_once(
-        self, request: Request, seconds: float, reach: Reach | None = None, *, kind: str = ""
-    ) -> None:
+        self,
+        request: Request,
+        seconds: float,
+        reach: Reach | None = None,
+        *,
+        kind: str = "",
+        grown: Grown = unheard,
+    ) -> Size:
         """Have a worker do it, however many work.
 
         When this raises, or was cancelled, the worker and all that it started are gone.
 
-        :param reach: see :meth:`SandboxWorker.ask`.
+        :param reach: see :meth:`SandboxWorker.ask`, as for ``grown`` and for what comes back.
         :param kind: a worker that was asked something of this kind before is ready for it.
         :raises LimitExceeded: it took longer than ``seconds``.
         :raises SccachedistError: what the worker says.
@@ -204,8 +227,9 @@ class Workers:
         try:
             if not self._idle:
                 self._idle.append(self._spawn())
-            await self._asked(worker.ask(request, reach), seconds)
+            size = await self._asked(worker.ask(request, reach, grown), seconds)
             self._idle.append(worker)
+            return size
         except BaseException:
             worker.kill()
             await worker.ended()
@@ -219,9 +243,9 @@ class Workers:
         self._idle.remove(best)
         return best
 
-    async def _asked(self, asking: Coroutine[Deferred[Any], Any, None], seconds: float) -> None:
+    async def _asked(self, asking: Coroutine[Deferred[Any], Any, Size], seconds: float) -> Size:
         try:
-            await Deferred.fromCoroutine(asking).addTimeout(seconds, self._reactor)
+            return await Deferred.fromCoroutine(asking).addTimeout(seconds, self._reactor)
         except DeferredTimeout as error:
             raise LimitExceeded("job_secs", f"a job took more than {seconds} seconds") from error
 

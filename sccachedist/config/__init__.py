@@ -5,31 +5,33 @@ the roles make of a setting.
 """
 
 from sccachedist.config.files import exposed_secrets, load_scheduler_settings, load_server_settings
-from sccachedist.config.settings import (
+from sccachedist.config.published import (
     BuilderSettings,
     ClientAuthSettings,
     DockerBuilder,
-    DockerSettings,
     InsecureAuth,
     JwtHs256,
-    JwtSettings,
     JwtToken,
     JwtValidate,
-    Limits,
-    NetworkSettings,
     OverlayBuilder,
-    PolicySettings,
     PotBuilder,
     ProxyToken,
+    SchedulerAuthSettings,
+    ServerAuthSettings,
+    TokenAuth,
+)
+from sccachedist.config.settings import (
+    DockerSettings,
+    JwtSettings,
+    Limits,
+    NetworkSettings,
+    PolicySettings,
     QueueSettings,
     SandboxSettings,
-    SchedulerAuthSettings,
     SchedulerSettings,
-    ServerAuthSettings,
     ServerSettings,
     ShutdownSettings,
     TlsSettings,
-    TokenAuth,
 )
 
 __all__ = [

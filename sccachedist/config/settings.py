@@ -7,11 +7,20 @@ not known here.
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import TypeAlias
 
 from attrs import Factory, field, frozen
 
-from sccachedist.config.schema import Choice, ListOf, key, table
+from sccachedist.config.published import (
+    BUILDER,
+    CLIENT_AUTH,
+    SCHEDULER_AUTH,
+    SERVER_AUTH,
+    BuilderSettings,
+    ClientAuthSettings,
+    SchedulerAuthSettings,
+    ServerAuthSettings,
+)
+from sccachedist.config.schema import ListOf, key, table
 from sccachedist.config.values import (
     ADDRESS,
     ALGORITHM,
@@ -20,14 +29,12 @@ from sccachedist.config.values import (
     COUNT,
     CPUS,
     HEARTBEAT_SECONDS,
-    JWT_KEY,
     NETWORK,
     ORIGIN,
     PATH,
     SECONDS,
     TEXT,
     TOKEN,
-    URL,
     WAIT_SECONDS,
     one_of,
 )
@@ -35,95 +42,6 @@ from sccachedist.policy import OnFailure
 from sccachedist.wire.addresses import ServerId
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
-
-
-@frozen
-class InsecureAuth:
-    """A token that everybody knows: anyone who reaches the port is let in."""
-
-
-@frozen
-class TokenAuth:
-    """One secret text, the same on both sides."""
-
-    token: str = field(repr=False, metadata=key(TOKEN, "The secret."))
-
-
-@frozen
-class JwtValidate:
-    """Clients bring JWTs that an identity provider has signed."""
-
-    audience: str = field(metadata=key(TEXT, "The ``aud`` that a token must have."))
-    issuer: str = field(metadata=key(TEXT, "The ``iss`` that a token must have."))
-    jwks_url: str = field(metadata=key(URL, "Where the provider publishes its keys."))
-
-
-@frozen
-class ProxyToken:
-    """A client's token is good when a web service, shown it as a Bearer token, answers with success."""
-
-    url: str = field(metadata=key(URL, "The service to ask."))
-    cache_secs: int | None = field(
-        default=None,
-        metadata=key(SECONDS, "How long a good answer holds; without it the service is asked each time."),
-    )
-
-
-@frozen
-class JwtHs256:
-    """Every build server has a token of its own, signed with the scheduler's key."""
-
-    secret_key: bytes = field(repr=False, metadata=key(JWT_KEY, "The key that signs build servers' tokens."))
-
-
-@frozen
-class JwtToken:
-    """The build server's own token, made with the scheduler's key for this address."""
-
-    token: str = field(
-        repr=False,
-        metadata=key(TOKEN, "What ``auth generate-jwt-hs256-server-token`` printed for this build server."),
-    )
-
-
-@frozen
-class OverlayBuilder:
-    """Compiles run under bubblewrap on an overlay of the toolchain. Linux."""
-
-    build_dir: Path = field(metadata=key(PATH, "The directory for the file systems of running jobs."))
-    bwrap_path: Path = field(metadata=key(PATH, "The ``bwrap`` program, 0.3.0 or newer."))
-
-
-@frozen
-class DockerBuilder:
-    """Compiles run in Docker containers."""
-
-
-@frozen
-class PotBuilder:
-    """Compiles run in pot jails. FreeBSD."""
-
-    pot_fs_root: Path = field(default=Path("/opt/pot"), metadata=key(PATH, "The root of pot's file systems."))
-    clone_from: str = field(default="sccache-template", metadata=key(TEXT, "The pot that jails are cloned from."))
-    pot_cmd: Path = field(default=Path("pot"), metadata=key(PATH, "The ``pot`` command."))
-    pot_clone_args: tuple[str, ...] = field(
-        default=("-i", "lo0|127.0.0.2"), metadata=key(ListOf(TEXT), "Further arguments of ``pot clone``.")
-    )
-
-
-ClientAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtValidate | ProxyToken
-ServerAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtHs256
-SchedulerAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtToken
-BuilderSettings: TypeAlias = OverlayBuilder | DockerBuilder | PotBuilder
-
-INSECURE = "DANGEROUSLY_INSECURE"
-CLIENT_AUTH = Choice(
-    {INSECURE: InsecureAuth, "token": TokenAuth, "jwt_validate": JwtValidate, "proxy_token": ProxyToken},
-    gone={"mozilla": "check the provider's tokens with jwt_validate, or ask a service of yours with proxy_token"},
-)
-SERVER_AUTH = Choice({INSECURE: InsecureAuth, "token": TokenAuth, "jwt_hs256": JwtHs256})
-SCHEDULER_AUTH = Choice({INSECURE: InsecureAuth, "token": TokenAuth, "jwt_token": JwtToken})
-BUILDER = Choice({"overlay": OverlayBuilder, "docker": DockerBuilder, "pot": PotBuilder})
 
 
 @frozen
@@ -172,18 +90,49 @@ class Limits:
     toolchain_bytes: int = field(default=8 * GIB, metadata=key(BYTES, "A toolchain archive as sent."))
     toolchain_unpacked_bytes: int = field(default=32 * GIB, metadata=key(BYTES, "A toolchain unpacked."))
     toolchain_entries: int = field(
-        default=1_000_000, metadata=key(COUNT, "Files, directories and links of a toolchain.")
+        default=1_000_000,
+        metadata=key(
+            COUNT, "Files, directories and links of a toolchain, with the directories that it needs and does not name."
+        ),
+    )
+    toolchains_unpacked_bytes: int | None = field(
+        default=None,
+        metadata=key(
+            BYTES,
+            "All unpacked toolchains together, the least recently used ones go first; without it six times "
+            "``toolchain_cache_size``, and no more than three quarters of the disk.",
+        ),
+    )
+    toolchains_unpacked_inodes: int | None = field(
+        default=None,
+        metadata=key(
+            COUNT,
+            "Files and directories of all unpacked toolchains together; without it 4,000,000, and no more than three "
+            "quarters of what the disk has.",
+        ),
     )
     compression_ratio: int = field(
         default=200,
-        metadata=key(COUNT, "How many times its size as sent an archive may unpack to, once that is more than 64 MiB."),
+        metadata=key(
+            COUNT,
+            "How many times what is read of it an archive may unpack to, at any point, once that is more than 64 MiB.",
+        ),
     )
     path_bytes: int = field(
         default=4095, metadata=key(BYTES, "One path: in an archive, as a link's target, in a job's command.")
     )
+    path_depth: int = field(
+        default=256, metadata=key(COUNT, "In how many directories something may lie, of a toolchain or of inputs.")
+    )
     inputs_bytes: int = field(default=2 * GIB, metadata=key(BYTES, "The inputs of a job as sent."))
     inputs_unpacked_bytes: int = field(default=4 * GIB, metadata=key(BYTES, "The inputs of a job unpacked."))
-    inputs_entries: int = field(default=200_000, metadata=key(COUNT, "Files, directories and links of a job's inputs."))
+    inputs_entries: int = field(
+        default=200_000,
+        metadata=key(
+            COUNT,
+            "Files, directories and links of a job's inputs, with the directories that they and its outputs need.",
+        ),
+    )
     arguments: int = field(default=65_536, metadata=key(COUNT, "Arguments of a job's command."))
     arguments_bytes: int = field(default=2 * MIB, metadata=key(BYTES, "All arguments of a job's command together."))
     variables: int = field(default=8192, metadata=key(COUNT, "Environment variables of a job's command."))

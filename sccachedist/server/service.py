@@ -18,6 +18,7 @@ from sccachedist.builders.builder import WorkerBuilder
 from sccachedist.builders.docker.builder import docker_builder
 from sccachedist.builders.overlay.builder import HOME, OverlayBuilder
 from sccachedist.builders.pot.builder import pot_builder
+from sccachedist.builders.room import room_for
 from sccachedist.builders.seam import Builder
 from sccachedist.config import (
     DockerBuilder,
@@ -301,15 +302,18 @@ def _not_begun(failure: Failure) -> None:
 
 def make_builder(settings: ServerSettings, reactor: Any) -> WorkerBuilder:
     """The builder that the configuration names."""
-    on_failure = settings.policy.on_failure
-    bounds = settings.limits, settings.sandbox.scratch_bytes, job_slots(settings)
+    on_failure, limits, cache = settings.policy.on_failure, settings.limits, settings.toolchain_cache_size
+    bounds = limits, settings.sandbox.scratch_bytes, job_slots(settings)
     match settings.builder:
         case OverlaySettings(build_dir=build_dir, bwrap_path=bwrap_path):
-            return OverlayBuilder(reactor, build_dir, bwrap_path, *bounds, on_failure)
+            room = room_for(limits, cache, build_dir.absolute())
+            return OverlayBuilder(reactor, build_dir, bwrap_path, *bounds, on_failure, room)
         case DockerBuilder():
-            return docker_builder(reactor, settings.docker.image, *bounds, os.environ, on_failure)
+            room = room_for(limits, cache, None)
+            return docker_builder(reactor, settings.docker.image, *bounds, os.environ, on_failure, room)
         case PotBuilder() as pot:
-            return pot_builder(reactor, pot, *bounds, os.environ, on_failure)
+            room = room_for(limits, cache, pot.pot_fs_root)
+            return pot_builder(reactor, pot, *bounds, os.environ, on_failure, room)
 
 
 def server_token(settings: ServerSettings) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sccachedist.builders.arrival import Arrival, ArrivingFile
-from sccachedist.builders.overlay.unpacked import unpack_toolchain
+from sccachedist.builders.overlay.unpacked import sweep, unpack_toolchain
 from sccachedist.builders.requests import UnpackToolchain
 from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
 from tests.builders.archives import arrival, file, gzipped, tar
@@ -44,10 +44,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def followed(home: Path, archive: bytes, comes: Arrival, ratio: int = 200) -> None:
     (home / "archive").write_bytes(archive)
-    unpack_toolchain(UnpackToolchain("t", str(home / "archive"), 100 * MIB, 10, ratio, 4095), comes)
+    unpack_toolchain(UnpackToolchain("t", str(home / "archive"), 100 * MIB, 10, ratio, 4095, 256), comes)
 
 
 def left(home: Path) -> list[str]:
+    sweep()
     return [entry.name for entry in (home / "toolchains").iterdir()]
 
 

@@ -9,8 +9,9 @@ import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from sccachedist.builders.builder import WorkerBuilder
+from sccachedist.builders.builder import SWEEP_AT_STOP_SECS, WorkerBuilder
 from sccachedist.builders.following import STEP, Following
+from sccachedist.builders.refusals import REMEMBERED_SECS
 from sccachedist.builders.requests import (
     ARRIVED,
     FRAME_LENGTH,
@@ -18,18 +19,22 @@ from sccachedist.builders.requests import (
     Arrived,
     Done,
     FollowToolchain,
+    Growing,
     RemoveAll,
     RemoveSandbox,
     RemoveToolchain,
     Request,
     RunJob,
+    Sweep,
     UnpackToolchain,
     failed,
 )
+from sccachedist.builders.room import UNBOUNDED
 from sccachedist.builders.seam import Builder, BuildJob
+from sccachedist.builders.tally import NOTHING, Size
 from sccachedist.config import Limits
-from sccachedist.errors import BuildError, ToolchainError
-from sccachedist.wire.archive_id import archive_id
+from sccachedist.errors import BuildError, DiskFull, LimitExceeded, ToolchainError
+from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.bincode import decode
 from sccachedist.wire.messages import CompileCommand, JobId
 from tests.builders.test_workers import PROGRAM, Process, Reactor
@@ -50,9 +55,17 @@ JOB = BuildJob(
 class Asked(Process):
     """A worker that is ready, what it was asked last, and what it was told since then."""
 
+    sweeps = True
+
     @property
     def request(self) -> Request | None:
         return decode(REQUEST, self._frames()[0]) if self.value() else None
+
+    def write(self, data: bytes) -> None:
+        """Sweeping takes no time, unless a test wants it to."""
+        super().write(data)
+        if self.sweeps and self.request == Sweep():
+            self.ends()
 
     @property
     def news(self) -> list[Arrived]:
@@ -64,10 +77,10 @@ class Asked(Process):
             frames.append(stream.read(*FRAME_LENGTH.unpack(header)))
         return frames
 
-    def ends(self, error: Exception | None = None) -> None:
+    def ends(self, error: Exception | None = None, size: Size = NOTHING) -> None:
         """Answer the request; after an error it is killed."""
         self.clear()
-        self.answers(failed(error) if error else Done())
+        self.answers(failed(error) if error else Done(size))
         if error:
             self.end()
 
@@ -101,8 +114,9 @@ class BuilderTests(SynchronousTestCase):
         self.host = Host()
         self.builder = self.new()
 
-    def new(self, *, reuse: bool = False, follow: bool = False) -> WorkerBuilder:
-        return WorkerBuilder(self.host, PROGRAM, proof, Limits(), 1, 2, reuse=reuse, follow=follow)  # type: ignore[arg-type]
+    def new(self, *, reuse: bool = False, follow: bool = False, room: Size = UNBOUNDED) -> WorkerBuilder:
+        host: Any = self.host
+        return WorkerBuilder(host, PROGRAM, proof, Limits(), 1, 2, room=room, reuse=reuse, follow=follow)
 
     def following(self) -> Following:
         """A toolchain that comes in, at a builder that follows, and enough of it that it is worth while."""
@@ -304,3 +318,141 @@ class BuilderTests(SynchronousTestCase):
         following.grown(STEP)
         following.whole(STEP)
         assert self.host.requests() == []
+
+    # -- the room for what is unpacked --
+
+    def job(self, toolchain: ArchiveId) -> Deferred[None]:
+        return self.doing(self.builder.run(attrs.evolve(JOB, toolchain=toolchain)))
+
+    def done(self, toolchain: ArchiveId, size: Size) -> None:
+        """A job with a toolchain of that size, from beginning to end."""
+        job = self.job(toolchain)
+        self.host.asked(UnpackToolchain).ends(size=size)
+        self.host.asked(RunJob).ends()
+        self.successResultOf(job)
+
+    def test_unpacked_toolchains_make_room(self) -> None:
+        """One that no job uses goes for the next, and is unpacked again for its next job, after its removal."""
+        self.builder = self.new(room=Size(100, 100))
+        self.done(TOOLCHAIN, Size(60, 1))
+        job = self.job(OTHER)
+        self.host.asked(UnpackToolchain).ends(size=Size(50, 1))
+        removing = self.host.asked(RemoveToolchain)
+        assert removing.request == RemoveToolchain(TOOLCHAIN)
+        back = self.job(TOOLCHAIN)
+        assert sorted(each.__name__ for each in self.host.requests()) == ["RemoveToolchain", "RunJob"]
+        self.host.asked(RunJob).ends()
+        self.successResultOf(job)
+        removing.ends()
+        self.host.asked(UnpackToolchain).ends(size=Size(50, 1))
+        self.host.asked(RunJob).ends()
+        self.successResultOf(back)
+
+    def test_room_is_made_while_one_grows(self) -> None:
+        """Nobody knows before how large it becomes; where what is in use leaves no room, it ends there and goes."""
+        self.builder = self.new(room=Size(100, 100))
+        self.done(TOOLCHAIN, Size(60, 1))
+        job = self.job(OTHER)
+        unpacking = self.host.asked(UnpackToolchain)
+        unpacking.answers(Growing(Size(30, 50)))
+        assert self.host.requests() == [UnpackToolchain]
+        unpacking.answers(Growing(Size(50, 60)))
+        self.host.asked(RemoveToolchain).ends()
+        unpacking.answers(Growing(Size(60, 101)), Growing(Size(70, 120)))
+        assert unpacking.killed
+        unpacking.clear()
+        unpacking.end()
+        assert self.host.asked(RemoveToolchain).request == RemoveToolchain(OTHER)
+        self.host.asked(RemoveToolchain).ends()
+        assert self.failureResultOf(job, LimitExceeded).value.limit == "toolchains_unpacked_inodes"
+        self.done(TOOLCHAIN, Size(100, 100))
+
+    def test_the_last_word_counts(self) -> None:
+        """A toolchain that is too large in the end is removed like one that could not be unpacked."""
+        self.builder = self.new(room=Size(100, 100))
+        job = self.job(TOOLCHAIN)
+        self.host.asked(UnpackToolchain).ends(size=Size(101, 1))
+        self.host.asked(RemoveToolchain).ends()
+        self.failureResultOf(job, LimitExceeded)
+        self.done(TOOLCHAIN, Size(100, 1))
+
+    def test_one_that_comes_in_takes_room_too(self) -> None:
+        """As long as it is unpacked meanwhile."""
+        following = self.following()
+        self.builder._toolchains._room._most = Size(100, 100)
+        worker = self.host.asked(FollowToolchain)
+        worker.answers(Growing(Size(101, 1)))
+        assert worker.killed
+        worker.clear()
+        worker.end()
+        self.host.asked(RemoveToolchain).ends()
+        following.abandon()
+        self.done(TOOLCHAIN, Size(100, 1))
+
+    def test_a_full_disk(self) -> None:
+        """What is not in use goes, and the toolchain is unpacked once more when the disk has that back."""
+        self.done(OTHER, Size(5, 5))
+        job = self.job(TOOLCHAIN)
+        self.host.asked(UnpackToolchain).ends(DiskFull("no room"))
+        self.host.asked(RemoveToolchain).ends()
+        self.host.asked(RemoveToolchain).ends()
+        self.host.asked(UnpackToolchain).ends()
+        self.host.asked(RunJob).ends()
+        self.successResultOf(job)
+
+    def test_a_disk_that_stays_full(self) -> None:
+        """Then the job fails, and it is not the toolchain's fault: the next one tries again."""
+        job = self.job(TOOLCHAIN)
+        for _ in range(3):
+            self.host.asked(UnpackToolchain).ends(DiskFull("no room"))
+            self.host.asked(RemoveToolchain).ends()
+        self.failureResultOf(job, DiskFull)
+        self.done(TOOLCHAIN, Size(5, 5))
+
+    def test_one_that_cannot_be_unpacked(self) -> None:
+        """Whoever comes next is told so at once; after a while it is tried again."""
+        job = self.job(TOOLCHAIN)
+        self.host.asked(UnpackToolchain).ends(ToolchainError("damaged"))
+        self.host.asked(RemoveToolchain).ends()
+        self.failureResultOf(job, ToolchainError)
+        self.failureResultOf(self.job(TOOLCHAIN), ToolchainError)
+        assert self.host.requests() == []
+        self.host.advance(REMEMBERED_SECS)
+        self.done(TOOLCHAIN, Size(5, 5))
+
+    def test_a_start_does_not_wait_for_what_was_there(self) -> None:
+        """It is swept away while jobs run already; a stop waits for it for a moment only."""
+        Asked.sweeps = False
+        self.addCleanup(setattr, Asked, "sweeps", True)
+        started = self.doing(self.builder.start())
+        self.host.asked(RemoveAll).ends()
+        self.successResultOf(started)
+        assert self.host.requests() == [Sweep]
+        self.done(TOOLCHAIN, Size(5, 5))
+        stopped = self.doing(self.builder.stop())
+        for each in list(self.host.processes):
+            each.end()
+        self.host.asked(RemoveAll).ends()
+        self.assertNoResult(stopped)
+        self.host.advance(SWEEP_AT_STOP_SECS)
+        for each in self.host.processes:
+            each.end()
+        self.successResultOf(stopped)
+
+    def test_a_start_on_a_full_disk(self) -> None:
+        """Where the trial job finds no room, it is tried again when there is some."""
+        Asked.sweeps = False
+        self.addCleanup(setattr, Asked, "sweeps", True)
+        tried = iter([BuildError("no room"), None])
+
+        async def proven(_: Builder) -> None:
+            if (error := next(tried)) is not None:
+                raise error
+
+        host: Any = self.host
+        self.builder = WorkerBuilder(host, PROGRAM, proven, Limits(), 1, 2)
+        started = self.doing(self.builder.start())
+        self.host.asked(RemoveAll).ends()
+        self.assertNoResult(started)
+        self.host.asked(Sweep).ends()
+        self.successResultOf(started)

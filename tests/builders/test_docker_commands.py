@@ -11,7 +11,7 @@ from sccachedist.errors import BuildError, DecodeError
 from sccachedist.wire.messages import CompileCommand
 
 COMMAND = CompileCommand("/usr/bin/gcc", ("-c", "a b.c"), (("LANG", "C"), ("A=B", "x"), ("", "x")), "/work")
-LIMITS = JobLimits(0, 0, 0, 0, 0, 0, 0, 0, job_memory_bytes=6, job_processes=7)
+LIMITS = JobLimits(0, 0, 0, 0, 0, 0, 0, 0, 0, job_memory_bytes=6, job_processes=7)
 
 
 def test_the_whole_command_line() -> None:

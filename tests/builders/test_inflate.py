@@ -2,14 +2,13 @@
 
 import io
 import os
-import tempfile
 import zlib
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from typing import BinaryIO
 
 import pytest
 
-from sccachedist.builders.inflate import gunzip, inflate, unpacked_limit
+from sccachedist.builders.inflate import CHUNK, gunzip, inflate
 from sccachedist.config import Limits
 from sccachedist.errors import DecodeError, LimitExceeded
 from tests.builders.archives import gzipped
@@ -29,12 +28,12 @@ DATA = bytes(range(256)) * 5000
 )
 def test_gzip_files(packed: bytes, data: bytes) -> None:
     """All members count, zeros do not."""
-    assert gunzip(io.BytesIO(packed), "limit", 10**7).read() == data
+    assert gunzip(io.BytesIO(packed), "limit", 10**7, 200).read() == data
 
 
 def test_zlib_streams() -> None:
     """What follows the stream is not part of it."""
-    assert inflate(io.BytesIO(zlib.compress(DATA) + b"more"), "limit", len(DATA)).read() == DATA
+    assert inflate(io.BytesIO(zlib.compress(DATA) + b"more"), "limit", len(DATA), 200).read() == DATA
 
 
 @pytest.mark.parametrize("open_stream", [gunzip, inflate])
@@ -42,19 +41,19 @@ def test_zlib_streams() -> None:
 def test_damage(open_stream: Callable[..., io.BufferedReader], packed: bytes) -> None:
     """A stream that is cut off or no stream at all is the peer's fault."""
     with pytest.raises(DecodeError):
-        open_stream(io.BytesIO(packed), "limit", 10**7).read()
+        open_stream(io.BytesIO(packed), "limit", 10**7, 200).read()
 
 
 def test_garbage_behind_a_gzip_member() -> None:
     """What is neither a member nor zeros is damage."""
     with pytest.raises(DecodeError):
-        gunzip(io.BytesIO(gzipped(b"a") + b"garbage"), "limit", 10).read()
+        gunzip(io.BytesIO(gzipped(b"a") + b"garbage"), "limit", 10, 200).read()
 
 
 def test_a_bomb_stops_at_its_limit() -> None:
     """A stream that unpacks to a thousand times its size is not unpacked beyond the limit."""
     packed = io.BytesIO(zlib.compress(bytes(50_000_000)))
-    stream = inflate(packed, "inputs_unpacked_bytes", 1_000_000)
+    stream = inflate(packed, "inputs_unpacked_bytes", 1_000_000, 200)
     with pytest.raises(LimitExceeded) as caught:
         stream.read()
     assert caught.value.limit == "inputs_unpacked_bytes"
@@ -63,35 +62,65 @@ def test_a_bomb_stops_at_its_limit() -> None:
 MIB = 1 << 20
 
 
-@pytest.mark.parametrize(
-    ("size", "expected"),
-    [
-        (1, ("compression_ratio", 64 * MIB)),
-        (64 * MIB // 10, ("compression_ratio", 64 * MIB)),
-        (8 * MIB, ("compression_ratio", 80 * MIB)),
-        (10 * MIB, ("inputs_unpacked_bytes", 100 * MIB)),
-        (11 * MIB, ("inputs_unpacked_bytes", 100 * MIB)),
-    ],
-)
-def test_what_may_come_out_of_a_file(tmp_path: Path, size: int, expected: tuple[str, int]) -> None:
-    """Ten times its size here, 64 MiB in any case, and never more than the other limit."""
-    packed = tmp_path / "packed"
-    packed.touch()
-    os.truncate(packed, size)
-    with packed.open("rb") as file:
-        assert unpacked_limit("inputs_unpacked_bytes", 100 * MIB, 10, file) == expected
+FORMS = {"gzip": (gunzip, 31), "zlib": (inflate, 15)}
+
+
+class Packed:
+    """A compressed file, and how much has been read of it."""
+
+    def __init__(self, pieces: Iterable[bytes], form: int) -> None:
+        stream = zlib.compressobj(6, zlib.DEFLATED, form)
+        self.data = b"".join(map(stream.compress, pieces)) + stream.flush()
+        self.file = io.BytesIO(self.data)
+
+    def read(self, size: int) -> bytes:
+        return self.file.read(size)
+
+
+def unpacked_size(stream: BinaryIO) -> int:
+    return sum(map(len, iter(lambda: stream.read(MIB), b"")))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("head", [0, 200_000], ids=["at once", "behind an honest head"])
+def test_a_bomb_in_a_large_file(form: str, head: int) -> None:
+    """It ends by what was read of it until then, whatever lies behind that, soon after the first 64 MiB."""
+    open_stream, bits = FORMS[form]
+    packed = Packed([os.urandom(head), *[bytes(MIB)] * 200, os.urandom(3 * MIB)], bits)
+    assert len(packed.data) > 3 * MIB
+    with pytest.raises(LimitExceeded) as caught:
+        unpacked_size(open_stream(packed, "inputs_unpacked_bytes", 1 << 40, 200))
+    assert caught.value.limit == "compression_ratio"
+    assert packed.file.tell() < head + 5 * CHUNK
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_many_small_bombs_in_one(form: str) -> None:
+    """No pause makes them honest: what bombs there are is counted with all that is around them."""
+    open_stream, bits = FORMS[form]
+    packed = Packed([piece for _ in range(20) for piece in (os.urandom(20_000), bytes(10 * MIB))], bits)
+    with pytest.raises(LimitExceeded):
+        unpacked_size(open_stream(packed, "inputs_unpacked_bytes", 1 << 40, 200))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_zeros_in_a_large_file(form: str) -> None:
+    """A toolchain with long stretches of zeros in it is none."""
+    open_stream, bits = FORMS[form]
+    pieces = [os.urandom(2 * MIB), bytes(100 * MIB), os.urandom(MIB), bytes(150 * MIB)]
+    packed = Packed(pieces, bits)
+    stream = open_stream(packed, "inputs_unpacked_bytes", 1 << 40, 200)
+    assert unpacked_size(stream) == sum(map(len, pieces))
 
 
 def test_honest_inputs_that_pack_well() -> None:
     """A table of zeros of 60 MiB, which packs to a thousandth, is no bomb."""
     limits = Limits()
     packed = io.BytesIO(zlib.compress(b"0x00, " * (10 * MIB), 1))
-    with tempfile.TemporaryFile() as file:
-        file.write(packed.getvalue())
-        limit = unpacked_limit("inputs_unpacked_bytes", limits.inputs_unpacked_bytes, limits.compression_ratio, file)
-    assert len(inflate(packed, *limit).read()) == 60 * MIB
+    stream = inflate(packed, "inputs_unpacked_bytes", limits.inputs_unpacked_bytes, limits.compression_ratio)
+    assert len(stream.read()) == 60 * MIB
 
 
 def test_a_limit_may_be_reached() -> None:
     """Exactly as much as allowed is allowed."""
-    assert len(inflate(io.BytesIO(zlib.compress(DATA)), "limit", len(DATA)).read()) == len(DATA)
+    assert len(inflate(io.BytesIO(zlib.compress(DATA)), "limit", len(DATA), 200).read()) == len(DATA)

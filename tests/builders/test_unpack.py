@@ -4,6 +4,7 @@ import copy
 import errno
 import io
 import os
+import shutil
 import stat
 import subprocess
 import tarfile
@@ -15,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sccachedist.builders.confine import Lookup, Root, openat2, walk
-from sccachedist.builders.unpack import MemberLimits, unpack
+from sccachedist.builders.tally import MemberLimits
+from sccachedist.builders.unpack import unpack
 from sccachedist.errors import DecodeError, LimitExceeded
 from tests.builders.archives import file, member, raw_header, tar
 
-LIMIT = MemberLimits("inputs_entries", 10_000, path_bytes=4095)
+LIMIT = MemberLimits("inputs_entries", 10_000, path_bytes=4095, path_depth=4000)
 LOOKUPS = {"openat2": openat2, "walk": walk}
 
 
@@ -203,6 +205,51 @@ def test_too_many_members(root: Root) -> None:
     with pytest.raises(LimitExceeded) as caught:
         unpack_bytes(root, data, MemberLimits("inputs_entries", 2, path_bytes=4095))
     assert caught.value.limit == "inputs_entries"
+
+
+def too_many(root: Root, *members: tarfile.TarInfo) -> str:
+    """The limit that these are beyond where three files and directories may be made, five deep."""
+    with pytest.raises(LimitExceeded) as caught:
+        unpack_bytes(root, tar(*members), MemberLimits("inputs_entries", 3, path_bytes=4095, path_depth=5))
+    return caught.value.limit
+
+
+def test_directories_without_a_name(root: Root) -> None:
+    """What an archive needs and does not name counts as what it names, whatever member needs it; and only once."""
+    limits = MemberLimits("inputs_entries", 3, path_bytes=4095)
+    for members in (
+        [member("a/b/c")],
+        [member("a/b/c", tarfile.DIRTYPE)],
+        [member("a/b", tarfile.DIRTYPE), member("a/c")],
+        [member("a/b", tarfile.SYMTYPE, "x"), member("a/c")],
+    ):
+        unpack_bytes(root, tar(*members), limits)
+        shutil.rmtree(os.fsencode(f"/proc/self/fd/{root._root}/a"))
+    for kind, link in (
+        (tarfile.REGTYPE, ""),
+        (tarfile.DIRTYPE, ""),
+        (tarfile.SYMTYPE, "x"),
+        (tarfile.LNKTYPE, "p/q/r/s"),
+    ):
+        name = "a/b/c/d" if kind != tarfile.LNKTYPE else "a/l"
+        assert too_many(root, member(name, kind, link)) == "inputs_entries"
+        shutil.rmtree(os.fsencode(f"/proc/self/fd/{root._root}/a"), ignore_errors=True)
+
+
+def test_one_directory_many_times(root: Root) -> None:
+    """It is made once, but takes time each time."""
+    assert too_many(root, *[member("d", tarfile.DIRTYPE)] * 4) == "inputs_entries"
+
+
+def test_too_deep(root: Root) -> None:
+    """How deep a directory lies counts, not how it is called: links do not hide it, and a way up is none down."""
+    limits = MemberLimits("inputs_entries", 30, path_bytes=4095, path_depth=5)
+    unpack_bytes(root, tar(member("a/b/c/d/e/f"), member("link", tarfile.SYMTYPE, "a/b/c")), limits)
+    unpack_bytes(root, tar(member("link/1/2/3"), member("a/../a/../a/../a/../x/y")), limits)
+    for name in ("link/1/2/x/4", "a/b/c/d/e/6/7", "1/2/3/4/5/6/7"):
+        with pytest.raises(LimitExceeded) as caught:
+            unpack_bytes(root, tar(member(name)), limits)
+        assert caught.value.limit == "path_depth"
 
 
 @pytest.mark.parametrize(

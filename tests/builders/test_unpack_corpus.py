@@ -16,14 +16,15 @@ import pytest
 from sccachedist.builders.confine import DIRECTORY, Lookup, Root, openat2, walk
 from sccachedist.builders.inflate import gunzip, inflate
 from sccachedist.builders.overlay.job import TOOLCHAINS
-from sccachedist.builders.overlay.unpacked import remove_toolchain
+from sccachedist.builders.overlay.unpacked import remove_toolchain, swept
 from sccachedist.builders.repack import repacked
-from sccachedist.builders.unpack import MemberLimits, unpack
+from sccachedist.builders.tally import MemberLimits, Tally
+from sccachedist.builders.unpack import unpack
 from sccachedist.errors import DecodeError, LimitExceeded
 from tests.builders.archives import file, gzipped, member, octal, padded, raw_header, tar
 from tests.builders.corpus import CASES, REFUSED, Picture
 
-LIMIT = MemberLimits("inputs_entries", 10_000, path_bytes=1 << 20)
+LIMIT = MemberLimits("inputs_entries", 10_000, path_bytes=1 << 20, path_depth=10_000)
 MOST = 1 << 20
 SECRET = b"outside"
 #: A file system on which thousands of directories cost nothing, where there is one.
@@ -97,7 +98,7 @@ def test_the_corpus(root: Root, inside: Path, archive: bytes, expected: Picture 
 def test_the_corpus_written_anew(root: Root, inside: Path, archive: bytes) -> None:
     """For builders that unpack elsewhere: what they are given means the same, or was refused (THREATS 20)."""
     try:
-        anew = b"".join(repacked(io.BytesIO(archive), LIMIT))
+        anew = b"".join(repacked(io.BytesIO(archive), Tally(LIMIT), whole=False))
     except DecodeError:
         return
     try:
@@ -124,22 +125,22 @@ def test_every_way_to_cut_a_compressed_archive_off(root: Root) -> None:
     packed = gzipped(ARCHIVE.rstrip(b"\0") + bytes(1024))
     for size in range(len(packed) - 16):
         with pytest.raises(DecodeError):
-            unpack(gunzip(io.BytesIO(packed[:size]), "limit", MOST), root, LIMIT)
+            unpack(gunzip(io.BytesIO(packed[:size]), "limit", MOST, 10_000), root, LIMIT)
 
 
 @pytest.mark.parametrize("size", [1, 100, 511, 512, 700, 2000])
 def test_an_archive_in_many_gzip_members(root: Root, inside: Path, size: int) -> None:
     """As parallel packers make them, and with empty members and zeros between."""
     pieces = [ARCHIVE[start : start + size] for start in range(0, len(ARCHIVE), size)]
-    unpack(gunzip(io.BytesIO((gzipped(b"") + bytes(9)).join(map(gzipped, pieces))), "limit", MOST), root, LIMIT)
+    unpack(gunzip(io.BytesIO((gzipped(b"") + bytes(9)).join(map(gzipped, pieces))), "limit", MOST, 10_000), root, LIMIT)
     assert picture(inside) == FILES
 
 
 @pytest.mark.parametrize("garbage", [b"\xff" * 3000, gzipped(b"\xff" * 3000), bytes(3000) + b"\xff"])
 def test_garbage_behind_an_archive(root: Root, inside: Path, garbage: bytes) -> None:
     """It is not looked at."""
-    unpack(gunzip(io.BytesIO(gzipped(ARCHIVE) + garbage), "limit", MOST), root, LIMIT)
-    unpack(inflate(io.BytesIO(zlib.compress(ARCHIVE) + garbage), "limit", MOST), root, LIMIT)
+    unpack(gunzip(io.BytesIO(gzipped(ARCHIVE) + garbage), "limit", MOST, 10_000), root, LIMIT)
+    unpack(inflate(io.BytesIO(zlib.compress(ARCHIVE) + garbage), "limit", MOST, 10_000), root, LIMIT)
     assert picture(inside) == FILES
 
 
@@ -167,7 +168,7 @@ def test_a_zlib_stream_that_never_ends(root: Root) -> None:
     again = block.compress(bytes(100_000)) + block.flush(zlib.Z_FULL_FLUSH)
     stream = Endless(head, again)
     with pytest.raises(LimitExceeded) as caught:
-        unpack(inflate(stream, "inputs_unpacked_bytes", MOST), root, LIMIT)
+        unpack(inflate(stream, "inputs_unpacked_bytes", MOST, 10_000), root, LIMIT)
     assert caught.value.limit == "inputs_unpacked_bytes"
     assert stream.given < MOST
 
@@ -180,7 +181,7 @@ def test_a_zlib_stream_that_says_nothing_for_long(root: Root, where: str) -> Non
     packed = begin.compress(head) + begin.flush(zlib.Z_FULL_FLUSH) + b"\0\0\0\xff\xff" * ((1 << 24) // 5)
     before = time.process_time()
     with pytest.raises(DecodeError):
-        unpack(inflate(io.BytesIO(packed), "inputs_unpacked_bytes", MOST), root, LIMIT)
+        unpack(inflate(io.BytesIO(packed), "inputs_unpacked_bytes", MOST, 10_000), root, LIMIT)
     assert time.process_time() - before < 5
 
 
@@ -198,6 +199,7 @@ def test_a_tree_deeper_than_any_name(monkeypatch: pytest.MonkeyPatch, lookup: Lo
                 assert found.read() == b"deep"
         monkeypatch.chdir(home)
         remove_toolchain("deep")
+        assert swept()
         assert list(place.parent.iterdir()) == []
 
 

@@ -2,12 +2,14 @@
 
 import errno
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
 
-from sccachedist.builders.overlay.unpacked import remove_all, remove_toolchain, unpack_toolchain
+from sccachedist.builders.overlay.unpacked import remove_all, remove_toolchain, sweep, unpack_toolchain
 from sccachedist.builders.requests import UnpackToolchain
+from sccachedist.builders.tally import STEP_BYTES, Size
 from sccachedist.errors import DiskError, LimitExceeded, ToolchainError
 from tests.builders.archives import file, gzipped, member, tar
 from tests.support.broken_disks import NUMBERS, failing
@@ -22,10 +24,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def unpack_bytes(home: Path, data: bytes, most: int = 10_000) -> None:
     (home / "archive").write_bytes(data)
-    unpack_toolchain(UnpackToolchain("t", str(home / "archive"), 1_000_000, most, 200, 4095))
+    unpack_toolchain(UnpackToolchain("t", str(home / "archive"), 1_000_000, most, 200, 4095, 4000))
 
 
 def left(home: Path) -> list[str]:
+    """What is there when all that was removed is swept away."""
+    sweep()
     return [entry.name for entry in (home / "toolchains").iterdir()]
 
 
@@ -81,8 +85,58 @@ def test_what_an_earlier_process_left_is_removed(home: Path) -> None:
     """Whole toolchains, begun ones and half removed ones."""
     for name in ("t/bin", "part-x/bin", "gone-x/0/bin"):
         (home / "toolchains" / name).mkdir(parents=True)
+    (home / "toolchains/file").touch()
     remove_all()
     assert left(home) == []
+
+
+def test_links_in_place_of_toolchains(home: Path) -> None:
+    """Nobody should have put one there; it goes, and what it points at stays."""
+    (home / "precious").mkdir()
+    (home / "precious/file").touch()
+    for name in ("t", "gone-t", "part-t"):
+        (home / "toolchains" / name).symlink_to(home / "precious")
+    remove_all()
+    assert left(home) == []
+    assert (home / "precious/file").exists()
+
+
+def test_removing_takes_no_time(home: Path) -> None:
+    """However large it is: what was removed waits under another name until it is swept away."""
+    unpack_bytes(home, GOOD)
+    remove_toolchain("t")
+    (there,) = (home / "toolchains").iterdir()
+    assert there.name.startswith("gone-")
+    assert (there / "bin/cc").exists()
+    assert left(home) == []
+
+
+def test_what_cannot_be_swept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried once and said, and it keeps nothing else from being swept."""
+    for name in ("gone-1", "gone-2"):
+        (home / "toolchains" / name / "bin").mkdir(parents=True)
+    with monkeypatch.context() as broken:
+        broken.setattr("os.rmdir", failing(errno.EIO))
+        broken.setattr(Path, "rmdir", failing(errno.EIO))
+        with pytest.raises(OSError, match="could not be emptied"):
+            sweep()
+    assert left(home) == []
+
+
+def test_what_is_told_of_a_toolchain(home: Path) -> None:
+    """What it takes of a disk, while it grows and in the end: whole blocks, and directories that have no name in it."""
+    told: list[Size] = []
+    members: list[tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]] = [
+        file("a/b/1", bytes(1)),
+        file("a/2", bytes(4096)),
+        member("a/3", b"2", "x"),
+        member("a", b"5"),
+    ]
+    (home / "archive").write_bytes(gzipped(tar(*members, file("big", b"x" * STEP_BYTES))))
+    size = unpack_toolchain(UnpackToolchain("t", str(home / "archive"), 1 << 30, 10, 2000, 4095, 10), grown=told.append)
+    blocks = 2 + 1 + 1 + STEP_BYTES // 4096
+    assert size == Size(4096 * blocks, 7)
+    assert [(STEP_BYTES <= each.bytes <= size.bytes, each.inodes) for each in told] == [(True, 7)]
 
 
 GOOD = gzipped(tar(file("bin/cc", b"#!", 0o755)))

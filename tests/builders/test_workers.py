@@ -24,26 +24,29 @@ from sccachedist.builders.requests import (
     RemoveToolchain,
     Request,
     RunJob,
+    Sweep,
     UnpackToolchain,
     failed,
     frame,
     raised,
 )
+from sccachedist.builders.tally import NOTHING, Size
 from sccachedist.builders.workers import Program, SandboxWorker, Workers
-from sccachedist.errors import BuildError, CompileFailed, DecodeError, LimitExceeded, ToolchainError
+from sccachedist.errors import BuildError, CompileFailed, DecodeError, DiskFull, LimitExceeded, ToolchainError
 from sccachedist.policy import OnFailure
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import CompileCommand
 
 NAMES = CompileCommand("e", ("a",), (("n", "v"),), "/")
-LIMITS = JobLimits(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+LIMITS = JobLimits(*range(11))
 REQUESTS: list[Request] = [
     RunJob("t", "s", NAMES, ("o",), "/i", "/a", True, OnFailure.VERIFY, LIMITS),
-    UnpackToolchain("t", "/archive", 6, 7, 8, 9),
-    FollowToolchain(UnpackToolchain("t", "/archive", 6, 7, 8, 9)),
+    UnpackToolchain("t", "/archive", 6, 7, 8, 9, 10),
+    FollowToolchain(UnpackToolchain("t", "/archive", 6, 7, 8, 9, 10)),
     RemoveToolchain("t"),
     RemoveSandbox("s"),
     RemoveAll(),
+    Sweep(),
 ]
 
 
@@ -63,6 +66,7 @@ def test_requests_arrive_as_they_were_sent(request_: Request) -> None:
         (CompileFailed("no memory", routine=False), CompileFailed),
         (DecodeError("bad inputs"), BuildError),
         (OSError(28, "No space left"), BuildError),
+        (DiskFull("the disk of /build: no space left"), DiskFull),
     ],
 )
 def test_errors_arrive_as_they_were_raised(error: Exception, kind: type[Exception]) -> None:
@@ -114,7 +118,7 @@ class WorkersTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.reactor = Reactor()
-        self.asked: list[Deferred[None]] = []
+        self.asked: list[Deferred[Size]] = []
         self.workers = Workers(self.reactor, PROGRAM, 2)  # type: ignore[arg-type]
 
     def tearDown(self) -> None:
@@ -123,9 +127,9 @@ class WorkersTests(SynchronousTestCase):
             process.end()
         self.successResultOf(stopped)
         for asked in self.asked:
-            asked.addErrback(lambda failure: None)
+            asked.addErrback(lambda failure: NOTHING)
 
-    def ask(self, kind: str = "") -> Deferred[None]:
+    def ask(self, kind: str = "") -> Deferred[Size]:
         asked = Deferred.fromCoroutine(self.workers.ask(RemoveAll(), 10, kind))
         self.asked.append(asked)
         return asked
@@ -198,7 +202,7 @@ class WorkersTests(SynchronousTestCase):
         self.reactor.processes[2].answers(Done(), Done())
         self.successResultOf(urgent)
 
-    def fails(self, how: Callable[[Process, Deferred[None]], object], kind: type[Exception]) -> None:
+    def fails(self, how: Callable[[Process, Deferred[Size]], object], kind: type[Exception]) -> None:
         asked = self.ask()
         process = self.reactor.processes[0]
         process.answers(Done())

@@ -128,9 +128,13 @@ class Host:
         cache, toolchains = self.cache.path, self.build.path / "sccachedist/toolchains"
         wait_until(lambda: not files(cache / "incoming") + files(cache / "spool"), 10, "nothing is left in the cache")
         assert all(id_of(path) == path.name for path in (cache / "tc").rglob("*") if path.is_file())
-        assert not [name for name in files(toolchains) if name.startswith(("part-", "gone-"))]
+        wait_until(lambda: not _begun_or_gone(toolchains), 10, "nothing is half there, or half removed")
         log = self.farm.server.log.read_text()
         assert ("incident" in log, "Traceback" in log) == (False, False)
+
+
+def _begun_or_gone(toolchains: Path) -> list[str]:
+    return [name for name in files(toolchains) if name.startswith(("part-", "gone-"))]
 
 
 def files(directory: Path) -> list[str]:
@@ -204,12 +208,25 @@ def test_full_while_an_answer_is_written(host: Host) -> None:
 
 def test_full_while_a_toolchain_is_unpacked(host: Host) -> None:
     """Half a toolchain is never compiled with, and nothing of it stays."""
-    archive = host.toolchain(2 * MB)
+    archive = host.toolchain(DISK // 3)
     with host.build.full():
         refused(host.run(archive), "build/sccachedist/toolchains: No space left on device")
-        toolchains = files(host.build.path / "sccachedist/toolchains")
-        assert not [name for name in toolchains if id_of(archive) in name or "-" in name]
+        toolchains = host.build.path / "sccachedist/toolchains"
+        assert not [name for name in files(toolchains) if id_of(archive) in name]
+        wait_until(lambda: files(toolchains) == [], 10, "nothing of it is left")
     host.works(archive)
+
+
+def test_full_of_toolchains_that_are_not_in_use(host: Host) -> None:
+    """They go, and the next job is none the wiser; one that needs a toolchain that went has it unpacked again."""
+    others = [host.toolchain(2 * MB).rename(host.ground / f"other-{number}") for number in range(3)]
+    for other in others:
+        host.works(other)
+    archive = host.toolchain(4 * MB)
+    with host.build.full():
+        host.works(archive)
+        assert files(host.build.path / "sccachedist/toolchains") == [id_of(archive)]
+    host.works(others[0])
 
 
 def test_read_only(host: Host) -> None:

@@ -68,6 +68,7 @@ def _unpack(archive: Path, place: Path, lookup: Lookup) -> None:
         toolchain_entries=limits.toolchain_entries,
         compression_ratio=limits.compression_ratio,
         path_bytes=limits.path_bytes,
+        path_depth=limits.path_depth,
     )
     descriptor = os.open(place, DIRECTORY)
     try:

@@ -192,7 +192,7 @@ def test_row_14_what_is_remembered_of_tokens() -> None:
 
 def test_row_22_docker_jobs_are_confined() -> None:
     """A container has no network, no capabilities, few processes, no new privileges, and serves one job."""
-    arguments = run_arguments("sandbox-of-one-job", "a" * 64, JobLimits(*range(10)))
+    arguments = run_arguments("sandbox-of-one-job", "a" * 64, JobLimits(*range(11)))
     line = " ".join(arguments)
     for flag in ("--network none", "--cap-drop ALL", "--security-opt no-new-privileges", "--pids-limit ", "--memory "):
         assert flag in line

@@ -8,6 +8,8 @@ from pathlib import Path
 from sccachedist.builders.builder import WorkerBuilder
 from sccachedist.builders.probe import probe
 from sccachedist.builders.promises import DOCKER
+from sccachedist.builders.room import UNBOUNDED
+from sccachedist.builders.tally import Size
 from sccachedist.builders.workers import IWorkerReactor, Program
 from sccachedist.config import Limits
 from sccachedist.policy import OnFailure
@@ -24,6 +26,7 @@ def docker_builder(
     slots: int,
     environment: Mapping[str, str],
     on_failure: OnFailure = OnFailure.VERIFY,
+    room: Size = UNBOUNDED,
 ) -> WorkerBuilder:
     """A builder that runs compiles in Docker containers.
 
@@ -34,4 +37,4 @@ def docker_builder(
     shown = {name: environment[name] for name in ENVIRONMENT if name in environment}
     program = Program("sccachedist.builders.docker.worker", (image,), shown)
     proof = functools.partial(probe, directory=Path(tempfile.gettempdir()), promises=DOCKER)
-    return WorkerBuilder(reactor, program, proof, limits, scratch_bytes, slots, on_failure=on_failure)
+    return WorkerBuilder(reactor, program, proof, limits, scratch_bytes, slots, room=room, on_failure=on_failure)

@@ -4,32 +4,39 @@ An image holds a toolchain and, beside it, the busybox of a base image; nothing 
 whole.
 """
 
-import itertools
 from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 from sccachedist.builders.docker.commands import ADVICE, BUSYBOX, busybox_arguments, image_name
 from sccachedist.builders.packed import opened_toolchain
 from sccachedist.builders.processes import call, called
 from sccachedist.builders.repack import END, file_member, repacked
 from sccachedist.builders.requests import SANDBOX_PREFIX, UnpackToolchain
+from sccachedist.builders.tally import Grown, Size, Tally
 from sccachedist.errors import BuildError, DecodeError, ToolchainError
 
+#: What an image takes beside what is in it, so that there are never more than Docker can handle well.
+IMAGE = Size(4 * 1024 * 1024, 1000)
 _BUSYBOX_BYTES = 64 * 1024 * 1024
 
 
-def make_image(request: UnpackToolchain, base: str) -> None:
-    """Make the image of a toolchain.
+def make_image(request: UnpackToolchain, base: str, grown: Grown) -> Size:
+    """Make the image of a toolchain; returns what it takes, all in all.
 
     :param base: the image that has a busybox.
+    :param grown: told meanwhile.
     :raises BuildError: Docker does not do what it should.
     :raises ToolchainError: it is no archive that may be unpacked.
     :raises LimitExceeded: it is too large.
     """
     busybox = _busybox(_base_container(request.toolchain), base)
     try:
-        docker("import", "-", image_name(request.toolchain), stdin=_content(request, busybox))
+        with opened_toolchain(request) as (stream, limits):
+            tally = Tally(limits, grown)
+            docker("import", "-", image_name(request.toolchain), stdin=_content(stream, tally, busybox))
     except DecodeError as error:
         raise ToolchainError(f"toolchain {request.toolchain} cannot be unpacked: {error}") from error
+    return Size(tally.size.bytes + IMAGE.bytes, tally.size.inodes + IMAGE.inodes)
 
 
 def has_image(toolchain: str) -> bool:
@@ -111,6 +118,7 @@ def _busybox(sandbox: str, base: str) -> bytes:
     return ended.stdout
 
 
-def _content(request: UnpackToolchain, busybox: bytes) -> Iterator[bytes]:
-    with opened_toolchain(request) as (stream, limits):
-        yield from itertools.chain(repacked(stream, limits), [file_member(BUSYBOX.lstrip("/"), busybox, 0o755), END])
+def _content(stream: BinaryIO, tally: Tally, busybox: bytes) -> Iterator[bytes]:
+    yield from repacked(stream, tally, whole=True)
+    yield file_member(BUSYBOX.lstrip("/"), busybox, 0o755)
+    yield END

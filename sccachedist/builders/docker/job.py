@@ -30,6 +30,7 @@ from sccachedist.builders.packed import opened_inputs
 from sccachedist.builders.processes import Ended, call, running
 from sccachedist.builders.repack import END, file_member, repacked
 from sccachedist.builders.requests import RunJob
+from sccachedist.builders.tally import Tally
 from sccachedist.builders.tar import Content, Kind, Member, read_archive
 from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
 
@@ -94,7 +95,7 @@ def run_job(job: RunJob) -> None:
 def _inputs(job: RunJob) -> Iterator[bytes]:
     script = file_member(SCRIPT.lstrip("/"), job_script(job.command, job.outputs).encode(), 0o644)
     with opened_inputs(job) as (stream, limits):
-        yield from repacked(stream, limits)
+        yield from repacked(stream, Tally(limits), whole=False)
     yield script + END
 
 

@@ -11,6 +11,7 @@ import attrs
 from sccachedist.builders.arrival import Arrival
 from sccachedist.builders.docker import images, job
 from sccachedist.builders.requests import RunJob, UnpackToolchain
+from sccachedist.builders.tally import Grown, Size
 from sccachedist.builders.worker import serve
 from sccachedist.errors import BuildError
 
@@ -34,11 +35,11 @@ class DockerSandboxes:
     def tidy(self) -> None:
         """Nothing is left."""
 
-    def unpack_toolchain(self, request: UnpackToolchain) -> None:
+    def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Size:
         """Make an image."""
-        images.make_image(request, self.base)
+        return images.make_image(request, self.base, grown)
 
-    def follow_toolchain(self, request: UnpackToolchain, arrival: Arrival) -> None:
+    def follow_toolchain(self, request: UnpackToolchain, arrival: Arrival, grown: Grown) -> Size:
         """Not here: an image is made of a whole one."""
         raise BuildError("an image is made of a whole archive")
 
@@ -53,6 +54,9 @@ class DockerSandboxes:
     def remove_all(self) -> None:
         """Remove all images and containers."""
         images.remove_all()
+
+    def sweep(self) -> None:
+        """Nothing is left: what is removed is gone."""
 
 
 def main() -> None:

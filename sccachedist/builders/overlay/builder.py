@@ -14,7 +14,9 @@ from sccachedist.builders.builder import WorkerBuilder
 from sccachedist.builders.overlay.groups import Limited, own_groups
 from sccachedist.builders.probe import probe
 from sccachedist.builders.promises import OVERLAY
+from sccachedist.builders.room import UNBOUNDED
 from sccachedist.builders.seam import BuildJob
+from sccachedist.builders.tally import Size
 from sccachedist.builders.workers import IWorkerReactor, Program
 from sccachedist.config import Limits
 from sccachedist.directories import clear, lock_file, make_private, open_private
@@ -56,6 +58,7 @@ class OverlayBuilder(WorkerBuilder):
         scratch_bytes: int,
         slots: int,
         on_failure: OnFailure = OnFailure.VERIFY,
+        room: Size = UNBOUNDED,
     ) -> None:
         self._home = build_dir.absolute() / HOME
         self._lock: int | None = None
@@ -65,7 +68,9 @@ class OverlayBuilder(WorkerBuilder):
         arguments = (str(self._home), str(bwrap), bounds, *self._groups.parents)
         program = Program(_WORKER, arguments, {"PATH": os.defpath})
         proof = functools.partial(probe, directory=self._home / _TOOLCHAINS, promises=OVERLAY)
-        super().__init__(reactor, program, proof, limits, scratch_bytes, slots, on_failure=on_failure, follow=True)
+        super().__init__(
+            reactor, program, proof, limits, scratch_bytes, slots, room=room, on_failure=on_failure, follow=True
+        )
 
     def give_to(self, account: Account) -> None:
         """Make everything that this builder needs another user's, whom this process is about to become.

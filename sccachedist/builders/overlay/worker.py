@@ -18,6 +18,7 @@ from sccachedist.builders.overlay.ahead import Ahead
 from sccachedist.builders.overlay.restraints import Bounds, Restraints, restrain
 from sccachedist.builders.overlay.starter import starter
 from sccachedist.builders.requests import RunJob, UnpackToolchain
+from sccachedist.builders.tally import Grown, Size
 from sccachedist.builders.worker import serve
 
 
@@ -59,13 +60,13 @@ class OverlaySandboxes:
         """Remove all that a job had, and be ready for the next one."""
         self._ahead.renew()
 
-    def unpack_toolchain(self, request: UnpackToolchain) -> None:
+    def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Size:
         """Unpack an archive into a directory."""
-        unpacked.unpack_toolchain(request)
+        return unpacked.unpack_toolchain(request, grown=grown)
 
-    def follow_toolchain(self, request: UnpackToolchain, arrival: Arrival) -> None:
+    def follow_toolchain(self, request: UnpackToolchain, arrival: Arrival, grown: Grown) -> Size:
         """Unpack an archive that comes in."""
-        unpacked.unpack_toolchain(request, arrival)
+        return unpacked.unpack_toolchain(request, arrival, grown)
 
     def remove_toolchain(self, toolchain: str) -> None:
         """Remove that directory."""
@@ -77,6 +78,10 @@ class OverlaySandboxes:
     def remove_all(self) -> None:
         """Remove every toolchain."""
         unpacked.remove_all()
+
+    def sweep(self) -> None:
+        """Empty the directories that were removed."""
+        unpacked.sweep()
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from sccachedist.builders.builder import WorkerBuilder
 from sccachedist.builders.probe import probe
+from sccachedist.builders.room import UNBOUNDED
+from sccachedist.builders.tally import Size
 from sccachedist.builders.workers import IWorkerReactor, Program
 from sccachedist.config import Limits, PotBuilder
 from sccachedist.policy import OnFailure
@@ -24,6 +26,7 @@ def pot_builder(
     slots: int,
     environment: Mapping[str, str],
     on_failure: OnFailure = OnFailure.VERIFY,
+    room: Size = UNBOUNDED,
 ) -> WorkerBuilder:
     """A builder that runs compiles in pots.
 
@@ -34,4 +37,6 @@ def pot_builder(
     shown = {name: environment[name] for name in ("PATH",) if name in environment}
     program = Program("sccachedist.builders.pot.worker", arguments, shown)
     proof = functools.partial(probe, directory=Path(tempfile.gettempdir()), command=_OF_THE_SYSTEM)
-    return WorkerBuilder(reactor, program, proof, limits, scratch_bytes, slots, on_failure=on_failure, reuse=True)
+    return WorkerBuilder(
+        reactor, program, proof, limits, scratch_bytes, slots, room=room, on_failure=on_failure, reuse=True
+    )

@@ -12,6 +12,7 @@ from sccachedist.builders.pot import job
 from sccachedist.builders.pot.pots import IMAGE_PREFIX, Pots
 from sccachedist.builders.requests import RunJob, UnpackToolchain
 from sccachedist.builders.rooted import place_toolchain, root_at
+from sccachedist.builders.tally import Grown, Size
 from sccachedist.builders.worker import serve
 from sccachedist.errors import BuildError
 
@@ -32,15 +33,16 @@ class PotSandboxes:
     def tidy(self) -> None:
         """Nothing is left."""
 
-    def unpack_toolchain(self, request: UnpackToolchain) -> None:
+    def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Size:
         """Clone the template, and unpack a toolchain over it."""
         name = IMAGE_PREFIX + request.toolchain
         self.pots.clone(name, self.pots.template)
         with root_at(self.pots.files(name)) as root:
-            place_toolchain(request, root)
+            size = place_toolchain(request, root, grown=grown)
         self.pots.snapshot(name)
+        return size
 
-    def follow_toolchain(self, request: UnpackToolchain, arrival: Arrival) -> None:
+    def follow_toolchain(self, request: UnpackToolchain, arrival: Arrival, grown: Grown) -> Size:
         """Not here: a pot is made of a whole one."""
         raise BuildError("a pot is made of a whole archive")
 
@@ -56,6 +58,9 @@ class PotSandboxes:
         """Destroy all of them."""
         for name in self.pots.names():
             self.pots.destroy(name)
+
+    def sweep(self) -> None:
+        """Nothing is left: what is removed is gone."""
 
 
 def main() -> None:

@@ -1,0 +1,98 @@
+"""The tables of the configuration that the published programs have too: who is let in, and how compiles are run."""
+
+from pathlib import Path
+from typing import TypeAlias
+
+from attrs import field, frozen
+
+from sccachedist.config.schema import Choice, ListOf, key
+from sccachedist.config.values import JWT_KEY, PATH, SECONDS, TEXT, TOKEN, URL
+
+
+@frozen
+class InsecureAuth:
+    """A token that everybody knows: anyone who reaches the port is let in."""
+
+
+@frozen
+class TokenAuth:
+    """One secret text, the same on both sides."""
+
+    token: str = field(repr=False, metadata=key(TOKEN, "The secret."))
+
+
+@frozen
+class JwtValidate:
+    """Clients bring JWTs that an identity provider has signed."""
+
+    audience: str = field(metadata=key(TEXT, "The ``aud`` that a token must have."))
+    issuer: str = field(metadata=key(TEXT, "The ``iss`` that a token must have."))
+    jwks_url: str = field(metadata=key(URL, "Where the provider publishes its keys."))
+
+
+@frozen
+class ProxyToken:
+    """A client's token is good when a web service, shown it as a Bearer token, answers with success."""
+
+    url: str = field(metadata=key(URL, "The service to ask."))
+    cache_secs: int | None = field(
+        default=None,
+        metadata=key(SECONDS, "How long a good answer holds; without it the service is asked each time."),
+    )
+
+
+@frozen
+class JwtHs256:
+    """Every build server has a token of its own, signed with the scheduler's key."""
+
+    secret_key: bytes = field(repr=False, metadata=key(JWT_KEY, "The key that signs build servers' tokens."))
+
+
+@frozen
+class JwtToken:
+    """The build server's own token, made with the scheduler's key for this address."""
+
+    token: str = field(
+        repr=False,
+        metadata=key(TOKEN, "What ``auth generate-jwt-hs256-server-token`` printed for this build server."),
+    )
+
+
+@frozen
+class OverlayBuilder:
+    """Compiles run under bubblewrap on an overlay of the toolchain. Linux."""
+
+    build_dir: Path = field(metadata=key(PATH, "The directory for the file systems of running jobs."))
+    bwrap_path: Path = field(metadata=key(PATH, "The ``bwrap`` program, 0.3.0 or newer."))
+
+
+@frozen
+class DockerBuilder:
+    """Compiles run in Docker containers."""
+
+
+@frozen
+class PotBuilder:
+    """Compiles run in pot jails. FreeBSD."""
+
+    pot_fs_root: Path = field(default=Path("/opt/pot"), metadata=key(PATH, "The root of pot's file systems."))
+    clone_from: str = field(default="sccache-template", metadata=key(TEXT, "The pot that jails are cloned from."))
+    pot_cmd: Path = field(default=Path("pot"), metadata=key(PATH, "The ``pot`` command."))
+    pot_clone_args: tuple[str, ...] = field(
+        default=("-i", "lo0|127.0.0.2"), metadata=key(ListOf(TEXT), "Further arguments of ``pot clone``.")
+    )
+
+
+ClientAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtValidate | ProxyToken
+ServerAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtHs256
+SchedulerAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtToken
+BuilderSettings: TypeAlias = OverlayBuilder | DockerBuilder | PotBuilder
+
+INSECURE = "DANGEROUSLY_INSECURE"
+CLIENT_AUTH = Choice(
+    {INSECURE: InsecureAuth, "token": TokenAuth, "jwt_validate": JwtValidate, "proxy_token": ProxyToken},
+    gone={"mozilla": "check the provider's tokens with jwt_validate, or ask a service of yours with proxy_token"},
+)
+SERVER_AUTH = Choice({INSECURE: InsecureAuth, "token": TokenAuth, "jwt_hs256": JwtHs256})
+SCHEDULER_AUTH = Choice({INSECURE: InsecureAuth, "token": TokenAuth, "jwt_token": JwtToken})
+BUILDER = Choice({"overlay": OverlayBuilder, "docker": DockerBuilder, "pot": PotBuilder})
