@@ -190,8 +190,8 @@ def test_row_52_two_addresses(neighbour: Neighbour, tmp_path: Path) -> None:
     assert farm.ask(f"server_certificate/{farm.server_id}") == before
     for claims in ((CLAIMED, TRUE), (TRUE, TRUE)):
         assert proxied(neighbour, "alloc_job", toolchain(), farm.client_token, *claims) == 500
-    for claims in (("nonsense",), (f"{CLAIMED}, {TRUE}",), (TRUE,), ()):
-        assert proxied(neighbour, "alloc_job", toolchain(), farm.client_token, *claims) == 200
+    for claim in (["nonsense"], [f"{CLAIMED}, {TRUE}"], [TRUE], []):
+        assert proxied(neighbour, "alloc_job", toolchain(), farm.client_token, *claim) == 200
     neighbour.unharmed()
 
 
