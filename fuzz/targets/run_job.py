@@ -10,9 +10,12 @@ from sccachedist.builders.command import check_executed, directories, env_argume
 from sccachedist.builders.confine import components
 from sccachedist.builders.outcome import check_outputs, reported_code
 from sccachedist.builders.overlay.starter import orders
+from sccachedist.config import Limits
 from sccachedist.errors import SccachedistError
+from sccachedist.server.command_limits import CommandCheck
+from sccachedist.wire.bincode import decode
 from sccachedist.wire.frame import FrameHead, frame
-from sccachedist.wire.messages import RunJobRequest
+from sccachedist.wire.messages import RUN_JOB_REQUEST, RunJobRequest
 from tests.support.exchanges import exchange
 
 LIMIT = 4096
@@ -41,11 +44,11 @@ def attack(data: bytes) -> None:
 
 
 def _taken(body: bytes, size: int) -> tuple[RunJobRequest, bytes] | None:
-    head, inputs = FrameHead(LIMIT), b""
+    head, inputs = FrameHead(LIMIT, CommandCheck(Limits()).look), b""
     try:
         for start in range(0, len(body), size):
             inputs += head.feed(body[start : start + size])
-        return head.finish(), inputs
+        return decode(RUN_JOB_REQUEST, head.finish()), inputs
     except SccachedistError:
         return None
 

@@ -268,8 +268,7 @@ class WorkerBuilder:
         return RunJob(
             toolchain=job.toolchain,
             sandbox=sandbox,
-            command=job.command,
-            outputs=job.outputs,
+            request=job.request,
             inputs=str(job.inputs.absolute()),
             answer=str(job.answer.absolute()),
             as_json=job.as_json,

@@ -16,8 +16,8 @@ from sccachedist.builders.seam import Builder, BuildJob
 from sccachedist.builders.trial_program import read_by_it, trial_program
 from sccachedist.errors import BuildError
 from sccachedist.wire.archive_id import archive_id
-from sccachedist.wire.bincode import decode
-from sccachedist.wire.messages import RUN_JOB_RESULT, CompileCommand, JobComplete, JobId
+from sccachedist.wire.bincode import decode, encode
+from sccachedist.wire.messages import RUN_JOB_REQUEST, RUN_JOB_RESULT, CompileCommand, JobComplete, JobId, RunJobRequest
 
 _TOOLCHAIN = archive_id("0" * 64)
 _INPUT = b"proof"
@@ -36,12 +36,12 @@ async def probe(
         place = Path(name)
         (place / "toolchain").write_bytes(_archive("proof", b"", ":gz") if command else _toolchain())
         (place / "inputs").write_bytes(zlib.compress(_archive("work/proof", _INPUT, ":")))
+        ran = command or CompileCommand("/bin/probe", ("seen", "proof", *looked_at()), (), "/work")
         job = BuildJob(
             job_id=JobId(0),
             toolchain=_TOOLCHAIN,
             archive=place / "toolchain",
-            command=command or CompileCommand("/bin/probe", ("seen", "proof", *looked_at()), (), "/work"),
-            outputs=("seen",),
+            request=encode(RUN_JOB_REQUEST, RunJobRequest(ran, ("seen",))),
             inputs=place / "inputs",
             answer=place / "answer",
             as_json=False,

@@ -7,6 +7,7 @@ every kind of sandbox; what is a kind's own is among the arguments of its worker
 
 import enum
 import struct as layout
+from functools import cached_property
 from typing import BinaryIO
 
 import attrs
@@ -14,8 +15,8 @@ import attrs
 from sccachedist.builders.tally import NOTHING, Size
 from sccachedist.errors import BuildError, CompileFailed, DiskFull, LimitExceeded, SccachedistError, ToolchainError
 from sccachedist.policy import OnFailure
-from sccachedist.wire.bincode import BOOL, TEXT, U64, Codec, choice, encode, enumeration, sequence, struct
-from sccachedist.wire.messages import COMPILE_COMMAND, CompileCommand
+from sccachedist.wire.bincode import BOOL, OCTETS, TEXT, U64, Codec, choice, decode, encode, enumeration, struct
+from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
 
 FRAME_LENGTH = layout.Struct(">I")
 
@@ -42,22 +43,39 @@ class JobLimits:
     job_processes: int
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class RunJob:
     """Run a compile and write its answer.
 
     ``toolchain`` names an unpacked one, ``sandbox`` what it is run in, where that has a name; paths are absolute.
+    ``request`` is what the client sent: it is decoded where it is needed, by the worker.
     """
 
     toolchain: str
     sandbox: str
-    command: CompileCommand
-    outputs: tuple[str, ...]
+    request: bytes
     inputs: str
     answer: str
     as_json: bool
     on_failure: OnFailure
     limits: JobLimits
+
+    @property
+    def command(self) -> CompileCommand:
+        """What to run.
+
+        :raises DecodeError: the client sent something else.
+        """
+        return self._decoded.command
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The files to bring back, absolute or relative to the command's ``cwd``."""
+        return self._decoded.outputs
+
+    @cached_property
+    def _decoded(self) -> RunJobRequest:
+        return decode(RUN_JOB_REQUEST, self.request)
 
 
 @attrs.frozen
@@ -181,8 +199,7 @@ REQUEST: Codec[Request] = choice(
         RunJob,
         toolchain=TEXT,
         sandbox=TEXT,
-        command=COMPILE_COMMAND,
-        outputs=sequence(TEXT),
+        request=OCTETS,
         inputs=TEXT,
         answer=TEXT,
         as_json=BOOL,

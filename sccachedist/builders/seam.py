@@ -10,7 +10,7 @@ from typing import Protocol
 import attrs
 
 from sccachedist.wire.archive_id import ArchiveId
-from sccachedist.wire.messages import CompileCommand, JobId
+from sccachedist.wire.messages import JobId
 
 
 @attrs.frozen
@@ -18,7 +18,7 @@ class BuildJob:
     """One compile: what to run, on what, and where its answer goes.
 
     :param archive: the verified ``.tar.gz`` of the toolchain.
-    :param outputs: the files to bring back, absolute or relative to the command's ``cwd``.
+    :param request: the command and the files to bring back, as the client sent them: a ``RunJobRequest`` in bytes.
     :param inputs: the spooled zlib stream of a tar, as it followed the head of the ``run_job`` frame.
     :param answer: the file to write: the whole body of the ``RunJobResult`` answer. It may be that of the inputs, which
         are needed no more then. The caller owns it, also when the run fails and leaves a part of it.
@@ -28,8 +28,7 @@ class BuildJob:
     job_id: JobId
     toolchain: ArchiveId
     archive: Path
-    command: CompileCommand
-    outputs: tuple[str, ...]
+    request: bytes
     inputs: Path
     answer: Path
     as_json: bool

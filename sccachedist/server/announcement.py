@@ -12,7 +12,7 @@ from sccachedist.server.tls import ShownIdentity
 from sccachedist.server.toolchain_log import ToolchainLog
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import Heartbeat, JobState
-from sccachedist.wire.reports import EXTENDED_HEARTBEAT, JOB_BYTES, ServerReport
+from sccachedist.wire.reports import EXTENDED_HEARTBEAT, JOB_BYTES, MOST_JOBS, ServerReport
 
 
 def announcement(
@@ -48,8 +48,8 @@ def announcement(
         toolchains=(),
     )
     room = limits.heartbeat_bytes - len(encode(EXTENDED_HEARTBEAT, (heartbeat, report)))
-    if room < 0:
+    if room < 0 or len(report.jobs) > MOST_JOBS:
         started_first = sorted(report.jobs, key=lambda job: job[1] is not JobState.STARTED)
-        report = attrs.evolve(report, jobs=tuple(started_first[: room // JOB_BYTES]))
+        report = attrs.evolve(report, jobs=tuple(started_first[: min(0, room // JOB_BYTES) or None][:MOST_JOBS]))
     news = toolchains.news(min(news_bytes, room))
     return heartbeat, attrs.evolve(report, toolchains=news.held, gone=news.gone, since=news.since, until=news.until)

@@ -234,14 +234,12 @@ class BuildServer:
         began = self._clock.seconds()
         try:
             async with self._toolchains.using(toolchain) as archive:
-                request = received.request
                 await self._builder.run(
                     BuildJob(
                         job_id=job_id,
                         toolchain=toolchain,
                         archive=archive,
-                        command=request.command,
-                        outputs=request.outputs,
+                        request=received.request,
                         inputs=received.inputs,
                         answer=received.inputs,  # one file less to make and to remove
                         as_json=received.as_json,

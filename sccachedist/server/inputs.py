@@ -1,4 +1,4 @@
-"""The body of a ``run_job``: the command is decoded as it comes, the inputs are spooled to a file.
+"""The body of a ``run_job``: the command is checked as it comes, the inputs are spooled to a file.
 
 What is in the inputs is not looked at here.
 """
@@ -11,22 +11,22 @@ import attrs
 from sccachedist.config import Limits
 from sccachedist.errors import LimitExceeded
 from sccachedist.files import NewFile
-from sccachedist.server.command_limits import check_command
+from sccachedist.server.command_limits import CommandCheck
 from sccachedist.web.answers import prefers_json
 from sccachedist.web.bodies import require_octets
 from sccachedist.web.head import Head
 from sccachedist.wire.frame import FrameHead
-from sccachedist.wire.messages import RunJobRequest
 
 
 @attrs.frozen
 class ReceivedJob:
     """A whole ``run_job``: who gets it removes the file.
 
+    :param request: the command as it came, a :data:`~sccachedist.wire.messages.RUN_JOB_REQUEST` within the limits.
     :param as_json: whether its sender prefers the answer as JSON.
     """
 
-    request: RunJobRequest
+    request: bytes
     inputs: Path
     as_json: bool
 
@@ -44,12 +44,12 @@ class InputsSpool:
         require_octets(head)
         self._limits, self._as_json, self._given_up = limits, prefers_json(head), given_up
         self._check((head.length or 0) - limits.command_bytes)
-        self._frame = FrameHead(limits.command_bytes)
+        self._frame = FrameHead(limits.command_bytes, CommandCheck(limits).look)
         self._size = 0
         self._file = NewFile(directory, suffix=".inputs")
 
     def write(self, chunk: bytes) -> None:
-        """Decode or store the next bytes."""
+        """Check or store the next bytes."""
         inputs = self._frame.feed(chunk)
         self._size += len(inputs)
         self._check(self._size)
@@ -58,7 +58,6 @@ class InputsSpool:
     def complete(self) -> ReceivedJob:
         """The command, and the file with the inputs."""
         received = ReceivedJob(self._frame.finish(), self._file.path, self._as_json)
-        check_command(received.request, self._limits)
         self._file.close()
         return received
 

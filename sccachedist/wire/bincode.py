@@ -41,10 +41,22 @@ class Reader:
 
         :raises DecodeError: there are not that many.
         """
-        if size > self.left:
+        start = self._position
+        if (end := start + size) > len(self._data):
             raise DecodeError(f"{size} bytes are due where {self.left} are left")
-        start, self._position = self._position, self._position + size
-        return self._data[start : self._position]
+        self._position = end
+        return self._data[start:end]
+
+    def number(self, size: int, *, signed: bool = False) -> int:
+        """The number in the next ``size`` bytes.
+
+        :raises DecodeError: there are not that many.
+        """
+        start = self._position
+        if (end := start + size) > len(self._data):
+            raise DecodeError(f"{size} bytes are due where {self.left} are left")
+        self._position = end
+        return int.from_bytes(self._data[start:end], "little", signed=signed)
 
     def rest(self) -> bytes:
         """All that is left: what a peer has put behind the message."""
@@ -91,7 +103,7 @@ class _Integer:
         out += value.to_bytes(self.size, "little", signed=self.signed)
 
     def read(self, source: Reader) -> int:
-        return int.from_bytes(source.take(self.size), "little", signed=self.signed)
+        return source.number(self.size, signed=self.signed)
 
     def to_json(self, value: int) -> Json:
         return value
@@ -117,13 +129,19 @@ class _Bool:
         return value
 
 
+@attrs.frozen
 class _Octets:
+    most: int | None = None
+
     def write(self, value: bytes, out: bytearray) -> None:
         U64.write(len(value), out)
         out += value
 
     def read(self, source: Reader) -> bytes:
-        return source.take(U64.read(source))
+        size = source.number(8)
+        if self.most is not None and size > self.most:
+            raise DecodeError(f"{size} bytes are due where {self.most} are the most")
+        return source.take(size)
 
     def to_json(self, value: bytes) -> Json:
         return list(value)
@@ -134,13 +152,19 @@ class _Text:
         OCTETS.write(value.encode(), out)
 
     def read(self, source: Reader) -> str:
+        octets = source.take(source.number(8))
         try:
-            return OCTETS.read(source).decode()
+            return octets.decode()
         except UnicodeDecodeError as error:
             raise DecodeError("a text is not UTF-8") from error
 
     def to_json(self, value: str) -> Json:
         return value
+
+
+def octets(most: int) -> Codec[bytes]:
+    """A ``Vec<u8>`` of which no more is read: some are shown as JSON, where each byte takes its time."""
+    return _Octets(most)
 
 
 BOOL = _Bool()
@@ -151,6 +175,7 @@ TEXT = _Text()
 @attrs.frozen
 class _Sequence(Generic[T]):
     item: Codec[T]
+    most: int | None = None
 
     def write(self, value: tuple[T, ...], out: bytearray) -> None:
         U64.write(len(value), out)
@@ -161,15 +186,21 @@ class _Sequence(Generic[T]):
         count = U64.read(source)
         if count > source.left:  # no item takes less than a byte
             raise DecodeError(f"{count} items are due where {source.left} bytes are left")
-        return tuple(self.item.read(source) for _ in range(count))
+        if self.most is not None and count > self.most:
+            raise DecodeError(f"{count} items are due where {self.most} are the most")
+        read = self.item.read
+        return tuple([read(source) for _ in range(count)])
 
     def to_json(self, value: tuple[T, ...]) -> Json:
         return [self.item.to_json(item) for item in value]
 
 
-def sequence(item: Codec[T]) -> Codec[tuple[T, ...]]:
-    """A ``Vec``: a length, then the items, each of which takes one byte or more."""
-    return _Sequence(item)
+def sequence(item: Codec[T], most: int | None = None) -> Codec[tuple[T, ...]]:
+    """A ``Vec``: a length, then the items, each of which takes one byte or more.
+
+    :param most: how many are read at most: a bound of their bytes alone allows a hundred thousand small ones.
+    """
+    return _Sequence(item, most)
 
 
 @attrs.frozen

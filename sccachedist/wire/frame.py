@@ -1,25 +1,33 @@
 """The body of ``run_job``: a big endian ``u32``, as many bytes of bincode, then the inputs to the end.
 
-Takes the body in whatever pieces it comes. What the inputs hold is not looked at.
+Takes the body in whatever pieces it comes. Neither the command nor the inputs are decoded: both are the sandbox
+worker's, and to make a hundred thousand texts of a command would hold up everybody else.
 """
 
+from collections.abc import Callable
+
 from sccachedist.errors import DecodeError, LimitExceeded
-from sccachedist.wire.bincode import decode, encode
+from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, RunJobRequest
 
 _PREFIX = 4
+
+#: Told of the command as far as it has come, and how many bytes it will have; raises what it has against it.
+Look = Callable[[bytearray, int], None]
 
 
 class FrameHead:
     """Separates the command at the start of a body from the inputs behind it.
 
     :param limit: how many bytes of bincode are taken at most.
+    :param look: looks at the command while it comes.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._kept = bytearray()
-        self._request: RunJobRequest | None = None
+    def __init__(self, limit: int, look: Look = lambda octets, size: None) -> None:
+        self._limit, self._look = limit, look
+        self._prefix = b""
+        self._size: int | None = None
+        self._command = bytearray()
 
     def feed(self, chunk: bytes) -> bytes:
         """Take the next piece of the body and give back those of its bytes that belong to the inputs.
@@ -27,38 +35,29 @@ class FrameHead:
         :raises LimitExceeded: the command is too long; no byte of it is kept.
         :raises DecodeError: the command is none.
         """
-        if self._request is not None:
-            return chunk
-        chunk = self._keep(chunk, _PREFIX)
-        if len(self._kept) < _PREFIX:
-            return b""
-        end = _PREFIX + self._command_size()
-        inputs = self._keep(chunk, end)
-        if len(self._kept) == end:
-            self._request = decode(RUN_JOB_REQUEST, bytes(self._kept[_PREFIX:]))
-            self._kept.clear()
-        return inputs
+        if self._size is None:
+            due = _PREFIX - len(self._prefix)
+            self._prefix, chunk = self._prefix + chunk[:due], chunk[due:]
+            if len(self._prefix) < _PREFIX:
+                return b""
+            self._size = int.from_bytes(self._prefix, "big")
+            if self._size > self._limit:
+                raise LimitExceeded("command_bytes", f"a compile command of {self._size} bytes")
+            self._look(self._command, self._size)
+        missing = self._size - len(self._command)
+        if missing and chunk:
+            self._command += chunk[:missing]
+            self._look(self._command, self._size)
+        return chunk[missing:]
 
-    def finish(self) -> RunJobRequest:
-        """The command, when it is there or the body has ended.
+    def finish(self) -> bytes:
+        """The command as it came, when it is there or the body has ended.
 
         :raises DecodeError: the body ended before its command did.
         """
-        if self._request is None:
+        if self._size is None or len(self._command) < self._size:
             raise DecodeError("the body of run_job ends within its command")
-        return self._request
-
-    def _command_size(self) -> int:
-        size = int.from_bytes(self._kept[:_PREFIX], "big")
-        if size > self._limit:
-            raise LimitExceeded("command_bytes", f"a compile command of {size} bytes")
-        return size
-
-    def _keep(self, chunk: bytes, end: int) -> bytes:
-        """Keep bytes until there are ``end`` of them; returns the others."""
-        missing = max(0, end - len(self._kept))
-        self._kept += chunk[:missing]
-        return chunk[missing:]
+        return bytes(self._command)
 
 
 def frame(request: RunJobRequest, inputs: bytes) -> bytes:

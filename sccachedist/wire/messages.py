@@ -19,6 +19,7 @@ from sccachedist.wire.bincode import (
     Codec,
     choice,
     enumeration,
+    octets,
     pair,
     sequence,
     struct,
@@ -111,7 +112,17 @@ class Heartbeat:
     cert_pem: bytes
 
 
-HEARTBEAT = struct(Heartbeat, jwt_key=OCTETS, num_cpus=U64, server_nonce=U64, cert_digest=OCTETS, cert_pem=OCTETS)
+#: Bytes of a key that signs job tokens, of a digest, and of a certificate; published ones have 32, 32 and some 1,200.
+_MOST_KEY, _MOST_DIGEST, _MOST_PEM = 1024, 64, 16_384
+
+HEARTBEAT = struct(
+    Heartbeat,
+    jwt_key=octets(_MOST_KEY),
+    num_cpus=U64,
+    server_nonce=U64,
+    cert_digest=octets(_MOST_DIGEST),
+    cert_pem=octets(_MOST_PEM),
+)
 
 
 def job_capacity(num_cpus: int) -> int:

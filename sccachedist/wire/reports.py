@@ -76,7 +76,10 @@ class JobStates:
     states: tuple[tuple[JobId, JobState], ...]
 
 
-_STATES = sequence(pair(U64, JOB_STATE))
+#: Jobs, and toolchains that have come or gone, in one message: more of them would hold up everybody else.
+MOST_JOBS, MOST_TOOLCHAINS = 4096, 16_384
+
+_STATES = sequence(pair(U64, JOB_STATE), MOST_JOBS)
 
 EXTENDED_HEARTBEAT = extended(
     HEARTBEAT,
@@ -87,8 +90,8 @@ EXTENDED_HEARTBEAT = extended(
         heartbeat_secs=U64,
         availability=enumeration(Availability),
         jobs=_STATES,
-        toolchains=sequence(TEXT),
-        gone=sequence(TEXT),
+        toolchains=sequence(TEXT, MOST_TOOLCHAINS),
+        gone=sequence(TEXT, MOST_TOOLCHAINS),
         since=U64,
         until=U64,
     ),

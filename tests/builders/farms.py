@@ -19,8 +19,8 @@ from sccachedist.builders.pot.builder import pot_builder
 from sccachedist.builders.seam import Builder, BuildJob
 from sccachedist.config import DockerSettings, Limits
 from sccachedist.wire.archive_id import ArchiveId, archive_id
-from sccachedist.wire.bincode import decode
-from sccachedist.wire.messages import RUN_JOB_RESULT, CompileCommand, JobComplete, JobId
+from sccachedist.wire.bincode import decode, encode
+from sccachedist.wire.messages import RUN_JOB_REQUEST, RUN_JOB_RESULT, CompileCommand, JobComplete, JobId, RunJobRequest
 from tests.builders.archives import busybox_toolchain, file, tar
 from tests.support.docker_engine import DockerEngine
 from tests.support.pots import PotHost
@@ -122,12 +122,12 @@ class Farm:
         name = tempfile.mktemp(dir=self.place)
         packed = zlib.compress(tar(file("work/input", b"from the client"))) if inputs is None else inputs
         Path(name + ".inputs").write_bytes(packed)
+        ran = command or CompileCommand("/bin/sh", ("-c", script), (("PATH", "/bin"), *env), cwd)
         return BuildJob(
             job_id=JobId(1),
             toolchain=toolchain,
             archive=self.archive(toolchain),
-            command=command or CompileCommand("/bin/sh", ("-c", script), (("PATH", "/bin"), *env), cwd),
-            outputs=outputs,
+            request=encode(RUN_JOB_REQUEST, RunJobRequest(ran, outputs)),
             inputs=Path(name + ".inputs"),
             answer=Path(name + ".answer"),
             as_json=as_json,

@@ -35,8 +35,8 @@ from sccachedist.builders.tally import NOTHING, Size
 from sccachedist.config import Limits
 from sccachedist.errors import BuildError, DiskFull, LimitExceeded, ToolchainError
 from sccachedist.wire.archive_id import ArchiveId, archive_id
-from sccachedist.wire.bincode import decode
-from sccachedist.wire.messages import CompileCommand, JobId
+from sccachedist.wire.bincode import decode, encode
+from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, JobId, RunJobRequest
 from tests.builders.test_workers import PROGRAM, Process, Reactor
 
 TOOLCHAIN, OTHER = archive_id("a" * 64), archive_id("b" * 64)
@@ -44,8 +44,7 @@ JOB = BuildJob(
     job_id=JobId(1),
     toolchain=TOOLCHAIN,
     archive=Path("/archive"),
-    command=CompileCommand("cc", (), (), "/"),
-    outputs=(),
+    request=encode(RUN_JOB_REQUEST, RunJobRequest(CompileCommand("cc", (), (), "/"), ())),
     inputs=Path("/inputs"),
     answer=Path("/answer"),
     as_json=False,

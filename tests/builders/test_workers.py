@@ -35,12 +35,12 @@ from sccachedist.builders.workers import Program, SandboxWorker, Workers
 from sccachedist.errors import BuildError, CompileFailed, DecodeError, DiskFull, LimitExceeded, ToolchainError
 from sccachedist.policy import OnFailure
 from sccachedist.wire.bincode import decode, encode
-from sccachedist.wire.messages import CompileCommand
+from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
 
 NAMES = CompileCommand("e", ("a",), (("n", "v"),), "/")
 LIMITS = JobLimits(*range(11))
 REQUESTS: list[Request] = [
-    RunJob("t", "s", NAMES, ("o",), "/i", "/a", True, OnFailure.VERIFY, LIMITS),
+    RunJob("t", "s", encode(RUN_JOB_REQUEST, RunJobRequest(NAMES, ("o",))), "/i", "/a", True, OnFailure.VERIFY, LIMITS),
     UnpackToolchain("t", "/archive", 6, 7, 8, 9, 10),
     FollowToolchain(UnpackToolchain("t", "/archive", 6, 7, 8, 9, 10)),
     RemoveToolchain("t"),

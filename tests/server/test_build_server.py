@@ -10,7 +10,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from sccachedist.errors import BadTransition, BuildError, CompileFailed, DecodeError, LimitExceeded, ToolchainError
 from sccachedist.server.build_server import open_spool
 from sccachedist.server.core import UNCLAIMED_SECS
-from sccachedist.wire.messages import AssignJobResult, JobNotFound, JobState, Toolchain
+from sccachedist.wire.bincode import encode
+from sccachedist.wire.messages import RUN_JOB_REQUEST, AssignJobResult, JobNotFound, JobState, Toolchain
 from tests.server.servers import ANSWER, JOB, OTHER, REQUEST, Host, run, run_in_vain, spooled
 from tests.server.stocks import ARCHIVES, CLANG, GCC
 from tests.support.broken_disks import failing
@@ -43,7 +44,7 @@ def test_run(ready: Host) -> None:
     assert ready.reported() == [JobState.STARTED]
     (job,) = ready.builder.seen
     assert (job.job_id, job.toolchain, job.archive) == (JOB, GCC, ready.stock.path(GCC))
-    assert (job.command, job.outputs, job.as_json) == (REQUEST.command, REQUEST.outputs, False)
+    assert (job.request, job.as_json) == (encode(RUN_JOB_REQUEST, REQUEST), False)
     assert job.inputs.read_bytes() == b"inputs"
     ready.builder.jobs.answer(JOB, None)
     answer = outcome(running)

@@ -1,12 +1,18 @@
 """What a job's command may be at most."""
 
+import time
+from contextlib import suppress
+
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sccachedist.config import Limits
-from sccachedist.errors import LimitExceeded
-from sccachedist.server.command_limits import check_command
-from sccachedist.wire.messages import CompileCommand, RunJobRequest
+from sccachedist.errors import DecodeError, LimitExceeded
+from sccachedist.server.command_limits import CommandCheck
+from sccachedist.wire.bincode import U64, encode
+from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
 
 LIMITS = Limits(outputs=2, arguments=2, arguments_bytes=8, variables=2, variables_bytes=8, path_bytes=8)
 COMMAND = CompileCommand("/bin/gcc", ("-c", "a.c"), (("A", "b"), ("C", "d")), "/work")
@@ -21,18 +27,33 @@ TOO_MUCH = {
 }
 
 
-def test_within() -> None:
+def look(octets: bytes, limits: Limits = LIMITS, step: int = 1 << 18) -> float:
+    """Have a command looked at that comes in pieces; gives the seconds of CPU that the longest look took."""
+    check, came, longest = CommandCheck(limits), bytearray(), 0.0
+    for start in range(0, max(1, len(octets)), step):
+        came += octets[start : start + step]
+        began = time.thread_time()
+        check.look(came, len(octets))
+        longest = max(longest, time.thread_time() - began)
+    return longest
+
+
+@pytest.mark.parametrize("step", [1, 7, 1 << 18])
+def test_within(step: int) -> None:
     """As much as is allowed is allowed, and what real clients send is far below the defaults."""
-    check_command(RunJobRequest(COMMAND, OUTPUTS), LIMITS)
+    look(encode(RUN_JOB_REQUEST, RunJobRequest(COMMAND, OUTPUTS)), LIMITS, step)
+    look(encode(RUN_JOB_REQUEST, RunJobRequest(COMMAND, ())) + b"something of a later release", LIMITS, step)
     many = CompileCommand("/usr/bin/rustc", ("--extern",) * 10_000, (("CARGO_PKG_NAME", "x" * 50),) * 500, "/home/me")
-    check_command(RunJobRequest(many, ("/home/me/target/debug/deps/libx.rlib",) * 100), Limits())
+    outputs = ("/home/me/target/debug/deps/libx.rlib",) * 100
+    look(encode(RUN_JOB_REQUEST, RunJobRequest(many, outputs)), Limits(), max(step, 100))
 
 
+@pytest.mark.parametrize("step", [1, 7, 1 << 18])
 @pytest.mark.parametrize(("limit", "request_"), TOO_MUCH.items(), ids=TOO_MUCH)
-def test_too_much(limit: str, request_: RunJobRequest) -> None:
+def test_too_much(limit: str, request_: RunJobRequest, step: int) -> None:
     """It is refused, and the limit is named."""
     with pytest.raises(LimitExceeded) as caught:
-        check_command(request_, LIMITS)
+        look(encode(RUN_JOB_REQUEST, request_), LIMITS, step)
     assert caught.value.limit == limit
 
 
@@ -42,5 +63,63 @@ def test_too_much(limit: str, request_: RunJobRequest) -> None:
 def test_every_path_counts(command: CompileCommand) -> None:
     """Also the compiler's, and where it is run."""
     with pytest.raises(LimitExceeded) as caught:
-        check_command(RunJobRequest(command, OUTPUTS), LIMITS)
+        look(encode(RUN_JOB_REQUEST, RunJobRequest(command, OUTPUTS)))
     assert caught.value.limit == "path_bytes"
+
+
+@pytest.mark.parametrize("step", [1, 7, 1 << 18])
+def test_ends_early(step: int) -> None:
+    """A command that ends before all of it is there is none."""
+    whole = encode(RUN_JOB_REQUEST, RunJobRequest(COMMAND, OUTPUTS))
+    for size in range(len(whole)):
+        with pytest.raises(DecodeError):
+            look(whole[:size], LIMITS, step)
+
+
+@pytest.mark.parametrize("command", [b"", b"\x00", b"\xff" * 40, encode(U64, 1 << 63) + bytes(40)])
+def test_no_command(command: bytes) -> None:
+    """What cannot be a command is refused."""
+    with pytest.raises((DecodeError, LimitExceeded)):
+        look(command)
+
+
+@given(st.binary(max_size=100), st.integers(1, 20))
+def test_any_bytes(octets: bytes, step: int) -> None:
+    """Whatever comes is within the limits or refused, wherever it is cut."""
+    verdicts = []
+    for cut in (step, 1 << 18):
+        verdict = ""
+        try:
+            look(octets, LIMITS, cut)
+        except (DecodeError, LimitExceeded) as error:
+            verdict = type(error).__name__
+        verdicts.append(verdict)
+    assert bool(verdicts[0]) is bool(verdicts[1])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        CompileCommand("cc", ("",) * 500_000, (), "/"),
+        CompileCommand("cc", ("",) * 65_536, (("", ""),) * 8192, "/"),
+        CompileCommand("cc", ("x" * 32,) * 65_536, (("x", "y"),) * 8192, "/"),
+    ],
+)
+def test_takes_no_time(command: CompileCommand) -> None:
+    """No piece of a command holds up others for long, whether it is within the limits or not."""
+    outputs = ("",) * 1024
+    octets = encode(RUN_JOB_REQUEST, RunJobRequest(command, outputs))
+    with suppress(LimitExceeded):
+        assert look(octets, Limits()) < 0.015
+    assert len(command.arguments) <= 65_536 or _refused_after(octets) < 100
+
+
+def _refused_after(octets: bytes) -> int:
+    """How many bytes of a command have come when it is refused."""
+    check = CommandCheck(Limits())
+    for size in range(len(octets)):
+        try:
+            check.look(bytearray(octets[:size]), len(octets))
+        except LimitExceeded:
+            return size
+    return len(octets)

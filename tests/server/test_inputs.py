@@ -11,8 +11,9 @@ from sccachedist.config import Limits
 from sccachedist.errors import DecodeError, DiskError, LimitExceeded
 from sccachedist.server.inputs import InputsSpool
 from sccachedist.web.head import Head
+from sccachedist.wire.bincode import encode
 from sccachedist.wire.frame import frame
-from sccachedist.wire.messages import CompileCommand, RunJobRequest
+from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
 from tests.support.broken_disks import NUMBERS, break_files, failing
 from tests.support.http import cuts
 
@@ -38,7 +39,11 @@ def test_spooled(tmp_path: Path) -> None:
             body.write(piece)
         received = body.complete()
         body.abort()
-        assert (received.request, received.inputs.read_bytes(), received.as_json) == (REQUEST, INPUTS, False)
+        assert (received.request, received.inputs.read_bytes(), received.as_json) == (
+            encode(RUN_JOB_REQUEST, REQUEST),
+            INPUTS,
+            False,
+        )
         received.inputs.unlink()
     assert list(tmp_path.iterdir()) == []
 

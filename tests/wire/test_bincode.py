@@ -21,6 +21,7 @@ from sccachedist.wire.bincode import (
     choice,
     decode,
     encode,
+    octets,
     pair,
     sequence,
     struct,
@@ -135,3 +136,14 @@ def test_annotated() -> None:
     assert codec.to_json(value) == {"x": 1, "y": 2, "version": "1.0"}
     assert encode(codec, value) == encode(plain, value)
     assert decode(codec, encode(plain, value)) == value
+
+
+@pytest.mark.parametrize(
+    ("codec", "most", "more"),
+    [(sequence(TEXT, 3), ("",) * 3, ("",) * 4), (octets(3), b"abc", b"abcd")],
+)
+def test_no_more_is_read(codec: Codec[Any], most: Any, more: Any) -> None:
+    """Of what may come in great number no more is read than is expected, and what is too much is not begun."""
+    assert decode(codec, encode(codec, most)) == most
+    with pytest.raises(DecodeError):
+        decode(codec, encode(codec, more))

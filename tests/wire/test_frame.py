@@ -12,7 +12,8 @@ from sccachedist.wire.frame import FrameHead, frame
 from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
 
 REQUEST = RunJobRequest(CompileCommand("/bin/cc", ("-c", "x.c"), (("A", "b"),), "/w"), ("x.o",))
-COMMAND_BYTES = len(encode(RUN_JOB_REQUEST, REQUEST))
+COMMAND = encode(RUN_JOB_REQUEST, REQUEST)
+COMMAND_BYTES = len(COMMAND)
 INPUTS = b"zlib stream"
 BODY = frame(REQUEST, INPUTS)
 
@@ -22,14 +23,14 @@ def test_any_split(split: int) -> None:
     """Wherever the network cuts a body in two, command and inputs are the same."""
     head = FrameHead(COMMAND_BYTES)
     inputs = head.feed(BODY[:split]) + head.feed(BODY[split:])
-    assert (head.finish(), inputs) == (REQUEST, INPUTS)
+    assert (head.finish(), inputs) == (COMMAND, INPUTS)
 
 
 def test_byte_by_byte() -> None:
     """A client that sends single bytes is understood too."""
     head = FrameHead(COMMAND_BYTES)
     inputs = b"".join(head.feed(bytes([byte])) for byte in BODY)
-    assert (head.finish(), inputs) == (REQUEST, INPUTS)
+    assert (head.finish(), inputs) == (COMMAND, INPUTS)
 
 
 @pytest.mark.parametrize("size", range(4 + COMMAND_BYTES))
@@ -45,7 +46,7 @@ def test_no_inputs() -> None:
     """A command without a byte behind it is complete."""
     head = FrameHead(COMMAND_BYTES)
     assert head.feed(frame(REQUEST, b"")) == b""
-    assert head.finish() == REQUEST
+    assert head.finish() == COMMAND
 
 
 @pytest.mark.parametrize("size", [COMMAND_BYTES, 2**32 - 1])
@@ -57,20 +58,36 @@ def test_too_long(size: int) -> None:
     assert refused.value.limit == "command_bytes"
 
 
-@pytest.mark.parametrize("command", [b"", b"\x00", b"\xff" * 40])
-def test_no_command(command: bytes) -> None:
-    """A frame that holds no command is refused as soon as it is whole."""
-    head = FrameHead(100)
+def test_looked_at_as_it_comes() -> None:
+    """Whoever looks at a command sees all that has come of it, and none of the inputs."""
+    seen: list[bytes] = []
+
+    def look(octets: bytearray, size: int) -> None:
+        assert size == COMMAND_BYTES
+        seen.append(bytes(octets))
+
+    head = FrameHead(COMMAND_BYTES, look)
+    for byte in BODY:
+        head.feed(bytes([byte]))
+    assert seen == [COMMAND[:size] for size in range(COMMAND_BYTES + 1)]
+
+
+def test_no_command() -> None:
+    """A frame of no bytes is looked at too."""
+
+    def look(octets: bytearray, size: int) -> None:
+        raise DecodeError(f"{size} bytes are no command")
+
     with pytest.raises(DecodeError):
-        head.feed(len(command).to_bytes(4, "big") + command)
+        FrameHead(100, look).feed(bytes(4) + INPUTS)
 
 
 def test_extended() -> None:
     """A command may be extended at its end, within its frame."""
-    extended = encode(RUN_JOB_REQUEST, REQUEST) + b"more"
+    extended = COMMAND + b"more"
     head = FrameHead(len(extended))
     assert head.feed(len(extended).to_bytes(4, "big") + extended + INPUTS) == INPUTS
-    assert head.finish() == REQUEST
+    assert head.finish() == extended
 
 
 @given(st.lists(st.binary(max_size=64), max_size=8))

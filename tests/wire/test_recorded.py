@@ -153,6 +153,7 @@ def test_run_job_of_a_real_client() -> None:
     """The command of a real client is read, and its inputs are left as they came."""
     head = FrameHead(limit=65536)
     inputs = head.feed(body(30))
-    assert head.finish() == m.RunJobRequest(COMMAND, ("/build/t.o",))
+    request = m.RunJobRequest(COMMAND, ("/build/t.o",))
+    assert decode(m.RUN_JOB_REQUEST, head.finish()) == request
     assert inputs[:2] == b"\x78\x01"
-    assert frame(head.finish(), inputs) == body(30)
+    assert frame(request, inputs) == body(30)
