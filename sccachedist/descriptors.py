@@ -3,20 +3,23 @@
 import contextlib
 import resource
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 
-from sccachedist.config import Limits
+from sccachedist.config import ConnectionLimits
 from sccachedist.logs import Logger
 
 log = Logger()
+
+L = TypeVar("L", bound=ConnectionLimits)
 
 #: Descriptors that are kept for other things than connections to us: files, calls to peers, the log.
 RESERVED = 512
 _MOST = Path("/proc/sys/fs/nr_open")
 
 
-def affordable(limits: Limits) -> Limits:
+def affordable(limits: L) -> L:
     """Have as many descriptors as the limits may take, or limits that fit what there are."""
     there = raise_to(limits.connections + RESERVED)
     if there >= limits.connections + RESERVED:

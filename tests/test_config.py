@@ -10,18 +10,20 @@ import attrs
 import pytest
 
 from sccachedist.config import (
+    ConnectionLimits,
     DockerBuilder,
     InsecureAuth,
     JwtHs256,
     JwtToken,
     JwtValidate,
-    Limits,
     NetworkSettings,
     OverlayBuilder,
     PotBuilder,
     ProxyToken,
     SandboxSettings,
+    SchedulerLimits,
     SchedulerSettings,
+    ServerLimits,
     ServerSettings,
     ShutdownSettings,
     TokenAuth,
@@ -152,8 +154,8 @@ def test_every_kind_of_builder(path: Path, written: str, builder: object) -> Non
     [
         ("", {}),
         (
-            "[limits]\nmessage_bytes = 1_000\njob_secs = 60",
-            {"limits": Limits(message_bytes=1000, job_secs=60)},
+            "[limits]\nmessage_bytes = 1_000\nunclaimed_jobs = 60",
+            {"limits": SchedulerLimits(message_bytes=1000, unclaimed_jobs=60)},
         ),
         (
             '[network]\ntrusted_proxies = ["10.0.0.0/8", "::1"]',
@@ -174,7 +176,7 @@ def test_scheduler_tables_of_our_own(path: Path, written: str, changes: dict[str
         ('bind_address = "[::]:10501"', {"bind_address": ServerId(IPv6Address("::"), 10501)}),
         ("[sandbox]\nscratch_bytes = 5", {"sandbox": SandboxSettings(5)}),
         ("[shutdown]\ngrace_secs = 0", {"shutdown": ShutdownSettings(0)}),
-        ("[limits]\noutputs = 7", {"limits": Limits(outputs=7)}),
+        ("[limits]\noutputs = 7", {"limits": ServerLimits(outputs=7)}),
     ],
 )
 def test_optional_server_keys(path: Path, written: str, changes: dict[str, Any]) -> None:
@@ -229,11 +231,22 @@ def test_settings_do_not_show_secrets(settings: object) -> None:
     assert SECRET not in f"{settings} {settings!r}"
 
 
+def test_limits_that_both_roles_have() -> None:
+    """Each reference shows the limits that have an effect in its file: those of connections in both, others in one."""
+    scheduler_keys, server_keys = (
+        {row.name for section in sections(settings) if section.heading == "[limits]" for row in section.rows}
+        for settings in (SchedulerSettings, ServerSettings)
+    )
+    assert scheduler_keys & server_keys == keys_of(ConnectionLimits).keys()
+    assert "unclaimed_jobs" in scheduler_keys - server_keys
+    assert "job_secs" in server_keys - scheduler_keys
+
+
 def test_the_reference_has_every_key() -> None:
     """The documentation shows every key of a file with its default, in the section where it is written."""
     found = {section.heading: {row.name: row for row in section.rows} for section in sections(ServerSettings)}
     assert found['[builder] type = "docker"'] == {}
-    assert list(found["[limits]"]) == [field.name for field in attrs.fields(Limits)]
+    assert list(found["[limits]"]) == [field.name for field in attrs.fields(ServerLimits)]
     assert (
         found[""].keys() | {"docker", "heartbeat", "capacity", "policy", "sandbox", "shutdown", "limits"}
         == keys_of(ServerSettings).keys()

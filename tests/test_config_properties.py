@@ -20,13 +20,14 @@ from sccachedist.config import (
     JwtHs256,
     JwtToken,
     JwtValidate,
-    Limits,
     NetworkSettings,
     OverlayBuilder,
     PotBuilder,
     ProxyToken,
     SandboxSettings,
+    SchedulerLimits,
     SchedulerSettings,
+    ServerLimits,
     ServerSettings,
     ShutdownSettings,
     TokenAuth,
@@ -73,10 +74,18 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 PATHS = TEXTS.filter(bool).map(Path)
 TOKENS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1)
 URLS = st.from_regex(r"https?://[a-z][a-z0-9]{0,8}(:[1-9][0-9]{0,3})?/[a-z?=]*", fullmatch=True)
-LIMITS = st.builds(Limits, **dict.fromkeys(keys_of(Limits), NUMBERS))
+SCHEDULER_LIMITS = st.builds(SchedulerLimits, **dict.fromkeys(keys_of(SchedulerLimits), NUMBERS))
+SERVER_LIMITS = st.builds(ServerLimits, **dict.fromkeys(keys_of(ServerLimits), NUMBERS))
 NETWORKS = st.ip_addresses().map(ip_network)
 
-KNOWN = {"type", "token", *keys_of(SchedulerSettings), *keys_of(ServerSettings), *keys_of(Limits)}
+KNOWN = {
+    "type",
+    "token",
+    *keys_of(SchedulerSettings),
+    *keys_of(ServerSettings),
+    *keys_of(SchedulerLimits),
+    *keys_of(ServerLimits),
+}
 
 SCHEDULERS = st.builds(
     SchedulerSettings,
@@ -89,7 +98,7 @@ SCHEDULERS = st.builds(
     | st.builds(TokenAuth, TOKENS)
     | st.builds(JwtHs256, st.binary(min_size=32, max_size=32)),
     network=st.builds(NetworkSettings, st.lists(NETWORKS).map(tuple)),
-    limits=LIMITS,
+    limits=SCHEDULER_LIMITS,
 )
 SERVERS = st.builds(
     ServerSettings,
@@ -104,7 +113,7 @@ SERVERS = st.builds(
     scheduler_auth=st.just(InsecureAuth()) | st.builds(TokenAuth, TOKENS) | st.builds(JwtToken, TOKENS),
     sandbox=st.builds(SandboxSettings, NUMBERS),
     shutdown=st.builds(ShutdownSettings, NUMBERS),
-    limits=LIMITS,
+    limits=SERVER_LIMITS,
 )
 
 

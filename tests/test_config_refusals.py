@@ -27,6 +27,9 @@ SCHEDULER_AUTH = 'scheduler_auth = { type = "jwt_token", token = "my server\'s t
 SERVER = CACHE + HERE + URL + BUILDER + SCHEDULER_AUTH
 
 CLIENT_KINDS = "DANGEROUSLY_INSECURE, token, jwt_validate, proxy_token"
+#: What is said of a key that the other role's file takes.
+FOR_A_SERVER = "it has no effect here, it belongs in a build server's file"
+FOR_A_SCHEDULER = "it has no effect here, it belongs in a scheduler's file"
 AN_ADDRESS = "expected IP:PORT such as 192.168.1.1:10501 or [2001:db8::1]:10501"
 A_KEY = "expected 32 bytes in unpadded base64url, as auth generate-jwt-hs256-key prints them"
 A_TOKEN = "expected a text that fits into a HTTP header"
@@ -66,7 +69,8 @@ def hs256(secret_key: str) -> str:
         (f"publc_addr = 1\n{SCHEDULER}", "publc_addr: unknown key, did you mean public_addr?"),
         (f"{SCHEDULER}zzz = 1\n", "zzz: unknown key"),
         (f'{SCHEDULER}"a\\nb" = 1\n', '"a\\nb": unknown key'),
-        (f"{SCHEDULER}[sandbox]\n", "sandbox: unknown key"),
+        (f"{SCHEDULER}[sandbox]\n", f"sandbox: {FOR_A_SERVER}"),
+        (f"{SCHEDULER}[limits]\nconnections = 9\njob_secs = 60\n", f"limits.job_secs: {FOR_A_SERVER}"),
         (f"{ADDR}{SERVER_AUTH}client_auth = 1\n", "client_auth: expected a table"),
         (client("token = 1"), f"client_auth.type: expected one of {CLIENT_KINDS}"),
         (client("type = []"), f"client_auth.type: expected one of {CLIENT_KINDS}"),
@@ -102,9 +106,10 @@ def hs256(secret_key: str) -> str:
         ),
         (f"{SCHEDULER}jwt.algorithms = []\n", "jwt.algorithms: expected a list of 1 or more, each item one of RS256"),
         (f'{SCHEDULER}jwt.algorithms = ["HS256"]\n', "jwt.algorithms[0]: expected one of RS256, RS384, RS512, PS256"),
-        (f"{SCHEDULER}limits.job_secs = 0\n", "limits.job_secs: expected a whole number, 1 or more"),
-        (f"{SCHEDULER}limits.job_secs = true\n", "limits.job_secs: expected a whole number, 1 or more"),
-        (f"{SCHEDULER}limits.job_sec = 1\n", "limits.job_sec: unknown key, did you mean job_secs?"),
+        (f"{SCHEDULER}limits.headers = 0\n", "limits.headers: expected a whole number, 1 or more"),
+        (f"{SCHEDULER}limits.headers = true\n", "limits.headers: expected a whole number, 1 or more"),
+        (f"{SCHEDULER}limits.header = 1\n", "limits.header: unknown key, did you mean headers?"),
+        (f"{SCHEDULER}limits = 1\n", "limits: expected a table"),
         (f"{ADDR}x = \n", "not TOML: Invalid value (at line 2, column 5)"),
         (ADDR + ADDR, "not TOML: Cannot overwrite a value (at line 2, column "),
         (f"x = {'[' * 9999}", "not TOML: "),
@@ -142,7 +147,8 @@ def test_wrong_scheduler_files(path: Path, text: str, line: str) -> None:
             f"{CACHE}toolchain_cache_size = {2**64}\n",
             "toolchain_cache_size: expected a number of bytes",
         ),
-        (CACHE, f"{CACHE}network.trusted_proxies = []\n", "network: unknown key"),
+        (CACHE, f"{CACHE}network.trusted_proxies = []\n", f"network: {FOR_A_SCHEDULER}"),
+        (CACHE, f"{CACHE}limits.unclaimed_jobs = 7\n", f"limits.unclaimed_jobs: {FOR_A_SCHEDULER}"),
     ],
 )
 def test_wrong_server_files(path: Path, old: str, new: str, line: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from twisted.logger import capturedLogs
 
 from sccachedist import descriptors
-from sccachedist.config import Limits
+from sccachedist.config import ConnectionLimits
 from sccachedist.descriptors import RESERVED, affordable
 
 
@@ -28,28 +28,28 @@ def system(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[int, int]]:
 
 def test_raised(system: dict[str, tuple[int, int]]) -> None:
     """What the process may get without asking anybody is enough."""
-    assert affordable(Limits(connections=2000)).connections == 2000
+    assert affordable(ConnectionLimits(connections=2000)).connections == 2000
     assert system["now"] == (2000 + RESERVED, 4096)
 
 
 def test_enough(system: dict[str, tuple[int, int]]) -> None:
     """Nothing changes where there is enough."""
     system["now"] = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    assert affordable(Limits()) == Limits()
+    assert affordable(ConnectionLimits()) == ConnectionLimits()
     assert system["now"] == (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 
 def test_raised_by_root(system: dict[str, tuple[int, int]]) -> None:
     """Root gets more than it was given, as far as the system goes."""
     system["most"] = (10**6, 10**6)
-    assert affordable(Limits(connections=50_000)).connections == 50_000
+    assert affordable(ConnectionLimits(connections=50_000)).connections == 50_000
     assert system["now"] == (50_000 + RESERVED, 50_000 + RESERVED)
-    assert affordable(Limits(connections=10**6)).connections == 100_000 - RESERVED
+    assert affordable(ConnectionLimits(connections=10**6)).connections == 100_000 - RESERVED
 
 
 def test_too_few(system: dict[str, tuple[int, int]]) -> None:
     """Where there are not as many as the limits say, fewer connections are taken, and the log says why."""
     with capturedLogs() as events:
-        assert affordable(Limits(connections=50_000)).connections == 4096 - RESERVED
+        assert affordable(ConnectionLimits(connections=50_000)).connections == 4096 - RESERVED
     assert [event["connections"] for event in events] == [4096 - RESERVED]
     assert system["now"] == (4096, 4096)

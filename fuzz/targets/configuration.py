@@ -43,7 +43,7 @@ token = "t"
 """
 _JSON = (
     b'{"public_addr": "127.0.0.1:10600", "client_auth": {"type": "token", "token": "t"},'
-    b' "server_auth": {"type": "DANGEROUSLY_INSECURE"}, "limits": {"outputs": 7}, "queue": null}',
+    b' "server_auth": {"type": "DANGEROUSLY_INSECURE"}, "limits": {"headers": 7}, "queue": null}',
     b'{"cache_dir": "/c", "public_addr": "127.0.0.1:10501", "scheduler_url": "127.0.0.1:10600",'
     b' "builder": {"type": "pot", "pot_clone_args": ["-i", "lo0"]}, "scheduler_auth": {"type": "token", "token": "t"}}',
 )

@@ -10,7 +10,7 @@ from sccachedist.builders.command import check_executed, directories, env_argume
 from sccachedist.builders.confine import components
 from sccachedist.builders.outcome import check_outputs, reported_code
 from sccachedist.builders.overlay.starter import orders
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.errors import SccachedistError
 from sccachedist.server.command_limits import CommandCheck
 from sccachedist.wire.bincode import decode
@@ -44,7 +44,7 @@ def attack(data: bytes) -> None:
 
 
 def _taken(body: bytes, size: int) -> tuple[RunJobRequest, bytes] | None:
-    head, inputs = FrameHead(LIMIT, CommandCheck(Limits()).look), b""
+    head, inputs = FrameHead(LIMIT, CommandCheck(ServerLimits()).look), b""
     try:
         for start in range(0, len(body), size):
             inputs += head.feed(body[start : start + size])

@@ -32,7 +32,7 @@ from sccachedist.builders.room import UNBOUNDED, Room
 from sccachedist.builders.seam import Builder, BuildJob
 from sccachedist.builders.tally import Size
 from sccachedist.builders.workers import IWorkerReactor, Program, Workers
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.errors import BuildError, DiskFull, SccachedistError, ToolchainError
 from sccachedist.logs import Logger
 from sccachedist.policy import OnFailure
@@ -69,7 +69,7 @@ class WorkerBuilder:
         reactor: IWorkerReactor,
         program: Program,
         proof: Proof,
-        limits: Limits,
+        limits: ServerLimits,
         scratch_bytes: int,
         slots: int,
         *,

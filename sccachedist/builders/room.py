@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sccachedist.builders.tally import Size
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.errors import LimitExceeded
 from sccachedist.wire.archive_id import ArchiveId
 
@@ -23,7 +23,7 @@ _OF_DISK = 3, 4
 UNBOUNDED = Size(2**63, 2**63)
 
 
-def room_for(limits: Limits, cache_bytes: int, place: Path | None) -> Size:
+def room_for(limits: ServerLimits, cache_bytes: int, place: Path | None) -> Size:
     """How much there is.
 
     :param cache_bytes: what the archives may take.

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import tomli
 
-from sccachedist.config.schema import read_settings
+from sccachedist.config.schema import read_settings, refuse_misplaced
 from sccachedist.config.secrets import exposed, with_secrets
 from sccachedist.config.settings import SchedulerSettings, ServerSettings
 from sccachedist.directories import trusted
@@ -27,7 +27,7 @@ def load_scheduler_settings(path: Path) -> SchedulerSettings:
 
     :raises ConfigError: one line with the file, the key where it is one, and what was expected.
     """
-    return _load(SchedulerSettings, path)
+    return _load(SchedulerSettings, path, ServerSettings, "a build server's")
 
 
 def load_server_settings(path: Path) -> ServerSettings:
@@ -35,7 +35,7 @@ def load_server_settings(path: Path) -> ServerSettings:
 
     :raises ConfigError: one line with the file, the key where it is one, and what was expected.
     """
-    return _load(ServerSettings, path)
+    return _load(ServerSettings, path, SchedulerSettings, "a scheduler's")
 
 
 def exposed_secrets(path: Path) -> list[tuple[Path, str]]:
@@ -52,9 +52,11 @@ def _described(file: os.stat_result) -> str:
     return mode if file.st_uid in trusted() else f"{mode}, of uid {file.st_uid}"
 
 
-def _load(settings: type[T], path: Path) -> T:
+def _load(settings: type[T], path: Path, theirs: type, whose: str) -> T:
     try:
-        return read_settings(settings, with_secrets(_parse(_text(path), path.suffix), path.parent))
+        document = with_secrets(_parse(_text(path), path.suffix), path.parent)
+        refuse_misplaced(document, settings, theirs, whose)
+        return read_settings(settings, document)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 

@@ -163,6 +163,23 @@ def read_settings(settings: type[T], value: object, where: str = "") -> T:
     return settings(**read)
 
 
+def refuse_misplaced(document: object, mine: type, theirs: type, whose: str, where: str = "") -> None:
+    """Refuse a key that this file does not take and another one does: it would have no effect here.
+
+    :param theirs: the class of the other file's settings; ``whose`` is what the error calls that file.
+    :raises ConfigError: one line that begins with the dotted key and names the file where it belongs.
+    """
+    if not isinstance(document, dict):
+        return  # who reads it has better words for that
+    known, known_there = keys_of(mine), keys_of(theirs)
+    for name in (name for name in document if name in known_there):
+        if name not in known:
+            raise _wrong(_dotted(where, name), f"it has no effect here, it belongs in {whose} file")
+        match known[name].shape, known_there[name].shape:
+            case Table(settings=inner), Table(settings=inner_there):
+                refuse_misplaced(document[name], inner, inner_there, whose, _dotted(where, name))
+
+
 def _wrong(where: str, problem: str) -> ConfigError:
     """The error for a dotted key, or for the whole document where that is empty."""
     return ConfigError(f"{where}: {problem}" if where else problem)

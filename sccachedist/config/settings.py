@@ -45,8 +45,8 @@ KIB, MIB, GIB = 2**10, 2**20, 2**30
 
 
 @frozen
-class Limits:
-    """The most that a peer may send, or a job may take or make, before it is refused or ended."""
+class ConnectionLimits:
+    """The most that a peer may send or take, of either role, before it is refused."""
 
     connections: int = field(
         default=32_768,
@@ -82,6 +82,37 @@ class Limits:
     )
     message_bytes: int = field(default=64 * KIB, metadata=key(BYTES, "A small request body."))
     heartbeat_bytes: int = field(default=MIB, metadata=key(BYTES, "A heartbeat, certificate included."))
+
+
+@frozen
+class SchedulerLimits(ConnectionLimits):
+    """The most that a peer may ask of a scheduler before it is refused."""
+
+    unclaimed_jobs: int = field(
+        default=1000,
+        metadata=key(
+            COUNT,
+            "Jobs that were allocated to one client, by its token and its address, and have not begun. "
+            "What it holds slots with in the meantime is less: no more than is left for others.",
+        ),
+    )
+    servers_per_address: int = field(
+        default=64, metadata=key(COUNT, "Build servers at one IP address, each at a port of its own.")
+    )
+    token_checks: int = field(
+        default=32,
+        metadata=key(
+            COUNT,
+            "Calls at a time to the service of ``client_auth.url`` about tokens that it never accepted, and as many "
+            "about others. One sender may cause half of them; beyond that clients compile locally.",
+        ),
+    )
+
+
+@frozen
+class ServerLimits(ConnectionLimits):
+    """The most that a peer may send to a build server, or a job may take or make, before it is refused or ended."""
+
     command_bytes: int = field(default=4 * MIB, metadata=key(BYTES, "The command of a job, without its inputs."))
     toolchains: int = field(
         default=32_768,
@@ -144,25 +175,6 @@ class Limits:
     outputs_bytes: int = field(default=4 * GIB, metadata=key(BYTES, "All output files of a job together."))
     stdio_bytes: int = field(
         default=64 * MIB, metadata=key(BYTES, "What a compile writes to stdout, and as much to stderr.")
-    )
-    unclaimed_jobs: int = field(
-        default=1000,
-        metadata=key(
-            COUNT,
-            "Jobs that were allocated to one client, by its token and its address, and have not begun. "
-            "What it holds slots with in the meantime is less: no more than is left for others.",
-        ),
-    )
-    servers_per_address: int = field(
-        default=64, metadata=key(COUNT, "Build servers at one IP address, each at a port of its own.")
-    )
-    token_checks: int = field(
-        default=32,
-        metadata=key(
-            COUNT,
-            "Calls at a time to the service of ``client_auth.url`` about tokens that it never accepted, and as many "
-            "about others. One sender may cause half of them; beyond that clients compile locally.",
-        ),
     )
     job_memory_bytes: int = field(
         default=4 * GIB,
@@ -299,7 +311,7 @@ class SchedulerSettings:
     jwt: JwtSettings = field(factory=JwtSettings, metadata=table(JwtSettings))
     queue: QueueSettings = field(factory=QueueSettings, metadata=table(QueueSettings))
     admin: AdminSettings = field(factory=AdminSettings, metadata=table(AdminSettings))
-    limits: Limits = field(factory=Limits, metadata=table(Limits))
+    limits: SchedulerLimits = field(factory=SchedulerLimits, metadata=table(SchedulerLimits))
 
 
 @frozen
@@ -328,4 +340,4 @@ class ServerSettings:
     docker: DockerSettings = field(factory=DockerSettings, metadata=table(DockerSettings))
     policy: PolicySettings = field(factory=PolicySettings, metadata=table(PolicySettings))
     shutdown: ShutdownSettings = field(factory=ShutdownSettings, metadata=table(ShutdownSettings))
-    limits: Limits = field(factory=Limits, metadata=table(Limits))
+    limits: ServerLimits = field(factory=ServerLimits, metadata=table(ServerLimits))

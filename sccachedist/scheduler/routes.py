@@ -10,7 +10,7 @@ from sccachedist.auth.bearer import IPAddress, IPNetwork, same_secret, sender_ad
 from sccachedist.auth.clients import ClientAuth
 from sccachedist.auth.servers import ServerAuth, check_server
 from sccachedist.budgets import Party
-from sccachedist.config import Limits
+from sccachedist.config import SchedulerLimits
 from sccachedist.errors import DecodeError, PeerRefused
 from sccachedist.logs import Logger, QuietLog
 from sccachedist.peers.pins import Pins
@@ -84,7 +84,7 @@ class SchedulerRoutes:
         servers: ServerAuth,
         admin_token: str | None,
         proxies: Sequence[IPNetwork],
-        limits: Limits,
+        limits: SchedulerLimits,
         clock: IReactorTime,
     ) -> None:
         self._core, self._allocation, self._pins = core, allocation, pins

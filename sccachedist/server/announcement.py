@@ -5,7 +5,7 @@ When it is sent, and what becomes of it, is not known here.
 
 import attrs
 
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.server.build_server import BuildServer
 from sccachedist.server.scheduler_link import Incarnation
 from sccachedist.server.tls import ShownIdentity
@@ -21,7 +21,7 @@ def announcement(
     toolchains: ToolchainLog,
     incarnation: Incarnation,
     cpus: int,
-    limits: Limits,
+    limits: ServerLimits,
     heartbeat_secs: int,
     news_bytes: int,
 ) -> tuple[Heartbeat, ServerReport]:

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from sccachedist.builders.seam import Builder, BuildJob
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.directories import clear, held
 from sccachedist.errors import (
     BuildError,
@@ -57,7 +57,7 @@ class BuildServer:
         builder: Builder,
         reports: Reports,
         spool: Path,
-        limits: Limits,
+        limits: ServerLimits,
         clock: IReactorTime,
     ) -> None:
         self._core, self._toolchains, self._builder, self._reports = core, toolchains, builder, reports

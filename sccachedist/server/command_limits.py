@@ -6,7 +6,7 @@ Pure: the command is looked at as it comes, without making values of it, and is 
 import struct
 from collections.abc import Generator
 
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.errors import DecodeError, LimitExceeded
 
 _LENGTH = 8
@@ -19,7 +19,7 @@ class CommandCheck:
     Each look costs what has come since the last one. Whether the texts are UTF-8 is found out where they are needed.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ServerLimits) -> None:
         self._limits = limits
         self._octets = bytearray()
         self._at = 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.errors import LimitExceeded
 from sccachedist.files import NewFile
 from sccachedist.server.command_limits import CommandCheck
@@ -40,7 +40,7 @@ class InputsSpool:
     :raises DiskError: there is no place for them.
     """
 
-    def __init__(self, head: Head, directory: Path, limits: Limits, given_up: Callable[[], None]) -> None:
+    def __init__(self, head: Head, directory: Path, limits: ServerLimits, given_up: Callable[[], None]) -> None:
         require_octets(head)
         self._limits, self._as_json, self._given_up = limits, prefers_json(head), given_up
         self._check((head.length or 0) - limits.command_bytes)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from klein import Klein
 
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.errors import PeerRefused
 from sccachedist.server.build_server import BuildServer, Delivery
 from sccachedist.server.inputs import InputsSpool, ReceivedJob
@@ -39,7 +39,7 @@ class ServerRoutes:
     api = Api()
     app: Klein = api.app
 
-    def __init__(self, build_server: BuildServer, identity: ShownIdentity, limits: Limits) -> None:
+    def __init__(self, build_server: BuildServer, identity: ShownIdentity, limits: ServerLimits) -> None:
         self._build_server, self._identity, self._limits = build_server, identity, limits
 
     def _named_toolchain(self, head: Head, job_id: JobId) -> ArchiveId | None:

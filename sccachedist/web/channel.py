@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
-from sccachedist.config import Limits
+from sccachedist.config import ConnectionLimits
 from sccachedist.errors import DecodeError, LimitExceeded, SccachedistError
 from sccachedist.web.answers import Answer, error_answer
 from sccachedist.web.connections import Connections
@@ -77,7 +77,7 @@ class Channel(TwistedProtocol):
         self,
         site: Any,
         peer_host: str,
-        limits: Limits,
+        limits: ConnectionLimits,
         connections: Connections,
         turns: Turns,
         new_request: Callable[["Channel"], IncomingRequest],

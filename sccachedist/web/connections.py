@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import LogLevel
 
 from sccachedist.auth.bearer import IPNetwork, plain_address
-from sccachedist.config import Limits
+from sccachedist.config import ConnectionLimits
 from sccachedist.logs import Logger, QuietLog
 
 log = Logger()
@@ -44,7 +44,7 @@ class Connections:
     :param exempt: the networks whose addresses stand for many peers each.
     """
 
-    def __init__(self, limits: Limits, exempt: Sequence[IPNetwork], clock: IReactorTime) -> None:
+    def __init__(self, limits: ConnectionLimits, exempt: Sequence[IPNetwork], clock: IReactorTime) -> None:
         self._limits, self._exempt, self._clock = limits, exempt, clock
         self.quiet_log = QuietLog(clock.seconds)
         self._open: set[Watched] = set()

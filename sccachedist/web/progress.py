@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 import attrs
 
-from sccachedist.config import Limits
+from sccachedist.config import ConnectionLimits
 
 #: Seconds for which the rest of a refused body is passed over before the connection is cut: a client that is still
 #: sending would otherwise meet a reset and lose the answer.
@@ -53,7 +53,7 @@ class Progress:
             self.octets, self.moved = octets, now
 
 
-def overdue(progress: Progress, limits: Limits, now: float) -> str | None:
+def overdue(progress: Progress, limits: ConnectionLimits, now: float) -> str | None:
     """The key, under ``[limits]``, of the limit that a peer has hit by being slow; empty where it has no key."""
     elapsed = now - progress.since
     match progress.phase:
@@ -70,7 +70,7 @@ def overdue(progress: Progress, limits: Limits, now: float) -> str | None:
     return _too_slow(progress.octets, elapsed, limits)
 
 
-def _too_slow(octets: int, elapsed: float, limits: Limits) -> str | None:
+def _too_slow(octets: int, elapsed: float, limits: ConnectionLimits) -> str | None:
     """What comes in lumps may be late by some seconds; a peer's kernel takes and tells in lumps, too."""
     if octets < limits.min_bytes_per_sec * (elapsed - limits.min_rate_after_secs):
         return "min_bytes_per_sec"

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.web import http, server
 
 from sccachedist.auth.bearer import IPNetwork
-from sccachedist.config import Limits
+from sccachedist.config import ConnectionLimits
 from sccachedist.disks import on_disk
 from sccachedist.files import remove_file
 from sccachedist.logs import Logger, QuietLog
@@ -152,13 +152,13 @@ class Site(server.Site):
         self,
         routes: Routes,
         reactor: Any,
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
         exempt: Sequence[IPNetwork] = (),
         turns: Turns | None = None,
     ) -> None:
         self.api = routes.api
         self.routes = routes
-        self.limits = limits or Limits()
+        self.limits = limits or ConnectionLimits()
         self.connections = Connections(self.limits, exempt, reactor)
         self.turns = turns or unhurried(reactor)
         super().__init__(Mounted(routes.app), reactor=reactor)

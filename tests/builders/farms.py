@@ -17,7 +17,7 @@ from sccachedist.builders.docker.builder import docker_builder
 from sccachedist.builders.overlay.builder import OverlayBuilder
 from sccachedist.builders.pot.builder import pot_builder
 from sccachedist.builders.seam import Builder, BuildJob
-from sccachedist.config import DockerSettings, Limits
+from sccachedist.config import DockerSettings, ServerLimits
 from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, RUN_JOB_RESULT, CompileCommand, JobComplete, JobId, RunJobRequest
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 NOBODY = 65534
 TOOLCHAIN, OTHER_TOOLCHAIN = archive_id("b" * 64), archive_id("c" * 64)
-LIMITS = Limits(
+LIMITS = ServerLimits(
     inputs_unpacked_bytes=50_000_000,
     inputs_entries=100,
     output_bytes=1_000_000,
@@ -146,7 +146,7 @@ class Farm:
         return result
 
 
-def make_farm(reactor: Any, identity: str = "itself", limits: Limits = LIMITS) -> Farm:
+def make_farm(reactor: Any, identity: str = "itself", limits: ServerLimits = LIMITS) -> Farm:
     """Make the directories of an overlay builder; it is not started."""
     place = _place()
     if identity == "nobody":
@@ -164,14 +164,14 @@ def make_farm(reactor: Any, identity: str = "itself", limits: Limits = LIMITS) -
     return Farm(place, builder, str(home), remains)
 
 
-def make_docker_farm(reactor: Any, engine: DockerEngine, limits: Limits = LIMITS) -> Farm:
+def make_docker_farm(reactor: Any, engine: DockerEngine, limits: ServerLimits = LIMITS) -> Farm:
     """A builder on an engine; it is not started."""
     image = DockerSettings().image
     builder = docker_builder(reactor, image, limits, SCRATCH_BYTES, 3, engine.environment | {"SECRET": "not for jobs"})
     return Farm(_place(), builder, "builders.docker.worker", engine.ours)
 
 
-def make_pot_farm(reactor: Any, limits: Limits = LIMITS) -> Farm:
+def make_pot_farm(reactor: Any, limits: ServerLimits = LIMITS) -> Farm:
     """A builder on a host that has pot; it is not started."""
     place = _place()
     host = PotHost.make(place)

@@ -32,7 +32,7 @@ from sccachedist.builders.requests import (
 from sccachedist.builders.room import UNBOUNDED
 from sccachedist.builders.seam import Builder, BuildJob
 from sccachedist.builders.tally import NOTHING, Size
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.errors import BuildError, DiskFull, LimitExceeded, ToolchainError
 from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.bincode import decode, encode
@@ -115,7 +115,7 @@ class BuilderTests(SynchronousTestCase):
 
     def new(self, *, reuse: bool = False, follow: bool = False, room: Size = UNBOUNDED) -> WorkerBuilder:
         host: Any = self.host
-        return WorkerBuilder(host, PROGRAM, proof, Limits(), 1, 2, room=room, reuse=reuse, follow=follow)
+        return WorkerBuilder(host, PROGRAM, proof, ServerLimits(), 1, 2, room=room, reuse=reuse, follow=follow)
 
     def following(self) -> Following:
         """A toolchain that comes in, at a builder that follows, and enough of it that it is worth while."""
@@ -449,7 +449,7 @@ class BuilderTests(SynchronousTestCase):
                 raise error
 
         host: Any = self.host
-        self.builder = WorkerBuilder(host, PROGRAM, proven, Limits(), 1, 2)
+        self.builder = WorkerBuilder(host, PROGRAM, proven, ServerLimits(), 1, 2)
         started = self.doing(self.builder.start())
         self.host.asked(RemoveAll).ends()
         self.assertNoResult(started)

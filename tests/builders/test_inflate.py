@@ -9,7 +9,7 @@ from typing import BinaryIO
 import pytest
 
 from sccachedist.builders.inflate import CHUNK, gunzip, inflate
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.errors import DecodeError, LimitExceeded
 from tests.builders.archives import gzipped
 
@@ -115,7 +115,7 @@ def test_zeros_in_a_large_file(form: str) -> None:
 
 def test_honest_inputs_that_pack_well() -> None:
     """A table of zeros of 60 MiB, which packs to a thousandth, is no bomb."""
-    limits = Limits()
+    limits = ServerLimits()
     packed = io.BytesIO(zlib.compress(b"0x00, " * (10 * MIB), 1))
     stream = inflate(packed, "inputs_unpacked_bytes", limits.inputs_unpacked_bytes, limits.compression_ratio)
     assert len(stream.read()) == 60 * MIB

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sccachedist.builders.room import Room, room_for
 from sccachedist.builders.tally import Size
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.errors import LimitExceeded
 from sccachedist.wire.archive_id import ArchiveId
 
@@ -100,9 +100,9 @@ def test_every_history(steps: list[tuple[ArchiveId, int, int, set[ArchiveId]]]) 
 def test_how_much_room_there_is(tmp_path: Path) -> None:
     """Six times the cache, no more than three quarters of the disk; what is configured counts as it is."""
     disk = os.statvfs(tmp_path)
-    assert room_for(Limits(), 1000, None) == Size(6000, 4_000_000)
-    size = room_for(Limits(), 2**60, tmp_path / "not/there/yet")
+    assert room_for(ServerLimits(), 1000, None) == Size(6000, 4_000_000)
+    size = room_for(ServerLimits(), 2**60, tmp_path / "not/there/yet")
     assert size.bytes == disk.f_blocks * disk.f_frsize * 3 // 4
     assert 0 < size.inodes <= 4_000_000
-    limits = Limits(toolchains_unpacked_bytes=2**61, toolchains_unpacked_inodes=5)
+    limits = ServerLimits(toolchains_unpacked_bytes=2**61, toolchains_unpacked_inodes=5)
     assert room_for(limits, 1000, tmp_path) == Size(2**61, 5)

@@ -146,7 +146,7 @@ ONLY_THE_PUBLISHED: list[tuple[str, str, str]] = [
 ]
 ONLY_OURS: list[tuple[str, str, str]] = [
     # tables of our own
-    ("scheduler", "limits", "{ job_secs = 60 }"),
+    ("scheduler", "limits", "{ unclaimed_jobs = 60 }"),
     ("server", "sandbox", "{}"),
 ]
 

@@ -12,7 +12,7 @@ from demo.projects import C, Language
 from sccachedist.builders.confine import DIRECTORY, Lookup, Root, openat2, walk
 from sccachedist.builders.requests import UnpackToolchain
 from sccachedist.builders.rooted import place_toolchain
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from tests.builders.test_unpack import picture
 from tests.functional.conftest import pack_toolchains
 from tests.support.archives import id_of
@@ -60,7 +60,7 @@ def test_as_gnu_tar(archives: dict[str, Path], tmp_path: Path, compiler: str, lo
 
 
 def _unpack(archive: Path, place: Path, lookup: Lookup) -> None:
-    limits = Limits()
+    limits = ServerLimits()
     request = UnpackToolchain(
         toolchain=id_of(archive),
         archive=str(archive),

@@ -13,7 +13,7 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from sccachedist import __version__
 from sccachedist.auth.clients import SharedClientToken
 from sccachedist.auth.servers import SharedServerToken
-from sccachedist.config import Limits
+from sccachedist.config import SchedulerLimits
 from sccachedist.errors import DecodeError, LimitExceeded, PeerError
 from sccachedist.peers.pins import Pins
 from sccachedist.scheduler.allocation import Allocation
@@ -49,7 +49,7 @@ CLIENT = bearer("clienttok")
 BUILDER = bearer(f"{SERVER} servertok")
 ALLOC, HEARTBEAT_16 = exchange(15).asked(), exchange(16)
 PENDING = AssignJobResult(JobState.PENDING, need_toolchain=True)
-LIMITS = Limits(message_bytes=200, heartbeat_bytes=2000)
+LIMITS = SchedulerLimits(message_bytes=200, heartbeat_bytes=2000)
 
 
 @attrs.define

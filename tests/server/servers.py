@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from sccachedist.builders.seam import BuildJob
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.errors import BuildError
 from sccachedist.server.build_server import BuildServer, open_spool
 from sccachedist.server.core import ServerCore
@@ -65,7 +65,7 @@ class Host:
     """A build server and all that surrounds it."""
 
     directory: Path
-    limits: Limits = attrs.field(factory=Limits)
+    limits: ServerLimits = attrs.field(factory=ServerLimits)
     clock: Clock = attrs.field(factory=Clock)
     builder: FakeBuilder = attrs.field(factory=FakeBuilder)
     scheduler: FakeScheduler = attrs.field(factory=FakeScheduler)

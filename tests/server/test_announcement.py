@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.server.announcement import announcement
 from sccachedist.server.scheduler_link import Incarnation
 from sccachedist.server.tls import ShownIdentity
@@ -22,10 +22,10 @@ JOBS = [JobId(number) for number in range(500)]
 
 @pytest.fixture
 def said(tmp_path: Path) -> Heartbeat:
-    return tell(tmp_path, Limits())[0]
+    return tell(tmp_path, ServerLimits())[0]
 
 
-def tell(place: Path, limits: Limits, jobs: int = 0, room: int = 1 << 20) -> tuple[Heartbeat, ServerReport]:
+def tell(place: Path, limits: ServerLimits, jobs: int = 0, room: int = 1 << 20) -> tuple[Heartbeat, ServerReport]:
     """Say what there is: 50 toolchains, and so many jobs, of which the last one has started."""
     identity = ShownIdentity(place / "identity", ServerId.parse("127.0.0.1:1"))
     identity.load()
@@ -44,15 +44,15 @@ def size(said: tuple[Heartbeat, ServerReport]) -> int:
 
 def test_all_of_it(tmp_path: Path) -> None:
     """Where there is room, all is told."""
-    _, report = tell(tmp_path, Limits(), 3)
+    _, report = tell(tmp_path, ServerLimits(), 3)
     assert report.toolchains == tuple(reversed(TOOLCHAINS))
     assert [state for _, state in report.jobs] == [JobState.PENDING, JobState.PENDING, JobState.STARTED]
 
 
 def test_toolchains_wait(tmp_path: Path, said: Heartbeat) -> None:
     """Those that do not fit are told later, whatever leaves no room for them: the message or its sender's patience."""
-    plain = size((said, tell(tmp_path, Limits(), 3, room=0)[1]))
-    for limits, room in ((Limits(heartbeat_bytes=plain + 80), 1 << 20), (Limits(), 80)):
+    plain = size((said, tell(tmp_path, ServerLimits(), 3, room=0)[1]))
+    for limits, room in ((ServerLimits(heartbeat_bytes=plain + 80), 1 << 20), (ServerLimits(), 80)):
         heartbeat, report = tell(tmp_path, limits, 3, room)
         assert (report.toolchains, report.since, len(report.jobs)) == ((TOOLCHAINS[-1],), 0, 3)
         assert size((heartbeat, report)) <= plain + 80
@@ -60,8 +60,8 @@ def test_toolchains_wait(tmp_path: Path, said: Heartbeat) -> None:
 
 def test_jobs_that_have_started_come_first(tmp_path: Path, said: Heartbeat) -> None:
     """With more jobs than fit, those are named that a scheduler must not take for lost, and the heartbeat is sent."""
-    most = size((said, tell(tmp_path, Limits(), 1, room=0)[1])) + 30
-    heartbeat, report = tell(tmp_path, Limits(heartbeat_bytes=most), 500)
+    most = size((said, tell(tmp_path, ServerLimits(), 1, room=0)[1])) + 30
+    heartbeat, report = tell(tmp_path, ServerLimits(heartbeat_bytes=most), 500)
     assert size((heartbeat, report)) <= most
     assert (report.jobs[0], report.toolchains) == ((JOBS[499], JobState.STARTED), ())
     assert len(report.jobs) == 3

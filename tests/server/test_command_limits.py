@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.errors import DecodeError, LimitExceeded
 from sccachedist.server.command_limits import CommandCheck
 from sccachedist.wire.bincode import U64, encode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
 
-LIMITS = Limits(outputs=2, arguments=2, arguments_bytes=8, variables=2, variables_bytes=8, path_bytes=8)
+LIMITS = ServerLimits(outputs=2, arguments=2, arguments_bytes=8, variables=2, variables_bytes=8, path_bytes=8)
 COMMAND = CompileCommand("/bin/gcc", ("-c", "a.c"), (("A", "b"), ("C", "d")), "/work")
 OUTPUTS = ("a.o", "a.d")
 TOO_MUCH = {
@@ -27,7 +27,7 @@ TOO_MUCH = {
 }
 
 
-def look(octets: bytes, limits: Limits = LIMITS, step: int = 1 << 18) -> float:
+def look(octets: bytes, limits: ServerLimits = LIMITS, step: int = 1 << 18) -> float:
     """Have a command looked at that comes in pieces; gives the seconds of CPU that the longest look took."""
     check, came, longest = CommandCheck(limits), bytearray(), 0.0
     for start in range(0, max(1, len(octets)), step):
@@ -45,7 +45,7 @@ def test_within(step: int) -> None:
     look(encode(RUN_JOB_REQUEST, RunJobRequest(COMMAND, ())) + b"something of a later release", LIMITS, step)
     many = CompileCommand("/usr/bin/rustc", ("--extern",) * 10_000, (("CARGO_PKG_NAME", "x" * 50),) * 500, "/home/me")
     outputs = ("/home/me/target/debug/deps/libx.rlib",) * 100
-    look(encode(RUN_JOB_REQUEST, RunJobRequest(many, outputs)), Limits(), max(step, 100))
+    look(encode(RUN_JOB_REQUEST, RunJobRequest(many, outputs)), ServerLimits(), max(step, 100))
 
 
 @pytest.mark.parametrize("step", [1, 7, 1 << 18])
@@ -110,13 +110,13 @@ def test_takes_no_time(command: CompileCommand) -> None:
     outputs = ("",) * 1024
     octets = encode(RUN_JOB_REQUEST, RunJobRequest(command, outputs))
     with suppress(LimitExceeded):
-        assert look(octets, Limits()) < 0.015
+        assert look(octets, ServerLimits()) < 0.015
     assert len(command.arguments) <= 65_536 or _refused_after(octets) < 100
 
 
 def _refused_after(octets: bytes) -> int:
     """How many bytes of a command have come when it is refused."""
-    check = CommandCheck(Limits())
+    check = CommandCheck(ServerLimits())
     for size in range(len(octets)):
         try:
             check.look(bytearray(octets[:size]), len(octets))

@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.errors import DecodeError, DiskError, LimitExceeded
 from sccachedist.server.inputs import InputsSpool
 from sccachedist.web.head import Head
@@ -20,7 +20,7 @@ from tests.support.http import cuts
 REQUEST = RunJobRequest(CompileCommand("/bin/cc", ("-c",), (("A", "b"),), "/"), ("/x.o",))
 INPUTS = b"not looked at"
 BODY = frame(REQUEST, INPUTS)
-LIMITS = Limits(outputs=1, command_bytes=1000, inputs_bytes=len(INPUTS))
+LIMITS = ServerLimits(outputs=1, command_bytes=1000, inputs_bytes=len(INPUTS))
 
 
 def head(length: int | None = None, **headers: str) -> Head:

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.tls import ShownIdentity
 from sccachedist.web.request import Site
@@ -35,7 +35,7 @@ from tests.support.exchanges import exchange
 from tests.support.http import OCTETS, Answer, Browser, bearer, chunked, head, request
 
 GCC_BYTES = ARCHIVES[0]
-LIMITS = Limits(message_bytes=200, command_bytes=2000, inputs_bytes=1000)
+LIMITS = ServerLimits(message_bytes=200, command_bytes=2000, inputs_bytes=1000)
 RECORDED_ARCHIVE = ArchiveId("8b53360fcff9963612978c7daff36bb3b57fa3fa21972afce9bb54baa1a2d66d")
 
 

@@ -11,7 +11,7 @@ import pytest
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 
-from sccachedist.config import Limits
+from sccachedist.config import ConnectionLimits
 from sccachedist.logs import LINES_PER_KIND
 from sccachedist.web.connections import PAUSE_SECS, SWEEP_SECS, SWEPT, Connections
 from sccachedist.web.progress import LINGER_SECS
@@ -20,7 +20,7 @@ from sccachedist.wire.messages import SchedulerStatus
 from tests.support.http import Browser, Connection, bearer, head, request
 from tests.web.roles import TOKEN, Role
 
-LIMITS = Limits(
+LIMITS = ConnectionLimits(
     connections=3,
     connections_per_address=2,
     idle_secs=6,
@@ -34,7 +34,7 @@ HEAD = head("POST", "/upload/7", {**bearer(TOKEN), "Content-Length": "50"})
 PROXY = "127.0.0.9"
 
 
-def visiting(directory: Path, limits: Limits = LIMITS) -> tuple[Role, Browser]:
+def visiting(directory: Path, limits: ConnectionLimits = LIMITS) -> tuple[Role, Browser]:
     clock, role = Clock(), Role(directory)
     return role, Browser(Site(role, clock, limits, [ip_network(PROXY)]), clock)
 

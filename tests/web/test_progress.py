@@ -2,10 +2,12 @@
 
 import pytest
 
-from sccachedist.config import Limits
+from sccachedist.config import ConnectionLimits
 from sccachedist.web.progress import LINGER_SECS, Phase, Progress, overdue
 
-LIMITS = Limits(handshake_secs=20, idle_secs=60, min_bytes_per_sec=1000, min_rate_after_secs=30, transfer_secs=1200)
+LIMITS = ConnectionLimits(
+    handshake_secs=20, idle_secs=60, min_bytes_per_sec=1000, min_rate_after_secs=30, transfer_secs=1200
+)
 
 
 def hit_at(phase: Phase, octets_per_sec: float, until: int = 3000) -> tuple[int, str] | None:
@@ -59,4 +61,4 @@ def test_another_turn() -> None:
 def test_no_rate() -> None:
     """Where no rate is asked for, time alone counts."""
     progress = Progress(Phase.SENDING, since=0.0)
-    assert overdue(progress, Limits(min_bytes_per_sec=0), 1199.0) is None
+    assert overdue(progress, ConnectionLimits(min_bytes_per_sec=0), 1199.0) is None

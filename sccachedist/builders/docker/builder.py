@@ -11,7 +11,7 @@ from sccachedist.builders.promises import DOCKER
 from sccachedist.builders.room import UNBOUNDED
 from sccachedist.builders.tally import Size
 from sccachedist.builders.workers import IWorkerReactor, Program
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.policy import OnFailure
 
 #: What of a daemon's environment the ``docker`` program needs.
@@ -21,7 +21,7 @@ ENVIRONMENT = ("PATH", "DOCKER_HOST")
 def docker_builder(
     reactor: IWorkerReactor,
     image: str,
-    limits: Limits,
+    limits: ServerLimits,
     scratch_bytes: int,
     slots: int,
     environment: Mapping[str, str],

@@ -18,7 +18,7 @@ from sccachedist.builders.room import UNBOUNDED
 from sccachedist.builders.seam import BuildJob
 from sccachedist.builders.tally import Size
 from sccachedist.builders.workers import IWorkerReactor, Program
-from sccachedist.config import Limits
+from sccachedist.config import ServerLimits
 from sccachedist.directories import clear, lock_file, make_private, open_private
 from sccachedist.errors import BuildError
 from sccachedist.logs import Logger
@@ -54,7 +54,7 @@ class OverlayBuilder(WorkerBuilder):
         reactor: IWorkerReactor,
         build_dir: Path,
         bwrap: Path,
-        limits: Limits,
+        limits: ServerLimits,
         scratch_bytes: int,
         slots: int,
         on_failure: OnFailure = OnFailure.VERIFY,

@@ -10,7 +10,7 @@ from sccachedist.builders.probe import probe
 from sccachedist.builders.room import UNBOUNDED
 from sccachedist.builders.tally import Size
 from sccachedist.builders.workers import IWorkerReactor, Program
-from sccachedist.config import Limits, PotBuilder
+from sccachedist.config import PotBuilder, ServerLimits
 from sccachedist.policy import OnFailure
 from sccachedist.wire.messages import CompileCommand
 
@@ -21,7 +21,7 @@ _OF_THE_SYSTEM = CompileCommand("/bin/sh", ("-c", "test -c /dev/null && cp proof
 def pot_builder(
     reactor: IWorkerReactor,
     settings: PotBuilder,
-    limits: Limits,
+    limits: ServerLimits,
     scratch_bytes: int,
     slots: int,
     environment: Mapping[str, str],
