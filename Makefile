@@ -2,7 +2,7 @@ PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
 CHECKED = sccachedist twisted tests demo bench fuzz scripts setup.py
 
-.PHONY: bench demo test coverage unit functional compat filters fuzz lint lock doc clean faults soak test-lowest test-pythons
+.PHONY: bench demo test coverage unit functional compat filters programs fuzz lint lock doc clean faults soak test-lowest test-pythons
 
 demo:
 	scripts/setup.sh demo
@@ -82,6 +82,11 @@ soak:
 filters:
 	scripts/setup.sh dev
 	$(PYTHON) -m scripts.seccomp_filters
+
+# The programs in C that it ships for sandboxes.
+programs:
+	scripts/setup.sh dev
+	$(PYTHON) -m scripts.sandbox_programs
 
 lint:
 	scripts/setup.sh unit

@@ -32,6 +32,7 @@ setup(
     package_data={
         "sccachedist": ["py.typed"],
         "sccachedist.builders.overlay.filters": ["*.bpf"],
+        "sccachedist.builders.programs": ["*.c", "*.h", "*.x86_64", "*.aarch64"],
         "twisted.plugins": ["sccachedist_plugins.py"],
     },
     install_requires=[

@@ -5,6 +5,7 @@ pyseccomp and libseccomp, which make filters for machines of another kind too; a
 """
 
 import errno
+import struct
 import tempfile
 from pathlib import Path
 
@@ -30,11 +31,34 @@ _REFUSED = """
     reboot swapon swapoff acct quotactl quotactl_fd nfsservctl syslog vhangup uselib lookup_dcookie
     settimeofday stime clock_settime clock_settime64 sethostname setdomainname
     iopl ioperm vm86 vm86old modify_ldt open_by_handle_at fanotify_init move_pages migrate_pages setns
+    mbind set_mempolicy
 """
+
+#: What libseccomp may not know by name. From 424 on, calls have one number on every kind of machine.
+_REFUSED_NUMBERS = {
+    "memfd_secret": 447,
+    "set_mempolicy_home_node": 450,
+    "statmount": 457,
+    "listmount": 458,
+    "open_tree_attr": 467,
+    "listns": 470,
+}
+#: By machine, its architectures as AUDIT_ARCH has them, and the number of ``personality`` in each.
+_PERSONALITY = {
+    "x86_64": {0xC000003E: 135, 0x40000003: 136},
+    "aarch64": {0xC00000B7: 92, 0x40000028: 136},
+}
+#: Linux of 64 and 32 bits, also with an old version number, or without random addresses, and the question for it. What
+#: is left out makes memory executable, or the page at zero usable.
+_PERSONALITIES = (0, 8, 0x20000, 0x20008, 0x40000, 0x40008, 0xFFFFFFFF)
 
 #: Mount, cgroup, uts, ipc, user, pid and network.
 _NAMESPACES = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
 _WORD = 0xFFFFFFFF
+_NETLINK = 16
+#: The kernel's filter language: to load a word of the call, to compare it, and to end.
+_INSTRUCTION = struct.Struct("=HBBI")
+_LOAD, _EQUAL, _RETURN, _REFUSE = 0x20, 0x15, 0x06, 0x00050000
 #: Typing for whoever has the terminal: TIOCSTI and TIOCLINUX.
 _TERMINAL = (0x5412, 0x541C)
 #: Unix, IPv4, IPv6 and netlink; others are not kept apart by a network namespace, VSOCK above all, or have no use.
@@ -53,7 +77,22 @@ def seccomp_filter(machine: str) -> bytes:
     with tempfile.TemporaryFile() as file:
         made.export_bpf(file)
         file.seek(0)
-        return file.read()
+        return _guard(machine) + file.read()
+
+
+def _guard(machine: str) -> bytes:
+    """Give instructions that run before those of libseccomp, for what it cannot be told."""
+    number, arch, argument = ((_LOAD, 0, 0, offset) for offset in (0, 4, 16))
+    refused = (_RETURN, 0, 0, _REFUSE | errno.EPERM)
+    program = [number]
+    for each in _REFUSED_NUMBERS.values():
+        program += [(_EQUAL, 0, 1, each), refused]
+    for kind, personality in _PERSONALITY[machine].items():
+        left = [len(_PERSONALITIES) - index for index in range(len(_PERSONALITIES))]
+        allowed = [(_EQUAL, skipped, 0, value) for skipped, value in zip(left, _PERSONALITIES, strict=True)]
+        checked = [number, (_EQUAL, 0, len(allowed) + 2, personality), argument, *allowed, refused]
+        program += [arch, (_EQUAL, 0, len(checked), kind), *checked]
+    return b"".join(_INSTRUCTION.pack(*each) for each in program)
 
 
 def _refuse(made: "seccomp.SyscallFilter") -> None:
@@ -72,6 +111,9 @@ def _refuse(made: "seccomp.SyscallFilter") -> None:
     for family in set(range(max(_FAMILIES))).difference(_FAMILIES):
         made.add_rule(unknown, "socket", seccomp.Arg(0, seccomp.MASKED_EQ, _WORD, family))
     made.add_rule(unknown, "socket", seccomp.Arg(0, seccomp.GT, max(_FAMILIES)))
+    # Of netlink, what tells of interfaces: other families are large parts of the kernel.
+    netlink = seccomp.Arg(0, seccomp.MASKED_EQ, _WORD, _NETLINK), seccomp.Arg(2, seccomp.NE, 0)
+    made.add_rule(seccomp.ERRNO(errno.EPROTONOSUPPORT), "socket", *netlink)
 
 
 def main() -> None:

@@ -98,6 +98,9 @@ if [ "$1" != unit ]; then
     needs g++ g++
 fi
 if [ "$1" != unit ] && [ "$1" != demo ]; then
+    needs aarch64-linux-gnu-gcc "gcc-aarch64-linux-gnu linux-libc-dev-arm64-cross"
+    needs x86_64-linux-gnu-gcc "gcc-x86-64-linux-gnu linux-libc-dev-amd64-cross"
+    needs qemu-aarch64 qemu-user
     needs busybox busybox-static
     needs cargo cargo
     needs clang clang

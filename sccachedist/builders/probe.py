@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sccachedist.builders.promises import Promise, Seen, broken_promises, looked_at
 from sccachedist.builders.seam import Builder, BuildJob
-from sccachedist.builders.trial_program import read_by_it, trial_program
+from sccachedist.builders.trial_program import READ, read_by_it, trial_program
 from sccachedist.errors import BuildError
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.bincode import decode, encode
@@ -36,7 +36,7 @@ async def probe(
         place = Path(name)
         (place / "toolchain").write_bytes(_archive("proof", b"", ":gz") if command else _toolchain())
         (place / "inputs").write_bytes(zlib.compress(_archive("work/proof", _INPUT, ":")))
-        ran = command or CompileCommand("/bin/probe", ("seen", "proof", *looked_at()), (), "/work")
+        ran = command or CompileCommand("/bin/probe", ("seen", f"{READ}proof", *looked_at()), (), "/work")
         job = BuildJob(
             job_id=JobId(0),
             toolchain=_TOOLCHAIN,

@@ -17,7 +17,7 @@ from sccachedist.errors import BuildError, LimitExceeded
 
 _CHUNK = 64 * 1024
 _LAST_WORDS = 1000
-_WATCH_SECS = 0.5
+_WATCH_SECS = 0.2
 _WORDS = 1024 * 1024  # of our own programs
 
 

@@ -9,21 +9,34 @@ from pathlib import Path
 
 import attrs
 
-_STATUS, _NETWORK, _LIMITS = "/proc/self/status", "/proc/net/dev", "/proc/self/limits"
-_RANDOM, _NULL = "/dev/urandom", "/dev/null"
+from sccachedist.builders.trial_program import CHANGE, OPEN, READ
+
+_STATUS, _NETWORK, _LIMITS = f"{READ}/proc/self/status", f"{READ}/proc/net/dev", f"{READ}/proc/self/limits"
+_RANDOM, _NULL = f"{READ}/dev/urandom", f"{READ}/dev/null"
+_MOUNTS, _FIRST = f"{READ}/proc/self/mountinfo", f"{OPEN}/proc/1/exe"
+#: The places that a job may write to.
+_ITS_OWN = frozenset({"/", "/dev/shm", "/tmp"})  # noqa: S108
+_SECRETS = tuple(
+    f"{READ}/proc/{name}"
+    for name in (
+        *("kcore", "keys", "kpagecgroup", "kpagecount", "kpageflags", "pagetypeinfo"),
+        *("slabinfo", "timer_list", "vmallocinfo"),
+    )
+)
 _SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 
 def looked_at() -> tuple[str, ...]:
-    """The files that a trial job of this process copies. The last one is there where a sandbox shows the host's."""
-    return (_STATUS, _NETWORK, _LIMITS, _RANDOM, _NULL, f"/proc/{os.getpid()}/cmdline")
+    """What a trial job of this process is told. The last file is there where a sandbox shows the host's."""
+    own = f"{READ}/proc/{os.getpid()}/cmdline"
+    return (_STATUS, _NETWORK, _LIMITS, _RANDOM, _NULL, _MOUNTS, _FIRST, CHANGE, *_SECRETS, own)
 
 
 @attrs.frozen
 class Seen:
-    """What a trial job has copied.
+    """What a trial job has found.
 
-    :param files: contents by name; None for one that could not be read.
+    :param files: by what it was told; None for what could not be read.
     :param sees_daemon: whether the process that wanted it was visible.
     """
 
@@ -32,11 +45,11 @@ class Seen:
 
     @classmethod
     def by(cls, contents: Sequence[bytes | None]) -> "Seen":
-        """What has been copied of :func:`looked_at`, in that order."""
+        """What has been found of :func:`looked_at`, in that order."""
         *_, daemon = names = looked_at()
         files = dict(zip(names, contents, strict=True))
         shown = files[daemon]
-        return cls(files, bool(shown and Path(daemon).read_bytes().startswith(shown)))
+        return cls(files, bool(shown and Path(daemon.removeprefix(READ)).read_bytes().startswith(shown)))
 
     def status(self, name: str) -> str:
         """What the kernel says of the job's process."""
@@ -56,6 +69,23 @@ class Seen:
         """Whether the devices are there that every program may need."""
         return self.files[_NULL] == b"" and bool(self.files[_RANDOM])
 
+    @property
+    def writable(self) -> list[str]:
+        """The places of mounts that a job may write to and that are not its own, or that it has changed."""
+        mounts = [line.split(" ")[4:6] for line in self._lines(_MOUNTS)]
+        found = {place for place, options in mounts if "ro" not in options.split(",")}
+        return sorted(found.union(self._lines(CHANGE)) - _ITS_OWN)
+
+    @property
+    def secrets(self) -> list[str]:
+        """The files of the kernel's that could be read."""
+        return [name.removeprefix(READ) for name in _SECRETS if self.files[name]]
+
+    @property
+    def kept_apart(self) -> bool:
+        """Whether mounts were seen and tried, and the first process could not be opened."""
+        return bool(self.files[_MOUNTS]) and self.files[CHANGE] is not None and self.files[_FIRST] == b""
+
     def _after(self, file: str, start: str) -> str:
         return next((line.removeprefix(start).strip() for line in self._lines(file) if line.startswith(start)), "")
 
@@ -69,16 +99,22 @@ class Promise:
 
     :param broken: what is so where it does not.
     :param mend: what the operator can do about it.
+    :param which: what breaks it, by name.
     """
 
     holds: Callable[[Seen], bool]
     broken: str
     mend: str
+    which: Callable[[Seen], Sequence[str]] = lambda _: ()
+
+    def complaint(self, seen: Seen) -> str:
+        """What is so, and what would mend it."""
+        return f"{' '.join([self.broken, ', '.join(self.which(seen))]).strip()}: {self.mend}"
 
 
 def broken_promises(seen: Seen, promises: Iterable[Promise]) -> str:
     """What does not hold and what would mend it, in one line; empty where all does."""
-    return "; ".join(f"{each.broken}: {each.mend}" for each in promises if not each.holds(seen))
+    return "; ".join(each.complaint(seen) for each in promises if not each.holds(seen))
 
 
 _BWRAP = "install bubblewrap 0.3 or newer, and no wrapper, at builder.bwrap_path"
@@ -122,10 +158,27 @@ _FEW_FILES = Promise(
     "the limits of a job are not in force",
     "see ulimit -n",
 )
+_OTHERS_UNCHANGED = Promise(
+    lambda seen: not seen.writable,
+    "a compile can change what is not its own,",
+    "use Linux 5.11 or newer, " + _BWRAP,
+    lambda seen: seen.writable,
+)
+_FIRST_APART = Promise(
+    lambda seen: seen.kept_apart,
+    "a compile can reach the program that runs it and others, /proc/1/exe",
+    "have /proc show mounts, " + _BWRAP,
+)
+_NO_SECRETS = Promise(
+    lambda seen: not seen.secrets,
+    "a compile can read what the kernel tells root alone,",
+    "set sandbox.user, " + _BWRAP,
+    lambda seen: seen.secrets,
+)
 
 _EVERYWHERE = (_NETWORK_OFF, _ROOT, _NO_CAPABILITY, _NO_NEW_PRIVILEGES, _ALONE, _DEVICES, _NO_CORES)
 #: What the overlay builder's sandboxes promise.
-OVERLAY = (*_EVERYWHERE, _FILTERED, _FEW_FILES)
+OVERLAY = (*_EVERYWHERE, _FILTERED, _FEW_FILES, _OTHERS_UNCHANGED, _FIRST_APART, _NO_SECRETS)
 #: What the docker builder's containers promise; whether they are filtered is for the engine's configuration to say.
 DOCKER = tuple(
     attrs.evolve(each, mend="see what docker's daemon.json or a wrapper of docker adds to docker run")

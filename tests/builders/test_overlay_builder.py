@@ -216,6 +216,15 @@ BROKEN = {
     "no seccomp filter is in force on a compile": (("--seccomp",), ("--sync-fd",)),
     "/dev/null or /dev/urandom is not there": (("--dev-bind",), ("--bind",)),
     "a trial job could not write in its sandbox": (("--chdir",), ("--remount-ro", "/", "--chdir")),
+    "a compile can change what is not its own, /proc": (("--remount-ro", "/proc"), ()),
+    "a compile can change what is not its own, /dev/full": (
+        ("--proc",),
+        ("--dev-bind", "/dev/full", "/dev/full", "--proc"),
+    ),
+    "a compile can read what the kernel tells root alone, /proc/kpagecount": (
+        ("/proc/kpagecount",),
+        ("/proc/version",),
+    ),
 }
 
 

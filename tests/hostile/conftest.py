@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import Attack, Seen
 from tests.hostile.neighbour import Neighbour
 from tests.hostile.victim import Victim
-from tests.support.archives import id_of, write_toolchain
+from tests.support.archives import BUSYBOX, id_of, write_archive, write_toolchain
 from tests.support.configured import adding
 from tests.support.protocol import shell
 from tests.support.turns import metered
@@ -65,6 +66,18 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A toolchain with a busybox."""
     return write_toolchain(tmp_path_factory.mktemp("toolchain") / "toolchain.tar.gz", {})
+
+
+@pytest.fixture(scope="session")
+def reaching(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toolchain with the programs that reach out."""
+    place, sources = tmp_path_factory.mktemp("reaching"), Path(__file__).parent
+    subprocess.run(["gcc", "-static", "-O1", "-o", place / "reaching", sources / "reaching.c", "-pthread"], check=True)
+    small = ["-nostdlib", "-fcf-protection=none", "-fno-asynchronous-unwind-tables", "-Wl,--build-id=none,-N"]
+    small = [flag for flag in small if flag != "-fcf-protection=none" or os.uname().machine == "x86_64"]
+    subprocess.run(["gcc", "-static", "-O1", "-s", *small, "-o", place / "other", sources / "replaced.c"], check=True)
+    files = {"/bin/busybox": Path(BUSYBOX), "/bin/reaching": place / "reaching", "/bin/other": place / "other"}
+    return write_archive(place / "toolchain.tar.gz", files)
 
 
 @pytest.fixture

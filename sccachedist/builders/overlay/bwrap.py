@@ -4,11 +4,11 @@ What is meant to hold inside stands in PROTOCOL's "What a sandboxed compile sees
 bubblewrap's: a sandbox worker keeps an empty one for all its jobs, which saves making one for each.
 """
 
-from collections.abc import Collection
+from sccachedist.builders.overlay.masks import Masked
 
 
 def bwrap_arguments(
-    bwrap: str, root: str, status_fd: int, filter_fd: int, program_fd: int, masked: Collection[str] = ()
+    bwrap: str, root: str, status_fd: int, filter_fd: int, program_fd: int, masked: Masked
 ) -> list[str]:
     """Give the whole command line that runs a program with ``root`` as its ``/``.
 
@@ -16,7 +16,7 @@ def bwrap_arguments(
     :param status_fd: gets bubblewrap's JSON lines.
     :param filter_fd: a seccomp filter, for the program and its children alone.
     :param program_fd: the program, the first process of the sandbox, which has nothing from here but its descriptors.
-    :param masked: files of the kernel, there for sure, that shall look empty.
+    :param masked: what is there of the kernel's that shall look empty.
     """
     return [
         bwrap,
@@ -30,11 +30,7 @@ def bwrap_arguments(
         *("--dev-bind", root, "/"),
         # A build server that is root has jobs whose uid outside is root's, and to root the kernel's own files are
         # writable without any capability: nothing in /proc is.
-        *("--proc", "/proc", *_masks(masked), "--remount-ro", "/proc"),
+        *("--proc", "/proc", *masked.arguments(f"{root}/dev/null"), "--remount-ro", "/proc"),
         *("--chdir", "/", "--json-status-fd", str(status_fd), "--seccomp", str(filter_fd)),
         *("--", f"/proc/self/fd/{program_fd}"),
     ]
-
-
-def _masks(masked: Collection[str]) -> list[str]:
-    return [argument for file in masked for argument in ("--ro-bind", "/dev/null", file)]

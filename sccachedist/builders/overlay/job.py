@@ -18,7 +18,8 @@ from sccachedist.builders.answer import write_answer
 from sccachedist.builders.confine import Root
 from sccachedist.builders.outcome import reported
 from sccachedist.builders.overlay.bwrap import bwrap_arguments
-from sccachedist.builders.overlay.namespaces import bind, mount_overlay, mount_scratch, unmount
+from sccachedist.builders.overlay.masks import kernel_secrets
+from sccachedist.builders.overlay.namespaces import bind, cover, mount_overlay, mount_scratch, unmount
 from sccachedist.builders.overlay.sandbox import Sandbox, sandbox
 from sccachedist.builders.requests import RunJob
 from sccachedist.builders.rooted import outputs_below, place_inputs, root_at
@@ -30,9 +31,6 @@ SCRATCH = "scratch"
 DEVICES = "dev"
 
 _UPPER, _WORK, _ROOT, _SHARED_MEMORY, _PROC = (f"{SCRATCH}/{name}" for name in ("upper", "work", "root", "shm", "proc"))
-
-#: What the kernel tells of the whole machine, and some of it to uid 0 alone.
-_SECRETS = ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/vmallocinfo")
 
 
 @attrs.frozen
@@ -82,7 +80,7 @@ def opened(place: Place, bwrap: str, filter_fd: int, starter_fd: int) -> Iterato
     """
     mount_scratch(SCRATCH, place.size)
     try:
-        arguments = functools.partial(bwrap_arguments, bwrap, os.path.abspath(_ROOT), masked=_masked())
+        arguments = functools.partial(bwrap_arguments, bwrap, os.path.abspath(_ROOT), masked=kernel_secrets())
         with _mounted_root(place.toolchain) as root, sandbox(arguments, filter_fd, starter_fd) as waiting:
             yield Opened(place, root, waiting)
     finally:
@@ -110,7 +108,7 @@ def _mounted_root(toolchain: str) -> Iterator[Root]:
         os.mkdir(directory, 0o755)
     mount_overlay(_ROOT, f"{TOOLCHAINS}/{toolchain}", _UPPER, _WORK)
     # Where something is mounted the inputs can put nothing else, also not while bubblewrap mounts there.
-    bind(_PROC, _mount_point("proc"))
+    cover(_PROC, _mount_point("proc"))
     bind(DEVICES, _mount_point("dev"))
     bind(_SHARED_MEMORY, f"{_ROOT}/dev/shm")  # noqa: S108
     with root_at(_ROOT) as root:
@@ -128,8 +126,3 @@ def _mount_point(name: str) -> str:
     if not stat.S_ISDIR(os.lstat(path).st_mode):
         raise ToolchainError(f"/{name} of a toolchain is no directory")
     return path
-
-
-@functools.cache
-def _masked() -> list[str]:
-    return [file for file in _SECRETS if os.path.exists(file)]

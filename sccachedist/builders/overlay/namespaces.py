@@ -11,12 +11,14 @@ import os
 import select
 import signal
 import socket
+import stat
 import struct
 from pathlib import Path
 
 from sccachedist.errors import BuildError
 
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000000
+_CLONE_NEWIPC = 0x08000000  # to be able to come back from a job's
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT, _MS_BIND = 0x1, 0x2, 0x4, 0x8, 0x20, 0x1000
 _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _MNT_DETACH = 2
@@ -46,7 +48,7 @@ def enter() -> None:
     uid, gid = os.geteuid(), os.getegid()
     _leave_sysfs()
     try:
-        _checked(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWNET | _CLONE_NEWPID))
+        _checked(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWNET | _CLONE_NEWPID | _CLONE_NEWIPC))
         Path("/proc/self/setgroups").write_text("deny", encoding="utf-8")  # else gid_map is root's alone
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1", encoding="utf-8")
         Path("/proc/self/gid_map").write_text(f"0 {gid} 1", encoding="utf-8")
@@ -86,15 +88,36 @@ def _bind_fate() -> None:
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0))
 
 
-def make_devices(directory: str) -> None:
+def make_nodes(directory: str) -> None:
+    """Make devices of this process's own in a directory, before it enters its namespaces; only root may.
+
+    A lock on a device, or a watch, is no way then from a job to one of another worker.
+    """
+    with contextlib.suppress(OSError):
+        _checked(_libc.unshare(_CLONE_NEWNS))
+        _mount(None, "/", None, _MS_REC | _MS_PRIVATE, None)
+        _mount("tmpfs", directory, "tmpfs", _MS_NOSUID | _MS_NOEXEC, "size=64k,mode=755")
+        try:
+            for name in _DEVICES:
+                os.mknod(f"{directory}/{name}", stat.S_IFCHR | 0o666, os.stat(f"/dev/{name}").st_rdev)
+                os.chmod(f"{directory}/{name}", 0o666)  # noqa: S103
+            with open(f"{directory}/null", "wb"):  # a container may have them made but not used
+                pass
+        except OSError:
+            unmount(directory)
+
+
+def make_devices(directory: str, nodes: str) -> None:
     """Make of a directory a ``/dev`` for all jobs: what none of them can write to, and a place to mount ``shm`` at.
 
+    :param nodes: where :func:`make_nodes` made devices; where it could not, jobs have the host's.
     :raises OSError: the system does not let it.
     """
+    kept = nodes if os.path.exists(f"{nodes}/{_DEVICES[-1]}") else "/dev"
     _mount("tmpfs", directory, "tmpfs", _MS_NOSUID | _MS_NOEXEC, "size=64k,mode=755")
     for name in _DEVICES:
         Path(directory, name).touch()
-        _mount(f"/dev/{name}", f"{directory}/{name}", None, _MS_BIND, None)
+        _bind_read_only(f"{kept}/{name}", f"{directory}/{name}")
     for name, descriptor in _DEVICE_LINKS.items():
         os.symlink(f"/proc/self/fd{descriptor}", f"{directory}/{name}")
     os.mkdir(f"{directory}/shm")
@@ -104,6 +127,19 @@ def make_devices(directory: str) -> None:
 def bind(source: str, target: str) -> None:
     """Show a directory, with what is mounted in it, in a second place too."""
     _mount(source, target, None, _MS_BIND | _MS_REC, None)
+
+
+def _bind_read_only(source: str, target: str) -> None:
+    """Show a file in a second place, where nobody can change it: to write to a device does not change it."""
+    _mount(source, target, None, _MS_BIND, None)
+    kept = os.statvfs(target).f_flag & (_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)  # what is set outside stays
+    _mount(None, target, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NOEXEC | kept, None)
+
+
+def cover(source: str, target: str) -> None:
+    """Show an empty directory in another place, so that nothing can be put there; it is to be mounted over."""
+    _mount(source, target, None, _MS_BIND, None)
+    _mount(None, target, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NODEV, None)
 
 
 def mount_scratch(directory: str, size: int) -> None:
@@ -122,6 +158,8 @@ def hidden_file(directory: str, content: bytes) -> int:
         file = Path(directory, "file")
         file.write_bytes(content)
         file.chmod(0o555)
+        # Not to be written to by its owner, who every job is, however it comes by it. It stays so for what is open.
+        _mount(None, directory, None, _MS_REMOUNT | _MS_RDONLY | _MS_NOSUID | _MS_NODEV, None)
         return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     finally:
         unmount(directory)

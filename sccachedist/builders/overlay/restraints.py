@@ -2,7 +2,7 @@
 
 Set once, before the worker enters its namespaces: a control group of its own where it can have one, the kernel's
 limits on a process always. A process's address space is not among those: compilers reserve more of it than they ever
-use.
+use. Without a group for memory, :mod:`sccachedist.builders.overlay.memory` looks now and then how much is held.
 """
 
 import contextlib
@@ -10,11 +10,13 @@ import os
 import resource
 from collections.abc import Collection
 from pathlib import Path
+from typing import Protocol
 
 import attrs
 
 from sccachedist.builders.overlay.filters import open_filter
 from sccachedist.builders.overlay.groups import WORKER, sweep
+from sccachedist.builders.overlay.memory import HeldMemory
 from sccachedist.errors import LimitExceeded
 
 #: The worker's two processes, bubblewrap's, and the first one of the sandbox.
@@ -56,13 +58,28 @@ class _Counter:
         return self.seen > before
 
 
+class Sign(Protocol):
+    """Something that shows that a job hit a limit."""
+
+    @property
+    def limit(self) -> str:
+        """The limit, as the configuration calls it."""
+
+    @property
+    def reason(self) -> str:
+        """What is said of the job."""
+
+    def rises(self) -> bool:
+        """Whether the job hit it since this was last asked."""
+
+
 class Restraints:
     """The limits in force on this process and its children.
 
     :param filter_fd: what compiles may not ask of the kernel, for bubblewrap.
     """
 
-    def __init__(self, bounds: Bounds, counters: Collection[_Counter], filter_fd: int) -> None:
+    def __init__(self, bounds: Bounds, counters: Collection[Sign], filter_fd: int) -> None:
         self._bounds, self._counters, self.filter_fd = bounds, counters, filter_fd
 
     def scratch(self, size: int) -> int:
@@ -79,18 +96,20 @@ class Restraints:
             raise LimitExceeded(hit[0].limit, hit[0].reason)
 
 
-def restrain(bounds: Bounds, parents: Collection[str]) -> Restraints:
+def restrain(bounds: Bounds, parents: Collection[str], scratch: str) -> Restraints:
     """Set the limits.
 
     :param parents: where groups can be made; what fails there is left to the kernel's other limits.
+    :param scratch: where the job's temporary file system will be.
     :raises BuildError: there is no seccomp filter for this machine.
     """
-    counters = [counter for parent in parents for counter in _joined(parent, bounds)]
+    counters: list[Sign] = [counter for parent in parents for counter in _joined(parent, bounds)]
     _set(resource.RLIMIT_CORE, 0)
     _set(resource.RLIMIT_NOFILE, _DESCRIPTORS)
     _set(resource.RLIMIT_NPROC, bounds.processes + _OURS)
     if not any(counter.limit == "job_memory_bytes" for counter in counters):
         _set(resource.RLIMIT_DATA, bounds.memory)
+        counters.append(HeldMemory(bounds.memory, scratch))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_SOONER_THAN_DAEMONS)
     with contextlib.suppress(OSError):  # it takes long turns, and daemons go first

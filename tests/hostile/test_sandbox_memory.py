@@ -1,0 +1,33 @@
+"""Row 45: a job takes memory that no limit on a process knows of, with control groups and without."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.attacks import NO_INPUTS
+from tests.hostile.neighbour import Neighbour
+from tests.support.archives import id_of
+from tests.support.protocol import shell
+
+LIMIT = 200_000_000
+KINDS = ("private", "shared", "dropped", "memfd", "unmapped", "sysv", "semaphores", "thread")
+
+
+@pytest.fixture(scope="module")
+def server_tables() -> Mapping[str, str]:
+    """Jobs may take little memory, and more processes than share it."""
+    return {"limits": f"job_memory_bytes = {LIMIT}"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_row_45_memory_of_many_or_of_no_process(neighbour: Neighbour, reaching: Path, kind: str) -> None:
+    """It is ended, its client compiles locally, and the limit is named; as nobody there are no control groups here."""
+    log = neighbour.farm.server.log
+    before = log.read_text().count("(limit: job_memory_bytes)")
+    with neighbour.served(45):
+        job = neighbour.attacker.ready(reaching, id_of(reaching))
+        said = neighbour.attacker.run(job, shell(f"exec reaching memory {kind}"), NO_INPUTS)
+    assert said.status == 500, said
+    assert log.read_text().count("(limit: job_memory_bytes)") == before + 1
+    neighbour.unharmed()
