@@ -112,5 +112,9 @@ class CompileFailed(BuildError):
         self.routine = routine
 
 
+class StaysHome(SccachedistError):
+    """A compile would mean something else here than where it comes from: the client has to compile locally."""
+
+
 class ToolchainError(SccachedistError):
     """A toolchain is missing, does not match its archive id, or cannot be unpacked."""

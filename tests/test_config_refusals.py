@@ -138,6 +138,14 @@ def test_wrong_scheduler_files(path: Path, text: str, line: str) -> None:
             "jwt_hs256",
             "scheduler_auth.type: expected one of DANGEROUSLY_INSECURE, token, jwt_token",
         ),
+        *(
+            (
+                CACHE,
+                f"{CACHE}policy.local_options = ['{option}']\n",
+                "policy.local_options[0]: expected a compiler's option such as -mfoo, or -mfoo* for all that begin so",
+            )
+            for option in ("", "mfoo", "-", "-m foo bar", "-m*foo", "*", "-mfoo ")
+        ),
         (CACHE, f'{CACHE}bind_address = "h:1"\n', f"bind_address: {AN_ADDRESS}"),
         (CACHE, f"{CACHE}toolchain_cache_size = -1\n", "toolchain_cache_size: expected a number of bytes"),
         (CACHE, f'{CACHE}toolchain_cache_size = "10G"\n', "toolchain_cache_size: expected a number of bytes"),

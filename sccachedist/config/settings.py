@@ -30,6 +30,7 @@ from sccachedist.config.values import (
     CPUS,
     HEARTBEAT_SECONDS,
     NETWORK,
+    OPTION,
     ORIGIN,
     PATH,
     SECONDS,
@@ -278,6 +279,13 @@ class PolicySettings:
         metadata=key(
             one_of(OnFailure),
             "Which failed compiles their clients repeat locally: none, those that may be the farm's fault, or all.",
+        ),
+    )
+    local_options: tuple[str, ...] = field(
+        default=(),
+        metadata=key(
+            ListOf(OPTION),
+            "Further options with which compiles stay at home, e.g. ``-mfoo``, ``-C bar=baz`` or ``-ffoo-*``.",
         ),
     )
 

@@ -41,6 +41,13 @@ def _token(text: str) -> str:
     return _text(text)
 
 
+def _option(text: str) -> str:
+    """What begins like an option, and has its star, which stands for anything, at the end."""
+    if not re.fullmatch(r"[-/][^\s*]+(?: [^\s*]+)?\*?", text):
+        raise ValueError
+    return _text(text)
+
+
 def _algorithm(text: str) -> str:
     if text not in _ALGORITHMS:
         raise ValueError
@@ -99,6 +106,7 @@ ORIGIN = Value(str, "a http or https URL without a path", _origin)
 URL = Value(str, "a http or https URL", _url)
 PATH = Value(str, "a path", _path)
 TEXT = Value(str, "a text", _text)
+OPTION = Value(str, "a compiler's option such as -mfoo, or -mfoo* for all that begin so", _option)
 TOKEN = Value(str, "a text that fits into a HTTP header", _token)
 JWT_KEY = Value(str, "32 bytes in unpadded base64url, as auth generate-jwt-hs256-key prints them", decode_secret_key)
 ALGORITHM = Value(str, f"one of {', '.join(_ALGORITHMS)}", _algorithm)

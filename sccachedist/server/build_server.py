@@ -3,7 +3,7 @@
 The core decides, the toolchains and the builder work; how requests come in and answers go out is not known here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from sccachedist.errors import (
     DecodeError,
     DiskError,
     SccachedistError,
+    StaysHome,
     ToolchainError,
     UnknownJob,
 )
@@ -26,6 +27,7 @@ from sccachedist.files import remove_file
 from sccachedist.logs import Logger
 from sccachedist.server.core import ServerCore
 from sccachedist.server.inputs import InputsSpool, ReceivedJob
+from sccachedist.server.portability import LocalOptions, reason_to_stay
 from sccachedist.server.reports import Reports
 from sccachedist.server.toolchains import JOB_WAITS_SECS, Toolchains, Upload
 from sccachedist.web.bodies import Body, NoBody
@@ -33,6 +35,7 @@ from sccachedist.web.head import Head
 from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.messages import (
     AssignJobResult,
+    CompileCommand,
     JobId,
     JobNotFound,
     JobState,
@@ -48,6 +51,7 @@ class BuildServer:
     """Runs jobs.
 
     :param spool: the directory for inputs and answers of running jobs.
+    :param local_options: an administrator's own options with which compiles are sent home.
     """
 
     def __init__(
@@ -59,12 +63,16 @@ class BuildServer:
         spool: Path,
         limits: ServerLimits,
         clock: IReactorTime,
+        local_options: Iterable[str] = (),
     ) -> None:
         self._core, self._toolchains, self._builder, self._reports = core, toolchains, builder, reports
         self._spool, self._limits, self._clock = spool, limits, clock
         self._idle: Deferred[None] | None = None
         #: How many failed compiles were given back for their clients to repeat, since the start.
         self.verified_failures = 0
+        self._local_options = LocalOptions.of(local_options)
+        #: How many compiles were sent home for what their options mean, since the start.
+        self.stayed_home = 0
 
     def open(self) -> None:
         """Take jobs from now on; the scheduler may know this server from before and not wait for its heartbeat."""
@@ -152,10 +160,19 @@ class BuildServer:
         :raises SccachedistError: they are too large, or there is none.
         """
         try:
-            return InputsSpool(head, self._spool, self._limits, partial(self._over, job_id))
+            return InputsSpool(head, self._spool, self._limits, partial(self._over, job_id), self._require_portable)
         except SccachedistError:
             self._over(job_id)
             raise
+
+    def _require_portable(self, command: CompileCommand) -> None:
+        """See that a compile means the same here as on its client's machine.
+
+        :raises StaysHome: it does not.
+        """
+        if (reason := reason_to_stay(command, self._local_options)) is not None:
+            self.stayed_home += 1
+            raise StaysHome(reason)
 
     async def run(self, job_id: JobId, received: ReceivedJob) -> Path | JobNotFound:
         """Compile; returns the file that holds the answer, which whoever gets it removes.

@@ -9,13 +9,20 @@ from pathlib import Path
 import attrs
 
 from sccachedist.config import ServerLimits
-from sccachedist.errors import LimitExceeded
+from sccachedist.errors import DecodeError, LimitExceeded
 from sccachedist.files import NewFile
 from sccachedist.server.command_limits import CommandCheck
 from sccachedist.web.answers import prefers_json
 from sccachedist.web.bodies import require_octets
 from sccachedist.web.head import Head
+from sccachedist.wire.bincode import decode
 from sccachedist.wire.frame import FrameHead
+from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand
+
+#: Bytes of a command that is judged: to make texts of a longer one would hold up everybody else.
+JUDGED_BYTES = 128 * 1024
+
+Judge = Callable[[CompileCommand], None]
 
 
 @attrs.frozen
@@ -36,15 +43,24 @@ class InputsSpool:
 
     :param directory: where the inputs are kept.
     :param given_up: told when the body was begun and is not handed over.
+    :param judge: raises what it has against a command, before the inputs are taken.
     :raises LimitExceeded: more has been announced than is taken.
     :raises DiskError: there is no place for them.
     """
 
-    def __init__(self, head: Head, directory: Path, limits: ServerLimits, given_up: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        head: Head,
+        directory: Path,
+        limits: ServerLimits,
+        given_up: Callable[[], None],
+        judge: Judge = lambda _: None,
+    ) -> None:
         require_octets(head)
+        self._limited, self._judge = CommandCheck(limits), judge
         self._limits, self._as_json, self._given_up = limits, prefers_json(head), given_up
         self._check((head.length or 0) - limits.command_bytes)
-        self._frame = FrameHead(limits.command_bytes, CommandCheck(limits).look)
+        self._frame = FrameHead(limits.command_bytes, self._look)
         self._size = 0
         self._file = NewFile(directory, suffix=".inputs")
 
@@ -66,6 +82,15 @@ class InputsSpool:
         if not self._file.closed:
             self._file.discard()
             self._given_up()
+
+    def _look(self, octets: bytearray, size: int) -> None:
+        self._limited.look(octets, size)
+        if len(octets) == size <= JUDGED_BYTES:
+            try:
+                command = decode(RUN_JOB_REQUEST, bytes(octets)).command
+            except DecodeError:  # no text, which the sandbox worker finds out
+                return
+            self._judge(command)
 
     def _check(self, size: int) -> None:
         if size > self._limits.inputs_bytes:

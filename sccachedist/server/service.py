@@ -120,7 +120,8 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     # A client may be on its way with each job's slot, so that only half of them count as free.
     reports = Reports(link, reactor, heartbeat.soon, lambda untold: 2 * (core.taken + untold) < slots)
 
-    build_server = BuildServer(core, toolchains, builder, reports, cache / "spool", limits, reactor)
+    local_options = settings.policy.local_options
+    build_server = BuildServer(core, toolchains, builder, reports, cache / "spool", limits, reactor, local_options)
     turns = Turns(reactor)
     site = Site(ServerRoutes(build_server, identity, limits), reactor, limits, turns=turns)
     service = ServerService(

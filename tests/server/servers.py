@@ -25,6 +25,7 @@ from tests.support.fakes import FakeScheduler, Requests
 JOB, OTHER = JobId(7), JobId(8)
 REQUEST = RunJobRequest(CompileCommand("/bin/cc", (), (), "/"), ("/x.o",))
 ANSWER = bytes.fromhex("00000000")
+OCTETS = Head("POST", "/", {"content-type": "application/octet-stream"}, "127.0.0.1", None)
 
 
 @attrs.define
@@ -79,7 +80,14 @@ class Host:
         self.reports = Reports(self.scheduler, self.clock, lambda: None, lambda _: False)
         open_spool(self.spool)
         self.server = BuildServer(
-            self.core, self.stock.toolchains, self.builder, self.reports, self.spool, self.limits, self.clock
+            self.core,
+            self.stock.toolchains,
+            self.builder,
+            self.reports,
+            self.spool,
+            self.limits,
+            self.clock,
+            ["-mours"],
         )
         self.server.open()
 
@@ -92,8 +100,7 @@ class Host:
 
     def received(self) -> ReceivedJob:
         """A run_job that has come in whole."""
-        head = Head("POST", "/", {"content-type": "application/octet-stream"}, "127.0.0.1", None)
-        body = self.server.receive_inputs(JOB, head)
+        body = self.server.receive_inputs(JOB, OCTETS)
         body.write(frame(REQUEST, b"inputs"))
         return body.complete()
 

@@ -4,15 +4,25 @@ import errno
 import shutil
 from pathlib import Path
 
+import attrs
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
-from sccachedist.errors import BadTransition, BuildError, CompileFailed, DecodeError, LimitExceeded, ToolchainError
+from sccachedist.errors import (
+    BadTransition,
+    BuildError,
+    CompileFailed,
+    DecodeError,
+    LimitExceeded,
+    StaysHome,
+    ToolchainError,
+)
 from sccachedist.server.build_server import open_spool
 from sccachedist.server.core import UNCLAIMED_SECS
 from sccachedist.wire.bincode import encode
+from sccachedist.wire.frame import frame
 from sccachedist.wire.messages import RUN_JOB_REQUEST, AssignJobResult, JobNotFound, JobState, Toolchain
-from tests.server.servers import ANSWER, JOB, OTHER, REQUEST, Host, run, run_in_vain, spooled
+from tests.server.servers import ANSWER, JOB, OCTETS, OTHER, REQUEST, Host, run, run_in_vain, spooled
 from tests.server.stocks import ARCHIVES, CLANG, GCC
 from tests.support.broken_disks import failing
 from tests.support.ends import outcome, pending
@@ -79,6 +89,18 @@ def test_failed_compiles_are_counted(ready: Host) -> None:
         ready.builder.jobs.answer(job_id, error)
         assert outcome(running) is error
     assert ready.server.verified_failures == 1
+    assert spooled(ready) == []
+
+
+def test_a_compile_that_stays_at_home(ready: Host) -> None:
+    """Its inputs are not taken; an administrator's options count as those of the table."""
+    for count, option in enumerate(("-march=native", "-mours"), start=1):
+        body = ready.server.receive_inputs(JOB, OCTETS)
+        command = attrs.evolve(REQUEST.command, arguments=("-c", option))
+        with pytest.raises(StaysHome, match=option):
+            body.write(frame(attrs.evolve(REQUEST, command=command), b"inputs"))
+        body.abort()
+        assert ready.server.stayed_home == count
     assert spooled(ready) == []
 
 

@@ -2,14 +2,15 @@
 
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
 import pytest
 
 from sccachedist.config import ServerLimits
-from sccachedist.errors import DecodeError, DiskError, LimitExceeded
-from sccachedist.server.inputs import InputsSpool
+from sccachedist.errors import DecodeError, DiskError, LimitExceeded, StaysHome
+from sccachedist.server.inputs import JUDGED_BYTES, InputsSpool
 from sccachedist.web.head import Head
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.frame import frame
@@ -46,6 +47,45 @@ def test_spooled(tmp_path: Path) -> None:
         )
         received.inputs.unlink()
     assert list(tmp_path.iterdir()) == []
+
+
+def receive(body: InputsSpool, pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        body.write(piece)
+
+
+def test_judged_before_the_inputs_come(tmp_path: Path) -> None:
+    """A command that is not run here takes no place: it is looked at once, and nothing behind it is stored."""
+    judged: list[CompileCommand] = []
+
+    def judge(command: CompileCommand) -> None:
+        judged.append(command)
+        raise StaysHome("it is for another machine")
+
+    for tried, pieces in enumerate(cuts(BODY), start=1):
+        body = InputsSpool(head(), tmp_path, LIMITS, lambda: None, judge)
+        with pytest.raises(StaysHome):
+            receive(body, pieces)
+        assert [file.stat().st_size for file in tmp_path.iterdir()] == [0]
+        body.abort()
+        assert judged == [REQUEST.command] * tried
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [attrs.evolve(REQUEST, outputs=("x" * JUDGED_BYTES,)), attrs.evolve(REQUEST, outputs=())],
+    ids=["long", "no text"],
+)
+def test_not_judged(tmp_path: Path, request_: RunJobRequest) -> None:
+    """What is long, or no text, is left to the sandbox worker."""
+    limits = ServerLimits(path_bytes=2 * JUDGED_BYTES)
+    octets = frame(request_, INPUTS).replace(b"/bin/cc", b"/bin/c\xff" if not request_.outputs else b"/bin/cc")
+    judged: list[CompileCommand] = []
+    body = InputsSpool(head(), tmp_path, limits, lambda: None, judged.append)
+    body.write(octets)
+    body.complete()
+    assert judged == []
 
 
 def test_for_the_owner_only(tmp_path: Path) -> None:

@@ -1,0 +1,212 @@
+"""Which compiles mean something else on a build server than on their client's machine: pure.
+
+Their clients compile them at home. A compile is portable unless a row of the table speaks of it: it would be done for
+another machine, without a file that it reads, for a file that nobody brings back, or on text that has lost what the
+object keeps. What fails on the farm is not for this table: its client repeats it anyway (``policy.on_failure``).
+
+The rows are in :mod:`sccachedist.server.portability_rows`.
+"""
+
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
+
+import attrs
+
+from sccachedist.server.portability_rows import ROWS, Family, Row, Why, Words, assembles
+from sccachedist.wire.messages import CompileCommand
+
+
+@attrs.frozen
+class LocalOptions:
+    """An administrator's own options that stay at home: ``policy.local_options``.
+
+    :param words: arguments, or two with a blank between them.
+    :param starts: what such arguments begin with.
+    """
+
+    words: frozenset[str]
+    starts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, given: Iterable[str]) -> "LocalOptions":
+        """Tell those that end with ``*``, and stand for all that begin so, from whole ones."""
+        given = tuple(given)
+        starts = tuple(option[:-1] for option in given if option.endswith("*"))
+        return cls(frozenset(option for option in given if not option.endswith("*")), starts)
+
+    def among(self, arguments: Words) -> str | None:
+        """The first of them in a command line."""
+        if not self.words and not self.starts:
+            return None
+        for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
+            for option in (argument, f"{argument} {following}"):
+                if option in self.words or option.startswith(self.starts):
+                    return option
+        return None
+
+
+def reason_to_stay(command: CompileCommand, own: LocalOptions) -> str | None:
+    """Give why a compile is to be done by its client; None where it means the same here."""
+    family = _family(command)
+    if (found := _found(family, command)) is not None:
+        option, why = found
+        return f"a compile with {_short(option)} {why.value}"
+    if (mine := own.among(command.arguments)) is not None:
+        return f"a compile with {_short(mine)} stays at home (policy.local_options)"
+    return None
+
+
+_NAMES = {
+    "rustc": Family.RUSTC,
+    "nvc": Family.NVHPC,
+    "nvc++": Family.NVHPC,
+    "nvfortran": Family.NVHPC,
+    "cicc": Family.OTHER,
+    "ptxas": Family.OTHER,
+    "cudafe++": Family.OTHER,
+    "cl": Family.OTHER,
+}
+
+
+def _family(command: CompileCommand) -> Family:
+    """By its name, and by what every client adds for gcc alone: a ``cc`` may be either."""
+    name = posixpath.basename(command.executable).lower().removesuffix(".exe")
+    if (known := _NAMES.get(name)) is not None:
+        return known
+    return Family.GCC if "-fpreprocessed" in command.arguments else Family.CLANG
+
+
+def _found(family: Family, command: CompileCommand) -> tuple[str, Why] | None:
+    words: Words = command.arguments
+    match family:
+        case Family.RUSTC:
+            return _row_of(family, tuple(_rustc_words(words)))
+        case Family.NVHPC:
+            words = tuple(_joined(words, {"-tp": "-tp=", "-gpu": "-gpu="}))
+            if not any(word.startswith("-tp") for word in words):
+                return "no -tp", Why.MACHINE
+            return _row_of(family, words)
+        case Family.CLANG:
+            words = _as_clang_sees(command)
+            return _row_of(family, words) or _reported(command) or (_tools(command) if assembles(words) else None)
+        case Family.GCC:
+            if "-Xassembler" in words:
+                words = tuple(_joined(words, {"-Xassembler": "-Wa,"}))
+            return _row_of(family, words) or _tools(command)
+    return None
+
+
+def _row_of(family: Family, words: Words) -> tuple[str, Why] | None:
+    by_two, by_three = _BY_START[family]
+    settled: set[Row] = set()  # those that were taken back, or do not matter here: each is asked about once
+    for word in reversed(words):
+        settled |= _OFF.get(word, _NO_ROWS)
+        for row in by_three.get(word[:3]) or by_two.get(word[:2], ()):
+            if row not in settled and _speaks_of(row, word):
+                if row.when(words):
+                    return word, row.why
+                settled.add(row)
+    return None
+
+
+def _speaks_of(row: Row, word: str) -> bool:
+    return any(word.startswith(start) and row.rest.fullmatch(word, len(start)) for start in row.starts)
+
+
+def _short(option: str) -> str:
+    return repr(option[:200])
+
+
+def _joined(arguments: Words, joints: Mapping[str, str]) -> Iterator[str]:
+    """Make one word of some options and the argument behind them."""
+    following = iter(arguments)
+    for argument in following:
+        joint = joints.get(argument)
+        yield argument if joint is None else joint + next(following, "")
+
+
+def _as_clang_sees(command: CompileCommand) -> Words:
+    """The arguments, without what hides them from another driver, and those that clang takes from a variable."""
+    words = [word[7:] if word[1:].startswith("clang:") else word for word in command.arguments]
+    for edit in _variable(command, "CCC_OVERRIDE_OPTIONS").removeprefix("#").split():
+        if edit[0] in "+^":
+            words.append(edit[1:])
+        elif edit.startswith("s/"):
+            words.append(edit.rstrip("/").rpartition("/")[2])
+    return tuple(words)
+
+
+def _variable(command: CompileCommand, wanted: str) -> str:
+    return next((value for name, value in command.env_vars if name == wanted), "")
+
+
+def _reported(command: CompileCommand) -> tuple[str, Why] | None:
+    """Files that clang writes because a variable says so."""
+    names = {name for name, value in command.env_vars if value and name.startswith("CC_PRINT_")}
+    for report in ("CC_PRINT_OPTIONS", "CC_PRINT_PROC_STAT"):
+        if {report, f"{report}_FILE"} <= names:
+            return f"{report}_FILE", Why.SIDE_FILE
+    return None
+
+
+_PLACES = frozenset(("COMPILER_PATH", "GCC_EXEC_PREFIX"))
+
+
+def _tools(command: CompileCommand) -> tuple[str, Why] | None:
+    """Where a compiler is told to look for what it runs, such as ``as``, if that is not in the toolchain."""
+    places = []
+    for word, following in zip_longest(command.arguments, command.arguments[1:], fillvalue=""):
+        if word[:2] == "-B":
+            places.append((word, word[2:] or following))
+        elif word[:9] == "--prefix=":
+            places.append((word, word[9:]))
+    for name, value in command.env_vars:
+        if name in _PLACES:
+            places += [(f"{name}={value}", place) for place in value.split(":")]
+    for option, place in places:
+        if place and not _is_packed(place, command.executable):
+            return option, Why.NOT_PACKED
+    return None
+
+
+def _is_packed(place: str, executable: str) -> bool:
+    """Whether a place is the compiler's own, as far as its command can tell: clients pack what is run from there."""
+    place, programs = posixpath.normpath(place), posixpath.dirname(executable)
+    own = [f"{posixpath.dirname(programs)}/{name}/gcc" for name in ("lib", "lib64", "libexec")]
+    return place == programs or any(place == root or place.startswith((f"{root}/", f"{root}-cross/")) for root in own)
+
+
+def _rustc_words(arguments: Words) -> Iterator[str]:
+    """``-C name=value`` and ``-Z name=value`` as one word each, however they were written."""
+    following = iter(arguments)
+    for argument in following:
+        if argument in ("-C", "-Z", "--codegen"):
+            yield _rustc_word("-Z" if argument == "-Z" else "-C", next(following, ""))
+        elif argument.startswith("--codegen="):
+            yield _rustc_word("-C", argument.removeprefix("--codegen="))
+        elif argument[:2] in ("-C", "-Z"):
+            yield _rustc_word(argument[:2], argument[2:])
+        else:
+            yield argument
+
+
+def _rustc_word(kind: str, setting: str) -> str:
+    name, equals, value = setting.strip().partition("=")
+    return f"{kind} {name.replace('_', '-')}{equals}{value}"
+
+
+def _by_start(family: Family, size: int) -> dict[str, tuple[Row, ...]]:
+    """The rows of a family by the first letters of what they speak of: there are none for most words."""
+    found: defaultdict[str, tuple[Row, ...]] = defaultdict(tuple)
+    for row in ROWS:
+        for start in row.starts:
+            if family in row.families and min(len(start), 3) == size and row not in found[start[:size]]:
+                found[start[:size]] += (row,)
+    return dict(found)
+
+
+_BY_START = {family: (_by_start(family, 2), _by_start(family, 3)) for family in Family}
+_NO_ROWS: frozenset[Row] = frozenset()
+_OFF = {off: frozenset(row for row in ROWS if row.off == off) for off in {row.off for row in ROWS if row.off}}
