@@ -54,8 +54,12 @@ class ConnectionLimits:
         metadata=key(COUNT, "Connections at a time; fewer where the process may not have as many descriptors."),
     )
     connections_per_address: int = field(
-        default=16_384,
-        metadata=key(COUNT, "Connections at a time from one IP address; ``network.trusted_proxies`` may have more."),
+        default=4096,
+        metadata=key(
+            COUNT,
+            "Connections at a time from one IPv4 address or IPv6 /64; ``network.trusted_proxies`` may have more. Where "
+            "there is no room, the one that has shown no good token for the longest time is closed.",
+        ),
     )
     handshake_secs: int = field(default=20, metadata=key(COUNT, "How many seconds a peer may take to begin TLS."))
     idle_secs: int = field(

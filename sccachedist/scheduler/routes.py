@@ -143,6 +143,7 @@ class SchedulerRoutes:
         allow=_allow_anyone,
         body=_nothing,
         answer=SERVER_CERTIFICATE,
+        is_public=True,
     )
     async def server_certificate(self, _granted: None, _body: None, server_id: ServerId) -> ServerCertificate:
         """A client needs the certificate of the build server that it was given."""
@@ -214,7 +215,7 @@ class SchedulerRoutes:
         )
         return UpdateJobStateSuccess() if here else UpdateJobStateFail(_NOT_HERE[order].format(server_id))
 
-    @api.route("GET", f"{_ROOT}/status", allow=_allow_anyone, body=_nothing, answer=_STATUS)
+    @api.route("GET", f"{_ROOT}/status", allow=_allow_anyone, body=_nothing, answer=_STATUS, is_public=True)
     async def status(self, _granted: None, _body: None) -> SchedulerStatus:
         """Anybody wants to know how the farm is."""
         return self._core.status()

@@ -342,6 +342,11 @@ class Channel(TwistedProtocol):
 
     # Whose turn it is.
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is the peer's turn to ask something."""
+        return self.progress.phase is Phase.IDLE
+
     def overdue(self, now: float) -> str | None:
         """The limit that the peer has hit by being slow."""
         if self.progress.phase is Phase.SENDING:
@@ -354,7 +359,7 @@ class Channel(TwistedProtocol):
         if limit:
             phase = self.progress.phase.name.lower()
             self._connections.tell(limit, self.peer_host, f"a connection closed that was {phase}")
-        if self.progress.phase is not Phase.RECEIVING:
+        if self.progress.phase is not Phase.RECEIVING or not limit:
             self.transport.abortConnection()
             return
         error = LimitExceeded(limit, "a request that comes too slowly")

@@ -61,6 +61,7 @@ class Request(server.Request):
         self._head = head_of(line, fields, self.channel.peer_host)
         try:
             self.call = self.site.api.admit(self.site.routes, self._head)
+            self.call.granted.addCallback(self._know)
         except Exception as error:
             self.refuse(error)
         self._head = self._head.decided()
@@ -120,6 +121,12 @@ class Request(server.Request):
             self._write_head(answer.head, os.fstat(body.fileno()).st_size)
             await send_file(body, self)
 
+    def _know(self, granted: object) -> object:
+        """The sender may do what it asks: it has shown a good token, unless anybody may."""
+        if self.call is not None and not self.call.is_public and not self._disconnected:
+            self.site.connections.know(self.channel)
+        return granted
+
     def _abandon(self) -> None:
         if self.call is not None:
             self.call.body.abort()
@@ -166,7 +173,7 @@ class Site(server.Site):
     def buildProtocol(self, addr: IAddress | None) -> Channel | None:  # type: ignore[override]  # not HTTP/2
         """A channel for somebody who connects, or None, and then the connection is closed at once."""
         host = cast(Any, addr).host
-        if not self.connections.have_room_for(host):
+        if not self.connections.make_room_for(host):
             return None
         return Channel(self, host, self.limits, self.connections, self.turns, Request)
 

@@ -68,6 +68,7 @@ class Call:
     as_json: bool
     granted: Deferred[Any]
     body: Body[Any]
+    is_public: bool
 
 
 class AdmittedRequest(Protocol):
@@ -87,6 +88,7 @@ class AdmittedRequest(Protocol):
 class _Envelope:
     allow: Allow
     body: OpenBody
+    is_public: bool
 
 
 class _ServerIdConverter(BaseConverter):
@@ -121,13 +123,14 @@ class Api:
         self._envelopes: dict[str, _Envelope] = {}
 
     def route(
-        self, method: str, path: str, *, allow: Allow, body: OpenBody, answer: Codec[Any]
+        self, method: str, path: str, *, allow: Allow, body: OpenBody, answer: Codec[Any], is_public: bool = False
     ) -> Callable[[Route], Route]:
         """Declare a method of a role's routes.
 
         :param path: a werkzeug rule; ``<server_id:name>`` and ``<u64:name>`` stand for the protocol's ids.
         :param allow: called with the routes, the head and the ids: returns what is granted or raises a refusal.
         :param body: called with the same when the sender is allowed, or while that is being found out.
+        :param is_public: whether ``allow`` allows everybody, so that who is allowed has not shown a good token.
         :param answer: how the method's result travels; a ``Path`` is a file that holds such a result.
         """
 
@@ -136,7 +139,7 @@ class Api:
             async def endpoint(routes: object, request: AdmittedRequest, **ids: Any) -> None:
                 await request.send(await _answer(routes, function, answer, request.call, ids, request.quiet_log))
 
-            self._envelopes[function.__name__] = _Envelope(allow, body)
+            self._envelopes[function.__name__] = _Envelope(allow, body, is_public)
             self.app.route(path, methods=[method])(endpoint)
             return function
 
@@ -163,7 +166,7 @@ class Api:
             _raise_from(granted)
         try:
             body = envelope.body(routes, head, **ids)
-            return Call(head.decided(), endpoint, ids, prefers_json(head), granted, body)
+            return Call(head.decided(), endpoint, ids, prefers_json(head), granted, body, envelope.is_public)
         except BaseException:
             granted.addErrback(lambda _: None)  # nobody waits for it any more
             raise

@@ -78,7 +78,7 @@ class Role:
         self.bodies.append(RecordedBody())
         return self.bodies[-1]
 
-    @api.route("GET", "/status", allow=_allow_anyone, body=_nothing, answer=SCHEDULER_STATUS)
+    @api.route("GET", "/status", allow=_allow_anyone, body=_nothing, answer=SCHEDULER_STATUS, is_public=True)
     async def status(self, _granted: None, _body: None) -> SchedulerStatus:
         """A message, or the error that a test has put there."""
         if self.error is not None:

@@ -13,7 +13,7 @@ from twisted.logger import LogLevel, capturedLogs
 
 from sccachedist.config import ConnectionLimits
 from sccachedist.logs import LINES_PER_KIND
-from sccachedist.web.connections import PAUSE_SECS, SWEEP_SECS, SWEPT, Connections
+from sccachedist.web.connections import PAUSE_SECS, SWEEP_SECS, SWEPT, Connections, crowd_of
 from sccachedist.web.progress import LINGER_SECS
 from sccachedist.web.request import Site
 from sccachedist.wire.messages import SchedulerStatus
@@ -57,6 +57,9 @@ def ended_after(browser: Browser, connection: Connection, at_most: int = 60) -> 
     raise AssertionError(f"open after {at_most} s")
 
 
+WORKING = head("POST", "/upload/7", {**bearer(TOKEN), "Content-Length": "9"})
+
+
 @pytest.mark.parametrize(
     ("senders", "hit"),
     [
@@ -69,6 +72,8 @@ def test_too_many(visit: tuple[Role, Browser], senders: list[str], hit: str) -> 
     """No more connections are taken than there may be, from one address or in all; each that goes makes room."""
     browser = visit[1]
     there = [browser.connect(sender) for sender in senders]
+    for connection in there:
+        connection.say(WORKING)
     with capturedLogs() as events:
         assert browser.site.buildProtocol(there[0].getPeer()) is None
     assert warned(events) == [hit]
@@ -76,13 +81,64 @@ def test_too_many(visit: tuple[Role, Browser], senders: list[str], hit: str) -> 
     assert browser.connect(senders[0]).connected
 
 
+@pytest.mark.parametrize("sender", ["127.0.0.1", "127.0.0.5"])
+@pytest.mark.parametrize("said", [b"", b"GET", request("GET", "/status"), request("POST", "/upload/7", b"0123")])
+def test_who_sits_there_makes_room(tmp_path: Path, sender: str, said: bytes) -> None:
+    """Whoever has shown no good token for the longest time goes, not whoever has, or has come since."""
+    browser = visiting(tmp_path, attrs.evolve(LIMITS, connections_per_address=3))[1]
+    there = [browser.connect() for _ in range(3)]
+    there[0].say(request("POST", "/upload/7", b"0123", bearer(TOKEN)))
+    there[1].say(*filter(None, [said]))
+    newcomer = browser.connect(sender)
+    browser.clock.advance(0)
+    assert [connection.connected for connection in (*there, newcomer)] == [True, False, True, True]
+    there[1].leave()
+    assert len(browser.site.connections) == 3
+
+
+def test_who_is_known_and_idle_makes_room_at_last(visit: tuple[Role, Browser]) -> None:
+    """Where all have shown good tokens, one that asks nothing more goes; none whose request is worked on."""
+    browser = visit[1]
+    there = [browser.connect(f"127.0.0.{number}") for number in range(1, 4)]
+    there[0].say(WORKING)
+    for connection in there[1:]:
+        connection.say(request("POST", "/upload/7", b"0123", bearer(TOKEN)))
+    browser.connect("127.0.0.4")
+    browser.clock.advance(0)
+    assert [connection.connected for connection in there] == [True, False, True]
+
+
+def test_allowed_later_is_known_later(tmp_path: Path) -> None:
+    """Whose token is being looked at has not shown a good one yet."""
+    role, browser = visiting(tmp_path)
+    role.grants = []
+    there = [browser.connect(f"127.0.0.{number}") for number in range(1, 4)]
+    there[0].say(request("POST", "/later"))
+    there[1].say(request("POST", "/later"))
+    role.grants[0].callback(None)
+    browser.connect("127.0.0.4")
+    browser.clock.advance(0)
+    assert [connection.connected for connection in there] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "crowds"),
+    [
+        (["127.0.0.1", "127.0.0.2", "::ffff:127.0.0.1"], 2),
+        (["2001:db8::1", "2001:db8::ffff:0:0:1", "2001:db8:0:1::1", "fe80::1%eth0"], 3),
+    ],
+)
+def test_crowds(hosts: list[str], crowds: int) -> None:
+    """An IPv4 address is one peer, and so is an IPv6 /64."""
+    assert len({crowd_of(host) for host in hosts}) == crowds
+
+
 def test_told_now_and_then(visit: tuple[Role, Browser]) -> None:
     """A limit that is hit often is logged a few times, then counted."""
     browser = visit[1]
-    there = [browser.connect(), browser.connect()]
     with capturedLogs() as events:
-        for _ in range(1000):
-            assert browser.site.buildProtocol(there[0].getPeer()) is None
+        for _ in range(100):
+            browser.connect()
     assert warned(events) == ["connections_per_address"] * LINES_PER_KIND
 
 
@@ -92,6 +148,7 @@ class Late:
 
     connections: Connections
     peer_host = "127.0.0.1"
+    is_idle = True
 
     def overdue(self, now: float) -> str:
         return "idle_secs"
