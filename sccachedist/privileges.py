@@ -16,6 +16,11 @@ import attrs
 from sccachedist.directories import check_way, open_private, trusted
 from sccachedist.errors import ConfigError
 
+#: Why a build server whose sandboxes have its own uid is not to be root.
+JOBS_OF_ROOT = (
+    "compiles run with root's uid: what a hole in their sandbox reaches of this host's files, they may read and write"
+)
+
 _PR_SET_DUMPABLE = 4
 #: How many directories deep what is given away lies: archives lie in ``tc/a/b``.
 _DEPTH = 3

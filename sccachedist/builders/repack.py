@@ -40,11 +40,17 @@ def repacked(stream: BinaryIO, tally: Tally, *, whole: bool) -> Iterator[bytes]:
         if member.kind is Kind.SYMLINK:
             symlinks.add(name)
         for parent in _missing(name, member.kind is Kind.DIRECTORY, directories, tally):
-            if whole and parent != name and parent not in symlinks:
+            # What lies below a symlink may be one itself, where that leads: a directory would take its place.
+            if whole and parent != name and symlinks.isdisjoint(_way_to(parent)):
                 yield _header(parent, Kind.DIRECTORY, size=0, mode=0o755)
         # Unpackers put a directory in the place of a symlink to one; for us the symlink stays.
         if name and not (member.kind is Kind.DIRECTORY and name in symlinks):
             yield from _member(name, member, content, tally)
+
+
+def _way_to(path: bytes) -> Iterator[bytes]:
+    parts = path.split(b"/")
+    return (b"/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
 
 
 def _missing(name: bytes, is_directory: bool, known: set[int], tally: Tally) -> list[bytes]:
@@ -65,6 +71,11 @@ def _missing(name: bytes, is_directory: bool, known: set[int], tally: Tally) -> 
 def file_member(name: str, content: bytes, mode: int) -> bytes:
     """Give the member for a file of our own."""
     return _header(name.encode(), Kind.FILE, size=len(content), mode=mode) + content + bytes(-len(content) % BLOCK)
+
+
+def directory_member(name: str) -> bytes:
+    """Give the member for a directory of our own, which everybody may enter."""
+    return _header(name.encode(), Kind.DIRECTORY, size=0, mode=0o755)
 
 
 def _member(name: bytes, member: Member, content: Content, tally: Tally) -> Iterator[bytes]:

@@ -270,7 +270,12 @@ class SandboxSettings:
         ),
     )
     user: str | None = field(
-        default=None, metadata=key(TEXT, "Who a build server that root has started is, as soon as it listens.")
+        default=None,
+        metadata=key(
+            TEXT,
+            "Who a build server that root has started is, as soon as it listens. Compiles have that user's uid outside "
+            "of their sandboxes; without it, root's.",
+        ),
     )
 
 

@@ -8,6 +8,9 @@ from datetime import datetime
 
 import attrs
 
+from sccachedist.builders.overlay.groups import WITHOUT_GROUPS
+from sccachedist.privileges import JOBS_OF_ROOT
+
 GIB = 2**30
 #: Seconds that two clocks may differ without a word, and before a fresh certificate is not good yet.
 _SKEW_SECS, _WORST_SKEW_SECS = 60, 12 * 3600
@@ -110,7 +113,17 @@ def limit_of(controller: str, parent: str, reason: str) -> Finding:
     if parent:
         return good(check, f"by control groups, below {parent}")
     mend = "start as root, or by systemd with Delegate=yes"
-    return warning(check, f"for each process alone, no control groups ({reason})", mend)
+    return warning(check, f"{WITHOUT_GROUPS[controller]}, no control groups ({reason})", mend)
+
+
+def jobs_user(uid: int) -> Finding:
+    """As whom compiles run, as the host sees them.
+
+    :param uid: the build server's own, where it does not become another user.
+    """
+    if uid == 0:
+        return warning("sandbox.user", JOBS_OF_ROOT, "name a user who owns nothing else, or start as one")
+    return good("sandbox.user", "compiles run without root's rights to files")
 
 
 def token(status: int | None) -> Finding:

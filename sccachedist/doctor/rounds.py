@@ -1,6 +1,7 @@
 """What the doctor looks at for each role, in which order. Facts and their meaning are others' business."""
 
 import json
+import os
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
@@ -49,6 +50,7 @@ async def examine_server(reactor: Any, settings: ServerSettings, token: str, tru
             say(findings.bwrap_version(said_by(str(bwrap_path), "--version")))
             for finding in _limits(build_dir):
                 say(finding)
+            say(findings.jobs_user(os.geteuid() if settings.sandbox.user is None else -1))
             say(await _trial(_overlay(reactor, settings, build_dir, bwrap_path)))
             say(_disk("builder.build_dir", build_dir, _ROOM_FOR_JOBS))
         case DockerBuilder():

@@ -34,7 +34,7 @@ from sccachedist.errors import BuildError, ConfigError, PeerRefused
 from sccachedist.logs import Logger
 from sccachedist.peers.calls import trusting_calls
 from sccachedist.periodic import PeriodicService
-from sccachedist.privileges import Account
+from sccachedist.privileges import JOBS_OF_ROOT, Account
 from sccachedist.roles import AtStop, RoleOptions, check_address, check_directory, check_trusted, make_role
 from sccachedist.server.announcement import announcement
 from sccachedist.server.build_server import BuildServer, open_spool
@@ -260,6 +260,8 @@ def _account(settings: ServerSettings) -> Account | None:
     :raises ConfigError: it may not.
     """
     if settings.sandbox.user is None:
+        if os.geteuid() == 0 and isinstance(settings.builder, OverlaySettings):
+            log.warn("sandbox.user is not set, and this build server is root: {why}", why=JOBS_OF_ROOT)
         return None
     if isinstance(settings.builder, PotBuilder):
         raise ConfigError("sandbox.user: the pot builder needs root")

@@ -82,3 +82,10 @@ def test_limits() -> None:
     """Which are in force, and by what."""
     assert findings.limit_of("memory", "/sys/fs/cgroup/x", "").text == "by control groups, below /sys/fs/cgroup/x"
     assert "Delegate=yes" in findings.limit_of("pids", "", "Permission denied").mend
+
+
+def test_as_whom_compiles_run() -> None:
+    """Root is warned of, with the key that mends it."""
+    assert findings.jobs_user(0).level is Level.WARNING
+    assert "sandbox.user" in str(findings.jobs_user(0))
+    assert findings.jobs_user(1000).level is Level.OK

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import attrs
 
 from demo.processes import Command, Daemon
 from sccachedist.config.settings import DockerSettings
-from tests.builders.archives import BUSYBOX, file, tar
+from tests.builders.archives import BUSYBOX, file, member, tar
 
 _START_SECS = 60
 
@@ -49,19 +50,19 @@ class DockerEngine:
 
 
 @contextlib.contextmanager
-def docker_engine() -> Iterator[DockerEngine]:
+def docker_engine(*options: str) -> Iterator[DockerEngine]:
     """Start an engine with the default base image, and end it with all that it has."""
     home = Path(tempfile.mkdtemp(prefix="engine-"))
     engine = DockerEngine(home)
     arguments = (
         *("unshare", "--mount", "dockerd"),  # what it leaves mounted is gone with it
         *("--data-root", f"{home}/data", "--exec-root", f"{home}/exec", "--pidfile", f"{home}/pid"),
-        *("--bridge=none", "--iptables=false", "-H", f"unix://{home}/socket"),
+        *("--bridge=none", "--iptables=false", "-H", f"unix://{home}/socket", *options),
     )
     daemon = Daemon.start(Command(arguments, engine.environment, home), home / "log")
     try:
         daemon.wait_until(engine.answers, _START_SECS, "docker answers")
-        base = tar(file("bin/busybox", BUSYBOX.read_bytes(), 0o755))
+        base = tar(member("bin", tarfile.DIRTYPE, mode=0o755), file("bin/busybox", BUSYBOX.read_bytes(), 0o755))
         engine.docker("import", "-", DockerSettings().image, stdin=base)
         yield engine
         for container in engine.docker("ps", "--all", "--quiet").split():

@@ -4,13 +4,14 @@ An image holds a toolchain and, beside it, the busybox of a base image; nothing 
 whole.
 """
 
+import posixpath
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from sccachedist.builders.docker.commands import ADVICE, BUSYBOX, busybox_arguments, image_name
 from sccachedist.builders.packed import opened_toolchain
 from sccachedist.builders.processes import call, called
-from sccachedist.builders.repack import END, file_member, repacked
+from sccachedist.builders.repack import END, directory_member, file_member, repacked
 from sccachedist.builders.requests import SANDBOX_PREFIX, UnpackToolchain
 from sccachedist.builders.tally import Grown, Size, Tally
 from sccachedist.errors import BuildError, DecodeError, ToolchainError
@@ -120,5 +121,6 @@ def _busybox(sandbox: str, base: str) -> bytes:
 
 def _content(stream: BinaryIO, tally: Tally, busybox: bytes) -> Iterator[bytes]:
     yield from repacked(stream, tally, whole=True)
+    yield directory_member(posixpath.dirname(BUSYBOX).lstrip("/"))
     yield file_member(BUSYBOX.lstrip("/"), busybox, 0o755)
     yield END

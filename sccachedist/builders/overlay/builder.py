@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.internet.task import deferLater
 
 from sccachedist.builders.builder import WorkerBuilder
-from sccachedist.builders.overlay.groups import Limited, own_groups
+from sccachedist.builders.overlay.groups import WITHOUT_GROUPS, Limited, own_groups
 from sccachedist.builders.probe import probe
 from sccachedist.builders.promises import OVERLAY
 from sccachedist.builders.room import UNBOUNDED
@@ -154,8 +154,9 @@ def _say(limited: Limited) -> None:
         log.info("{controller} of a job: limited by control groups", controller=limited.controller)
     else:
         log.warn(
-            "{controller} of a job: limited for each process alone, no control groups: {reason}",
+            "{controller} of a job: no control groups, {how}: {reason}",
             controller=limited.controller,
+            how=WITHOUT_GROUPS[limited.controller],
             reason=limited.reason,
         )
 

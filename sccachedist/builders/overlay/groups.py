@@ -14,6 +14,12 @@ import attrs
 
 from sccachedist.builders.overlay.hierarchies import CONTROLLERS, Hierarchy, hierarchies
 
+#: What limits a job where its worker has no control group, by controller.
+WITHOUT_GROUPS = {
+    "memory": "added up several times a second, without what the kernel keeps for it; each process by RLIMIT_DATA",
+    "pids": "by RLIMIT_NPROC, which does not hold for root",
+}
+
 #: What the name of a worker's group begins with; its process id follows.
 WORKER = "worker-"
 

@@ -14,7 +14,7 @@
 #include "kernel.h"
 #include <linux/stat.h>
 
-#define MOST ((1L << 18) - 8) /* some files of the kernel's are read eight bytes at a time */
+#define MOST ((1L << 15) - 8) /* some files of the kernel's are read eight bytes at a time */
 
 static char text[MOST + 8], found[1 << 16];
 static int made;
