@@ -41,8 +41,8 @@ def certificate_digest(pem: bytes, server_id: ServerId) -> bytes:
     try:
         _check_use(certificate)
         _check_names(certificate, server_id)
-    except ValueError as error:
-        raise DecodeError("cert_pem has an extension that cannot be read") from error
+    except (ValueError, KeyError) as error:  # a KeyError of older releases of cryptography, for a name of no known type
+        raise DecodeError("cert_pem has an extension or a name that cannot be read") from error
     return hashlib.sha256(der).digest()
 
 
