@@ -55,7 +55,7 @@ bench:
 
 # Makes up what strangers might send: SECONDS for each target, or for TARGET alone. What is worth keeping goes to fuzz/corpus.
 SECONDS = 60
-TARGET = codec run_job unpacker http configuration
+TARGET = codec run_job unpacker http sequences configuration
 
 fuzz:
 	scripts/setup.sh fuzz

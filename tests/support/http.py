@@ -54,6 +54,11 @@ class Connection(StringTransport):
             self.producer.stopProducing()
         self._lose(ConnectionLost())
 
+    def resumeProducing(self) -> None:
+        """As a real one, which only passes it over when it is about to close."""
+        if self.connected and not self.disconnecting:
+            super().resumeProducing()
+
     def loseConnection(self) -> None:
         super().loseConnection()
         self._clock.callLater(0, self._lose, ConnectionDone())
