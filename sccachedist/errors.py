@@ -82,6 +82,10 @@ class UnknownJob(SccachedistError):
     """A job that does not exist, does not exist any more, or is another server's."""
 
 
+class NoPlace(SccachedistError):
+    """A build server has as many jobs as it takes at a time."""
+
+
 class BadTransition(SccachedistError):
     """A job cannot go from the state it is in to the one that was asked for."""
 

@@ -50,7 +50,7 @@ class NewFile:
         self.path = Path(directory, f"{prefix}{uuid4().hex}{suffix}")
         with on_disk(directory):
             opener = partial(os.open, mode=0o600, dir_fd=held(directory))
-            self._file = FileIO(self.path.name, "xb", opener=opener)
+            self._file = FileIO(self.path.name, "x+b", opener=opener)
 
     @property
     def closed(self) -> bool:
@@ -62,6 +62,26 @@ class NewFile:
         with on_disk(self._directory):
             if self._file.write(data) < len(data):  # it took a part, and would refuse the next
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """What stands at an offset, at most so many bytes."""
+        with on_disk(self._directory):
+            return os.pread(self._file.fileno(), size, offset)
+
+    def seek(self, offset: int) -> None:
+        """Write from there on."""
+        with on_disk(self._directory):
+            self._file.seek(offset)
+
+    def truncate(self, size: int) -> None:
+        """Keep so many bytes."""
+        with on_disk(self._directory):
+            self._file.truncate(size)
+
+    def descriptor(self) -> int:
+        """A descriptor of it, which who gets it closes."""
+        with on_disk(self._directory):
+            return os.dup(self._file.fileno())
 
     def close(self) -> None:
         """Write nothing more."""

@@ -87,6 +87,12 @@ class ConnectionLimits:
     )
     message_bytes: int = field(default=64 * KIB, metadata=key(BYTES, "A small request body."))
     heartbeat_bytes: int = field(default=MIB, metadata=key(BYTES, "A heartbeat, certificate included."))
+    buffered_bytes: int = field(
+        default=256 * MIB,
+        metadata=key(
+            BYTES, "Bodies of requests that are in memory at a time, commands of running jobs included, of all peers."
+        ),
+    )
 
 
 @frozen
@@ -118,6 +124,14 @@ class SchedulerLimits(ConnectionLimits):
 class ServerLimits(ConnectionLimits):
     """The most that a peer may send to a build server, or a job may take or make, before it is refused or ended."""
 
+    spool_bytes: int = field(
+        default=64 * GIB,
+        metadata=key(
+            BYTES,
+            "What is on the disk of all requests at a time: toolchains that come in, inputs, and answers until they are"
+            " taken.",
+        ),
+    )
     command_bytes: int = field(default=4 * MIB, metadata=key(BYTES, "The command of a job, without its inputs."))
     toolchains: int = field(
         default=32_768,

@@ -10,6 +10,7 @@ from sccachedist.budgets import Party
 from sccachedist.errors import BadTransition, DecodeError, LimitExceeded, PeerError, UnknownServer
 from sccachedist.logs import Logger
 from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
+from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.queue import Queue
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import archive_id
@@ -40,6 +41,7 @@ class Allocation:
     Where all slots are taken, a client waits for its turn, for a while.
 
     :param max_wait_secs: for how long; 0 for not at all, as published.
+    :param tokens: issues those that clients get.
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class Allocation:
         queue: Queue[Deferred[None]],
         max_wait_secs: float,
         clock: IReactorTime,
+        tokens: JobTokens | None = None,
     ) -> None:
         self._core, self._build_servers, self._clock = core, build_servers, clock
+        self._tokens = tokens or JobTokens(clock.seconds)
         self._queue, self._max_wait_secs = queue, max_wait_secs
         self._look: IDelayedCall | None = None
 
@@ -126,23 +130,21 @@ class Allocation:
             reserved = self._core.reserve(now, tried, toolchain=toolchain.archive_id, client=client)
             tried.append(reserved.server_id)
             try:
-                return await self._assign(reserved, toolchain)
+                return await self._assign(reserved, toolchain, client)
             except (PeerError, UnknownServer, BadTransition) as error:
                 log.warn("job not assigned to {server}: {error}", server=str(tried[-1]), error=str(error))
         raise NoCapacity(f"{MOST_TRIES} build servers did not take the job")
 
-    async def _assign(self, reserved: Reservation, toolchain: Toolchain) -> AllocJobSuccess:
+    async def _assign(self, reserved: Reservation, toolchain: Toolchain, client: Party) -> AllocJobSuccess:
         assigned = reserved.presumed
         if assigned is None:
             assigned = await self._ask(reserved, toolchain)
         self._core.confirm(reserved, assigned, self._clock.seconds())
         self._wait_for_slots()
         log.debug("job {job_id} assigned to {server}", job_id=reserved.job_id, server=str(reserved.server_id))
-        needed = archive_id(toolchain.archive_id) if reserved.ours else None
+        token = self._tokens.issue(reserved, archive_id(toolchain.archive_id), client)
         return AllocJobSuccess(
-            job_alloc=JobAlloc(
-                job_token(reserved.job_key, reserved.job_id, needed), reserved.job_id, reserved.server_id
-            ),
+            job_alloc=JobAlloc(token, reserved.job_id, reserved.server_id),
             need_toolchain=assigned.need_toolchain,
             cert_digest=reserved.cert_digest,
         )

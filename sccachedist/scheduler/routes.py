@@ -1,7 +1,8 @@
 """The scheduler's endpoints."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+import attrs
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import LogLevel
 
@@ -9,7 +10,7 @@ from sccachedist import __version__
 from sccachedist.auth.bearer import IPAddress, IPNetwork, same_secret, sender_address
 from sccachedist.auth.clients import ClientAuth
 from sccachedist.auth.servers import ServerAuth, check_server
-from sccachedist.budgets import Party
+from sccachedist.budgets import Budget, Party
 from sccachedist.config import SchedulerLimits
 from sccachedist.errors import DecodeError, PeerRefused
 from sccachedist.logs import Logger, QuietLog
@@ -70,6 +71,7 @@ class SchedulerRoutes:
 
     :param admin_token: what an administrator shows; nobody is one where there is none.
     :param proxies: the networks from which ``X-Real-IP`` is believed.
+    :param issued: the clock by which job tokens are issued, in seconds since 1970; 0 where that is not told.
     """
 
     api = Api()
@@ -86,11 +88,13 @@ class SchedulerRoutes:
         proxies: Sequence[IPNetwork],
         limits: SchedulerLimits,
         clock: IReactorTime,
+        issued: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._core, self._allocation, self._pins = core, allocation, pins
         self._clients, self._servers, self._proxies = clients, servers, proxies
         self._admin_token, self._limits, self._clock = admin_token, limits, clock
-        self._quiet_log = QuietLog(clock.seconds)
+        self._quiet_log, self._issued = QuietLog(clock.seconds), issued
+        self._memory = Budget("buffered_bytes", limits.buffered_bytes)
 
     async def _allow_client(self, head: Head) -> Party:
         return await self._clients.check(head.token, self._sender(head))
@@ -114,16 +118,20 @@ class SchedulerRoutes:
         pass
 
     def _toolchain(self, head: Head) -> MessageBody[Toolchain]:
-        return MessageBody(TOOLCHAIN, head, self._limits.message_bytes, "message_bytes")
+        return MessageBody(TOOLCHAIN, head, self._limits.message_bytes, "message_bytes", self._memory.open(head.sender))
 
     def _heartbeat(self, head: Head) -> MessageBody[tuple[Heartbeat, ServerReport | None]]:
-        return MessageBody(EXTENDED_HEARTBEAT, head, self._limits.heartbeat_bytes, "heartbeat_bytes")
+        return MessageBody(
+            EXTENDED_HEARTBEAT, head, self._limits.heartbeat_bytes, "heartbeat_bytes", self._memory.open(head.sender)
+        )
 
     def _job_states(self, head: Head) -> MessageBody[JobStates]:
-        return MessageBody(JOB_STATES, head, self._limits.heartbeat_bytes, "heartbeat_bytes")
+        return MessageBody(
+            JOB_STATES, head, self._limits.heartbeat_bytes, "heartbeat_bytes", self._memory.open(head.sender)
+        )
 
     def _job_state(self, head: Head, job_id: JobId) -> MessageBody[JobState]:
-        return MessageBody(JOB_STATE, head, self._limits.message_bytes, "message_bytes")
+        return MessageBody(JOB_STATE, head, self._limits.message_bytes, "message_bytes", self._memory.open(head.sender))
 
     def _nothing(self, head: Head, **_: object) -> NoBody:
         return NoBody()
@@ -169,7 +177,7 @@ class SchedulerRoutes:
         self._allocation.serve_waiting()
         if is_new:
             log.info("build server {server} with {cpus} CPUs", server=str(server_id), cpus=heartbeat.num_cpus)
-        return HeartbeatResult(is_new), None if report is None else self._core.report(server_id)
+        return HeartbeatResult(is_new), None if report is None else self._report(server_id)
 
     @api.route(
         "POST",
@@ -239,6 +247,9 @@ class SchedulerRoutes:
                 error=str(error),
             )
             raise
+
+    def _report(self, server_id: ServerId) -> SchedulerReport:
+        return attrs.evolve(self._core.report(server_id), time=int(self._issued()))
 
     def _look_for_jobs_of_others(self, server_id: ServerId, named: Iterable[tuple[JobId, JobState]]) -> None:
         """Tell the log, now and then, of a build server that names what is not its own."""

@@ -28,6 +28,7 @@ from sccachedist.roles import AtStart, AtStop, RoleOptions, check_address, make_
 from sccachedist.scheduler.allocation import Allocation
 from sccachedist.scheduler.client_auth import client_auth
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
+from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.queue import Queue
 from sccachedist.scheduler.routes import SchedulerRoutes
 from sccachedist.signals import OnSignal, end_at_once_when_told_again
@@ -68,7 +69,9 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     core = SchedulerCore(first_job_id(time.time()), settings.limits.unclaimed_jobs, settings.limits.servers_per_address)
     inward, outward = pinned_calls(reactor, pins), trusting_calls(reactor)
     queue: Queue[Deferred[None]] = Queue(settings.queue.max_waiting)
-    allocation = Allocation(core, PinnedBuildServers(inward), queue, settings.queue.max_wait_secs, reactor)
+    began = time.time() - reactor.seconds()
+    tokens = JobTokens(lambda: began + reactor.seconds())
+    allocation = Allocation(core, PinnedBuildServers(inward), queue, settings.queue.max_wait_secs, reactor, tokens)
     clients = client_auth(settings, outward, reactor)
     routes = SchedulerRoutes(
         core,
@@ -80,6 +83,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
         settings.network.trusted_proxies,
         settings.limits,
         reactor,
+        tokens.now,
     )
 
     quiet_log = QuietLog(reactor.seconds)

@@ -3,6 +3,7 @@
 The core decides, the toolchains and the builder work; how requests come in and answers go out is not known here.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -10,14 +11,17 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from sccachedist.budgets import Budget, Hold, Party
 from sccachedist.builders.seam import Builder, BuildJob
 from sccachedist.config import ServerLimits
 from sccachedist.directories import clear, held
+from sccachedist.disks import on_disk
 from sccachedist.errors import (
     BuildError,
     CompileFailed,
     DecodeError,
     DiskError,
+    NoPlace,
     SccachedistError,
     StaysHome,
     ToolchainError,
@@ -25,11 +29,13 @@ from sccachedist.errors import (
 )
 from sccachedist.files import remove_file
 from sccachedist.logs import Logger
-from sccachedist.server.core import ServerCore
+from sccachedist.server.core import Issue, ServerCore
 from sccachedist.server.inputs import InputsSpool, ReceivedJob
 from sccachedist.server.portability import LocalOptions, reason_to_stay
 from sccachedist.server.reports import Reports
-from sccachedist.server.toolchains import JOB_WAITS_SECS, Toolchains, Upload
+from sccachedist.server.toolchains import Toolchains
+from sccachedist.server.uploads import Upload
+from sccachedist.web.answers import MessageFile
 from sccachedist.web.bodies import Body, NoBody
 from sccachedist.web.head import Head
 from sccachedist.wire.archive_id import ArchiveId, archive_id
@@ -43,6 +49,7 @@ from sccachedist.wire.messages import (
     Toolchain,
 )
 from sccachedist.wire.reports import Availability
+from sccachedist.wire.tokens import Grant
 
 log = Logger()
 
@@ -51,7 +58,9 @@ class BuildServer:
     """Runs jobs.
 
     :param spool: the directory for inputs and answers of running jobs.
+    :param memory: what bodies and commands may take in memory, and ``disk`` what all that comes in and goes out takes.
     :param local_options: an administrator's own options with which compiles are sent home.
+    :param scheduler_time: what the clock of our scheduler shows, as far as it has told.
     """
 
     def __init__(
@@ -62,11 +71,16 @@ class BuildServer:
         reports: Reports,
         spool: Path,
         limits: ServerLimits,
+        memory: Budget,
+        disk: Budget,
         clock: IReactorTime,
         local_options: Iterable[str] = (),
+        scheduler_time: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._core, self._toolchains, self._builder, self._reports = core, toolchains, builder, reports
-        self._spool, self._limits, self._clock = spool, limits, clock
+        self._spool, self._limits, self._clock, self._scheduler_time = spool, limits, clock, scheduler_time
+        self.memory, self.disk = memory, disk
+        self._holds: dict[JobId, tuple[Hold, ...]] = {}
         self._idle: Deferred[None] | None = None
         #: How many failed compiles were given back for their clients to repeat, since the start.
         self.verified_failures = 0
@@ -92,12 +106,18 @@ class BuildServer:
         """The jobs that the scheduler is to know of."""
         return self._core.named
 
-    def introduce(self, job_id: JobId, toolchain: ArchiveId) -> None:
+    def introduce(self, job_id: JobId, grant: Grant) -> None:
         """A client has a token of our scheduler's, which names its job's toolchain.
 
         :raises BadTransition: the job is another.
         """
-        self._core.introduce(job_id, toolchain, present=toolchain in self._toolchains, now=self._clock.seconds())
+        self._core.introduce(
+            job_id,
+            grant.toolchain,
+            present=grant.toolchain in self._toolchains,
+            now=self._clock.seconds(),
+            issue=Issue(grant.issued, self._scheduler_time()),
+        )
 
     def assign(self, job_id: JobId, toolchain: Toolchain) -> AssignJobResult:
         """Take a job from the scheduler.
@@ -108,60 +128,60 @@ class BuildServer:
         needed = archive_id(toolchain.archive_id)
         return self._core.assign(job_id, needed, present=needed in self._toolchains, now=self._clock.seconds())
 
-    def receive_toolchain(self, job_id: JobId) -> "Delivery":
-        """A place for the toolchain of a job; what is not wanted is passed over, and :meth:`submit` finds out again.
+    def receive_toolchain(self, job_id: JobId, party: Party) -> "Delivery":
+        """A place for the toolchain of a job; what is sent without a job is passed over.
 
-        :raises DiskError: there is none.
+        :raises SccachedistError: there is none.
         """
         try:
-            body = self._toolchains.receive(self._core.awaited_toolchain(job_id)) or NoBody()
-        except UnknownJob:
-            body = NoBody()
-        except DiskError:
+            toolchain = self._core.begin_upload(job_id, self._clock.seconds())
+        except (UnknownJob, NoPlace) as error:
+            self._turn_away(job_id, error)
+            return Delivery(None, lambda: None)
+        try:
+            upload = self._toolchains.receive(toolchain, party)
+        except BaseException:
             self._over(job_id)
             raise
         self._reports.remark(job_id, JobState.PENDING)
-        return Delivery(body, partial(self._contact, job_id))
+        return Delivery(upload, partial(self._over, job_id))
 
     async def submit(self, job_id: JobId, upload: Upload | None) -> SubmitToolchainResult:
-        """A job's client has sent its toolchain; None where it was not wanted."""
-        try:
-            if upload is None:
-                await self._toolchains.arrival(self._core.awaited_toolchain(job_id))
-            else:
-                self._toolchains.publish(upload)
-            if self._core.toolchain_arrived(job_id, self._clock.seconds()):
-                self._reports.report(job_id, JobState.READY)
-        except UnknownJob:
+        """A job's client has sent its toolchain; None where there is no such job."""
+        if upload is None:
             return SubmitToolchainResult.JOB_NOT_FOUND
+        try:
+            await self._toolchains.publish(upload)
+            made_ready = self._core.toolchain_arrived(job_id, self._clock.seconds())
         except (ToolchainError, DiskError) as error:
             log.warn("toolchain of job {job_id}: {error}", job_id=job_id, error=str(error))
             # The next client is to be asked for the toolchain again.
             self._over(job_id)
             await self._reports.heard()
             return SubmitToolchainResult.CANNOT_CACHE
-        finally:
-            self._core.contact(job_id, -1)
+        except BaseException:
+            self._over(job_id)
+            raise
+        self._core.end_upload(job_id)
+        if made_ready:
+            self._reports.report(job_id, JobState.READY)
         return SubmitToolchainResult.SUCCESS
 
-    def _contact(self, job_id: JobId, change: int) -> None:
-        """An upload begins, or breaks off."""
-        self._core.contact(job_id, change)
-        if change < 0:
-            self._over(job_id)
-
-    def _over(self, job_id: JobId) -> None:
-        """A job's client compiles locally, or has gone."""
-        self._reports.remark(job_id, JobState.COMPLETE)
-
-    def receive_inputs(self, job_id: JobId, head: Head) -> InputsSpool:
-        """A place for the inputs of a job.
+    def receive_inputs(self, job_id: JobId, head: Head, party: Party) -> "InputsSpool | NoBody":
+        """A place for the inputs of a job, which its client claims by that; without a job they are passed over.
 
         :raises SccachedistError: they are too large, or there is none.
         """
         try:
-            return InputsSpool(head, self._spool, self._limits, partial(self._over, job_id), self._require_portable)
-        except SccachedistError:
+            self._core.claim(job_id, self._clock.seconds())
+        except (UnknownJob, NoPlace) as error:
+            self._turn_away(job_id, error)
+            return NoBody()
+        memory, room = self._holds[job_id] = self.memory.open(party), self.disk.open(party)
+        try:
+            given_up = partial(self._over, job_id)
+            return InputsSpool(head, self._spool, self._limits, memory, room, given_up, self._require_portable)
+        except BaseException:
             self._over(job_id)
             raise
 
@@ -174,58 +194,89 @@ class BuildServer:
             self.stayed_home += 1
             raise StaysHome(reason)
 
-    async def run(self, job_id: JobId, received: ReceivedJob) -> Path | JobNotFound:
-        """Compile; returns the file that holds the answer, which whoever gets it removes.
+    async def run(self, job_id: JobId, received: ReceivedJob | None) -> MessageFile | JobNotFound:
+        """Compile; returns the file with the answer, which whoever gets it removes. None where there is no such job.
+
+        The job is over when the answer has been taken.
 
         :raises SccachedistError: there is no result that a user may see: the client has to compile locally.
         """
-        try:
-            await self._wait_for_toolchain(job_id)
-            toolchain = self._core.start(job_id, self._clock.seconds())
-        except (UnknownJob, ToolchainError) as error:
-            log.info("job {job_id} not run: {error}", job_id=job_id, error=str(error))
-            remove_file(received.inputs)
+        if received is None:
             return JobNotFound()
-        except BaseException:
+        try:
+            toolchain = await self._wait_for_toolchain(job_id)
+        except BaseException as error:
             remove_file(received.inputs)
-            raise
+            self._over(job_id)
+            if not isinstance(error, ToolchainError):
+                raise
+            log.info("job {job_id} not run: {error}", job_id=job_id, error=str(error))
+            return JobNotFound()
         self._reports.report(job_id, JobState.STARTED)
         try:
-            return await self._build(job_id, toolchain, received)
-        except CompileFailed:
-            self.verified_failures += 1
+            await self._build(job_id, toolchain, received)
+            self._charge_answer(received)
+        except BaseException as error:
+            self.verified_failures += isinstance(error, CompileFailed)
             remove_file(received.inputs)
+            self._ended(job_id)
             raise
-        except BaseException:
-            remove_file(received.inputs)
-            raise
-        finally:
-            self._core.finish(job_id)
-            self._reports.report(job_id, JobState.COMPLETE)
-            self._tell_idle()
+        return MessageFile(received.inputs, partial(self._ended, job_id))
 
-    async def _wait_for_toolchain(self, job_id: JobId) -> None:
+    async def _wait_for_toolchain(self, job_id: JobId) -> ArchiveId:
         """Where our scheduler knows that another client is bringing a toolchain, it asks for no second upload.
 
-        :raises UnknownJob: no such job waits for its client.
         :raises ToolchainError: the toolchain does not come.
         """
-        if not self._core.awaits_toolchain(job_id):
-            return
-        toolchain = self._core.awaited_toolchain(job_id)
-        self._core.contact(job_id, 1)
-        self._reports.remark(job_id, JobState.PENDING)
-        try:
+        toolchain = self._core.toolchain(job_id)
+        if self._core.awaits_toolchain(job_id):
+            self._reports.remark(job_id, JobState.PENDING)
             await self._toolchains.begun(toolchain)
-            await self._toolchains.arrival(toolchain, JOB_WAITS_SECS)
+            await self._toolchains.arrival(toolchain)
             self._core.toolchain_arrived(job_id, self._clock.seconds())
-        finally:
-            self._core.contact(job_id, -1)
+        return toolchain
+
+    def _charge_answer(self, received: ReceivedJob) -> None:
+        """The file holds the answer now, in place of the inputs.
+
+        :raises LimitExceeded: its client has too much on the disk already.
+        """
+        with on_disk(self._spool):
+            more = os.stat(received.inputs).st_size - received.room.amount
+        if more > 0:
+            received.room.grow(more)
+        else:
+            received.room.shrink(-more)
+
+    def _turn_away(self, job_id: JobId, error: SccachedistError) -> None:
+        """A client has come in vain. For want of a place, its job is over: it compiles locally."""
+        log.info("job {job_id} not taken: {error}", job_id=job_id, error=str(error))
+        if isinstance(error, NoPlace):
+            self._over(job_id)
+
+    def _over(self, job_id: JobId) -> None:
+        """A job is over that has not started: its client compiles locally, or has gone."""
+        if self._drop(job_id):
+            self._reports.remark(job_id, JobState.COMPLETE)
+
+    def _ended(self, job_id: JobId) -> None:
+        """A job is over that has started."""
+        if self._drop(job_id):
+            self._reports.report(job_id, JobState.COMPLETE)
+
+    def _drop(self, job_id: JobId) -> bool:
+        """A job is over, here and in what is told to the scheduler: no token opens it any more."""
+        for hold in self._holds.pop(job_id, ()):
+            hold.close()
+        was_here = self._core.drop(job_id)
+        self._tell_idle()
+        return was_here
 
     def expire(self) -> None:
         """Forget jobs that nobody claimed."""
         for job_id in self._core.expire(self._clock.seconds()):
             log.info("job {job_id} was not claimed", job_id=job_id)
+            self._reports.remark(job_id, JobState.COMPLETE)
 
     def leave(self) -> None:
         """Take no new job any more; those that were assigned may still come, and run."""
@@ -247,7 +298,7 @@ class BuildServer:
             idle, self._idle = self._idle, None
             idle.callback(None)
 
-    async def _build(self, job_id: JobId, toolchain: ArchiveId, received: ReceivedJob) -> Path:
+    async def _build(self, job_id: JobId, toolchain: ArchiveId, received: ReceivedJob) -> None:
         began = self._clock.seconds()
         try:
             async with self._toolchains.using(toolchain) as archive:
@@ -265,34 +316,35 @@ class BuildServer:
         except DecodeError as error:
             raise BuildError(f"the inputs cannot be unpacked: {error}") from error
         log.debug("job {job_id} took {seconds:.3f} s", job_id=job_id, seconds=self._clock.seconds() - began)
-        return received.inputs
 
 
 class Delivery(Body[Upload | None]):
-    """The body of a ``submit_toolchain``: while it comes, its job is one whose toolchain is on its way.
+    """The body of a ``submit_toolchain``.
 
-    :param contact: told 1 when it begins and -1 when it breaks off; who takes it when it is complete says the rest.
+    :param upload: where its bytes go; None where there is no such job, and they are passed over.
+    :param given_up: told when it breaks off; who takes it when it is complete says the rest.
     """
 
-    def __init__(self, body: Upload | NoBody, contact: Callable[[int], None]) -> None:
-        self._body, self._contact, self._open = body, contact, True
-        contact(1)
+    def __init__(self, upload: Upload | None, given_up: Callable[[], None]) -> None:
+        self._upload, self._given_up, self._is_open = upload, given_up, True
 
     def write(self, chunk: bytes) -> None:
         """Pass it on."""
-        self._body.write(chunk)
+        if self._upload is not None:
+            self._upload.write(chunk)
 
     def complete(self) -> Upload | None:
-        """The whole upload, None where it was not wanted."""
-        self._open = False
-        return self._body.complete()
+        """The whole upload."""
+        self._is_open = False
+        return self._upload
 
     def abort(self) -> None:
         """The rest will not come."""
-        self._body.abort()
-        if self._open:
-            self._open = False
-            self._contact(-1)
+        if self._upload is not None:
+            self._upload.abort()
+        if self._is_open:
+            self._is_open = False
+            self._given_up()
 
 
 def open_spool(spool: Path) -> None:

@@ -66,6 +66,12 @@ class HeartbeatService(Service):
         self.unclaimed = 0
         """The jobs that the scheduler has given to this build server and that have not come, as it said last."""
 
+        self._time: float | None = None
+
+    def scheduler_time(self) -> float | None:
+        """What the clock shows by which a scheduler of ours issues tokens, as far as it has told."""
+        return None if self._time is None else self._time + self._clock.seconds()
+
     def startService(self) -> None:
         """Send the first one now."""
         super().startService()
@@ -136,6 +142,7 @@ class HeartbeatService(Service):
             raise
         self._announced = announced
         self.unclaimed = 0 if report is None else report.unclaimed
+        self._time = None if report is None or not report.time else report.time - self._clock.seconds()
         self._asked_for = self._seconds if report is None else max(self._seconds, min(report.heartbeat_secs, MOST_SECS))
         if result.is_new or not self._known:
             log.info("registered with the scheduler")

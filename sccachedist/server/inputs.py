@@ -1,6 +1,7 @@
 """The body of a ``run_job``: the command is checked as it comes, the inputs are spooled to a file.
 
-What is in the inputs is not looked at here.
+What is in the inputs is not looked at here. Every byte that is kept is charged to its sender, those in memory and those
+on the disk, until the job is over.
 """
 
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import attrs
 
+from sccachedist.budgets import Hold
 from sccachedist.config import ServerLimits
 from sccachedist.errors import DecodeError, LimitExceeded
 from sccachedist.files import NewFile
@@ -31,17 +33,20 @@ class ReceivedJob:
 
     :param request: the command as it came, a :data:`~sccachedist.wire.messages.RUN_JOB_REQUEST` within the limits.
     :param as_json: whether its sender prefers the answer as JSON.
+    :param room: what the file takes on the disk.
     """
 
     request: bytes
     inputs: Path
     as_json: bool
+    room: Hold
 
 
 class InputsSpool:
     """Takes a ``run_job`` body.
 
     :param directory: where the inputs are kept.
+    :param memory: takes the bytes of the command, and ``room`` those of the inputs; who opened them closes them.
     :param given_up: told when the body was begun and is not handed over.
     :param judge: raises what it has against a command, before the inputs are taken.
     :raises LimitExceeded: more has been announced than is taken.
@@ -53,6 +58,8 @@ class InputsSpool:
         head: Head,
         directory: Path,
         limits: ServerLimits,
+        memory: Hold,
+        room: Hold,
         given_up: Callable[[], None],
         judge: Judge = lambda _: None,
     ) -> None:
@@ -60,20 +67,21 @@ class InputsSpool:
         self._limited, self._judge = CommandCheck(limits), judge
         self._limits, self._as_json, self._given_up = limits, prefers_json(head), given_up
         self._check((head.length or 0) - limits.command_bytes)
-        self._frame = FrameHead(limits.command_bytes, self._look)
-        self._size = 0
+        self._frame, self._memory, self._room = FrameHead(limits.command_bytes, self._look), memory, room
         self._file = NewFile(directory, suffix=".inputs")
 
     def write(self, chunk: bytes) -> None:
         """Check or store the next bytes."""
         inputs = self._frame.feed(chunk)
-        self._size += len(inputs)
-        self._check(self._size)
+        if kept := len(chunk) - len(inputs):
+            self._memory.grow(kept)
+        self._check(self._room.amount + len(inputs))
+        self._room.grow(len(inputs))
         self._file.write(inputs)
 
     def complete(self) -> ReceivedJob:
         """The command, and the file with the inputs."""
-        received = ReceivedJob(self._frame.finish(), self._file.path, self._as_json)
+        received = ReceivedJob(self._frame.finish(), self._file.path, self._as_json, self._room)
         self._file.close()
         return received
 

@@ -1,19 +1,18 @@
 """The build server's endpoints."""
 
-from pathlib import Path
-
 from klein import Klein
 
+from sccachedist.budgets import Party
 from sccachedist.config import ServerLimits
 from sccachedist.errors import PeerRefused
 from sccachedist.server.build_server import BuildServer, Delivery
 from sccachedist.server.inputs import InputsSpool, ReceivedJob
 from sccachedist.server.tls import ShownIdentity
-from sccachedist.server.toolchains import Upload
-from sccachedist.web.bodies import MessageBody
+from sccachedist.server.uploads import Upload
+from sccachedist.web.answers import MessageFile
+from sccachedist.web.bodies import MessageBody, NoBody
 from sccachedist.web.head import Head
 from sccachedist.web.routes import Api
-from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import (
     ASSIGN_JOB_RESULT,
     RUN_JOB_RESULT,
@@ -25,7 +24,7 @@ from sccachedist.wire.messages import (
     SubmitToolchainResult,
     Toolchain,
 )
-from sccachedist.wire.tokens import check_job_token
+from sccachedist.wire.tokens import Grant, check_job_token
 
 _ROOT = "/api/v1/distserver"
 
@@ -42,27 +41,34 @@ class ServerRoutes:
     def __init__(self, build_server: BuildServer, identity: ShownIdentity, limits: ServerLimits) -> None:
         self._build_server, self._identity, self._limits = build_server, identity, limits
 
-    def _named_toolchain(self, head: Head, job_id: JobId) -> ArchiveId | None:
+    def _grant(self, head: Head, job_id: JobId) -> Grant | None:
         if head.token is None:
             raise PeerRefused("invalid_jwt", "no job token")
         return check_job_token(head.token, self._identity.current.job_key, job_id)
 
     async def _allow_scheduler(self, head: Head, job_id: JobId) -> None:
-        if self._named_toolchain(head, job_id) is not None:  # ours gives such tokens to clients, and keeps others
+        if self._grant(head, job_id) is not None:  # ours gives such tokens to clients, and keeps others
             raise PeerRefused("invalid_jwt", "a client's token does not assign jobs")
 
     async def _allow_client(self, head: Head, job_id: JobId) -> None:
-        if (toolchain := self._named_toolchain(head, job_id)) is not None:
-            self._build_server.introduce(job_id, toolchain)
+        if (grant := self._grant(head, job_id)) is not None:
+            self._build_server.introduce(job_id, grant)
+
+    def _party(self, head: Head, job_id: JobId) -> Party:
+        """As whom a client shares with others: as its scheduler calls it, else by its address."""
+        grant = self._grant(head, job_id)
+        return Party(head.peer if grant is None or grant.client is None else grant.client)
 
     def _assignment(self, head: Head, job_id: JobId) -> MessageBody[Toolchain]:
-        return MessageBody(TOOLCHAIN, head, self._limits.message_bytes, "message_bytes")
+        return MessageBody(
+            TOOLCHAIN, head, self._limits.message_bytes, "message_bytes", self._build_server.memory.open(head.sender)
+        )
 
     def _archive(self, head: Head, job_id: JobId) -> Delivery:
-        return self._build_server.receive_toolchain(job_id)
+        return self._build_server.receive_toolchain(job_id, self._party(head, job_id))
 
-    def _job(self, head: Head, job_id: JobId) -> InputsSpool:
-        return self._build_server.receive_inputs(job_id, head)
+    def _job(self, head: Head, job_id: JobId) -> InputsSpool | NoBody:
+        return self._build_server.receive_inputs(job_id, head, self._party(head, job_id))
 
     @api.route(
         "POST",
@@ -87,6 +93,6 @@ class ServerRoutes:
         return await self._build_server.submit(job_id, upload)
 
     @api.route("POST", f"{_ROOT}/run_job/<u64:job_id>", allow=_allow_client, body=_job, answer=RUN_JOB_RESULT)
-    async def run_job(self, _granted: None, received: ReceivedJob, job_id: JobId) -> Path | JobNotFound:
+    async def run_job(self, _granted: None, received: ReceivedJob | None, job_id: JobId) -> MessageFile | JobNotFound:
         """A client brings the inputs of its job, and waits for the result."""
         return await self._build_server.run(job_id, received)

@@ -14,6 +14,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN
+from sccachedist.budgets import Budget
 from sccachedist.builders.builder import WorkerBuilder
 from sccachedist.builders.docker.builder import docker_builder
 from sccachedist.builders.overlay.builder import HOME, OverlayBuilder
@@ -44,6 +45,7 @@ from sccachedist.server.heartbeat import HeartbeatService
 from sccachedist.server.reports import Reports
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.scheduler_link import HttpSchedulerLink, Incarnation
+from sccachedist.server.spent_file import KeptSpentJobs
 from sccachedist.server.tls import ShownIdentity
 from sccachedist.server.toolchains import Toolchains
 from sccachedist.signals import OnSignal, end_at_once_when_told_again
@@ -89,6 +91,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     lock = CacheLock(cache)
     identity = ShownIdentity(cache / IDENTITY, settings.public_addr)
     builder = make_builder(settings, reactor)
+    memory, disk = Budget("buffered_bytes", limits.buffered_bytes), Budget("spool_bytes", limits.spool_bytes)
 
     def evicted(toolchain: ArchiveId) -> Deferred[None]:
         _in_background(builder.discard(toolchain))
@@ -99,6 +102,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         settings.toolchain_cache_size,
         limits.toolchains,
         limits.toolchain_bytes,
+        disk,
         reactor,
         partial(deferToThreadPool, reactor, reactor.getThreadPool()),
         builder.follow,
@@ -116,12 +120,24 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         settings.heartbeat.secs,
         reactor,
     )
-    core, slots = ServerCore(), job_slots(settings)
+    slots, spent = job_slots(settings), KeptSpentJobs(cache / IDENTITY / "spent")
+    core = ServerCore(slots, spent)
     # A client may be on its way with each job's slot, so that only half of them count as free.
     reports = Reports(link, reactor, heartbeat.soon, lambda untold: 2 * (core.taken + untold) < slots)
 
-    local_options = settings.policy.local_options
-    build_server = BuildServer(core, toolchains, builder, reports, cache / "spool", limits, reactor, local_options)
+    build_server = BuildServer(
+        core,
+        toolchains,
+        builder,
+        reports,
+        cache / "spool",
+        limits,
+        memory,
+        disk,
+        reactor,
+        settings.policy.local_options,
+        heartbeat.scheduler_time,
+    )
     turns = Turns(reactor)
     site = Site(ServerRoutes(build_server, identity, limits), reactor, limits, turns=turns)
     service = ServerService(
@@ -129,6 +145,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
             *([partial(_become, account, settings, builder, lock)] if account else []),
             lock.hold,
             identity.load,
+            spent.open,
             toolchains.open,
             partial(open_spool, cache / "spool"),
         ),

@@ -1,104 +1,36 @@
 """The toolchain archives that a build server keeps, under ``cache_dir/tc`` as the published build server lays them out.
 
-An archive is hashed while it comes in, beside the cache, and enters it by rename only if its digest is its name; one
-that was there at the start is hashed once more before its first use, so that nobody has to wait until one is on the
-disk for good. What is in an archive is not known here.
+An archive comes in beside the cache (:mod:`sccachedist.server.uploads`), and enters it by rename only if its digest is
+its name; one that was there at the start is hashed once more before its first use, so that nobody has to wait until one
+is on the disk for good. What is in an archive is not known here.
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from sccachedist.builders.seam import Follower
+from sccachedist.budgets import Budget, Party
 from sccachedist.directories import clear, held
 from sccachedist.disks import on_disk
-from sccachedist.errors import DiskError, LimitExceeded, ToolchainError
-from sccachedist.files import NewFile, remove_file, settle
+from sccachedist.errors import DiskError, ToolchainError
+from sccachedist.files import remove_file, settle
 from sccachedist.logs import Logger
 from sccachedist.server.kept_archives import found_archives
 from sccachedist.server.lru import ToolchainIndex
 from sccachedist.server.toolchain_log import ToolchainLog
+from sccachedist.server.uploads import STALLED_SECS, Follow, Incoming, InThread, Upload
 from sccachedist.shared_work import SharedWork
 from sccachedist.wire.archive_id import ArchiveId, swapped_hex, toolchain_digest
 
 log = Logger()
 
-InThread = Callable[..., Awaitable[Any]]
-Follow = Callable[[ArchiveId, Path], Follower]
-
-#: Seconds without a byte after which another client's upload of the same toolchain takes the place of one.
-STALLED_SECS = 5.0
-#: Seconds for which a job waits for the upload by another client to begin, and to end; and for which a client does that
-#: has brought the same itself, in vain.
-BEGIN_SECS, JOB_WAITS_SECS, CLIENT_WAITS_SECS = 5.0, 20.0, 120.0
-
-
-class Upload:
-    """An archive on its way in: the body of a ``submit_toolchain``.
-
-    :param directory: where it is kept meanwhile.
-    :param limit: how many bytes it may have.
-    :param follow: called with the file, for who works on it meanwhile.
-    :param ended: told when it is over, well or not.
-    :raises DiskError: there is no place for it.
-    """
-
-    def __init__(
-        self,
-        toolchain: ArchiveId,
-        directory: Path,
-        limit: int,
-        clock: IReactorTime,
-        follow: Follow,
-        ended: Callable[["Upload"], None],
-    ) -> None:
-        self.toolchain = toolchain
-        self.size = 0
-        self._limit, self._clock, self._ended = limit, clock, ended
-        self._hash = toolchain_digest(toolchain)
-        self._file = NewFile(directory, prefix=f"{toolchain[:16]}-")
-        self.path = self._file.path
-        self.follower = follow(toolchain, self.path)
-        self._touched = clock.seconds()
-
-    @property
-    def stalled(self) -> bool:
-        """Whether nothing has come for so long that others need not wait for it."""
-        return self._clock.seconds() - self._touched > STALLED_SECS
-
-    def write(self, chunk: bytes) -> None:
-        """Hash and store the next bytes."""
-        self.size += len(chunk)
-        if self.size > self._limit:
-            raise LimitExceeded("toolchain_bytes", f"an archive of more than {self._limit} bytes")
-        self._hash.update(chunk)
-        self._file.write(chunk)
-        self.follower.grown(self.size)
-        self._touched = self._clock.seconds()
-
-    def complete(self) -> "Upload":
-        """All has come; whether it is the archive that it should be, :meth:`Toolchains.publish` finds out."""
-        return self
-
-    def abort(self) -> None:
-        """It is over: remove what has not gone into the cache."""
-        self.follower.abandon()
-        self._file.discard()
-        self._ended(self)
-
-    def verify(self) -> None:
-        """See that it is what it should be.
-
-        :raises ToolchainError: its digest is not its name.
-        """
-        if swapped_hex(self._hash.digest()) != self.toolchain:
-            raise ToolchainError(f"what was sent is not toolchain {self.toolchain}")
+#: Seconds for which a job waits for the upload by another client to begin, and to end.
+BEGIN_SECS, JOB_WAITS_SECS = 5.0, 20.0
 
 
 class Toolchains:
@@ -108,6 +40,7 @@ class Toolchains:
     :param capacity: how many bytes the archives may take together.
     :param most: how many there may be.
     :param upload_limit: how many bytes one may have.
+    :param disk: what those that come in may take together.
     :param in_thread: runs a function that blocks.
     :param follow: called with an archive that comes in, for who works on it meanwhile.
     :param evicted: told of each toolchain that had to go; what it gives fires when the scheduler has heard of it, or
@@ -120,6 +53,7 @@ class Toolchains:
         capacity: int,
         most: int,
         upload_limit: int,
+        disk: Budget,
         clock: IReactorTime,
         in_thread: InThread,
         follow: Follow,
@@ -127,9 +61,9 @@ class Toolchains:
     ) -> None:
         self._directory, self._incoming = cache_dir / "tc", cache_dir / "incoming"
         self._index = ToolchainIndex(capacity, most)
-        self._limit, self._clock, self._in_thread = upload_limit, clock, in_thread
+        self._limit, self._disk, self._clock, self._in_thread = upload_limit, disk, clock, in_thread
         self._follow, self._evicted = follow, evicted
-        self._uploads: dict[ArchiveId, Upload] = {}
+        self._incoming_now: dict[ArchiveId, Incoming] = {}
         self._waiting: list[Deferred[None]] = []
         self._verified: set[ArchiveId] = set()
         self._work: SharedWork[Path] = SharedWork()
@@ -148,54 +82,71 @@ class Toolchains:
         """What the scheduler has to hear of them."""
         return self._index.log
 
-    def receive(self, toolchain: ArchiveId) -> Upload | None:
-        """A place for an archive; None where it is here already, or on its way from another client.
+    def receive(self, toolchain: ArchiveId, party: Party) -> Upload:
+        """A place for an archive; what comes is passed over where it is here already.
 
         :raises DiskError: there is no place for it.
+        :raises LimitExceeded: its sender has too much on the disk already.
         """
-        current = self._uploads.get(toolchain)
-        if toolchain in self._index or (current is not None and not current.stalled):
-            return None
-        if current is not None:
-            current.follower.abandon()
-        upload = Upload(toolchain, self._incoming, self._limit, self._clock, self._follow, self._ended)
-        self._uploads[toolchain] = upload
-        self._wake()
+        incoming = self._incoming_now.get(toolchain)
+        if incoming is None:
+            incoming = Incoming(
+                toolchain,
+                self._incoming,
+                self._limit,
+                self._disk,
+                self._clock,
+                self._in_thread,
+                self._follow,
+                self._ended,
+            )
+            incoming.is_over = toolchain in self._index
+        upload = incoming.begin(party)
+        if not incoming.is_over:
+            self._incoming_now[toolchain] = incoming
+            self._wake()
         return upload
 
-    def publish(self, upload: Upload) -> None:
-        """Enter an archive that has come in whole.
+    async def publish(self, upload: Upload) -> None:
+        """Enter an archive that has come in whole, unless the same is here by now.
 
         :raises ToolchainError: it is not what it should be, or there is no room; nothing is kept.
         :raises DiskError: the disk does not take it; nothing is kept.
         """
         try:
-            upload.verify()
-            if upload.toolchain in self._index:  # a second client brought it meanwhile
-                return
-            try:
-                with on_disk(self._directory):
-                    self._enter(upload.toolchain, upload.size)
-                    self._place(upload)
-            except DiskError:
-                self._index.remove(upload.toolchain)
-                raise
-            log.info("toolchain {toolchain} of {size} bytes is here", toolchain=upload.toolchain, size=upload.size)
-            upload.follower.whole(upload.size)
-            Deferred.fromCoroutine(self._settle(upload.toolchain)).addErrback(partial(log.failure, "not settled"))
+            await upload.verify()
+            if not upload.incoming.is_over:
+                self._publish(upload)
         finally:
             upload.abort()
 
-    async def arrival(self, toolchain: ArchiveId, seconds: float = CLIENT_WAITS_SECS) -> None:
+    def _publish(self, upload: Upload) -> None:
+        toolchain, content = upload.incoming.toolchain, upload.content
+        try:
+            with on_disk(self._directory):
+                self._enter(toolchain, upload.size)
+                content.cut(upload.size)
+                self._place(toolchain, content.path)
+        except DiskError as error:
+            self._index.remove(toolchain)
+            content.fail(error)
+            raise
+        log.info("toolchain {toolchain} of {size} bytes is here", toolchain=toolchain, size=upload.size)
+        if content.follower is not None:
+            content.follower.whole(upload.size)
+        upload.incoming.win()
+        del self._incoming_now[toolchain]
+        Deferred.fromCoroutine(self._settle(toolchain)).addErrback(partial(log.failure, "not settled"))
+
+    async def arrival(self, toolchain: ArchiveId) -> None:
         """Wait until a toolchain is here that another client is bringing.
 
-        :param seconds: for how long.
         :raises ToolchainError: nobody brings it any more, or whoever does has stalled or takes too long.
         """
-        deadline = self._clock.seconds() + seconds
+        deadline = self._clock.seconds() + JOB_WAITS_SECS
         while toolchain not in self._index:
-            upload = self._uploads.get(toolchain)
-            if upload is None or upload.stalled or self._clock.seconds() >= deadline:
+            incoming = self._incoming_now.get(toolchain)
+            if incoming is None or incoming.is_stalled or self._clock.seconds() >= deadline:
                 raise ToolchainError(f"toolchain {toolchain} did not arrive")
             await self._change(STALLED_SECS)
 
@@ -205,7 +156,7 @@ class Toolchains:
         :raises ToolchainError: nobody does.
         """
         deadline = self._clock.seconds() + BEGIN_SECS
-        while toolchain not in self._index and toolchain not in self._uploads:
+        while toolchain not in self._index and toolchain not in self._incoming_now:
             if self._clock.seconds() >= deadline:
                 raise ToolchainError(f"nobody brings toolchain {toolchain}")
             await self._change(BEGIN_SECS)
@@ -246,13 +197,13 @@ class Toolchains:
             log.warn("toolchain {toolchain} is removed: {error}", toolchain=toolchain, error=str(error))
             await self._lose(toolchain)
 
-    def _place(self, upload: Upload) -> None:
-        path = self._path(upload.toolchain)
+    def _place(self, toolchain: ArchiveId, archive: Path) -> None:
+        path = self._path(toolchain)
         held(self._directory)  # made where it is missing
         for directory in (path.parent.parent, path.parent):
             directory.mkdir(mode=0o700, exist_ok=True)
-        upload.path.rename(path)
-        self._verified.add(upload.toolchain)
+        archive.rename(path)
+        self._verified.add(toolchain)
 
     async def _verify(self, toolchain: ArchiveId) -> None:
         try:
@@ -291,9 +242,9 @@ class Toolchains:
         self._verified.discard(toolchain)
         return self._evicted(toolchain)
 
-    def _ended(self, upload: Upload) -> None:
-        if self._uploads.get(upload.toolchain) is upload:
-            del self._uploads[upload.toolchain]
+    def _ended(self, incoming: Incoming) -> None:
+        if not incoming.uploads and self._incoming_now.get(incoming.toolchain) is incoming:
+            del self._incoming_now[incoming.toolchain]
         self._wake()
 
     def _path(self, toolchain: ArchiveId) -> Path:

@@ -6,6 +6,7 @@ program is.
 """
 
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -40,11 +41,22 @@ class Answer:
 
 
 @attrs.frozen
+class MessageFile:
+    """A file that holds a message in the form that was asked for.
+
+    :param taken: told when it has been sent, or will not be any more.
+    """
+
+    path: Path
+    taken: Callable[[], None]
+
+
+@attrs.frozen
 class FileAnswer:
     """A body that stands in a file, which is removed when it is sent."""
 
     head: Answer
-    file: Path
+    file: MessageFile
 
 
 def prefers_json(head: Head) -> bool:
@@ -65,7 +77,7 @@ def message_answer(codec: Codec[T], value: T, *, as_json: bool) -> Answer:
     return Answer(200, (("Content-Type", OCTETS),), encode(codec, value))
 
 
-def file_answer(file: Path, *, as_json: bool) -> FileAnswer:
+def file_answer(file: MessageFile, *, as_json: bool) -> FileAnswer:
     """A message that stands in a file, already in the form that was asked for."""
     return FileAnswer(Answer(200, (("Content-Type", _JSON_UTF8 if as_json else OCTETS),)), file)
 

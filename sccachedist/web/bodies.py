@@ -6,6 +6,7 @@ A body of this module is bounded in memory; those that go to files stand with wh
 
 from typing import Protocol, TypeVar
 
+from sccachedist.budgets import Hold
 from sccachedist.errors import DecodeError, LimitExceeded
 from sccachedist.web.head import Head
 from sccachedist.wire.bincode import Codec, decode
@@ -55,27 +56,32 @@ class MessageBody(Body[T]):
 
     :param limit: how many bytes it may have.
     :param key: the key of that limit under ``[limits]``.
+    :param memory: what it takes of the memory for all bodies; closed when the message is decoded or given up.
     :raises LimitExceeded: more has been announced.
     """
 
-    def __init__(self, codec: Codec[T], head: Head, limit: int, key: str) -> None:
+    def __init__(self, codec: Codec[T], head: Head, limit: int, key: str, memory: Hold) -> None:
         require_octets(head)
-        self._codec, self._limit, self._key = codec, limit, key
+        self._codec, self._limit, self._key, self._memory = codec, limit, key, memory
         self._received = bytearray()
         self._check(head.length or 0)
 
     def write(self, chunk: bytes) -> None:
         """Keep the bytes, if they are not too many."""
         self._check(len(self._received) + len(chunk))
+        self._memory.grow(len(chunk))
         self._received += chunk
 
     def complete(self) -> T:
         """The message."""
-        return decode(self._codec, bytes(self._received))
+        message = decode(self._codec, bytes(self._received))
+        self.abort()
+        return message
 
     def abort(self) -> None:
         """Forget what has come."""
         self._received.clear()
+        self._memory.close()
 
     def _check(self, size: int) -> None:
         if size > self._limit:

@@ -351,7 +351,7 @@ class Channel(TwistedProtocol):
         """The limit that the peer has hit by being slow."""
         if self.progress.phase is Phase.SENDING:
             taken = self._taken()
-            self.progress.reach(sys.maxsize if taken is None else taken - (self._taken_before or 0), now)
+            self.progress.reach(None if taken is None else taken - (self._taken_before or 0), now)
         return overdue(self.progress, self._limits, now)
 
     def give_up(self, limit: str) -> None:

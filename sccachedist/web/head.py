@@ -1,8 +1,11 @@
 """A request as far as it is known when its headers are there: all that may decide whether its body is read."""
 
+import hashlib
+
 import attrs
 
 from sccachedist.auth.bearer import bearer_token
+from sccachedist.budgets import Party
 
 
 @attrs.frozen
@@ -26,6 +29,11 @@ class Head:
     def token(self) -> str | None:
         """The bearer token, if there is one."""
         return bearer_token(self.headers.get("authorization"))
+
+    @property
+    def sender(self) -> Party:
+        """Who shares memory with others, before anybody has looked at its token: the token at the address."""
+        return Party(f"{hashlib.sha256((self.token or '').encode()).hexdigest()[:16]}@{self.peer}")
 
     def decided(self) -> "Head":
         """What is left of it when all has been decided: thousands of requests may then wait for their bodies."""

@@ -33,23 +33,30 @@ class Progress:
     :param since: when the phase began, in seconds.
     :param moved: when the peer sent or took something last.
     :param octets: the bytes that it has sent or taken since the phase began.
+    :param late: by how many seconds it was late when it was looked at last, less than none where it was early;
+        ``judged`` is when that was, and the bytes until then.
     """
 
     phase: Phase
     since: float
     moved: float = attrs.field(init=False)
     octets: int = 0
+    late: float = 0.0
+    judged: tuple[float, int] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.moved = self.since
+        self.moved, self.judged = self.since, (self.since, 0)
 
     def enter(self, phase: Phase, now: float) -> None:
         """It is somebody's turn from now on."""
         self.phase, self.since, self.moved, self.octets = phase, now, now, 0
+        self.late, self.judged = 0.0, (now, 0)
 
-    def reach(self, octets: int, now: float) -> None:
-        """So many bytes have been sent or taken since the phase began."""
-        if octets != self.octets:
+    def reach(self, octets: int | None, now: float) -> None:
+        """So many bytes have been sent or taken since the phase began; None where the system does not tell."""
+        if octets is None:
+            self.moved, self.late, self.judged = now, 0.0, (now, self.octets)
+        elif octets != self.octets:
             self.octets, self.moved = octets, now
 
 
@@ -65,13 +72,21 @@ def overdue(progress: Progress, limits: ConnectionLimits, now: float) -> str | N
             return "idle_secs" if elapsed >= limits.idle_secs else None
         case Phase.REFUSED:
             return "" if elapsed >= LINGER_SECS else None
-        case Phase.RECEIVING if now - progress.moved >= limits.idle_secs:
-            return "idle_secs"
-    return _too_slow(progress.octets, elapsed, limits)
-
-
-def _too_slow(octets: int, elapsed: float, limits: ConnectionLimits) -> str | None:
-    """What comes in lumps may be late by some seconds; a peer's kernel takes and tells in lumps, too."""
-    if octets < limits.min_bytes_per_sec * (elapsed - limits.min_rate_after_secs):
+    if now - progress.moved >= limits.idle_secs:
+        return "idle_secs"
+    if _is_too_slow(progress, limits, now):
         return "min_bytes_per_sec"
     return "transfer_secs" if elapsed >= limits.transfer_secs else None
+
+
+def _is_too_slow(progress: Progress, limits: ConnectionLimits, now: float) -> bool:
+    """What comes in lumps may be late by some seconds; a peer's kernel takes and tells in lumps, too.
+
+    Who was quick may rest, but not for long: a kernel takes megabytes of an answer that nobody reads.
+    """
+    if not limits.min_bytes_per_sec:
+        return False
+    since, octets = progress.judged
+    late = progress.late + now - since - (progress.octets - octets) / limits.min_bytes_per_sec
+    progress.late, progress.judged = max(late, -limits.idle_secs), (now, progress.octets)
+    return late > limits.min_rate_after_secs

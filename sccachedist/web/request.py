@@ -114,12 +114,15 @@ class Request(server.Request):
         if isinstance(answer, Answer):
             self._write(answer)
             return
-        with on_disk(answer.file):
-            body = answer.file.open("rb")
-        with body:
-            remove_file(answer.file)
-            self._write_head(answer.head, os.fstat(body.fileno()).st_size)
-            await send_file(body, self)
+        try:
+            with on_disk(answer.file.path):
+                body = answer.file.path.open("rb")
+            with body:
+                remove_file(answer.file.path)
+                self._write_head(answer.head, os.fstat(body.fileno()).st_size)
+                await send_file(body, self)
+        finally:
+            answer.file.taken()
 
     def _know(self, granted: object) -> object:
         """The sender may do what it asks: it has shown a good token, unless anybody may."""

@@ -8,7 +8,6 @@ result or error becomes the answer.
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial, wraps
-from pathlib import Path
 from typing import Any, Protocol, cast
 from uuid import uuid4
 
@@ -28,6 +27,7 @@ from sccachedist.printable import excerpt
 from sccachedist.web.answers import (
     Answer,
     FileAnswer,
+    MessageFile,
     UnknownRoute,
     error_answer,
     file_answer,
@@ -131,7 +131,7 @@ class Api:
         :param allow: called with the routes, the head and the ids: returns what is granted or raises a refusal.
         :param body: called with the same when the sender is allowed, or while that is being found out.
         :param is_public: whether ``allow`` allows everybody, so that who is allowed has not shown a good token.
-        :param answer: how the method's result travels; a ``Path`` is a file that holds such a result.
+        :param answer: how the method's result travels; a :class:`MessageFile` holds such a result.
         """
 
         def declare(function: Route) -> Route:
@@ -216,7 +216,7 @@ async def _answer(
     try:
         granted = await call.granted
         result = await function(routes, granted, call.body.complete(), **ids)
-        if isinstance(result, Path):
+        if isinstance(result, MessageFile):
             return file_answer(result, as_json=as_json)
         return message_answer(codec, result, as_json=as_json)
     except CancelledError:

@@ -56,11 +56,13 @@ class SchedulerReport:
     :param unclaimed: how many jobs it has given to this build server that have not started there.
     :param heartbeat_secs: seconds that shall lie between two heartbeats at least.
     :param told: the last change of the server's toolchains that it has heard of, all earlier ones included.
+    :param time: what the clock shows that its job tokens are issued by, in seconds since 1970; 0 where it is not told.
     """
 
     unclaimed: int
     heartbeat_secs: int
     told: int = 0
+    time: int = 0
 
 
 @attrs.frozen
@@ -97,7 +99,7 @@ EXTENDED_HEARTBEAT = extended(
     ),
 )
 EXTENDED_HEARTBEAT_RESULT = extended(
-    HEARTBEAT_RESULT, _MARK, struct(SchedulerReport, unclaimed=U64, heartbeat_secs=U64, told=U64)
+    HEARTBEAT_RESULT, _MARK, struct(SchedulerReport, unclaimed=U64, heartbeat_secs=U64, told=U64, time=U64)
 )
 #: What one job, and one toolchain beside its name, take in a report.
 JOB_BYTES, TOOLCHAIN_BYTES = 12, 8

@@ -1,8 +1,9 @@
 """Job and server tokens: JWTs signed with HS256 ("Tokens" in ``doc/protocol``).
 
 Their claims are exactly ``exp``, which is always 0 and says nothing, and the job or the build server that
-they are for; a job token of our own scheduler for a build server of ours also names the toolchain. Who holds which
-key, and what a token opens, is not known here. No error's text quotes a token.
+they are for. A job token of our own scheduler for a build server of ours also names the toolchain, and says when it was
+issued (``iat``) and for which client. Who holds which key, and what a token opens, is not known here. No error's text
+quotes a token.
 """
 
 import base64
@@ -10,6 +11,7 @@ import json
 from functools import lru_cache
 from typing import Any
 
+import attrs
 from jwt import InvalidSignatureError, InvalidTokenError, PyJWS
 from jwt.algorithms import HMACAlgorithm
 
@@ -22,6 +24,20 @@ from sccachedist.wire.messages import JobId
 KEY_SIZE = 32
 
 _Claims = dict[str, Any]
+
+
+@attrs.frozen
+class Grant:
+    """What a job token of our own scheduler says beside the job.
+
+    :param toolchain: the one that the job needs.
+    :param issued: when the token was issued, in seconds of the scheduler's clock since 1970.
+    :param client: for whom, in a word that means something to the scheduler alone.
+    """
+
+    toolchain: ArchiveId
+    issued: int | None = None
+    client: str | None = None
 
 
 class _AnyKey(HMACAlgorithm):
@@ -55,27 +71,36 @@ def decode_secret_key(text: str) -> bytes:
     return key
 
 
-def job_token(key: bytes, job_id: JobId, toolchain: ArchiveId | None = None) -> str:
+def job_token(
+    key: bytes,
+    job_id: JobId,
+    toolchain: ArchiveId | None = None,
+    *,
+    issued: int | None = None,
+    client: str | None = None,
+) -> str:
     """The token that opens one job on the build server whose key this is.
 
     :param toolchain: the one that the job needs, for a build server of ours, which then need not be told of the job.
+    :param issued: and ``client``: see :class:`Grant`; only with a toolchain.
     """
-    return _sign(_job_claims(job_id, toolchain), key)
+    return _sign(_job_claims(job_id, None if toolchain is None else Grant(toolchain, issued, client)), key)
 
 
-def check_job_token(token: str, key: bytes, job_id: JobId) -> ArchiveId | None:
-    """Check that a token opens this job, and give the toolchain that it names, if it does.
+@lru_cache(maxsize=1 << 10)  # a client shows its token twice or three times; a refused one is not kept
+def check_job_token(token: str, key: bytes, job_id: JobId) -> Grant | None:
+    """Check that a token opens this job, and give what else it says, if it does.
 
     :raises PeerRefused: it is malformed or for something else: nobody issued it for this job.
     :raises StaleToken: it is right but for its signature: it may have been issued under another key.
     """
     claims, signed = _read(token, key, "invalid_jwt")
-    toolchain = _claimed_toolchain(claims)
-    if not _same(claims, _job_claims(job_id, toolchain)):
+    grant = _claimed_grant(claims)
+    if not _same(claims, _job_claims(job_id, grant)):
         raise PeerRefused("invalid_jwt", "mismatched claims")
     if not signed:
         raise StaleToken("the job token is not signed with the key in force")
-    return toolchain
+    return grant
 
 
 def server_token(key: bytes, server_id: ServerId) -> str:
@@ -118,18 +143,25 @@ def _address(text: str) -> ServerId:
         raise PeerRefused("invalid_bearer_token", "server token without an address") from error
 
 
-def _claimed_toolchain(claims: Any) -> ArchiveId | None:
+def _claimed_grant(claims: Any) -> Grant | None:
     match claims:
         case {"toolchain": str(text)}:
             try:
-                return archive_id(text)
+                return Grant(archive_id(text), claims.get("iat"), claims.get("client"))
             except DecodeError as error:
                 raise PeerRefused("invalid_jwt", "mismatched claims") from error
     return None
 
 
-def _job_claims(job_id: JobId, toolchain: ArchiveId | None) -> _Claims:
-    return {"exp": 0, "job_id": job_id} | ({} if toolchain is None else {"toolchain": toolchain})
+def _job_claims(job_id: JobId, grant: Grant | None) -> _Claims:
+    claims: _Claims = {"exp": 0, "job_id": job_id}
+    if grant is not None:
+        claims["toolchain"] = grant.toolchain
+        if type(grant.issued) is int and 0 <= grant.issued < 1 << 63:
+            claims["iat"] = grant.issued
+        if isinstance(grant.client, str):
+            claims["client"] = grant.client
+    return claims
 
 
 def _server_claims(server_id: str) -> _Claims:

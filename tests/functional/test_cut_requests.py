@@ -138,9 +138,11 @@ class Cutting:
         archive = write_toolchain(self.archive.with_name("brought.tar.gz"), {"/mark": secrets.token_hex()})
         job = self.client.alloc(id_of(archive)).job_alloc
 
-        def bring(_: str) -> None:
-            assert self.client.submit(job, archive) is SubmitToolchainResult.SUCCESS
-            assert isinstance(self.client.run(job, shell("true"), self.inputs), JobComplete)
+        def bring(phase: str) -> None:
+            over = phase in PHASES[2:4]  # the job is, whose upload has broken off: another client brings the toolchain
+            again = self.client.alloc(id_of(archive)).job_alloc if over else job
+            assert self.client.submit(again, archive) is SubmitToolchainResult.SUCCESS
+            assert isinstance(self.client.run(again, shell("true"), self.inputs), JobComplete)
 
         return self._to_server(f"submit_toolchain/{job.job_id}", job.auth, archive.read_bytes(), bring)
 

@@ -36,6 +36,7 @@ def test_row_08_endless_lengths_everywhere(victim: Victim, attacker: Attacker, l
     assert attacker.ask(f"assign_job/{job.job_id}", eight, job.auth, server=job.server_id).status in (400, 401)
     for frame in (eight, (24).to_bytes(4, "big") + eight * 3, b"\xff" * 100):
         assert attacker.ask(f"run_job/{job.job_id}", frame, job.auth, server=job.server_id).status in (400, 500)
+        job = attacker.ready(victim.archive, victim.toolchain)
     victim.still_runs(job)
     victim.unharmed()
 

@@ -45,8 +45,6 @@ def test_row_06_the_next_client_gets_its_own_compiler(victim: Victim, attacker: 
     attacker.submit(job, wrong.read_bytes())
     honest = Victim(victim.farm, right, id_of(right))
     assert honest.run(shell("/bin/cc")).output.stdout == b"right\n"
-    assert attacker.submit(job, right.read_bytes()).status == 200
-    victim.still_runs(job)
     victim.unharmed()
 
 

@@ -7,6 +7,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from sccachedist.budgets import Budget, Party
 from sccachedist.builders.seam import BuildJob
 from sccachedist.config import ServerLimits
 from sccachedist.errors import BuildError
@@ -20,12 +21,14 @@ from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.frame import frame
 from sccachedist.wire.messages import CompileCommand, JobId, JobState, RunJobRequest, Toolchain
 from tests.server.stocks import GCC, FakeFollower, Stock
+from tests.support.ends import outcome
 from tests.support.fakes import FakeScheduler, Requests
 
 JOB, OTHER = JobId(7), JobId(8)
 REQUEST = RunJobRequest(CompileCommand("/bin/cc", (), (), "/"), ("/x.o",))
+HEAD = Head("POST", "/", {"content-type": "application/octet-stream"}, "127.0.0.1", None)
+PARTY = Party("somebody")
 ANSWER = bytes.fromhex("00000000")
-OCTETS = Head("POST", "/", {"content-type": "application/octet-stream"}, "127.0.0.1", None)
 
 
 @attrs.define
@@ -71,6 +74,8 @@ class Host:
     builder: FakeBuilder = attrs.field(factory=FakeBuilder)
     scheduler: FakeScheduler = attrs.field(factory=FakeScheduler)
     core: ServerCore = attrs.field(factory=ServerCore)
+    memory: Budget = attrs.field(factory=lambda: Budget("buffered_bytes", 1 << 20))
+    scheduler_time: float | None = None
     stock: Stock = attrs.field(init=False)
     reports: Reports = attrs.field(init=False)
     server: BuildServer = attrs.field(init=False)
@@ -86,8 +91,11 @@ class Host:
             self.reports,
             self.spool,
             self.limits,
+            self.memory,
+            self.stock.disk,
             self.clock,
             ["-mours"],
+            lambda: self.scheduler_time,
         )
         self.server.open()
 
@@ -98,10 +106,10 @@ class Host:
     def assign(self, job_id: JobId = JOB, toolchain: ArchiveId = GCC) -> None:
         self.server.assign(job_id, Toolchain(toolchain))
 
-    def received(self) -> ReceivedJob:
-        """A run_job that has come in whole."""
-        body = self.server.receive_inputs(JOB, OCTETS)
-        body.write(frame(REQUEST, b"inputs"))
+    def received(self, job_id: JobId = JOB, inputs: bytes = b"inputs") -> ReceivedJob | None:
+        """A run_job that has come in whole; None where there is no such job."""
+        body = self.server.receive_inputs(job_id, HEAD, PARTY)
+        body.write(frame(REQUEST, inputs))
         return body.complete()
 
     def reported(self, *job_ids: JobId) -> list[JobState]:
@@ -114,7 +122,7 @@ class Host:
 
 
 def run(host: Host, job_id: JobId = JOB) -> Deferred[Any]:
-    return Deferred.fromCoroutine(host.server.run(job_id, host.received()))
+    return Deferred.fromCoroutine(host.server.run(job_id, host.received(job_id)))
 
 
 def run_in_vain(host: Host) -> Deferred[Any]:
@@ -126,3 +134,11 @@ def run_in_vain(host: Host) -> Deferred[Any]:
 
 def spooled(host: Host) -> list[str]:
     return sorted(path.suffix for path in host.spool.iterdir())
+
+
+def answered(run: Deferred[Any]) -> bytes:
+    """What a job's client gets, and takes."""
+    answer = outcome(run)
+    content: bytes = answer.path.read_bytes()
+    answer.taken()
+    return content

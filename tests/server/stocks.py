@@ -8,10 +8,12 @@ from typing import Any
 
 import attrs
 from blake3 import blake3
-from twisted.internet.defer import Deferred, execute, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
-from sccachedist.server.toolchains import Toolchains, Upload
+from sccachedist.budgets import Budget, Party
+from sccachedist.server.toolchains import Toolchains
+from sccachedist.server.uploads import Upload
 from sccachedist.wire.archive_id import ArchiveId, swapped_hex
 from tests.support.ends import outcome
 
@@ -27,6 +29,7 @@ def named_of_old(archive: bytes) -> ArchiveId:
     return swapped_hex(hashlib.sha512(archive).digest())
 
 
+SOMEBODY = Party("somebody")
 GCC, CLANG, RUSTC = (named(archive) for archive in ARCHIVES)
 
 
@@ -76,7 +79,7 @@ class FakeFollower:
         self.told.append("whole")
 
     def abandon(self) -> None:
-        if "whole" not in self.told:
+        if not {"whole", "abandoned"} & {*self.told}:
             self.told.append("abandoned")
 
 
@@ -87,6 +90,7 @@ class Stock:
     cache: Path
     capacity: int = 1000
     limit: int = 500
+    disk: Budget = attrs.field(factory=lambda: Budget("spool_bytes", 100_000))
     clock: Clock = attrs.field(factory=Clock)
     threads: Threads = attrs.field(factory=Threads)
     evicted: list[ArchiveId] = attrs.field(factory=list)
@@ -100,7 +104,15 @@ class Stock:
 
     def restart(self) -> None:
         self.toolchains = Toolchains(
-            self.cache, self.capacity, 1000, self.limit, self.clock, self.threads.run, self.follow, self.evict
+            self.cache,
+            self.capacity,
+            1000,
+            self.limit,
+            self.disk,
+            self.clock,
+            self.threads.run,
+            self.follow,
+            self.evict,
         )
         self.toolchains.open()
 
@@ -116,10 +128,9 @@ class Stock:
         for upload in self.begun:
             upload.abort()
 
-    def begin(self, toolchain: ArchiveId) -> Upload:
-        """An upload that nobody else has begun."""
-        upload = self.toolchains.receive(toolchain)
-        assert upload is not None
+    def begin(self, toolchain: ArchiveId, party: Party = SOMEBODY) -> Upload:
+        """An upload."""
+        upload = self.toolchains.receive(toolchain, party)
         self.begun.append(upload)
         return upload
 
@@ -130,7 +141,7 @@ class Stock:
         return upload.complete()
 
     def publish(self, upload: Upload) -> Deferred[None]:
-        return execute(self.toolchains.publish, upload)
+        return Deferred.fromCoroutine(self.toolchains.publish(upload))
 
     def bring(self, archive: bytes) -> Deferred[None]:
         return self.publish(self.receive(archive))

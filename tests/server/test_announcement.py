@@ -32,9 +32,7 @@ def tell(place: Path, limits: ServerLimits, jobs: int = 0, room: int = 1 << 20) 
     host = Host(place)
     for job in JOBS[:jobs]:
         host.core.assign(job, TOOLCHAINS[0], present=job == jobs - 1, now=0.0)
-        host.core.contact(job, 1)
-    if jobs:
-        host.core.start(JOBS[jobs - 1], 0.0)
+        (host.core.claim if job == jobs - 1 else host.core.begin_upload)(job, 0.0)
     return announcement(identity, host.server, here(*TOOLCHAINS).log, Incarnation(), 2, limits, 5, room)
 
 

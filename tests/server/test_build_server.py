@@ -18,11 +18,13 @@ from sccachedist.errors import (
     ToolchainError,
 )
 from sccachedist.server.build_server import open_spool
-from sccachedist.server.core import UNCLAIMED_SECS
+from sccachedist.server.core import TOKEN_SECS, UNCLAIMED_SECS
+from sccachedist.web.bodies import NoBody
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.frame import frame
-from sccachedist.wire.messages import RUN_JOB_REQUEST, AssignJobResult, JobNotFound, JobState, Toolchain
-from tests.server.servers import ANSWER, JOB, OCTETS, OTHER, REQUEST, Host, run, run_in_vain, spooled
+from sccachedist.wire.messages import RUN_JOB_REQUEST, AssignJobResult, JobId, JobNotFound, JobState, Toolchain
+from sccachedist.wire.tokens import Grant
+from tests.server.servers import ANSWER, HEAD, JOB, OTHER, PARTY, REQUEST, Host, answered, run, run_in_vain, spooled
 from tests.server.stocks import ARCHIVES, CLANG, GCC
 from tests.support.broken_disks import failing
 from tests.support.ends import outcome, pending
@@ -58,17 +60,19 @@ def test_run(ready: Host) -> None:
     assert job.inputs.read_bytes() == b"inputs"
     ready.builder.jobs.answer(JOB, None)
     answer = outcome(running)
-    assert answer.read_bytes() == ANSWER
+    assert answer.path.read_bytes() == ANSWER
     assert spooled(ready) == [".inputs"]
+    assert (ready.core.running, ready.stock.disk.used, ready.reported()) == (1, len(ANSWER), [])
+    answer.taken()
     assert ready.reported() == [JobState.COMPLETE]
-    assert ready.core.running == 0
+    assert (ready.core.running, ready.stock.disk.used, ready.memory.used) == (0, 0, 0)
 
 
 def test_scheduler_is_silent(ready: Host) -> None:
     """A finished compile is answered, whether or not the scheduler can be told of it."""
     running = run(ready)
     ready.builder.jobs.answer(JOB, None)
-    assert outcome(running).read_bytes() == ANSWER
+    assert answered(running) == ANSWER
     assert ready.scheduler.reports.waiting == [(JOB, JobState.STARTED)]
 
 
@@ -95,13 +99,14 @@ def test_failed_compiles_are_counted(ready: Host) -> None:
 def test_a_compile_that_stays_at_home(ready: Host) -> None:
     """Its inputs are not taken; an administrator's options count as those of the table."""
     for count, option in enumerate(("-march=native", "-mours"), start=1):
-        body = ready.server.receive_inputs(JOB, OCTETS)
+        ready.assign(JobId(count))
+        body = ready.server.receive_inputs(JobId(count), HEAD, PARTY)
         command = attrs.evolve(REQUEST.command, arguments=("-c", option))
         with pytest.raises(StaysHome, match=option):
             body.write(frame(attrs.evolve(REQUEST, command=command), b"inputs"))
         body.abort()
         assert ready.server.stayed_home == count
-    assert spooled(ready) == []
+    assert (spooled(ready), ready.core.taken) == ([], 1)
 
 
 def test_inputs_that_cannot_be_unpacked(ready: Host) -> None:
@@ -134,7 +139,7 @@ def test_unknown_job(host: Host) -> None:
     assert outcome(run(host)) == JobNotFound()
     host.assign()
     assert outcome(run_in_vain(host)) == JobNotFound()
-    assert (spooled(host), host.reported()) == ([], [])
+    assert (spooled(host), host.reported(), host.core.taken) == ([], [], 0)
 
 
 def test_claimed_twice(ready: Host) -> None:
@@ -142,7 +147,7 @@ def test_claimed_twice(ready: Host) -> None:
     running = run(ready)
     assert outcome(run(ready)) == JobNotFound()
     ready.builder.jobs.answer(JOB, None)
-    assert outcome(running).read_bytes() == ANSWER
+    assert answered(running) == ANSWER
     assert outcome(run(ready)) == JobNotFound()
     assert (spooled(ready), ready.reported()) == ([".inputs"], WALK)
 
@@ -182,8 +187,10 @@ def test_leave_waits(ready: Host) -> None:
     ready.builder.jobs.answer(JOB, None)
     assert pending(leaving)
     ready.builder.jobs.answer(OTHER, BuildError("no"))
+    assert pending(leaving)
+    assert answered(running[0]) == ANSWER
     assert outcome(leaving) is None
-    assert [outcome(each) is None for each in running] == [False, False]
+    assert isinstance(outcome(running[1]), BuildError)
     assert ready.clock.getDelayedCalls() == []
 
 
@@ -194,7 +201,7 @@ def test_no_more_patience(ready: Host) -> None:
     leaving.addErrback(lambda _: None).cancel()
     assert outcome(leaving) is None
     ready.builder.jobs.answer(JOB, None)
-    assert outcome(running).read_bytes() == ANSWER
+    assert answered(running) == ANSWER
 
 
 def test_jobs_that_come_while_leaving(ready: Host) -> None:
@@ -203,11 +210,12 @@ def test_jobs_that_come_while_leaving(ready: Host) -> None:
     running = run(ready, JOB)
     leaving = leave(ready)
     ready.builder.jobs.answer(JOB, None)
+    assert pending(leaving), "the answer has not been taken"
+    assert answered(running) == ANSWER
     assert outcome(leaving) is None
-    assert isinstance(outcome(running), Path)
     last = run(ready, OTHER)
     ready.builder.jobs.answer(OTHER, None)
-    assert isinstance(outcome(last), Path)
+    assert answered(last) == ANSWER
 
 
 # -- disks --
@@ -229,4 +237,74 @@ def test_a_spool_that_has_vanished(ready: Host) -> None:
     shutil.rmtree(ready.spool)
     running = run(ready)
     ready.builder.jobs.answer(JOB, None)
-    assert outcome(running).read_bytes() == ANSWER
+    assert answered(running) == ANSWER
+
+
+# -- one end, in every memory --
+
+
+def test_a_body_that_is_none(ready: Host) -> None:
+    """Whatever is wrong with a request, when its scheduler hears that the job is over, it is."""
+    ready.scheduler.is_ours = True
+    with pytest.raises(DecodeError):
+        ready.server.receive_inputs(JOB, attrs.evolve(HEAD, headers={"content-type": "text/plain"}), PARTY)
+    ready.clock.advance(0)
+    assert ready.scheduler.batches.waiting == [((JOB, JobState.COMPLETE),)]
+    assert outcome(run(ready)) == JobNotFound()
+
+
+def test_a_body_that_breaks_off(ready: Host) -> None:
+    """A job whose inputs do not come is over, and its token opens nothing."""
+    body = ready.server.receive_inputs(JOB, HEAD, PARTY)
+    body.write(frame(REQUEST, b"inputs")[:-1])
+    assert (ready.memory.used > 0, ready.stock.disk.used) == (True, 5)
+    body.abort()
+    assert (ready.core.taken, ready.memory.used, ready.stock.disk.used, spooled(ready)) == (0, 0, 0, [])
+    assert outcome(run(ready)) == JobNotFound()
+
+
+def test_one_body_at_a_time(ready: Host) -> None:
+    """A second request of a job is passed over while the first comes in, and does it no harm."""
+    first = ready.server.receive_inputs(JOB, HEAD, PARTY)
+    assert isinstance(ready.server.receive_inputs(JOB, HEAD, PARTY), NoBody)
+    assert ready.server.receive_toolchain(JOB, PARTY).complete() is None
+    first.write(frame(REQUEST, b"inputs"))
+    running = Deferred.fromCoroutine(ready.server.run(JOB, first.complete()))
+    ready.builder.jobs.answer(JOB, None)
+    assert answered(running) == ANSWER
+
+
+def test_an_answer_that_is_too_large(ready: Host) -> None:
+    """An answer counts as inputs do; what is too much beside all others is no answer, and its client compiles."""
+    ready.builder.result = bytes(60_000)
+    running = run(ready)
+    ready.builder.jobs.answer(JOB, None)
+    assert isinstance(outcome(running), LimitExceeded)
+    assert (spooled(ready), ready.reported(), ready.stock.disk.used) == ([], WALK, 0)
+
+
+def test_more_tokens_than_places(host: Host) -> None:
+    """Clients for whom there is no place compile locally, and their jobs are over."""
+    outcome(host.stock.bring(GCC_BYTES))
+    host.core.slots = 1
+    for number in range(5):
+        host.assign(JobId(number))
+    running = [run(host, JobId(number)) for number in range(5)]
+    assert host.builder.jobs.waiting == [0, 1, 2]
+    assert [outcome(each) for each in running[3:]] == [JobNotFound(), JobNotFound()]
+    assert host.core.taken == 3
+    for number in range(3):
+        host.builder.jobs.answer(JobId(number), None)
+        assert answered(running[number]) == ANSWER
+
+
+def test_an_old_token(host: Host) -> None:
+    """A token that is older than any client needs opens nothing, as the scheduler's clock tells."""
+    outcome(host.stock.bring(GCC_BYTES))
+    host.scheduler_time = 10_000.0
+    host.server.introduce(JOB, Grant(GCC, issued=10_000 - TOKEN_SECS - 1))
+    assert outcome(run(host)) == JobNotFound()
+    host.server.introduce(OTHER, Grant(GCC, issued=10_000 - TOKEN_SECS))
+    running = run(host, OTHER)
+    host.builder.jobs.answer(OTHER, None)
+    assert answered(running) == ANSWER

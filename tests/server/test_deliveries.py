@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
-from sccachedist.errors import DecodeError
+from sccachedist.errors import DecodeError, LimitExceeded
 from sccachedist.server.build_server import Delivery
 from sccachedist.server.core import UNCLAIMED_SECS
-from sccachedist.server.toolchains import JOB_WAITS_SECS, Upload
+from sccachedist.server.toolchains import JOB_WAITS_SECS
+from sccachedist.server.uploads import Upload
 from sccachedist.wire.messages import (
     AssignJobResult,
     JobId,
@@ -18,7 +19,8 @@ from sccachedist.wire.messages import (
     SubmitToolchainResult,
     Toolchain,
 )
-from tests.server.servers import ANSWER, JOB, OTHER, Host, run, run_in_vain, spooled
+from sccachedist.wire.tokens import Grant
+from tests.server.servers import ANSWER, JOB, OTHER, PARTY, Host, answered, run, spooled
 from tests.server.stocks import ARCHIVES, GCC
 from tests.support.broken_disks import failing
 from tests.support.ends import outcome, pending
@@ -32,7 +34,7 @@ def submit(host: Host, upload: Upload | None, job_id: JobId = JOB) -> Deferred[S
 
 
 def begin_upload(host: Host, job_id: JobId = JOB) -> Delivery:
-    return host.server.receive_toolchain(job_id)
+    return host.server.receive_toolchain(job_id, PARTY)
 
 
 # -- assignments and toolchains --
@@ -63,17 +65,15 @@ def test_submitted(host: Host) -> None:
 
 
 def test_submitted_by_two(host: Host) -> None:
-    """Of two clients that need the same toolchain one brings it, and both their jobs become Ready."""
+    """Of two clients that bring the same toolchain the first one to have brought it makes it be there for both."""
     host.assign(JOB)
     host.assign(OTHER)
-    upload = begin_upload(host)
-    second = host.server.receive_toolchain(OTHER).complete()
-    assert second is None
-    following = submit(host, second, OTHER)
-    assert pending(following)
-    upload.write(GCC_BYTES)
-    assert outcome(submit(host, upload.complete())) is SubmitToolchainResult.SUCCESS
-    assert outcome(following) is SubmitToolchainResult.SUCCESS
+    first, second = begin_upload(host, JOB), begin_upload(host, OTHER)
+    first.write(GCC_BYTES[:10])
+    second.write(GCC_BYTES)
+    assert outcome(submit(host, second.complete(), OTHER)) is SubmitToolchainResult.SUCCESS
+    first.write(GCC_BYTES[10:20])
+    assert outcome(submit(host, first.complete())) is SubmitToolchainResult.SUCCESS
     assert host.reported(JOB) == [JobState.READY]
     assert host.reported(OTHER) == [JobState.READY]
 
@@ -84,39 +84,39 @@ def test_submitted_again(host: Host) -> None:
     upload = begin_upload(host)
     upload.write(GCC_BYTES)
     outcome(submit(host, upload.complete()))
-    again = host.server.receive_toolchain(JOB).complete()
-    assert again is None
-    assert outcome(submit(host, again)) is SubmitToolchainResult.SUCCESS
+    again = begin_upload(host)
+    again.write(b"passed over")
+    assert outcome(submit(host, again.complete())) is SubmitToolchainResult.SUCCESS
     assert host.reported() == [JobState.READY]
+    assert host.stock.files() == {GCC}
 
 
 def test_submitted_for_nothing(host: Host) -> None:
     """Without a job there is no place for a toolchain."""
-    nothing = host.server.receive_toolchain(JOB).complete()
+    nothing = host.server.receive_toolchain(JOB, PARTY).complete()
     assert nothing is None
     assert outcome(submit(host, nothing)) is SubmitToolchainResult.JOB_NOT_FOUND
 
 
-def test_submitted_too_late(host: Host) -> None:
-    """A toolchain whose job was given up meanwhile is kept all the same."""
+def test_submitted_for_long(host: Host) -> None:
+    """A job is not given up while its toolchain comes in."""
     host.assign()
     upload = begin_upload(host)
     upload.write(GCC_BYTES)
     host.clock.advance(UNCLAIMED_SECS + 1)
     host.server.expire()
-    assert outcome(submit(host, upload.complete())) is SubmitToolchainResult.JOB_NOT_FOUND
-    assert GCC in host.stock.toolchains
-    assert host.reported() == []
+    assert outcome(submit(host, upload.complete())) is SubmitToolchainResult.SUCCESS
+    assert host.reported() == [JobState.READY]
 
 
 def test_submitted_something_else(host: Host) -> None:
-    """A toolchain that is not what its name says cannot be cached, and the job stays as it is."""
+    """A toolchain that is not what its name says cannot be cached, and the job is over: its client compiles."""
     host.assign()
     upload = begin_upload(host)
     upload.write(b"poison")
     assert outcome(submit(host, upload.complete())) is SubmitToolchainResult.CANNOT_CACHE
     assert host.reported() == []
-    assert outcome(run_in_vain(host)) == JobNotFound()
+    assert outcome(run(host)) == JobNotFound()
 
 
 def test_a_disk_that_does_not_keep_a_toolchain(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_a_disk_that_does_not_keep_a_toolchain(host: Host, monkeypatch: pytest.M
 
 def test_introduced(host: Host) -> None:
     """Nobody has told of the job before its client comes: it is taken, named while its toolchain comes in, and run."""
-    host.server.introduce(JOB, GCC)
+    host.server.introduce(JOB, Grant(GCC))
     named = [host.server.named_jobs]
     upload = begin_upload(host)
     named.append(host.server.named_jobs)
@@ -147,54 +147,55 @@ def test_introduced(host: Host) -> None:
     running = run(host)
     named.append(host.server.named_jobs)
     host.builder.jobs.answer(JOB, None)
-    assert outcome(running).read_bytes() == ANSWER
+    assert answered(running) == ANSWER
     named.append(host.server.named_jobs)
     assert named == [(), ((JOB, JobState.PENDING),), (), ((JOB, JobState.STARTED),), ()]
 
 
 def test_brought_by_another(host: Host) -> None:
     """A job whose toolchain another client is bringing waits for it, without an upload of its own."""
-    host.server.introduce(JOB, GCC)
-    host.server.introduce(OTHER, GCC)
+    host.server.introduce(JOB, Grant(GCC))
+    host.server.introduce(OTHER, Grant(GCC))
     running = run(host, OTHER)
     upload = begin_upload(host)
-    assert dict(host.server.named_jobs) == {JOB: JobState.PENDING, OTHER: JobState.PENDING}
+    assert dict(host.server.named_jobs) == {JOB: JobState.PENDING, OTHER: JobState.STARTED}
     upload.write(GCC_BYTES)
     assert pending(running)
     outcome(submit(host, upload.complete()))
     host.builder.jobs.answer(OTHER, None)
-    assert outcome(running).read_bytes() == ANSWER
+    assert answered(running) == ANSWER
 
 
 def test_our_scheduler_hears_of_uploads(host: Host) -> None:
     """It learns when one begins, breaks off or is not what it should be: the next client is asked for it, or is not."""
     host.scheduler.is_ours = True
-    host.server.introduce(JOB, GCC)
+    host.server.introduce(JOB, Grant(GCC))
 
-    def heard(*states: JobState) -> bool:
-        expected = tuple((JOB, state) for state in states)
+    def heard(job_id: JobId, *states: JobState) -> bool:
+        expected = tuple((job_id, state) for state in states)
         host.scheduler.batches.answer(expected, None)
         return True
 
     begin_upload(host).abort()
     host.clock.advance(0)
-    assert heard(JobState.PENDING, JobState.COMPLETE)
-    upload = begin_upload(host)
+    assert heard(JOB, JobState.PENDING, JobState.COMPLETE)
+    host.server.introduce(OTHER, Grant(GCC))
+    upload = begin_upload(host, OTHER)
     upload.write(b"poison")
     host.clock.advance(0)
-    assert heard(JobState.PENDING)
-    submitted = submit(host, upload.complete())
+    assert heard(OTHER, JobState.PENDING)
+    submitted = submit(host, upload.complete(), OTHER)
     host.clock.advance(0)
     assert pending(submitted)
-    assert heard(JobState.COMPLETE)
+    assert heard(OTHER, JobState.COMPLETE)
     assert outcome(submitted) is SubmitToolchainResult.CANNOT_CACHE
 
 
 @pytest.mark.parametrize("gone", [True, False])
 def test_not_brought_after_all(host: Host, gone: bool) -> None:
     """When the other client goes away with its upload, or is too slow, the job is compiled locally."""
-    host.server.introduce(JOB, GCC)
-    host.server.introduce(OTHER, GCC)
+    host.server.introduce(JOB, Grant(GCC))
+    host.server.introduce(OTHER, Grant(GCC))
     running = run(host, OTHER)
     upload = begin_upload(host)
     if gone:
@@ -207,7 +208,40 @@ def test_not_brought_after_all(host: Host, gone: bool) -> None:
 
 def test_goes_while_waiting(host: Host) -> None:
     """A client that goes away while its job waits for the toolchain leaves nothing behind."""
-    host.server.introduce(JOB, GCC)
+    host.server.introduce(JOB, Grant(GCC))
     running = run(host)
     running.addErrback(lambda failure: failure.trap(CancelledError)).cancel()
     assert (spooled(host), host.server.named_jobs) == ([], ())
+
+
+@pytest.mark.parametrize("when", ["begun", "whole"])
+def test_what_is_over_opens_nothing(host: Host, when: str) -> None:
+    """A job whose upload broke off, or whose client went away before it was answered, is over in every memory."""
+    host.scheduler.is_ours = True
+    host.stock.threads.at_once = False
+    host.server.introduce(JOB, Grant(GCC))
+    other = host.stock.begin(GCC)
+    other.write(GCC_BYTES + b"and more")
+    upload = begin_upload(host)
+    upload.write(GCC_BYTES)
+    if when == "begun":
+        upload.abort()
+    else:
+        submitted = submit(host, upload.complete())
+        submitted.addErrback(lambda failure: failure.trap(CancelledError)).cancel()
+    host.clock.advance(0)
+    assert host.scheduler.batches.waiting == [((JOB, JobState.PENDING), (JOB, JobState.COMPLETE))]
+    host.server.introduce(JOB, Grant(GCC))
+    assert host.core.taken == 0
+    assert begin_upload(host).complete() is None
+
+
+def test_no_room_on_the_disk(host: Host) -> None:
+    """A client that has too much on the disk is refused, and its job is over."""
+    host.stock.disk.total = 100
+    host.assign()
+    upload = begin_upload(host)
+    with pytest.raises(LimitExceeded, match="spool_bytes"):
+        upload.write(GCC_BYTES)
+    upload.abort()
+    assert (host.core.taken, host.stock.disk.used, host.stock.files()) == (0, 0, set())

@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from sccachedist.budgets import Budget, Hold, Party
 from sccachedist.config import ServerLimits
 from sccachedist.errors import DecodeError, DiskError, LimitExceeded, StaysHome
 from sccachedist.server.inputs import JUDGED_BYTES, InputsSpool
@@ -29,7 +30,13 @@ def head(length: int | None = None, **headers: str) -> Head:
 
 
 def spool(directory: Path, length: int | None = None, **headers: str) -> InputsSpool:
-    return InputsSpool(head(length, **headers), directory, LIMITS, lambda: None)
+    return InputsSpool(head(length, **headers), directory, LIMITS, *holds(), lambda: None)
+
+
+def holds(memory: int = 1 << 20, disk: int = 1 << 20) -> tuple[Hold, Hold]:
+    """What a job may take."""
+    someone = Party("somebody")
+    return Budget("buffered_bytes", memory).open(someone), Budget("spool_bytes", disk).open(someone)
 
 
 def test_spooled(tmp_path: Path) -> None:
@@ -63,7 +70,7 @@ def test_judged_before_the_inputs_come(tmp_path: Path) -> None:
         raise StaysHome("it is for another machine")
 
     for tried, pieces in enumerate(cuts(BODY), start=1):
-        body = InputsSpool(head(), tmp_path, LIMITS, lambda: None, judge)
+        body = InputsSpool(head(), tmp_path, LIMITS, *holds(), lambda: None, judge)
         with pytest.raises(StaysHome):
             receive(body, pieces)
         assert [file.stat().st_size for file in tmp_path.iterdir()] == [0]
@@ -82,7 +89,7 @@ def test_not_judged(tmp_path: Path, request_: RunJobRequest) -> None:
     limits = ServerLimits(path_bytes=2 * JUDGED_BYTES)
     octets = frame(request_, INPUTS).replace(b"/bin/cc", b"/bin/c\xff" if not request_.outputs else b"/bin/cc")
     judged: list[CompileCommand] = []
-    body = InputsSpool(head(), tmp_path, limits, lambda: None, judged.append)
+    body = InputsSpool(head(), tmp_path, limits, *holds(), lambda: None, judged.append)
     body.write(octets)
     body.complete()
     assert judged == []
@@ -178,7 +185,7 @@ def test_a_disk_that_makes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_disk_that_removes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was given up is over all the same."""
     given_up: list[None] = []
-    body = InputsSpool(head(), tmp_path, LIMITS, lambda: given_up.append(None))
+    body = InputsSpool(head(), tmp_path, LIMITS, *holds(), lambda: given_up.append(None))
     with monkeypatch.context() as broken:
         broken.setattr(Path, "unlink", failing(errno.EROFS))
         body.abort()
@@ -191,3 +198,24 @@ def test_a_directory_that_has_vanished(tmp_path: Path) -> None:
     body = spool(tmp_path / "gone" / "spool")
     body.write(BODY)
     assert body.complete().inputs.read_bytes() == INPUTS
+
+
+def test_charged(tmp_path: Path) -> None:
+    """The command counts in memory and the inputs on the disk, as they come."""
+    memory, room = holds()
+    body = InputsSpool(head(), tmp_path, LIMITS, memory, room, lambda: None)
+    body.write(BODY[:3])
+    body.write(BODY[3:-4])
+    assert (memory.amount, room.amount) == (len(BODY) - len(INPUTS), len(INPUTS) - 4)
+    body.write(BODY[-4:])
+    assert body.complete().room.amount == len(INPUTS)
+
+
+@pytest.mark.parametrize(("memory", "disk", "key"), [(50, 1000, "buffered_bytes"), (1000, 20, "spool_bytes")])
+def test_too_much_of_all_together(tmp_path: Path, memory: int, disk: int, key: str) -> None:
+    """What does not fit beside what others have is refused while it comes."""
+    body = InputsSpool(head(), tmp_path, LIMITS, *holds(memory, disk), lambda: None)
+    with pytest.raises(LimitExceeded, match=key):
+        body.write(BODY)
+    body.abort()
+    assert list(tmp_path.iterdir()) == []

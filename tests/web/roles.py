@@ -8,7 +8,9 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from sccachedist.budgets import Budget
 from sccachedist.errors import ClientRefused, LimitExceeded
+from sccachedist.web.answers import MessageFile
 from sccachedist.web.bodies import MessageBody, NoBody
 from sccachedist.web.head import Head
 from sccachedist.web.request import Site
@@ -52,6 +54,8 @@ class Role:
     cancelled: int = 0
     error: Exception | None = None
     grants: list[Deferred[None]] | None = None
+    memory: Budget = attrs.field(factory=lambda: Budget("buffered_bytes", 1 << 20))
+    taken: int = 0
 
     api = Api()
     app = api.app
@@ -72,7 +76,7 @@ class Role:
         return NoBody()
 
     def _message(self, head: Head) -> MessageBody[Toolchain]:
-        return MessageBody(TOOLCHAIN, head, LIMIT, "message_bytes")
+        return MessageBody(TOOLCHAIN, head, LIMIT, "message_bytes", self.memory.open(head.sender))
 
     def _record(self, head: Head, **_: object) -> RecordedBody:
         self.bodies.append(RecordedBody())
@@ -113,11 +117,14 @@ class Role:
         return Toolchain(str(address))
 
     @api.route("POST", "/file", allow=_allow_anyone, body=_record, answer=TOOLCHAIN)
-    async def file(self, _granted: None, body: bytes) -> Path:
+    async def file(self, _granted: None, body: bytes) -> MessageFile:
         """A file that holds what was sent, five thousand times."""
         path = self.directory / "answer"
         path.write_bytes(body * 5000)
-        return path
+        return MessageFile(path, self._count_taken)
+
+    def _count_taken(self) -> None:
+        self.taken += 1
 
     def _count(self, _: object) -> None:
         self.cancelled += 1

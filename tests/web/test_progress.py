@@ -61,4 +61,24 @@ def test_another_turn() -> None:
 def test_no_rate() -> None:
     """Where no rate is asked for, time alone counts."""
     progress = Progress(Phase.SENDING, since=0.0)
+    progress.reach(1, 1150.0)
     assert overdue(progress, ConnectionLimits(min_bytes_per_sec=0), 1199.0) is None
+
+
+def test_a_burst() -> None:
+    """What was taken at once, by a kernel for somebody who does not read, does not count for long."""
+    progress = Progress(Phase.SENDING, since=0.0)
+    late = []
+    for second in range(1, 200):
+        progress.reach(10**7 + second, float(second))
+        late.append(overdue(progress, LIMITS, float(second)))
+    assert late.index("min_bytes_per_sec") == 91
+
+
+def test_a_system_that_does_not_tell() -> None:
+    """Where nobody knows what a peer has taken, it may take as long as anybody may."""
+    progress = Progress(Phase.SENDING, since=0.0)
+    for second in range(1200):
+        progress.reach(None, float(second))
+        assert overdue(progress, LIMITS, float(second)) is None
+    assert overdue(progress, LIMITS, 1200.0) == "transfer_secs"

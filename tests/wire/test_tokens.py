@@ -14,6 +14,7 @@ from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import JobId
 from sccachedist.wire.tokens import (
+    Grant,
     check_job_token,
     claimed_server,
     decode_secret_key,
@@ -34,6 +35,7 @@ SERVER_TOKENS = {
 JOB_KEY = bytes(range(32))
 JOB_0 = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJleHAiOjAsImpvYl9pZCI6MH0.r4QOt04xs_CUH2iCb74FUzeyU0XXuXjKfFTq-ggIo5Y"
 KEY = decode_secret_key(SECRET_KEY)
+GCC = ArchiveId("0c" * 32)
 HEADER = {"typ": "JWT", "alg": "HS256"}
 
 
@@ -208,11 +210,11 @@ def test_bad_secret_key(text: str) -> None:
     assert SECRET_KEY[1:20] not in str(refused.value)
 
 
-def test_job_token_with_a_toolchain() -> None:
-    """A token of our scheduler for our build server names the toolchain; it opens its job and no other."""
-    toolchain = ArchiveId("0c" * 32)
-    token = job_token(JOB_KEY, JobId(5), toolchain)
-    assert check_job_token(token, JOB_KEY, JobId(5)) == toolchain
+@pytest.mark.parametrize("grant", [Grant(GCC), Grant(GCC, 0), Grant(GCC, 1_700_000_000), Grant(GCC, 1, "client")])
+def test_job_token_with_a_toolchain(grant: Grant) -> None:
+    """A token of our own scheduler names the toolchain too, says when it was issued and for whom, and is read."""
+    token = job_token(JOB_KEY, JobId(5), grant.toolchain, issued=grant.issued, client=grant.client)
+    assert check_job_token(token, JOB_KEY, JobId(5)) == grant
     assert check_job_token(job_token(JOB_KEY, JobId(5)), JOB_KEY, JobId(5)) is None
     with pytest.raises(PeerRefused):
         check_job_token(token, JOB_KEY, JobId(6))
@@ -220,8 +222,24 @@ def test_job_token_with_a_toolchain() -> None:
         check_job_token(token, KEY, JobId(5))
 
 
-@pytest.mark.parametrize("toolchain", ["", "x", "../" * 21 + "x", "0C" * 32, 7, None, ["0c" * 32]])
-def test_job_token_with_no_toolchain(toolchain: object) -> None:
-    """What is no archive id is in no token of ours."""
-    with pytest.raises(PeerRefused, match="mismatched claims"):
-        check_job_token(forge({"exp": 0, "job_id": 1, "toolchain": toolchain}), JOB_KEY, JobId(1))
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"toolchain": "/etc/passwd"},
+        *({"toolchain": text} for text in ("", "x", "../" * 21 + "x", "0C" * 32, 7, None, ["0c" * 32])),
+        {"toolchain": GCC, "iat": -1},
+        {"toolchain": GCC, "iat": 1.0},
+        {"toolchain": GCC, "iat": True},
+        {"toolchain": GCC, "iat": None},
+        {"toolchain": GCC, "iat": 1 << 63},
+        {"toolchain": GCC, "client": 1},
+        {"toolchain": GCC, "client": None},
+        {"toolchain": GCC, "sub": "x"},
+        {"iat": 1},
+        {"client": "x"},
+    ],
+)
+def test_claims_that_are_none(claims: dict[str, object]) -> None:
+    """What our own scheduler adds is taken in its one form, and nothing else."""
+    with pytest.raises(PeerRefused):
+        check_job_token(forge({"exp": 0, "job_id": 5} | claims), JOB_KEY, JobId(5))

@@ -1,0 +1,39 @@
+"""The job tokens that clients get: what our own build servers are told by them, and when that was."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+
+import attrs
+
+from sccachedist.budgets import Party
+from sccachedist.scheduler.core import Reservation
+from sccachedist.wire.archive_id import ArchiveId
+from sccachedist.wire.tokens import job_token
+
+#: Digits of a client's name in a token.
+_NAME_DIGITS = 16
+
+
+@attrs.frozen
+class JobTokens:
+    """Issues tokens.
+
+    :param now: seconds since 1970, by a clock that is not set back while this process runs.
+    """
+
+    now: Callable[[], float]
+    _key: bytes = attrs.field(factory=lambda: secrets.token_bytes(32), repr=False)
+
+    def issue(self, reserved: Reservation, toolchain: ArchiveId, client: Party) -> str:
+        """The token that opens a client's job; a published build server refuses one that says more than the job."""
+        if not reserved.ours:
+            return job_token(reserved.job_key, reserved.job_id)
+        return job_token(
+            reserved.job_key, reserved.job_id, toolchain, issued=int(self.now()), client=self._name(client)
+        )
+
+    def _name(self, client: Party) -> str:
+        """What a build server knows a client by; it says nothing of the client's token."""
+        return hmac.digest(self._key, client.encode(), hashlib.sha256).hex()[:_NAME_DIGITS]
