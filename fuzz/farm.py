@@ -175,7 +175,6 @@ class Server:
 
     def start(self) -> None:
         """Start it; the scheduler hears of it as far as the wire lets it."""
-        self.farm.ran.clear()  # a job that is over is remembered by the process that has run it
         self.builder = Builder(self.farm.ran)
         settings = ServerSettings(
             cache_dir=self.directory / "cache",
