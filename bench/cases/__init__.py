@@ -2,6 +2,7 @@
 
 from bench.cases.allocations import AllocationLatency, AllocationRate
 from bench.cases.capacity import CAPACITY_CASES
+from bench.cases.failures import VerifiedFailures
 from bench.cases.job_path import JobLatency, JobThroughput
 from bench.cases.large import LargeJob, LargeUpload
 from bench.cases.projects import PROJECT_BUILDS
@@ -22,5 +23,6 @@ CASES: tuple[Case, ...] = (
     LargeUpload(),
     LargeJob(),
     Uploads(),
+    VerifiedFailures(),
     *CAPACITY_CASES,
 )
