@@ -35,7 +35,7 @@ _REFUSED = """
 """
 
 #: What libseccomp may not know by name. From 424 on, calls have one number on every kind of machine.
-_REFUSED_NUMBERS = {
+REFUSED_NUMBERS = {
     "memfd_secret": 447,
     "set_mempolicy_home_node": 450,
     "statmount": 457,
@@ -44,13 +44,13 @@ _REFUSED_NUMBERS = {
     "listns": 470,
 }
 #: By machine, its architectures as AUDIT_ARCH has them, and the number of ``personality`` in each.
-_PERSONALITY = {
+PERSONALITY = {
     "x86_64": {0xC000003E: 135, 0x40000003: 136},
     "aarch64": {0xC00000B7: 92, 0x40000028: 136},
 }
 #: Linux of 64 and 32 bits, also with an old version number, or without random addresses, and the question for it. What
 #: is left out makes memory executable, or the page at zero usable.
-_PERSONALITIES = (0, 8, 0x20000, 0x20008, 0x40000, 0x40008, 0xFFFFFFFF)
+PERSONALITIES = (0, 8, 0x20000, 0x20008, 0x40000, 0x40008, 0xFFFFFFFF)
 
 #: Mount, cgroup, uts, ipc, user, pid and network.
 _NAMESPACES = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
@@ -85,11 +85,11 @@ def _guard(machine: str) -> bytes:
     number, arch, argument = ((_LOAD, 0, 0, offset) for offset in (0, 4, 16))
     refused = (_RETURN, 0, 0, _REFUSE | errno.EPERM)
     program = [number]
-    for each in _REFUSED_NUMBERS.values():
+    for each in REFUSED_NUMBERS.values():
         program += [(_EQUAL, 0, 1, each), refused]
-    for kind, personality in _PERSONALITY[machine].items():
-        left = [len(_PERSONALITIES) - index for index in range(len(_PERSONALITIES))]
-        allowed = [(_EQUAL, skipped, 0, value) for skipped, value in zip(left, _PERSONALITIES, strict=True)]
+    for kind, personality in PERSONALITY[machine].items():
+        left = [len(PERSONALITIES) - index for index in range(len(PERSONALITIES))]
+        allowed = [(_EQUAL, skipped, 0, value) for skipped, value in zip(left, PERSONALITIES, strict=True)]
         checked = [number, (_EQUAL, 0, len(allowed) + 2, personality), argument, *allowed, refused]
         program += [arch, (_EQUAL, 0, len(checked), kind), *checked]
     return b"".join(_INSTRUCTION.pack(*each) for each in program)
