@@ -94,7 +94,8 @@ class WorkerBuilder:
             job_processes=limits.job_processes,
         )
         self._workers = self._new_workers()
-        self._toolchains = PreparedToolchains(Room(room), self._remove)
+        self._room = Room(room)
+        self._toolchains = PreparedToolchains(self._room, self._remove)
         self._refusals = Refusals()
         self._spares: defaultdict[ArchiveId, list[str]] = defaultdict(list)
         self._removals: SharedWork[str] = SharedWork()
@@ -169,7 +170,7 @@ class WorkerBuilder:
 
     async def _follow(self, toolchain: ArchiveId, archive: Path, following: Following) -> None:
         """Unpack what comes in; a worker that waits for slow clients takes no job's turn, and there are not many."""
-        if not self._may_follow or not self._started:
+        if not self._may_follow or not self._started or self._room.is_clogged:
             return
         request = FollowToolchain(self._unpacking(toolchain, archive))
 
@@ -202,6 +203,8 @@ class WorkerBuilder:
         try:
             for _ in range(2):
                 sweeping = "" in self._sweeping
+                if self._room.is_clogged:
+                    await self._sweep()
                 try:
                     return await self._try_to_unpack(job)
                 except DiskFull as error:
@@ -237,8 +240,9 @@ class WorkerBuilder:
 
         async def sweep() -> None:
             while self._to_sweep:
-                self._to_sweep = False
+                self._to_sweep, removed = False, self._room.unswept
                 await self._clear_up(Sweep(), SWEEP_SECS)
+                self._room.swept(removed)
 
         self._to_sweep = True
         swept = Deferred.fromCoroutine(self._sweeping.do("", sweep))

@@ -17,8 +17,9 @@ from sccachedist.wire.archive_id import ArchiveId
 UNPACKED_RATIO = 6
 #: Inodes for all of them, where the configuration does not say.
 INODES = 4_000_000
-#: The part of a disk that they may take, where the configuration does not say.
-_OF_DISK = 3, 4
+#: The part of a disk that they may take, where the configuration does not say: what was removed and what is being
+#: unpacked take room beside them.
+_OF_DISK = 1, 2
 
 UNBOUNDED = Size(2**63, 2**63)
 
@@ -52,6 +53,8 @@ class Room:
         self._most = most
         self._sizes: OrderedDict[ArchiveId, Size] = OrderedDict()
         self._bytes = self._inodes = 0
+        self.unswept = Size()
+        """What was removed and the disk may not have got back yet."""
 
     def __contains__(self, toolchain: ArchiveId) -> bool:
         return toolchain in self._sizes
@@ -60,6 +63,15 @@ class Room:
     def used(self) -> Size:
         """What all of them take."""
         return Size(self._bytes, self._inodes)
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether so much is still to be swept away that nothing should be unpacked before."""
+        return self.unswept.bytes * 4 > self._most.bytes or self.unswept.inodes * 4 > self._most.inodes
+
+    def swept(self, size: Size) -> None:
+        """The disk has got so much back."""
+        self.unswept = Size(max(0, self.unswept.bytes - size.bytes), max(0, self.unswept.inodes - size.inodes))
 
     def use(self, toolchain: ArchiveId) -> None:
         """A job needs it."""
@@ -86,9 +98,11 @@ class Room:
         if over_inodes > 0:
             reason = f"no room for an unpacked toolchain of {size.inodes} files and directories"
             raise LimitExceeded("toolchains_unpacked_inodes", reason)
-        for other in (*going, toolchain):
+        for other in going:
             self.remove(other)
         self._sizes[toolchain] = size
+        self._sizes.move_to_end(toolchain)
+        self._bytes, self._inodes = self._bytes - before.bytes, self._inodes - before.inodes
         self._bytes, self._inodes = self._bytes + size.bytes, self._inodes + size.inodes
         return tuple(going)
 
@@ -100,8 +114,10 @@ class Room:
         """A toolchain takes nothing any more."""
         taken = self._sizes.pop(toolchain, Size())
         self._bytes, self._inodes = self._bytes - taken.bytes, self._inodes - taken.inodes
+        self.unswept = Size(self.unswept.bytes + taken.bytes, self.unswept.inodes + taken.inodes)
 
     def clear(self) -> None:
         """None takes anything any more."""
         self._sizes.clear()
         self._bytes = self._inodes = 0
+        self.unswept = Size()

@@ -150,15 +150,15 @@ class ServerLimits(ConnectionLimits):
         metadata=key(
             BYTES,
             "All unpacked toolchains together, the least recently used ones go first; without it six times "
-            "``toolchain_cache_size``, and no more than three quarters of the disk.",
+            "``toolchain_cache_size``, and no more than half of the disk.",
         ),
     )
     toolchains_unpacked_inodes: int | None = field(
         default=None,
         metadata=key(
             COUNT,
-            "Files and directories of all unpacked toolchains together; without it 4,000,000, and no more than three "
-            "quarters of what the disk has.",
+            "Files and directories of all unpacked toolchains together; without it 4,000,000, and no more than half of "
+            "what the disk has.",
         ),
     )
     compression_ratio: int = field(

@@ -98,11 +98,27 @@ def test_every_history(steps: list[tuple[ArchiveId, int, int, set[ArchiveId]]]) 
 
 
 def test_how_much_room_there_is(tmp_path: Path) -> None:
-    """Six times the cache, no more than three quarters of the disk; what is configured counts as it is."""
+    """Six times the cache, no more than half of the disk; what is configured counts as it is."""
     disk = os.statvfs(tmp_path)
     assert room_for(ServerLimits(), 1000, None) == Size(6000, 4_000_000)
     size = room_for(ServerLimits(), 2**60, tmp_path / "not/there/yet")
-    assert size.bytes == disk.f_blocks * disk.f_frsize * 3 // 4
+    assert size.bytes == disk.f_blocks * disk.f_frsize // 2
     assert 0 < size.inodes <= 4_000_000
     limits = ServerLimits(toolchains_unpacked_bytes=2**61, toolchains_unpacked_inodes=5)
     assert room_for(limits, 1000, tmp_path) == Size(2**61, 5)
+
+
+def test_what_is_not_swept_yet() -> None:
+    """While the disk has much to get back, nothing is unpacked; a toolchain that only grows leaves nothing behind."""
+    there = room(A, B)
+    there.grow(A, Size(40, 10), lambda _: True)
+    assert (there.unswept, there.is_clogged) == (Size(), False)
+    there.remove(A)
+    assert (there.unswept, there.is_clogged) == (Size(40, 10), True)
+    before = there.unswept
+    there.remove(B)
+    there.swept(before)
+    assert there.unswept == Size(30, 10)
+    there.clear()
+    there.swept(before)
+    assert (there.unswept, there.is_clogged) == (Size(), False)
