@@ -14,13 +14,14 @@ from pathlib import Path
 from sccachedist.builders.promises import Promise, Seen, broken_promises, looked_at
 from sccachedist.builders.seam import Builder, BuildJob
 from sccachedist.builders.trial_program import READ, read_by_it, trial_program
-from sccachedist.errors import BuildError
+from sccachedist.errors import BuildError, CompileFailed
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, RUN_JOB_RESULT, CompileCommand, JobComplete, JobId, RunJobRequest
 
 _TOOLCHAIN = archive_id("0" * 64)
 _INPUT = b"proof"
+_FAILED = "a trial job could not write in its sandbox, or had no /dev/null: see the disk of its directory"
 
 
 async def probe(
@@ -48,6 +49,8 @@ async def probe(
         )
         try:
             await builder.run(job)
+        except CompileFailed as error:
+            raise BuildError(_FAILED) from error
         finally:
             await builder.discard(_TOOLCHAIN)
         output = _output((place / "answer").read_bytes())
@@ -62,7 +65,7 @@ def _output(answer: bytes) -> bytes:
     match decode(RUN_JOB_RESULT, answer):
         case JobComplete(output=output, outputs=((_, data),)) if output.code == 0:
             return zlib.decompress(data.compressed)
-    raise BuildError("a trial job could not write in its sandbox, or had no /dev/null: see the disk of its directory")
+    raise BuildError(_FAILED)
 
 
 def _toolchain() -> bytes:

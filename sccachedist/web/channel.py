@@ -7,8 +7,6 @@ A request that is refused makes its connection deaf: what else comes is passed o
 client that still sends would otherwise meet a reset and lose the answer.
 """
 
-import socket
-import struct
 import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -25,6 +23,7 @@ from zope.interface import implementer
 
 from sccachedist.config import ConnectionLimits
 from sccachedist.errors import DecodeError, LimitExceeded, SccachedistError
+from sccachedist.web.acknowledged import acknowledged
 from sccachedist.web.answers import Answer, error_answer
 from sccachedist.web.connections import Connections
 from sccachedist.web.framing import Chunks, Framing, Length
@@ -34,14 +33,13 @@ from sccachedist.web.turns import Tap, Turns
 
 #: Bytes of the next request that are read while one is worked on: enough to notice that its sender has gone.
 AHEAD = 1 << 14
-#: Bytes that are passed over after a refusal.
-PASSED_OVER = 1 << 20
+#: Bytes that are passed over after a refusal, of a sender who has shown no right to send, and of one who has: a client
+#: that meets a reset while it sends does not read why it was refused.
+PASSED_OVER, PASSED_OVER_ADMITTED = 1 << 20, 1 << 26
 #: What a body in chunks ends with, except one with trailers.
 _LAST_CHUNK = b"0\r\n\r\n"
 #: Nobody asks by which of our addresses a peer came.
 _OURS = IPv4Address("TCP", "127.0.0.1", 0)
-#: Where ``struct tcp_info`` has the bytes that the other end has acknowledged, since Linux 4.1.
-_BYTES_ACKED = struct.Struct("=120xQ")
 
 
 class IncomingRequest(Protocol):
@@ -95,6 +93,7 @@ class Channel(TwistedProtocol):
         self._searched = 0  # no head ends in what was unread up to there
         self._request: IncomingRequest | None = None
         self._framing: Framing | None = None  # while the body comes
+        self._admitted = False  # the request that comes is one that may
         self._passed_over: int | None = None  # bytes, as soon as we are deaf
         self._producer: Any = None
         self._taken_before: int | None = None  # what the peer had taken when we began to answer
@@ -194,7 +193,7 @@ class Channel(TwistedProtocol):
         self.persistent = fields.persistent
         self._framing = Chunks(self._limits.framing_bytes) if fields.length is None else Length(fields.length)
         self._request = request = self._new_request(self)
-        admitted = request.begin(line, fields)
+        self._admitted = admitted = request.begin(line, fields)
         rest = bytes(self._unread)
         self._unread.clear()
         if not admitted:
@@ -235,7 +234,7 @@ class Channel(TwistedProtocol):
     def _pass_over(self, data: bytes) -> None:
         """Hear nothing but the end of the body, as far as that is easily heard."""
         self._passed_over = (self._passed_over or 0) + len(data)
-        if self._passed_over > PASSED_OVER:
+        if self._passed_over > (PASSED_OVER_ADMITTED if self._admitted else PASSED_OVER):
             self.transport.abortConnection()
         elif isinstance(self._framing, Length):
             if self._framing.feed(data)[1] is not None:
@@ -259,7 +258,7 @@ class Channel(TwistedProtocol):
 
     def begin_sending(self) -> None:
         """An answer begins: it is the peer's turn to take it."""
-        self._taken_before = self._taken()
+        self._taken_before = acknowledged(self.transport)
         self._enter(Phase.SENDING)
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:  # noqa: N802
@@ -350,7 +349,7 @@ class Channel(TwistedProtocol):
     def overdue(self, now: float) -> str | None:
         """The limit that the peer has hit by being slow."""
         if self.progress.phase is Phase.SENDING:
-            taken = self._taken()
+            taken = acknowledged(self.transport)
             self.progress.reach(None if taken is None else taken - (self._taken_before or 0), now)
         return overdue(self.progress, self._limits, now)
 
@@ -388,15 +387,6 @@ class Channel(TwistedProtocol):
 
     def _now(self) -> float:
         return float(self.site.reactor.seconds())
-
-    def _taken(self) -> int | None:
-        """The bytes of ours that the other end has acknowledged, where the kernel tells."""
-        try:
-            handle = getattr(self.transport, "transport", self.transport).getHandle()
-            info = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
-            return int(_BYTES_ACKED.unpack(info)[0])
-        except (AttributeError, OSError, struct.error):
-            return None
 
 
 @lru_cache(1024)

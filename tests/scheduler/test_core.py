@@ -2,11 +2,12 @@
 
 import pytest
 
-from sccachedist.errors import DecodeError, UnknownJob, UnknownServer
-from sccachedist.scheduler.core import MOST_CPUS, Expired, NoCapacity, SchedulerCore
+from sccachedist.errors import DecodeError, LimitExceeded, UnknownJob, UnknownServer
+from sccachedist.scheduler.core import MOST_CPUS, MOST_KEY_BYTES, Expired, NoCapacity, SchedulerCore
 from sccachedist.scheduler.jobs import Slot
+from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobState, SchedulerStatus, ServerCertificate
-from tests.scheduler.farms import A, B, C, assigned, farm, free_slots, heartbeat, job_in
+from tests.scheduler.farms import FIRST_JOB, A, B, C, assigned, farm, free_slots, heartbeat, job_in
 
 # -- build servers --
 
@@ -31,6 +32,24 @@ def test_impossible_cpus(cpus: int) -> None:
     with pytest.raises(DecodeError, match="CPUs"):
         core.heartbeat(A, heartbeat(cpus, nonce=2), now=0.0)
     assert core.status() == SchedulerStatus(1, 2, 0)
+
+
+def test_a_job_key_without_end() -> None:
+    """A build server whose key is longer than any is refused."""
+    core = farm()
+    with pytest.raises(DecodeError, match="jwt_key has more than"):
+        core.heartbeat(A, heartbeat(job_key=bytes(MOST_KEY_BYTES + 1)), now=0.0)
+    assert core.status() == SchedulerStatus(0, 0, 0)
+
+
+def test_many_at_one_address() -> None:
+    """Beyond a number no further build server is believed at an IP address; those that are known go on."""
+    core = SchedulerCore(FIRST_JOB, most_per_address=1)
+    core.heartbeat(A, heartbeat(), now=0.0)
+    with pytest.raises(LimitExceeded, match=r"1 build servers are at 127\.0\.0\.1 \(limit: servers_per_address\)"):
+        core.heartbeat(ServerId(A.host, A.port + 1), heartbeat(), now=0.0)
+    assert not core.heartbeat(A, heartbeat(), now=1.0)
+    assert core.heartbeat(B, heartbeat(), now=1.0)
 
 
 def test_certificate() -> None:

@@ -127,6 +127,15 @@ def test_a_server_that_names_very_many_toolchains(monkeypatch: pytest.MonkeyPatc
     assert (one.toolchains, one.told) == ({"b", "c", "e"}, 7)
 
 
+def test_a_toolchain_that_goes_and_was_not_known() -> None:
+    """A server may tell that one is gone of which nothing was heard."""
+    one = server(0)
+    fleet = fleet_of(one)
+    fleet.learned(one, ServerReport(1, 5, Availability.OPEN, (), ("a",), (), 0, 1))
+    fleet.learned(one, ServerReport(2, 5, Availability.OPEN, (), (), ("b",), 1, 2))
+    assert (one.toolchains, one.told) == ({"a"}, 2)
+
+
 def test_news_that_do_not_follow() -> None:
     """Where a change before them was not heard, they are passed over: the server is told so, and tells it again."""
     one = server(0)
