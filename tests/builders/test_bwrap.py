@@ -12,6 +12,6 @@ def test_the_whole_command_line() -> None:
         *["--unshare-pid", "--as-pid-1", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"],
         *["--dev-bind", "/b/root", "/"],
         *["--proc", "/proc", "--ro-bind", "/b/root/dev/null", "/proc/kcore"],
-        *["--tmpfs", "/proc/tty/driver", "--remount-ro", "/proc/tty/driver", "--remount-ro", "/proc"],
+        *["--ro-bind", "/b/root/dev/shm", "/proc/tty/driver", "--remount-ro", "/proc"],
         *["--chdir", "/", "--json-status-fd", "6", "--seccomp", "7", "--", "/proc/self/fd/8"],
     ]

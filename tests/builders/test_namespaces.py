@@ -25,9 +25,9 @@ if identity == "nobody":
     os.setresgid(65534, 65534, 65534)
     os.setresuid(65534, 65534, 65534)
     ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
-namespaces.make_nodes("nodes")
+namespaces.make_devices("devices")
 namespaces.enter()
-namespaces.make_devices("devices", "nodes")
+namespaces.bind_devices("devices")
 file = namespaces.hidden_file("hidden", b"#!/bin/true")
 
 def error(what, *arguments):
@@ -54,7 +54,7 @@ print("own" if own else "shared")
 def test_what_nobody_can_change(identity: str) -> None:
     """The program of all jobs and the devices lie on read-only mounts: not even the worker itself can change them."""
     with tempfile.TemporaryDirectory(prefix="namespaces-") as place:
-        for directory in (Path(place), *(Path(place, name) for name in ("nodes", "devices", "hidden"))):
+        for directory in (Path(place), *(Path(place, name) for name in ("devices", "hidden"))):
             directory.mkdir(exist_ok=True)
             if identity == "nobody":
                 os.chown(directory, NOBODY, NOBODY)

@@ -30,7 +30,7 @@ def bwrap_arguments(
         *("--dev-bind", root, "/"),
         # A build server that is root has jobs whose uid outside is root's, and to root the kernel's own files are
         # writable without any capability: nothing in /proc is.
-        *("--proc", "/proc", *masked.arguments(f"{root}/dev/null"), "--remount-ro", "/proc"),
+        *("--proc", "/proc", *masked.arguments(f"{root}/dev/null", f"{root}/dev/shm"), "--remount-ro", "/proc"),  # noqa: S108
         *("--chdir", "/", "--json-status-fd", str(status_fd), "--seccomp", str(filter_fd)),
         *("--", f"/proc/self/fd/{program_fd}"),
     ]

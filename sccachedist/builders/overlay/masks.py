@@ -21,15 +21,15 @@ _DEPTH = 3
 
 @attrs.frozen
 class Masked:
-    """Files that shall look empty, and directories."""
+    """Files and directories that no job is to see."""
 
     files: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
 
-    def arguments(self, null: str) -> list[str]:
-        """Give the words for bubblewrap that hide them, with a device that is always empty."""
-        files = [word for file in self.files for word in ("--ro-bind", null, file)]
-        return files + [word for each in self.directories for word in ("--tmpfs", each, "--remount-ro", each)]
+    def arguments(self, file: str, directory: str) -> list[str]:
+        """Give the words for bubblewrap that hide them: by a file that is always empty, by a directory of the job's."""
+        pairs = [(file, each) for each in self.files] + [(directory, each) for each in self.directories]
+        return [word for empty, each in pairs for word in ("--ro-bind", empty, each)]
 
 
 @functools.cache

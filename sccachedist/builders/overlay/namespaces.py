@@ -25,6 +25,7 @@ _MNT_DETACH = 2
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
+_DEVICES_OPTIONS = "size=64k,mode=755"
 _MOST_INODES = 1_000_000  # each takes about a kilobyte of memory beside the size
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
 
@@ -88,40 +89,46 @@ def _bind_fate() -> None:
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0))
 
 
-def make_nodes(directory: str) -> None:
-    """Make devices of this process's own in a directory, before it enters its namespaces; only root may.
+def make_devices(directory: str) -> None:
+    """Make of a directory a ``/dev`` for all jobs of this process, before it enters its namespaces; only root may.
 
-    A lock on a device, or a watch, is no way then from a job to one of another worker.
+    A lock on a device, or a watch, is no way then from a job to one of another worker, and a job has fewer mounts.
     """
     with contextlib.suppress(OSError):
         _checked(_libc.unshare(_CLONE_NEWNS))
         _mount(None, "/", None, _MS_REC | _MS_PRIVATE, None)
-        _mount("tmpfs", directory, "tmpfs", _MS_NOSUID | _MS_NOEXEC, "size=64k,mode=755")
+        _mount("tmpfs", directory, "tmpfs", _MS_NOSUID | _MS_NOEXEC, _DEVICES_OPTIONS)
         try:
             for name in _DEVICES:
                 os.mknod(f"{directory}/{name}", stat.S_IFCHR | 0o666, os.stat(f"/dev/{name}").st_rdev)
                 os.chmod(f"{directory}/{name}", 0o666)  # noqa: S103
             with open(f"{directory}/null", "wb"):  # a container may have them made but not used
                 pass
+            _finish_devices(directory, _MS_REMOUNT)
         except OSError:
             unmount(directory)
 
 
-def make_devices(directory: str, nodes: str) -> None:
-    """Make of a directory a ``/dev`` for all jobs: what none of them can write to, and a place to mount ``shm`` at.
+def bind_devices(directory: str) -> None:
+    """Make such a directory of the host's devices, where there are none yet.
 
-    :param nodes: where :func:`make_nodes` made devices; where it could not, jobs have the host's.
     :raises OSError: the system does not let it.
     """
-    kept = nodes if os.path.exists(f"{nodes}/{_DEVICES[-1]}") else "/dev"
-    _mount("tmpfs", directory, "tmpfs", _MS_NOSUID | _MS_NOEXEC, "size=64k,mode=755")
+    if os.path.exists(f"{directory}/{_DEVICES[0]}"):
+        return
+    _mount("tmpfs", directory, "tmpfs", _MS_NOSUID | _MS_NOEXEC, _DEVICES_OPTIONS)
     for name in _DEVICES:
         Path(directory, name).touch()
-        _bind_read_only(f"{kept}/{name}", f"{directory}/{name}")
+        _bind_read_only(f"/dev/{name}", f"{directory}/{name}")
+    _finish_devices(directory, _MS_REMOUNT | _MS_BIND)
+
+
+def _finish_devices(directory: str, remount: int) -> None:
+    """Add links, and an empty place to mount ``shm`` at; from now on nobody can write there."""
     for name, descriptor in _DEVICE_LINKS.items():
         os.symlink(f"/proc/self/fd{descriptor}", f"{directory}/{name}")
     os.mkdir(f"{directory}/shm")
-    _mount(None, directory, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NOEXEC, None)
+    _mount(None, directory, None, remount | _MS_RDONLY | _MS_NOSUID | _MS_NOEXEC, None)
 
 
 def bind(source: str, target: str) -> None:

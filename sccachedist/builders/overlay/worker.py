@@ -43,9 +43,9 @@ class OverlaySandboxes:
         """Submit to the limits of a job, then enter namespaces of its own, where they can no longer be set."""
         os.chdir(self.home)
         self._restraints = restrain(self.bounds, self.groups, job.SCRATCH)
-        namespaces.make_nodes(job.SCRATCH)
+        namespaces.make_devices(job.DEVICES)
         namespaces.enter()
-        namespaces.make_devices(job.DEVICES, job.SCRATCH)
+        namespaces.bind_devices(job.DEVICES)
         starter_fd = namespaces.hidden_file(job.SCRATCH, starter())
         made = functools.partial(
             job.opened, bwrap=self.bwrap, filter_fd=self._restraints.filter_fd, starter_fd=starter_fd
