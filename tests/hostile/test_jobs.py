@@ -12,7 +12,16 @@ from demo.farm import Farm
 from sccachedist.server.core import few
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.frame import frame
-from sccachedist.wire.messages import RUN_JOB_RESULT, JobAlloc, JobComplete, JobId, JobNotFound, job_capacity
+from sccachedist.wire.messages import (
+    RUN_JOB_RESULT,
+    CompileCommand,
+    JobAlloc,
+    JobComplete,
+    JobId,
+    JobNotFound,
+    RunJobRequest,
+    job_capacity,
+)
 from sccachedist.wire.tokens import job_token
 from tests.hostile.attacker import Attacker, Said, unverified
 from tests.hostile.attacks import NO_INPUTS
@@ -26,14 +35,16 @@ SLOTS = job_capacity(CPUS)
 MIB = 1 << 20
 #: Two seconds, as nobody else writes them.
 SECS = "0002"
-#: A command of 4 MiB, but for its last byte.
-LARGE = frame(shell("true " + "x" * (4 * MIB - 500)), b"")[:-1]
+#: A command of almost 3 MiB within all limits of a command, but for its last byte.
+LARGE = frame(
+    RunJobRequest(CompileCommand("/bin/true", ("x" * (2 * MIB - 9),), (("A", "x" * (MIB - 9)),), "/"), ()), b""
+)[:-1]
 
 
 @pytest.fixture(scope="module")
 def server_tables() -> Mapping[str, str]:
     """Room for a neighbour beside the slots that an attacker holds."""
-    return {"capacity": f"cpus = {CPUS}", "limits": f"buffered_bytes = {16 * MIB}"}
+    return {"capacity": f"cpus = {CPUS}", "limits": f"buffered_bytes = {13 * MIB}"}
 
 
 def ran(attacker: Attacker, job: JobAlloc, script: str = "true") -> bool:
