@@ -68,7 +68,9 @@ class Chunks:
         pieces: list[memoryview] = []
         rest: bytes | None = None
         framing = 0
-        while at < end:
+        # As much as may be between chunks if all that has come were payload: beyond that there is no need to look.
+        worth_looking_at = self._most_framing - self._framing + (self._payload + end) // PAYLOAD_PER_FRAMING
+        while at < end and framing <= worth_looking_at:
             if self._left:
                 piece = view[at : at + self._left]
                 pieces.append(piece)

@@ -1,5 +1,8 @@
 """Bodies among the bytes of a connection: whatever way they come cut, nothing of them is lost."""
 
+import contextlib
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,3 +104,13 @@ def test_small_chunks_without_end() -> None:
     framing, small = Chunks(0), chunked(bytes(PAYLOAD_PER_FRAMING * 6))[:-5] * 1000
     for _ in range(20):
         assert framing.feed(small) == (bytes(48_000), None)
+
+
+@pytest.mark.parametrize("chunk", [b"x", b"x" * 47, b"x" * 48, bytes(8192)])
+def test_takes_no_time(chunk: bytes) -> None:
+    """What one read brings is taken apart, or refused, in some milliseconds."""
+    framing, octets = Chunks(1 << 14), (chunked(chunk)[:-5] * (1 << 18))[: 1 << 18]
+    began = time.thread_time()
+    with contextlib.suppress(LimitExceeded):
+        framing.feed(octets)
+    assert time.thread_time() - began < 0.015
