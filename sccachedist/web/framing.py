@@ -15,6 +15,8 @@ PAYLOAD_PER_FRAMING = 8
 _BOUNDARY = re.compile(rb"\r\n([1-9A-Fa-f][0-9A-Fa-f]{0,7})\r\n")  # between two chunks, as a rule
 #: A chunk's size, and extensions, which mean nothing to us. More digits than these are no size that can come.
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(;[\t -~\x80-\xff]*)?")
+#: Bytes between chunks by which it is far too much: more than a line of it.
+_FAR = 1 << 11
 #: Bytes of such a line.
 _LONGEST_SIZE_LINE = 1024
 
@@ -68,9 +70,9 @@ class Chunks:
         pieces: list[memoryview] = []
         rest: bytes | None = None
         framing = 0
-        # As much as may be between chunks if all that has come were payload: beyond that there is no need to look.
-        worth_looking_at = self._most_framing - self._framing + (self._payload + end) // PAYLOAD_PER_FRAMING
-        while at < end and framing <= worth_looking_at:
+        # Where there is far too much between chunks, there is no need to look further. In units of payload:
+        allowed = (self._most_framing - self._framing + _FAR) * PAYLOAD_PER_FRAMING + self._payload
+        while at < end and framing * (PAYLOAD_PER_FRAMING + 1) <= allowed + at:
             if self._left:
                 piece = view[at : at + self._left]
                 pieces.append(piece)
