@@ -210,6 +210,7 @@ class Channel(TwistedProtocol):
         try:
             body, rest = framing.feed(data)
         except (DecodeError, LimitExceeded) as error:
+            self._admitted = False  # no client sends what is mostly no body
             request.refuse(error)
             self._become_deaf()
             if isinstance(error, DecodeError):  # there is no telling what more comes
