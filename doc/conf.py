@@ -8,7 +8,7 @@ sys.path[:0] = [str(_HERE / "_ext"), str(_HERE.parent)]
 
 project = "sccachedist"
 extensions = ["config_reference"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "security-figures.rst"]
 html_theme = "alabaster"
 html_theme_options = {
     "description": "The scheduler and the build server of sccache's distributed compilation, on Twisted",

@@ -37,7 +37,7 @@ def test_row_29_the_program_that_runs_every_job(neighbour: Neighbour, reaching: 
     neighbour.unharmed()
 
 
-def test_rows_29_and_30_whatever_is_not_its_own(neighbour: Neighbour, reaching: Path) -> None:
+def test_row_30_whatever_is_not_its_own(neighbour: Neighbour, reaching: Path) -> None:
     """Devices, mounts, the kernel's files: a job changes none, be it by a descriptor, and the host's stay the same."""
     before = devices()
     with neighbour.served(30):

@@ -1,0 +1,48 @@
+"""What honest clients got beside each attack: ``python -m tests.hostile.figures FILE``.
+
+FILE is what a run of the tests has noted with ``SCCACHEDIST_FIGURES=FILE``. Writes the table that ``doc/security``
+includes: of each row the worst of its tests, whoever the build server ran as.
+"""
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from demo.farm import CHECKOUT
+
+TABLE = CHECKOUT / "doc" / "security-figures.rst"
+_HEAD = """\
+Measured with Debian's Python on two cores, nothing else running: how many times as long as alone an honest client's
+jobs took beside the attack, and the longest turn of each reactor, each the worst of a row's tests and of the three
+users.
+
+.. list-table::
+   :header-rows: 1
+
+   * - Row
+     - Median
+     - 99th percentile
+     - Longest turn, scheduler
+     - Longest turn, build server
+"""
+
+
+def table(lines: list[dict[str, Any]]) -> str:
+    """The table of what was noted."""
+    rows: defaultdict[int, list[list[float]]] = defaultdict(list)
+    for line in lines:
+        alone, beside, turns = line["alone"], line["beside"], line["turns"]
+        times = [beside[name] / alone[name] for name in ("median", "worst")]
+        rows[line["row"]].append([*times, 1000 * turns["scheduler"], 1000 * turns["server"]])
+    text = _HEAD
+    for row, figures in sorted(rows.items()):
+        median, worst, scheduler, server = (max(column) for column in zip(*figures, strict=True))
+        cells = (row, f"{median:.2f}", f"{worst:.2f}", f"{scheduler:.1f} ms", f"{server:.1f} ms")
+        text += "".join(f"   {'*' if n == 0 else ' '} - {cell}\n" for n, cell in enumerate(cells))
+    return text
+
+
+if __name__ == "__main__":
+    TABLE.write_text(table([json.loads(line) for line in Path(sys.argv[1]).read_text().splitlines()]))
