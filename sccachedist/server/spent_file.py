@@ -4,7 +4,8 @@ They take 16 bytes for each job, before the job runs: a process that is killed h
 brought to the disk one by one; a machine that loses its power may forget what the kernel had not written yet, half a
 minute of jobs as a rule, and such a job could be run again by its own client.
 
-What the disk does not take is remembered as long as the process lasts, and the log says so once.
+What the disk does not take is remembered as long as the process lasts, and the log says so once. No file stays open:
+one that is open for writing would keep a failing disk from being made read-only.
 """
 
 import os
@@ -32,22 +33,19 @@ class KeptSpentJobs(SpentJobs):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path, self._old = path, path.with_name(f"{path.name}.old")
-        self._file: int | None = None
+        self._is_open = False
         self._troubled = False
 
     def open(self) -> None:
         """Read what an earlier process has kept, and go on from there."""
-        self.close()
         self._newer, self._older, self.mark = Generation(), Generation(), 0
         for path, generation in ((self._old, self._older), (self._path, self._newer)):
             self._read(path, generation)
-        self._append_to(self._path)
+        self._is_open = True
 
     def close(self) -> None:
         """Keep nothing more."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        self._is_open = False
 
     def _read(self, path: Path, generation: Generation) -> None:
         try:
@@ -64,38 +62,33 @@ class KeptSpentJobs(SpentJobs):
         for job_id, issued in records:
             generation.add(JobId(job_id), issued)
 
-    def _append_to(self, path: Path) -> None:
-        try:
-            self._file = _opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-            size = os.fstat(self._file).st_size
-            if size % _RECORD.size:  # the last record of an earlier process was cut off
-                os.ftruncate(self._file, size - size % _RECORD.size)
-            if size < _RECORD.size:
-                self._write(0, self.mark)
-        except OSError as error:
-            self._trouble(error)
-
     def _turn(self) -> None:
-        self.close()
         try:
-            self._path.rename(self._old)
+            with suppress(FileNotFoundError):  # nothing of this generation was to be kept
+                self._path.rename(self._old)
         except OSError as error:
             self._trouble(error)
-        self._append_to(self._path)
+        self._write(b"")
 
     def _keep(self, job_id: JobId, issued: int) -> None:
-        self._write(job_id, issued)
+        self._write(_RECORD.pack(job_id, issued))
 
-    def _write(self, first: int, second: int) -> None:
-        if self._file is None:
+    def _write(self, record: bytes) -> None:
+        if not self._is_open:
             return
         try:
-            if os.write(self._file, _RECORD.pack(first, second)) < _RECORD.size:
-                raise OSError("it took a part")
+            descriptor = _opened(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            try:
+                size = os.fstat(descriptor).st_size
+                if size % _RECORD.size:  # the last record was cut off, by a full disk or by an end in the middle of it
+                    os.ftruncate(descriptor, size - size % _RECORD.size)
+                if size < _RECORD.size:
+                    record = _RECORD.pack(0, self.mark) + record
+                if os.write(descriptor, record) < len(record):
+                    raise OSError("it took a part")
+            finally:
+                os.close(descriptor)
         except OSError as error:
-            with suppress(OSError):
-                size = os.fstat(self._file).st_size
-                os.ftruncate(self._file, size - size % _RECORD.size)
             self._trouble(error)
 
     def _trouble(self, error: OSError) -> None:

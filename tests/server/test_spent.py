@@ -113,16 +113,15 @@ def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numb
     with monkeypatch.context() as broken:
         broken.setattr(os, "open", failing(number))
         jobs = kept(tmp_path)
-    jobs.add(JOB, 1000, keep=True)
-    assert jobs.refuses(JOB, 1000)
-    jobs = kept(tmp_path)
+        jobs.add(JobId(6), 1000, keep=True)
+    assert jobs.refuses(JobId(6), 1000)
     with monkeypatch.context() as broken:
         broken.setattr(os, "write", failing(number))
         jobs.add(JOB, 1000, keep=True)
     jobs.add(JobId(8), 1000, keep=True)
     assert jobs.refuses(JOB, 1000)
     jobs.close()
-    assert [kept(tmp_path).refuses(JobId(job_id), 1000) for job_id in (7, 8)] == [False, True]
+    assert [kept(tmp_path).refuses(JobId(job_id), 1000) for job_id in (6, 7, 8)] == [False, False, True]
 
 
 @pytest.mark.usefixtures("few_ids")
