@@ -18,6 +18,7 @@ from sccachedist.builders.overlay.builder import OverlayBuilder
 from sccachedist.builders.pot.builder import pot_builder
 from sccachedist.builders.seam import Builder, BuildJob
 from sccachedist.config import DockerSettings, ServerLimits
+from sccachedist.policy import OnFailure
 from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, RUN_JOB_RESULT, CompileCommand, JobComplete, JobId, RunJobRequest
@@ -41,6 +42,8 @@ LIMITS = ServerLimits(
     job_secs=20,
 )
 SCRATCH_BYTES = 64_000_000
+#: What a builder makes of a compile that failed is to be seen.
+REPORT = OnFailure.REPORT
 
 # Whoever can become somebody else tries both.
 IDENTITIES = ("itself", "nobody") if os.geteuid() == 0 else ("itself",)
@@ -155,7 +158,7 @@ def make_farm(reactor: Any, identity: str = "itself", limits: ServerLimits = LIM
     home.mkdir(parents=True)
     for directory in (place, home.parent, home) if identity == "nobody" else ():
         os.chown(directory, NOBODY, NOBODY)
-    builder = OverlayBuilder(reactor, home.parent, bwrap_path(), limits, SCRATCH_BYTES, 3)
+    builder = OverlayBuilder(reactor, home.parent, bwrap_path(), limits, SCRATCH_BYTES, 3, REPORT)
 
     def remains() -> list[str]:
         left = [entry.name for name in ("toolchains", "scratch") for entry in (home / name).iterdir()]
@@ -167,7 +170,8 @@ def make_farm(reactor: Any, identity: str = "itself", limits: ServerLimits = LIM
 def make_docker_farm(reactor: Any, engine: DockerEngine, limits: ServerLimits = LIMITS) -> Farm:
     """A builder on an engine; it is not started."""
     image = DockerSettings().image
-    builder = docker_builder(reactor, image, limits, SCRATCH_BYTES, 3, engine.environment | {"SECRET": "not for jobs"})
+    environment = engine.environment | {"SECRET": "not for jobs"}
+    builder = docker_builder(reactor, image, limits, SCRATCH_BYTES, 3, environment, REPORT)
     return Farm(_place(), builder, "builders.docker.worker", engine.ours)
 
 
@@ -175,7 +179,7 @@ def make_pot_farm(reactor: Any, limits: ServerLimits = LIMITS) -> Farm:
     """A builder on a host that has pot; it is not started."""
     place = _place()
     host = PotHost.make(place)
-    builder = pot_builder(reactor, host.settings, limits, SCRATCH_BYTES, 3, host.environment)
+    builder = pot_builder(reactor, host.settings, limits, SCRATCH_BYTES, 3, host.environment, REPORT)
     return Farm(place, builder, str(host.fs_root), host.names)
 
 
