@@ -142,7 +142,6 @@ class BuildServer:
             upload = self._toolchains.receive(toolchain, party)
         except BaseException:
             self._over(job_id)
-            Deferred.fromCoroutine(self._reports.heard())  # at once: the next client is to be asked for the toolchain
             raise
         self._reports.remark(job_id, JobState.PENDING)
         return Delivery(upload, partial(self._over, job_id))

@@ -39,7 +39,7 @@ class Reports:
     def remark(self, job_id: JobId, state: JobState) -> None:
         """Tell a scheduler of ours what a published one has no ear for: how an upload begins and fails."""
         if self._scheduler.is_ours:
-            self._together.report(job_id, state)
+            self._together.report(job_id, state, at_once=True)  # the next client may have to be asked for the toolchain
 
     async def heard(self) -> None:
         """Wait, for a moment, until a scheduler of ours has heard of all that there is."""

@@ -49,19 +49,23 @@ class Together:
         self._states: list[tuple[JobId, JobState]] = []
         self._started: dict[JobId, float] = {}
         self._look: IDelayedCall | None = None
-        self._busy = False
+        self._busy = self._is_urgent = False
         self._delivery: Deferred[None] | None = None
         self._pause: Deferred[None] | None = None
         self._waiting: list[Deferred[None]] = []
 
-    def report(self, job_id: JobId, state: JobState) -> None:
-        """Tell the scheduler, with the next request, that a job has come to a state."""
+    def report(self, job_id: JobId, state: JobState, *, at_once: bool = False) -> None:
+        """Tell the scheduler, with the next request, that a job has come to a state.
+
+        :param at_once: whether it may not wait for others.
+        """
         if state is JobState.STARTED:
             self._started[job_id] = self._clock.seconds()
             self._look_for_started(STARTED_SECS)
             return
         if state is JobState.COMPLETE:
             self._started.pop(job_id, None)
+        self._is_urgent |= at_once
         self._tell(job_id, state)
 
     def _look_for_started(self, seconds: float) -> None:
@@ -108,7 +112,7 @@ class Together:
     def _is_patient(self) -> bool:
         """Whether nobody waits for what there is to tell."""
         only_ends = all(state is JobState.COMPLETE for _, state in self._states)
-        return only_ends and not self._waiting and self._can_wait(len(self._states))
+        return only_ends and not self._is_urgent and not self._waiting and self._can_wait(len(self._states))
 
     def _go_on(self) -> None:
         if self._pause is not None and not self._is_patient:
@@ -125,7 +129,7 @@ class Together:
                 states, self._states = tuple(self._states[:MOST_STATES]), self._states[MOST_STATES:]
                 await self._send(states)
         finally:
-            self._busy, self._pause = False, None
+            self._busy, self._pause, self._is_urgent = False, None, False
             waiting, self._waiting = self._waiting, []
             for waiter in waiting:
                 waiter.callback(None)

@@ -267,6 +267,18 @@ class BatchesTests(SynchronousTestCase):
             self.sent.answer(((JOB, COMPLETE), last), None)
         assert self.clock.getDelayedCalls() == []
 
+    def test_an_upload_that_failed(self) -> None:
+        """The scheduler hears of it at once, so that the next client is asked; others' ends wait again after that."""
+        self.room = 2
+        self.reports.remark(JOB, COMPLETE)
+        self.clock.advance(0)
+        assert self.sent.waiting == [((JOB, COMPLETE),)]
+        self.sent.answer(((JOB, COMPLETE),), None)
+        self.report(OTHER_JOB, COMPLETE)
+        assert self.sent.waiting == []
+        self.clock.advance(LATER_SECS)
+        assert self.sent.waiting == [((OTHER_JOB, COMPLETE),)]
+
     def test_no_patience(self) -> None:
         """Who wants to leave, or has its client wait for what the scheduler hears, has it told at once."""
         self.room = 1
