@@ -10,7 +10,6 @@ import pytest
 
 from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
 from demo.processes import wait_until
-from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import ALLOC_JOB_RESPONSE, TOOLCHAIN, AllocJobFail, JobComplete, Toolchain, job_capacity
 from tests.support.archives import id_of, write_inputs, write_toolchain
@@ -75,20 +74,26 @@ def test_a_running_compile(farm: Farm, clock: SteppedClock, step: int, tmp_path:
     all_slots_free(farm, 30)
 
 
-def test_a_client_that_waits_for_a_slot(farm: Farm, clock: SteppedClock, step: int) -> None:
+def test_a_client_that_waits_for_a_slot(farm: Farm, clock: SteppedClock, step: int, tmp_path: Path) -> None:
     """It is sent back when it has waited for as long as it should, no sooner and no later."""
-    toolchain = ArchiveId("0" * 64)
-    for _ in range(job_capacity(1)):
-        SteppingClient(farm).alloc(toolchain)
+    client, archive = SteppingClient(farm), write_toolchain(tmp_path / "toolchain.tar.gz", {})
+    marker = f"marker-{monotonic()}"
+    request, inputs = shell(f"sleep {2 * WAIT_SECS}; echo {marker}"), write_inputs(tmp_path / "inputs", {})
     connection = HTTPConnection("127.0.0.1", farm.scheduler_port, timeout=60)
     headers = {"Authorization": f"Bearer {farm.client_token}", "Content-Type": "application/octet-stream"}
-    began = monotonic()
-    connection.request("POST", "/api/v1/scheduler/alloc_job", encode(TOOLCHAIN, Toolchain(toolchain)), headers)
-    farm.status()  # the scheduler has seen what came before
-    clock.step(step)
-    answer = decode(ALLOC_JOB_RESPONSE, connection.getresponse().read())
-    assert isinstance(answer, AllocJobFail)
-    assert WAIT_SECS - 0.5 < monotonic() - began < 3 * WAIT_SECS
+    with ThreadPoolExecutor() as aside:
+        for number in range(job_capacity(1)):
+            allocated = client.alloc(id_of(archive))
+            if allocated.need_toolchain:
+                client.submit(allocated.job_alloc, archive)
+            aside.submit(client.run, allocated.job_alloc, request, inputs)
+            wait_until(lambda number=number: len(running(marker)) > number, 30, "it runs")  # type: ignore[misc]
+        began = monotonic()
+        connection.request("POST", "/api/v1/scheduler/alloc_job", encode(TOOLCHAIN, Toolchain("0" * 64)), headers)
+        farm.status()  # the scheduler has seen what came before
+        clock.step(step)
+        answer = decode(ALLOC_JOB_RESPONSE, connection.getresponse().read())
+        assert isinstance(answer, AllocJobFail)
+        assert WAIT_SECS - 0.5 < monotonic() - began < 3 * WAIT_SECS
     connection.close()
-    farm.server.stop()
-    farm.start_server()
+    all_slots_free(farm, 30)
