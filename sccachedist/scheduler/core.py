@@ -362,7 +362,8 @@ class SchedulerCore:
         if toolchain in server.toolchains:
             return AssignJobResult(JobState.READY, need_toolchain=False)
         others = (self._jobs[job_id] for job_id in server.jobs)
-        return AssignJobResult(JobState.PENDING, not any(job.brings(toolchain, now) for job in others))
+        is_brought = any(job.brings(toolchain, now) for job in others) and server.may_presume(toolchain, now)
+        return AssignJobResult(JobState.PENDING, need_toolchain=not is_brought)
 
 
 def _check(heartbeat: Heartbeat, report: ServerReport | None) -> None:

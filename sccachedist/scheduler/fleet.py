@@ -26,6 +26,9 @@ SERVER_SECS, MISSED_HEARTBEATS = 90.0, 6
 LATE_SECS = 2.0
 #: Servers with a toolchain that are looked at for one that has a CPU to spare.
 MOST_HOLDERS = 16
+#: Seconds for which clients are not asked for a toolchain that others bring, and after which that is tried again;
+#: and for how many toolchains of a server this is noted.
+PRESUMED_SECS, ASKED_SECS, MOST_PRESUMED = 10.0, 300.0, 1000
 #: Toolchains that are remembered of a server; its clients bring what comes after that a second time.
 MOST_TOOLCHAINS = 1 << 16
 
@@ -41,6 +44,7 @@ class BuildServer:
         address is true.
     :param drained: whether an administrator wants it to get no jobs.
     :param lent: how many of its jobs have lent their slots to others.
+    :param presumed: since when clients have not been asked for a toolchain, because others were bringing it.
     """
 
     server_id: ServerId
@@ -55,6 +59,7 @@ class BuildServer:
     penalty: Penalty = attrs.field(factory=Penalty)
     jobs: set[JobId] = attrs.field(factory=set)
     toolchains: set[str] = attrs.field(factory=set)
+    presumed: dict[str, float] = attrs.field(factory=dict)
 
     @property
     def takes_jobs(self) -> bool:
@@ -85,6 +90,19 @@ class BuildServer:
     def load(self) -> float:
         """Jobs per CPU."""
         return self.taken / self.heartbeat.num_cpus
+
+    def may_presume(self, toolchain: str, now: float) -> bool:
+        """Whether a client need not bring a toolchain that another one is bringing.
+
+        That lasts for a while and no longer, however many begin to bring it in turn and never end.
+        """
+        since = self.presumed.get(toolchain)
+        if since is None or now - since > ASKED_SECS:
+            self.presumed.pop(toolchain, None)
+            if len(self.presumed) >= MOST_PRESUMED:
+                del self.presumed[next(iter(self.presumed))]
+            self.presumed[toolchain] = since = now
+        return now - since <= PRESUMED_SECS
 
     def is_silent(self, now: float) -> bool:
         """Whether it has missed so many heartbeats that it is taken for dead."""
@@ -192,6 +210,7 @@ class Fleet:
 
     def gained(self, server: BuildServer, toolchain: str) -> None:
         """A server has this toolchain too."""
+        server.presumed.pop(toolchain, None)
         if len(server.toolchains) < MOST_TOOLCHAINS:
             server.toolchains.add(toolchain)
             self._holders.setdefault(toolchain, {})[server.server_id] = None

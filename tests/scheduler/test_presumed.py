@@ -1,6 +1,9 @@
 """Jobs that nobody asks the build server about: when it is relied on, and whether it gets a toolchain with them."""
 
+import pytest
+
 from sccachedist.scheduler.core import SchedulerCore
+from sccachedist.scheduler.fleet import ASKED_SECS, PRESUMED_SECS, BuildServer
 from sccachedist.wire.messages import AssignJobResult, JobState
 from tests.scheduler.farms import CLANG, GCC, A, B, Ours, assigned, heartbeat
 
@@ -67,6 +70,29 @@ def test_toolchain_is_coming(core: SchedulerCore, ours: Ours) -> None:
     ours.says({job: PENDING}, now=2.0)
     ours.beat(ours.report({job: PENDING}), now=7.0)
     assert ours.allocate(now=12.0).presumed == AssignJobResult(PENDING, need_toolchain=False)
+
+
+def test_toolchain_that_many_begin_to_bring(core: SchedulerCore, ours: Ours) -> None:
+    """However many begin uploads that do not end, after a while each client is asked for the toolchain itself."""
+    needed, before = [], None
+    for seconds in range(0, 30, 2):
+        ours.beat(ours.report({} if before is None else {before: PENDING}), now=float(seconds))
+        job = ours.allocate(now=float(seconds))
+        ours.says({job.job_id: PENDING} | ({} if before is None else {before: COMPLETE}), now=float(seconds))
+        assert job.presumed is not None
+        needed.append(job.presumed.need_toolchain)
+        before = job.job_id
+    assert needed == [True, *[False] * 6, *[True] * 8]
+
+
+def test_toolchains_that_are_presumed_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of them is bounded, and forgotten after some minutes or when the toolchain comes."""
+    monkeypatch.setattr("sccachedist.scheduler.fleet.MOST_PRESUMED", 2)
+    server = BuildServer(A, heartbeat(), 0.0)
+    assert all(server.may_presume(name, 0.0) for name in "abc")
+    assert [*server.presumed] == ["b", "c"]
+    assert not server.may_presume("c", PRESUMED_SECS + 1)
+    assert server.may_presume("c", ASKED_SECS + 1)
 
 
 def test_toolchain_is_slow(core: SchedulerCore, ours: Ours) -> None:
