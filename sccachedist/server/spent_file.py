@@ -42,6 +42,8 @@ class KeptSpentJobs(SpentJobs):
         for path, generation in ((self._old, self._older), (self._path, self._newer)):
             self._read(path, generation)
         self._is_open = True
+        if not self._path.exists():
+            self._write(b"")
 
     def close(self) -> None:
         """Keep nothing more."""
