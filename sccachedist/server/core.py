@@ -4,11 +4,13 @@ Pure: no I/O, no clock. A job is assigned by the scheduler, or introduced by its
 scheduler names the toolchain. It waits until its client comes: with the toolchain where that is missing, then with the
 inputs. It ends once, in whatever way, and its id is spent then.
 
-One request at a time belongs to a job, and holds a place: there are as many as the scheduler knows of slots, and a few
-for what the scheduler has not heard of yet. A client that comes so late that the scheduler may have given its slot to
-another gets one of those few only: it never takes the places of those that come in time.
+One request at a time belongs to a job, and holds a place: there are as many for uploads, and as many for runs, as the
+scheduler knows of slots, and a few for what the scheduler has not heard of yet. Uploads that do not end never take the
+places of jobs that could run. A client that comes so late that the scheduler may have given its slot to another gets
+one of those few only: it never takes the places of those that come in time.
 """
 
+from collections import Counter
 from enum import Enum, auto
 
 import attrs
@@ -87,7 +89,7 @@ class ServerCore:
         self._jobs: dict[JobId, _Job] = {}
         self._spent = SpentJobs() if spent is None else spent
         self._used: set[JobId] = set()
-        self._late = 0
+        self._open, self._late = Counter[Use](), Counter[Use]()
         self._ready = self._drained = self._leaving = self._gone = False
 
     @property
@@ -258,18 +260,21 @@ class ServerCore:
         if job.use is not None:
             raise UnknownJob(f"job {job_id} has an open request already")
         is_late = now - job.since > (OUR_SLOT_SECS if job.is_introduced else PUBLISHED_SLOT_SECS)
-        if len(self._used) >= self.slots + few(self.slots) or (is_late and self._late >= few(self.slots)):
+        if self._open[use] >= self.slots + few(self.slots) or (is_late and self._late[use] >= few(self.slots)):
             self.refused += 1
-            raise NoPlace(f"{len(self._used)} jobs are here, and {self._late} of them late")
+            raise NoPlace(f"{self._open[use]} of {use.name} are open, and {self._late[use]} of them late")
         job.use, job.is_late = use, is_late
         self._used.add(job_id)
-        self._late += is_late
+        self._open[use] += 1
+        self._late[use] += is_late
         return job
 
     def _leave_place(self, job_id: JobId, job: _Job) -> None:
-        self._used.discard(job_id)
-        self._late -= job.is_late
-        job.is_late = False
+        if job.use is not None:
+            self._used.remove(job_id)
+            self._open[job.use] -= 1
+            self._late[job.use] -= job.is_late
+            job.is_late = False
 
     def _spend(self, job_id: JobId, job: _Job) -> None:
         self._spent.add(job_id, job.issued or 0, keep=job.is_introduced)

@@ -273,22 +273,23 @@ def test_late_for_a_published_scheduler() -> None:
         core.assign(JobId(number), GCC, present=True, now=0.0)
     core.claim(JobId(0), now=PUBLISHED_SLOT_SECS + 1)
     core.claim(JobId(1), now=PUBLISHED_SLOT_SECS + 1)
-    with pytest.raises(NoPlace, match="2 jobs are here, and 2 of them late"):
+    with pytest.raises(NoPlace, match="2 of RUN are open, and 2 of them late"):
         core.claim(JobId(2), now=PUBLISHED_SLOT_SECS + 1)
     core.claim(JobId(3), now=PUBLISHED_SLOT_SECS)
 
 
 def test_uploads_have_places() -> None:
-    """An upload holds a place as a compile does, until it ends."""
+    """An upload holds a place until it ends, and never that of a job that could run."""
     core = open_core(1)
-    for number in range(4):
+    for number in range(5):
         core.assign(JobId(number), GCC, present=False, now=0.0)
     for number in range(3):
         core.begin_upload(JobId(number), now=0.0)
     with pytest.raises(NoPlace):
-        core.claim(JobId(3), now=0.0)
+        core.begin_upload(JobId(3), now=0.0)
+    core.claim(JobId(4), now=0.0)
     core.end_upload(JobId(0))
-    core.claim(JobId(3), now=0.0)
+    core.begin_upload(JobId(3), now=0.0)
 
 
 @pytest.mark.parametrize("claimed", [True, False])

@@ -130,7 +130,7 @@ class Walk(RuleBasedStateMachine):
                 begin(job_id, self.now)
             return
         is_late = self.now - job.since > job.slot_secs
-        open_ones = [each for each in self.jobs.values() if each.use is not None]
+        open_ones = [each for each in self.jobs.values() if each.use is use]
         late_ones = [each for each in open_ones if each.is_late]
         if len(open_ones) == SLOTS + few(SLOTS) or (is_late and len(late_ones) == few(SLOTS)):
             with pytest.raises(NoPlace):
@@ -193,7 +193,7 @@ class Walk(RuleBasedStateMachine):
             if job.use is not None
         ]
         assert list(self.core.named) == named
-        assert len(named) <= SLOTS + few(SLOTS)
+        assert len(named) <= 2 * (SLOTS + few(SLOTS))
         closed = Availability.GONE if self.gone else Availability.DRAINING
         assert self.core.availability is (Availability.OPEN if self.open and not self.gone else closed)
 
