@@ -1,13 +1,16 @@
 """A client on Windows, whose requests name disks in their paths: what it sends, sent step by step."""
 
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from demo.farm import Farm
+from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
 from sccachedist.wire.messages import CompileCommand, JobComplete, RunJobRequest
+from tests.functional.conftest import running_farm
 from tests.support.archives import BUSYBOX, id_of, write_inputs, write_toolchain
+from tests.support.configured import adding
 from tests.support.protocol import SteppingClient
 
 pytestmark = pytest.mark.functional
@@ -24,6 +27,13 @@ _REQUEST = RunJobRequest(
 )
 # Notes what it is given; an empty source is a mistake.
 _COMPILER = f'{BUSYBOX} test -s unit.i || exit 3; echo "$4 $INCLUDE" > "$6"'
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """A farm that tells its clients how a compile failed."""
+    server = adding(OUR_SERVER, policy='on_failure = "report"')
+    yield from running_farm(Farm(tmp_path_factory.mktemp("farm"), OUR_SCHEDULER, server))
 
 
 @pytest.mark.parametrize(
