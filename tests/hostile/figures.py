@@ -15,7 +15,7 @@ from demo.farm import CHECKOUT
 TABLE = CHECKOUT / "doc" / "security-figures.rst"
 _HEAD = """\
 Measured with Debian's Python on two cores, two modules of tests side by side, each with an attacker that takes a core
-for itself: how many times as long as alone an honest client's jobs took beside the attack (alone, a job takes some 17 ms),
+for itself: how many times as long as alone an honest client's jobs took beside the attack (alone, some 17 ms a job),
 and the longest turn of each reactor; each the worst of a row's tests and of the three users. The tests take an alone of
 less than 50 ms, and for the percentile 100 ms, for that much.
 
