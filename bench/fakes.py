@@ -14,9 +14,10 @@ import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import Thread
@@ -67,14 +68,24 @@ def main(scheduler_port: str, key: str, count: str, kind: str) -> None:
     """Listen, register, say so, and serve until stdin ends."""
     with tempfile.TemporaryDirectory() as folder:
         servers = [ServerId.parse(f"{_host(scheduler_port)}:{FIRST_PORT + n}") for n in range(int(count))]
-        identity = load_identity(Path(folder), servers[0], datetime.now(UTC), lambda _: None)
-        Thread(target=_serve, args=(_listening(servers), _context(identity, Path(folder))), daemon=True).start()
+        places = [Path(folder, str(server.port)) for server in servers]
+        now = datetime.now(UTC)
+        identities = [
+            load_identity(place, server, now, lambda _: None) for place, server in zip(places, servers, strict=True)
+        ]
+
+        @cache
+        def context(port: int) -> ssl.SSLContext:
+            number = port - FIRST_PORT
+            return _context(identities[number], places[number])
+
+        Thread(target=_serve, args=(_listening(servers), context), daemon=True).start()
         for number, server in enumerate(servers):
-            report = _report(number) if kind == "ours" else None
+            report, identity = _report(number) if kind == "ours" else None, identities[number]
             _register(int(scheduler_port), server_token(bytes.fromhex(key), server), str(server.host), identity, report)
-    sys.stdout.write("registered\n")
-    sys.stdout.flush()
-    sys.stdin.read()
+        sys.stdout.write("registered\n")
+        sys.stdout.flush()
+        sys.stdin.read()
 
 
 def _host(scheduler_port: str) -> str:
@@ -86,14 +97,15 @@ def _listening(servers: list[ServerId]) -> list[socket.socket]:
     return [socket.create_server((str(server.host), server.port), backlog=_BACKLOG) for server in servers]
 
 
-def _serve(listening: list[socket.socket], context: ssl.SSLContext) -> None:
+def _serve(listening: list[socket.socket], context: Callable[[int], ssl.SSLContext]) -> None:
     with selectors.DefaultSelector() as selector:
         for listener in listening:
             selector.register(listener, selectors.EVENT_READ)
         while True:
             for key, _ in selector.select():
                 connection, _ = key.fileobj.accept()  # type: ignore[union-attr]
-                Thread(target=_take_jobs, args=(connection, context), daemon=True).start()
+                own = context(connection.getsockname()[1])
+                Thread(target=_take_jobs, args=(connection, own), daemon=True).start()
 
 
 def _take_jobs(plain: socket.socket, context: ssl.SSLContext) -> None:
