@@ -5,6 +5,7 @@ of its only input, and of what shows whether the sandbox is what it is meant to 
 """
 
 import io
+import secrets
 import tarfile
 import tempfile
 import zlib
@@ -19,7 +20,6 @@ from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, RUN_JOB_RESULT, CompileCommand, JobComplete, JobId, RunJobRequest
 
-_TOOLCHAIN = archive_id("0" * 64)
 _INPUT = b"proof"
 _FAILED = "a trial job could not write in its sandbox, or had no /dev/null: see the disk of its directory"
 
@@ -33,6 +33,7 @@ async def probe(
     :param command: what a sandbox without any toolchain can run: it copies the file ``proof`` to ``seen``.
     :raises BuildError: the builder does not work, or does not keep what it promises; the text says what would mend it.
     """
+    toolchain = archive_id(secrets.token_hex(32))  # another of the same engine, tried meanwhile, removes its own
     with tempfile.TemporaryDirectory(dir=directory, prefix="probe-") as name:
         place = Path(name)
         (place / "toolchain").write_bytes(_archive("proof", b"", ":gz") if command else _toolchain())
@@ -40,7 +41,7 @@ async def probe(
         ran = command or CompileCommand("/bin/probe", ("seen", f"{READ}proof", *looked_at()), (), "/work")
         job = BuildJob(
             job_id=JobId(0),
-            toolchain=_TOOLCHAIN,
+            toolchain=toolchain,
             archive=place / "toolchain",
             request=encode(RUN_JOB_REQUEST, RunJobRequest(ran, ("seen",))),
             inputs=place / "inputs",
@@ -52,7 +53,7 @@ async def probe(
         except CompileFailed as error:
             raise BuildError(_FAILED) from error
         finally:
-            await builder.discard(_TOOLCHAIN)
+            await builder.discard(toolchain)
         output = _output((place / "answer").read_bytes())
     proof, *seen = [output] if command else read_by_it(output)
     if proof != _INPUT:

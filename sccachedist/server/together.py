@@ -21,8 +21,9 @@ from sccachedist.wire.messages import JobId, JobState
 
 log = Logger()
 
-#: Seconds until the ends of jobs are told again that did not arrive.
-AGAIN_SECS = 1.0
+#: Seconds until the ends of jobs are told again that did not arrive, the first time and at most: a kept connection
+#: that the scheduler closes just then costs a moment, a scheduler that is away is not asked all the time.
+FIRST_AGAIN_SECS, MOST_AGAIN_SECS = 0.05, 1.0
 #: Seconds that the end of a job waits at most to be told with others.
 LATER_SECS = 0.05
 #: Seconds that a job has to go on before it is told that it has started; the scheduler holds its slot for longer.
@@ -50,6 +51,7 @@ class Together:
         self._started: dict[JobId, float] = {}
         self._look: IDelayedCall | None = None
         self._busy = self._is_urgent = False
+        self._again = FIRST_AGAIN_SECS
         self._delivery: Deferred[None] | None = None
         self._pause: Deferred[None] | None = None
         self._waiting: list[Deferred[None]] = []
@@ -143,7 +145,10 @@ class Together:
             ends = [(job_id, state) for job_id, state in states if state is JobState.COMPLETE]
             if ends and unreached(error):
                 self._states[:0] = ends
-                await deferLater(self._clock, AGAIN_SECS)
+                pause, self._again = self._again, min(2 * self._again, MOST_AGAIN_SECS)
+                await deferLater(self._clock, pause)
+        else:
+            self._again = FIRST_AGAIN_SECS
 
 
 def _failed(failure: Failure) -> None:

@@ -19,6 +19,8 @@ from tests.support.docker_engine import DockerEngine, docker_engine
 
 pytestmark = pytest.mark.functional
 
+REGISTERED = "registered with the scheduler"
+
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[DockerEngine]:
@@ -71,7 +73,11 @@ def test_a_build_server_that_is_killed(farm: Farm, client: Client, engine: Docke
         ]
         wait_until(lambda: client.statistics().total_remote >= 2, 60, "the build is under way")
         farm.server.kill()
+        began = farm.server.log.read_text().count(REGISTERED)
         farm.start_server()
+        farm.server.wait_until(
+            lambda: farm.server.log.read_text().count(REGISTERED) > began, 60, "the new build server has proved itself"
+        )
         assert [ended.result().returncode for ended in compiles] == [0] * len(compiles)
     after = client.statistics()
     assert after.total_remote + after.errors == len(compiles)

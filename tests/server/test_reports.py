@@ -10,7 +10,7 @@ from sccachedist.errors import PeerError
 from sccachedist.scheduler.shares import HOLD_SECS
 from sccachedist.server.one_by_one import RETRY_SECS
 from sccachedist.server.reports import HEARD_SECS, Reports
-from sccachedist.server.together import AGAIN_SECS, LATER_SECS, MOST_STATES, STARTED_SECS
+from sccachedist.server.together import FIRST_AGAIN_SECS, LATER_SECS, MOST_AGAIN_SECS, MOST_STATES, STARTED_SECS
 from sccachedist.wire.messages import JobId, JobState
 from tests.support.fakes import FakeScheduler
 
@@ -307,14 +307,21 @@ class BatchesTests(SynchronousTestCase):
         self.report(OTHER_JOB, COMPLETE)
         self.sent.answer(((JOB, READY),), None)
         ends = ((JOB, COMPLETE), (OTHER_JOB, COMPLETE))
-        for error in (AWAY, PeerError("bad gateway", status=502)):
+        for error, pause in ((AWAY, FIRST_AGAIN_SECS), (PeerError("bad gateway", status=502), 2 * FIRST_AGAIN_SECS)):
             self.sent.answer(ends, error)
             assert self.sent.waiting == []
-            self.clock.advance(AGAIN_SECS)
+            self.clock.advance(pause)
+        for _ in range(10):
+            self.sent.answer(ends, AWAY)
+            self.clock.advance(MOST_AGAIN_SECS)
         self.report(OTHER_JOB, READY)
         self.sent.answer(ends, AWAY)
-        self.clock.advance(AGAIN_SECS)
+        self.clock.advance(MOST_AGAIN_SECS)
         self.sent.answer((*ends, (OTHER_JOB, READY)), None)
+        self.report(JOB, COMPLETE)
+        self.sent.answer(((JOB, COMPLETE),), AWAY)
+        self.clock.advance(FIRST_AGAIN_SECS)
+        self.sent.answer(((JOB, COMPLETE),), None)
         assert (self.sent.waiting, self.clock.getDelayedCalls()) == ([], [])
 
     def test_refused_ends(self) -> None:
