@@ -31,8 +31,8 @@ setup(
     packages=[*find_packages(include=["sccachedist", "sccachedist.*"]), "twisted.plugins"],
     package_data={
         "sccachedist": ["py.typed"],
-        "sccachedist.builders.overlay.filters": ["*.bpf"],
-        "sccachedist.builders.programs": ["*.c", "*.h", "*.x86_64", "*.aarch64"],
+        "sccachedist.sandbox.overlay.filters": ["*.bpf"],
+        "sccachedist.sandbox.programs": ["*.c", "*.h", "*.x86_64", "*.aarch64"],
         "twisted.plugins": ["sccachedist_plugins.py"],
     },
     install_requires=[
@@ -64,7 +64,7 @@ setup(
         ],
         "fuzz": [*TEST, "atheris>=2.3,<4"],
     },
-    entry_points={"console_scripts": ["sccachedist = sccachedist.cli:main"]},
+    entry_points={"console_scripts": ["sccachedist = sccachedist.cli.main:main"]},
     classifiers=[
         "Environment :: No Input/Output (Daemon)",
         "Framework :: Twisted",

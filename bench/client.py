@@ -19,7 +19,6 @@ from demo.farm import Farm
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import Codec, decode, encode
-from sccachedist.wire.frame import frame
 from sccachedist.wire.messages import (
     ALLOC_JOB_RESPONSE,
     RUN_JOB_RESULT,
@@ -36,6 +35,7 @@ from sccachedist.wire.messages import (
     SubmitToolchainResult,
     Toolchain,
 )
+from sccachedist.wire.run_job_frame import frame
 
 T = TypeVar("T")
 

@@ -24,12 +24,12 @@ from threading import Thread
 
 from demo.farm import CHECKOUT
 from demo.processes import inherited
-from sccachedist.identity import Identity, load_identity
+from sccachedist.server.identity import Identity, load_identity
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import encode
+from sccachedist.wire.extension import EXTENDED_HEARTBEAT, Availability, ServerReport
 from sccachedist.wire.messages import ASSIGN_JOB_RESULT, AssignJobResult, Heartbeat, JobState
-from sccachedist.wire.reports import EXTENDED_HEARTBEAT, Availability, ServerReport
 from sccachedist.wire.tokens import server_token
 
 #: CPUs that each of them claims, so that no benchmark finds them full.

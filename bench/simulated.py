@@ -17,8 +17,8 @@ from sccachedist.errors import LimitExceeded
 from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
 from sccachedist.scheduler.queue import Queue
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.extension import Availability, JobStates, ServerReport
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, JobId, JobState, job_capacity
-from sccachedist.wire.reports import Availability, JobStates, ServerReport
 
 #: Seconds between two heartbeats of a published build server, and of one of ours.
 PUBLISHED_HEARTBEAT_SECS, OUR_HEARTBEAT_SECS = 30, 5

@@ -21,13 +21,13 @@ from twisted.internet.task import deferLater
 from twisted.internet.testing import StringTransport
 
 from sccachedist.budgets import Budget
-from sccachedist.config import OverlayBuilder, SchedulerSettings, ServerSettings, TokenAuth
+from sccachedist.config import OverlayBuilderSettings, SchedulerSettings, ServerSettings, TokenAuth
 from sccachedist.config.settings import AdminSettings, CapacitySettings, HeartbeatSettings, QueueSettings
 from sccachedist.errors import BuildError, PeerError
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.queue import Queue
 from sccachedist.scheduler.service import scheduler_service
-from sccachedist.server.core import ServerCore
+from sccachedist.server.jobs import ServerCore
 from sccachedist.server.service import ServerService, server_service
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import encode
@@ -64,7 +64,7 @@ class Weather(IntEnum):
 
 @attrs.define
 class Wire:
-    """Carries the calls of one daemon, in place of :class:`sccachedist.peers.calls.Calls`."""
+    """Carries the calls of one daemon, in place of :class:`sccachedist.peers.http_client.Calls`."""
 
     farm: "Farm"
     sender: str
@@ -181,7 +181,7 @@ class Server:
             public_addr=self.server_id,
             bind_address=self.server_id,
             scheduler_url=f"http://{SCHEDULER}",
-            builder=OverlayBuilder(self.directory / "build", Path("/usr/bin/bwrap")),
+            builder=OverlayBuilderSettings(self.directory / "build", Path("/usr/bin/bwrap")),
             scheduler_auth=TokenAuth(SERVER_TOKEN),
             capacity=CapacitySettings(cpus=CPUS),
             heartbeat=HeartbeatSettings(HEARTBEAT_SECS),

@@ -1,6 +1,6 @@
 """``python -m sccachedist``: the ``sccachedist`` command."""
 
-from sccachedist.cli import main
+from sccachedist.cli.main import main
 
 if __name__ == "__main__":
     main()

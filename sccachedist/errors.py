@@ -1,7 +1,7 @@
 """The tree of errors.
 
 One root, and a leaf for each case that a caller treats differently. What an error becomes on the wire is
-decided in one place, :mod:`sccachedist.web.answers`. This module knows nothing of HTTP nor of Twisted.
+decided in one place, :mod:`sccachedist.web.responses`. This module knows nothing of HTTP nor of Twisted.
 """
 
 

@@ -11,9 +11,9 @@ from io import FileIO
 from pathlib import Path
 from uuid import uuid4
 
+from sccachedist.daemon.logs import Logger
 from sccachedist.directories import held
 from sccachedist.disks import on_disk
-from sccachedist.logs import Logger
 
 log = Logger()
 

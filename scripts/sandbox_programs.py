@@ -6,7 +6,7 @@ It needs GCC for every kind of machine, and the headers of the kernel; a build s
 import subprocess
 from pathlib import Path
 
-from sccachedist.builders import programs
+from sccachedist.sandbox import programs
 
 #: Where the package has them.
 PROGRAMS = Path(programs.__file__).parent

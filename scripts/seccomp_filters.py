@@ -14,7 +14,7 @@ import pyseccomp as seccomp
 import sccachedist
 
 #: Where the package has them.
-FILTERS = Path(sccachedist.__file__).parent / "builders/overlay/filters"
+FILTERS = Path(sccachedist.__file__).parent / "sandbox/overlay/filters"
 
 #: What a filter is for besides the machine itself: programs of its 32-bit ancestor.
 MACHINES = {

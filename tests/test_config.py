@@ -11,14 +11,14 @@ import pytest
 
 from sccachedist.config import (
     ConnectionLimits,
-    DockerBuilder,
+    DockerBuilderSettings,
     InsecureAuth,
     JwtHs256,
     JwtToken,
     JwtValidate,
     NetworkSettings,
-    OverlayBuilder,
-    PotBuilder,
+    OverlayBuilderSettings,
+    PotBuilderSettings,
     ProxyToken,
     SandboxSettings,
     SchedulerLimits,
@@ -30,7 +30,7 @@ from sccachedist.config import (
     load_scheduler_settings,
     load_server_settings,
 )
-from sccachedist.config.reference import Row, sections
+from sccachedist.config.reference import KeyRow, sections
 from sccachedist.config.schema import keys_of
 from sccachedist.wire.addresses import ServerId
 
@@ -60,7 +60,7 @@ THE_SERVER = ServerSettings(
     cache_dir=Path("/tmp/toolchains"),
     public_addr=ServerId(IPv4Address("192.168.1.1"), 10501),
     scheduler_url="https://192.168.1.1",
-    builder=OverlayBuilder(Path("/tmp/build"), Path("/usr/bin/bwrap")),
+    builder=OverlayBuilderSettings(Path("/tmp/build"), Path("/usr/bin/bwrap")),
     scheduler_auth=JwtToken("my server's token"),
 )
 
@@ -129,18 +129,18 @@ def test_every_kind_of_scheduler_auth(path: Path, written: str, auth: object) ->
 @pytest.mark.parametrize(
     ("written", "builder"),
     [
-        ('type = "docker"\nbuild_dir = "/left/over"', DockerBuilder()),
+        ('type = "docker"\nbuild_dir = "/left/over"', DockerBuilderSettings()),
         (
             'type = "overlay"\nbuild_dir = "/b"\nbwrap_path = "bwrap"',
-            OverlayBuilder(Path("/b"), Path("bwrap")),
+            OverlayBuilderSettings(Path("/b"), Path("bwrap")),
         ),
         (
             'type = "pot"',
-            PotBuilder(Path("/opt/pot"), "sccache-template", Path("pot"), ("-i", "lo0|127.0.0.2")),
+            PotBuilderSettings(Path("/opt/pot"), "sccache-template", Path("pot"), ("-i", "lo0|127.0.0.2")),
         ),
         (
             'type = "pot"\npot_fs_root = "/p"\nclone_from = "c"\npot_cmd = "/bin/pot"\npot_clone_args = []',
-            PotBuilder(Path("/p"), "c", Path("/bin/pot"), ()),
+            PotBuilderSettings(Path("/p"), "c", Path("/bin/pot"), ()),
         ),
     ],
 )
@@ -251,7 +251,7 @@ def test_the_reference_has_every_key() -> None:
         found[""].keys() | {"docker", "heartbeat", "capacity", "policy", "sandbox", "shutdown", "limits"}
         == keys_of(ServerSettings).keys()
     )
-    assert found[""]["toolchain_cache_size"] == Row(
+    assert found[""]["toolchain_cache_size"] == KeyRow(
         "toolchain_cache_size",
         "a number of bytes",
         False,

@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sccachedist.config import (
-    DockerBuilder,
+    DockerBuilderSettings,
     InsecureAuth,
     JwtHs256,
     JwtToken,
     JwtValidate,
     NetworkSettings,
-    OverlayBuilder,
-    PotBuilder,
+    OverlayBuilderSettings,
+    PotBuilderSettings,
     ProxyToken,
     SandboxSettings,
     SchedulerLimits,
@@ -107,9 +107,9 @@ SERVERS = st.builds(
     bind_address=ADDRESSES,
     scheduler_url=st.builds("http://{}".format, ADDRESSES.filter(lambda address: address.port > 0)),
     toolchain_cache_size=st.integers(0, 2**64 - 1),
-    builder=st.just(DockerBuilder())
-    | st.builds(OverlayBuilder, PATHS, PATHS)
-    | st.builds(PotBuilder, PATHS, TEXTS, PATHS, st.lists(TEXTS).map(tuple)),
+    builder=st.just(DockerBuilderSettings())
+    | st.builds(OverlayBuilderSettings, PATHS, PATHS)
+    | st.builds(PotBuilderSettings, PATHS, TEXTS, PATHS, st.lists(TEXTS).map(tuple)),
     scheduler_auth=st.just(InsecureAuth()) | st.builds(TokenAuth, TOKENS) | st.builds(JwtToken, TOKENS),
     sandbox=st.builds(SandboxSettings, NUMBERS),
     shutdown=st.builds(ShutdownSettings, NUMBERS),

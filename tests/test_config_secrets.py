@@ -4,12 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sccachedist.config import (
-    JwtHs256,
-    TokenAuth,
-    exposed_secrets,
-    load_scheduler_settings,
-)
+from sccachedist.config import JwtHs256, TokenAuth, exposed_secrets, load_scheduler_settings
 from sccachedist.config.secrets import CREDENTIALS
 from sccachedist.errors import ConfigError
 

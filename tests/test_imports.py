@@ -1,8 +1,12 @@
-"""Which rooms stay clear of Twisted."""
+"""Which rooms import which, and which stay clear of Twisted."""
 
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 import sccachedist
 
@@ -13,6 +17,22 @@ for name in sys.argv[1:]:
     importlib.import_module(name)
 print(*sorted({name.partition(".")[0] for name in sys.modules} & {"twisted", "klein", "treq"}))
 """
+#: Rooms, and modules of the root, each line above what it may import. Those of one line do not know each other.
+FLOORS = (
+    {"__main__"},
+    {"cli"},
+    {"scheduler", "server"},
+    {"web", "peers", "builders"},
+    {"auth", "files"},
+    {"daemon"},
+    {"config", "singleflight"},
+    {"directories", "disks", "budgets", "printable", "policy"},
+    {"wire"},
+    {"errors"},
+)
+#: What the daemon and its sandbox workers share, as seen from either side.
+SHARED_BY_BUILDERS = {"sandbox.overlay.layout", "sandbox.overlay.worker_groups", "sandbox.programs.probe"}
+SHARED_BY_WORKERS = {"builders.worker_protocol"}
 
 
 def modules(*patterns: str) -> list[str]:
@@ -21,11 +41,59 @@ def modules(*patterns: str) -> list[str]:
     return sorted(".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths)
 
 
+def room(module: str) -> str:
+    """The folder that a module lies in, or its own name where it lies in the root."""
+    return module.split(".")[0]
+
+
+def imports() -> Iterator[tuple[str, str]]:
+    """Each module with each module that it imports, without the package's own name."""
+    known = {name.removeprefix("sccachedist.") for name in modules("**/*.py")}
+    for path in PACKAGE.rglob("*.py"):
+        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sccachedist."):
+                source = (node.module or "").removeprefix("sccachedist.")
+                for each in node.names:
+                    whole = f"{source}.{each.name}"
+                    yield module, whole if whole in known else source
+
+
 def test_no_twisted_in_what_decides() -> None:
-    """The wire, the configuration, the errors and every core can be used without loading Twisted."""
-    names = modules("wire/**/*.py", "config.py", "config/**/*.py", "errors.py", "**/core.py")
-    assert {"sccachedist.wire.tokens", "sccachedist.errors", "sccachedist.scheduler.core"} < set(names)
+    """The wire, the configuration, the errors, the cores and all that a sandbox worker has load no Twisted."""
+    names = modules("wire/**/*.py", "config/**/*.py", "errors.py", "sandbox/**/*.py")
+    names += ["sccachedist.scheduler.core", "sccachedist.server.jobs"]
+    assert {"sccachedist.wire.tokens", "sccachedist.errors", "sccachedist.sandbox.archive.tar"} < set(names)
     found = subprocess.run(
         [sys.executable, "-c", LOOK, *names], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
     )
     assert found.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported", "shared"),
+    [("builders", "sandbox", SHARED_BY_BUILDERS), ("sandbox", "builders", SHARED_BY_WORKERS)],
+)
+def test_builders_and_sandboxes_share_little(importer: str, imported: str, shared: set[str]) -> None:
+    """The daemon's side and the worker's meet in the protocol between them, and in a few names."""
+    assert {target for module, target in imports() if (room(module), room(target)) == (importer, imported)} == shared
+
+
+def test_nothing_else_imports_what_a_sandbox_worker_is_made_of() -> None:
+    """The daemons never touch what reads a stranger's archive."""
+    assert {room(module) for module, target in imports() if room(target) == "sandbox"} == {"builders", "sandbox"}
+    assert {room(target) for module, target in imports() if room(module) == "sandbox"} <= {
+        "builders", "sandbox", "disks", "errors", "policy", "wire"
+    }  # fmt: skip
+
+
+def test_imports_point_downwards() -> None:
+    """A room knows only those on floors below its own."""
+    floors = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+    upwards = {
+        (room(module), room(target))
+        for module, target in imports()
+        if "sandbox" not in (room(module), room(target)) and room(module) != room(target)
+        if floors[room(module)] >= floors[room(target)]
+    }
+    assert upwards == set()

@@ -10,8 +10,8 @@ from twisted.application.service import IServiceMaker
 from twisted.plugin import getPlugins
 from twisted.python.usage import UsageError
 
+from sccachedist.daemon.startup import RoleOptions, check_address, check_directory
 from sccachedist.errors import ConfigError
-from sccachedist.roles import RoleOptions, check_address, check_directory
 from sccachedist.scheduler import service as scheduler_service
 from sccachedist.server import service as server_service
 from sccachedist.wire.addresses import ServerId

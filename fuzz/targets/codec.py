@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from sccachedist.builders.requests import ANSWER, REQUEST
+from sccachedist.builders.worker_protocol import REPLY, REQUEST
 from sccachedist.errors import DecodeError, Refused, StaleToken
-from sccachedist.wire import messages, reports
+from sccachedist.wire import extension as reports
+from sccachedist.wire import messages
 from sccachedist.wire.addresses import SERVER_ID, ServerId
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.bincode import Codec, decode, encode
@@ -26,7 +27,7 @@ CODECS: list[Codec[Any]] = [
     *(value for name, value in sorted(vars(messages).items()) if name.isupper() and hasattr(value, "to_json")),
     SERVER_ID,
     REQUEST,
-    ANSWER,
+    REPLY,
     reports.EXTENDED_HEARTBEAT,
     reports.EXTENDED_HEARTBEAT_RESULT,
     reports.JOB_STATES,

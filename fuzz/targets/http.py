@@ -15,8 +15,8 @@ from twisted.logger import capturedLogs
 from fuzz.places import scratch
 from sccachedist.errors import BuildError
 from sccachedist.wire.bincode import encode
-from sccachedist.wire.frame import frame
 from sccachedist.wire.messages import JOB_STATE, TOOLCHAIN, JobState, Toolchain
+from sccachedist.wire.run_job_frame import frame
 from sccachedist.wire.tokens import job_token
 from tests.scheduler.test_service import Running as RunningScheduler
 from tests.server.servers import JOB, REQUEST, FakeBuilder

@@ -6,16 +6,16 @@ The first byte is the size of the pieces.
 from collections.abc import Iterator
 from contextlib import suppress
 
-from sccachedist.builders.command import check_executed, directories, env_arguments, inside
-from sccachedist.builders.confine import components
-from sccachedist.builders.outcome import check_outputs, reported_code
-from sccachedist.builders.overlay.starter import orders
 from sccachedist.config import ServerLimits
 from sccachedist.errors import SccachedistError
+from sccachedist.sandbox.archive.beneath import components
+from sccachedist.sandbox.command import check_executed, directories, env_arguments, inside
+from sccachedist.sandbox.overlay.init_program import orders
+from sccachedist.sandbox.result.outcome import check_outputs, reported_code
 from sccachedist.server.command_limits import CommandCheck
 from sccachedist.wire.bincode import decode
-from sccachedist.wire.frame import FrameHead, frame
 from sccachedist.wire.messages import RUN_JOB_REQUEST, RunJobRequest
+from sccachedist.wire.run_job_frame import FrameHead, frame
 from tests.support.exchanges import exchange
 
 LIMIT = 4096

@@ -19,7 +19,6 @@ from fuzz.farm import ADMIN_TOKEN, CLIENT_TOKEN, HEARTBEAT_SECS, SERVERS, Farm, 
 from fuzz.places import scratch
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import encode
-from sccachedist.wire.frame import frame
 from sccachedist.wire.messages import (
     ALLOC_JOB_RESPONSE,
     RUN_JOB_RESULT,
@@ -29,6 +28,7 @@ from sccachedist.wire.messages import (
     JobComplete,
     Toolchain,
 )
+from sccachedist.wire.run_job_frame import frame
 from tests.server.servers import REQUEST
 from tests.server.stocks import ARCHIVES, CLANG, GCC, RUSTC
 from tests.support.http import OCTETS, Connection, bearer, chunked, head, request

@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fuzz.places import scratch
-from sccachedist.builders.arrival import ArrivingFile
-from sccachedist.builders.confine import DIRECTORY, Lookup, Root, openat2, walk
-from sccachedist.builders.inflate import gunzip, inflate
-from sccachedist.builders.overlay.job import TOOLCHAINS
-from sccachedist.builders.overlay.unpacked import remove_toolchain, swept
-from sccachedist.builders.repack import END, repacked
-from sccachedist.builders.tally import MemberLimits, Tally
-from sccachedist.builders.tar import BLOCK, read_archive
-from sccachedist.builders.unpack import unpack
 from sccachedist.errors import BuildError, DecodeError, LimitExceeded
-from tests.builders.archives import arrival, file, gzipped, member, pax, raw_header, tar
+from sccachedist.sandbox.archive.beneath import DIRECTORY, Lookup, Root, openat2, walk
+from sccachedist.sandbox.archive.compression import gunzip, inflate
+from sccachedist.sandbox.archive.growing_archive import GrowingFile
+from sccachedist.sandbox.archive.repack import END, repacked
+from sccachedist.sandbox.archive.tally import MemberLimits, Tally
+from sccachedist.sandbox.archive.tar import BLOCK, read_archive
+from sccachedist.sandbox.archive.unpack import unpack
+from sccachedist.sandbox.overlay.layout import TOOLCHAINS
+from sccachedist.sandbox.overlay.toolchain_store import remove_toolchain, swept
+from tests.sandbox.archives import file, growing, gzipped, member, pax, raw_header, tar
 from tests.support.exchanges import exchange
 
 MOST = 1 << 20
@@ -79,7 +79,7 @@ def _opened(form: int, parts: int, packed: bytes) -> BinaryIO:
     if form == 0:
         return io.BytesIO(_summed(packed))
     sizes = [len(packed) * part // (parts or 1) for part in range(parts + 1)]
-    stream = ArrivingFile(io.BytesIO(packed), arrival(*sizes)) if parts else io.BytesIO(packed)
+    stream = GrowingFile(io.BytesIO(packed), growing(*sizes)) if parts else io.BytesIO(packed)
     return (gunzip, inflate)[form - 1](stream, "inputs_unpacked_bytes", MOST, 10_000)
 
 

@@ -20,9 +20,9 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from sccachedist.auth.bearer import IPAddress
 from sccachedist.auth.clients import digest_of, party_of
 from sccachedist.budgets import Party
+from sccachedist.daemon.logs import Logger
 from sccachedist.errors import AuthUnavailable, ClientRefused, DecodeError, PeerError
-from sccachedist.logs import Logger
-from sccachedist.shared_work import SharedWork
+from sccachedist.singleflight import SingleFlight
 
 log = Logger()
 
@@ -86,7 +86,7 @@ class SigningKeys:
         self._keys: dict[str, PublicKey] = {}
         self._reached = False
         self._next_fetch = now()
-        self._fetching: SharedWork[str] = SharedWork()
+        self._fetching: SingleFlight[str] = SingleFlight()
 
     async def key(self, kid: str) -> PublicKey:
         """The key of this name.

@@ -1,5 +1,5 @@
 """Builders: who runs a compile in a sandbox, behind one seam.
 
-:mod:`~sccachedist.builders.seam` says what the build server asks of a builder. Archive unpacking and path
+:mod:`~sccachedist.builders.interface` says what the build server asks of a builder. Archive unpacking and path
 confinement live here because every builder needs them; they know neither HTTP nor Twisted.
 """

@@ -5,7 +5,7 @@ Pure: the time is an argument.
 
 from collections import OrderedDict
 
-from sccachedist.builders.requests import Failed, failed, raised
+from sccachedist.builders.worker_protocol import Failed, failed, raised
 from sccachedist.errors import LimitExceeded, SccachedistError, ToolchainError
 from sccachedist.wire.archive_id import ArchiveId
 

@@ -59,7 +59,7 @@ class JwtToken:
 
 
 @frozen
-class OverlayBuilder:
+class OverlayBuilderSettings:
     """Compiles run under bubblewrap on an overlay of the toolchain. Linux."""
 
     build_dir: Path = field(metadata=key(PATH, "The directory for the file systems of running jobs."))
@@ -67,12 +67,12 @@ class OverlayBuilder:
 
 
 @frozen
-class DockerBuilder:
+class DockerBuilderSettings:
     """Compiles run in Docker containers."""
 
 
 @frozen
-class PotBuilder:
+class PotBuilderSettings:
     """Compiles run in pot jails. FreeBSD."""
 
     pot_fs_root: Path = field(default=Path("/opt/pot"), metadata=key(PATH, "The root of pot's file systems."))
@@ -86,7 +86,7 @@ class PotBuilder:
 ClientAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtValidate | ProxyToken
 ServerAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtHs256
 SchedulerAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtToken
-BuilderSettings: TypeAlias = OverlayBuilder | DockerBuilder | PotBuilder
+BuilderSettings: TypeAlias = OverlayBuilderSettings | DockerBuilderSettings | PotBuilderSettings
 
 INSECURE = "DANGEROUSLY_INSECURE"
 CLIENT_AUTH = Choice(
@@ -95,4 +95,4 @@ CLIENT_AUTH = Choice(
 )
 SERVER_AUTH = Choice({INSECURE: InsecureAuth, "token": TokenAuth, "jwt_hs256": JwtHs256})
 SCHEDULER_AUTH = Choice({INSECURE: InsecureAuth, "token": TokenAuth, "jwt_token": JwtToken})
-BUILDER = Choice({"overlay": OverlayBuilder, "docker": DockerBuilder, "pot": PotBuilder})
+BUILDER = Choice({"overlay": OverlayBuilderSettings, "docker": DockerBuilderSettings, "pot": PotBuilderSettings})

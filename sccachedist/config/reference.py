@@ -17,7 +17,7 @@ _UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
 @frozen
-class Row:
+class KeyRow:
     """A key, ready to print; ``default`` is empty where there is none to print."""
 
     name: str
@@ -36,7 +36,7 @@ class Section:
 
     heading: str
     about: str
-    rows: tuple[Row, ...]
+    rows: tuple[KeyRow, ...]
 
 
 def sections(settings: type) -> Iterator[Section]:
@@ -57,8 +57,8 @@ def _section(heading: str, settings: type) -> Section:
     return Section(heading, summary(settings), tuple(rows))
 
 
-def _row(name: str, declared: Key) -> Row:
-    return Row(name, declared.shape.expected, declared.required, _default(declared), declared.about)
+def _row(name: str, declared: Key) -> KeyRow:
+    return KeyRow(name, declared.shape.expected, declared.required, _default(declared), declared.about)
 
 
 def _default(declared: Key) -> str:

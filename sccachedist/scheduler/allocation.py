@@ -7,8 +7,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from sccachedist.budgets import Party
+from sccachedist.daemon.logs import Logger
 from sccachedist.errors import BadTransition, DecodeError, LimitExceeded, PeerError, UnknownServer
-from sccachedist.logs import Logger
 from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.queue import Queue

@@ -4,12 +4,12 @@ import attrs
 from twisted.internet.interfaces import IReactorTime
 
 from sccachedist.auth.clients import INSECURE_CLIENT_TOKEN, ClientAuth, SharedClientToken
-from sccachedist.auth.forwarded import ForwardedClientTokens
 from sccachedist.auth.jwks import SignedClientTokens, SigningKeys
+from sccachedist.auth.token_service import ForwardedClientTokens
 from sccachedist.config import InsecureAuth, JwtValidate, ProxyToken, SchedulerSettings, TokenAuth
+from sccachedist.daemon.logs import Logger
 from sccachedist.errors import AuthUnavailable, PeerError
-from sccachedist.logs import Logger
-from sccachedist.peers.calls import Calls
+from sccachedist.peers.http_client import Calls
 
 log = Logger()
 

@@ -18,27 +18,13 @@ from collections.abc import Collection, Iterable
 import attrs
 
 from sccachedist.budgets import Party
-from sccachedist.errors import (
-    BadTransition,
-    DecodeError,
-    LimitExceeded,
-    SccachedistError,
-    UnknownJob,
-    UnknownServer,
-)
+from sccachedist.errors import BadTransition, DecodeError, LimitExceeded, SccachedistError, UnknownJob, UnknownServer
 from sccachedist.scheduler.fleet import BuildServer, Fleet
 from sccachedist.scheduler.jobs import SLOTS, Job, Jobs, Slot
 from sccachedist.scheduler.slots import Slots
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.messages import (
-    AssignJobResult,
-    Heartbeat,
-    JobId,
-    JobState,
-    SchedulerStatus,
-    ServerCertificate,
-)
-from sccachedist.wire.reports import Availability, JobStates, SchedulerReport, ServerReport
+from sccachedist.wire.extension import Availability, JobStates, SchedulerReport, ServerReport
+from sccachedist.wire.messages import AssignJobResult, Heartbeat, JobId, JobState, SchedulerStatus, ServerCertificate
 
 #: CPUs that a build server may claim. The wire has room for more than a farm's sum could be told in.
 MOST_CPUS = 1 << 16

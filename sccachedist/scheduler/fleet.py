@@ -15,10 +15,10 @@ from itertools import count, islice
 import attrs
 
 from sccachedist.errors import UnknownServer
-from sccachedist.scheduler.penalty import Penalty
+from sccachedist.scheduler.backoff import Backoff
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import Heartbeat, JobId, job_capacity
-from sccachedist.wire.reports import Availability, ServerReport
 
 #: Seconds without a heartbeat after which a published server and its jobs are dropped, and heartbeats of one of ours.
 SERVER_SECS, MISSED_HEARTBEATS = 90.0, 6
@@ -56,7 +56,7 @@ class BuildServer:
     proven: bool = False
     drained: bool = False
     lent: int = 0
-    penalty: Penalty = attrs.field(factory=Penalty)
+    backoff: Backoff = attrs.field(factory=Backoff)
     jobs: set[JobId] = attrs.field(factory=set)
     toolchains: set[str] = attrs.field(factory=set)
     presumed: dict[str, float] = attrs.field(factory=dict)
@@ -133,7 +133,7 @@ class Fleet:
         self._shunned: set[ServerId] = set()
         self._drained: set[ServerId] = set()
         self._cpus = self._slots = 0
-        # Those with room and without a penalty, least loaded first; what is not of a server's last turn is outdated.
+        # Those with room and without a backoff, least loaded first; what is not of a server's last turn is outdated.
         self._ranks: list[tuple[float, int, ServerId]] = []
         self._turns: dict[ServerId, int] = {}
         self._next_turn = count()
@@ -256,14 +256,14 @@ class Fleet:
     def failed(self, server: BuildServer, began: float, now: float) -> None:
         """A server did not take a job that it was given at ``began``: others are preferred for a while."""
         server.proven = False
-        server.penalty = server.penalty.after_failure(began, now)
+        server.backoff = server.backoff.after_failure(began, now)
         self._shunned.add(server.server_id)
         self.changed(server)
 
     def succeeded(self, server: BuildServer) -> None:
         """A server has taken a job."""
         server.proven = True
-        server.penalty = Penalty()
+        server.backoff = Backoff()
         self._shunned.discard(server.server_id)
         self.changed(server)
 
@@ -295,7 +295,7 @@ class Fleet:
             shunned = (self._servers[server_id] for server_id in self._shunned if server_id not in tried)
             return min(
                 (server for server in shunned if server.has_room),
-                key=lambda server: server.penalty.failed,
+                key=lambda server: server.backoff.failed,
                 default=None,
             )
         if toolchain in best.toolchains:
@@ -332,10 +332,10 @@ class Fleet:
         return self._turns.get(rank[2]) == rank[1]
 
     def forgive(self, now: float) -> None:
-        """Those whose penalty is over are as good as others."""
+        """Those whose backoff is over are as good as others."""
         for server_id in tuple(self._shunned):
             server = self._servers[server_id]
-            if server.penalty.is_over(now):
+            if server.backoff.is_over(now):
                 self._shunned.discard(server_id)
                 self.changed(server)
 

@@ -12,17 +12,26 @@ from sccachedist.auth.clients import ClientAuth
 from sccachedist.auth.servers import ServerAuth, check_server
 from sccachedist.budgets import Budget, Party
 from sccachedist.config import SchedulerLimits
+from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import DecodeError, PeerRefused
-from sccachedist.logs import Logger, QuietLog
 from sccachedist.peers.pins import Pins
 from sccachedist.scheduler.allocation import Allocation
 from sccachedist.scheduler.certificates import certificate_digest
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.web.bodies import MessageBody, NoBody
-from sccachedist.web.head import Head
-from sccachedist.web.routes import Api
+from sccachedist.web.request_head import Head
+from sccachedist.web.router import Api
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import annotated
+from sccachedist.wire.extension import (
+    EXTENDED_HEARTBEAT,
+    EXTENDED_HEARTBEAT_RESULT,
+    JOB_STATES,
+    Availability,
+    JobStates,
+    SchedulerReport,
+    ServerReport,
+)
 from sccachedist.wire.messages import (
     ALLOC_JOB_RESPONSE,
     JOB_STATE,
@@ -42,15 +51,6 @@ from sccachedist.wire.messages import (
     UpdateJobStateFail,
     UpdateJobStateResult,
     UpdateJobStateSuccess,
-)
-from sccachedist.wire.reports import (
-    EXTENDED_HEARTBEAT,
-    EXTENDED_HEARTBEAT_RESULT,
-    JOB_STATES,
-    Availability,
-    JobStates,
-    SchedulerReport,
-    ServerReport,
 )
 
 log = Logger()

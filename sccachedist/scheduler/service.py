@@ -19,20 +19,20 @@ from sccachedist.config import (
     TokenAuth,
     load_scheduler_settings,
 )
-from sccachedist.logs import Logger, QuietLog
-from sccachedist.peers.calls import Calls, pinned_calls, trusting_calls
+from sccachedist.daemon.logs import Logger, QuietLog
+from sccachedist.daemon.periodic import PeriodicService
+from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
+from sccachedist.daemon.startup import AtStart, AtStop, RoleOptions, check_address, make_role
+from sccachedist.peers.http_client import Calls, pinned_calls, trusting_calls
 from sccachedist.peers.messages import decoded
 from sccachedist.peers.pins import Pins
-from sccachedist.periodic import PeriodicService
-from sccachedist.roles import AtStart, AtStop, RoleOptions, check_address, make_role
 from sccachedist.scheduler.allocation import Allocation
 from sccachedist.scheduler.client_auth import client_auth
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.queue import Queue
 from sccachedist.scheduler.routes import SchedulerRoutes
-from sccachedist.signals import OnSignal, end_at_once_when_told_again
-from sccachedist.web.listening import Listen, Listener, listening_with, over_tls
+from sccachedist.web.listener import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
 from sccachedist.web.tls import CertificateFiles
 from sccachedist.web.turns import Turns

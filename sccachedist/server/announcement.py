@@ -6,18 +6,18 @@ When it is sent, and what becomes of it, is not known here.
 import attrs
 
 from sccachedist.config import ServerLimits
-from sccachedist.server.build_server import BuildServer
-from sccachedist.server.scheduler_link import Incarnation
+from sccachedist.server.job_runner import JobRunner
+from sccachedist.server.scheduler_session import Incarnation
 from sccachedist.server.tls import ShownIdentity
 from sccachedist.server.toolchain_log import ToolchainLog
 from sccachedist.wire.bincode import encode
+from sccachedist.wire.extension import EXTENDED_HEARTBEAT, JOB_BYTES, MOST_JOBS, ServerReport
 from sccachedist.wire.messages import Heartbeat, JobState
-from sccachedist.wire.reports import EXTENDED_HEARTBEAT, JOB_BYTES, MOST_JOBS, ServerReport
 
 
 def announcement(
     identity: ShownIdentity,
-    build_server: BuildServer,
+    runner: JobRunner,
     toolchains: ToolchainLog,
     incarnation: Incarnation,
     cpus: int,
@@ -43,8 +43,8 @@ def announcement(
     report = ServerReport(
         number=incarnation.number(),
         heartbeat_secs=heartbeat_secs,
-        availability=build_server.availability,
-        jobs=build_server.named_jobs,
+        availability=runner.availability,
+        jobs=runner.named_jobs,
         toolchains=(),
     )
     room = limits.heartbeat_bytes - len(encode(EXTENDED_HEARTBEAT, (heartbeat, report)))

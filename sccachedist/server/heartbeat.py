@@ -8,12 +8,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
+from sccachedist.daemon.logs import Logger
 from sccachedist.errors import PeerError
-from sccachedist.logs import Logger
-from sccachedist.server.scheduler_link import SchedulerLink, unreached
+from sccachedist.server.scheduler_session import SchedulerSession, unreached
 from sccachedist.server.toolchain_log import ToolchainLog
+from sccachedist.wire.extension import SchedulerReport, ServerReport
 from sccachedist.wire.messages import Heartbeat
-from sccachedist.wire.reports import SchedulerReport, ServerReport
 
 log = Logger()
 
@@ -46,7 +46,7 @@ class HeartbeatService(Service):
 
     def __init__(
         self,
-        scheduler: SchedulerLink,
+        scheduler: SchedulerSession,
         message: Callable[[int, int], tuple[Heartbeat, ServerReport]],
         log: ToolchainLog,
         seconds: int,

@@ -14,12 +14,12 @@ from sccachedist.config import ServerLimits
 from sccachedist.errors import DecodeError, LimitExceeded
 from sccachedist.files import NewFile
 from sccachedist.server.command_limits import CommandCheck
-from sccachedist.web.answers import prefers_json
 from sccachedist.web.bodies import require_octets
-from sccachedist.web.head import Head
+from sccachedist.web.request_head import Head
+from sccachedist.web.responses import prefers_json
 from sccachedist.wire.bincode import decode
-from sccachedist.wire.frame import FrameHead
 from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand
+from sccachedist.wire.run_job_frame import FrameHead
 
 #: Bytes of a command that is judged: to make texts of a longer one would hold up everybody else.
 JUDGED_BYTES = 128 * 1024

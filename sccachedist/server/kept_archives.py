@@ -8,9 +8,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
+from sccachedist.daemon.logs import Logger
 from sccachedist.directories import check_file, open_inner
 from sccachedist.errors import DecodeError, UntrustedPath
-from sccachedist.logs import Logger
 from sccachedist.wire.archive_id import ArchiveId, archive_id
 
 log = Logger()

@@ -1,7 +1,7 @@
 """Which toolchains a build server keeps: least recently used ones go first, those in use stay.
 
 Each step takes the same time however many there are, but for looking past those in use. Pure: it decides,
-:mod:`sccachedist.server.toolchains` moves the files.
+:mod:`sccachedist.server.toolchain_cache` moves the files.
 """
 
 from collections import Counter, OrderedDict

@@ -15,41 +15,41 @@ from twisted.python.failure import Failure
 
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN
 from sccachedist.budgets import Budget
-from sccachedist.builders.builder import WorkerBuilder
-from sccachedist.builders.docker.builder import docker_builder
-from sccachedist.builders.overlay.builder import HOME, OverlayBuilder
-from sccachedist.builders.pot.builder import pot_builder
-from sccachedist.builders.room import room_for
-from sccachedist.builders.seam import Builder
+from sccachedist.builders.disk_room import room_for
+from sccachedist.builders.docker import docker_builder
+from sccachedist.builders.interface import Builder
+from sccachedist.builders.overlay import HOME, OverlayBuilder
+from sccachedist.builders.pot import pot_builder
+from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.config import (
-    DockerBuilder,
+    DockerBuilderSettings,
     InsecureAuth,
     JwtToken,
-    PotBuilder,
+    OverlayBuilderSettings,
+    PotBuilderSettings,
     ServerSettings,
     TokenAuth,
     load_server_settings,
 )
-from sccachedist.config import OverlayBuilder as OverlaySettings
+from sccachedist.daemon.logs import Logger
+from sccachedist.daemon.periodic import PeriodicService
+from sccachedist.daemon.privileges import JOBS_OF_ROOT, Account
+from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
+from sccachedist.daemon.startup import AtStop, RoleOptions, check_address, check_directory, check_trusted, make_role
 from sccachedist.errors import BuildError, ConfigError, PeerRefused
-from sccachedist.logs import Logger
-from sccachedist.peers.calls import trusting_calls
-from sccachedist.periodic import PeriodicService
-from sccachedist.privileges import JOBS_OF_ROOT, Account
-from sccachedist.roles import AtStop, RoleOptions, check_address, check_directory, check_trusted, make_role
+from sccachedist.peers.http_client import trusting_calls
 from sccachedist.server.announcement import announcement
-from sccachedist.server.build_server import BuildServer, open_spool
 from sccachedist.server.cache_lock import CACHE_DIRECTORIES, IDENTITY, CacheLock
-from sccachedist.server.core import ServerCore
 from sccachedist.server.heartbeat import HeartbeatService
-from sccachedist.server.reports import Reports
+from sccachedist.server.job_reports import JobReports
+from sccachedist.server.job_runner import JobRunner, open_spool
+from sccachedist.server.jobs import ServerCore
 from sccachedist.server.routes import ServerRoutes
-from sccachedist.server.scheduler_link import HttpSchedulerLink, Incarnation
-from sccachedist.server.spent_file import KeptSpentJobs
+from sccachedist.server.scheduler_session import HttpSchedulerSession, Incarnation
+from sccachedist.server.spent_token_file import KeptSpentJobs
 from sccachedist.server.tls import ShownIdentity
-from sccachedist.server.toolchains import Toolchains
-from sccachedist.signals import OnSignal, end_at_once_when_told_again
-from sccachedist.web.listening import Listen, Listener, listening_with, over_tls
+from sccachedist.server.toolchain_cache import Toolchains
+from sccachedist.web.listener import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
 from sccachedist.web.turns import Turns
 from sccachedist.wire.addresses import ServerId
@@ -110,11 +110,11 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     )
     calls = trusting_calls(reactor, lambda: heartbeat.connection_lost())
     incarnation = Incarnation()
-    link = HttpSchedulerLink(calls, settings.scheduler_url, server_token(settings), incarnation)
+    link = HttpSchedulerSession(calls, settings.scheduler_url, server_token(settings), incarnation)
     heartbeat = HeartbeatService(
         link,
         lambda seconds, news: announcement(
-            identity, build_server, toolchains.log, incarnation, offered_cpus(settings), limits, seconds, news
+            identity, runner, toolchains.log, incarnation, offered_cpus(settings), limits, seconds, news
         ),
         toolchains.log,
         settings.heartbeat.secs,
@@ -123,9 +123,9 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     slots, spent = job_slots(settings), KeptSpentJobs(cache / IDENTITY / "spent")
     core = ServerCore(slots, spent)
     # A client may be on its way with each job's slot, so that only half of them count as free.
-    reports = Reports(link, reactor, heartbeat.soon, lambda untold: 2 * (core.taken + untold) < slots)
+    reports = JobReports(link, reactor, heartbeat.soon, lambda untold: 2 * (core.taken + untold) < slots)
 
-    build_server = BuildServer(
+    runner = JobRunner(
         core,
         toolchains,
         builder,
@@ -139,7 +139,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         heartbeat.scheduler_time,
     )
     turns = Turns(reactor)
-    site = Site(ServerRoutes(build_server, identity, limits), reactor, limits, turns=turns)
+    site = Site(ServerRoutes(runner, identity, limits), reactor, limits, turns=turns)
     service = ServerService(
         opening=(
             *([partial(_become, account, settings, builder, lock)] if account else []),
@@ -151,7 +151,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         ),
         builder=builder,
         heartbeat=heartbeat,
-        build_server=build_server,
+        runner=runner,
         reports=reports,
         stopping=end_at_once_when_told_again,
         grace_secs=settings.shutdown.grace_secs,
@@ -159,7 +159,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     )
 
     async def drain(drained: bool) -> None:
-        build_server.drain(drained)
+        runner.drain(drained)
         await heartbeat.tell()
         log.info("drained: no new jobs" if drained else "not drained any more: new jobs are welcome")
 
@@ -171,7 +171,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
 
     for child in (
         Listener(settings.bind_address, over_tls(identity, site, reactor, turns), listen or listening_with(reactor)),
-        PeriodicService(EXPIRY_SECS, build_server.expire, reactor),
+        PeriodicService(EXPIRY_SECS, runner.expire, reactor),
         PeriodicService(RENEWAL_SECS, renew, reactor),
         AtStop(calls.close),
         AtStop(lock.release),
@@ -195,15 +195,15 @@ class ServerService(MultiService):
         opening: Sequence[Callable[[], object]],
         builder: Builder,
         heartbeat: HeartbeatService,
-        build_server: BuildServer,
-        reports: Reports,
+        runner: JobRunner,
+        reports: JobReports,
         stopping: Callable[[], None],
         grace_secs: float,
         clock: IReactorTime,
     ) -> None:
         super().__init__()
         self._opening, self._builder, self._heartbeat = opening, builder, heartbeat
-        self._build_server, self._reports = build_server, reports
+        self._runner, self._reports = runner, reports
         self._stopping, self._grace_secs, self._clock = stopping, grace_secs, clock
         self._beginning: Deferred[None] | None = None
 
@@ -237,7 +237,7 @@ class ServerService(MultiService):
                     secs=BUILDER_RETRY_SECS,
                 )
             await deferLater(self._clock, BUILDER_RETRY_SECS)
-        self._build_server.open()
+        self._runner.open()
         self._heartbeat.setServiceParent(self)
 
     async def _end(self) -> None:
@@ -246,7 +246,7 @@ class ServerService(MultiService):
             self._beginning.cancel()
         await self._within(self._grace_secs, self._finish_jobs())
         await self._within(LAST_REPORTS_SECS, self._reports.delivered())
-        self._build_server.end()
+        self._runner.end()
         await self._tell()
         await super().stopService()
         await self._builder.stop()
@@ -254,13 +254,13 @@ class ServerService(MultiService):
 
     async def _finish_jobs(self) -> None:
         """Have no new jobs given to this server, and wait for those that it was given."""
-        self._build_server.leave()
+        self._runner.leave()
         await self._tell()
-        await self._build_server.idle()
+        await self._runner.idle()
         given_up = self._clock.seconds() + UNCLAIMED_SECS
         while self._heartbeat.unclaimed and self._clock.seconds() < given_up:
             await deferLater(self._clock, UNCLAIMED_PAUSE_SECS)
-            await self._build_server.idle()
+            await self._runner.idle()
             await self._tell()
 
     async def _tell(self) -> None:
@@ -277,10 +277,10 @@ def _account(settings: ServerSettings) -> Account | None:
     :raises ConfigError: it may not.
     """
     if settings.sandbox.user is None:
-        if os.geteuid() == 0 and isinstance(settings.builder, OverlaySettings):
+        if os.geteuid() == 0 and isinstance(settings.builder, OverlayBuilderSettings):
             log.warn("sandbox.user is not set, and this build server is root: {why}", why=JOBS_OF_ROOT)
         return None
-    if isinstance(settings.builder, PotBuilder):
+    if isinstance(settings.builder, PotBuilderSettings):
         raise ConfigError("sandbox.user: the pot builder needs root")
     return Account.named(settings.sandbox.user, "sandbox.user")
 
@@ -294,7 +294,7 @@ def _check_directories(settings: ServerSettings, account: Account | None) -> Non
     check_directory("cache_dir", settings.cache_dir, *users)
     for name in CACHE_DIRECTORIES:
         check_directory("cache_dir", settings.cache_dir / name, *users)
-    if isinstance(settings.builder, OverlaySettings):
+    if isinstance(settings.builder, OverlayBuilderSettings):
         with suppress(OSError):  # where the disk is missing, the builder tries again
             check_trusted("builder.build_dir", settings.builder.build_dir / HOME, *users)
 
@@ -325,13 +325,13 @@ def make_builder(settings: ServerSettings, reactor: Any) -> WorkerBuilder:
     on_failure, limits, cache = settings.policy.on_failure, settings.limits, settings.toolchain_cache_size
     bounds = limits, settings.sandbox.scratch_bytes, job_slots(settings)
     match settings.builder:
-        case OverlaySettings(build_dir=build_dir, bwrap_path=bwrap_path):
+        case OverlayBuilderSettings(build_dir=build_dir, bwrap_path=bwrap_path):
             room = room_for(limits, cache, build_dir.absolute())
             return OverlayBuilder(reactor, build_dir, bwrap_path, *bounds, on_failure, room)
-        case DockerBuilder():
+        case DockerBuilderSettings():
             room = room_for(limits, cache, None)
             return docker_builder(reactor, settings.docker.image, *bounds, os.environ, on_failure, room)
-        case PotBuilder() as pot:
+        case PotBuilderSettings() as pot:
             room = room_for(limits, cache, pot.pot_fs_root)
             return pot_builder(reactor, pot, *bounds, os.environ, on_failure, room)
 

@@ -10,8 +10,8 @@ from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from sccachedist.identity import Identity, load_identity
-from sccachedist.logs import Logger
+from sccachedist.daemon.logs import Logger
+from sccachedist.server.identity import Identity, load_identity
 from sccachedist.web.tls import server_context
 from sccachedist.wire.addresses import ServerId
 

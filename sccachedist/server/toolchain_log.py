@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 import attrs
 
 from sccachedist.wire.archive_id import ArchiveId
-from sccachedist.wire.reports import TOOLCHAIN_BYTES
+from sccachedist.wire.extension import TOOLCHAIN_BYTES
 
 #: Toolchains that are gone and of which a scheduler was not told; with more of them it is told everything again.
 MOST_GONE = 10_000
@@ -21,7 +21,7 @@ MOST_GONE = 10_000
 
 @attrs.frozen
 class ToolchainNews:
-    """What one report tells, see :class:`sccachedist.wire.reports.ServerReport`."""
+    """What one report tells, see :class:`sccachedist.wire.extension.ServerReport`."""
 
     held: tuple[ArchiveId, ...]
     gone: tuple[ArchiveId, ...]
@@ -38,6 +38,8 @@ class ToolchainLog:
     def __init__(self, recent: Callable[[], Iterable[ArchiveId]]) -> None:
         self._recent = recent
         self._last = self.told = 0
+        # The last change that was forgotten although a report may have told of what was there before it.
+        self._forgotten = 0
         # The number of a toolchain's last change, and whether it is here since; the numbers ascend.
         self._changes: OrderedDict[ArchiveId, tuple[int, bool]] = OrderedDict()
         self._gone: OrderedDict[ArchiveId, None] = OrderedDict()
@@ -64,7 +66,9 @@ class ToolchainLog:
 
     def heard(self, until: int) -> None:
         """The scheduler says up to which change it has heard; 0 where it knows nothing."""
-        if until < self.told or until > self._last:  # what was forgotten here may be what it needs
+        if (
+            until < max(self.told, self._forgotten) or until > self._last
+        ):  # what was forgotten here may be what it needs
             until, self._is_ordered = 0, False
         self.told = until
         self._forget_gone()
@@ -114,4 +118,6 @@ class ToolchainLog:
         while self._gone and (not self.told or self._changes[next(iter(self._gone))][0] <= self.told):
             toolchain = next(iter(self._gone))
             del self._gone[toolchain]
-            del self._changes[toolchain]
+            number, _ = self._changes.pop(toolchain)
+            if not self.told:
+                self._forgotten = max(self._forgotten, number)

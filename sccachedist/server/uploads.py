@@ -19,21 +19,21 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from sccachedist.budgets import Budget, Party
-from sccachedist.builders.seam import Follower
+from sccachedist.builders.interface import UploadObserver
 from sccachedist.disks import on_disk
 from sccachedist.errors import DiskError, LimitExceeded, ToolchainError
 from sccachedist.files import NewFile
 from sccachedist.wire.archive_id import ArchiveId, swapped_hex, toolchain_digest
 
 InThread = Callable[..., Awaitable[Any]]
-Follow = Callable[[ArchiveId, Path], Follower]
+Follow = Callable[[ArchiveId, Path], UploadObserver]
 
 #: Seconds without a byte after which nobody waits for an upload.
 STALLED_SECS = 5.0
 _PIECE = 1 << 20
 
 
-class Content:
+class UploadContent:
     """What some uploads of a toolchain have sent alike: a file that grows.
 
     :param party: whom its bytes are charged to.
@@ -41,7 +41,7 @@ class Content:
     """
 
     def __init__(
-        self, incoming: "Incoming", party: Party, begins_like: "Content | None" = None, common_size: int = 0
+        self, incoming: "Incoming", party: Party, begins_like: "UploadContent | None" = None, common_size: int = 0
     ) -> None:
         self.begins_like, self.common_size, self.size = begins_like, common_size, common_size
         self.uploads = 0
@@ -85,7 +85,7 @@ class Content:
             self._hash.update(data)
         self.size += len(data)
         if self.follower is not None:
-            self.follower.grown(self.size)
+            self.follower.received(self.size)
 
     def same(self, at: int, data: bytes) -> int:
         """How many bytes at the beginning of ``data`` are those that stand here.
@@ -124,7 +124,7 @@ class Content:
         """
         if size < self.size:
             if self.follower is not None:
-                self.follower.abandon()
+                self.follower.aborted()
                 self.follower = None
             self._file.truncate(size)
             self.size, self._hash = size, None  # what has been hashed is not all there any more
@@ -136,11 +136,11 @@ class Content:
     def discard(self) -> None:
         """Nobody needs it any more, or it has gone into the cache."""
         if self.follower is not None:
-            self.follower.abandon()
+            self.follower.aborted()
         self._room.close()
         self._file.discard()
 
-    def _begin_like(self, other: "Content", size: int) -> None:
+    def _begin_like(self, other: "UploadContent", size: int) -> None:
         """Have the beginning copied while the rest comes in."""
         try:
             self._file.seek(size)
@@ -191,7 +191,7 @@ class Incoming:
         self.toolchain, self.directory, self.limit, self.disk, self.clock = toolchain, directory, limit, disk, clock
         self.is_over = False
         self.uploads: set[Upload] = set()
-        self._contents: list[Content] = []
+        self._contents: list[UploadContent] = []
         self._in_thread, self._follow, self._changed = in_thread, follow, changed
 
     def begin(self, party: Party) -> "Upload":
@@ -212,7 +212,7 @@ class Incoming:
         """Whether no upload of it goes on."""
         return all(upload.is_stalled for upload in self.uploads)
 
-    def follow(self, path: Path) -> Follower | None:
+    def follow(self, path: Path) -> UploadObserver | None:
         """What works on a content while it comes in; it does so on the first one alone, as long as there is that."""
         return None if self._contents else self._follow(self.toolchain, path)
 
@@ -220,13 +220,15 @@ class Incoming:
         """Do something that blocks."""
         return await self._in_thread(work, *arguments)
 
-    def new_content(self, party: Party, begins_like: Content | None = None, common_size: int = 0) -> Content:
+    def new_content(
+        self, party: Party, begins_like: UploadContent | None = None, common_size: int = 0
+    ) -> UploadContent:
         """One more content, empty or with the beginning of another."""
-        content = Content(self, party, begins_like, common_size)
+        content = UploadContent(self, party, begins_like, common_size)
         self._contents.append(content)
         return content
 
-    def other_content(self, content: Content, size: int, following: bytes) -> Content | None:
+    def other_content(self, content: UploadContent, size: int, following: bytes) -> UploadContent | None:
         """One that is like this so far, and goes on with these bytes."""
         for other in self._contents:
             if other.begins_like is content and other.common_size == size and other.same(size, following[:1]):
@@ -240,7 +242,7 @@ class Incoming:
             content.discard()
         self._contents.clear()
 
-    def leave(self, content: Content | None) -> None:
+    def leave(self, content: UploadContent | None) -> None:
         """An upload is over, or has gone to another content."""
         if content is not None:
             content.uploads -= 1
@@ -260,7 +262,7 @@ class Upload:
     :param content: where its bytes go; None where the toolchain is here already, and they are passed over.
     """
 
-    def __init__(self, incoming: Incoming, party: Party, content: Content | None) -> None:
+    def __init__(self, incoming: Incoming, party: Party, content: UploadContent | None) -> None:
         self.incoming, self.size = incoming, 0
         self._party, self._content = party, content
         self._touched = incoming.clock.seconds()
@@ -274,7 +276,7 @@ class Upload:
         return self.incoming.clock.seconds() - self._touched > STALLED_SECS
 
     @property
-    def content(self) -> Content:
+    def content(self) -> UploadContent:
         """What it has sent, with more behind it perhaps that others have sent."""
         assert self._content is not None
         return self._content

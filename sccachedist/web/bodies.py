@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from sccachedist.budgets import Hold
 from sccachedist.errors import DecodeError, LimitExceeded
-from sccachedist.web.head import Head
+from sccachedist.web.request_head import Head
 from sccachedist.wire.bincode import Codec, decode
 
 T = TypeVar("T")

@@ -24,11 +24,11 @@ from zope.interface import implementer
 from sccachedist.config import ConnectionLimits
 from sccachedist.errors import DecodeError, LimitExceeded, SccachedistError
 from sccachedist.web.acknowledged import acknowledged
-from sccachedist.web.answers import Answer, error_answer
-from sccachedist.web.connections import Connections
+from sccachedist.web.connection_limits import Connections
+from sccachedist.web.deadlines import Phase, Progress, overdue
 from sccachedist.web.framing import Chunks, Framing, Length
 from sccachedist.web.parsing import END, Fields, RequestLine, parse_head, parse_request_line
-from sccachedist.web.progress import Phase, Progress, overdue
+from sccachedist.web.responses import Response, error_response
 from sccachedist.web.turns import Tap, Turns
 
 #: Bytes of the next request that are read while one is worked on: enough to notice that its sender has gone.
@@ -55,7 +55,7 @@ class IncomingRequest(Protocol):
         """All of its body has come, or as much as anybody wants of a refused one."""
 
     def refuse(self, error: SccachedistError) -> None:
-        """Answer it with an error while it comes."""
+        """Response it with an error while it comes."""
 
     def connectionLost(self, reason: Failure) -> None:
         """Its sender has gone."""
@@ -249,10 +249,10 @@ class Channel(TwistedProtocol):
             request.complete()
 
     def _refuse_head(self, error: SccachedistError) -> None:
-        """Answer where there is no request."""
+        """Response where there is no request."""
         if isinstance(error, LimitExceeded):
             self._connections.tell(error.limit, self.peer_host, "a request refused")
-        self._write_answer(error_answer(error))
+        self._write_answer(error_response(error))
         self._become_deaf()
 
     # What goes: see twisted.web.http.Request, which calls the methods with names like these.
@@ -366,11 +366,11 @@ class Channel(TwistedProtocol):
         if self._request is not None:
             self._request.refuse(error)
         else:
-            self._write_answer(error_answer(error))
+            self._write_answer(error_response(error))
         self._become_deaf()
         self.loseConnection()
 
-    def _write_answer(self, answer: Answer) -> None:
+    def _write_answer(self, answer: Response) -> None:
         headers = (*answer.headers, ("Content-Length", str(len(answer.body))), ("Connection", "close"))
         lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}", *(f"{n}: {v}" for n, v in headers)]
         self.transport.write("\r\n".join([*lines, "", ""]).encode("latin-1") + answer.body)

@@ -10,7 +10,7 @@ import sys
 import attrs
 
 from sccachedist.errors import DecodeError, LimitExceeded
-from sccachedist.web.head import Head
+from sccachedist.web.request_head import Head
 
 #: Between the head and the body.
 END = b"\r\n\r\n"

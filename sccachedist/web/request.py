@@ -16,17 +16,17 @@ from twisted.web import http, server
 
 from sccachedist.auth.bearer import IPNetwork
 from sccachedist.config import ConnectionLimits
+from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.disks import on_disk
 from sccachedist.files import remove_file
-from sccachedist.logs import Logger, QuietLog
 from sccachedist.printable import excerpt
-from sccachedist.web.answers import Answer, FileAnswer
 from sccachedist.web.channel import Channel
-from sccachedist.web.connections import Connections
-from sccachedist.web.head import Head
+from sccachedist.web.connection_limits import Connections
+from sccachedist.web.file_sender import send_file
 from sccachedist.web.parsing import Fields, RequestLine, head_of
-from sccachedist.web.routes import Call, Mounted, Routes, answer_for
-from sccachedist.web.sending import send_file
+from sccachedist.web.request_head import Head
+from sccachedist.web.responses import FileResponse, Response
+from sccachedist.web.router import Call, Mounted, Routes, response_for
 from sccachedist.web.turns import Turns, unhurried
 
 log = Logger()
@@ -89,15 +89,15 @@ class Request(server.Request):
         super().connectionLost(reason)
 
     def refuse(self, error: Exception) -> None:
-        """Answer it with an error, whatever else of it comes."""
+        """Response it with an error, whatever else of it comes."""
         self._abandon()
         self.channel.persistent = False
         self.setHeader("Connection", "close")
-        self._write(answer_for(error, cast(Head, self._head), self.quiet_log))
+        self._write(response_for(error, cast(Head, self._head), self.quiet_log))
 
     def processingFailed(self, reason: Failure) -> None:
         """The route or its sending failed: an answer like any other, where Twisted would send a page."""
-        answer = answer_for(cast(Exception, reason.value), cast(Head, self._head), self.quiet_log)
+        answer = response_for(cast(Exception, reason.value), cast(Head, self._head), self.quiet_log)
         if self.startedWriting:  # what has been sent cannot be taken back
             self.unregisterProducer()
             self.channel.abort()
@@ -109,9 +109,9 @@ class Request(server.Request):
         """Nothing: routes do not depend on what a sender calls us, and Klein fails at some names."""
         return b""
 
-    async def send(self, answer: Answer | FileAnswer) -> None:
+    async def send(self, answer: Response | FileResponse) -> None:
         """Send an answer, up to its end."""
-        if isinstance(answer, Answer):
+        if isinstance(answer, Response):
             self._write(answer)
             return
         try:
@@ -136,11 +136,11 @@ class Request(server.Request):
             self.call.granted.addErrback(lambda _: None)
             self.call = None
 
-    def _write(self, answer: Answer) -> None:
+    def _write(self, answer: Response) -> None:
         self._write_head(answer, len(answer.body))
         self.write(answer.body)
 
-    def _write_head(self, answer: Answer, length: int) -> None:
+    def _write_head(self, answer: Response, length: int) -> None:
         self.channel.begin_sending()
         self.setResponseCode(answer.status)
         for name, value in answer.headers:

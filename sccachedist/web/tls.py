@@ -13,8 +13,8 @@ from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
+from sccachedist.daemon.logs import Logger
 from sccachedist.errors import ConfigError
-from sccachedist.logs import Logger
 
 log = Logger()
 

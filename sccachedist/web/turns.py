@@ -13,7 +13,7 @@ from collections.abc import Callable
 import attrs
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from sccachedist.logs import Logger
+from sccachedist.daemon.logs import Logger
 
 log = Logger()
 

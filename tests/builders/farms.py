@@ -13,16 +13,16 @@ import pytest
 import pytest_twisted
 from twisted.internet.task import deferLater
 
-from sccachedist.builders.docker.builder import docker_builder
-from sccachedist.builders.overlay.builder import OverlayBuilder
-from sccachedist.builders.pot.builder import pot_builder
-from sccachedist.builders.seam import Builder, BuildJob
+from sccachedist.builders.docker import docker_builder
+from sccachedist.builders.interface import Builder, BuildJob
+from sccachedist.builders.overlay import OverlayBuilder
+from sccachedist.builders.pot import pot_builder
 from sccachedist.config import DockerSettings, ServerLimits
 from sccachedist.policy import OnFailure
 from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, RUN_JOB_RESULT, CompileCommand, JobComplete, JobId, RunJobRequest
-from tests.builders.archives import busybox_toolchain, file, tar
+from tests.sandbox.archives import busybox_toolchain, file, tar
 from tests.support.docker_engine import DockerEngine
 from tests.support.pots import PotHost
 
@@ -67,7 +67,7 @@ def async_fixture(**options: Any) -> Callable[[Callable[P, AsyncIterator[T]]], C
 # The interpreter and the package may lie where nobody may read: they are loaded before the rights go.
 _AS_NOBODY = f"""
 import ctypes, os
-from sccachedist.builders.overlay import worker
+from sccachedist.sandbox.overlay import worker
 os.setgroups([])
 os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
 os.setresuid({NOBODY}, {NOBODY}, {NOBODY})

@@ -15,7 +15,6 @@ from twisted.internet.task import deferLater
 from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.messages import CompileCommand
-from tests.builders.archives import file, member, tar
 from tests.builders.farms import (
     KINDS,
     OTHER_TOOLCHAIN,
@@ -29,6 +28,7 @@ from tests.builders.farms import (
     the_reactor,
     until,
 )
+from tests.sandbox.archives import file, member, tar
 from tests.support.processes import stat_fields
 
 pytestmark = pytest.mark.functional

@@ -8,12 +8,11 @@ import attrs
 import pytest
 from twisted.internet.defer import Deferred
 
-from sccachedist.builders.builder import WorkerBuilder
-from sccachedist.builders.docker.builder import docker_builder
-from sccachedist.builders.docker.commands import image_name
+from sccachedist.builders.docker import docker_builder
+from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.config import DockerSettings
 from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
-from tests.builders.archives import file, tar
+from sccachedist.sandbox.docker.commands import image_name
 from tests.builders.farms import (
     LIMITS,
     SCRATCH_BYTES,
@@ -26,6 +25,7 @@ from tests.builders.farms import (
     the_reactor,
     until,
 )
+from tests.sandbox.archives import file, tar
 from tests.support.docker_engine import DockerEngine
 from tests.support.wrappers import wrapper
 

@@ -13,11 +13,10 @@ import attrs
 import pytest
 from twisted.internet.defer import Deferred
 
-from sccachedist.builders.following import STEP
-from sccachedist.builders.overlay.builder import OverlayBuilder
-from sccachedist.builders.overlay.groups import own_groups
+from sccachedist.builders.cgroups import own_groups
+from sccachedist.builders.overlay import OverlayBuilder
+from sccachedist.builders.upload_follower import STEP
 from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
-from tests.builders.archives import busybox_toolchain, file, gzipped, member, tar
 from tests.builders.farms import (
     IDENTITIES,
     LIMITS,
@@ -33,6 +32,7 @@ from tests.builders.farms import (
     the_reactor,
     until,
 )
+from tests.sandbox.archives import busybox_toolchain, file, gzipped, member, tar
 from tests.support.wrappers import wrapper
 
 pytestmark = pytest.mark.functional
@@ -133,15 +133,15 @@ async def test_a_toolchain_that_comes_in(fresh: Farm) -> None:
     archive, toolchains = fresh.archive(TOOLCHAIN), fresh.home / "toolchains"
     data = busybox_toolchain(file("filler", os.urandom(2 * STEP)))
     archive.write_bytes(data[:STEP])
-    following = fresh.builder.follow(TOOLCHAIN, archive)
-    following.grown(STEP)
+    follower = fresh.builder.follow(TOOLCHAIN, archive)
+    follower.received(STEP)
     await until((toolchains / f"part-{TOOLCHAIN}" / "bin" / "busybox").exists)
     with archive.open("ab") as growing:
         growing.write(data[STEP:])
-    following.grown(len(data))
+    follower.received(len(data))
     await until(lambda: size_below(toolchains) > 2 * STEP)
     assert not (toolchains / TOOLCHAIN).exists()
-    following.whole(len(data))
+    follower.verified(len(data))
     await until((toolchains / TOOLCHAIN).exists)
     archive.unlink()
     assert (await fresh.compile("true")).output.code == 0
@@ -151,11 +151,11 @@ async def test_a_toolchain_that_comes_in(fresh: Farm) -> None:
 async def test_a_toolchain_that_does_not_come(fresh: Farm) -> None:
     """What was unpacked of it is removed, and nobody waits for it any more."""
     await fresh.builder.start()
-    following = fresh.builder.follow(TOOLCHAIN, fresh.archive(TOOLCHAIN))
-    following.grown(STEP)
+    follower = fresh.builder.follow(TOOLCHAIN, fresh.archive(TOOLCHAIN))
+    follower.received(STEP)
     toolchains = fresh.home / "toolchains"
     await until((toolchains / f"part-{TOOLCHAIN}").exists)
-    following.abandon()
+    follower.aborted()
     await until(lambda: list(toolchains.iterdir()) == [])
     assert (await fresh.compile("true")).output.code == 0
 
@@ -257,7 +257,7 @@ async def test_a_sandbox_with_a_network(fresh: Farm) -> None:
 @in_reactor
 async def test_a_worker_that_does_not_start(fresh: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     """The builder passes on what it said."""
-    monkeypatch.setattr("sccachedist.builders.overlay.builder._WORKER", "sccachedist.no_such_module")
+    monkeypatch.setattr("sccachedist.builders.overlay._WORKER", "sccachedist.no_such_module")
     fresh.builder = hurried(fresh)
     with pytest.raises(BuildError, match="no_such_module"):
         await fresh.builder.start()

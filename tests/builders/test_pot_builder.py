@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 import attrs
 import pytest
 
-from sccachedist.builders.pot.builder import pot_builder
+from sccachedist.builders.pot import pot_builder
 from sccachedist.errors import BuildError
 from tests.builders.farms import (
     LIMITS,

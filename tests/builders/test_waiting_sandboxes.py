@@ -10,8 +10,8 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from sccachedist.errors import BuildError
-from tests.builders.archives import busybox_toolchain, file
 from tests.builders.farms import TOOLCHAIN, Farm, in_reactor, named, until
+from tests.sandbox.archives import busybox_toolchain, file
 from tests.support.processes import stat_fields
 
 pytestmark = pytest.mark.functional

@@ -16,7 +16,7 @@ from tests.faults.farm import SCHEDULER, FaultyFarm
 from tests.faults.network import HERE
 from tests.support.processes import mounts_of_jobs, opened
 
-_WORKER = "sccachedist.builders.overlay.worker"
+_WORKER = "sccachedist.sandbox.overlay.worker"
 _WORKER_PIPES = 3
 
 # What jobs bring to a build server's directories: its toolchains stay, and its identity does.

@@ -34,7 +34,7 @@ def published(folder: Path, *arguments: str) -> Command:
 def ours(folder: Path, *arguments: str, **variables: str) -> Command:
     """Our command, behind a link with the name of the published one."""
     program, link = folder / "sccachedist", folder / "sccache-dist"
-    program.write_text(f"#!{sys.executable}\nfrom sccachedist.cli import main\nmain()\n")
+    program.write_text(f"#!{sys.executable}\nfrom sccachedist.cli.main import main\nmain()\n")
     program.chmod(0o755)
     link.unlink(missing_ok=True)
     link.symlink_to(program)

@@ -15,7 +15,7 @@ import pytest
 from demo.farm import OUR_SERVER, Farm
 from demo.processes import wait_until
 from sccachedist.wire.bincode import encode
-from sccachedist.wire.frame import frame
+from sccachedist.wire.extension import JOB_STATES, Availability, JobStates
 from sccachedist.wire.messages import (
     JOB_STATE,
     TOOLCHAIN,
@@ -26,7 +26,7 @@ from sccachedist.wire.messages import (
     SubmitToolchainResult,
     Toolchain,
 )
-from sccachedist.wire.reports import JOB_STATES, Availability, JobStates
+from sccachedist.wire.run_job_frame import frame
 from sccachedist.wire.tokens import job_token, server_token
 from tests.functional.conftest import running_farm
 from tests.hostile.attacker import Attacker

@@ -11,7 +11,7 @@ from demo.client import Client, Override, Statistics
 from demo.farm import OUR_SERVER, Farm
 from demo.processes import wait_until
 from demo.projects import write_project
-from sccachedist.wire.frame import frame
+from sccachedist.wire.run_job_frame import frame
 from tests.faults.build import SMALL
 from tests.support.archives import BUSYBOX, id_of, write_inputs, write_toolchain
 from tests.support.configured import adding

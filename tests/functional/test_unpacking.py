@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from demo.projects import C, Language
-from sccachedist.builders.confine import DIRECTORY, Lookup, Root, openat2, walk
-from sccachedist.builders.requests import UnpackToolchain
-from sccachedist.builders.rooted import place_toolchain
+from sccachedist.builders.worker_protocol import UnpackToolchain
 from sccachedist.config import ServerLimits
-from tests.builders.test_unpack import picture
+from sccachedist.sandbox.archive.beneath import DIRECTORY, Lookup, Root, openat2, walk
+from sccachedist.sandbox.job_root import place_toolchain
 from tests.functional.conftest import pack_toolchains
+from tests.sandbox.test_unpack import picture
 from tests.support.archives import id_of
 
 pytestmark = pytest.mark.functional

@@ -12,7 +12,6 @@ import attrs
 
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import Codec, T, decode, encode
-from sccachedist.wire.frame import frame
 from sccachedist.wire.messages import (
     ALLOC_JOB_RESPONSE,
     TOOLCHAIN,
@@ -22,6 +21,7 @@ from sccachedist.wire.messages import (
     RunJobRequest,
     Toolchain,
 )
+from sccachedist.wire.run_job_frame import frame
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 _SECS = 120

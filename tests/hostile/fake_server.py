@@ -12,9 +12,10 @@ import attrs
 
 from demo.farm import Farm
 from demo.processes import free_port
-from sccachedist.identity import Identity, load_identity
+from sccachedist.server.identity import Identity, load_identity
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import encode
+from sccachedist.wire.extension import EXTENDED_HEARTBEAT, Availability, ServerReport
 from sccachedist.wire.messages import (
     ASSIGN_JOB_RESULT,
     HEARTBEAT,
@@ -24,7 +25,6 @@ from sccachedist.wire.messages import (
     JobId,
     JobState,
 )
-from sccachedist.wire.reports import EXTENDED_HEARTBEAT, Availability, ServerReport
 from sccachedist.wire.tokens import server_token
 from tests.hostile.attacker import Attacker, Said
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from sccachedist.logs import LINES_PER_KIND
+from sccachedist.daemon.logs import LINES_PER_KIND
 from tests.hostile.attacks import NO_INPUTS
 from tests.hostile.neighbour import Neighbour
 from tests.hostile.raw import flood, ports

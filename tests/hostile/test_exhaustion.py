@@ -15,15 +15,15 @@ from sccachedist.budgets import Party
 from sccachedist.errors import LimitExceeded
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.jobs import CLAIM_SECS, Slot
-from sccachedist.server.core import UNCLAIMED_SECS, ServerCore
+from sccachedist.server.jobs import UNCLAIMED_SECS, ServerCore
 from sccachedist.wire.archive_id import archive_id
+from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import RUN_JOB_RESULT, JobAlloc, JobComplete, JobId, JobState
-from sccachedist.wire.reports import Availability, ServerReport
-from tests.builders.archives import gzipped, octal, raw_header
 from tests.hostile.attacker import Attacker, unverified
 from tests.hostile.attacks import NO_INPUTS, jobs, toolchain
 from tests.hostile.conftest import entries, harmless
 from tests.hostile.victim import Victim
+from tests.sandbox.archives import gzipped, octal, raw_header
 from tests.scheduler.farms import FIRST_JOB, A, assigned, heartbeat
 from tests.scheduler.farms import farm as core_with
 from tests.support.archives import id_of

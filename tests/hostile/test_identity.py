@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
+from sccachedist.wire.extension import Availability
 from sccachedist.wire.messages import JobState
-from sccachedist.wire.reports import Availability
 from tests.functional.conftest import running_farm
 from tests.hostile.attacker import Attacker
 from tests.hostile.fake_server import FakeServer

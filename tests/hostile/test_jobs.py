@@ -9,9 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from demo.farm import Farm
-from sccachedist.server.core import few
+from sccachedist.server.jobs import few
 from sccachedist.wire.archive_id import archive_id
-from sccachedist.wire.frame import frame
 from sccachedist.wire.messages import (
     RUN_JOB_RESULT,
     CompileCommand,
@@ -22,6 +21,7 @@ from sccachedist.wire.messages import (
     RunJobRequest,
     job_capacity,
 )
+from sccachedist.wire.run_job_frame import frame
 from sccachedist.wire.tokens import job_token
 from tests.hostile.attacker import Attacker, Said, unverified
 from tests.hostile.attacks import NO_INPUTS

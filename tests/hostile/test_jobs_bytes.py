@@ -14,8 +14,8 @@ import pytest
 
 from demo.processes import wait_until
 from sccachedist.wire.bincode import decode
-from sccachedist.wire.frame import frame
 from sccachedist.wire.messages import SUBMIT_TOOLCHAIN_RESULT, JobAlloc, SubmitToolchainResult
+from sccachedist.wire.run_job_frame import frame
 from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import NO_INPUTS
 from tests.hostile.neighbour import Neighbour

@@ -10,12 +10,12 @@ import pytest
 
 from demo.farm import CHECKOUT
 from sccachedist.wire.messages import AllocJobFail
-from tests.builders.archives import BUSYBOX, file, gzipped, member, raw_header, tar
-from tests.builders.corpus import CASES, REFUSED
 from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import NO_INPUTS, paths, secret_in
 from tests.hostile.conftest import entries, harmless
 from tests.hostile.victim import Victim
+from tests.sandbox.archives import BUSYBOX, file, gzipped, member, raw_header, tar
+from tests.sandbox.corpus import CASES, REFUSED
 from tests.support.archives import id_of
 from tests.support.protocol import shell
 

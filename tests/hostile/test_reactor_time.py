@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from sccachedist.wire.bincode import U64, encode
+from sccachedist.wire.extension import JOB_STATES, JobStates
 from sccachedist.wire.messages import CompileCommand, JobId, JobState, RunJobRequest
-from sccachedist.wire.reports import JOB_STATES, JobStates
 from sccachedist.wire.tokens import server_token
 from tests.hostile.neighbour import Neighbour
 from tests.hostile.raw import Port, again, flood, ports

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.builders.archives import busybox_toolchain, file, member
 from tests.builders.farms import TOOLCHAIN, in_reactor, make_docker_farm, started, the_reactor
+from tests.sandbox.archives import busybox_toolchain, file, member
 from tests.support.docker_engine import DockerEngine, docker_engine
 
 

@@ -9,10 +9,10 @@ import attrs
 import pytest
 
 from demo.farm import Farm
-from sccachedist.logs import LINES_PER_KIND
+from sccachedist.daemon.logs import LINES_PER_KIND
 from sccachedist.wire.bincode import encode
+from sccachedist.wire.extension import EXTENDED_HEARTBEAT, JOB_STATES, Availability, JobStates, ServerReport
 from sccachedist.wire.messages import HEARTBEAT, AllocJobFail, AllocJobSuccess, JobState, SchedulerStatus
-from sccachedist.wire.reports import EXTENDED_HEARTBEAT, JOB_STATES, Availability, JobStates, ServerReport
 from sccachedist.wire.tokens import server_token
 from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import fresh_id, lengths

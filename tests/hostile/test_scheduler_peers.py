@@ -13,8 +13,8 @@ import pytest
 
 from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
 from sccachedist.wire.bincode import encode
+from sccachedist.wire.extension import Availability
 from sccachedist.wire.messages import HEARTBEAT, TOOLCHAIN, Toolchain
-from sccachedist.wire.reports import Availability
 from sccachedist.wire.tokens import server_token
 from tests.functional.conftest import running_farm
 from tests.hostile.attacker import OCTETS, Attacker

@@ -18,10 +18,10 @@ from twisted.internet.defer import Deferred
 from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
 from demo.processes import free_port, wait_until
 from sccachedist.auth.clients import SharedClientToken
-from sccachedist.auth.forwarded import MOST_REMEMBERED, ForwardedClientTokens
 from sccachedist.auth.servers import SharedServerToken, SignedServerToken
-from sccachedist.builders.docker.commands import run_arguments
-from sccachedist.builders.requests import JobLimits
+from sccachedist.auth.token_service import MOST_REMEMBERED, ForwardedClientTokens
+from sccachedist.builders.worker_protocol import JobLimits
+from sccachedist.sandbox.docker.commands import run_arguments
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import ALLOC_JOB_RESPONSE, TOOLCHAIN, AllocJobSuccess, JobId, Toolchain

@@ -15,11 +15,11 @@ from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
 from demo.processes import wait_until
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import RUN_JOB_RESULT, JobComplete
-from tests.builders.archives import busybox_toolchain, file, gzipped, member, tar
 from tests.hostile.attacker import Said
 from tests.hostile.attacks import NO_INPUTS
 from tests.hostile.conftest import talkative
 from tests.hostile.neighbour import Neighbour
+from tests.sandbox.archives import busybox_toolchain, file, gzipped, member, tar
 from tests.support.archives import id_of, write_toolchain
 from tests.support.configured import adding
 from tests.support.protocol import shell

@@ -24,10 +24,10 @@ from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from sccachedist.errors import PeerError
-from sccachedist.identity import Identity, load_identity
-from sccachedist.peers.calls import Calls, pinned_calls
-from sccachedist.peers.connections import BoundedPool
+from sccachedist.peers.connection_pool import BoundedPool
+from sccachedist.peers.http_client import Calls, pinned_calls
 from sccachedist.peers.pins import Pins
+from sccachedist.server.identity import Identity, load_identity
 from sccachedist.wire.addresses import ServerId
 
 T = TypeVar("T")

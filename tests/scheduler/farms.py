@@ -5,8 +5,8 @@ from contextlib import suppress
 from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
 from sccachedist.scheduler.jobs import Slot
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.extension import Availability, JobStates, ServerReport
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, JobId, JobState
-from sccachedist.wire.reports import Availability, JobStates, ServerReport
 
 A, B, C = SERVERS = tuple(ServerId.parse(f"127.0.0.{host}:10501") for host in (1, 2, 3))
 FIRST_JOB = JobId(7)

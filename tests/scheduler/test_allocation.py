@@ -347,7 +347,7 @@ class WaitingTests(AllocationTests):
         assert self.server(allocated) == other.server_id
 
     def test_waits_no_longer_than_a_penalty(self) -> None:
-        """Where all others are full, a build server that failed is asked again as soon as its penalty is over."""
+        """Where all others are full, a build server that failed is asked again as soon as its backoff is over."""
         self.use(farm(1, 1))
         for _ in range(3):
             job_in(Slot.STARTED, self.core)

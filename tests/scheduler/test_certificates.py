@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from sccachedist.errors import DecodeError
-from sccachedist.identity import load_identity
 from sccachedist.scheduler.certificates import MOST_BYTES, certificate_digest
+from sccachedist.server.identity import load_identity
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import decode
 from sccachedist.wire.messages import HEARTBEAT

@@ -10,8 +10,8 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 
 from sccachedist.auth.clients import SharedClientToken
-from sccachedist.auth.forwarded import ForwardedClientTokens
 from sccachedist.auth.jwks import SignedClientTokens
+from sccachedist.auth.token_service import ForwardedClientTokens
 from sccachedist.config import (
     ClientAuthSettings,
     InsecureAuth,
@@ -22,7 +22,7 @@ from sccachedist.config import (
     TokenAuth,
 )
 from sccachedist.errors import AuthUnavailable, ClientRefused, PeerError
-from sccachedist.peers.calls import Calls
+from sccachedist.peers.http_client import Calls
 from sccachedist.scheduler import service as service_module
 from sccachedist.scheduler.client_auth import ANSWER_BYTES, ANSWER_SECS, HttpKeyProvider, client_auth
 from sccachedist.scheduler.service import scheduler_service

@@ -25,8 +25,8 @@ from sccachedist.errors import BadTransition, DecodeError, SccachedistError, Unk
 from sccachedist.scheduler.core import IdentityInUse, NoCapacity, Reservation, SchedulerCore
 from sccachedist.scheduler.shares import HOLD_SECS, LEAST_HOLD_SECS
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.extension import Availability, JobStates, ServerReport
 from sccachedist.wire.messages import JobId, JobState, job_capacity
-from sccachedist.wire.reports import Availability, JobStates, ServerReport
 from tests.scheduler.farms import FIRST_JOB, SERVERS, assigned, free_slots, heartbeat
 
 LIFE = ["reserved", "pending", "ready", "started", "complete"]
@@ -68,7 +68,7 @@ class Server:
     seen: float
     ours: bool = False
     failed: float | None = None
-    penalty: float = 0
+    backoff: float = 0
 
 
 class Walk(RuleBasedStateMachine):
@@ -117,7 +117,7 @@ class Walk(RuleBasedStateMachine):
 
     def rank(self, server_id: ServerId) -> tuple[int, float]:
         server = self.servers[server_id]
-        if server.failed is not None and self.now - server.failed <= server.penalty:
+        if server.failed is not None and self.now - server.failed <= server.backoff:
             return (1, server.failed)
         return (0, self.taken(server_id) / server.cpus)
 
@@ -307,7 +307,7 @@ class Walk(RuleBasedStateMachine):
             self.core.confirm(reserved, assigned(state), self.now)
             self.move(job, state.name.lower())
             if reserved.presumed is None:
-                self.servers[job.server_id].failed, self.servers[job.server_id].penalty = None, 0
+                self.servers[job.server_id].failed, self.servers[job.server_id].backoff = None, 0
         else:
             self.refused(BadTransition, reserved, state)
             self.jobs.remove(job)
@@ -317,7 +317,7 @@ class Walk(RuleBasedStateMachine):
     def blame(self, job: Job) -> None:
         server = self.servers[job.server_id]
         if server.failed is None or job.since > server.failed:
-            server.penalty = min(300, 2 * server.penalty or 10)
+            server.backoff = min(300, 2 * server.backoff or 10)
         server.failed = self.now
 
     def refused(self, error: type[SccachedistError], reserved: Reservation, state: JobState) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from sccachedist.scheduler.fleet import MOST_HOLDERS, BuildServer, Fleet
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import JobId
-from sccachedist.wire.reports import Availability, ServerReport
 from tests.scheduler.farms import GCC, A, heartbeat
 
 

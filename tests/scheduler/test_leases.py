@@ -8,8 +8,8 @@ from sccachedist.budgets import Party
 from sccachedist.errors import DecodeError, LimitExceeded, UnknownServer
 from sccachedist.scheduler.core import MOST_HEARTBEAT_SECS, Expired, IdentityInUse, SchedulerCore
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import JobId, JobState, SchedulerStatus
-from sccachedist.wire.reports import Availability, ServerReport
 from tests.scheduler.farms import CLANG, FIRST_JOB, GCC, A, B, Ours, assigned, farm, free_slots, heartbeat
 
 PENDING, READY, STARTED, COMPLETE = JobState

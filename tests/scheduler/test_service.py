@@ -13,13 +13,7 @@ from sccachedist.errors import PeerError
 from sccachedist.scheduler import service as service_module
 from sccachedist.scheduler.core import Reservation
 from sccachedist.scheduler.fleet import SERVER_SECS
-from sccachedist.scheduler.service import (
-    ASSIGN_SECS,
-    EXPIRY_SECS,
-    PinnedBuildServers,
-    scheduler_service,
-    server_auth,
-)
+from sccachedist.scheduler.service import ASSIGN_SECS, EXPIRY_SECS, PinnedBuildServers, scheduler_service, server_auth
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import (
     ALLOC_JOB_RESPONSE,

@@ -8,18 +8,18 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from sccachedist.budgets import Budget, Party
-from sccachedist.builders.seam import BuildJob
+from sccachedist.builders.interface import BuildJob
 from sccachedist.config import ServerLimits
 from sccachedist.errors import BuildError
-from sccachedist.server.build_server import BuildServer, open_spool
-from sccachedist.server.core import ServerCore
 from sccachedist.server.inputs import ReceivedJob
-from sccachedist.server.reports import Reports
-from sccachedist.server.toolchains import BEGIN_SECS
-from sccachedist.web.head import Head
+from sccachedist.server.job_reports import JobReports
+from sccachedist.server.job_runner import JobRunner, open_spool
+from sccachedist.server.jobs import ServerCore
+from sccachedist.server.toolchain_cache import BEGIN_SECS
+from sccachedist.web.request_head import Head
 from sccachedist.wire.archive_id import ArchiveId
-from sccachedist.wire.frame import frame
 from sccachedist.wire.messages import CompileCommand, JobId, JobState, RunJobRequest, Toolchain
+from sccachedist.wire.run_job_frame import frame
 from tests.server.stocks import GCC, FakeFollower, Stock
 from tests.support.ends import outcome
 from tests.support.fakes import FakeScheduler, Requests
@@ -33,7 +33,7 @@ ANSWER = bytes.fromhex("00000000")
 
 @attrs.define
 class FakeBuilder:
-    """A builder of the :class:`~sccachedist.builders.seam.Builder` kind; a job waits until a test ends it."""
+    """A builder of the :class:`~sccachedist.builders.interface.Builder` kind; a job waits until a test ends it."""
 
     jobs: Requests[JobId, None] = attrs.field(factory=Requests)
     seen: list[BuildJob] = attrs.field(factory=list)
@@ -77,14 +77,14 @@ class Host:
     memory: Budget = attrs.field(factory=lambda: Budget("buffered_bytes", 1 << 20))
     scheduler_time: float | None = None
     stock: Stock = attrs.field(init=False)
-    reports: Reports = attrs.field(init=False)
-    server: BuildServer = attrs.field(init=False)
+    reports: JobReports = attrs.field(init=False)
+    server: JobRunner = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.stock = Stock(self.directory, clock=self.clock)
-        self.reports = Reports(self.scheduler, self.clock, lambda: None, lambda _: False)
+        self.reports = JobReports(self.scheduler, self.clock, lambda: None, lambda _: False)
         open_spool(self.spool)
-        self.server = BuildServer(
+        self.server = JobRunner(
             self.core,
             self.stock.toolchains,
             self.builder,

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
 from sccachedist.budgets import Budget, Party
-from sccachedist.server.toolchains import Toolchains
+from sccachedist.server.toolchain_cache import Toolchains
 from sccachedist.server.uploads import Upload
 from sccachedist.wire.archive_id import ArchiveId, swapped_hex
 from tests.support.ends import outcome
@@ -71,14 +71,14 @@ class FakeFollower:
     archive: Path
     told: list[int | str] = attrs.field(factory=list)
 
-    def grown(self, size: int) -> None:
+    def received(self, size: int) -> None:
         assert self.archive.stat().st_size == size
         self.told.append(size)
 
-    def whole(self, size: int) -> None:
+    def verified(self, size: int) -> None:
         self.told.append("whole")
 
-    def abandon(self) -> None:
+    def aborted(self) -> None:
         if not {"whole", "abandoned"} & {*self.told}:
             self.told.append("abandoned")
 

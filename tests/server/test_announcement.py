@@ -6,13 +6,13 @@ import pytest
 
 from sccachedist.config import ServerLimits
 from sccachedist.server.announcement import announcement
-from sccachedist.server.scheduler_link import Incarnation
+from sccachedist.server.scheduler_session import Incarnation
 from sccachedist.server.tls import ShownIdentity
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import encode
+from sccachedist.wire.extension import EXTENDED_HEARTBEAT, ServerReport
 from sccachedist.wire.messages import Heartbeat, JobId, JobState
-from sccachedist.wire.reports import EXTENDED_HEARTBEAT, ServerReport
 from tests.server.servers import Host
 from tests.server.test_toolchain_log import here
 

@@ -7,18 +7,11 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
 from sccachedist.errors import DecodeError, LimitExceeded
-from sccachedist.server.build_server import Delivery
-from sccachedist.server.core import UNCLAIMED_SECS
-from sccachedist.server.toolchains import JOB_WAITS_SECS
+from sccachedist.server.job_runner import Delivery
+from sccachedist.server.jobs import UNCLAIMED_SECS
+from sccachedist.server.toolchain_cache import JOB_WAITS_SECS
 from sccachedist.server.uploads import Upload
-from sccachedist.wire.messages import (
-    AssignJobResult,
-    JobId,
-    JobNotFound,
-    JobState,
-    SubmitToolchainResult,
-    Toolchain,
-)
+from sccachedist.wire.messages import AssignJobResult, JobId, JobNotFound, JobState, SubmitToolchainResult, Toolchain
 from sccachedist.wire.tokens import Grant
 from tests.server.servers import ANSWER, JOB, OTHER, PARTY, Host, answered, run, spooled
 from tests.server.stocks import ARCHIVES, GCC

@@ -8,8 +8,8 @@ from sccachedist.errors import PeerError
 from sccachedist.server.heartbeat import MOST_RETRY_SECS, MOST_SECS, NEWS_BYTES, HeartbeatService
 from sccachedist.server.toolchain_log import ToolchainLog
 from sccachedist.wire.archive_id import ArchiveId
+from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import Heartbeat
-from sccachedist.wire.reports import Availability, ServerReport
 from tests.support.fakes import FakeScheduler
 
 AWAY = PeerError("connection refused")

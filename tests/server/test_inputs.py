@@ -12,10 +12,10 @@ from sccachedist.budgets import Budget, Hold, Party
 from sccachedist.config import ServerLimits
 from sccachedist.errors import DecodeError, DiskError, LimitExceeded, StaysHome
 from sccachedist.server.inputs import JUDGED_BYTES, InputsSpool
-from sccachedist.web.head import Head
+from sccachedist.web.request_head import Head
 from sccachedist.wire.bincode import encode
-from sccachedist.wire.frame import frame
 from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
+from sccachedist.wire.run_job_frame import frame
 from tests.support.broken_disks import NUMBERS, break_files, failing
 from tests.support.http import cuts
 

@@ -15,7 +15,6 @@ from sccachedist.web.request import Site
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import encode
-from sccachedist.wire.frame import frame
 from sccachedist.wire.messages import (
     ASSIGN_JOB_RESULT,
     RUN_JOB_RESULT,
@@ -28,6 +27,7 @@ from sccachedist.wire.messages import (
     SubmitToolchainResult,
     Toolchain,
 )
+from sccachedist.wire.run_job_frame import frame
 from sccachedist.wire.tokens import job_token
 from tests.server.servers import JOB, REQUEST, Host
 from tests.server.stocks import ARCHIVES, CLANG, GCC

@@ -7,21 +7,21 @@ import attrs
 import pytest
 from twisted.logger import LogLevel, capturedLogs
 
-from sccachedist.builders.builder import WorkerBuilder
-from sccachedist.builders.overlay.builder import OverlayBuilder
+from sccachedist.builders.overlay import OverlayBuilder
+from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.config import (
     BuilderSettings,
-    DockerBuilder,
+    DockerBuilderSettings,
     InsecureAuth,
     JwtToken,
-    PotBuilder,
+    OverlayBuilderSettings,
+    PotBuilderSettings,
     ServerSettings,
     TokenAuth,
 )
-from sccachedist.config import OverlayBuilder as OverlaySettings
 from sccachedist.errors import BuildError, ConfigError
-from sccachedist.identity import JOB_KEY_BYTES
 from sccachedist.server import service as service_module
+from sccachedist.server.identity import JOB_KEY_BYTES
 from sccachedist.server.service import (
     BUILDER_RETRY_SECS,
     LAST_REPORTS_SECS,
@@ -32,8 +32,8 @@ from sccachedist.server.service import (
 )
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import encode
-from sccachedist.wire.frame import frame
 from sccachedist.wire.messages import TOOLCHAIN, JobId, Toolchain
+from sccachedist.wire.run_job_frame import frame
 from sccachedist.wire.tokens import job_token
 from sccachedist.wire.tokens import server_token as signed_token
 from tests.server.servers import JOB, REQUEST, FakeBuilder
@@ -52,7 +52,7 @@ def settings(directory: Path, **changes: Any) -> ServerSettings:
             "public_addr": ServerId.parse("127.0.0.1:10501"),
             "bind_address": ServerId.parse("127.0.0.2:10502"),
             "scheduler_url": "http://127.0.0.1:10600",
-            "builder": OverlaySettings(directory / "build", Path("/usr/bin/bwrap")),
+            "builder": OverlayBuilderSettings(directory / "build", Path("/usr/bin/bwrap")),
             "scheduler_auth": TokenAuth("servertok"),
             **changes,
         }
@@ -254,10 +254,12 @@ def test_insecure_scheduler_auth_is_warned_of(tmp_path: Path) -> None:
     assert [event["log_level"] for event in events] == [LogLevel.warn]
 
 
-@pytest.mark.parametrize("builder", [OverlaySettings(Path("/build"), Path("/bwrap")), DockerBuilder(), PotBuilder()])
+@pytest.mark.parametrize(
+    "builder", [OverlayBuilderSettings(Path("/build"), Path("/bwrap")), DockerBuilderSettings(), PotBuilderSettings()]
+)
 def test_every_builder(tmp_path: Path, builder: BuilderSettings) -> None:
     """The builder that the configuration names is there, and has done nothing yet."""
-    kind = OverlayBuilder if isinstance(builder, OverlaySettings) else WorkerBuilder
+    kind = OverlayBuilder if isinstance(builder, OverlayBuilderSettings) else WorkerBuilder
     assert type(make_builder(settings(tmp_path, builder=builder), Reactor())) is kind
 
 

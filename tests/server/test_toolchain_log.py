@@ -12,8 +12,8 @@ from sccachedist.server.lru import ToolchainIndex
 from sccachedist.server.toolchain_log import ToolchainNews
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
+from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import Heartbeat
-from sccachedist.wire.reports import Availability, ServerReport
 
 A, B, C, D = TOOLCHAINS = [ArchiveId(digit * 64) for digit in "abcd"]
 ONE, ALL = 72, 1 << 20
@@ -77,6 +77,16 @@ def test_a_report_that_is_lost() -> None:
     assert index.log.news(ALL).held == (B,)
     index.remove(A)
     assert tells(index) == ("b", "a", False)
+
+
+def test_gone_before_the_first_answer() -> None:
+    """A scheduler that has just heard that a toolchain is here hears that it has gone meanwhile."""
+    index, scheduler = here(A, B), Scheduler()
+    answer = scheduler.hears(0, index.log.news(ALL))
+    index.remove(A)
+    index.log.heard(answer)
+    scheduler.hears(1, index.log.news(ALL))
+    assert scheduler.server.toolchains == {B}
 
 
 @pytest.mark.parametrize("told", [0, 2, 10**6])

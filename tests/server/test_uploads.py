@@ -81,20 +81,20 @@ def test_too_large(stock: Stock) -> None:
 def test_waited_for(stock: Stock) -> None:
     """Jobs wait for a toolchain that a client brings, and all get it."""
     upload = stock.begin(GCC)
-    arrivals = [Deferred.fromCoroutine(stock.toolchains.arrival(GCC)) for _ in range(3)]
+    arrivals = [Deferred.fromCoroutine(stock.toolchains.wait_until_present(GCC)) for _ in range(3)]
     arrivals[0].cancel()
     assert isinstance(outcome(arrivals[0]), CancelledError)
     upload.write(GCC_BYTES)
     assert [pending(arrival) for arrival in arrivals[1:]] == [True, True]
     outcome(stock.publish(upload.complete()))
     assert [outcome(arrival) for arrival in arrivals[1:]] == [None, None]
-    assert outcome(Deferred.fromCoroutine(stock.toolchains.arrival(GCC))) is None
+    assert outcome(Deferred.fromCoroutine(stock.toolchains.wait_until_present(GCC))) is None
 
 
 def test_two_toolchains_at_once(stock: Stock) -> None:
     """Uploads of different toolchains do not wait for each other."""
     first, second = stock.begin(GCC), stock.begin(CLANG)
-    arrival = Deferred.fromCoroutine(stock.toolchains.arrival(GCC))
+    arrival = Deferred.fromCoroutine(stock.toolchains.wait_until_present(GCC))
     second.write(CLANG_BYTES)
     outcome(stock.publish(second.complete()))
     assert pending(arrival)
@@ -107,7 +107,7 @@ def test_two_toolchains_at_once(stock: Stock) -> None:
 def test_it_does_not_arrive(stock: Stock, how: str) -> None:
     """Who waits for somebody that goes away, or brings something else, is told; the next one may bring it."""
     upload = stock.begin(GCC)
-    arrival = Deferred.fromCoroutine(stock.toolchains.arrival(GCC))
+    arrival = Deferred.fromCoroutine(stock.toolchains.wait_until_present(GCC))
     upload.write(b"part")
     if how == "aborted":
         upload.abort()
@@ -120,14 +120,14 @@ def test_it_does_not_arrive(stock: Stock, how: str) -> None:
 
 def test_nobody_brings_it(stock: Stock) -> None:
     """There is nothing to wait for where nobody has begun."""
-    assert isinstance(outcome(Deferred.fromCoroutine(stock.toolchains.arrival(GCC))), ToolchainError)
+    assert isinstance(outcome(Deferred.fromCoroutine(stock.toolchains.wait_until_present(GCC))), ToolchainError)
 
 
 @pytest.mark.field(3)
 def test_stalled_and_nobody_else_comes(stock: Stock) -> None:
     """Who waits for an upload that does not go on is told before long: it compiles locally, its build goes on."""
     slow = stock.begin(GCC)
-    arrival = Deferred.fromCoroutine(stock.toolchains.arrival(GCC))
+    arrival = Deferred.fromCoroutine(stock.toolchains.wait_until_present(GCC))
     for _ in range(3):
         stock.clock.advance(STALLED_SECS - 1)
         slow.write(b"part")
@@ -164,7 +164,7 @@ def test_overtaken(stock: Stock) -> None:
     """Who sends slowly keeps the toolchain from nobody, whoever waits for it."""
     slow = stock.begin(GCC)
     slow.write(GCC_BYTES[:10])
-    arrival = Deferred.fromCoroutine(stock.toolchains.arrival(GCC))
+    arrival = Deferred.fromCoroutine(stock.toolchains.wait_until_present(GCC))
     outcome(stock.bring(GCC_BYTES))
     assert outcome(arrival) is None
     slow.write(GCC_BYTES[10:20])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from demo.farm import Farm
 from demo.processes import Daemon, wait_until
-from sccachedist.peers.connections import KEPT_PER_PEER
+from sccachedist.peers.connection_pool import KEPT_PER_PEER
 from tests.faults.traces import Process, processes
 from tests.soak.growth import Reading
 from tests.support.processes import opened

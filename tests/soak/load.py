@@ -14,8 +14,8 @@ import attrs
 from demo.client import Client
 from demo.farm import Farm
 from demo.processes import Daemon, wait_until
-from sccachedist.wire.frame import frame
 from sccachedist.wire.messages import JobComplete, SubmitToolchainResult
+from sccachedist.wire.run_job_frame import frame
 from tests.faults.build import Build
 from tests.support.archives import id_of, write_inputs, write_toolchain
 from tests.support.processes import running

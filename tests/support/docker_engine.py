@@ -13,7 +13,7 @@ import attrs
 
 from demo.processes import Command, Daemon
 from sccachedist.config.settings import DockerSettings
-from tests.builders.archives import BUSYBOX, file, member, tar
+from tests.sandbox.archives import BUSYBOX, file, member, tar
 
 _START_SECS = 60
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sccachedist.builders.programs import MACHINES
+from sccachedist.sandbox.programs import MACHINES
 
 #: For tests of each: what another machine's need is installed where all tests run.
 EMULATED = [

@@ -8,8 +8,8 @@ from twisted.internet.defer import Deferred
 from sccachedist.scheduler.core import Reservation
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import archive_id
+from sccachedist.wire.extension import SchedulerReport, ServerReport
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, HeartbeatResult, JobId, JobState, Toolchain
-from sccachedist.wire.reports import SchedulerReport, ServerReport
 from sccachedist.wire.tokens import check_job_token
 
 Q = TypeVar("Q")

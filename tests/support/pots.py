@@ -8,8 +8,8 @@ from pathlib import Path
 
 import attrs
 
-from sccachedist.config import PotBuilder
-from tests.builders.archives import BUSYBOX
+from sccachedist.config import PotBuilderSettings
+from tests.sandbox.archives import BUSYBOX
 from tests.support import fake_pot
 
 
@@ -38,9 +38,9 @@ class PotHost:
         return self.home / "pots"
 
     @property
-    def settings(self) -> PotBuilder:
+    def settings(self) -> PotBuilderSettings:
         """What the configuration of a build server here says."""
-        return PotBuilder(pot_fs_root=self.fs_root)
+        return PotBuilderSettings(pot_fs_root=self.fs_root)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -15,7 +15,6 @@ import attrs
 from demo.farm import Farm
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import decode, encode
-from sccachedist.wire.frame import frame
 from sccachedist.wire.messages import (
     ALLOC_JOB_RESPONSE,
     RUN_JOB_RESULT,
@@ -29,6 +28,7 @@ from sccachedist.wire.messages import (
     SubmitToolchainResult,
     Toolchain,
 )
+from sccachedist.wire.run_job_frame import frame
 
 _OCTETS = "application/octet-stream"
 _PIECE = 1 << 16

@@ -10,11 +10,11 @@ from twisted.internet.task import Clock
 
 from sccachedist.budgets import Budget
 from sccachedist.errors import ClientRefused, LimitExceeded
-from sccachedist.web.answers import MessageFile
 from sccachedist.web.bodies import MessageBody, NoBody
-from sccachedist.web.head import Head
 from sccachedist.web.request import Site
-from sccachedist.web.routes import Api
+from sccachedist.web.request_head import Head
+from sccachedist.web.responses import MessageFile
+from sccachedist.web.router import Api
 from sccachedist.wire.messages import SCHEDULER_STATUS, TOOLCHAIN, SchedulerStatus, Toolchain
 from tests.support.http import Browser
 

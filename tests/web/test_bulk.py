@@ -12,7 +12,7 @@ from twisted.test.iosim import connectedServerAndClient
 
 from sccachedist.peers.pins import PinPolicy
 from sccachedist.web.bulk import FIRST_READ, READ, BulkTLS
-from sccachedist.web.listening import over_tls
+from sccachedist.web.listener import over_tls
 from tests.peers.test_pins import Hearer, certified, pinned
 
 PEER = IPv4Address("TCP", "127.0.0.1", 40000)

@@ -6,7 +6,7 @@ import pytest
 from twisted.logger import capturedLogs
 
 from sccachedist.errors import PeerRefused
-from sccachedist.web.progress import LINGER_SECS
+from sccachedist.web.deadlines import LINGER_SECS
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import SCHEDULER_STATUS, TOOLCHAIN, SchedulerStatus, Toolchain
 from tests.support.http import OCTETS, Browser, Connection, bearer, chunked, cuts, head, request

@@ -11,7 +11,7 @@ from sccachedist.errors import DecodeError
 from sccachedist.wire import messages as m
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import Codec, Reader, decode, encode
-from sccachedist.wire.frame import FrameHead, frame
+from sccachedist.wire.run_job_frame import FrameHead, frame
 
 EXCHANGES = json.loads(Path(__file__).with_name("exchanges.json").read_text())
 

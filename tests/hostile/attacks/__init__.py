@@ -14,8 +14,8 @@ import attrs
 from sccachedist.wire.archive_id import ArchiveId, swapped_hex
 from sccachedist.wire.bincode import decode
 from sccachedist.wire.messages import RUN_JOB_RESULT, JobComplete
-from tests.builders.archives import tar
 from tests.hostile.attacker import Attacker, Said
+from tests.sandbox.archives import tar
 from tests.support.archives import id_of, write_toolchain
 
 NO_INPUTS = zlib.compress(tar())

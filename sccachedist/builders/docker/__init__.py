@@ -1,1 +1,0 @@
-"""The docker builder: an image for each toolchain, a container for each job, by the ``docker`` program."""

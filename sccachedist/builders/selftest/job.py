@@ -1,0 +1,82 @@
+"""A job that proves a builder: it takes every step that a real one takes, and needs nothing of the host.
+
+Its toolchain holds one program of a few instructions, unless there is a program to run anyway. Its only output is made
+of its only input, and of what shows whether the sandbox is what it is meant to be.
+"""
+
+import io
+import secrets
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Collection
+from pathlib import Path
+
+from sccachedist.builders.interface import Builder, BuildJob
+from sccachedist.builders.selftest.requirements import Requirement, Seen, looked_at, unmet_requirements
+from sccachedist.errors import BuildError, CompileFailed
+from sccachedist.sandbox.programs.probe import READ, read_by_it, trial_program
+from sccachedist.wire.archive_id import archive_id
+from sccachedist.wire.bincode import decode, encode
+from sccachedist.wire.messages import RUN_JOB_REQUEST, RUN_JOB_RESULT, CompileCommand, JobComplete, JobId, RunJobRequest
+
+_INPUT = b"proof"
+_FAILED = "a trial job could not write in its sandbox, or had no /dev/null: see the disk of its directory"
+
+
+async def probe(
+    builder: Builder, directory: Path, requirements: Collection[Requirement] = (), command: CompileCommand | None = None
+) -> None:
+    """Run the job; its files are in ``directory`` meanwhile.
+
+    :param requirements: what has to hold inside.
+    :param command: what a sandbox without any toolchain can run: it copies the file ``proof`` to ``seen``.
+    :raises BuildError: the builder does not work, or does not keep what it promises; the text says what would mend it.
+    """
+    toolchain = archive_id(secrets.token_hex(32))  # another of the same engine, tried meanwhile, removes its own
+    with tempfile.TemporaryDirectory(dir=directory, prefix="probe-") as name:
+        place = Path(name)
+        (place / "toolchain").write_bytes(_archive("proof", b"", ":gz") if command else _toolchain())
+        (place / "inputs").write_bytes(zlib.compress(_archive("work/proof", _INPUT, ":")))
+        ran = command or CompileCommand("/bin/probe", ("seen", f"{READ}proof", *looked_at()), (), "/work")
+        job = BuildJob(
+            job_id=JobId(0),
+            toolchain=toolchain,
+            archive=place / "toolchain",
+            request=encode(RUN_JOB_REQUEST, RunJobRequest(ran, ("seen",))),
+            inputs=place / "inputs",
+            answer=place / "answer",
+            as_json=False,
+        )
+        try:
+            await builder.run(job)
+        except CompileFailed as error:
+            raise BuildError(_FAILED) from error
+        finally:
+            await builder.discard(toolchain)
+        output = _output((place / "answer").read_bytes())
+    proof, *seen = [output] if command else read_by_it(output)
+    if proof != _INPUT:
+        raise BuildError("a trial job in the sandbox did not give what it should")
+    if requirements and (broken := unmet_requirements(Seen.by(seen), requirements)):
+        raise BuildError(broken)
+
+
+def _output(answer: bytes) -> bytes:
+    match decode(RUN_JOB_RESULT, answer):
+        case JobComplete(output=output, outputs=((_, data),)) if output.code == 0:
+            return zlib.decompress(data.compressed)
+    raise BuildError(_FAILED)
+
+
+def _toolchain() -> bytes:
+    return _archive("bin/probe", trial_program(), ":gz")
+
+
+def _archive(name: str, content: bytes, form: str) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=f"w{form}") as archive:  # type: ignore[call-overload]
+        member = tarfile.TarInfo(name)
+        member.size, member.mode = len(content), 0o755
+        archive.addfile(member, io.BytesIO(content))
+    return out.getvalue()

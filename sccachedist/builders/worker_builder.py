@@ -1,0 +1,288 @@
+"""A builder on sandbox workers: has them unpack toolchains, run jobs, and remove what is left of either.
+
+Nothing here opens, unpacks or mounts what a stranger made: that is what the workers are for. Which kind of
+sandbox they keep is known to their program alone.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+
+from sccachedist.builders.disk_room import UNBOUNDED, Room
+from sccachedist.builders.interface import Builder, BuildJob
+from sccachedist.builders.refusals import Refusals
+from sccachedist.builders.unpacked_toolchains import UnpackedToolchains
+from sccachedist.builders.upload_follower import UploadFollower
+from sccachedist.builders.worker_pool import IWorkerReactor, Program, Workers
+from sccachedist.builders.worker_protocol import (
+    SANDBOX_PREFIX,
+    FollowToolchain,
+    JobLimits,
+    RemoveAll,
+    RemoveSandbox,
+    RemoveToolchain,
+    Request,
+    RunJob,
+    Size,
+    Sweep,
+    UnpackToolchain,
+)
+from sccachedist.config import ServerLimits
+from sccachedist.daemon.logs import Logger
+from sccachedist.errors import BuildError, DiskFull, SccachedistError, ToolchainError
+from sccachedist.policy import OnFailure
+from sccachedist.singleflight import SingleFlight
+from sccachedist.wire.archive_id import ArchiveId, archive_id
+
+log = Logger()
+
+#: Seconds that it may take to empty what was removed, at any time and when the build server stops: what is left then,
+#: the next start removes.
+SWEEP_SECS, SWEEP_AT_STOP_SECS = 3600.0, 2.0
+#: Seconds that jobs and toolchains may take to be gone when the build server stops.
+REMOVAL_AT_STOP_SECS = 30.0
+
+Proof = Callable[[Builder], Coroutine[Deferred[Any], Any, None]]
+
+
+class WorkerBuilder:
+    """Runs compiles in the sandboxes of its workers.
+
+    :param program: what the workers run.
+    :param proof: runs a job that shows that they work.
+    :param scratch_bytes: how much a job may write, where its kind of sandbox limits it.
+    :param slots: how many jobs may run at a time.
+    :param room: what unpacked toolchains may take together.
+    :param on_failure: which failed compiles are answered so that their clients repeat them.
+    :param reuse: whether a job that has come to its end leaves its sandbox as good as new, for the next with the same
+        toolchain.
+    :param follow: whether a toolchain can be unpacked while it comes in.
+    """
+
+    def __init__(
+        self,
+        reactor: IWorkerReactor,
+        program: Program,
+        proof: Proof,
+        limits: ServerLimits,
+        scratch_bytes: int,
+        slots: int,
+        *,
+        room: Size = UNBOUNDED,
+        on_failure: OnFailure = OnFailure.VERIFY,
+        reuse: bool = False,
+        follow: bool = False,
+    ) -> None:
+        self._reactor, self._program, self._proof, self._slots, self._reuse = reactor, program, proof, slots, reuse
+        self._limits, self._on_failure = limits, on_failure
+        self._job_limits = JobLimits(
+            inputs_unpacked_bytes=limits.inputs_unpacked_bytes,
+            inputs_entries=limits.inputs_entries,
+            compression_ratio=limits.compression_ratio,
+            path_bytes=limits.path_bytes,
+            path_depth=limits.path_depth,
+            output_bytes=limits.output_bytes,
+            outputs_bytes=limits.outputs_bytes,
+            stdio_bytes=limits.stdio_bytes,
+            scratch_bytes=scratch_bytes,
+            job_memory_bytes=limits.job_memory_bytes,
+            job_processes=limits.job_processes,
+        )
+        self._workers = self._new_workers()
+        self._room = Room(room)
+        self._toolchains = UnpackedToolchains(self._room, self._remove)
+        self._refusals = Refusals()
+        self._spares: defaultdict[ArchiveId, list[str]] = defaultdict(list)
+        self._removals: SingleFlight[str] = SingleFlight()
+        self._sweeping: SingleFlight[str] = SingleFlight()
+        self._to_sweep = False
+        self._started = False
+        self._may_follow = slots if follow else 0
+
+    async def start(self) -> None:
+        """See :meth:`sccachedist.builders.interface.Builder.start`."""
+        self._started = True
+        self._forget_all()
+        await self._try(self._workers.ask(RemoveAll(), self._limits.job_secs))
+        swept = self._sweep()
+        try:
+            await self.prove()
+        except BuildError:
+            if swept.called:
+                raise
+            await swept  # it may have lacked the room that this gives back
+            await self.prove()
+
+    async def prove(self) -> None:
+        """Show that jobs can be run, and leave alone what others have: also a build server with the same sandboxes.
+
+        :raises BuildError: they cannot; the text says why.
+        """
+        await self._try(self._proof(self))
+
+    def follow(self, toolchain: ArchiveId, archive: Path) -> UploadFollower:
+        """See :meth:`sccachedist.builders.interface.Builder.follow`."""
+        return UploadFollower(partial(self._follow, toolchain, archive))
+
+    async def run(self, job: BuildJob) -> None:
+        """See :meth:`sccachedist.builders.interface.Builder.run`."""
+        with self._toolchains.using(job.toolchain):
+            await self._toolchains.prepare(job.toolchain, lambda: self._unpack(job))
+            spares = self._spares[job.toolchain]
+            sandbox = spares.pop() if spares else f"{SANDBOX_PREFIX}{uuid.uuid4()}"
+            try:
+                await self._workers.ask(self._request(job, sandbox), self._limits.job_secs, job.toolchain)
+            except BaseException as error:
+                if isinstance(error, ToolchainError):
+                    self._toolchains.forget(job.toolchain)
+                # Also when whoever waits for it is cancelled once more.
+                await self._removals.do(sandbox, lambda: self._clear_up(RemoveSandbox(sandbox)))
+                raise
+            if self._reuse:
+                spares.append(sandbox)
+
+    async def discard(self, toolchain: ArchiveId) -> None:
+        """See :meth:`sccachedist.builders.interface.Builder.discard`."""
+        await self._toolchains.discard(toolchain)
+
+    async def stop(self) -> None:
+        """See :meth:`sccachedist.builders.interface.Builder.stop`."""
+        await self._workers.stop()
+        self._workers = self._new_workers()
+        self._forget_all()
+        if self._started:
+            self._started = self._to_sweep = False
+            await self._clear_up(RemoveAll(), REMOVAL_AT_STOP_SECS)
+            await self._clear_up(Sweep(), SWEEP_AT_STOP_SECS)
+            await self._workers.stop()
+            self._workers = self._new_workers()
+
+    async def _try(self, step: Coroutine[Deferred[Any], Any, object]) -> None:
+        try:
+            await step
+        except (OSError, SccachedistError) as error:
+            raise BuildError(f"the sandbox does not work: {error}") from error
+
+    async def _follow(self, toolchain: ArchiveId, archive: Path, follower: UploadFollower) -> None:
+        """Unpack what comes in; a worker that waits for slow clients takes no job's turn, and there are not many."""
+        if not self._may_follow or not self._started or self._room.is_clogged:
+            return
+        request = FollowToolchain(self._unpacking(toolchain, archive))
+
+        async def unpack() -> bool:
+            try:
+                await follower.asked(lambda: self._followed(request, follower))
+            except (CancelledError, SccachedistError) as error:
+                log.debug("{toolchain} not unpacked meanwhile: {error}", toolchain=toolchain, error=str(error))
+                await self._clear_up(RemoveToolchain(toolchain))
+                self._sweep()
+                return False
+            return True
+
+        self._may_follow -= 1
+        try:
+            await self._toolchains.prepare_early(toolchain, unpack)
+        finally:
+            self._may_follow += 1
+
+    async def _followed(self, request: FollowToolchain, follower: UploadFollower) -> None:
+        grown = partial(self._toolchains.grown, archive_id(request.unpacking.toolchain))
+        grown(await self._workers.ask_at_once(request, self._limits.job_secs, follower.reach, grown=grown))
+
+    async def _unpack(self, job: BuildJob) -> bool:
+        """Unpack a toolchain; where the disk is full, again when it has got back what others need no more.
+
+        :raises SccachedistError: it cannot be.
+        """
+        self._refusals.check(job.toolchain, self._reactor.seconds())
+        try:
+            for _ in range(2):
+                sweeping = "" in self._sweeping
+                if self._room.is_clogged:
+                    await self._sweep()
+                try:
+                    return await self._try_to_unpack(job)
+                except DiskFull as error:
+                    log.warn(
+                        "making room for toolchain {toolchain}: {error}", toolchain=job.toolchain, error=str(error)
+                    )
+                    if not sweeping:
+                        await self._toolchains.make_room()
+                    await self._sweep()
+            return await self._try_to_unpack(job)
+        except SccachedistError as error:
+            self._refusals.note(job.toolchain, error, self._reactor.seconds())
+            raise
+
+    async def _try_to_unpack(self, job: BuildJob) -> bool:
+        request, grown = self._unpacking(job.toolchain, job.archive), partial(self._toolchains.grown, job.toolchain)
+        try:
+            grown(await self._workers.ask(request, self._limits.job_secs, grown=grown))
+        except SccachedistError:  # a worker that was killed has left what it had
+            await self._clear_up(RemoveToolchain(job.toolchain))
+            self._sweep()
+            raise
+        return True
+
+    async def _remove(self, toolchain: ArchiveId) -> None:
+        for sandbox in self._spares.pop(toolchain, []):
+            await self._clear_up(RemoveSandbox(sandbox))
+        await self._clear_up(RemoveToolchain(toolchain))
+        self._sweep()
+
+    def _sweep(self) -> Deferred[None]:
+        """Have the disk get back what was removed, in the background; fires when it has."""
+
+        async def sweep() -> None:
+            while self._to_sweep:
+                self._to_sweep, removed = False, self._room.unswept
+                await self._clear_up(Sweep(), SWEEP_SECS)
+                self._room.swept(removed)
+
+        self._to_sweep = True
+        swept = Deferred.fromCoroutine(self._sweeping.do("", sweep))
+        return swept.addErrback(lambda failure: log.failure("what was removed is not swept", failure))
+
+    async def _clear_up(self, request: Request, seconds: float | None = None) -> None:
+        workers = self._workers
+        try:
+            await workers.ask_at_once(request, seconds or self._limits.job_secs)
+        except SccachedistError as error:
+            if workers.stopped:  # then all of it goes at once
+                return
+            log.warn("something stays until the next start, {request}: {error}", request=request, error=error)
+
+    def _unpacking(self, toolchain: ArchiveId, archive: Path) -> UnpackToolchain:
+        return UnpackToolchain(
+            toolchain=toolchain,
+            archive=str(archive.absolute()),
+            toolchain_unpacked_bytes=self._limits.toolchain_unpacked_bytes,
+            toolchain_entries=self._limits.toolchain_entries,
+            compression_ratio=self._limits.compression_ratio,
+            path_bytes=self._limits.path_bytes,
+            path_depth=self._limits.path_depth,
+        )
+
+    def _request(self, job: BuildJob, sandbox: str) -> RunJob:
+        return RunJob(
+            toolchain=job.toolchain,
+            sandbox=sandbox,
+            request=job.request,
+            inputs=str(job.inputs.absolute()),
+            answer=str(job.answer.absolute()),
+            as_json=job.as_json,
+            on_failure=self._on_failure,
+            limits=self._job_limits,
+        )
+
+    def _new_workers(self) -> Workers:
+        return Workers(self._reactor, self._program, self._slots)
+
+    def _forget_all(self) -> None:
+        self._toolchains.forget_all()
+        self._spares.clear()

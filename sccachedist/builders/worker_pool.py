@@ -1,0 +1,277 @@
+"""Sandbox workers as the reactor sees them: processes that are asked one thing at a time.
+
+It knows how to start, ask and kill them; what they are asked is the builder's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred, DeferredQueue, DeferredSemaphore
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.interfaces import IProcessTransport, IReactorProcess, IReactorTime
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+import sccachedist
+from sccachedist.builders.worker_protocol import (
+    FRAME_LENGTH,
+    REPLY,
+    Done,
+    Failed,
+    FailureKind,
+    Growing,
+    Grown,
+    Reply,
+    Request,
+    Size,
+    failed,
+    raised,
+    request_frame,
+    unheard,
+)
+from sccachedist.daemon.logs import Logger
+from sccachedist.errors import BuildError, DecodeError, LimitExceeded, SccachedistError
+from sccachedist.wire.bincode import decode
+
+log = Logger()
+
+_LAST_WORDS = 2000
+_LONGEST_ANSWER = 64 * 1024
+
+
+#: Gets what writes to a worker, or None.
+Reach = Callable[[Callable[[bytes], None] | None], None]
+
+
+class IWorkerReactor(IReactorProcess, IReactorTime):
+    """What is needed of a reactor here."""
+
+
+@attrs.frozen
+class Program:
+    """The program of a sandbox worker.
+
+    :param module: a module of this package that serves requests when it is run.
+    :param environment: all that it sees of its surroundings.
+    """
+
+    module: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+class SandboxWorker(ProcessProtocol):
+    """One worker process. ``gone`` is called when it has ended, whyever; ``kind`` is what it is ready for."""
+
+    transport: IProcessTransport  # there is one as soon as it is spawned
+
+    def __init__(self, gone: Callable[[SandboxWorker], None]) -> None:
+        self._gone = gone
+        self.kind = ""
+        self._answers: DeferredQueue[Done | Failed] = DeferredQueue()
+        self._grown: Grown = unheard
+        self._set_up = False
+        self._received = b""
+        self._last_words = b""
+        self._waiting: list[Deferred[None]] = []
+        self._ended = False
+        self._killed = False
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether it has said so, or that it cannot be."""
+        return self._set_up or bool(self._answers.pending)
+
+    async def ask(self, request: Request, reach: Reach | None = None, grown: Grown = unheard) -> Size:
+        """Wait until the worker is set up, then until it has done what is asked.
+
+        :param reach: gets what speaks to the worker meanwhile, and None when it listens no more.
+        :param grown: told how large it becomes what the worker unpacks; what it raises is how this ends.
+        :raises SccachedistError: what the worker says, or :class:`BuildError` when it ends.
+        """
+        if not self._set_up:
+            await self._answer()
+            self._set_up = True
+        self._grown = grown
+        self.transport.write(request_frame(request))
+        if reach is None:
+            return await self._answer()
+        reach(self.transport.write)
+        try:
+            return await self._answer()
+        finally:
+            reach(None)
+
+    async def _answer(self) -> Size:
+        answer = await self._answers.get()
+        if isinstance(answer, Failed):
+            raise raised(answer)
+        return answer.size
+
+    def kill(self) -> None:
+        """End it and everything that it started, at once."""
+        if self._ended:
+            return
+        self._killed = True
+        if self._set_up:  # it leads a group by then
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.transport.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessExitedAlready):
+            self.transport.signalProcess("KILL")
+
+    async def ended(self) -> None:
+        """Wait until the process is gone."""
+        if not self._ended:
+            waiter: Deferred[None] = Deferred()
+            self._waiting.append(waiter)
+            await waiter
+
+    def outReceived(self, data: bytes) -> None:
+        """Take what may be a part of an answer."""
+        self._received += data
+        try:
+            while (answer := self._whole_answer()) is not None:
+                if isinstance(answer, Growing):
+                    self._grow(answer.size)
+                else:
+                    self._answers.put(answer)
+        except DecodeError:
+            log.error("a sandbox worker spoke out of turn")
+            self.kill()
+
+    def _grow(self, size: Size) -> None:
+        try:
+            self._grown(size)
+        except SccachedistError as error:  # whoever asked kills the worker then
+            self._grown = unheard
+            self._answers.put(failed(error))
+
+    def _whole_answer(self) -> Reply | None:
+        if len(self._received) < FRAME_LENGTH.size:
+            return None
+        (size,) = FRAME_LENGTH.unpack_from(self._received)
+        if size > _LONGEST_ANSWER:
+            raise DecodeError("an answer of a sandbox worker is too long")
+        end = FRAME_LENGTH.size + size
+        if len(self._received) < end:
+            return None
+        data, self._received = self._received[FRAME_LENGTH.size : end], self._received[end:]
+        return decode(REPLY, data)
+
+    def errReceived(self, data: bytes) -> None:
+        """Keep the end of what it says before it dies."""
+        self._last_words = (self._last_words + data)[-_LAST_WORDS:]
+
+    def processEnded(self, reason: Failure) -> None:
+        """Tell whoever waits."""
+        self._ended = True
+        words = self._last_words.decode(errors="replace").strip()
+        if not self._killed:
+            log.error("a sandbox worker ended: {reason}: {words}", reason=reason.getErrorMessage(), words=words)
+        self._gone(self)
+        self._answers.put(
+            Failed(FailureKind.BUILD, f"a sandbox worker ended before its time {words.splitlines()[-1:]}")
+        )
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.callback(None)
+
+
+class Workers:
+    """As many workers as work at a time, and one that waits for work.
+
+    :param most: how many may work at a time.
+    """
+
+    def __init__(self, reactor: IWorkerReactor, program: Program, most: int) -> None:
+        self._reactor = reactor
+        self._program = program
+        self._turns = DeferredSemaphore(most)
+        self._idle: list[SandboxWorker] = []
+        self._busy: set[SandboxWorker] = set()
+        self.stopped = False
+
+    async def ask(self, request: Request, seconds: float, kind: str = "", grown: Grown = unheard) -> Size:
+        """Have a worker do it, in its turn; see :meth:`ask_at_once`."""
+        async with self._turns:
+            return await self.ask_at_once(request, seconds, kind=kind, grown=grown)
+
+    async def ask_at_once(
+        self,
+        request: Request,
+        seconds: float,
+        reach: Reach | None = None,
+        *,
+        kind: str = "",
+        grown: Grown = unheard,
+    ) -> Size:
+        """Have a worker do it, however many work.
+
+        When this raises, or was cancelled, the worker and all that it started are gone.
+
+        :param reach: see :meth:`SandboxWorker.ask`, as for ``grown`` and for what comes back.
+        :param kind: a worker that was asked something of this kind before is ready for it.
+        :raises LimitExceeded: it took longer than ``seconds``.
+        :raises SccachedistError: what the worker says.
+        """
+        if self.stopped:
+            raise BuildError("the builder has stopped")
+        worker = self._take(kind) if self._idle else self._spawn()
+        worker.kind = kind or worker.kind
+        self._busy.add(worker)
+        try:
+            if not self._idle:
+                self._idle.append(self._spawn())
+            size = await self._asked(worker.ask(request, reach, grown), seconds)
+            self._idle.append(worker)
+            return size
+        except BaseException:
+            worker.kill()
+            await worker.ended()
+            raise
+        finally:
+            self._busy.discard(worker)
+
+    def _take(self, kind: str) -> SandboxWorker:
+        """One that is set up, if possible for this kind or for none yet; of those the one that has rested longest."""
+        best = max(self._idle, key=lambda worker: (worker.is_set_up, worker.kind in ("", kind)))
+        self._idle.remove(best)
+        return best
+
+    async def _asked(self, asking: Coroutine[Deferred[Any], Any, Size], seconds: float) -> Size:
+        try:
+            return await Deferred.fromCoroutine(asking).addTimeout(seconds, self._reactor)
+        except DeferredTimeout as error:
+            raise LimitExceeded("job_secs", f"a job took more than {seconds} seconds") from error
+
+    async def stop(self) -> None:
+        """End all of them, for good; what they were asked, or would have been, has failed then."""
+        self.stopped = True
+        workers = [*self._idle, *self._busy]
+        for worker in workers:
+            worker.kill()
+        for worker in workers:
+            await worker.ended()
+
+    def _spawn(self) -> SandboxWorker:
+        worker, program = SandboxWorker(self._gone), self._program
+        arguments = [sys.executable, "-P", "-m", program.module, *program.arguments]
+        environment = {**program.environment, "PYTHONPATH": str(Path(sccachedist.__file__).parent.parent)}
+        try:
+            self._reactor.spawnProcess(worker, sys.executable, arguments, environment)
+        except OSError as error:
+            raise BuildError(f"cannot start a sandbox worker: {error.strerror}") from error
+        return worker
+
+    def _gone(self, worker: SandboxWorker) -> None:
+        with contextlib.suppress(ValueError):
+            self._idle.remove(worker)

@@ -1,0 +1,289 @@
+"""What a builder asks of a sandbox worker, and what comes back: frames of bincode through its stdin and stdout.
+
+A frame is a ``u32`` big endian length and that many bytes. The worker sends one answer by itself when it is
+ready, and then one for each request. Both ends are ours and of the same release. The requests are the same for
+every kind of sandbox; what is a kind's own is among the arguments of its worker.
+"""
+
+import enum
+import struct as layout
+from collections.abc import Callable
+from functools import cached_property
+from typing import BinaryIO
+
+import attrs
+
+from sccachedist.errors import BuildError, CompileFailed, DiskFull, LimitExceeded, SccachedistError, ToolchainError
+from sccachedist.policy import OnFailure
+from sccachedist.wire.bincode import BOOL, OCTETS, TEXT, U64, Codec, choice, decode, encode, enumeration, struct
+from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
+
+FRAME_LENGTH = layout.Struct(">I")
+
+#: What the published builders call their containers, and we ours.
+SANDBOX_PREFIX = "sccache-builder-"
+
+_LONGEST_TEXT = 2000  # names in it may be as long as a stranger likes
+
+
+@attrs.frozen
+class Size:
+    """What something takes on a disk; what was replaced meanwhile counts too."""
+
+    bytes: int = 0
+    inodes: int = 0
+
+
+NOTHING = Size()
+
+#: Told now and then how large what is being unpacked has become.
+Grown = Callable[[Size], None]
+
+
+def unheard(_: Size) -> None:
+    """Tell no one."""
+
+
+@attrs.frozen
+class JobLimits:
+    """The limits of one job, in bytes and members, named as in the configuration."""
+
+    inputs_unpacked_bytes: int
+    inputs_entries: int
+    compression_ratio: int
+    path_bytes: int
+    path_depth: int
+    output_bytes: int
+    outputs_bytes: int
+    stdio_bytes: int
+    scratch_bytes: int
+    job_memory_bytes: int
+    job_processes: int
+
+
+@attrs.frozen(slots=False)
+class RunJob:
+    """Run a compile and write its answer.
+
+    ``toolchain`` names an unpacked one, ``sandbox`` what it is run in, where that has a name; paths are absolute.
+    ``request`` is what the client sent: it is decoded where it is needed, by the worker.
+    """
+
+    toolchain: str
+    sandbox: str
+    request: bytes
+    inputs: str
+    answer: str
+    as_json: bool
+    on_failure: OnFailure
+    limits: JobLimits
+
+    @property
+    def command(self) -> CompileCommand:
+        """What to run.
+
+        :raises DecodeError: the client sent something else.
+        """
+        return self._decoded.command
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The files to bring back, absolute or relative to the command's ``cwd``."""
+        return self._decoded.outputs
+
+    @cached_property
+    def _decoded(self) -> RunJobRequest:
+        return decode(RUN_JOB_REQUEST, self.request)
+
+
+@attrs.frozen
+class UnpackToolchain:
+    """Unpack an archive under a name."""
+
+    toolchain: str
+    archive: str
+    toolchain_unpacked_bytes: int
+    toolchain_entries: int
+    compression_ratio: int
+    path_bytes: int
+    path_depth: int
+
+
+@attrs.frozen
+class FollowToolchain:
+    """Unpack an archive that comes in; the worker is told of it by :class:`Arrived`, until it is whole."""
+
+    unpacking: UnpackToolchain
+
+
+@attrs.frozen
+class Arrived:
+    """How far an archive has come that a worker follows: ``size`` bytes; ``whole``: it is what it should be."""
+
+    size: int
+    whole: bool
+
+
+@attrs.frozen
+class RemoveToolchain:
+    """Remove what was unpacked under a name."""
+
+    toolchain: str
+
+
+@attrs.frozen
+class RemoveSandbox:
+    """Remove what a job has left that did not come to its end, its processes too."""
+
+    sandbox: str
+
+
+@attrs.frozen
+class RemoveAll:
+    """Remove every unpacked toolchain, what was begun of others, and every sandbox."""
+
+
+@attrs.frozen
+class Sweep:
+    """Give back what the disk still holds of all that was removed: that may take long, and nobody waits for it."""
+
+
+@attrs.frozen
+class Growing:
+    """What is being unpacked takes so much by now, and will take more; the answer is still to come."""
+
+    size: Size
+
+
+@attrs.frozen
+class Done:
+    """What was asked for is done.
+
+    :param size: what was unpacked takes, where that was asked for.
+    """
+
+    size: Size = NOTHING
+
+
+class FailureKind(enum.Enum):
+    """Which of our errors a failure is."""
+
+    BUILD = "build"
+    COMPILE = "compile"
+    SUSPICIOUS_COMPILE = "suspicious compile"
+    TOOLCHAIN = "toolchain"
+    LIMIT = "limit"
+    FULL = "full"
+
+
+@attrs.frozen
+class Failed:
+    """What was asked for failed; ``limit`` is empty unless a limit was hit."""
+
+    kind: FailureKind
+    text: str
+    limit: str = ""
+
+
+Request = RunJob | UnpackToolchain | FollowToolchain | RemoveToolchain | RemoveSandbox | RemoveAll | Sweep
+Reply = Done | Failed | Growing
+
+_LIMITS = struct(
+    JobLimits,
+    inputs_unpacked_bytes=U64,
+    inputs_entries=U64,
+    compression_ratio=U64,
+    path_bytes=U64,
+    path_depth=U64,
+    output_bytes=U64,
+    outputs_bytes=U64,
+    stdio_bytes=U64,
+    scratch_bytes=U64,
+    job_memory_bytes=U64,
+    job_processes=U64,
+)
+_UNPACKING = struct(
+    UnpackToolchain,
+    toolchain=TEXT,
+    archive=TEXT,
+    toolchain_unpacked_bytes=U64,
+    toolchain_entries=U64,
+    compression_ratio=U64,
+    path_bytes=U64,
+    path_depth=U64,
+)
+REQUEST: Codec[Request] = choice(
+    RunJob=struct(
+        RunJob,
+        toolchain=TEXT,
+        sandbox=TEXT,
+        request=OCTETS,
+        inputs=TEXT,
+        answer=TEXT,
+        as_json=BOOL,
+        on_failure=enumeration(OnFailure),
+        limits=_LIMITS,
+    ),
+    UnpackToolchain=_UNPACKING,
+    FollowToolchain=struct(FollowToolchain, unpacking=_UNPACKING),
+    RemoveToolchain=struct(RemoveToolchain, toolchain=TEXT),
+    RemoveSandbox=struct(RemoveSandbox, sandbox=TEXT),
+    RemoveAll=struct(RemoveAll),
+    Sweep=struct(Sweep),
+)
+ARRIVED: Codec[Arrived] = struct(Arrived, size=U64, whole=BOOL)
+_SIZE = struct(Size, bytes=U64, inodes=U64)
+REPLY: Codec[Reply] = choice(
+    Done=struct(Done, size=_SIZE),
+    Failed=struct(Failed, kind=enumeration(FailureKind), text=TEXT, limit=TEXT),
+    Growing=struct(Growing, size=_SIZE),
+)
+
+
+def frame(data: bytes) -> bytes:
+    """Put the length before a message."""
+    return FRAME_LENGTH.pack(len(data)) + data
+
+
+def read_frame(stream: BinaryIO) -> bytes | None:
+    """Read a message with its length before it; None at the end of the stream."""
+    if not (header := stream.read(FRAME_LENGTH.size)):
+        return None
+    (size,) = FRAME_LENGTH.unpack(header)
+    return stream.read(size)
+
+
+def request_frame(request: Request) -> bytes:
+    """Give the bytes that ask for ``request``."""
+    return frame(encode(REQUEST, request))
+
+
+def failed(error: Exception) -> Failed:
+    """Give the answer for an error; what is not ours is a failed build."""
+    text = str(error)[:_LONGEST_TEXT]
+    match error:
+        case LimitExceeded():
+            return Failed(FailureKind.LIMIT, text.removesuffix(f" (limit: {error.limit})"), error.limit)
+        case ToolchainError():
+            return Failed(FailureKind.TOOLCHAIN, text)
+        case CompileFailed(routine=routine):
+            return Failed(FailureKind.COMPILE if routine else FailureKind.SUSPICIOUS_COMPILE, text)
+        case DiskFull():
+            return Failed(FailureKind.FULL, text)
+        case _:
+            return Failed(FailureKind.BUILD, text)
+
+
+def raised(failure: Failed) -> SccachedistError:
+    """Give the error that :func:`failed` was given."""
+    match failure.kind:
+        case FailureKind.LIMIT:
+            return LimitExceeded(failure.limit, failure.text)
+        case FailureKind.TOOLCHAIN:
+            return ToolchainError(failure.text)
+        case FailureKind.COMPILE | FailureKind.SUSPICIOUS_COMPILE:
+            return CompileFailed(failure.text, routine=failure.kind is FailureKind.COMPILE)
+        case FailureKind.FULL:
+            return DiskFull(failure.text)
+        case FailureKind.BUILD:
+            return BuildError(failure.text)

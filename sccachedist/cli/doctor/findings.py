@@ -1,0 +1,151 @@
+"""What facts about a host mean to an operator: pure. Each finding says what would mend it."""
+
+import enum
+import re
+import stat
+from collections.abc import Iterable
+from datetime import datetime
+
+import attrs
+
+from sccachedist.builders.cgroups import WITHOUT_GROUPS
+from sccachedist.daemon.privileges import JOBS_OF_ROOT
+
+GIB = 2**30
+#: Seconds that two clocks may differ without a word, and before a fresh certificate is not good yet.
+_SKEW_SECS, _WORST_SKEW_SECS = 60, 12 * 3600
+_OLDEST_BWRAP = (0, 3)
+
+
+class Level(enum.Enum):
+    """How bad it is, as it is printed."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "FAILED"
+
+
+@attrs.frozen
+class Finding:
+    """What was looked at, and what was seen.
+
+    :param mend: what the operator can do about it.
+    """
+
+    check: str
+    level: Level
+    text: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        """One line."""
+        return f"{self.level.value:<8} {self.check}: {self.text}{f'; {self.mend}' if self.mend else ''}"
+
+
+def good(check: str, text: str) -> Finding:
+    """All is well."""
+    return Finding(check, Level.OK, text)
+
+
+def warning(check: str, text: str, mend: str = "") -> Finding:
+    """It works, less well than it might."""
+    return Finding(check, Level.WARNING, text, mend)
+
+
+def failed(check: str, text: str, mend: str = "") -> Finding:
+    """It does not work."""
+    return Finding(check, Level.FAILED, text, mend)
+
+
+def exit_status(findings: Iterable[Finding]) -> int:
+    """1 where something failed."""
+    return int(any(finding.level is Level.FAILED for finding in findings))
+
+
+def permissions(mode: int) -> Finding:
+    """Whether a configuration, which holds secrets, can be read by others.
+
+    :param mode: of the file, as ``stat`` tells it.
+    """
+    if mode & (stat.S_IRGRP | stat.S_IROTH):
+        return warning("configuration", "others than its owner can read the secrets in it", "chmod 600")
+    return good("configuration", "complete, and its owner's alone")
+
+
+def bwrap_version(said: str | None) -> Finding:
+    """Whether bubblewrap is there and new enough.
+
+    :param said: what ``bwrap --version`` prints, None where it cannot be run.
+    """
+    mend = "install bubblewrap 0.3 or newer, or correct builder.bwrap_path"
+    match = re.search(r"(\d+)\.(\d+)(?:\.\d+)*", said or "")
+    if match is None:
+        return failed("bubblewrap", "it cannot be run", mend)
+    if (int(match[1]), int(match[2])) < _OLDEST_BWRAP:
+        return failed("bubblewrap", f"version {match[0]} is too old", mend)
+    return good("bubblewrap", f"version {match[0]}")
+
+
+def clocks(here: datetime, there: datetime) -> Finding:
+    """Whether this clock and the scheduler's agree, both times aware."""
+    seconds = abs((here - there).total_seconds())
+    text = f"{seconds:.0f} s between this host's and the scheduler's"
+    if seconds > _WORST_SKEW_SECS:
+        return failed("clocks", text, "set the clocks: certificates are good for a time only")
+    if seconds > _SKEW_SECS:
+        return warning("clocks", text, "set the clocks, by NTP")
+    return good("clocks", text)
+
+
+def space(check: str, free: int, wanted: int) -> Finding:
+    """Whether there is room on a disk, in bytes."""
+    text = f"{free / GIB:.1f} GiB free"
+    if free < wanted // 100:
+        return failed(check, text, "make room")
+    if free < wanted:
+        return warning(check, text, f"{wanted / GIB:.1f} GiB may be needed")
+    return good(check, text)
+
+
+def limit_of(controller: str, parent: str, reason: str) -> Finding:
+    """What limits a job's memory or processes: control groups below ``parent``, or the kernel for each process."""
+    check = f"limit of {controller}"
+    if parent:
+        return good(check, f"by control groups, below {parent}")
+    mend = "start as root, or by systemd with Delegate=yes"
+    return warning(check, f"{WITHOUT_GROUPS[controller]}, no control groups ({reason})", mend)
+
+
+def jobs_user(uid: int) -> Finding:
+    """As whom compiles run, as the host sees them.
+
+    :param uid: the build server's own, where it does not become another user.
+    """
+    if uid == 0:
+        return warning("sandbox.user", JOBS_OF_ROOT, "name a user who owns nothing else, or start as one")
+    return good("sandbox.user", "compiles run without root's rights to files")
+
+
+def token(status: int | None) -> Finding:
+    """Whether the scheduler takes this build server's token.
+
+    :param status: of its answer to a request for a job that does not exist, None where there was no answer.
+    """
+    if status is None:
+        return failed("token", "nobody can tell", "see the scheduler")
+    if status == 401:
+        return failed("token", "the scheduler refuses it, or this host's address", "its log says which")
+    return good("token", "the scheduler takes it")
+
+
+def public_address(shown: bytes | None, own: bytes | None) -> Finding:
+    """Whether who answers at the public address is this build server.
+
+    :param shown: the certificate there in DER, None where nobody answers.
+    :param own: that of this build server, None where it has not made one yet.
+    """
+    if shown is None:
+        return warning("public_addr", "nobody answers there", "start the build server, or see what is in between")
+    if shown != own:
+        return failed("public_addr", "somebody else answers there", "correct public_addr, or end who it is")
+    return good("public_addr", "this build server answers there")

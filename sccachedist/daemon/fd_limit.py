@@ -1,0 +1,58 @@
+"""How many files and connections this process may have open at a time."""
+
+import contextlib
+import resource
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+
+from sccachedist.config import ConnectionLimits
+from sccachedist.daemon.logs import Logger
+
+log = Logger()
+
+L = TypeVar("L", bound=ConnectionLimits)
+
+#: Descriptors that are kept for other things than connections to us: files, calls to peers, the log.
+RESERVED = 512
+_MOST = Path("/proc/sys/fs/nr_open")
+
+
+def affordable(limits: L) -> L:
+    """Have as many descriptors as the limits may take, or limits that fit what there are."""
+    there = raise_to(limits.connections + RESERVED)
+    if there >= limits.connections + RESERVED:
+        return limits
+    connections = max(1, there - RESERVED, there // 2)
+    log.warn(
+        "limit connections: {given} are not to be had with {there} descriptors, {connections} are (see ulimit -Hn)",
+        given=limits.connections,
+        there=there,
+        connections=connections,
+    )
+    return attrs.evolve(limits, connections=connections)
+
+
+def raise_to(wanted: int) -> int:
+    """Get so many descriptors, or as many as can be had; returns how many there are, never fewer than before."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if _less(soft, wanted) and _less(hard, wanted):
+        with contextlib.suppress(ValueError, OSError):  # for root alone, and not for every root
+            most = min(wanted, _most_of_the_system())
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if _less(soft, wanted):
+        soft = wanted if not _less(hard, wanted) else hard
+        with contextlib.suppress(ValueError, OSError):  # macOS has a limit below what it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if _less(soft, wanted) else wanted
+
+
+def _less(limit: int, wanted: int) -> bool:
+    return limit != resource.RLIM_INFINITY and limit < wanted
+
+
+def _most_of_the_system() -> int:
+    return int(_MOST.read_text()) if _MOST.exists() else resource.RLIM_INFINITY

@@ -1,0 +1,217 @@
+"""A call to a peer: octets out, octets back, or a :class:`~sccachedist.errors.PeerError`.
+
+The scheduler calls its build servers (:func:`pinned_calls`), a build server its scheduler, and the scheduler those who
+know its clients (:func:`trusting_calls`). What the octets mean is for them to know.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, NoReturn
+
+import attrs
+from hyperlink import URL
+from treq.client import HTTPClient
+from treq.cookies import IndexableCookieJar
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import (
+    ConnectError,
+    ConnectingCancelledError,
+    ConnectionDone,
+    ConnectionLost,
+    DNSLookupError,
+)
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+from twisted.web.client import (
+    Agent,
+    BrowserLikePolicyForHTTPS,
+    HostnameCachingHTTPSPolicy,
+    ResponseFailed,
+    ResponseNeverReceived,
+)
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IBodyProducer, IPolicyForHTTPS, IResponse
+from zope.interface import implementer
+
+from sccachedist.errors import PeerError
+from sccachedist.peers.bodies import Octets, read_body
+from sccachedist.peers.connection_pool import BoundedPool, Endpoints, PinnedPool
+from sccachedist.peers.pins import PinPolicy, Pins
+
+#: Seconds in which a peer has to accept a connection; its kernel is asked twice in them. An answer may take longer, but
+#: nobody is waited for who is not there.
+CONNECT_SECS = 3.0
+
+_Ask = Callable[..., Deferred[Any]]
+
+#: All that Twisted's client fails with for a reason that lies outside of this process.
+_FAILURES = (ConnectError, ConnectingCancelledError, DNSLookupError, ResponseFailed)
+
+
+@attrs.frozen
+class Calls:
+    """Makes calls.
+
+    :param clock: counts the time limits.
+    :param pool: the connections that ``kept`` keeps.
+    :param kept: asks over a connection from before where there is one.
+    :param fresh: asks over a connection of its own.
+    """
+
+    _clock: IReactorTime
+    _pool: BoundedPool
+    _kept: _Ask
+    _fresh: _Ask
+
+    async def get(self, url: str, *, token: str | None = None, timeout: float, limit: int) -> bytes:
+        """Give the body of the answer, whose status is one of success, as :meth:`post` does."""
+        return await self._call(_Call(url, None, token, limit), timeout)
+
+    async def post(self, url: str, body: bytes, *, token: str, timeout: float, limit: int) -> bytes:
+        """Send ``body`` and give the body of the answer, whose status is one of success.
+
+        A peer may close a connection just when it is used again: then the call is made once more, so that a
+        peer may see it twice. All calls of the protocol can bear that.
+
+        :param token: the bearer token; no error's text holds it.
+        :param timeout: seconds for all of it, connecting and both attempts included.
+        :param limit: bytes of the answer's body, below :data:`~sccachedist.peers.connection_pool.ANSWER_BYTES`.
+        :raises PeerError: for whatever else happens; with the status, if that is what is wrong.
+        """
+        return await self._call(_Call(url, body, token, limit), timeout)
+
+    async def close(self) -> None:
+        """Close the connections that are kept."""
+        await self._pool.closeCachedConnections()
+
+    async def _call(self, call: "_Call", timeout: float) -> bytes:
+        def too_slow(result: object, seconds: float) -> NoReturn:
+            cause = result.value if isinstance(result, Failure) else None
+            raise PeerError(f"no answer within {seconds:g} s") from cause
+
+        asked = Deferred.fromCoroutine(self._ask(call))
+        try:
+            return await asked.addTimeout(timeout, self._clock, too_slow)
+        except PeerError as error:
+            raise PeerError(f"{call}: {error}", status=error.status) from error
+        except _FAILURES as error:
+            causes = list(_causes(error))
+            if any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
+                raise CancelledError from error
+            raise PeerError(f"{call}: {_text(causes)}") from error
+
+    async def _ask(self, call: "_Call") -> bytes:
+        try:
+            return await call.over(self._kept)
+        except ResponseNeverReceived as error:
+            if not all(isinstance(cause, ConnectionDone | ConnectionLost) for cause in _causes(error)):
+                raise
+        return await call.over(self._fresh)
+
+
+@attrs.frozen
+class _Call:
+    """One call, that may be made several times; a POST where there is a body."""
+
+    _url: str
+    _body: bytes | None
+    _token: str | None = attrs.field(repr=False)
+    _limit: int
+
+    def __str__(self) -> str:
+        return f"{self._method} {self._url}"
+
+    @property
+    def _method(self) -> str:
+        return "GET" if self._body is None else "POST"
+
+    async def over(self, ask: "_Ask") -> bytes:
+        """Make it."""
+        headers = Headers()
+        if self._token is not None:
+            headers.addRawHeader("Authorization", f"Bearer {self._token}")
+        if self._body is not None:
+            headers.addRawHeader("Content-Type", "application/octet-stream")
+        body = None if self._body is None else Octets(self._body)
+        response = await ask(self._method, _parsed(self._url), headers=headers, data=body)
+        octets = await read_body(response, self._limit)
+        if response.code // 100 != 2:
+            raise PeerError(f"status {response.code}", status=response.code)
+        if len(octets) > self._limit:
+            raise PeerError(f"the answer is longer than {self._limit} bytes")
+        return octets
+
+
+@lru_cache(maxsize=256)
+def _parsed(url: str) -> URL:
+    """The URL, the same for most calls; with an IPv6 address as it is, for hyperlink takes that for a name."""
+    parsed = _Encoded.from_text(url)
+    return parsed if ":" in parsed.host else URL.to_uri(parsed)
+
+
+class _Encoded(URL):
+    """A URL in ASCII, which treq would encode again for each call."""
+
+    def to_uri(self) -> URL:
+        """The same."""
+        return self
+
+
+@implementer(IAgent)
+@attrs.frozen
+class _Plain:
+    """Asks for answers as they are: treq would unpack compressed ones, whatever they grow to."""
+
+    _agent: IAgent
+
+    def request(
+        self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: IBodyProducer | None = None
+    ) -> Deferred[IResponse]:
+        """Ask."""
+        if headers is not None:
+            headers.removeHeader(b"Accept-Encoding")
+        return self._agent.request(method, uri, headers, bodyProducer).addCallback(_as_it_is)
+
+
+def _as_it_is(response: IResponse) -> IResponse:
+    response.headers.removeHeader(b"Content-Encoding")
+    return response
+
+
+def pinned_calls(reactor: IReactorTime, pins: Pins) -> Calls:
+    """Calls by ``https`` to whoever shows the certificate that is pinned for the URL's host and port."""
+    return _calls(reactor, PinPolicy(pins), PinnedPool(reactor, pins))
+
+
+def trusting_calls(reactor: IReactorTime, lost: Callable[[], None] = lambda: None) -> Calls:
+    """Calls by ``http``, or by ``https`` to whom the platform's certificate authorities vouch for.
+
+    :param lost: told when a peer closes a connection that is kept for the next call.
+    """
+    return _calls(reactor, HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS()), BoundedPool(reactor, lost=lost))
+
+
+def _calls(reactor: Any, policy: IPolicyForHTTPS, pool: BoundedPool) -> Calls:
+    endpoints = Endpoints(reactor, policy, CONNECT_SECS)
+
+    def asking(pool: BoundedPool) -> _Ask:
+        no_cookies = IndexableCookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        client = HTTPClient(_Plain(Agent.usingEndpointFactory(reactor, endpoints, pool)), cookiejar=no_cookies)
+        return partial(client.request, allow_redirects=False, unbuffered=True, reactor=reactor)
+
+    return Calls(reactor, pool, asking(pool), asking(BoundedPool(reactor, persistent=False)))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """What lies behind an error of Twisted's client, which wraps failures in failures."""
+    reasons = getattr(error, "reasons", None)
+    if not reasons:
+        yield error
+    for failure in reasons or ():
+        yield from _causes(failure.value)
+
+
+def _text(causes: list[BaseException]) -> str:
+    """Say it in one line, however much of it a peer has written."""
+    return ", ".join(f"{type(cause).__name__}: {cause}" for cause in causes)[:300]

@@ -1,0 +1,1 @@
+"""Archives from strangers: decompressed, read, unpacked below a directory that nothing leaves."""

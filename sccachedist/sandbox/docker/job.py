@@ -1,0 +1,150 @@
+"""One compile from its inputs to its answer, in a container of its own, in a sandbox worker: synchronous code.
+
+Nothing of it is ever unpacked here: the inputs go in and the outputs come out as streams.
+"""
+
+import posixpath
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import attrs
+
+from sccachedist.builders.worker_protocol import RunJob
+from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
+from sccachedist.sandbox.archive.opened import opened_inputs
+from sccachedist.sandbox.archive.repack import END, file_member, repacked
+from sccachedist.sandbox.archive.tally import Tally
+from sccachedist.sandbox.archive.tar import Content, Member, MemberKind, read_archive
+from sccachedist.sandbox.command import check_executed
+from sccachedist.sandbox.docker.commands import (
+    ADVICE,
+    EXIT_CODE,
+    OUTPUT,
+    RESULTS,
+    SCRIPT,
+    job_script,
+    results_arguments,
+    run_arguments,
+)
+from sccachedist.sandbox.docker.images import has_image, remove_finished, written_by
+from sccachedist.sandbox.processes import Ended, call, running
+from sccachedist.sandbox.result.outcome import OutputSizes, check_outputs, reported
+from sccachedist.sandbox.result.result_writer import CHUNK, write_result
+
+# As docker cp names what is in a directory.
+_NAMES = f"{posixpath.basename(RESULTS)}/".encode()
+_EXIT_CODE = _NAMES + EXIT_CODE.encode()
+_OUTPUT = re.compile(rb"%b([0-9]{1,9})/?" % (_NAMES + OUTPUT.encode()))
+
+_LOOK_SECS = 2.0  # what a disk takes in the meantime is how far a container gets beyond its limit
+
+Found = Iterator[tuple[Member, Content]]
+
+
+class Watch:
+    """Looks now and then how much a job has written; a limit that holds by itself few of Docker's drivers know.
+
+    A container that has written too much is ended from outside. A limit inside, on a file's size, would make compilers
+    say that they failed.
+
+    :param clock: the time in seconds.
+    """
+
+    def __init__(
+        self,
+        sandbox: str,
+        scratch_bytes: int,
+        written: Callable[[str], int] = written_by,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sandbox, self._scratch_bytes, self._written, self._clock = sandbox, scratch_bytes, written, clock
+        self._next = clock() + _LOOK_SECS
+
+    def __call__(self) -> None:
+        """Look, if it is time to.
+
+        :raises LimitExceeded: it is too much.
+        """
+        if self._clock() < self._next:
+            return
+        if self._written(self._sandbox) > self._scratch_bytes:
+            raise LimitExceeded("scratch_bytes", f"a compile wrote more than {self._scratch_bytes} bytes to disk")
+        self._next = self._clock() + _LOOK_SECS
+
+
+def run_job(job: RunJob) -> None:
+    """Run the compile and write its answer; its container is gone afterwards.
+
+    :raises BuildError: there is no result that may be shown to a user.
+    :raises DecodeError: the inputs or a path are not honest.
+    :raises LimitExceeded: the job is too large.
+    :raises ToolchainError: somebody has removed its image.
+    """
+    try:
+        watch = Watch(job.sandbox, job.limits.scratch_bytes)
+        run = run_arguments(job.sandbox, job.toolchain, job.limits)
+        ended = call(run, ADVICE, _inputs(job), job.limits.stdio_bytes, watch)
+        _write_result(job, ended)
+    finally:
+        remove_finished(job.sandbox)
+
+
+def _inputs(job: RunJob) -> Iterator[bytes]:
+    script = file_member(SCRIPT.lstrip("/"), job_script(job.command, job.outputs).encode(), 0o644)
+    with opened_inputs(job) as (stream, limits):
+        yield from repacked(stream, Tally(limits), whole=False)
+    yield script + END
+
+
+def _write_result(job: RunJob, ended: Ended) -> None:
+    with running(results_arguments(job.sandbox), ADVICE) as process:
+        stream = cast(BinaryIO, process.stdout)
+        found = read_archive(stream)
+        exit_code = _exit_code(found)
+        if exit_code is None:
+            _check_toolchain(job)
+            raise BuildError(f"the sandbox did not run the command: {ended.last_words}")
+        check_executed(job.command, exit_code, ended.stderr)
+        # Decided before the outputs are read: a signal has priority over what is missing.
+        output = reported(job.command, job.on_failure, attrs.evolve(ended, exit_code=exit_code))
+        write_result(Path(job.answer), output, _outputs(job, found, exit_code), as_json=job.as_json)
+        while stream.read(CHUNK):  # padding: whoever cannot write it fails
+            pass
+    if process.returncode:
+        raise BuildError("docker cp did not give all outputs")
+
+
+def _exit_code(found: Found) -> int | None:
+    """Read the first file there is; None where it does not tell the code."""
+    for member, content in found:
+        if member.kind is MemberKind.FILE:
+            text = b"".join(content) if member.name == _EXIT_CODE and member.size < 5 else b""
+            return int(text) if re.fullmatch(rb"[0-9]+\n", text) else None
+    return None
+
+
+def _check_toolchain(job: RunJob) -> None:
+    if not has_image(job.toolchain):
+        raise ToolchainError(f"the image of toolchain {job.toolchain} is not there any more")
+
+
+def _outputs(job: RunJob, found: Found, exit_code: int) -> Iterator[tuple[str, Iterable[bytes]]]:
+    made, sizes = set(), OutputSizes(job.limits.output_bytes, job.limits.outputs_bytes)
+    for member, content in found:
+        output = job.outputs[_index(member, len(job.outputs))]
+        if member.kind is not MemberKind.FILE:
+            raise BuildError(f"not a regular file: {output!r}")
+        sizes.add(output, member.size)
+        made.add(output)
+        yield output, content
+    check_outputs(job.command, job.outputs, made, exit_code)
+
+
+def _index(member: Member, count: int) -> int:
+    match = _OUTPUT.fullmatch(member.name)
+    if match is None or int(match[1]) >= count:
+        raise BuildError("a container left what is no output")
+    return int(match[1])

@@ -1,0 +1,77 @@
+"""What lies below a root that a sandbox worker has at hand: toolchains and inputs unpacked, outputs collected.
+
+Synchronous. How the compile is run in between is not known here.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from sccachedist.builders.worker_protocol import Grown, RunJob, Size, UnpackToolchain, unheard
+from sccachedist.errors import DecodeError, ToolchainError
+from sccachedist.sandbox.archive.beneath import DIRECTORY, Root
+from sccachedist.sandbox.archive.growing_archive import GrowingArchive
+from sccachedist.sandbox.archive.opened import opened_inputs, opened_toolchain
+from sccachedist.sandbox.archive.unpack import unpack
+from sccachedist.sandbox.command import directories, inside
+from sccachedist.sandbox.result.outcome import OutputSizes, check_outputs
+from sccachedist.sandbox.result.result_writer import CHUNK
+
+
+@contextlib.contextmanager
+def root_at(directory: str | Path) -> Iterator[Root]:
+    """Open a directory as a root."""
+    descriptor = os.open(directory, DIRECTORY)
+    try:
+        yield Root(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def place_toolchain(
+    request: UnpackToolchain, root: Root, growing: GrowingArchive | None = None, grown: Grown = unheard
+) -> Size:
+    """Unpack a toolchain; returns what it takes.
+
+    :param growing: how far it has come, where it is not there yet.
+    :param grown: told meanwhile.
+    :raises ToolchainError: it is no archive that may be unpacked.
+    :raises LimitExceeded: it is too large.
+    """
+    try:
+        with opened_toolchain(request, growing) as (stream, limits):
+            return unpack(stream, root, limits, grown).size
+    except DecodeError as error:
+        raise ToolchainError(f"toolchain {request.toolchain} cannot be unpacked: {error}") from error
+
+
+def place_inputs(job: RunJob, root: Root) -> None:
+    """Unpack the inputs over what is there, and make the directories that the compile expects.
+
+    :raises DecodeError: the inputs or a path are not honest.
+    :raises LimitExceeded: they are too many or too large.
+    """
+    with opened_inputs(job) as (stream, limits):
+        tally = unpack(stream, root, limits)
+    for directory in directories(job.command, job.outputs):
+        root.make_directories(directory.encode(), made=tally.directory)
+
+
+def outputs_below(job: RunJob, root: Root, exit_code: int) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """Yield the outputs that are there, each to be read before the next is asked for. The job's processes are gone.
+
+    :raises BuildError: one is missing that a compile that succeeded has made, or is no regular file.
+    :raises LimitExceeded: one is too large, or all together are.
+    """
+    made, sizes = set(), OutputSizes(job.limits.output_bytes, job.limits.outputs_bytes)
+    for output in job.outputs:
+        try:
+            descriptor = root.open_regular(inside(job.command, output).encode())
+        except FileNotFoundError:
+            continue
+        made.add(output)
+        with open(descriptor, "rb", buffering=0) as file:
+            sizes.add(output, os.fstat(descriptor).st_size)
+            yield output, iter(lambda file=file: file.read(CHUNK), b"")  # type: ignore[misc]
+    check_outputs(job.command, job.outputs, made, exit_code)

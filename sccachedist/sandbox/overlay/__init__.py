@@ -1,0 +1,1 @@
+"""Sandboxes of bubblewrap on an overlay over an unpacked toolchain."""

@@ -1,0 +1,124 @@
+"""One compile from its inputs to its answer, on an overlay of its toolchain, in a sandbox worker: synchronous code.
+
+It works in the home of its builder, a directory with the unpacked toolchains and a place to mount at. What does not
+depend on the job is there before it comes. Everything that the job makes lies in a file system of its own in memory,
+which is unmounted once the answer is sent.
+"""
+
+import contextlib
+import functools
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+
+from sccachedist.builders.worker_protocol import RunJob
+from sccachedist.errors import ToolchainError
+from sccachedist.sandbox.archive.beneath import Root
+from sccachedist.sandbox.job_root import outputs_below, place_inputs, root_at
+from sccachedist.sandbox.overlay.bwrap import bwrap_arguments
+from sccachedist.sandbox.overlay.layout import DEVICES, SCRATCH, TOOLCHAINS
+from sccachedist.sandbox.overlay.masks import kernel_secrets
+from sccachedist.sandbox.overlay.namespaces import bind, cover, mount_overlay, mount_scratch, unmount
+from sccachedist.sandbox.overlay.sandbox import Sandbox, sandbox
+from sccachedist.sandbox.result.outcome import reported
+from sccachedist.sandbox.result.result_writer import write_result
+
+_UPPER, _WORK, _ROOT, _SHARED_MEMORY, _PROC = (f"{SCRATCH}/{name}" for name in ("upper", "work", "root", "shm", "proc"))
+
+
+@attrs.frozen
+class Place:
+    """What jobs have in common that can run in the same place.
+
+    :param directory: the device and the number of the unpacked toolchain's.
+    :param size: the bytes that they may write.
+    """
+
+    toolchain: str
+    directory: tuple[int, int]
+    size: int
+
+
+@attrs.frozen
+class Opened:
+    """A place that is ready for a job."""
+
+    place: Place
+    root: Root
+    sandbox: Sandbox
+
+    def fits(self, place: Place) -> bool:
+        """Whether it is such a place, and is ready still."""
+        return self.place == place and self.sandbox.alive
+
+
+def place_for(toolchain: str, size: int) -> Place:
+    """Where a job with this toolchain runs.
+
+    :raises ToolchainError: somebody has removed what was unpacked.
+    """
+    try:
+        found = os.stat(f"{TOOLCHAINS}/{toolchain}")
+    except OSError as error:
+        raise ToolchainError(f"toolchain {toolchain} is no longer in {os.path.abspath(TOOLCHAINS)}") from error
+    return Place(toolchain, (found.st_dev, found.st_ino), size)
+
+
+@contextlib.contextmanager
+def opened(place: Place, bwrap: str, filter_fd: int, init_fd: int) -> Iterator[Opened]:
+    """Make a place for one job.
+
+    :raises ToolchainError: the toolchain has something else where the kernel's files belong.
+    :raises BuildError: the system does not let it.
+    """
+    mount_scratch(SCRATCH, place.size)
+    try:
+        arguments = functools.partial(bwrap_arguments, bwrap, os.path.abspath(_ROOT), masked=kernel_secrets())
+        with _mounted_root(place.toolchain) as root, sandbox(arguments, filter_fd, init_fd) as waiting:
+            yield Opened(place, root, waiting)
+    finally:
+        unmount(SCRATCH)
+
+
+def run_job(job: RunJob, here: Opened, watch: Callable[[], None]) -> None:
+    """Run the compile and write its answer.
+
+    :param watch: raises when the compile has hit a limit of this process.
+    :raises BuildError: there is no result that may be shown to a user.
+    :raises DecodeError: the inputs or a path are not honest.
+    :raises LimitExceeded: the job is too large.
+    """
+    place_inputs(job, here.root)
+    ended = here.sandbox.run(job.command, job.limits.stdio_bytes, watch)
+    # Decided before the outputs are read: a signal has priority over what is missing.
+    output = reported(job.command, job.on_failure, ended)
+    write_result(Path(job.answer), output, outputs_below(job, here.root, ended.exit_code), as_json=job.as_json)
+
+
+@contextlib.contextmanager
+def _mounted_root(toolchain: str) -> Iterator[Root]:
+    for directory in (_UPPER, _WORK, _ROOT, _SHARED_MEMORY, _PROC):
+        os.mkdir(directory, 0o755)
+    mount_overlay(_ROOT, f"{TOOLCHAINS}/{toolchain}", _UPPER, _WORK)
+    # Where something is mounted the inputs can put nothing else, also not while bubblewrap mounts there.
+    cover(_PROC, _mount_point("proc"))
+    bind(DEVICES, _mount_point("dev"))
+    bind(_SHARED_MEMORY, f"{_ROOT}/dev/shm")  # noqa: S108
+    with root_at(_ROOT) as root:
+        yield root
+
+
+def _mount_point(name: str) -> str:
+    """A directory of the root.
+
+    :raises ToolchainError: the toolchain has something else of that name.
+    """
+    path = f"{_ROOT}/{name}"
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o755)
+    if not stat.S_ISDIR(os.lstat(path).st_mode):
+        raise ToolchainError(f"/{name} of a toolchain is no directory")
+    return path

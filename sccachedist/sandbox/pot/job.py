@@ -1,0 +1,55 @@
+"""One compile from its inputs to its answer, in a clone of its toolchain's pot, in a sandbox worker: synchronous code.
+
+A clone serves one job after the other, and between two of them goes back to what it was.
+"""
+
+from pathlib import Path
+
+from sccachedist.builders.worker_protocol import RunJob
+from sccachedist.errors import BuildError
+from sccachedist.sandbox.command import check_executed
+from sccachedist.sandbox.job_root import outputs_below, place_inputs, root_at
+from sccachedist.sandbox.pot.pots import IMAGE_PREFIX, Pots
+from sccachedist.sandbox.processes import Ended
+from sccachedist.sandbox.result.outcome import reported
+from sccachedist.sandbox.result.result_writer import write_result
+
+
+def run_job(job: RunJob, pots: Pots) -> None:
+    """Run the compile, write its answer, and make its pot ready for the next.
+
+    :raises BuildError: there is no result that may be shown to a user.
+    :raises DecodeError: the inputs or a path are not honest.
+    :raises LimitExceeded: the job is too large.
+    """
+    _make_ready(job, pots)
+    with root_at(pots.files(job.sandbox)) as root:
+        place_inputs(job, root)
+    ended = pots.run(job.sandbox, job.command, job.limits.stdio_bytes)
+    pots.stop(job.sandbox)  # nobody changes the outputs while they are read
+    _write_result(job, pots, ended)
+    _clean(job.sandbox, pots)
+
+
+def _make_ready(job: RunJob, pots: Pots) -> None:
+    if pots.files(job.sandbox).exists():
+        return
+    pots.clone(job.sandbox, IMAGE_PREFIX + job.toolchain)
+    pots.snapshot(job.sandbox)
+    pots.start(job.sandbox)
+
+
+def _write_result(job: RunJob, pots: Pots, ended: Ended) -> None:
+    check_executed(job.command, ended.exit_code, ended.stderr)
+    output = reported(job.command, job.on_failure, ended)
+    with root_at(pots.files(job.sandbox)) as root:
+        write_result(Path(job.answer), output, outputs_below(job, root, ended.exit_code), as_json=job.as_json)
+
+
+def _clean(sandbox: str, pots: Pots) -> None:
+    """A pot that cannot be cleaned goes; the next job has a new one made."""
+    try:
+        pots.revert(sandbox)
+        pots.start(sandbox)
+    except BuildError:
+        pots.destroy(sandbox)

@@ -1,0 +1,72 @@
+"""The pot builder's sandbox worker: ``python -m sccachedist.sandbox.pot.worker FS_ROOT TEMPLATE POT ARGUMENT...``.
+
+It owns no state: pots are pot's. Killed at any moment, it may leave the pot of its job; whoever asked knows its name.
+"""
+
+import sys
+
+import attrs
+
+from sccachedist.builders.worker_protocol import Grown, RunJob, Size, UnpackToolchain
+from sccachedist.errors import BuildError
+from sccachedist.sandbox.archive.growing_archive import GrowingArchive
+from sccachedist.sandbox.job_root import place_toolchain, root_at
+from sccachedist.sandbox.pot import job
+from sccachedist.sandbox.pot.pots import IMAGE_PREFIX, Pots
+from sccachedist.sandbox.serve import serve
+
+
+@attrs.frozen
+class PotSandboxes:
+    """Clones of the pots of toolchains; see :class:`sccachedist.sandbox.serve.Sandboxes`."""
+
+    pots: Pots
+
+    def set_up(self) -> None:
+        """Nothing is needed."""
+
+    def run_job(self, request: RunJob) -> None:
+        """Run a job in a clone."""
+        job.run_job(request, self.pots)
+
+    def tidy(self) -> None:
+        """Nothing is left."""
+
+    def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Size:
+        """Clone the template, and unpack a toolchain over it."""
+        name = IMAGE_PREFIX + request.toolchain
+        self.pots.clone(name, self.pots.template)
+        with root_at(self.pots.files(name)) as root:
+            size = place_toolchain(request, root, grown=grown)
+        self.pots.snapshot(name)
+        return size
+
+    def follow_toolchain(self, request: UnpackToolchain, growing: GrowingArchive, grown: Grown) -> Size:
+        """Not here: a pot is made of a whole one."""
+        raise BuildError("a pot is made of a whole archive")
+
+    def remove_toolchain(self, toolchain: str) -> None:
+        """Destroy the toolchain's pot."""
+        self.pots.destroy(IMAGE_PREFIX + toolchain)
+
+    def remove_sandbox(self, sandbox: str) -> None:
+        """Destroy a clone."""
+        self.pots.destroy(sandbox)
+
+    def remove_all(self) -> None:
+        """Destroy all of them."""
+        for name in self.pots.names():
+            self.pots.destroy(name)
+
+    def sweep(self) -> None:
+        """Nothing is left: what is removed is gone."""
+
+
+def main() -> None:
+    """Serve."""
+    fs_root, template, pot, *clone_arguments = sys.argv[1:]
+    serve(PotSandboxes(Pots(fs_root, template, pot, tuple(clone_arguments))))
+
+
+if __name__ == "__main__":
+    main()

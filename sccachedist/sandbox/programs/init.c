@@ -1,0 +1,102 @@
+/*
+ * The program that waits in a sandbox for a command line, and runs the command.
+ *
+ * It reads its orders from stdin to the end: what sccachedist/sandbox/overlay/init_program.py makes. Where there are none it
+ * just ends; where the command cannot be run, a descriptor named in the orders gets the error's number. It is the first
+ * process of the sandbox: it waits for what is orphaned, and ends with the command's exit code as a shell shows it.
+ *
+ * The kernel shows nothing of a process that cannot be dumped to others without privileges: not its program, its
+ * descriptors or its memory. So the command can reach nothing of this one, whose program runs later commands too.
+ */
+#include "kernel.h"
+#include <linux/mman.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+
+#define ROOM_SIZE (8L << 20)
+#define PIECE (1L << 20)
+#define SIGCHLD 17
+
+/* The orders: addresses lie in the room; each list of them ends with a zero, and so does each text. */
+struct orders {
+    long report; /* a descriptor */
+    long own;    /* another one that the command is not to have */
+    const char *directory;
+    char **arguments;
+    char **variables;
+    const char *names[]; /* where the program may be */
+};
+
+static struct orders *const room = (struct orders *)0x10000000L;
+
+static __attribute__((noreturn)) void tell(long error)
+{
+    CALL3(__NR_write, room->report, &error, sizeof error);
+    leave(127);
+}
+
+/* Runs beside its parent, which waits until this is another program or has ended. */
+static __attribute__((noreturn, used)) void become(void)
+{
+    long error = 0;
+    for (const char **name = room->names; *name; name++)
+        error = CALL3(__NR_execve, *name, room->arguments, room->variables);
+    tell(error);
+}
+
+/* As vfork, which no function in C can be: the child has a stack of its own. */
+static long start(void)
+{
+    static char stack[4096] __attribute__((aligned(16)));
+#if defined(__x86_64__)
+    long child;
+    register long r10 __asm__("r10") = 0, r8 __asm__("r8") = 0;
+    __asm__ volatile("syscall\n test %%rax, %%rax\n jnz 1f\n call become\n 1:"
+                     : "=a"(child)
+                     : "a"(__NR_clone), "D"(CLONE_VM | CLONE_VFORK | SIGCHLD), "S"(stack + sizeof stack), "d"(0),
+                       "r"(r10), "r"(r8)
+                     : "rcx", "r11", "memory");
+    return child;
+#elif defined(__aarch64__)
+    register long x8 __asm__("x8") = __NR_clone, x0 __asm__("x0") = CLONE_VM | CLONE_VFORK | SIGCHLD,
+                  x1 __asm__("x1") = (long)(stack + sizeof stack), x2 __asm__("x2") = 0, x3 __asm__("x3") = 0,
+                  x4 __asm__("x4") = 0;
+    __asm__ volatile("svc 0\n cbnz x0, 1f\n bl become\n 1:"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4)
+                     : "memory", "x30");
+    return x0;
+#endif
+}
+
+static int exit_code_of(long child)
+{
+    int status = 0;
+    for (;;) {
+        long ended = CALL4(__NR_wait4, -1, &status, 0, 0);
+        if (ended == child)
+            return status & 127 ? 128 + (status & 127) : status >> 8 & 255;
+        if (ended < 0)
+            return 127;
+    }
+}
+
+static void begin(char **stack)
+{
+    (void)stack;
+    long got, size = 0, result = CALL5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (result < 0 || CALL6(__NR_mmap, room, ROOM_SIZE, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != (long)room)
+        leave(127);
+    while ((got = CALL3(__NR_read, 0, (char *)room + size, PIECE)) > 0)
+        size += got;
+    if (size == 0)
+        leave(127);
+    CALL3(__NR_fcntl, room->report, F_SETFD, FD_CLOEXEC);
+    CALL3(__NR_fcntl, room->own, F_SETFD, FD_CLOEXEC);
+    if ((result = CALL1(__NR_chdir, room->directory)) < 0 || (result = start()) < 0)
+        tell(result);
+    CALL1(__NR_close, room->report);
+    CALL1(__NR_close, room->own);
+    leave(exit_code_of(result));
+}

@@ -1,0 +1,91 @@
+"""Write the body of a ``RunJobResult`` answer to a file, its outputs compressed as they are read.
+
+Memory stays bounded however large the outputs are. Where they are and whether they may be read is the
+caller's business.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+from sccachedist.disks import on_disk
+from sccachedist.errors import LimitExceeded
+from sccachedist.sandbox.archive.fastest_zlib import FASTEST_LEVEL, fastest
+from sccachedist.wire.bincode import TEXT, U32, U64, decode
+from sccachedist.wire.messages import PROCESS_OUTPUT, RUN_JOB_RESULT, ProcessOutput
+
+CHUNK = 256 * 1024
+
+_COMPLETE = 1  # the variant of RunJobResult
+_MOST_JSON = 16 * 1024 * 1024  # a list of numbers takes thirty times its bytes of memory
+
+
+def write_result(
+    path: Path, output: ProcessOutput, files: Iterable[tuple[str, Iterable[bytes]]], *, as_json: bool
+) -> None:
+    """Write ``Complete`` with these outputs, each given by the name that was asked for and its content in pieces.
+
+    A file that is there is overwritten: it is cut at the end, for one that is emptied first goes to its disk at once.
+
+    :raises LimitExceeded: the answer is too large for JSON, which no published program asks for.
+    :raises DiskError: the disk does not take it.
+    """
+    with on_disk(path.parent), path.open("r+b" if path.exists() else "w+b") as out:
+        head = bytearray()
+        U32.write(_COMPLETE, head)
+        PROCESS_OUTPUT.write(output, head)
+        out.write(head)
+        count_at = out.tell()
+        _write_number(out, 0)
+        for count, (name, content) in enumerate(files, start=1):
+            _write_file(out, name, content)
+            _overwrite_number(out, count_at, count)
+        out.truncate()
+        if as_json:
+            _become_json(out)
+
+
+def _write_file(out: BinaryIO, name: str, content: Iterable[bytes]) -> None:
+    head = bytearray()
+    TEXT.write(name, head)
+    out.write(head)
+    length_at = out.tell()
+    _write_number(out, 0)
+    inflated = _compress(content, out)
+    _overwrite_number(out, length_at, out.tell() - length_at - 8)
+    _write_number(out, inflated)
+
+
+def _compress(content: Iterable[bytes], out: BinaryIO) -> int:
+    """Give how many bytes there were."""
+    stream = fastest.compressobj(FASTEST_LEVEL)  # the client inflates it once, on the same network
+    size = 0
+    for chunk in content:
+        size += len(chunk)
+        out.write(stream.compress(chunk))
+    out.write(stream.flush())
+    return size
+
+
+def _write_number(out: BinaryIO, value: int) -> None:
+    data = bytearray()
+    U64.write(value, data)
+    out.write(data)
+
+
+def _overwrite_number(out: BinaryIO, at: int, value: int) -> None:
+    end = out.tell()
+    out.seek(at)
+    _write_number(out, value)
+    out.seek(end)
+
+
+def _become_json(out: BinaryIO) -> None:
+    if out.tell() > _MOST_JSON:
+        raise LimitExceeded("output_bytes", "an answer in JSON would take too much memory")
+    out.seek(0)
+    text = json.dumps(RUN_JOB_RESULT.to_json(decode(RUN_JOB_RESULT, out.read())))
+    out.seek(0)
+    out.truncate()
+    out.write(text.encode())

@@ -1,0 +1,352 @@
+"""What a build server does for a job: takes it, gets its toolchain, runs it, says so.
+
+The core decides, the toolchains and the builder work; how requests come in and answers go out is not known here.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from sccachedist.budgets import Budget, Hold, Party
+from sccachedist.builders.interface import Builder, BuildJob
+from sccachedist.config import ServerLimits
+from sccachedist.daemon.logs import Logger
+from sccachedist.directories import clear, held
+from sccachedist.disks import on_disk
+from sccachedist.errors import (
+    BuildError,
+    CompileFailed,
+    DecodeError,
+    DiskError,
+    NoPlace,
+    SccachedistError,
+    StaysHome,
+    ToolchainError,
+    UnknownJob,
+)
+from sccachedist.files import remove_file
+from sccachedist.server.inputs import InputsSpool, ReceivedJob
+from sccachedist.server.job_reports import JobReports
+from sccachedist.server.jobs import Issue, ServerCore
+from sccachedist.server.portability import LocalOptions, reason_to_stay
+from sccachedist.server.toolchain_cache import Toolchains
+from sccachedist.server.uploads import Upload
+from sccachedist.web.bodies import Body, NoBody
+from sccachedist.web.request_head import Head
+from sccachedist.web.responses import MessageFile
+from sccachedist.wire.archive_id import ArchiveId, archive_id
+from sccachedist.wire.extension import Availability
+from sccachedist.wire.messages import (
+    AssignJobResult,
+    CompileCommand,
+    JobId,
+    JobNotFound,
+    JobState,
+    SubmitToolchainResult,
+    Toolchain,
+)
+from sccachedist.wire.tokens import Grant
+
+log = Logger()
+
+
+class JobRunner:
+    """Runs jobs.
+
+    :param spool: the directory for inputs and answers of running jobs.
+    :param memory: what bodies and commands may take in memory, and ``disk`` what all that comes in and goes out takes.
+    :param local_options: an administrator's own options with which compiles are sent home.
+    :param scheduler_time: what the clock of our scheduler shows, as far as it has told.
+    """
+
+    def __init__(
+        self,
+        core: ServerCore,
+        toolchains: Toolchains,
+        builder: Builder,
+        reports: JobReports,
+        spool: Path,
+        limits: ServerLimits,
+        memory: Budget,
+        disk: Budget,
+        clock: IReactorTime,
+        local_options: Iterable[str] = (),
+        scheduler_time: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        self._core, self._toolchains, self._builder, self._reports = core, toolchains, builder, reports
+        self._spool, self._limits, self._clock, self._scheduler_time = spool, limits, clock, scheduler_time
+        self.memory, self.disk = memory, disk
+        self._holds: dict[JobId, tuple[Hold, ...]] = {}
+        self._idle: Deferred[None] | None = None
+        #: How many failed compiles were given back for their clients to repeat, since the start.
+        self.verified_failures = 0
+        self._local_options = LocalOptions.of(local_options)
+        #: How many compiles were sent home for what their options mean, since the start.
+        self.stayed_home = 0
+
+    def open(self) -> None:
+        """Take jobs from now on; the scheduler may know this server from before and not wait for its heartbeat."""
+        self._core.open()
+
+    def drain(self, drained: bool) -> None:
+        """Take no new job from now on, or take some again."""
+        self._core.drain(drained)
+
+    @property
+    def availability(self) -> Availability:
+        """Whether it takes jobs."""
+        return self._core.availability
+
+    @property
+    def named_jobs(self) -> tuple[tuple[JobId, JobState], ...]:
+        """The jobs that the scheduler is to know of."""
+        return self._core.named
+
+    def introduce(self, job_id: JobId, grant: Grant) -> None:
+        """A client has a token of our scheduler's, which names its job's toolchain.
+
+        :raises BadTransition: the job is another.
+        """
+        self._core.introduce(
+            job_id,
+            grant.toolchain,
+            present=grant.toolchain in self._toolchains,
+            now=self._clock.seconds(),
+            issue=Issue(grant.issued, self._scheduler_time()),
+        )
+
+    def assign(self, job_id: JobId, toolchain: Toolchain) -> AssignJobResult:
+        """Take a job from the scheduler.
+
+        :raises DecodeError: what it calls a toolchain is none.
+        :raises BadTransition: the job is another already, or this server takes none yet or no more.
+        """
+        needed = archive_id(toolchain.archive_id)
+        return self._core.assign(job_id, needed, present=needed in self._toolchains, now=self._clock.seconds())
+
+    def receive_toolchain(self, job_id: JobId, party: Party) -> "Delivery":
+        """A place for the toolchain of a job; what is sent without a job is passed over.
+
+        :raises SccachedistError: there is none.
+        """
+        try:
+            toolchain = self._core.begin_upload(job_id, self._clock.seconds())
+        except (UnknownJob, NoPlace) as error:
+            self._turn_away(job_id, error)
+            return Delivery(None, lambda: None)
+        try:
+            upload = self._toolchains.receive(toolchain, party)
+        except BaseException:
+            self._over(job_id)
+            raise
+        self._reports.report_extension(job_id, JobState.PENDING)
+        return Delivery(upload, partial(self._over, job_id))
+
+    async def submit(self, job_id: JobId, upload: Upload | None) -> SubmitToolchainResult:
+        """A job's client has sent its toolchain; None where there is no such job."""
+        if upload is None:
+            return SubmitToolchainResult.JOB_NOT_FOUND
+        try:
+            await self._toolchains.publish(upload)
+            made_ready = self._core.toolchain_arrived(job_id, self._clock.seconds())
+        except (ToolchainError, DiskError) as error:
+            log.warn("toolchain of job {job_id}: {error}", job_id=job_id, error=str(error))
+            # The next client is to be asked for the toolchain again.
+            self._over(job_id)
+            await self._reports.flush()
+            return SubmitToolchainResult.CANNOT_CACHE
+        except BaseException:
+            self._over(job_id)
+            raise
+        self._core.end_upload(job_id)
+        if made_ready:
+            self._reports.report(job_id, JobState.READY)
+        return SubmitToolchainResult.SUCCESS
+
+    def receive_inputs(self, job_id: JobId, head: Head, party: Party) -> "InputsSpool | NoBody":
+        """A place for the inputs of a job, which its client claims by that; without a job they are passed over.
+
+        :raises SccachedistError: they are too large, or there is none.
+        """
+        try:
+            self._core.claim(job_id, self._clock.seconds())
+        except (UnknownJob, NoPlace) as error:
+            self._turn_away(job_id, error)
+            return NoBody()
+        memory, room = self._holds[job_id] = self.memory.open(party), self.disk.open(party)
+        try:
+            given_up = partial(self._over, job_id)
+            return InputsSpool(head, self._spool, self._limits, memory, room, given_up, self._require_portable)
+        except BaseException:
+            self._over(job_id)
+            raise
+
+    def _require_portable(self, command: CompileCommand) -> None:
+        """See that a compile means the same here as on its client's machine.
+
+        :raises StaysHome: it does not.
+        """
+        if (reason := reason_to_stay(command, self._local_options)) is not None:
+            self.stayed_home += 1
+            raise StaysHome(reason)
+
+    async def run(self, job_id: JobId, received: ReceivedJob | None) -> MessageFile | JobNotFound:
+        """Compile; returns the file with the answer, which whoever gets it removes. None where there is no such job.
+
+        The job is over when the answer has been taken.
+
+        :raises SccachedistError: there is no result that a user may see: the client has to compile locally.
+        """
+        if received is None:
+            return JobNotFound()
+        try:
+            toolchain = await self._wait_for_toolchain(job_id)
+        except BaseException as error:
+            remove_file(received.inputs)
+            self._over(job_id)
+            if not isinstance(error, ToolchainError):
+                raise
+            log.info("job {job_id} not run: {error}", job_id=job_id, error=str(error))
+            return JobNotFound()
+        self._reports.report(job_id, JobState.STARTED)
+        try:
+            await self._build(job_id, toolchain, received)
+            self._charge_answer(received)
+        except BaseException as error:
+            self.verified_failures += isinstance(error, CompileFailed)
+            remove_file(received.inputs)
+            self._ended(job_id)
+            raise
+        return MessageFile(received.inputs, partial(self._ended, job_id))
+
+    async def _wait_for_toolchain(self, job_id: JobId) -> ArchiveId:
+        """Where our scheduler knows that another client is bringing a toolchain, it asks for no second upload.
+
+        :raises ToolchainError: the toolchain does not come.
+        """
+        toolchain = self._core.toolchain(job_id)
+        if self._core.awaits_toolchain(job_id):
+            self._reports.report_extension(job_id, JobState.PENDING)
+            await self._toolchains.wait_until_begun(toolchain)
+            await self._toolchains.wait_until_present(toolchain)
+            self._core.toolchain_arrived(job_id, self._clock.seconds())
+        return toolchain
+
+    def _charge_answer(self, received: ReceivedJob) -> None:
+        """The file holds the answer now, in place of the inputs.
+
+        :raises LimitExceeded: its client has too much on the disk already.
+        """
+        with on_disk(self._spool):
+            more = os.stat(received.inputs).st_size - received.room.amount
+        if more > 0:
+            received.room.grow(more)
+        else:
+            received.room.shrink(-more)
+
+    def _turn_away(self, job_id: JobId, error: SccachedistError) -> None:
+        """A client has come in vain. For want of a place, its job is over: it compiles locally."""
+        log.info("job {job_id} not taken: {error}", job_id=job_id, error=str(error))
+        if isinstance(error, NoPlace):
+            self._over(job_id)
+
+    def _over(self, job_id: JobId) -> None:
+        """A job is over that has not started: its client compiles locally, or has gone."""
+        if self._drop(job_id):
+            self._reports.report_extension(job_id, JobState.COMPLETE)
+
+    def _ended(self, job_id: JobId) -> None:
+        """A job is over that has started."""
+        if self._drop(job_id):
+            self._reports.report(job_id, JobState.COMPLETE)
+
+    def _drop(self, job_id: JobId) -> bool:
+        """A job is over, here and in what is told to the scheduler: no token opens it any more."""
+        for hold in self._holds.pop(job_id, ()):
+            hold.close()
+        was_here = self._core.drop(job_id)
+        self._tell_idle()
+        return was_here
+
+    def expire(self) -> None:
+        """Forget jobs that nobody claimed."""
+        for job_id in self._core.expire(self._clock.seconds()):
+            log.info("job {job_id} was not claimed", job_id=job_id)
+            self._reports.report_extension(job_id, JobState.COMPLETE)
+
+    def leave(self) -> None:
+        """Take no new job any more; those that were assigned may still come, and run."""
+        self._core.leave()
+
+    def end(self) -> None:
+        """Say from now on that this build server is gone."""
+        self._core.end()
+
+    async def idle(self) -> None:
+        """Wait until no job runs."""
+        if self._core.running:
+            log.info("waiting for {count} jobs", count=self._core.running)
+            self._idle = Deferred()
+            await self._idle
+
+    def _tell_idle(self) -> None:
+        if self._idle is not None and not self._core.running:
+            idle, self._idle = self._idle, None
+            idle.callback(None)
+
+    async def _build(self, job_id: JobId, toolchain: ArchiveId, received: ReceivedJob) -> None:
+        began = self._clock.seconds()
+        try:
+            async with self._toolchains.using(toolchain) as archive:
+                await self._builder.run(
+                    BuildJob(
+                        job_id=job_id,
+                        toolchain=toolchain,
+                        archive=archive,
+                        request=received.request,
+                        inputs=received.inputs,
+                        answer=received.inputs,  # one file less to make and to remove
+                        as_json=received.as_json,
+                    )
+                )
+        except DecodeError as error:
+            raise BuildError(f"the inputs cannot be unpacked: {error}") from error
+        log.debug("job {job_id} took {seconds:.3f} s", job_id=job_id, seconds=self._clock.seconds() - began)
+
+
+class Delivery(Body[Upload | None]):
+    """The body of a ``submit_toolchain``.
+
+    :param upload: where its bytes go; None where there is no such job, and they are passed over.
+    :param given_up: told when it breaks off; who takes it when it is complete says the rest.
+    """
+
+    def __init__(self, upload: Upload | None, given_up: Callable[[], None]) -> None:
+        self._upload, self._given_up, self._is_open = upload, given_up, True
+
+    def write(self, chunk: bytes) -> None:
+        """Pass it on."""
+        if self._upload is not None:
+            self._upload.write(chunk)
+
+    def complete(self) -> Upload | None:
+        """The whole upload."""
+        self._is_open = False
+        return self._upload
+
+    def abort(self) -> None:
+        """The rest will not come."""
+        if self._upload is not None:
+            self._upload.abort()
+        if self._is_open:
+            self._is_open = False
+            self._given_up()
+
+
+def open_spool(spool: Path) -> None:
+    """Make the directory for inputs and answers, and remove what an earlier process left in it."""
+    clear(held(spool))

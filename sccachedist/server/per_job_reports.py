@@ -1,0 +1,94 @@
+"""Telling a published scheduler how jobs move, each job by itself.
+
+The reports of one job go out in their order, those of different jobs side by side. One that does not arrive is sent
+again for a while; one that the scheduler refuses is not, for it knows the job no more.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+
+from sccachedist.daemon.logs import Logger
+from sccachedist.errors import PeerError
+from sccachedist.server.scheduler_session import SchedulerSession, unreached
+from sccachedist.wire.messages import JobId, JobState
+
+log = Logger()
+
+#: Seconds to wait before each further try to deliver a report.
+RETRY_SECS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+
+
+class PerJobReports:
+    """Delivers reports, each in a ``job_state`` of its own.
+
+    :param troubled: told when the scheduler could not be reached or refused a report: it may have been restarted.
+    """
+
+    def __init__(self, scheduler: SchedulerSession, clock: IReactorTime, troubled: Callable[[], None]) -> None:
+        self._scheduler, self._clock, self._troubled = scheduler, clock, troubled
+        self._queues: dict[JobId, deque[JobState]] = {}
+        self._under_way: set[Deferred[None]] = set()
+        self._waiting: list[Deferred[None]] = []
+
+    def report(self, job_id: JobId, state: JobState) -> None:
+        """Tell the scheduler, soon, that a job has come to a state."""
+        if job_id in self._queues:
+            self._queues[job_id].append(state)
+            return
+        self._queues[job_id] = deque([state])
+        delivery = Deferred.fromCoroutine(self._deliver(job_id))
+        self._under_way.add(delivery)
+        delivery.addErrback(_failed, job_id).addCallback(lambda _: self._under_way.remove(delivery))
+
+    async def delivered(self) -> None:
+        """Wait until nothing is left to be delivered."""
+        if self._queues:
+            waiter: Deferred[None] = Deferred()
+            self._waiting.append(waiter)
+            await waiter
+
+    def give_up(self) -> None:
+        """Stop trying to deliver what has not been delivered yet."""
+        for delivery in tuple(self._under_way):
+            delivery.cancel()
+
+    async def _deliver(self, job_id: JobId) -> None:
+        queue = self._queues[job_id]
+        try:
+            while queue:
+                await self._send(job_id, queue[0])
+                queue.popleft()
+        finally:
+            del self._queues[job_id]
+            if not self._queues:
+                waiting, self._waiting = self._waiting, []
+                for waiter in waiting:
+                    waiter.callback(None)
+
+    async def _send(self, job_id: JobId, state: JobState) -> None:
+        pauses = iter(RETRY_SECS)
+        while True:
+            try:
+                return await self._scheduler.job_state(job_id, state)
+            except PeerError as error:
+                self._troubled()
+                pause = next(pauses, None) if unreached(error) else None
+                if pause is None:
+                    log.warn(
+                        "the scheduler was not told that job {job_id} is {state}: {error}",
+                        job_id=job_id,
+                        state=state.name,
+                        error=str(error),
+                    )
+                    return None
+            await deferLater(self._clock, pause)
+
+
+def _failed(failure: Failure, job_id: JobId) -> None:
+    if not failure.check(CancelledError):  # given up
+        log.failure("reports of job {job_id}", failure, job_id=job_id)

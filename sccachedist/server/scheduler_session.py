@@ -1,0 +1,134 @@
+"""What a build server tells its scheduler, as messages; :mod:`sccachedist.peers` carries them."""
+
+import secrets
+from collections.abc import Iterator
+from itertools import count
+from typing import Protocol, TypeVar
+
+import attrs
+
+from sccachedist.errors import PeerError
+from sccachedist.peers.http_client import Calls
+from sccachedist.peers.messages import decoded
+from sccachedist.wire.bincode import Codec, encode
+from sccachedist.wire.extension import (
+    EXTENDED_HEARTBEAT,
+    EXTENDED_HEARTBEAT_RESULT,
+    JOB_STATES,
+    JobStates,
+    SchedulerReport,
+    ServerReport,
+)
+from sccachedist.wire.messages import (
+    JOB_STATE,
+    UPDATE_JOB_STATE_RESULT,
+    Heartbeat,
+    HeartbeatResult,
+    JobId,
+    JobState,
+    UpdateJobStateFail,
+    UpdateJobStateResult,
+)
+
+T = TypeVar("T")
+
+#: Seconds in which a scheduler has to answer.
+ANSWER_SECS = 20.0
+#: Bytes that an answer may have.
+ANSWER_BYTES = 1 << 16
+#: Statuses with which a proxy says that the scheduler behind it did not answer; None where nobody did.
+_UNREACHED = (None, 502, 503, 504)
+
+
+@attrs.frozen
+class Incarnation:
+    """A build server since its start: the nonce of its heartbeats, and the numbers of its messages."""
+
+    nonce: int = attrs.field(factory=lambda: secrets.randbits(64))
+    _numbers: Iterator[int] = attrs.field(factory=count)
+
+    def number(self) -> int:
+        """The number of the next message."""
+        return next(self._numbers)
+
+
+class SchedulerSession(Protocol):
+    """The scheduler, as a build server needs it."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether its last answer to a heartbeat showed that it is one of ours."""
+
+    async def heartbeat(
+        self, heartbeat: Heartbeat, report: ServerReport
+    ) -> tuple[HeartbeatResult, SchedulerReport | None]:
+        """Say that this server lives.
+
+        :param report: what only a scheduler of ours looks at.
+        :raises PeerError: the scheduler did not take it.
+        """
+
+    async def job_state(self, job_id: JobId, state: JobState) -> None:
+        """Say how far a job is.
+
+        :raises PeerError: the scheduler did not take it.
+        """
+
+    async def job_states(self, states: tuple[tuple[JobId, JobState], ...]) -> None:
+        """Say how far several jobs are, to a scheduler of ours.
+
+        :raises PeerError: the scheduler did not take it.
+        """
+
+
+@attrs.define
+class HttpSchedulerSession:
+    """A scheduler behind its URL.
+
+    :param url: without a slash at its end; what stands before the first path of the protocol.
+    :param token: the server token.
+    """
+
+    _calls: Calls
+    _url: str
+    _token: str = attrs.field(repr=False)
+    _incarnation: Incarnation
+    is_ours: bool = attrs.field(default=False, init=False)
+
+    async def heartbeat(
+        self, heartbeat: Heartbeat, report: ServerReport
+    ) -> tuple[HeartbeatResult, SchedulerReport | None]:
+        """Send a ``heartbeat_server``."""
+        body = encode(EXTENDED_HEARTBEAT, (heartbeat, report))
+        answer = await self._post("heartbeat_server", body, EXTENDED_HEARTBEAT_RESULT)
+        self.is_ours = answer[1] is not None
+        return answer
+
+    async def job_state(self, job_id: JobId, state: JobState) -> None:
+        """Send a ``job_state``."""
+        _check_noted(await self._post(f"job_state/{job_id}", encode(JOB_STATE, state), UPDATE_JOB_STATE_RESULT))
+
+    async def job_states(self, states: tuple[tuple[JobId, JobState], ...]) -> None:
+        """Send a ``job_states``."""
+        said = JobStates(self._incarnation.nonce, self._incarnation.number(), states)
+        _check_noted(await self._post("job_states", encode(JOB_STATES, said), UPDATE_JOB_STATE_RESULT))
+
+    async def _post(self, path: str, body: bytes, answer: Codec[T]) -> T:
+        octets = await self._calls.post(
+            f"{self._url}/api/v1/scheduler/{path}",
+            body,
+            token=self._token,
+            timeout=ANSWER_SECS,
+            limit=ANSWER_BYTES,
+        )
+        return decoded(answer, octets)
+
+
+def unreached(error: PeerError) -> bool:
+    """Whether a message failed without the scheduler's having said anything to it."""
+    return error.status in _UNREACHED
+
+
+def _check_noted(result: UpdateJobStateResult) -> None:
+    if isinstance(result, UpdateJobStateFail):
+        raise PeerError(f"the scheduler refused a job's state: {result.msg}", status=200)

@@ -1,0 +1,260 @@
+"""The toolchain archives that a build server keeps, under ``cache_dir/tc`` as the published build server lays them out.
+
+An archive comes in beside the cache (:mod:`sccachedist.server.uploads`), and enters it by rename only if its digest is
+its name; one that was there at the start is hashed once more before its first use, so that nobody has to wait until one
+is on the disk for good. What is in an archive is not known here.
+"""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from sccachedist.budgets import Budget, Party
+from sccachedist.daemon.logs import Logger
+from sccachedist.directories import clear, held
+from sccachedist.disks import on_disk
+from sccachedist.errors import DiskError, ToolchainError
+from sccachedist.files import remove_file, settle
+from sccachedist.server.kept_archives import found_archives
+from sccachedist.server.lru import ToolchainIndex
+from sccachedist.server.toolchain_log import ToolchainLog
+from sccachedist.server.uploads import STALLED_SECS, Follow, Incoming, InThread, Upload
+from sccachedist.singleflight import SingleFlight
+from sccachedist.wire.archive_id import ArchiveId, swapped_hex, toolchain_digest
+
+log = Logger()
+
+#: Seconds for which a job waits for the upload by another client to begin, and to end.
+BEGIN_SECS, JOB_WAITS_SECS = 5.0, 20.0
+
+
+class Toolchains:
+    """The archives that are here, and those that come in.
+
+    :param cache_dir: the directory that the configuration names.
+    :param capacity: how many bytes the archives may take together.
+    :param most: how many there may be.
+    :param upload_limit: how many bytes one may have.
+    :param disk: what those that come in may take together.
+    :param in_thread: runs a function that blocks.
+    :param follow: called with an archive that comes in, for who works on it meanwhile.
+    :param evicted: told of each toolchain that had to go; what it gives fires when the scheduler has heard of it, or
+        could not be told.
+    """
+
+    def __init__(
+        self,
+        cache_dir: Path,
+        capacity: int,
+        most: int,
+        upload_limit: int,
+        disk: Budget,
+        clock: IReactorTime,
+        in_thread: InThread,
+        follow: Follow,
+        evicted: Callable[[ArchiveId], Deferred[None]],
+    ) -> None:
+        self._directory, self._incoming = cache_dir / "tc", cache_dir / "incoming"
+        self._index = ToolchainIndex(capacity, most)
+        self._limit, self._disk, self._clock, self._in_thread = upload_limit, disk, clock, in_thread
+        self._follow, self._evicted = follow, evicted
+        self._incoming_now: dict[ArchiveId, Incoming] = {}
+        self._waiting: list[Deferred[None]] = []
+        self._verified: set[ArchiveId] = set()
+        self._work: SingleFlight[Path] = SingleFlight()
+
+    def open(self) -> None:
+        """Make the directories, remove what an earlier process left unfinished, and take stock."""
+        clear(held(self._incoming))
+        for toolchain, size in found_archives(held(self._directory)):
+            self._enter_found(toolchain, size)
+
+    def __contains__(self, toolchain: ArchiveId) -> bool:
+        return toolchain in self._index
+
+    @property
+    def log(self) -> ToolchainLog:
+        """What the scheduler has to hear of them."""
+        return self._index.log
+
+    def receive(self, toolchain: ArchiveId, party: Party) -> Upload:
+        """A place for an archive; what comes is passed over where it is here already.
+
+        :raises DiskError: there is no place for it.
+        :raises LimitExceeded: its sender has too much on the disk already.
+        """
+        incoming = self._incoming_now.get(toolchain)
+        if incoming is None:
+            incoming = Incoming(
+                toolchain,
+                self._incoming,
+                self._limit,
+                self._disk,
+                self._clock,
+                self._in_thread,
+                self._follow,
+                self._ended,
+            )
+            incoming.is_over = toolchain in self._index
+        upload = incoming.begin(party)
+        if not incoming.is_over:
+            self._incoming_now[toolchain] = incoming
+            self._wake()
+        return upload
+
+    async def publish(self, upload: Upload) -> None:
+        """Enter an archive that has come in whole, unless the same is here by now.
+
+        :raises ToolchainError: it is not what it should be, or there is no room; nothing is kept.
+        :raises DiskError: the disk does not take it; nothing is kept.
+        """
+        try:
+            await upload.verify()
+            if not upload.incoming.is_over:
+                self._publish(upload)
+        finally:
+            upload.abort()
+
+    def _publish(self, upload: Upload) -> None:
+        toolchain, content = upload.incoming.toolchain, upload.content
+        try:
+            with on_disk(self._directory):
+                self._enter(toolchain, upload.size)
+                content.cut(upload.size)
+                self._place(toolchain, content.path)
+        except DiskError as error:
+            self._index.remove(toolchain)
+            content.fail(error)
+            raise
+        log.info("toolchain {toolchain} of {size} bytes is here", toolchain=toolchain, size=upload.size)
+        if content.follower is not None:
+            content.follower.verified(upload.size)
+        upload.incoming.win()
+        del self._incoming_now[toolchain]
+        Deferred.fromCoroutine(self._settle(toolchain)).addErrback(partial(log.failure, "not settled"))
+
+    async def wait_until_present(self, toolchain: ArchiveId) -> None:
+        """Wait until a toolchain is here that another client is bringing.
+
+        :raises ToolchainError: nobody brings it any more, or whoever does has stalled or takes too long.
+        """
+        deadline = self._clock.seconds() + JOB_WAITS_SECS
+        while toolchain not in self._index:
+            incoming = self._incoming_now.get(toolchain)
+            if incoming is None or incoming.is_stalled or self._clock.seconds() >= deadline:
+                raise ToolchainError(f"toolchain {toolchain} did not arrive")
+            await self._change(STALLED_SECS)
+
+    async def wait_until_begun(self, toolchain: ArchiveId) -> None:
+        """Wait, for a moment, until somebody brings a toolchain or it is here.
+
+        :raises ToolchainError: nobody does.
+        """
+        deadline = self._clock.seconds() + BEGIN_SECS
+        while toolchain not in self._index and toolchain not in self._incoming_now:
+            if self._clock.seconds() >= deadline:
+                raise ToolchainError(f"nobody brings toolchain {toolchain}")
+            await self._change(BEGIN_SECS)
+
+    async def _change(self, seconds: float) -> None:
+        """Wait until an upload begins or ends, or so long."""
+        waiter: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(waiter)
+        await waiter.addTimeout(seconds, self._clock, lambda *_: None)
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.callback(None)
+
+    @asynccontextmanager
+    async def using(self, toolchain: ArchiveId) -> AsyncIterator[Path]:
+        """The archive of a toolchain, which stays as long as the context lasts.
+
+        :raises ToolchainError: it is not here, or not what it was.
+        """
+        self._index.acquire(toolchain)
+        try:
+            path = self._path(toolchain)
+            if toolchain not in self._verified or not os.path.exists(path):
+                await self._work.do(path, lambda: self._verify(toolchain))
+            with suppress(OSError):  # only the order of eviction after a restart depends on it
+                os.utime(path)
+            yield path
+        finally:
+            self._index.release(toolchain)
+
+    async def _settle(self, toolchain: ArchiveId) -> None:
+        """Bring an archive to the disk for good; where the disk does not take it, it is not here any more."""
+        try:
+            await self._in_thread(settle, self._path(toolchain))
+        except DiskError as error:
+            log.warn("toolchain {toolchain} is removed: {error}", toolchain=toolchain, error=str(error))
+            await self._lose(toolchain)
+
+    def _place(self, toolchain: ArchiveId, archive: Path) -> None:
+        path = self._path(toolchain)
+        held(self._directory)  # made where it is missing
+        for directory in (path.parent.parent, path.parent):
+            directory.mkdir(mode=0o700, exist_ok=True)
+        archive.rename(path)
+        self._verified.add(toolchain)
+
+    async def _verify(self, toolchain: ArchiveId) -> None:
+        try:
+            digest = await self._in_thread(_digest, toolchain, self._path(toolchain))
+        except OSError as error:
+            await self._lose(toolchain)
+            raise ToolchainError(f"toolchain {self._path(toolchain)} cannot be read: {error.strerror}") from error
+        if digest != toolchain:
+            await self._lose(toolchain)
+            raise ToolchainError(f"toolchain {toolchain} was damaged and is removed")
+        self._verified.add(toolchain)
+
+    async def _lose(self, toolchain: ArchiveId) -> None:
+        """Do without an archive that is not what it should be; then the next client is asked for it."""
+        remove_file(self._path(toolchain))
+        await self._forget(toolchain)
+
+    def _enter_found(self, toolchain: ArchiveId, size: int) -> None:
+        try:
+            self._enter(toolchain, size)
+        except ToolchainError as error:
+            log.warn("toolchain {toolchain} is removed: {error}", toolchain=toolchain, error=str(error))
+            self._remove(toolchain)
+
+    def _enter(self, toolchain: ArchiveId, size: int) -> None:
+        for other in self._index.add(toolchain, size):
+            log.info("toolchain {toolchain} makes room", toolchain=other)
+            self._remove(other)
+
+    def _remove(self, toolchain: ArchiveId) -> None:
+        self._forget(toolchain)
+        self._path(toolchain).unlink(missing_ok=True)
+
+    def _forget(self, toolchain: ArchiveId) -> Deferred[None]:
+        self._index.remove(toolchain)
+        self._verified.discard(toolchain)
+        return self._evicted(toolchain)
+
+    def _ended(self, incoming: Incoming) -> None:
+        if not incoming.uploads and self._incoming_now.get(incoming.toolchain) is incoming:
+            del self._incoming_now[incoming.toolchain]
+        self._wake()
+
+    def _path(self, toolchain: ArchiveId) -> Path:
+        return Path(self._directory, toolchain[0], toolchain[1], toolchain)
+
+
+def _digest(toolchain: ArchiveId, path: Path) -> ArchiveId:
+    """The digest of a file, by the algorithm that an archive id belongs to; blocks."""
+    digest = toolchain_digest(toolchain)
+    with path.open("rb") as archive:
+        while chunk := archive.read(1 << 20):
+            digest.update(chunk)
+    return swapped_hex(digest.digest())

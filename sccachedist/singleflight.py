@@ -1,0 +1,36 @@
+"""Work that several ask for at once and that is done once."""
+
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
+
+from twisted.internet.defer import Deferred
+
+K = TypeVar("K", bound=Hashable)
+
+
+class SingleFlight(Generic[K]):
+    """At most one piece of work at a time for each key.
+
+    It goes on when those who wait for it are cancelled.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[K, list[Deferred[None]]] = {}
+
+    def __contains__(self, key: K) -> bool:
+        """Whether work is under way."""
+        return key in self._waiting
+
+    async def do(self, key: K, work: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:
+        """Do the work, or wait for the same work under way: all get the same end, be it an error."""
+        waiter: Deferred[None] = Deferred()
+        if key in self._waiting:
+            self._waiting[key].append(waiter)
+        else:
+            self._waiting[key] = [waiter]
+            Deferred.fromCoroutine(work()).addBoth(self._done, key)
+        await waiter
+
+    def _done(self, result: Any, key: K) -> None:
+        for waiter in self._waiting.pop(key):
+            waiter.callback(result)  # one that was cancelled takes no notice

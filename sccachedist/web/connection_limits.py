@@ -1,0 +1,163 @@
+"""The connections of one role: counted, and looked through about every second for peers that are late.
+
+Where there is no room for one more, the one goes that has been there longest without showing a good token: whoever has
+business here shows one at once, and strangers who only sit there lock nobody out.
+
+One delayed call serves them all, and none is left when nobody is connected. Of thousands some are looked at at a time:
+who asks something meanwhile does not wait for the look at all the others. What a connection says to a late peer is its
+own affair.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_network
+from itertools import islice
+from typing import Protocol
+
+import attrs
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import LogLevel
+
+from sccachedist.auth.bearer import IPNetwork, plain_address
+from sccachedist.config import ConnectionLimits
+from sccachedist.daemon.logs import Logger, QuietLog
+
+log = Logger()
+
+#: Seconds from the end of a look at all to the next one.
+SWEEP_SECS = 1.0
+#: Connections that are looked at at a time, and seconds until the next ones are.
+SWEPT, PAUSE_SECS = 100, 0.01
+
+
+class Watched(Protocol):
+    """A connection."""
+
+    @property
+    def peer_host(self) -> str:
+        """The IP address at the other end."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is the peer's turn to ask something."""
+
+    def overdue(self, now: float) -> str | None:
+        """The limit that the peer has hit by being slow; empty where it has no key, None for most."""
+
+    def give_up(self, limit: str) -> None:
+        """Wait no longer."""
+
+
+@attrs.define
+class _Crowd:
+    """The connections from one address: all of them, and those without a good token, the longest there first."""
+
+    count: int = 0
+    strangers: OrderedDict[Watched, None] = attrs.field(factory=OrderedDict)
+
+
+class Connections:
+    """The open connections of a role.
+
+    :param exempt: the networks whose addresses stand for many peers each.
+    """
+
+    def __init__(self, limits: ConnectionLimits, exempt: Sequence[IPNetwork], clock: IReactorTime) -> None:
+        self._limits, self._exempt, self._clock = limits, exempt, clock
+        self.quiet_log = QuietLog(clock.seconds)
+        self._open: set[Watched] = set()
+        self._crowds: dict[str, _Crowd] = {}
+        self._strangers: OrderedDict[Watched, None] = OrderedDict()
+        self._known: OrderedDict[Watched, None] = OrderedDict()
+        self._next_sweep: IDelayedCall | None = None
+        self._unswept: list[Watched] = []
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def make_room_for(self, host: str) -> bool:
+        """Whether one more may be opened from an address, perhaps in place of another one; what is done is logged."""
+        limits, crowd = self._limits, self._crowds.get(crowd_of(host))
+        if crowd and crowd.count >= limits.connections_per_address and not self._is_exempt(host):
+            return self._replace("connections_per_address", host, next(iter(crowd.strangers), None))
+        if len(self._open) < limits.connections:
+            return True
+        idle = (known for known in islice(self._known, SWEPT) if known.is_idle)
+        last = next(iter(self._strangers), None) or next(idle, None)
+        return self._replace("connections", host, last)
+
+    def know(self, connection: Watched) -> None:
+        """One has shown a good token: it is not closed for a stranger."""
+        if connection in self._open:
+            self._strangers.pop(connection, None)
+            self._crowds[crowd_of(connection.peer_host)].strangers.pop(connection, None)
+            self._known[connection] = None
+            self._known.move_to_end(connection)
+
+    def _replace(self, limit: str, host: str, closed: Watched | None) -> bool:
+        if closed is None:
+            self.tell(limit, host, "a connection refused")
+            return False
+        self.tell(limit, closed.peer_host, "a connection closed that has shown no good token")
+        self.remove(closed)
+        closed.give_up("")
+        return True
+
+    def tell(self, limit: str, peer: str, what: str) -> None:
+        """Tell the log, unless it has been told lately, which limit a peer has hit.
+
+        :param limit: its key under ``[limits]``.
+        :param what: what the peer did, or what was done to it.
+        """
+        self.quiet_log.tell(
+            log, LogLevel.warn, f"limit {limit}", "limit {limit}: {what}, {peer}", limit=limit, what=what, peer=peer
+        )
+
+    def add(self, connection: Watched) -> None:
+        """One has been opened."""
+        self._open.add(connection)
+        crowd = self._crowds.setdefault(crowd_of(connection.peer_host), _Crowd())
+        crowd.count += 1
+        crowd.strangers[connection] = self._strangers[connection] = None
+        if self._next_sweep is None:
+            self._next_sweep = self._clock.callLater(SWEEP_SECS, self._sweep)
+
+    def remove(self, connection: Watched) -> None:
+        """One is closed; it may have been removed already, to make room."""
+        if connection not in self._open:
+            return
+        self._open.remove(connection)
+        crowd = self._crowds[crowd_of(connection.peer_host)]
+        crowd.count -= 1
+        for several in (crowd.strangers, self._strangers, self._known):
+            several.pop(connection, None)
+        if not crowd.count:
+            del self._crowds[crowd_of(connection.peer_host)]
+        if not self._open and self._next_sweep is not None:
+            self._next_sweep.cancel()
+            self._next_sweep = None
+            self._unswept = []
+
+    def _is_exempt(self, host: str) -> bool:
+        return any(plain_address(host) in network for network in self._exempt)
+
+    def _sweep(self) -> None:
+        self._unswept = self._unswept or list(self._open)
+        looked_at = [connection for connection in self._unswept[-SWEPT:] if connection in self._open]
+        del self._unswept[-SWEPT:]
+        self._next_sweep = self._clock.callLater(PAUSE_SECS if self._unswept else SWEEP_SECS, self._sweep)
+        now = self._clock.seconds()
+        for connection in looked_at:
+            if (limit := connection.overdue(now)) is not None:
+                with log.failuresHandled("giving up a connection failed"):
+                    connection.give_up(limit)
+
+
+@lru_cache(4096)
+def crowd_of(host: str) -> str:
+    """Whose connections count as one peer's: an IPv4 address, or a /64 of IPv6, which every customer has whole."""
+    address = plain_address(host)
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, 64), strict=False))
+    return str(address)

@@ -1,0 +1,126 @@
+"""The one table from an error to an answer, and the forms that answers take.
+
+A client fails its user's compile at any 4xx and compiles locally at a 5xx ("What decides the fate of a user's build" in
+``doc/protocol``), so a 4xx goes only to those who are certainly wrong: a wrong client token, a peer that no published
+program is.
+"""
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
+
+from sccachedist.errors import AuthUnavailable, ClientRefused, DecodeError, PeerRefused, Refused, SccachedistError
+from sccachedist.web.bodies import OCTETS
+from sccachedist.web.request_head import Head
+from sccachedist.wire.bincode import Codec, encode
+
+T = TypeVar("T")
+
+JSON = "application/json"
+#: Characters of an Accept that are looked at: browsers send half of it, and it takes a while to read.
+_LONGEST_ACCEPT = 300
+
+
+class UnknownRoute(SccachedistError):
+    """There is no such path, or it does not know the method, or an id in it does not parse."""
+
+
+@attrs.frozen
+class Response:
+    """A status, headers and a body."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+@attrs.frozen
+class MessageFile:
+    """A file that holds a message in the form that was asked for.
+
+    :param taken: told when it has been sent, or will not be any more.
+    """
+
+    path: Path
+    taken: Callable[[], None]
+
+
+@attrs.frozen
+class FileResponse:
+    """A body that stands in a file, which is removed when it is sent."""
+
+    head: Response
+    file: MessageFile
+
+
+def prefers_json(head: Head) -> bool:
+    """Whether the sender prefers JSON to bincode. Nothing is ever not acceptable."""
+    accept = head.headers.get("accept", "")
+    return len(accept) <= _LONGEST_ACCEPT and _prefers_json(accept)
+
+
+@lru_cache(maxsize=64)  # nearly all say the same
+def _prefers_json(accept: str) -> bool:
+    return parse_accept_header(accept, MIMEAccept).best_match([OCTETS, JSON]) == JSON
+
+
+def message_response(codec: Codec[T], value: T, *, as_json: bool) -> Response:
+    """A message in the form that was asked for."""
+    if as_json:
+        return _json_answer(200, codec.to_json(value))
+    return Response(200, (("Content-Type", OCTETS),), encode(codec, value))
+
+
+def file_response(file: MessageFile, *, as_json: bool) -> FileResponse:
+    """A message that stands in a file, already in the form that was asked for."""
+    return FileResponse(Response(200, (("Content-Type", _JSON_UTF8 if as_json else OCTETS),)), file)
+
+
+def error_response(error: SccachedistError) -> Response:
+    """What somebody is told of an error."""
+    match error:
+        case UnknownRoute():
+            return Response(404)
+        case ClientRefused():
+            return Response(401, (_challenge(error), ("Content-Type", "text/plain; charset=utf-8")), _text(error))
+        case PeerRefused(challenge="invalid_jwt"):
+            return _json_answer(401, _description(str(error)), _challenge(error))
+        case PeerRefused():
+            return Response(401, (_challenge(error),))
+        case AuthUnavailable():
+            return _json_answer(503, _description(str(error)))
+        case DecodeError():
+            return _json_answer(400, _description(str(error)))
+        case _:
+            return _json_answer(500, _description(str(error)))
+
+
+def incident_response(incident: str) -> Response:
+    """What somebody is told of an error that nobody foresaw: its number, beside which the log has the rest."""
+    return _json_answer(500, _description(f"internal error, incident {incident}"))
+
+
+_JSON_UTF8 = f"{JSON}; charset=utf-8"
+
+
+def _challenge(refused: Refused) -> tuple[str, str]:
+    return ("WWW-Authenticate", f'Bearer error="{refused.challenge}"')
+
+
+def _text(refused: ClientRefused) -> bytes:
+    """Nothing where there was no token, as published, else a short text that the user sees."""
+    return b"" if refused.challenge == "no_bearer_auth" else str(refused).encode()
+
+
+def _description(text: str) -> dict[str, str | None]:
+    return {"description": text, "cause": None}
+
+
+def _json_answer(status: int, value: object, *headers: tuple[str, str]) -> Response:
+    return Response(status, (*headers, ("Content-Type", _JSON_UTF8)), json.dumps(value, separators=(",", ":")).encode())

@@ -1,0 +1,249 @@
+"""Routes of a role: Klein finds them, one envelope surrounds them all.
+
+A role's routes are methods of a class of :class:`Routes`. When the headers of a request are there,
+:meth:`Api.admit` finds its route, asks whether the sender may, and opens the body; when the body has come,
+:class:`Mounted` has Klein call the route, which gets what the sender was granted and what the body held, and whose
+result or error becomes the answer.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial, wraps
+from typing import Any, Protocol, cast
+from uuid import uuid4
+
+import attrs
+from klein import Klein
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import LogLevel
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter, ValidationError
+
+from sccachedist.daemon.logs import Logger, QuietLog
+from sccachedist.errors import AmbiguousRequest, DecodeError, SccachedistError
+from sccachedist.printable import excerpt
+from sccachedist.web.bodies import Body
+from sccachedist.web.request_head import Head
+from sccachedist.web.responses import (
+    FileResponse,
+    MessageFile,
+    Response,
+    UnknownRoute,
+    error_response,
+    file_response,
+    incident_response,
+    message_response,
+    prefers_json,
+)
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.bincode import Codec
+
+log = Logger()
+
+#: Characters of a path for which a route is looked for: the longest that has one is a third of it.
+LONGEST_PATH = 256
+#: Characters of an error that are logged: some quote what a sandbox said.
+_LONGEST_REASON = 500
+
+Allow = Callable[..., Coroutine[Deferred[Any], Any, Any]]
+OpenBody = Callable[..., Body[Any]]
+Route = Callable[..., Awaitable[Any]]
+
+
+@attrs.frozen
+class Call:
+    """A request that was admitted.
+
+    :param head: method and path; the headers have served their purpose.
+    :param as_json: whether the sender prefers the answer in JSON.
+    :param endpoint: the name of its route; ``ids`` are those in its path.
+    :param granted: fires with what the sender may be taken for, or fails with a refusal.
+    """
+
+    head: Head
+    endpoint: str
+    ids: Mapping[str, Any]
+    as_json: bool
+    granted: Deferred[Any]
+    body: Body[Any]
+    is_public: bool
+
+
+class AdmittedRequest(Protocol):
+    """What a route's envelope needs of a request."""
+
+    call: Call
+
+    @property
+    def quiet_log(self) -> QuietLog:
+        """Where errors are told."""
+
+    def send(self, answer: Response | FileResponse) -> Awaitable[None]:
+        """Send an answer, up to its end."""
+
+
+@attrs.frozen
+class _Envelope:
+    allow: Allow
+    body: OpenBody
+    is_public: bool
+
+
+class _ServerIdConverter(BaseConverter):
+    """``ip:port`` in a path."""
+
+    def to_python(self, value: str) -> ServerId:
+        try:
+            return ServerId.parse(value)
+        except DecodeError as error:
+            raise ValidationError from error
+
+
+class _U64Converter(BaseConverter):
+    """A job id in a path."""
+
+    regex = r"[0-9]{1,20}"
+
+    def to_python(self, value: str) -> int:
+        if (number := int(value)) >= 1 << 64:
+            raise ValidationError
+        return number
+
+
+class Api:
+    """The routes of one role."""
+
+    def __init__(self) -> None:
+        self.app = Klein()
+        self.app.url_map.converters |= {"server_id": _ServerIdConverter, "u64": _U64Converter}
+        self.app.url_map.merge_slashes = False
+        self._paths = self.app.url_map.bind("")
+        self._envelopes: dict[str, _Envelope] = {}
+
+    def route(
+        self, method: str, path: str, *, allow: Allow, body: OpenBody, answer: Codec[Any], is_public: bool = False
+    ) -> Callable[[Route], Route]:
+        """Declare a method of a role's routes.
+
+        :param path: a werkzeug rule; ``<server_id:name>`` and ``<u64:name>`` stand for the protocol's ids.
+        :param allow: called with the routes, the head and the ids: returns what is granted or raises a refusal.
+        :param body: called with the same when the sender is allowed, or while that is being found out.
+        :param is_public: whether ``allow`` allows everybody, so that who is allowed has not shown a good token.
+        :param answer: how the method's result travels; a :class:`MessageFile` holds such a result.
+        """
+
+        def declare(function: Route) -> Route:
+            @wraps(function)
+            async def endpoint(routes: object, request: AdmittedRequest, **ids: Any) -> None:
+                await request.send(await _answer(routes, function, answer, request.call, ids, request.quiet_log))
+
+            self._envelopes[function.__name__] = _Envelope(allow, body, is_public)
+            self.app.route(path, methods=[method])(endpoint)
+            return function
+
+        return declare
+
+    def admit(self, routes: object, head: Head) -> Call:
+        """Decide on the head of a request.
+
+        :raises UnknownRoute: there is no such route.
+        :raises AmbiguousRequest: a header that decides something is there twice.
+        :raises SccachedistError: the sender may not, or the body cannot be taken.
+        """
+        if len(head.path) > LONGEST_PATH:
+            raise UnknownRoute("no route with so long a path")
+        try:
+            endpoint, ids = self._paths.match(head.path, head.method)
+        except HTTPException as error:
+            raise UnknownRoute("no such route") from error
+        if head.repeated:  # a proxy's fault as likely as the sender's: no client's build may fail for it
+            raise AmbiguousRequest(f"the request has two headers {head.repeated[0]}")
+        envelope = self._envelopes[endpoint]
+        granted: Deferred[Any] = Deferred.fromCoroutine(envelope.allow(routes, head, **ids))
+        if isinstance(getattr(granted, "result", None), Failure):
+            _raise_from(granted)
+        try:
+            body = envelope.body(routes, head, **ids)
+            return Call(head.decided(), endpoint, ids, prefers_json(head), granted, body, envelope.is_public)
+        except BaseException:
+            granted.addErrback(lambda _: None)  # nobody waits for it any more
+            raise
+
+
+class Mounted(Resource):
+    """Klein's routes for requests whose route is known: Klein's own resource would look for it once more."""
+
+    isLeaf = True  # noqa: N815
+
+    def __init__(self, app: Klein) -> None:
+        super().__init__()
+        self._app = app
+
+    def render(self, request: Any) -> int:
+        """Run the route, which is cancelled when the sender goes away."""
+        call: Call = request.call
+        running = cast(Deferred[Any], self._app.execute_endpoint(call.endpoint, request, **call.ids))
+        over = request.notifyFinish()
+        over.addErrback(lambda _: running.cancel())
+
+        def finish(_: object) -> None:
+            if not over.called:
+                request.finish()
+
+        def fail(failure: Failure) -> None:
+            if not over.called:
+                request.processingFailed(failure)
+            elif not failure.check(CancelledError):
+                log.failure("a route whose sender has gone", failure)
+
+        running.addCallbacks(finish, fail)
+        return NOT_DONE_YET
+
+
+class Routes(Protocol):
+    """The routes of one role: a class with these two attributes, whose methods were declared on the first."""
+
+    api: Api
+    app: Klein
+
+
+async def _answer(
+    routes: object, function: Route, codec: Codec[Any], call: Call, ids: dict[str, Any], quiet_log: QuietLog
+) -> Response | FileResponse:
+    as_json = call.as_json
+    try:
+        granted = await call.granted
+        result = await function(routes, granted, call.body.complete(), **ids)
+        if isinstance(result, MessageFile):
+            return file_response(result, as_json=as_json)
+        return message_response(codec, result, as_json=as_json)
+    except CancelledError:
+        raise
+    except Exception as error:
+        call.body.abort()
+        return response_for(error, call.head, quiet_log)
+
+
+def response_for(error: Exception, head: Head, quiet_log: QuietLog) -> Response:
+    """Log what went wrong with a request, unless there is much of it, and say what its sender is told."""
+    told = partial(quiet_log.tell, log, method=excerpt(head.method), path=excerpt(head.path), peer=head.peer)
+    kind = f"{type(error).__name__} {getattr(error, 'limit', '')}"
+    if isinstance(error, SccachedistError):
+        answer = error_response(error)
+        level = LogLevel.debug if error.routine else LogLevel.info
+        form = "{method} {path} from {peer} answered {status}: {error}"
+        told(level, f"{kind} {level.name}", form, status=answer.status, error=excerpt(str(error), _LONGEST_REASON))
+        return answer
+    incident = uuid4().hex[:12]
+    form = "incident {incident} at {method} {path}, {peer}"
+    told(LogLevel.critical, kind, form, incident=incident, log_failure=Failure(error))
+    return incident_response(incident)
+
+
+def _raise_from(failed: Deferred[Any]) -> None:
+    """Raise what a Deferred has failed with, and take it off it."""
+    failure: list[Failure] = []
+    failed.addErrback(failure.append)
+    failure[0].raiseException()

@@ -1,0 +1,268 @@
+"""Sandbox workers as the reactor sees them, without processes and in simulated time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ProcessDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from sccachedist.builders.worker_pool import Program, SandboxWorker, Workers
+from sccachedist.builders.worker_protocol import (
+    NOTHING,
+    REPLY,
+    REQUEST,
+    Done,
+    Failed,
+    FollowToolchain,
+    JobLimits,
+    RemoveAll,
+    RemoveSandbox,
+    RemoveToolchain,
+    Reply,
+    Request,
+    RunJob,
+    Size,
+    Sweep,
+    UnpackToolchain,
+    failed,
+    frame,
+    raised,
+)
+from sccachedist.errors import BuildError, CompileFailed, DecodeError, DiskFull, LimitExceeded, ToolchainError
+from sccachedist.policy import OnFailure
+from sccachedist.wire.bincode import decode, encode
+from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
+
+NAMES = CompileCommand("e", ("a",), (("n", "v"),), "/")
+LIMITS = JobLimits(*range(11))
+REQUESTS: list[Request] = [
+    RunJob("t", "s", encode(RUN_JOB_REQUEST, RunJobRequest(NAMES, ("o",))), "/i", "/a", True, OnFailure.VERIFY, LIMITS),
+    UnpackToolchain("t", "/archive", 6, 7, 8, 9, 10),
+    FollowToolchain(UnpackToolchain("t", "/archive", 6, 7, 8, 9, 10)),
+    RemoveToolchain("t"),
+    RemoveSandbox("s"),
+    RemoveAll(),
+    Sweep(),
+]
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: type(request).__name__)
+def test_requests_arrive_as_they_were_sent(request_: Request) -> None:
+    """Both ends agree."""
+    assert decode(REQUEST, encode(REQUEST, request_)) == request_
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (LimitExceeded("stdio_bytes", "too much"), LimitExceeded),
+        (ToolchainError("bad"), ToolchainError),
+        (BuildError("wrong"), BuildError),
+        (CompileFailed("a mistake", routine=True), CompileFailed),
+        (CompileFailed("no memory", routine=False), CompileFailed),
+        (DecodeError("bad inputs"), BuildError),
+        (OSError(28, "No space left"), BuildError),
+        (DiskFull("the disk of /build: no space left"), DiskFull),
+    ],
+)
+def test_errors_arrive_as_they_were_raised(error: Exception, kind: type[Exception]) -> None:
+    """A failure in a worker is the same failure here; what is nobody's is a failed build."""
+    answer = decode(REPLY, encode(REPLY, failed(error)))
+    assert isinstance(answer, Failed)
+    again = raised(answer)
+    assert (type(again), str(again)) == (kind, str(error))
+    assert again.routine == getattr(error, "routine", False)
+
+
+PROGRAM = Program("a.module", ("an argument",), {"PATH": "/bin"})
+
+
+class Process(StringTransport):
+    """A process that does what the test says."""
+
+    pid = 2**22 + 1  # beyond any real one
+
+    def __init__(self, worker: SandboxWorker, arguments: list[str], environment: dict[str, str]) -> None:
+        super().__init__()
+        self.worker, self.arguments, self.environment, self.killed = worker, arguments, environment, False
+        worker.makeConnection(self)
+
+    def signalProcess(self, signal: str) -> None:  # noqa: N802
+        assert signal == "KILL"
+        self.killed = True
+
+    def end(self) -> None:
+        self.worker.processEnded(Failure(ProcessDone(0)))
+
+    def answers(self, *answers: Reply) -> None:
+        self.worker.outReceived(b"".join(frame(encode(REPLY, answer)) for answer in answers))
+
+
+class Reactor(Clock):
+    """Records what is spawned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.processes: list[Process] = []
+
+    def spawnProcess(self, worker: Any, executable: str, args: list[str], env: dict[str, str]) -> None:  # noqa: N802
+        self.processes.append(Process(worker, args, env))
+
+
+class WorkersTests(SynchronousTestCase):
+    """Asking, failing, and being told to stop."""
+
+    def setUp(self) -> None:
+        self.reactor = Reactor()
+        self.asked: list[Deferred[Size]] = []
+        self.workers = Workers(self.reactor, PROGRAM, 2)  # type: ignore[arg-type]
+
+    def tearDown(self) -> None:
+        stopped = Deferred.fromCoroutine(self.workers.stop())
+        for process in self.reactor.processes:
+            process.end()
+        self.successResultOf(stopped)
+        for asked in self.asked:
+            asked.addErrback(lambda failure: NOTHING)
+
+    def ask(self, kind: str = "") -> Deferred[Size]:
+        asked = Deferred.fromCoroutine(self.workers.ask(RemoveAll(), 10, kind))
+        self.asked.append(asked)
+        return asked
+
+    def test_a_worker_is_asked_when_it_is_ready(self) -> None:
+        """Nothing is written before it says so, nothing is done before it answers, and it is asked again."""
+        asked = self.ask()
+        process = self.reactor.processes[0]
+        assert process.value() == b""
+        process.answers(Done())
+        assert process.value() == frame(encode(REQUEST, RemoveAll()))
+        self.assertNoResult(asked)
+        process.answers(Done())
+        self.successResultOf(asked)
+        self.assertNoResult(self.ask())
+        assert len(process.value()) == 2 * len(frame(encode(REQUEST, RemoveAll())))
+
+    def asked_for(self, kind: str) -> int:
+        """Which of the processes is asked for something of a kind, and does it."""
+        before = [len(process.value()) for process in self.reactor.processes]
+        asked = self.ask(kind)
+        (which,) = (
+            number
+            for number, process in enumerate(self.reactor.processes)
+            if number == len(before) or len(process.value()) > before[number]
+        )
+        self.reactor.processes[which].answers(Done())
+        self.successResultOf(asked)
+        return which
+
+    def test_who_is_ready_for_it(self) -> None:
+        """A worker that is set up, for the same kind if possible; those by turns."""
+        first = self.ask("gcc")
+        self.reactor.processes[0].answers(Done(), Done())
+        self.successResultOf(first)
+        assert [self.asked_for("gcc"), self.asked_for("clang")] == [0, 0]  # the other one is not set up yet
+        self.reactor.processes[1].answers(Done())
+        assert [self.asked_for(kind) for kind in ("gcc", "clang", "gcc", "clang", "", "rustc")] == [1, 0, 1, 0, 1, 0]
+        assert [self.asked_for(kind) for kind in ("gcc", "gcc", "rustc")] == [1, 1, 0]
+
+    def test_an_answer_in_pieces(self) -> None:
+        """Pipes do not keep frames together."""
+        asked = self.ask()
+        for byte in frame(encode(REPLY, Done())) * 2:
+            self.assertNoResult(asked)
+            self.reactor.processes[0].worker.outReceived(bytes([byte]))
+        self.successResultOf(asked)
+
+    def test_the_program_of_a_worker(self) -> None:
+        """It gets its arguments, and nothing of the daemon's environment."""
+        self.assertNoResult(self.ask())
+        process = self.reactor.processes[0]
+        assert process.arguments[1:] == ["-P", "-m", "a.module", "an argument"]
+        assert sorted(process.environment) == ["PATH", "PYTHONPATH"]
+
+    def test_one_is_started_ahead_and_no_more_than_allowed_work(self) -> None:
+        """Two may work, one waits for work; who comes third waits for a turn."""
+        first, second, third = self.ask(), self.ask(), self.ask()
+        assert len(self.reactor.processes) == 3
+        self.reactor.processes[0].answers(Done(), Done())
+        self.successResultOf(first)
+        self.assertNoResult(second)
+        self.assertNoResult(third)
+
+    def test_what_cannot_wait(self) -> None:
+        """It is done although as many as may work do."""
+        self.assertNoResult(self.ask())
+        self.assertNoResult(self.ask())
+        urgent = Deferred.fromCoroutine(self.workers.ask_at_once(RemoveSandbox("s"), 10))
+        self.reactor.processes[2].answers(Done(), Done())
+        self.successResultOf(urgent)
+
+    def fails(self, how: Callable[[Process, Deferred[Size]], object], kind: type[Exception]) -> None:
+        asked = self.ask()
+        process = self.reactor.processes[0]
+        process.answers(Done())
+        how(process, asked)
+        assert process.killed
+        self.assertNoResult(asked)  # it still dies
+        process.end()
+        self.failureResultOf(asked, kind)
+
+    def test_cancelling_kills(self) -> None:
+        """And is over when the process is gone."""
+        self.fails(lambda process, asked: asked.cancel(), CancelledError)
+
+    def test_time_runs_out(self) -> None:
+        """A job has only so long."""
+        self.fails(lambda process, asked: self.reactor.advance(10), LimitExceeded)
+
+    def test_a_failure_kills(self) -> None:
+        """A worker that failed is not used again."""
+        self.fails(lambda process, asked: process.answers(failed(ToolchainError("x"))), ToolchainError)
+
+    def test_nonsense_kills(self) -> None:
+        """A worker that was taken over by what it unpacked gets no further."""
+        self.fails(lambda process, asked: process.worker.outReceived(b"\xff" * 8), BuildError)
+
+    def test_a_worker_that_dies(self) -> None:
+        """Its last words are in the error and in the log."""
+        asked = self.ask()
+        self.reactor.processes[0].worker.errReceived(b"Traceback\nMemoryError: out")
+        self.reactor.processes[0].end()
+        assert "MemoryError: out" in str(self.failureResultOf(asked, BuildError).value)
+
+    def test_a_worker_that_dies_idle_is_forgotten(self) -> None:
+        """Nobody is sent to it."""
+        asked = self.ask()
+        self.reactor.processes[1].end()
+        self.reactor.processes[0].answers(Done(), Done())
+        self.successResultOf(asked)
+        self.reactor.processes[0].end()
+        self.assertNoResult(self.ask())
+        assert len(self.reactor.processes) == 4
+
+    def test_stopping(self) -> None:
+        """Workers are killed, jobs fail, waiting ones too, and it is over when all are gone."""
+        asked, _, waiting = self.ask(), self.ask(), self.ask()
+        stopped = Deferred.fromCoroutine(self.workers.stop())
+        assert all(process.killed for process in self.reactor.processes)
+        for process in self.reactor.processes:
+            self.assertNoResult(stopped)
+            process.end()
+        self.successResultOf(stopped)
+        self.failureResultOf(asked, BuildError)
+        self.failureResultOf(waiting, BuildError)
+
+    def test_a_worker_that_cannot_be_started(self) -> None:
+        """No process, no result; the next one is tried again."""
+
+        def no_process(*args: object) -> None:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+
+        self.reactor.spawnProcess = no_process  # type: ignore[method-assign, assignment]
+        self.failureResultOf(self.ask(), BuildError)

@@ -1,0 +1,159 @@
+"""What ``sccachedist drain`` and ``doctor`` ask, and whom they believe."""
+
+import ssl
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import attrs
+import pytest
+
+from sccachedist.cli.admin_client import own_url, set_drained
+from sccachedist.cli.web_client import Question
+from sccachedist.config import InsecureAuth, SchedulerSettings, TlsSettings
+from sccachedist.config.settings import AdminSettings
+from sccachedist.errors import ConfigError, PeerError
+from sccachedist.wire.addresses import ServerId
+from tests.support.proxy import Certificate
+
+SERVER = ServerId.parse("192.168.1.2:10501")
+SUCCESS = b'"Success"'
+ANSWER_SECS = 10
+
+
+@attrs.define
+class Scheduler:
+    """A scheduler that gives one answer, over TLS; it remembers what it was asked."""
+
+    server: HTTPServer
+    folder: Path
+    answer: tuple[int, bytes] = (200, SUCCESS)
+    location: str = ""
+    asked: list[tuple[str, str | None]] = attrs.field(factory=list)
+
+    @property
+    def settings(self) -> SchedulerSettings:
+        """Its configuration."""
+        return SchedulerSettings(
+            ServerId.parse(f"127.0.0.1:{self.server.server_port}"),
+            InsecureAuth(),
+            InsecureAuth(),
+            tls=TlsSettings(self.folder / "own.pem", self.folder / "own.key"),
+            admin=AdminSettings("hunter2"),
+        )
+
+    def drain(self, authorities: Path | None = None, order: str = "drain") -> str:
+        """What ``sccachedist drain`` prints."""
+        return set_drained(self.settings, None, order, SERVER, authorities)
+
+
+@pytest.fixture(name="scheduler")
+def scheduler_with_tls(tmp_path: Path) -> Iterator[Scheduler]:
+    """On a port of its own; its certificate is an authority's, for its address."""
+    authority = Certificate.make("The authority")
+    own = Certificate.make("127.0.0.1", authority)
+    (tmp_path / "authority.pem").write_bytes(authority.pem)
+    (tmp_path / "own.pem").write_bytes(own.pem)
+    (tmp_path / "own.key").write_bytes(own.pem_with_key)
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            scheduler.asked.append((self.path, self.headers["Authorization"]))
+            status, body = scheduler.answer
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            if scheduler.location:
+                self.send_header("Location", scheduler.location)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST  # noqa: N815
+
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+            """Say nothing."""
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "own.key")
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that do not like what they see
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        scheduler = Scheduler(server, tmp_path)
+        serving = Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        try:
+            yield scheduler
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+@pytest.mark.parametrize("order", ["drain", "undrain"])
+def test_by_its_own_certificate(scheduler: Scheduler, order: str) -> None:
+    """A scheduler with ``[tls]`` is reached over https, and known by the certificate that its configuration names."""
+    assert str(SERVER) in scheduler.drain(order=order)
+    assert scheduler.asked == [(f"/api/v1/admin/{order}/{SERVER}", "Bearer hunter2")]
+
+
+def test_by_an_authority(scheduler: Scheduler) -> None:
+    """With another certificate than the configuration's, it takes an authority, this host's or the one of ``--ca``."""
+    (scheduler.folder / "own.pem").write_bytes(Certificate.make("another").pem)
+    with pytest.raises(PeerError, match="its certificate is not trusted here"):
+        scheduler.drain()
+    assert scheduler.asked == []  # no secret has been sent
+    scheduler.drain(scheduler.folder / "authority.pem")
+    with pytest.raises(PeerError, match="not trusted"):
+        scheduler.drain(scheduler.folder / "own.pem")
+    assert len(scheduler.asked) == 1
+
+
+@pytest.mark.parametrize("content", [None, b"", b"nonsense"])
+def test_files_that_cannot_be_used(scheduler: Scheduler, content: bytes | None) -> None:
+    """They are named."""
+    for name, key, authorities in (("own.pem", "tls.certificate: ", False), ("ca.pem", "", True)):
+        path = scheduler.folder / name
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(ConfigError, match=f"^{key}{path}: "):
+            scheduler.drain(path if authorities else None)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (401, b"", "answered 401: it does not take the admin.token"),
+        (404, b"", "answered 404: it takes no orders"),
+        (302, b"", "answered 302: nothing was done"),
+        (200, b'{"Fail":{"msg":"no build server has the address"}}', "^no build server has the address$"),
+        (200, b"<html>", "answered what it should not"),
+    ],
+)
+def test_why_not(scheduler: Scheduler, status: int, body: bytes, said: str) -> None:
+    """What the scheduler did not do is said, and why; nothing is asked elsewhere on its word."""
+    scheduler.answer, scheduler.location = (status, body), f"{own_url(scheduler.settings)}/elsewhere"
+    with pytest.raises(PeerError, match=said):
+        scheduler.drain()
+    assert len(scheduler.asked) == 1
+
+
+def test_one_that_is_not_there(scheduler: Scheduler) -> None:
+    """It says that there is no answer, with the scheduler's URL."""
+    settings = attrs.evolve(scheduler.settings, public_addr=ServerId.parse("127.0.0.1:1"))
+    for nowhere in (settings, attrs.evolve(settings, tls=None)):
+        with pytest.raises(PeerError, match=r"the scheduler at https?://127\.0\.0\.1:1 does not answer: "):
+            set_drained(nowhere, None, "drain", SERVER)
+
+
+def test_no_tls_where_there_should_be(scheduler: Scheduler) -> None:
+    """An http URL of a port that speaks TLS: one line."""
+    with pytest.raises(PeerError):
+        Question(own_url(scheduler.settings).replace("https", "http")).ask(ANSWER_SECS)
+
+
+@pytest.mark.parametrize(
+    ("address", "url"), [("0.0.0.0:10600", "http://127.0.0.1:10600"), ("[::]:10600", "http://[::1]:10600")]
+)
+def test_one_that_listens_everywhere(scheduler: Scheduler, address: str, url: str) -> None:
+    """It is asked at the loopback."""
+    assert own_url(attrs.evolve(scheduler.settings, public_addr=ServerId.parse(address), tls=None)) == url

@@ -1,0 +1,83 @@
+"""Signals that end other programs, and not a daemon: each is answered with what is done at it."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from twisted.logger import capturedLogs
+
+from sccachedist.daemon.signals import SURVIVED, OnSignal, survive, survive_and_tell
+from tests.support.reactors import Reactor
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    before = {name: signal.getsignal(getattr(signal, name)) for name in SURVIVED}
+    yield
+    for name, handler in before.items():
+        signal.signal(getattr(signal, name), handler)
+
+
+class WhenItRuns(Reactor):
+    """A reactor that gets to a call from a signal's handler in its next turn."""
+
+    def callFromThread(self, function: Callable[..., Any], *arguments: Any) -> None:  # noqa: N802
+        self.callLater(0, function, *arguments)
+
+
+def send(name: str) -> None:
+    os.kill(os.getpid(), getattr(signal, name))
+
+
+@pytest.mark.parametrize("name", SURVIVED)
+def test_survived(name: str) -> None:
+    """The process goes on, and somebody is told."""
+    told: list[str] = []
+    survive(told.append)
+    send(name)
+    assert told == [name]
+
+
+@pytest.mark.parametrize("name", SURVIVED)
+def test_nothing_to_do(name: str) -> None:
+    """What a role has no use for is one line in the log, written when the reactor comes to it."""
+    reactor = WhenItRuns()
+    survive_and_tell(reactor)
+    with capturedLogs() as events:
+        send(name)
+        assert events == []
+        reactor.advance(0)
+    [line] = events
+    assert (line["signal"], line["log_format"]) == (name, "{signal}: nothing is done at this signal now")
+
+
+def test_while_a_role_runs() -> None:
+    """A role does what it has for a signal; before and after, nothing, and says so."""
+    reactor: Any = WhenItRuns()
+    done: list[str] = []
+    survive_and_tell(reactor)
+    service = OnSignal("SIGUSR1", lambda: done.append("drained"), reactor)
+    with capturedLogs() as events:
+        for step in (lambda: None, service.startService, service.stopService):
+            step()
+            send("SIGUSR1")
+            reactor.advance(0)
+    assert done == ["drained"]
+    assert [event["signal"] for event in events] == ["SIGUSR1", "SIGUSR1"]
+
+
+def test_twistd_may_rotate() -> None:
+    """With ``--logfile`` twistd gives SIGUSR1 to its log, if nobody has it: it takes this handler for none."""
+    survive(lambda _: None)
+    assert not signal.getsignal(signal.SIGUSR1)
+
+
+def test_the_end() -> None:
+    """When the reactor has shut down, the signals come to nothing, also while Python ends."""
+    reactor = WhenItRuns()
+    survive_and_tell(reactor)
+    (ending,) = reactor.triggers["after"]["shutdown"]
+    ending[0]()
+    assert {signal.getsignal(getattr(signal, name)) for name in SURVIVED} == {signal.SIG_IGN}

@@ -1,0 +1,64 @@
+"""What our own daemons add to the protocol's messages, and that published ones do not mind."""
+
+import pytest
+
+from sccachedist.errors import DecodeError
+from sccachedist.wire.bincode import decode, encode
+from sccachedist.wire.extension import (
+    EXTENDED_HEARTBEAT,
+    EXTENDED_HEARTBEAT_RESULT,
+    JOB_STATES,
+    Availability,
+    JobStates,
+    SchedulerReport,
+    ServerReport,
+)
+from sccachedist.wire.messages import HEARTBEAT, HEARTBEAT_RESULT, Heartbeat, HeartbeatResult, JobId, JobState
+
+HEARD = Heartbeat(b"job key", 2, 1, b"digest", b"certificate")
+REPORT = ServerReport(3, 5, Availability.DRAINING, ((JobId(7), JobState.STARTED),), ("0c" * 32,), ("0d" * 32,), 3, 5)
+
+
+def test_extended() -> None:
+    """A heartbeat with a report comes through whole, and reads as a plain one to whoever does not know of reports."""
+    octets = encode(EXTENDED_HEARTBEAT, (HEARD, REPORT))
+    assert decode(EXTENDED_HEARTBEAT, octets) == (HEARD, REPORT)
+    assert decode(HEARTBEAT, octets) == HEARD
+    assert octets.startswith(encode(HEARTBEAT, HEARD))
+
+
+@pytest.mark.parametrize("behind", [b"", b"\0", b"sccachedist 2\n and more", b"sccachedist 1"])
+def test_not_extended(behind: bytes) -> None:
+    """What stands behind a message and is not ours is passed over."""
+    assert decode(EXTENDED_HEARTBEAT, encode(HEARTBEAT, HEARD) + behind) == (HEARD, None)
+    assert encode(EXTENDED_HEARTBEAT, (HEARD, None)) == encode(HEARTBEAT, HEARD)
+
+
+def test_newer() -> None:
+    """A report may grow at its end."""
+    octets = encode(EXTENDED_HEARTBEAT, (HEARD, REPORT))
+    assert decode(EXTENDED_HEARTBEAT, octets + b"what a later release says") == (HEARD, REPORT)
+
+
+def test_cut_off() -> None:
+    """A report that is cut off anywhere is an error, not half a report."""
+    octets = encode(EXTENDED_HEARTBEAT, (HEARD, REPORT))
+    mark = len(encode(HEARTBEAT, HEARD)) + len(b"sccachedist 1\n")
+    for end in range(mark, len(octets)):
+        with pytest.raises(DecodeError):
+            decode(EXTENDED_HEARTBEAT, octets[:end])
+
+
+def test_answer() -> None:
+    """The answer to a heartbeat likewise; JSON shows the published part."""
+    answer = HeartbeatResult(is_new=True), SchedulerReport(unclaimed=2, heartbeat_secs=12, told=9)
+    octets = encode(EXTENDED_HEARTBEAT_RESULT, answer)
+    assert decode(EXTENDED_HEARTBEAT_RESULT, octets) == answer
+    assert decode(HEARTBEAT_RESULT, octets) == answer[0]
+    assert EXTENDED_HEARTBEAT_RESULT.to_json(answer) == {"is_new": True}
+
+
+def test_job_states() -> None:
+    """Many states in one message."""
+    said = JobStates(1, 2, ((JobId(7), JobState.READY), (JobId(8), JobState.COMPLETE)))
+    assert decode(JOB_STATES, encode(JOB_STATES, said)) == said
