@@ -1,4 +1,4 @@
-"""The scheduler and the build server of sccache's distributed compilation, on Twisted."""
+"""A scheduler and a build server for sccache's distributed compilation, on Twisted."""
 
-#: The version, for the package and for all that shows one.
+#: The version of the package, of its commands and of both daemons.
 __version__ = "0.1.0"

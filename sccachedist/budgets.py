@@ -1,11 +1,11 @@
-"""What a process has of something that many parties want, and how much of it each may hold.
+"""Shares of a resource that many parties want: how much is used, and how much more each party may take.
 
 A limit bounds one request; a budget bounds all of them together. A party may take more only while what it then holds
 is no more than what is still free after that: the "dynamic threshold" of Choudhury and Hahne (1998) for shared buffers.
 One greedy party gets half at most, two get a third each, and something is always left for the next. So a party that
 holds little never notices the others, and no share has to be configured.
 
-Pure: it counts, and knows neither what is counted nor what becomes of a request that is refused.
+Pure: it counts. It knows neither what is counted nor what happens to a refused request.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from typing import NewType, Self
 
 from sccachedist.errors import LimitExceeded
 
-#: Who shares: a client by its token and its address, an address alone where there is no token.
+#: One that shares: a client, known by its token and its address; without a token, by its address alone.
 Party = NewType("Party", str)
 
 
@@ -38,11 +38,11 @@ class Budget:
         return self._held[party]
 
     def has_room_for(self, party: Party, amount: int = 1) -> bool:
-        """Whether a party may take so much more now."""
+        """Whether a party may take ``amount`` more now."""
         return self._held[party] + amount <= self.total - self.used - amount
 
     def open(self, party: Party, amount: int = 0) -> "Hold":
-        """Begin to hold something, ``amount`` of it at once.
+        """Begin a hold, and take ``amount`` for it at once.
 
         :raises LimitExceeded: the party holds too much already.
         """
@@ -53,7 +53,7 @@ class Budget:
     def take(self, party: Party, amount: int) -> None:
         """Count what a party takes. For :class:`Hold`, which gives it back.
 
-        :raises LimitExceeded: the party holds too much already; nothing is taken then.
+        :raises LimitExceeded: the party holds too much already; then nothing is taken.
         """
         if amount and not self.has_room_for(party, amount):
             self.refused += 1
@@ -61,7 +61,7 @@ class Budget:
         self._change(party, amount)
 
     def give_back(self, party: Party, amount: int) -> None:
-        """Count what a party needs no more."""
+        """Count what a party returns."""
         self._change(party, -amount)
 
     def _change(self, party: Party, amount: int) -> None:
@@ -86,15 +86,15 @@ class Hold:
         self.close()
 
     def grow(self, amount: int) -> None:
-        """Take so much more.
+        """Take ``amount`` more.
 
-        :raises LimitExceeded: the party holds too much already; what this held before, it still holds.
+        :raises LimitExceeded: the party holds too much already; this hold keeps what it had.
         """
         self._budget.take(self._party, amount)
         self.amount += amount
 
     def shrink(self, amount: int) -> None:
-        """Give so much back."""
+        """Give ``amount`` back."""
         self._budget.give_back(self._party, amount)
         self.amount -= amount
 

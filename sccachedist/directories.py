@@ -1,13 +1,13 @@
 """Directories that no other user of this host can change, and the files in them.
 
-A directory is believed when it and every directory and symbolic link on the way to it belong to root or to this
-process's user, and when no other user can write to any of them. In a directory with the sticky bit, such as ``/tmp``,
-everybody may make entries but only their owners can replace them: one may lie on the way. The way is walked by
-descriptors, one component at a time, so that nothing can be swapped between a check and its use. After the walk no
-other user can put something else at the path, which may be used from then on.
+A directory is trusted if two things hold for it and for every directory and symbolic link on the path to it: root or
+this process's user owns it, and no other user can write to it. A directory with the sticky bit, such as ``/tmp``, may
+lie on the path: every user can make entries in it, but only an entry's owner can replace that entry. The path is walked
+by descriptors, one component at a time, so that nothing can be swapped between a check and its use. After the walk no
+other user can put something else at the path, so it may be used from then on.
 
-A directory that is private to this process is made with mode 0700, whatever the umask. Its own name is never a symbolic
-link. What is in the directories is not known here.
+A directory that is private to this process gets mode 0700 under every umask. Its own name is never a symbolic link.
+This module does not know what the directories hold.
 """
 
 import errno
@@ -27,22 +27,22 @@ from sccachedist.errors import UntrustedPath
 _PRIVATE = 0o700
 _MOST_LINKS = 40  # as the kernel
 _FLAGS = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-#: The flags that open a directory on the way, which one may not be allowed to list.
+#: The flags that open a directory on the path, which this process may not be allowed to list.
 _ON_THE_WAY = getattr(os, "O_PATH", os.O_RDONLY) | _FLAGS
 _ACL = "system.posix_acl_access"
 
 
 def trusted(*more: int) -> frozenset[int]:
-    """The users whose directories are believed: root, this process's, and ``more``."""
+    """The users whose directories are trusted: root, this process's user, and ``more``."""
     return frozenset({0, os.geteuid(), *more})
 
 
 def open_private(path: Path, owners: Collection[int] = ()) -> int:
-    """Open a directory that is private to this process, made where it is missing; returns its descriptor.
+    """Open a directory that is private to this process and return its descriptor; make it if it is missing.
 
-    One that other users could read is closed to them.
+    If other users could read it, its mode is changed so that they no longer can.
 
-    :param owners: the users who are trusted, where others are than :func:`trusted` names.
+    :param owners: the users who are trusted, instead of those of :func:`trusted`.
     :raises UntrustedPath: another user could have made it or could replace it.
     :raises OSError: it cannot be made or opened.
     """
@@ -55,12 +55,12 @@ def open_private(path: Path, owners: Collection[int] = ()) -> int:
 
 
 def make_private(path: Path) -> None:
-    """Make a private directory where it is missing. See :func:`open_private`."""
+    """Make a private directory if it is missing. See :func:`open_private`."""
     os.close(open_private(path))
 
 
 def open_inner(directory: int, name: str) -> int:
-    """Open a directory in a private one that others may have been able to write to until that was closed to them.
+    """Open a directory inside a private one that other users may have been able to write to before it became private.
 
     :raises UntrustedPath: another user made it.
     """
@@ -77,9 +77,11 @@ def open_inner(directory: int, name: str) -> int:
 
 
 def check_way(path: Path, owners: Collection[int] = ()) -> tuple[Path, frozenset[int]]:
-    """Check a directory that may lack its last components: the part that exists, and whose that and its parents are.
+    """Check a directory whose last components may be missing.
 
-    :raises UntrustedPath: another user could change what is there, or will be.
+    Returns the part of the path that exists, and the owners of that part's components.
+
+    :raises UntrustedPath: another user could change what is there, or what will be there.
     """
     while True:
         users: set[int] = set()
@@ -94,19 +96,19 @@ def check_way(path: Path, owners: Collection[int] = ()) -> tuple[Path, frozenset
 def read_private(directory: int, name: str, most: int) -> bytes:
     """Read a file that only this process's user or root can have written.
 
-    :param most: how many bytes it may have.
-    :raises UntrustedPath: another user could have written it, or it is no regular file or a longer one.
+    :param most: the most bytes that it may have.
+    :raises UntrustedPath: another user could have written it, or it is no regular file, or it is longer than ``most``.
     :raises OSError: it cannot be read.
     """
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):  # a link (to FreeBSD too), a socket
+        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):  # a link (EMLINK: on FreeBSD), a socket
             raise UntrustedPath("it is no regular file") from error
         raise
     with open(descriptor, "rb") as file:
         _check_alone(os.fstat(descriptor))
-        with suppress(PermissionError):  # root's, and so for root to close
+        with suppress(PermissionError):  # the file is root's, and only root can change its mode
             os.fchmod(descriptor, 0o600)
         content = file.read(most + 1)
     if len(content) > most:
@@ -115,9 +117,9 @@ def read_private(directory: int, name: str, most: int) -> bytes:
 
 
 def check_file(entry: os.stat_result) -> None:
-    """See that only this process's user or root can have written a file.
+    """Check that only this process's user or root can have written a file.
 
-    :raises UntrustedPath: another user could have, or it is no regular file.
+    :raises UntrustedPath: another user could have written it, or it is not a regular file.
     """
     if not stat.S_ISREG(entry.st_mode):
         raise UntrustedPath("it is no regular file")
@@ -129,12 +131,12 @@ def check_file(entry: os.stat_result) -> None:
 
 def _check_alone(entry: os.stat_result) -> None:
     check_file(entry)
-    if entry.st_nlink > 1:  # perhaps a file of ours from elsewhere, with content that somebody chose
+    if entry.st_nlink > 1:  # perhaps a hard link to our file elsewhere, whose content another user chose
         raise UntrustedPath("it has another name elsewhere")
 
 
 def lock_file(directory: int, name: str) -> int:
-    """Lock a file in a private directory, made where it is missing, for as long as the descriptor is open.
+    """Lock a file in a private directory until its descriptor is closed; make the file if it is missing.
 
     :raises BlockingIOError: another process has locked it.
     :raises UntrustedPath: another user could have made it.
@@ -146,7 +148,7 @@ def lock_file(directory: int, name: str) -> int:
     except OSError as error:
         if error.errno != errno.EBADF:
             raise
-        return _locked(directory, name, os.O_RDWR)  # NFS asks for that
+        return _locked(directory, name, os.O_RDWR)  # NFS locks only what is open for writing
 
 
 def _locked(directory: int, name: str, access: int) -> int:
@@ -164,12 +166,12 @@ def _locked(directory: int, name: str, access: int) -> int:
 
 
 def clear(directory: int) -> None:
-    """Remove all that is in a directory, however deep, following no link."""
+    """Remove everything in a directory, however deep. No link is followed."""
     pending = _emptied(directory, directory)
     for name in pending:
         inner = os.open(name, os.O_RDONLY | _FLAGS, dir_fd=directory)
         try:
-            with suppress(PermissionError):  # then it can be emptied as it is, or not at all
+            with suppress(PermissionError):  # then it can be emptied with its present mode, or not at all
                 os.fchmod(inner, _PRIVATE)
             pending += _emptied(inner, directory)
         finally:
@@ -178,7 +180,7 @@ def clear(directory: int) -> None:
 
 
 def _emptied(directory: int, top: int) -> list[str]:
-    """Remove what is no directory; the others are moved to the top, under the names that are returned."""
+    """Remove all entries but directories; move those to ``top`` and return their new names there."""
     directories = []
     with os.scandir(directory) as entries:
         for entry in list(entries):
@@ -191,9 +193,9 @@ def _emptied(directory: int, top: int) -> list[str]:
 
 
 def held(path: Path) -> int:
-    """The descriptor of a private directory, opened and checked once, and again when something else is at its path.
+    """The descriptor of a private directory, kept open. The caller must not close it.
 
-    It stays open; nobody else closes it. See :func:`open_private`.
+    The directory is opened and checked once, and again when something else is at its path. See :func:`open_private`.
     """
     return _held(path).descriptor()
 
@@ -226,7 +228,7 @@ _held = functools.lru_cache(maxsize=16)(_Held)
 
 
 def _private_in(parent: int, name: str, path: Path, owners: Collection[int]) -> int:
-    """Open a private directory in another, made where it is missing."""
+    """Open a private directory in ``parent``; make it if it is missing."""
     with _naming(path):
         if stat.S_ISLNK(_entry(parent, name, make=True).st_mode):
             raise UntrustedPath(
@@ -245,10 +247,10 @@ def _private_in(parent: int, name: str, path: Path, owners: Collection[int]) -> 
 
 
 def _walk(path: Path, owners: Collection[int], *, make: bool, users: set[int] | None = None) -> int:
-    """Open a directory on the way, one component at a time.
+    """Open a directory on the path, one component at a time.
 
     :param make: whether to make what is missing, private.
-    :param users: gets the owners of all components.
+    :param users: the owners of all components are added to it.
     """
     pending, links = [*reversed(path.absolute().parts[1:])], 0
     here, where = os.open("/", _ON_THE_WAY), Path("/")
@@ -266,7 +268,7 @@ def _walk(path: Path, owners: Collection[int], *, make: bool, users: set[int] | 
                     target = os.readlink(name, dir_fd=here)
                     pending += reversed(Path(target).parts)
                     continue
-                there = os.open(name, _ON_THE_WAY, dir_fd=here)  # a name of "/" begins at the root again
+                there = os.open(name, _ON_THE_WAY, dir_fd=here)  # the name "/" starts at the root again
             os.close(here)
             here, where = there, where / name
             _check(os.fstat(here), here, where, owners, private=False)
@@ -277,7 +279,7 @@ def _walk(path: Path, owners: Collection[int], *, make: bool, users: set[int] | 
 
 
 def _entry(directory: int, name: str, *, make: bool) -> os.stat_result:
-    """What bears a name; a private directory, where it may be made and nothing is there."""
+    """The status of what bears a name in a directory; with ``make``, a private directory is made if nothing does."""
     with suppress(FileNotFoundError):
         return os.lstat(name, dir_fd=directory)
     if make:
@@ -293,7 +295,7 @@ def _close_to_others(descriptor: int, entry: os.stat_result) -> None:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Let errors of the system name the whole path."""
+    """Make the system's errors name the whole path."""
     try:
         yield
     except UntrustedPath:
@@ -305,16 +307,16 @@ def _naming(path: Path) -> Iterator[None]:
 def _check_link(entry: os.stat_result, links: int, where: Path, owners: Collection[int]) -> None:
     if links > _MOST_LINKS:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-    if entry.st_uid not in owners or entry.st_nlink > 1:  # a second name of root's link, made by anybody
+    if entry.st_uid not in owners or entry.st_nlink > 1:  # any user could have hard-linked a link of root's
         raise UntrustedPath(
             f"{where} is a symbolic link of {_user(entry.st_uid)}: name the directory that it should be"
         )
 
 
 def _check(entry: os.stat_result, descriptor: int, where: Path, owners: Collection[int], *, private: bool) -> None:
-    """See that no other user can change what is in a directory.
+    """Check that no other user can change what is in a directory.
 
-    :param private: whether it lies not only on the way.
+    :param private: whether it is the private directory itself, not only one on the path to it.
     """
     if entry.st_uid not in (owners if private else {*owners, *_unmapped()}):
         names = " or ".join(map(_user, sorted(owners)))
@@ -337,19 +339,19 @@ def _written_by_others(entry: os.stat_result, descriptor: int, owners: Collectio
 
 
 def _has_acl(descriptor: int) -> bool:
-    """Whether the mode of the group is the mask of a list of users."""
+    """Whether a directory has an access control list: then the group's mode bits are the list's mask."""
     with suppress(OSError, AttributeError):
         return bool(os.getxattr(f"/proc/self/fd/{descriptor}", _ACL))
     return False
 
 
 def _shared(group: int, owners: Collection[int]) -> bool:
-    """Whether other users are in a group, as far as the system's lists tell. Group 0 is root's."""
+    """Whether other users are in a group, as far as the system's user lists tell. Group 0 counts as root's alone."""
     if group == 0:
         return False
     try:
         members = grp.getgrgid(group).gr_mem
-    except KeyError:  # such as a volume's in a container
+    except KeyError:  # a group without a name, such as that of a volume in a container
         members = []
     return any(
         user.pw_uid not in owners and (user.pw_gid == group or user.pw_name in members) for user in pwd.getpwall()
@@ -358,7 +360,7 @@ def _shared(group: int, owners: Collection[int]) -> bool:
 
 @functools.cache
 def _unmapped() -> frozenset[int]:
-    """The user who stands for all that a user namespace has no names for: the host's root among them."""
+    """The user id that stands for all users without a mapping into this user namespace, the host's root among them."""
     with suppress(OSError, ValueError):
         overflow = int(Path("/proc/sys/kernel/overflowuid").read_text())
         ranges = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""One error for all that the system says of a disk that is full, broken, read-only or gone."""
+"""One error for everything that the system reports of a disk that is full, broken, read-only or gone."""
 
 import errno
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 @contextmanager
 def on_disk(*places: Path) -> Iterator[None]:
-    """Work with files.
+    """Turn the ``OSError`` of a block that works with files into a :class:`DiskError`.
 
-    :param places: where, as whoever reads the log knows it.
+    :param places: where the files are, in the words that a reader of the log knows.
     :raises DiskFull: there is no room.
-    :raises DiskError: the system does not let it for another reason.
+    :raises DiskError: the system refuses for another reason.
     """
     try:
         yield

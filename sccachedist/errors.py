@@ -1,14 +1,14 @@
 """The tree of errors.
 
-One root, and a leaf for each case that a caller treats differently. What an error becomes on the wire is
-decided in one place, :mod:`sccachedist.web.responses`. This module knows nothing of HTTP nor of Twisted.
+One root, and a leaf for each case that a caller treats differently. :mod:`sccachedist.web.responses` alone decides
+what an error becomes on the wire. This module knows nothing of HTTP nor of Twisted.
 """
 
 
 class SccachedistError(Exception):
     """The root of every error that this package raises on purpose. Its text never holds a secret."""
 
-    #: Whether it belongs to any day's work: then it is logged for those alone who look closely.
+    #: Whether it happens in normal operation: then it is logged at ``debug`` only.
     routine = False
 
 
@@ -21,7 +21,7 @@ class DecodeError(SccachedistError):
 
 
 class Refused(SccachedistError):
-    """Somebody may not do what was asked for.
+    """A peer may not do what it asked for.
 
     :param challenge: the ``error`` of the ``WWW-Authenticate: Bearer`` answer, e.g. ``invalid_jwt``.
     """
@@ -36,19 +36,19 @@ class ClientRefused(Refused):
 
 
 class AuthUnavailable(SccachedistError):
-    """Nobody can tell whether a client token is good: whoever knows does not answer."""
+    """A client's token cannot be checked, because the service that knows the answer does not respond."""
 
 
 class PeerRefused(Refused):
-    """A build server's token, or a job token that nobody ever issued, is refused."""
+    """A build server's token is refused, or a job token that was never issued."""
 
 
 class AmbiguousRequest(SccachedistError):
-    """A request says twice what it may say once: which of both is right cannot be known."""
+    """A request says twice what it may say once, so that the right value cannot be known."""
 
 
 class StaleToken(SccachedistError):
-    """A job token is well formed but not signed with the key in force: it may be from before a key was lost."""
+    """A job token is well formed but not signed with the current key, perhaps because an earlier key was lost."""
 
 
 class LimitExceeded(SccachedistError):
@@ -67,27 +67,27 @@ class DiskError(SccachedistError):
 
 
 class UntrustedPath(SccachedistError, OSError):
-    """Another user of this host could have made or could change a file or directory: it is not used."""
+    """Another user of this host could have made or could change a file or directory, so it is not used."""
 
 
 class DiskFull(DiskError):
-    """There is no room on a disk, or for one more file."""
+    """There is no room on a disk, or no room for one more file."""
 
 
 class UnknownServer(SccachedistError):
-    """A build server that the scheduler does not know, or does not know any more."""
+    """A build server that the scheduler does not know, or no longer knows."""
 
 
 class UnknownJob(SccachedistError):
-    """A job that does not exist, does not exist any more, or is another server's."""
+    """A job that does not exist, no longer exists, or is another server's."""
 
 
 class NoPlace(SccachedistError):
-    """A build server has as many jobs as it takes at a time."""
+    """A build server already has as many jobs as it takes at a time."""
 
 
 class BadTransition(SccachedistError):
-    """A job cannot go from the state it is in to the one that was asked for."""
+    """A job cannot go from its state to the one that was asked for."""
 
 
 class PeerError(SccachedistError):
@@ -102,13 +102,13 @@ class PeerError(SccachedistError):
 
 
 class BuildError(SccachedistError):
-    """A compile did not come to a result that may be shown to a user: the client has to compile locally."""
+    """A compile produced no result that may be shown to a user: the client has to compile locally."""
 
 
 class CompileFailed(BuildError):
-    """A compile failed on the farm: its client repeats it, and its user reads how it ends at home.
+    """A compile failed on the farm: its client repeats it locally, and the user sees that result.
 
-    :param routine: whether nothing in the compiler's words says that the farm may be at fault.
+    :param routine: whether the compiler's output gives no hint that the farm may be at fault.
     """
 
     def __init__(self, reason: str, *, routine: bool) -> None:
@@ -117,7 +117,7 @@ class CompileFailed(BuildError):
 
 
 class StaysHome(SccachedistError):
-    """A compile would mean something else here than where it comes from: the client has to compile locally."""
+    """A compile would give another result on the farm than on its client: the client has to compile locally."""
 
 
 class ToolchainError(SccachedistError):

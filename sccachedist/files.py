@@ -1,6 +1,6 @@
-"""Files for a while, on a disk that may be full, broken, read-only or gone: a directory that has vanished is made anew.
+"""Temporary files, on a disk that may be full, broken, read-only or gone. A directory that has vanished is made again.
 
-What is in the files is not known here.
+This module does not know what the files hold.
 """
 
 import errno
@@ -19,7 +19,7 @@ log = Logger()
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file, if it is there; where the disk does not let it, the next start does."""
+    """Remove a file if it is there. If the disk refuses, the file stays until the next start removes it."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -27,7 +27,7 @@ def remove_file(path: Path) -> None:
 
 
 def settle(path: Path) -> None:
-    """Bring a file to the disk for good, unless it has been removed; blocks.
+    """Write a file through to the disk, unless it has been removed; blocks.
 
     :raises DiskError: the disk does not take it.
     """
@@ -40,9 +40,11 @@ def settle(path: Path) -> None:
 
 
 class NewFile:
-    """A file for its owner alone, written piece by piece; each method but :meth:`discard` raises :class:`DiskError`.
+    """A file that only its owner can read, written piece by piece.
 
-    :param directory: a private one, made where it is missing.
+    Every method but :meth:`discard` raises :class:`DiskError`.
+
+    :param directory: a private one, made if it is missing.
     """
 
     def __init__(self, directory: Path, *, prefix: str = "", suffix: str = "") -> None:
@@ -54,42 +56,42 @@ class NewFile:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more is written."""
+        """Whether the file is closed for writing."""
         return self._file.closed
 
     def write(self, data: bytes) -> None:
-        """Write all of it."""
+        """Write all of ``data``."""
         with on_disk(self._directory):
-            if self._file.write(data) < len(data):  # it took a part, and would refuse the next
+            if self._file.write(data) < len(data):  # the disk took a part, and would refuse the rest
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """What stands at an offset, at most so many bytes."""
+        """At most ``size`` bytes from ``offset`` on."""
         with on_disk(self._directory):
             return os.pread(self._file.fileno(), size, offset)
 
     def seek(self, offset: int) -> None:
-        """Write from there on."""
+        """Write from ``offset`` on."""
         with on_disk(self._directory):
             self._file.seek(offset)
 
     def truncate(self, size: int) -> None:
-        """Keep so many bytes."""
+        """Keep the first ``size`` bytes."""
         with on_disk(self._directory):
             self._file.truncate(size)
 
     def descriptor(self) -> int:
-        """A descriptor of it, which who gets it closes."""
+        """A new descriptor of the file; the caller closes it."""
         with on_disk(self._directory):
             return os.dup(self._file.fileno())
 
     def close(self) -> None:
-        """Write nothing more."""
+        """Close the file; nothing more is written."""
         with on_disk(self._directory):
             self._file.close()
 
     def discard(self) -> None:
-        """Remove it, unless it has gone elsewhere."""
+        """Close and remove the file; no error if it has been moved or removed."""
         with suppress(OSError):
             self._file.close()
         remove_file(self.path)

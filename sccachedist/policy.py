@@ -1,10 +1,13 @@
-"""What an operator may choose of what users are told: for the configuration, and for the smallest of our processes."""
+"""What an operator may choose about results that users see.
+
+In a module of its own, so that the configuration and a worker, the smallest process, can both load it.
+"""
 
 import enum
 
 
 class OnFailure(enum.Enum):
-    """What becomes of a compile that failed."""
+    """What happens to a compile that failed."""
 
     REPORT = "report"
     SUSPICIOUS = "suspicious"

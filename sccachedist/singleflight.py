@@ -1,4 +1,4 @@
-"""Work that several ask for at once and that is done once."""
+"""Work that several callers ask for at once and that is done once. It does not know what the work is."""
 
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
@@ -9,20 +9,20 @@ K = TypeVar("K", bound=Hashable)
 
 
 class SingleFlight(Generic[K]):
-    """At most one piece of work at a time for each key.
+    """Runs at most one piece of work at a time for each key.
 
-    It goes on when those who wait for it are cancelled.
+    The work goes on when the callers that wait for it are cancelled.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[K, list[Deferred[None]]] = {}
 
     def __contains__(self, key: K) -> bool:
-        """Whether work is under way."""
+        """Whether work for this key is running."""
         return key in self._waiting
 
     async def do(self, key: K, work: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:
-        """Do the work, or wait for the same work under way: all get the same end, be it an error."""
+        """Do the work, or wait for the same work that is running; every caller gets its result, be it an error."""
         waiter: Deferred[None] = Deferred()
         if key in self._waiting:
             self._waiting[key].append(waiter)
@@ -33,4 +33,4 @@ class SingleFlight(Generic[K]):
 
     def _done(self, result: Any, key: K) -> None:
         for waiter in self._waiting.pop(key):
-            waiter.callback(result)  # one that was cancelled takes no notice
+            waiter.callback(result)  # a cancelled waiter ignores it

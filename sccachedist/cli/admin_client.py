@@ -1,6 +1,6 @@
-"""What an administrator asks of a running scheduler, from the command line.
+"""An administrator's requests to a running scheduler, from the command line.
 
-Plain and synchronous: it does not need the daemons' reactor. Which orders there are is the scheduler's affair.
+Plain and synchronous: it does not need the daemons' reactor. The scheduler decides which orders exist.
 """
 
 import json
@@ -18,7 +18,7 @@ _DONE = {
     "drain": "{} is drained: it gets no new jobs, those that it has go on",
     "undrain": "{} is not drained: it gets new jobs",
 }
-#: What a status means that a scheduler gives for an order.
+#: What a scheduler's status means as the answer to an order.
 _MEANINGS = {
     401: "it does not take the admin.token of this configuration",
     404: "it takes no orders: is it a scheduler of sccachedist?",
@@ -28,13 +28,13 @@ _MEANINGS = {
 def set_drained(
     settings: SchedulerSettings, url: str | None, order: str, server_id: ServerId, authorities: Path | None = None
 ) -> str:
-    """Ask a scheduler to drain or undrain a build server; say what it did.
+    """Ask a scheduler to drain or undrain a build server; return a sentence that says what it did.
 
     :param settings: the scheduler's own, with the administrators' token.
     :param url: where the scheduler is, if not at its ``public_addr``.
     :param order: ``drain`` or ``undrain``.
-    :param authorities: who vouches for the scheduler's certificate, if it is not the one of ``[tls]``.
-    :raises ConfigError: there is no token for administrators, or a file that is needed cannot be used.
+    :param authorities: a file with the authorities for the scheduler's certificate, if it is not the one of ``[tls]``.
+    :raises ConfigError: there is no token for administrators, or a needed file cannot be used.
     :raises PeerError: the scheduler did not do it, or has no such build server.
     """
     if settings.admin.token is None:
@@ -59,12 +59,12 @@ def set_drained(
 
 
 def own_url(settings: SchedulerSettings) -> str:
-    """Where a scheduler is reached from its own host."""
+    """The URL at which a scheduler is reached from its own host."""
     return f"{'http' if settings.tls is None else 'https'}://{_reachable(settings.public_addr)}"
 
 
 def trust_in(settings: SchedulerSettings, authorities: Path | None) -> Trust:
-    """How a scheduler shows who it is: by the certificate that its configuration names, or by who vouches for it.
+    """What proves a scheduler's identity: the certificate that its configuration names, or the given authorities.
 
     :raises ConfigError: the certificate cannot be read.
     """
@@ -84,7 +84,7 @@ def _read(body: bytes) -> object:
 
 
 def _reachable(address: ServerId) -> ServerId:
-    """Where one that listens everywhere is reached from its own host."""
+    """The address itself; for an address that means all interfaces, the loopback address with its port."""
     if not address.host.is_unspecified:
         return address
     return ServerId.parse(f"{'127.0.0.1' if address.host.version == 4 else '[::1]'}:{address.port}")

@@ -1,7 +1,7 @@
 """The ``sccachedist`` command: both roles in the foreground, and the tokens that they need.
 
-It answers to the name that it is called by, so that a link to it can stand in for the published ``sccache-dist`` in
-scripts that know that name; its arguments, output and exit statuses are the same.
+It uses the name by which it is called, so that a link to it can replace the published ``sccache-dist`` in scripts
+that know that name; its arguments, output and exit statuses are the same. It does not know how a role works.
 """
 
 import argparse
@@ -39,7 +39,7 @@ _PLUGINS = {"scheduler": "sccache-scheduler", "server": "sccache-server"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; ``arguments`` are those of the process where none are given."""
+    """Run the command, with the process's arguments if none are given."""
     parser = _parser()
     parsed = parser.parse_args(arguments)
     try:
@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run_role(parsed: argparse.Namespace) -> None:
-    survive(lambda _: None)  # until the role is made, which says more
-    # The same as twistd runs in the background; several may share a directory, so no PID file.
+    survive(lambda _: None)  # until the role is made: it also logs each signal
+    # The same as twistd runs in the background. Several roles may share a directory, so there is no PID file.
     sys.argv = [sys.argv[0], "--nodaemon", "--pidfile="]
     if parsed.syslog:
         sys.argv += ["--syslog", "--prefix=sccachedist"]
@@ -65,7 +65,7 @@ def _give_order(parsed: argparse.Namespace) -> None:
 
 
 def _doctor(parsed: argparse.Namespace) -> None:
-    # Its libraries take a moment that the other commands need not wait.
+    # Imported here, because its libraries take a moment to load that the other commands do not need.
     from sccachedist.cli.doctor.command import run_doctor
 
     run_doctor(parsed.config, parsed.ca)
@@ -180,7 +180,7 @@ def _scheduler_url(text: str) -> str:
 
 
 def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """A parser of ours as argparse wants it: its error is what the user sees, without the text that was given."""
+    """One of our parsers as argparse wants it: the user sees the parser's error, without the text that was given."""
 
     def parsed(text: str) -> T:
         try:

@@ -1,6 +1,6 @@
-"""Asks a web server, for a command: plain and synchronous, without the daemons' reactor.
+"""Requests to a web server, for a command: plain and synchronous, without the daemons' reactor.
 
-As the daemons it follows no redirect and uses no proxy: a secret goes to the server that was named, and to no other.
+Like the daemons, it follows no redirect and uses no proxy: a secret goes only to the server that was named.
 It does not know what is asked.
 """
 
@@ -18,16 +18,16 @@ from cryptography.x509 import load_pem_x509_certificates
 
 from sccachedist.errors import ConfigError, PeerError
 
-#: Bytes that are read of an answer.
+#: The most bytes that are read of an answer.
 _ANSWER_BYTES = 1 << 20
 
 
 @attrs.frozen
 class Trust:
-    """Who is believed to be the server of an ``https`` URL: by default, whom this host's authorities vouch for.
+    """Which certificates prove an ``https`` server's identity: by default, those that this host's authorities signed.
 
     :param pin: the SHA-256 of the DER form of a certificate that is accepted as it is, whatever name it has.
-    :param authorities: a file with the authorities to believe instead of this host's, PEM.
+    :param authorities: a PEM file with the authorities to trust instead of this host's.
     """
 
     pin: bytes | None = None
@@ -50,7 +50,7 @@ def pinned(certificate: Path) -> bytes:
 
 @attrs.frozen
 class Reply:
-    """What a web server answered; ``date`` is None where it does not say what time it is."""
+    """What a web server answered; ``date`` is None if the server does not say what time it is."""
 
     status: int
     body: bytes
@@ -59,7 +59,7 @@ class Reply:
 
 @attrs.frozen
 class Question:
-    """One request; a POST where there is a body."""
+    """One request: a POST if there is a body, otherwise a GET."""
 
     url: str
     token: str | None = attrs.field(default=None, repr=False)
@@ -67,9 +67,9 @@ class Question:
     accept: str = "*/*"
 
     def ask(self, seconds: float, trust: Trust | None = None) -> Reply:
-        """Ask, and wait for so long at each step.
+        """Send the request; each step may take ``seconds``.
 
-        :raises PeerError: there is no answer, or nobody vouches for who would give it; the text says which.
+        :raises PeerError: there is no answer, or the server's certificate is not trusted; the text says which.
         :raises ConfigError: the file of authorities cannot be used.
         """
         url = urlsplit(self.url)
@@ -91,7 +91,7 @@ class Question:
 
 
 def _connection(url: SplitResult, seconds: float, trust: Trust) -> HTTPConnection:
-    """A connection to the server that is meant, over TLS already where the URL says so."""
+    """A connection to the URL's server; for ``https``, TLS is already set up and the certificate trusted."""
     host = url.hostname or ""
     if url.scheme == "http":
         return HTTPConnection(host, url.port, timeout=seconds)
@@ -102,9 +102,9 @@ def _connection(url: SplitResult, seconds: float, trust: Trust) -> HTTPConnectio
         connection.close()
     try:
         context = ssl.create_default_context(cafile=trust.authorities)
-    except OSError as error:  # ssl.SSLError is one, too
+    except OSError as error:  # includes ssl.SSLError
         raise ConfigError(f"{trust.authorities}: expected the certificates of authorities, PEM") from error
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # the daemons and the published programs are not as strict either
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # the daemons and the published programs are not so strict either
     return _opened(HTTPSConnection(host, url.port, timeout=seconds, context=context))
 
 
@@ -118,7 +118,7 @@ def _opened(connection: HTTPSConnection) -> HTTPSConnection:
 
 
 def _believing_anybody() -> ssl.SSLContext:
-    """For a connection on which nothing is said before its certificate has been looked at."""
+    """Accepts every certificate: for a connection that sends nothing before its certificate has been compared."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context

@@ -1,1 +1,1 @@
-"""What both roles need to be a daemon: start, signals, timers, another user, descriptors, logs."""
+"""What both roles need as daemons: start, signals, timers, another user, descriptors, logs. It knows neither role."""

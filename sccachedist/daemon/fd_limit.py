@@ -1,4 +1,4 @@
-"""How many files and connections this process may have open at a time."""
+"""How many files and connections this process may have open at a time. What they are for is not known here."""
 
 import contextlib
 import resource
@@ -14,13 +14,13 @@ log = Logger()
 
 L = TypeVar("L", bound=ConnectionLimits)
 
-#: Descriptors that are kept for other things than connections to us: files, calls to peers, the log.
+#: Descriptors that are kept for other uses than incoming connections: files, calls to peers, the log.
 RESERVED = 512
 _MOST = Path("/proc/sys/fs/nr_open")
 
 
 def affordable(limits: L) -> L:
-    """Have as many descriptors as the limits may take, or limits that fit what there are."""
+    """Raise the descriptor limit to what ``limits`` may need; if that fails, return limits that fit."""
     there = raise_to(limits.connections + RESERVED)
     if there >= limits.connections + RESERVED:
         return limits
@@ -35,16 +35,16 @@ def affordable(limits: L) -> L:
 
 
 def raise_to(wanted: int) -> int:
-    """Get so many descriptors, or as many as can be had; returns how many there are, never fewer than before."""
+    """Raise the descriptor limit to ``wanted``, or as far as possible. Returns the new limit, never a lower one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if _less(soft, wanted) and _less(hard, wanted):
-        with contextlib.suppress(ValueError, OSError):  # for root alone, and not for every root
+        with contextlib.suppress(ValueError, OSError):  # only root may, and not every root (in a container)
             most = min(wanted, _most_of_the_system())
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if _less(soft, wanted):
         soft = wanted if not _less(hard, wanted) else hard
-        with contextlib.suppress(ValueError, OSError):  # macOS has a limit below what it says
+        with contextlib.suppress(ValueError, OSError):  # macOS's real limit is below the one that it reports
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return soft if _less(soft, wanted) else wanted

@@ -1,11 +1,11 @@
-"""What is logged, chosen by ``SCCACHE_LOG``: :class:`Logger` drops the rest before anything is made of it.
+"""What is logged, chosen by ``SCCACHE_LOG``: :class:`Logger` drops the rest before it is formatted.
 
-The levels hold for the package's own events, by their modules, whichever observer ``twistd`` was told to use: that one
-is put in place after the roles are made and takes all that it is given. What Twisted itself says, a few lines at
-start and end, is not changed.
+The levels apply to the package's own events, by module, whichever observer ``twistd`` was told to use: that observer
+is installed after the roles are made, and writes all that it is given. What Twisted itself logs, a few lines at start
+and end, is not changed.
 
-Strangers decide what many lines say, and how many there are. So what they say is escaped and cut, :class:`QuietLog`
-counts what happens often instead of telling it each time, and there is a bound for all lines together.
+Strangers decide the content and the number of many lines. So their text is escaped and cut, :class:`QuietLog` counts
+frequent events instead of logging each one, and there is a bound for all lines together.
 """
 
 import math
@@ -20,7 +20,7 @@ from twisted.python.reflect import safe_str
 
 from sccachedist.printable import excerpt
 
-#: The levels by the names that the published programs have for them; we have nothing below ``debug``.
+#: The levels by their names in the published programs; we have none below ``debug``.
 LEVELS = {
     "error": LogLevel.error,
     "warn": LogLevel.warn,
@@ -28,9 +28,9 @@ LEVELS = {
     "debug": LogLevel.debug,
     "trace": LogLevel.debug,
 }
-#: Characters of one field of a line: as many as our own errors have at most.
+#: The most characters of one field of a line: no error of our own is longer.
 LONGEST_FIELD = 2000
-#: Lines about one kind of event, until so many seconds are over; then it is told how many more there were.
+#: The most lines about one kind of event within ``QUIET_SECS`` seconds; a later line says how many more came.
 LINES_PER_KIND, QUIET_SECS = 5, 60.0
 
 _PLAIN = (bool, int, float, type(None))
@@ -40,7 +40,7 @@ _chosen = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
 
 @attrs.define
 class Allowance:
-    """How many lines may be written: so many at once, and so many a second when that is used up.
+    """How many lines may be written: ``at_once`` in a burst, and ``per_second`` after that.
 
     :param seconds: a monotonic clock.
     """
@@ -56,7 +56,7 @@ class Allowance:
         self._left, self._counted = self.at_once, self.seconds()
 
     def allows_one_more(self) -> bool:
-        """Count a line, which is written or left out."""
+        """Count a line; returns whether it may be written."""
         now = self.seconds()
         self._left = min(self.at_once, self._left + (now - self._counted) * self.per_second)
         self._counted = now
@@ -67,22 +67,22 @@ class Allowance:
         return True
 
 
-#: How many lines may be written: above ``debug`` 10 KB a second, when it goes on, and at ``debug``, which tells of each
-#: request, 100 KB.
+#: The bounds for lines above ``debug``, 10 KB a second in the long run, and for ``debug``, which logs each request,
+#: 100 KB. There are none until :func:`bound_lines`.
 _allowance, _debug_allowance = Allowance(math.inf, math.inf), Allowance(math.inf, math.inf)
 
 
 def bound_lines() -> None:
-    """Bound how many lines this process writes, from now on."""
+    """Limit how many lines this process writes, from now on."""
     global _allowance, _debug_allowance  # the process has one log
     _allowance, _debug_allowance = Allowance(2000, 100), Allowance(10_000, 1000)
 
 
 class Logger(TwistedLogger):
-    """Logs the events of one module that are important enough."""
+    """Logs those events of one module that are important enough."""
 
     def emit(self, level: LogLevel, format: str | None = None, **kwargs: object) -> None:  # noqa: A002
-        """Log an event, or drop it. Its fields are made fit to be read."""
+        """Log an event, or drop it. Its fields are escaped and cut."""
         if level < _chosen.logLevelForNamespace(self.namespace):
             return
         allowance = _debug_allowance if level is LogLevel.debug else _allowance
@@ -100,7 +100,7 @@ class Logger(TwistedLogger):
 
 
 def _fit_to_be_read(failure: object) -> object:
-    """The same failure, unless its text has what a log must not have: text of strangers is in some."""
+    """The same failure, or one with the text escaped and cut: some failures hold text from strangers."""
     if not isinstance(failure, Failure):
         return failure
     said = safe_str(failure.value)
@@ -112,9 +112,9 @@ def _fit_to_be_read(failure: object) -> object:
 
 
 class QuietLog:
-    """Tells of what strangers cause: each kind of event a few times, and then how often it happens.
+    """Logs what strangers cause: the first few events of each kind, and then how often the kind happens.
 
-    At ``debug`` each event is told.
+    At ``debug``, each event is logged.
 
     :param seconds: the time.
     """
@@ -126,7 +126,7 @@ class QuietLog:
     def tell(self, log: Logger, level: LogLevel, kind: str, format: str, **fields: object) -> None:  # noqa: A002
         """Log an event of a kind, or count it.
 
-        :param kind: one of a small set of ours: what a stranger says has no part in it.
+        :param kind: one of a small set of our own; it must hold no text from a stranger.
         """
         now = self._seconds()
         known = self._kinds.get(kind)
@@ -155,10 +155,10 @@ log = Logger()
 
 
 def choose_levels(directives: str) -> None:
-    """Choose what is logged, for the whole process; ``info`` and above where nothing else is said.
+    """Choose what is logged in the whole process; by default, ``info`` and above.
 
     :param directives: levels, separated by commas, each for all modules or, as ``module=level``, for one and those
-        below it. One that is not understood is logged and has no effect, as with the published programs.
+        below it. A level that is not understood is logged and has no effect, as with the published programs.
     """
     _chosen.clearLogLevels()
     levels = {}

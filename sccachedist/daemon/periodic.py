@@ -1,6 +1,6 @@
-"""Something that is done every now and then, also after it went wrong.
+"""A function that is called at regular intervals, also after it has failed. It does not know what the function does.
 
-Twisted's ``TimerService`` ends for good at the first exception and still says that it runs.
+Twisted's ``TimerService`` stops for good at the first exception and still says that it runs.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ log = Logger()
 
 
 class PeriodicService(Service):
-    """Calls a function every so many seconds while it runs."""
+    """Calls a function every ``seconds`` seconds while it runs."""
 
     def __init__(self, seconds: float, function: Callable[[], object], clock: IReactorTime) -> None:
         self._seconds, self._function = seconds, function
@@ -23,12 +23,12 @@ class PeriodicService(Service):
         self._loop.clock = clock
 
     def startService(self) -> None:
-        """Call it for the first time when the first period is over."""
+        """Start; the first call comes after the first period."""
         super().startService()
         self._loop.start(self._seconds, now=False)
 
     def stopService(self) -> None:
-        """Call it no more."""
+        """Stop the calls."""
         super().stopService()
         self._loop.stop()
 

@@ -1,6 +1,6 @@
 """From root to another user, for good: what a role started by root does before it hears anything from the network.
 
-Its files change hands first. What is in them and who needs them is not known here.
+The role's files change their owner first. This module does not know what the files hold, nor which part needs them.
 """
 
 import ctypes
@@ -16,13 +16,13 @@ import attrs
 from sccachedist.directories import check_way, open_private, trusted
 from sccachedist.errors import ConfigError
 
-#: Why a build server whose sandboxes have its own uid is not to be root.
+#: Why a build server should not be root if its sandboxes have its own uid.
 JOBS_OF_ROOT = (
     "compiles run with root's uid: what a hole in their sandbox reaches of this host's files, they may read and write"
 )
 
 _PR_SET_DUMPABLE = 4
-#: How many directories deep what is given away lies: archives lie in ``tc/a/b``.
+#: How many directories deep files are given away: archives lie in ``tc/a/b``.
 _DEPTH = 3
 
 
@@ -36,9 +36,9 @@ class Account:
 
     @classmethod
     def named(cls, name: str, key: str) -> "Account":
-        """Look an account up that this process can become, or is.
+        """Look up an account that this process is or can become.
 
-        :raises ConfigError: it cannot; ``key`` is to blame.
+        :raises ConfigError: there is none, or the process cannot become it; ``key`` is to blame.
         """
         try:
             entry = pwd.getpwnam(name)
@@ -49,22 +49,22 @@ class Account:
         return cls(name, entry.pw_uid, entry.pw_gid)
 
     def become(self) -> None:
-        """Be this user from now on, with its groups and without a way back."""
+        """Become this user, with the user's groups and without a way back."""
         if os.geteuid() == self.uid:
             return
         os.initgroups(self.name, self.gid)
         os.setresgid(self.gid, self.gid, self.gid)
         os.setresuid(self.uid, self.uid, self.uid)
-        if sys.platform == "linux":  # /proc/self is the process's own again, as if that user had started it
+        if sys.platform == "linux":  # /proc/self belongs to the process again, as if that user had started it
             ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
 
     def own(self, directory: Path, *names: str) -> None:
-        """Make private directories this user's, with the files in them that are root's.
+        """Make private directories this user's, with those files in them that are root's.
 
-        What lies in a directory that is this user's already is left to that user: root gives nothing away there. Nor
-        does root give away a file with a second name elsewhere, which may be in a tree that is none of this package's.
+        A directory that already lies in one of this user's is left alone: root gives nothing away there. Nor does root
+        give away a file that has a second name elsewhere, because that name may be in a tree outside this package.
 
-        :param directory: where they are; it is given away too where it looks as if it had been made for them.
+        :param directory: their parent; it is given away too if it looks as if it had been made for them.
         :raises UntrustedPath: another user could change what is there.
         """
         for name in names:
@@ -74,7 +74,9 @@ class Account:
             os.chown(directory, self.uid, self.gid, follow_symlinks=False)
 
     def has_way(self, path: Path) -> bool:
-        """Whether a path is or lies in a directory that is this user's; those that are missing on the way will be.
+        """Whether a path is this user's or lies in this user's directory.
+
+        Missing directories above it are made, and become this user's.
 
         :raises UntrustedPath: another user could change what is there.
         """
@@ -99,7 +101,7 @@ class Account:
             os.close(descriptor)
 
     def _give(self, directory: int, depth: int) -> None:
-        """Give away what is in a directory, and then that: one that was begun is begun again."""
+        """Give away what is in a directory, and the directory last: then an interrupted call is repeated in full."""
         for name in os.listdir(directory):
             kind = stat.S_IFMT(os.lstat(name, dir_fd=directory).st_mode)
             if kind not in (stat.S_IFREG, stat.S_IFDIR):
@@ -120,7 +122,7 @@ class Account:
 
 
 def _is_made_for(directory: Path, names: Collection[str]) -> bool:
-    """Whether a directory looks as root makes it for this package: private, with nothing else in it."""
+    """Whether a directory looks like one that root made for this package: private, with nothing else in it."""
     entry = os.stat(directory)
     private = (entry.st_uid, stat.S_IMODE(entry.st_mode)) == (os.geteuid(), 0o700)
     return private and set(os.listdir(directory)) <= set(names)

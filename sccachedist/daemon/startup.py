@@ -1,4 +1,7 @@
-"""What both roles' plugins have in common: their options, and how a configuration becomes a role or one clear line."""
+"""What both roles' plugins share: their options, and the way from a configuration to a role or to one clear error line.
+
+It does not know what a role does.
+"""
 
 import gc
 import os
@@ -36,36 +39,36 @@ class RoleOptions(usage.Options):
     optParameters = (("config", "c", None, "The configuration file, TOML or (ending in .json) JSON."),)
 
     def postOptions(self) -> None:
-        """Insist on a configuration."""
+        """Require a configuration."""
         if self["config"] is None:
             raise usage.UsageError("--config is needed")
 
     @property
     def config(self) -> Path:
-        """Where the configuration is."""
+        """The path of the configuration file."""
         return Path(self["config"]).absolute()
 
 
 class AtStart(Service):
-    """Does something when its role starts, which does not wait for it."""
+    """Runs ``work`` when its role starts; the role does not wait for it."""
 
     def __init__(self, work: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:
         self._work = work
 
     def startService(self) -> None:
-        """Begin it."""
+        """Begin the work."""
         super().startService()
         Deferred.fromCoroutine(self._work()).addErrback(lambda failure: log.failure("at start", failure))
 
 
 class AtStop(Service):
-    """Does something when its role stops."""
+    """Runs ``work`` when its role stops."""
 
     def __init__(self, work: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:
         self._work = work
 
     def stopService(self) -> Deferred[None]:
-        """Do it; what this returns fires when it is done."""
+        """Run the work; the Deferred fires when it is done."""
         super().stopService()
         return Deferred.fromCoroutine(self._work())
 
@@ -73,9 +76,9 @@ class AtStop(Service):
 def make_role(
     name: str, options: RoleOptions, load: Callable[[Path], S], build: Callable[[S, Any], IService]
 ) -> IService:
-    """A role from its configuration file; a wrong one ends the process with one line, before it detaches.
+    """Make a role from its configuration file; a wrong file ends the process with one line, before it detaches.
 
-    :param name: what the role is, for the log.
+    :param name: what the role is called in the log.
     """
     from twisted.internet import reactor  # noqa: TID251
 
@@ -103,19 +106,19 @@ def make_role(
     service = _Role(options.config)
     role.setServiceParent(service)
     gc.collect()
-    gc.freeze()  # what is there now stays: looking through it each time would hold everybody up for half as long again
+    gc.freeze()  # what exists now stays: to search it at each collection would make every pause half as long again
     return service
 
 
 class _Role(MultiService):
-    """A role whose start ends the process with one line where it cannot be."""
+    """A role that ends the process with one line if it cannot start."""
 
     def __init__(self, config: Path) -> None:
         super().__init__()
         self._config = config
 
     def startService(self) -> None:
-        """Start it."""
+        """Start the role."""
         try:
             super().startService()
         except ConfigError as error:
@@ -123,9 +126,9 @@ class _Role(MultiService):
 
 
 def check_address(key: str, address: ServerId) -> None:
-    """Find out early whether one can listen there.
+    """Check early whether this process can listen on an address.
 
-    :raises ConfigError: one cannot; ``key`` is to blame.
+    :raises ConfigError: it cannot; ``key`` is to blame.
     """
     family = socket.AF_INET if address.host.version == 4 else socket.AF_INET6
     with socket.socket(family) as probe:
@@ -137,10 +140,10 @@ def check_address(key: str, address: ServerId) -> None:
 
 
 def check_directory(key: str, directory: Path, *users: int) -> None:
-    """Find out early whether a directory can be made and written, and by no other user.
+    """Check early whether this process can make and write a directory, and no other user can write it.
 
-    :param users: who may own it beside root and this process's user.
-    :raises ConfigError: it cannot; ``key`` is to blame.
+    :param users: users who may own it besides root and this process's user.
+    :raises ConfigError: the directory does not fit; ``key`` is to blame.
     """
     try:
         existing = check_trusted(key, directory, *users)
@@ -151,9 +154,9 @@ def check_directory(key: str, directory: Path, *users: int) -> None:
 
 
 def check_trusted(key: str, directory: Path, *users: int) -> Path:
-    """Find out early whether another user could change a directory; returns the part of it that exists.
+    """Check early whether another user could change a directory; returns the part of it that exists.
 
-    :param users: who may own it beside root and this process's user.
+    :param users: users who may own it besides root and this process's user.
     :raises ConfigError: another user could; ``key`` is to blame.
     :raises OSError: it cannot be found out.
     """

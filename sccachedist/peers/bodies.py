@@ -1,6 +1,6 @@
-"""The two bodies of a call: one that is sent at once, one that is read up to a limit.
+"""The two bodies of a call: a request body that is sent at once, an answer's body that is read up to a limit.
 
-This module knows nothing of who is called, nor why.
+This module does not know which peer is called, nor why.
 """
 
 import attrs
@@ -17,13 +17,13 @@ from zope.interface import implementer
 @implementer(IBodyProducer)
 @attrs.frozen
 class Octets:
-    """A request body that is in memory already."""
+    """A request body that is already in memory."""
 
     _octets: bytes
 
     @property
     def length(self) -> int:
-        """What the ``Content-Length`` says."""
+        """The value of ``Content-Length``."""
         return len(self._octets)
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
@@ -32,13 +32,13 @@ class Octets:
         return succeed(None)
 
     def stopProducing(self) -> None:
-        """Nothing to stop: all is sent."""
+        """Do nothing: everything has been sent."""
 
     pauseProducing = resumeProducing = stopProducing
 
 
 class _Collector(Protocol):
-    """Collects an answer's body until it ends, outgrows ``limit``, or is not wanted any more."""
+    """Collects an answer's body until the body ends, grows longer than ``limit``, or is no longer wanted."""
 
     def __init__(self, limit: int) -> None:
         self.body: Deferred[bytes] = Deferred(lambda _: self._cut())
@@ -50,7 +50,7 @@ class _Collector(Protocol):
             self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
-        """Keep what came, until it is too much."""
+        """Keep the data, up to the limit."""
         if self.body.called:
             return
         self._octets += data
@@ -59,7 +59,7 @@ class _Collector(Protocol):
             self.body.callback(bytes(self._octets))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Hand over what came. Without a length the end of the connection is the end of the body."""
+        """Hand over the body. Without a length, the end of the connection is the end of the body."""
         if self.body.called:
             return
         if reason.check(ResponseDone, PotentialDataLoss):
@@ -69,9 +69,9 @@ class _Collector(Protocol):
 
 
 def read_body(response: IResponse, limit: int) -> Deferred[bytes]:
-    """Give an answer's body, or the beginning of one that is longer than ``limit`` bytes.
+    """The body of an answer, or the beginning of one that is longer than ``limit`` bytes.
 
-    The rest of a longer one is not waited for: the connection is closed, as it is by cancelling.
+    The rest of a longer body is not read: the connection is closed, as it is on cancellation.
     """
     collector = _Collector(limit)
     response.deliverBody(collector)

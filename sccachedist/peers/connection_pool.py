@@ -1,8 +1,8 @@
-"""Connections to peers: kept for the next call, bounded in what comes over them, never lingering.
+"""Connections to peers: kept for the next call, bounded in what they receive, and closed at once.
 
 Twisted's client collects the head of an answer whatever its size, and closes TLS only when the peer agrees.
-Here a connection is cut when too much comes before we ask again, and losing it never waits for the peer. This
-module knows nothing of what is asked.
+Here a connection is cut when a peer sends too much between two requests, and closing never waits for the peer. This
+module does not know what is asked.
 """
 
 from collections.abc import Callable, Hashable, Iterable
@@ -22,16 +22,16 @@ from zope.interface import implementer
 
 from sccachedist.peers.pins import Pins
 
-#: Bytes of one answer, head and body, that a connection takes. The longest of the protocol has a few hundred.
+#: The most bytes of one answer, head and body. The protocol's longest answer has a few hundred.
 ANSWER_BYTES = 2**20
-#: Idle connections that are kept for one peer: a parallel build asks in bursts.
+#: The most idle connections that are kept for one peer: a parallel build asks in bursts.
 KEPT_PER_PEER = 8
 
 
 @implementer(IAgentEndpointFactory)
 @attrs.frozen
 class Endpoints:
-    """Where an agent connects to: to an address at once, which Twisted's own would look up in a thread, as a name.
+    """Where an agent connects to. An IP address is used directly; Twisted's own endpoint would look it up in a thread.
 
     :param timeout: seconds for a connection to be accepted.
     """
@@ -41,7 +41,7 @@ class Endpoints:
     _timeout: float
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:  # noqa: N802
-        """Give the endpoint of a URL, with TLS where that is asked for."""
+        """The endpoint of a URL, with TLS for ``https``."""
         host = uri.host.decode("ascii")
         if isIPAddress(host):
             kind: Any = TCP4ClientEndpoint
@@ -54,17 +54,17 @@ class Endpoints:
 
 
 def _unnoticed() -> None:
-    """Nobody wants to know that a connection is gone."""
+    """Do nothing when a connection is lost."""
 
 
 class _Bounded(ProtocolWrapper):
-    """A connection that is cut when more comes than an answer may have, and that closes at once."""
+    """A connection that is cut when a peer sends more than an answer may have, and that closes at once."""
 
     _received = 0
     _given_up = False
 
     def write(self, data: bytes) -> None:
-        """Send part of a request: its answer starts at zero."""
+        """Send part of a request, and count its answer from zero."""
         self._received = 0
         super().write(data)
 
@@ -73,7 +73,7 @@ class _Bounded(ProtocolWrapper):
         self.write(b"".join(data))
 
     def dataReceived(self, data: bytes) -> None:
-        """Pass on what came, or cut the connection."""
+        """Pass the data on, or cut the connection."""
         self._received += len(data)
         if self._received > ANSWER_BYTES:
             self.loseConnection()
@@ -81,23 +81,23 @@ class _Bounded(ProtocolWrapper):
             super().dataReceived(data)
 
     def loseConnection(self) -> None:
-        """Close now: when the client gives a connection up, nothing is left to be sent.
+        """Close now: when the client gives a connection up, it has nothing left to send.
 
-        A pool also gives up those that the peer has closed long before, which TLS does not bear.
+        A pool also closes connections that the peer closed long before; TLS would fail on those.
         """
         self._given_up = True
         if self.wrappedProtocol is not None:
             self.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Say so where it was the peer who closed it."""
+        """Call ``lost`` if the peer closed the connection."""
         super().connectionLost(reason)
         if not self._given_up:
             cast(_Bounding, self.factory).lost()
 
 
 class _Bounding(WrappingFactory[_Bounded]):
-    """Bounds the connections of a factory, which then logs none of them."""
+    """Bounds the connections of a factory, and keeps Twisted from logging them."""
 
     protocol = _Bounded
 
@@ -106,7 +106,7 @@ class _Bounding(WrappingFactory[_Bounded]):
         self.lost = lost
 
     def doStart(self) -> None:
-        """Start nothing, and do not say so."""
+        """Skip the log line of the base class."""
 
     doStop = doStart
 
@@ -114,13 +114,13 @@ class _Bounding(WrappingFactory[_Bounded]):
 @implementer(IStreamClientEndpoint)
 @attrs.frozen
 class _BoundedEndpoint:
-    """Connects as ``endpoint`` does, with the bounds in between."""
+    """Connects as ``endpoint`` does, and puts the bounds in between."""
 
     _endpoint: IStreamClientEndpoint
     _lost: Callable[[], None]
 
     def connect(self, factory: IProtocolFactory) -> Deferred[Any]:
-        """Connect, and give the protocol of ``factory``."""
+        """Connect; the result is the protocol of ``factory``."""
         connecting: Deferred[Any] = self._endpoint.connect(_Bounding(factory, self._lost))
         return connecting.addCallback(lambda bounded: bounded.wrappedProtocol)
 
@@ -128,7 +128,7 @@ class _BoundedEndpoint:
 class BoundedPool(HTTPConnectionPool):
     """A pool of bounded connections.
 
-    :param lost: told when a peer closes one.
+    :param lost: called when a peer closes a connection.
     """
 
     maxPersistentPerHost = KEPT_PER_PEER
@@ -138,14 +138,14 @@ class BoundedPool(HTTPConnectionPool):
         self._lost = lost
 
     def getConnection(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Deferred[Any]:
-        """Give a kept or a new connection."""
+        """A kept or a new connection."""
         return super().getConnection(key, _BoundedEndpoint(endpoint, self._lost))
 
 
 class PinnedPool(BoundedPool):
-    """A pool that knows connections to build servers by the pin they were made under.
+    """A pool that knows a connection to a build server by the pin under which it was made.
 
-    One from before a change of the pin is never used again, and closes when it has been idle for long enough.
+    A connection that is older than a change of the pin is never used again; it closes when it has been idle for long.
     """
 
     def __init__(self, reactor: IReactorTime, pins: Pins) -> None:
@@ -153,9 +153,9 @@ class PinnedPool(BoundedPool):
         self._pins = pins
 
     def getConnection(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Deferred[Any]:
-        """Give a kept or a new connection to an agent's scheme, host and port.
+        """A kept or a new connection to an agent's scheme, host and port.
 
-        :raises PeerError: they have no pin.
+        :raises PeerError: there is no pin for them.
         """
         _, host, port = cast(tuple[bytes, bytes, int], key)
         return super().getConnection((key, self._pins.digest(host, port)), endpoint)

@@ -1,7 +1,7 @@
 """A call to a peer: octets out, octets back, or a :class:`~sccachedist.errors.PeerError`.
 
-The scheduler calls its build servers (:func:`pinned_calls`), a build server its scheduler, and the scheduler those who
-know its clients (:func:`trusting_calls`). What the octets mean is for them to know.
+The scheduler calls its build servers (:func:`pinned_calls`), a build server calls its scheduler, and the scheduler
+calls the services that know its clients (:func:`trusting_calls`). Only the callers know what the octets mean.
 """
 
 from collections.abc import Callable, Iterator
@@ -40,12 +40,12 @@ from sccachedist.peers.connection_pool import BoundedPool, Endpoints, PinnedPool
 from sccachedist.peers.pins import PinPolicy, Pins
 
 #: Seconds in which a peer has to accept a connection; its kernel is asked twice in them. An answer may take longer, but
-#: nobody is waited for who is not there.
+#: a peer that is not there is not waited for.
 CONNECT_SECS = 3.0
 
 _Ask = Callable[..., Deferred[Any]]
 
-#: All that Twisted's client fails with for a reason that lies outside of this process.
+#: The errors of Twisted's client whose cause lies outside this process.
 _FAILURES = (ConnectError, ConnectingCancelledError, DNSLookupError, ResponseFailed)
 
 
@@ -55,8 +55,8 @@ class Calls:
 
     :param clock: counts the time limits.
     :param pool: the connections that ``kept`` keeps.
-    :param kept: asks over a connection from before where there is one.
-    :param fresh: asks over a connection of its own.
+    :param kept: makes a request over a kept connection, if there is one.
+    :param fresh: makes a request over a connection of its own.
     """
 
     _clock: IReactorTime
@@ -65,24 +65,24 @@ class Calls:
     _fresh: _Ask
 
     async def get(self, url: str, *, token: str | None = None, timeout: float, limit: int) -> bytes:
-        """Give the body of the answer, whose status is one of success, as :meth:`post` does."""
+        """Make a GET request, as :meth:`post` does."""
         return await self._call(_Call(url, None, token, limit), timeout)
 
     async def post(self, url: str, body: bytes, *, token: str, timeout: float, limit: int) -> bytes:
-        """Send ``body`` and give the body of the answer, whose status is one of success.
+        """Send ``body`` and return the body of a successful answer (status 2xx).
 
-        A peer may close a connection just when it is used again: then the call is made once more, so that a
-        peer may see it twice. All calls of the protocol can bear that.
+        A peer may close a kept connection just when it is used again. Then the call is made once more, so a peer may
+        see it twice; every call of the protocol allows that.
 
         :param token: the bearer token; no error's text holds it.
-        :param timeout: seconds for all of it, connecting and both attempts included.
+        :param timeout: seconds for everything: connecting and both attempts.
         :param limit: bytes of the answer's body, below :data:`~sccachedist.peers.connection_pool.ANSWER_BYTES`.
-        :raises PeerError: for whatever else happens; with the status, if that is what is wrong.
+        :raises PeerError: for every other outcome; it has the status if that is what is wrong.
         """
         return await self._call(_Call(url, body, token, limit), timeout)
 
     async def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the kept connections."""
         await self._pool.closeCachedConnections()
 
     async def _call(self, call: "_Call", timeout: float) -> bytes:
@@ -112,7 +112,7 @@ class Calls:
 
 @attrs.frozen
 class _Call:
-    """One call, that may be made several times; a POST where there is a body."""
+    """One call, which may be made several times: a POST if there is a body, otherwise a GET."""
 
     _url: str
     _body: bytes | None
@@ -127,7 +127,7 @@ class _Call:
         return "GET" if self._body is None else "POST"
 
     async def over(self, ask: "_Ask") -> bytes:
-        """Make it."""
+        """Make the call."""
         headers = Headers()
         if self._token is not None:
             headers.addRawHeader("Authorization", f"Bearer {self._token}")
@@ -145,30 +145,30 @@ class _Call:
 
 @lru_cache(maxsize=256)
 def _parsed(url: str) -> URL:
-    """The URL, the same for most calls; with an IPv6 address as it is, for hyperlink takes that for a name."""
+    """The parsed URL, the same for most calls. An IPv6 address is kept as it is, for hyperlink takes it for a name."""
     parsed = _Encoded.from_text(url)
     return parsed if ":" in parsed.host else URL.to_uri(parsed)
 
 
 class _Encoded(URL):
-    """A URL in ASCII, which treq would encode again for each call."""
+    """A URL that is ASCII already: treq would encode it again for each call."""
 
     def to_uri(self) -> URL:
-        """The same."""
+        """The same URL."""
         return self
 
 
 @implementer(IAgent)
 @attrs.frozen
 class _Plain:
-    """Asks for answers as they are: treq would unpack compressed ones, whatever they grow to."""
+    """Requests answers without compression: treq would unpack a compressed one, however large it grows."""
 
     _agent: IAgent
 
     def request(
         self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: IBodyProducer | None = None
     ) -> Deferred[IResponse]:
-        """Ask."""
+        """Send the request."""
         if headers is not None:
             headers.removeHeader(b"Accept-Encoding")
         return self._agent.request(method, uri, headers, bodyProducer).addCallback(_as_it_is)
@@ -180,14 +180,14 @@ def _as_it_is(response: IResponse) -> IResponse:
 
 
 def pinned_calls(reactor: IReactorTime, pins: Pins) -> Calls:
-    """Calls by ``https`` to whoever shows the certificate that is pinned for the URL's host and port."""
+    """Calls by ``https`` to the build server whose certificate is pinned for the URL's host and port."""
     return _calls(reactor, PinPolicy(pins), PinnedPool(reactor, pins))
 
 
 def trusting_calls(reactor: IReactorTime, lost: Callable[[], None] = lambda: None) -> Calls:
-    """Calls by ``http``, or by ``https`` to whom the platform's certificate authorities vouch for.
+    """Calls by ``http``, or by ``https`` to a server whose certificate the platform's authorities signed.
 
-    :param lost: told when a peer closes a connection that is kept for the next call.
+    :param lost: called when a peer closes a connection that is kept for the next call.
     """
     return _calls(reactor, HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS()), BoundedPool(reactor, lost=lost))
 
@@ -204,7 +204,7 @@ def _calls(reactor: Any, policy: IPolicyForHTTPS, pool: BoundedPool) -> Calls:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """What lies behind an error of Twisted's client, which wraps failures in failures."""
+    """The causes of an error of Twisted's client, which wraps failures in failures."""
     reasons = getattr(error, "reasons", None)
     if not reasons:
         yield error
@@ -213,5 +213,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _text(causes: list[BaseException]) -> str:
-    """Say it in one line, however much of it a peer has written."""
+    """The causes in one line of at most 300 characters, however much a peer wrote."""
     return ", ".join(f"{type(cause).__name__}: {cause}" for cause in causes)[:300]

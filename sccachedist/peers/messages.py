@@ -1,4 +1,4 @@
-"""The messages in a peer's answers."""
+"""Reads the message in a peer's answer. It does not know what was asked."""
 
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 def decoded(codec: Codec[T], octets: bytes) -> T:
     """The message in an answer.
 
-    :raises PeerError: it is not what the protocol says.
+    :raises PeerError: the octets are not what the protocol says.
     """
     try:
         return decode(codec, octets)

@@ -1,5 +1,5 @@
 """``sccachedist doctor``: what is wrong with a host or a configuration, before a daemon or a user finds out.
 
-``findings`` decides what facts mean, pure; ``facts`` asks the system, a peer or a program; ``rounds`` goes through both
-for a build server or a scheduler. None of it changes anything, and a running daemon is not disturbed.
+``findings`` decides what facts mean, and is pure; ``probes`` asks the system, a peer or a program; ``checks`` uses both
+for a build server or a scheduler. The doctor changes nothing and does not disturb a running daemon.
 """

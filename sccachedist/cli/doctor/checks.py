@@ -1,4 +1,7 @@
-"""What the doctor looks at for each role, in which order. Facts and their meaning are others' business."""
+"""What the doctor checks for each role, and in which order.
+
+``probes`` collects the facts and ``findings`` decides what they mean.
+"""
 
 import json
 import os
@@ -30,20 +33,20 @@ from sccachedist.server.service import make_builder
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import JOB_STATE, JobState
 
-#: No scheduler ever gets so far.
+#: The number of a job that no scheduler ever reaches.
 _NO_JOB = 2**64 - 1
 _ROOM_FOR_JOBS = GIB
-#: Seconds that a server may take for each step of an answer.
+#: Seconds for each step of an answer.
 _SECS = 10
 
 Say = Callable[[Finding], None]
 
 
 async def examine_server(reactor: Any, settings: ServerSettings, token: str, trust: Trust, say: Say) -> None:
-    """Look at a build server's host and its scheduler; its daemon may run or not.
+    """Check a build server's host and its scheduler; the build server's daemon may be running or not.
 
-    :param token: what it shows to the scheduler.
-    :param trust: how a scheduler with TLS shows who it is.
+    :param token: the token that the build server shows to the scheduler.
+    :param trust: what proves the identity of a scheduler with TLS.
     """
     match settings.builder:
         case OverlayBuilderSettings(build_dir=build_dir, bwrap_path=bwrap_path):
@@ -66,9 +69,9 @@ async def examine_server(reactor: Any, settings: ServerSettings, token: str, tru
 
 
 async def examine_scheduler(settings: SchedulerSettings, authorities: Path | None, say: Say) -> None:
-    """Look at a scheduler, and at those who know its clients.
+    """Check a scheduler, and the services that know its clients.
 
-    :param authorities: who vouches for its certificate, if it is not the one of ``[tls]`` that is to be seen.
+    :param authorities: a file with the authorities for the scheduler's certificate, if it is not the one of ``[tls]``.
     """
     try:
         trust = trust_in(settings, authorities)
@@ -91,7 +94,7 @@ def _limits(build_dir: Path) -> Iterator[Finding]:
 
 
 async def _trial(trial: Coroutine[Any, Any, None]) -> Finding:
-    """Run the trial job of a build server's start."""
+    """Run the same trial job as a build server at its start."""
     try:
         await trial
     except (BuildError, OSError) as error:
@@ -100,7 +103,7 @@ async def _trial(trial: Coroutine[Any, Any, None]) -> Finding:
 
 
 async def _overlay(reactor: Any, settings: ServerSettings, build_dir: Path, bwrap: Path) -> None:
-    """In a directory of its own: the daemon's is left alone."""
+    """Run the trial in a directory of its own, so that the daemon's is left alone."""
     existing, _ = check_way(build_dir.absolute())
     if existing != build_dir.absolute():
         make_private(build_dir)
@@ -113,7 +116,7 @@ async def _overlay(reactor: Any, settings: ServerSettings, build_dir: Path, bwra
 
 
 async def _ours(reactor: Any, settings: ServerSettings) -> None:
-    """Where the daemon's are, beside those."""
+    """Run the trial among the daemon's own containers or pots, without touching those."""
     builder = make_builder(settings, reactor)
     try:
         await builder.prove()

@@ -1,4 +1,4 @@
-"""The command put together: a configuration file becomes lines, and an exit status."""
+"""The whole command: from a configuration file to printed lines and an exit status. It does not know the checks."""
 
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from sccachedist.server.service import server_token
 
 
 def run_doctor(config: Path, authorities: Path | None = None) -> None:
-    """Print a line for each check, then end the process: with status 1 where something failed.
+    """Print a line for each check, then end the process, with status 1 if a check failed.
 
-    :param authorities: who vouches for a scheduler with TLS, where that is not this host's usual authorities.
+    :param authorities: a file with the authorities for a scheduler with TLS, if not this host's own.
     :raises ConfigError: the file is neither role's.
     """
     settings = load_either(config)
@@ -41,9 +41,9 @@ def run_doctor(config: Path, authorities: Path | None = None) -> None:
 
 
 def load_either(config: Path) -> ServerSettings | SchedulerSettings:
-    """Read a file of whichever role.
+    """Read the configuration file of either role.
 
-    :raises ConfigError: it is neither's; the text is about the one that it seems to be.
+    :raises ConfigError: it is neither's; the text is about the role that the file seems to be for.
     """
     try:
         return load_server_settings(config)

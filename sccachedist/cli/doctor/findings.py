@@ -1,4 +1,4 @@
-"""What facts about a host mean to an operator: pure. Each finding says what would mend it."""
+"""What facts about a host mean to an operator, and what to do about each. Pure: it collects no facts."""
 
 import enum
 import re
@@ -12,13 +12,13 @@ from sccachedist.builders.cgroups import WITHOUT_GROUPS
 from sccachedist.daemon.privileges import JOBS_OF_ROOT
 
 GIB = 2**30
-#: Seconds that two clocks may differ without a word, and before a fresh certificate is not good yet.
+#: Seconds by which two clocks may differ without a warning, and before a fresh certificate is not yet valid.
 _SKEW_SECS, _WORST_SKEW_SECS = 60, 12 * 3600
 _OLDEST_BWRAP = (0, 3)
 
 
 class Level(enum.Enum):
-    """How bad it is, as it is printed."""
+    """How bad a finding is, as it is printed."""
 
     OK = "ok"
     WARNING = "warning"
@@ -27,7 +27,7 @@ class Level(enum.Enum):
 
 @attrs.frozen
 class Finding:
-    """What was looked at, and what was seen.
+    """What was checked, and what was found.
 
     :param mend: what the operator can do about it.
     """
@@ -43,29 +43,29 @@ class Finding:
 
 
 def good(check: str, text: str) -> Finding:
-    """All is well."""
+    """A finding that all is well."""
     return Finding(check, Level.OK, text)
 
 
 def warning(check: str, text: str, mend: str = "") -> Finding:
-    """It works, less well than it might."""
+    """A finding of something that works, but less well than it might."""
     return Finding(check, Level.WARNING, text, mend)
 
 
 def failed(check: str, text: str, mend: str = "") -> Finding:
-    """It does not work."""
+    """A finding of something that does not work."""
     return Finding(check, Level.FAILED, text, mend)
 
 
 def exit_status(findings: Iterable[Finding]) -> int:
-    """1 where something failed."""
+    """1 if a check failed, otherwise 0."""
     return int(any(finding.level is Level.FAILED for finding in findings))
 
 
 def permissions(mode: int) -> Finding:
-    """Whether a configuration, which holds secrets, can be read by others.
+    """Whether other users can read a configuration file, which holds secrets.
 
-    :param mode: of the file, as ``stat`` tells it.
+    :param mode: the file's, as ``stat`` reports it.
     """
     if mode & (stat.S_IRGRP | stat.S_IROTH):
         return warning("configuration", "others than its owner can read the secrets in it", "chmod 600")
@@ -73,9 +73,9 @@ def permissions(mode: int) -> Finding:
 
 
 def bwrap_version(said: str | None) -> Finding:
-    """Whether bubblewrap is there and new enough.
+    """Whether bubblewrap is installed and new enough.
 
-    :param said: what ``bwrap --version`` prints, None where it cannot be run.
+    :param said: the output of ``bwrap --version``, None if it cannot be run.
     """
     mend = "install bubblewrap 0.3 or newer, or correct builder.bwrap_path"
     match = re.search(r"(\d+)\.(\d+)(?:\.\d+)*", said or "")
@@ -87,7 +87,7 @@ def bwrap_version(said: str | None) -> Finding:
 
 
 def clocks(here: datetime, there: datetime) -> Finding:
-    """Whether this clock and the scheduler's agree, both times aware."""
+    """Whether this host's clock and the scheduler's agree; both times are aware."""
     seconds = abs((here - there).total_seconds())
     text = f"{seconds:.0f} s between this host's and the scheduler's"
     if seconds > _WORST_SKEW_SECS:
@@ -98,7 +98,7 @@ def clocks(here: datetime, there: datetime) -> Finding:
 
 
 def space(check: str, free: int, wanted: int) -> Finding:
-    """Whether there is room on a disk, in bytes."""
+    """Whether a disk has enough room; ``free`` and ``wanted`` are in bytes."""
     text = f"{free / GIB:.1f} GiB free"
     if free < wanted // 100:
         return failed(check, text, "make room")
@@ -108,7 +108,7 @@ def space(check: str, free: int, wanted: int) -> Finding:
 
 
 def limit_of(controller: str, parent: str, reason: str) -> Finding:
-    """What limits a job's memory or processes: control groups below ``parent``, or the kernel for each process."""
+    """What limits a job's memory or processes: control groups below ``parent``, or else the kernel for each process."""
     check = f"limit of {controller}"
     if parent:
         return good(check, f"by control groups, below {parent}")
@@ -117,9 +117,9 @@ def limit_of(controller: str, parent: str, reason: str) -> Finding:
 
 
 def jobs_user(uid: int) -> Finding:
-    """As whom compiles run, as the host sees them.
+    """Which user compiles run as, as the host sees it.
 
-    :param uid: the build server's own, where it does not become another user.
+    :param uid: the build server's own, if it does not become another user.
     """
     if uid == 0:
         return warning("sandbox.user", JOBS_OF_ROOT, "name a user who owns nothing else, or start as one")
@@ -127,9 +127,9 @@ def jobs_user(uid: int) -> Finding:
 
 
 def token(status: int | None) -> Finding:
-    """Whether the scheduler takes this build server's token.
+    """Whether the scheduler accepts this build server's token.
 
-    :param status: of its answer to a request for a job that does not exist, None where there was no answer.
+    :param status: that of the answer to a request for a job that does not exist, None if there was no answer.
     """
     if status is None:
         return failed("token", "nobody can tell", "see the scheduler")
@@ -139,10 +139,10 @@ def token(status: int | None) -> Finding:
 
 
 def public_address(shown: bytes | None, own: bytes | None) -> Finding:
-    """Whether who answers at the public address is this build server.
+    """Whether it is this build server that answers at the public address.
 
-    :param shown: the certificate there in DER, None where nobody answers.
-    :param own: that of this build server, None where it has not made one yet.
+    :param shown: the DER form of the certificate there, None if there is no answer.
+    :param own: the DER form of this build server's certificate, None if it has not made one yet.
     """
     if shown is None:
         return warning("public_addr", "nobody answers there", "start the build server, or see what is in between")

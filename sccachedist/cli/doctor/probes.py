@@ -1,4 +1,4 @@
-"""Facts about this host and its peers, asked one after the other: it blocks, and judges nothing."""
+"""Facts about this host and its peers, collected one after the other. It blocks, and it judges nothing."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ _SECS = 10
 
 
 def said_by(*command: str) -> str | None:
-    """What a program prints, None where it cannot be run or fails."""
+    """The output of a program, None if it cannot be run or fails."""
     try:
         ended = subprocess.run(command, capture_output=True, timeout=_SECS, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -26,9 +26,9 @@ def said_by(*command: str) -> str | None:
 
 
 def free_space(directory: Path) -> int:
-    """The bytes that can be written below a directory, which may not exist yet; tries to.
+    """The free bytes on the disk of a directory, which may not exist yet. Writes a small file, to see if that works.
 
-    :raises OSError: none can be.
+    :raises OSError: nothing can be written.
     """
     while not directory.exists():
         directory = directory.parent
@@ -41,9 +41,9 @@ def free_space(directory: Path) -> int:
 
 
 def shown_certificate(address: ServerId) -> bytes | None:
-    """The certificate at an address, in DER; None where nobody shows one."""
+    """The DER form of the certificate that is shown at an address, None if there is none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it is looked at, not believed
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it is only looked at, not trusted
     with (
         contextlib.suppress(OSError),
         socket.create_connection((str(address.host), address.port), timeout=_SECS) as plain,
@@ -54,7 +54,7 @@ def shown_certificate(address: ServerId) -> bytes | None:
 
 
 def own_certificate(cache_dir: Path) -> bytes | None:
-    """The certificate that a build server keeps, in DER; None where there is none that can be read."""
+    """The DER form of the certificate that a build server keeps, None if there is no readable one."""
     try:
         pem = (cache_dir / "identity" / "tls.pem").read_bytes()
         return x509.load_pem_x509_certificate(pem[pem.index(b"-----BEGIN CERTIFICATE") :]).public_bytes(Encoding.DER)
