@@ -1,5 +1,6 @@
-"""Builders: who runs a compile in a sandbox, behind one seam.
+"""Builders, in the daemon: they have sandbox workers unpack toolchains and run compiles.
 
-:mod:`~sccachedist.builders.interface` says what the build server asks of a builder. Archive unpacking and path
-confinement live here because every builder needs them; they know neither HTTP nor Twisted.
+:mod:`~sccachedist.builders.interface` says what the build server asks of a builder. Nothing here opens or unpacks a
+client's file: :mod:`sccachedist.sandbox` does, in worker processes. The two meet in
+:mod:`~sccachedist.builders.worker_protocol`.
 """

@@ -1,14 +1,14 @@
-"""Where the kernel lets this process make control groups, from what ``/proc`` says of it: pure.
+"""Finds where this process can make control groups, in texts of ``/proc``: pure.
 
-With version 1 each controller has a hierarchy of its own, with version 2 all share one. Whether groups may really be
-made there is not known here.
+With version 1 each controller has a hierarchy of its own, with version 2 all share one. Whether the process has the
+right to make groups there, :mod:`sccachedist.builders.cgroups` finds out.
 """
 
 import posixpath
 
 import attrs
 
-#: What limits a job: its memory, and how many processes and threads it has.
+#: The controllers that limit a job: its memory, and its number of processes and threads.
 CONTROLLERS = ("memory", "pids")
 
 
@@ -16,7 +16,7 @@ CONTROLLERS = ("memory", "pids")
 class Hierarchy:
     """A tree of control groups.
 
-    :param controllers: those of :data:`CONTROLLERS` that it has; of version 2, its groups tell.
+    :param controllers: those of :data:`CONTROLLERS` that it has; empty for version 2, where each group lists its own.
     :param own: the directory of the group that the process is in.
     """
 
@@ -26,7 +26,7 @@ class Hierarchy:
 
 
 def hierarchies(mounts: str, memberships: str) -> tuple[Hierarchy, ...]:
-    """Give the hierarchies that may limit a job, those of version 1 first: a controller is in one of them alone.
+    """Return the hierarchies that may limit a job, version 1 first; a controller is in only one of them.
 
     :param mounts: the text of ``/proc/self/mountinfo``.
     :param memberships: the text of ``/proc/self/cgroup``.
@@ -37,7 +37,7 @@ def hierarchies(mounts: str, memberships: str) -> tuple[Hierarchy, ...]:
 
 
 def _membership(line: str) -> tuple[frozenset[str], str]:
-    """The controllers of a line ``4:memory:/path``, none for version 2, and the path."""
+    """Split a line ``4:memory:/path`` into its controllers, none for version 2, and the path."""
     _, controllers, path = line.split(":", 2)
     return frozenset(filter(None, controllers.split(","))), path
 
@@ -57,6 +57,6 @@ def _hierarchy(fields: list[str], members: dict[frozenset[str], str]) -> Hierarc
 
 
 def _below(place: str, root: str, path: str) -> str:
-    """Where a group is, seen through a mount of the group ``root``; in a container it may lie above that."""
+    """Return a group's directory under a mount of the group ``root``; in a container the group may lie above that."""
     inner = posixpath.relpath(path, root)
     return place if inner == "." or inner.startswith("..") else posixpath.join(place, inner)

@@ -1,7 +1,9 @@
-"""The control groups that sandbox workers put themselves into, from the side of the daemon: Linux only.
+"""Prepares the parent control group in which each sandbox worker makes its own, in the daemon: Linux only.
 
-Below the daemon's own group lies one that bears the name of its build directory, and in it each worker makes one for
-itself. What cannot be had is left out: whoever runs a daemon decides what it may do.
+The parent lies below the daemon's own group, its name made from the build directory. The limits are set by
+:mod:`sccachedist.sandbox.overlay.resource_limits`; where groups can be made is found by
+:mod:`sccachedist.builders.cgroup_hierarchies`. A controller that the host does not delegate is left out, and the log
+says why: how much the daemon may do is its operator's decision.
 """
 
 import contextlib
@@ -14,7 +16,7 @@ import attrs
 from sccachedist.builders.cgroup_hierarchies import CONTROLLERS, Hierarchy, hierarchies
 from sccachedist.sandbox.overlay.worker_groups import sweep, worker_groups
 
-#: What limits a job where its worker has no control group, by controller.
+#: What limits a job whose worker has no control group, by controller; for the log.
 WITHOUT_GROUPS = {
     "memory": "added up several times a second, without what the kernel keeps for it; each process by RLIMIT_DATA",
     "pids": "by RLIMIT_NPROC, which does not hold for root",
@@ -27,9 +29,9 @@ _SWITCHES = "cgroup.subtree_control"
 
 @attrs.frozen
 class Limited:
-    """What limits a controller's share of a job, or why nothing does.
+    """Whether a controller limits jobs, and why not.
 
-    :param parent: where workers make their groups, empty where they cannot.
+    :param parent: the directory where workers make their groups, or empty if they cannot.
     """
 
     controller: str
@@ -41,28 +43,28 @@ class Limited:
 class Groups:
     """Where the workers of one builder make their groups.
 
-    :param name: what ours is called in every hierarchy.
+    :param name: of the parent group, the same in every hierarchy.
     """
 
     name: str
     found: tuple[Hierarchy, ...]
 
     def prepare(self, owner: int | None = None) -> tuple[Limited, ...]:
-        """Make what the workers need, and remove what is left of earlier ones. It can be called again.
+        """Make the parent groups, and remove groups of earlier workers. It can be called several times.
 
-        :param owner: the user who the daemon will be from now on.
+        :param owner: the user id that the daemon will have from now on.
         """
         return tuple(self._prepared(controller, owner) for controller in CONTROLLERS)
 
     @property
     def parents(self) -> tuple[str, ...]:
-        """The directories that :meth:`prepare` makes, as far as it can."""
+        """The directories that :meth:`prepare` makes where it can."""
         return tuple(str(Path(each.own, self.name)) for each in self.found)
 
     def clear(self) -> bool:
-        """Remove the groups that nobody is in; returns whether no worker is in any.
+        """Remove the empty groups; returns whether no worker's group is left.
 
-        Who made them as root and is somebody else by now has to leave the outermost one, empty.
+        A daemon that made them as root and runs as another user by now has to leave the parent groups, empty.
         """
         for parent in filter(os.path.isdir, self.parents):
             sweep(parent)
@@ -94,7 +96,7 @@ class Groups:
 
 
 def own_groups(home: Path) -> Groups:
-    """The groups of the builder that owns a directory."""
+    """Return the groups of the builder that owns ``home``."""
     name = f"sccachedist-{zlib.crc32(os.fsencode(home)):08x}"
     with contextlib.suppress(OSError):
         memberships = Path("/proc/self/cgroup").read_text("utf-8", "surrogateescape")
@@ -104,15 +106,17 @@ def own_groups(home: Path) -> Groups:
 
 
 def _without(hierarchy: Hierarchy) -> Hierarchy:
-    """The daemon may be in the group already that an earlier start of a builder has moved it to."""
+    """Take the parent, if an earlier :func:`_pass_on` has moved the daemon to a group of its own."""
     own = Path(hierarchy.own)
     return attrs.evolve(hierarchy, own=str(own.parent)) if own.name == _DAEMON else hierarchy
 
 
 def _pass_on(own: Path, controller: str, owner: int | None) -> None:
-    """Let the groups below a delegated one have a controller; none may then be in that one itself.
+    """Enable a controller for the groups below ``own``, and move the daemon to a group there.
 
-    :raises OSError: it is not delegated, or others are in it too.
+    Version 2 allows no process in a group that passes a controller on.
+
+    :raises OSError: the controller is not delegated, or other processes are in ``own`` too.
     """
     if controller in (own / _SWITCHES).read_text().split():
         return

@@ -1,6 +1,6 @@
-"""The room that unpacked toolchains share, in bytes and inodes: least recently used ones make place, those in use stay.
+"""The room that unpacked toolchains share, in bytes and inodes: it evicts the least recently used, never one in use.
 
-Pure: it counts and decides; who unpacks and removes them is not known here.
+Pure: it counts and decides. :mod:`sccachedist.builders.unpacked_toolchains` has them unpacked and removed.
 """
 
 import os
@@ -13,22 +13,22 @@ from sccachedist.config import ServerLimits
 from sccachedist.errors import LimitExceeded
 from sccachedist.wire.archive_id import ArchiveId
 
-#: How much larger unpacked toolchains are than their archives, with room to spare.
+#: How many times larger unpacked toolchains are than their archives, with some reserve.
 UNPACKED_RATIO = 6
-#: Inodes for all of them, where the configuration does not say.
+#: Inodes for all of them, unless the configuration sets a number.
 INODES = 4_000_000
-#: The part of a disk that they may take, where the configuration does not say: what was removed and what is being
-#: unpacked take room beside them.
+#: The part of a disk that they may take, unless the configuration sets a size. Removed toolchains and those that are
+#: being unpacked need the rest.
 _OF_DISK = 1, 2
 
 UNBOUNDED = Size(2**63, 2**63)
 
 
 def room_for(limits: ServerLimits, cache_bytes: int, place: Path | None) -> Size:
-    """How much there is.
+    """Return the room for all unpacked toolchains.
 
-    :param cache_bytes: what the archives may take.
-    :param place: where they are unpacked, if this process can see the disk.
+    :param cache_bytes: what their archives may take.
+    :param place: the directory where they are unpacked; None if this process cannot see that disk.
     """
     size, inodes = UNPACKED_RATIO * cache_bytes, INODES
     if place is not None:
@@ -44,9 +44,9 @@ def room_for(limits: ServerLimits, cache_bytes: int, place: Path | None) -> Size
 
 
 class Room:
-    """What each unpacked toolchain takes, least recently used first.
+    """The size of each unpacked toolchain, least recently used first.
 
-    :param most: what all of them may take.
+    :param most: the size that all may have together.
     """
 
     def __init__(self, most: Size) -> None:
@@ -61,27 +61,27 @@ class Room:
 
     @property
     def used(self) -> Size:
-        """What all of them take."""
+        """The size of all together."""
         return Size(self._bytes, self._inodes)
 
     @property
     def is_clogged(self) -> bool:
-        """Whether so much is still to be swept away that nothing should be unpacked before."""
+        """Whether a sweep should come before the next unpacking: more than a quarter of the room is unswept."""
         return self.unswept.bytes * 4 > self._most.bytes or self.unswept.inodes * 4 > self._most.inodes
 
     def swept(self, size: Size) -> None:
-        """The disk has got so much back."""
+        """Note that a sweep has freed ``size``."""
         self.unswept = Size(max(0, self.unswept.bytes - size.bytes), max(0, self.unswept.inodes - size.inodes))
 
     def use(self, toolchain: ArchiveId) -> None:
-        """A job needs it."""
+        """Make a toolchain the most recently used."""
         if toolchain in self._sizes:
             self._sizes.move_to_end(toolchain)
 
     def grow(self, toolchain: ArchiveId, size: Size, is_idle: Callable[[ArchiveId], bool]) -> tuple[ArchiveId, ...]:
-        """A toolchain takes so much now; returns those that have to go for it, which take nothing any more.
+        """Set the size of a toolchain; returns those to remove for it, which no longer count.
 
-        :raises LimitExceeded: there is not as much room beside those in use; nothing has changed then.
+        :raises LimitExceeded: there is not enough room beside those in use; then nothing has changed.
         """
         before = self._sizes.get(toolchain, Size())
         over_bytes = self._bytes - before.bytes + size.bytes - self._most.bytes
@@ -107,17 +107,17 @@ class Room:
         return tuple(going)
 
     def idle(self, is_idle: Callable[[ArchiveId], bool]) -> tuple[ArchiveId, ...]:
-        """Those that may go."""
+        """Those that may be removed."""
         return tuple(toolchain for toolchain in self._sizes if is_idle(toolchain))
 
     def remove(self, toolchain: ArchiveId) -> None:
-        """A toolchain takes nothing any more."""
+        """No longer count a toolchain; its size is unswept now."""
         taken = self._sizes.pop(toolchain, Size())
         self._bytes, self._inodes = self._bytes - taken.bytes, self._inodes - taken.inodes
         self.unswept = Size(self.unswept.bytes + taken.bytes, self.unswept.inodes + taken.inodes)
 
     def clear(self) -> None:
-        """None takes anything any more."""
+        """Forget all toolchains, and what is unswept."""
         self._sizes.clear()
         self._bytes = self._inodes = 0
         self.unswept = Size()

@@ -1,4 +1,4 @@
-"""The docker builder put together; what its workers do stands in :mod:`sccachedist.sandbox.docker.job`."""
+"""Composes the docker builder; what its workers do stands in :mod:`sccachedist.sandbox.docker.job`."""
 
 import functools
 import tempfile
@@ -14,7 +14,7 @@ from sccachedist.builders.worker_protocol import Size
 from sccachedist.config import ServerLimits
 from sccachedist.policy import OnFailure
 
-#: What of a daemon's environment the ``docker`` program needs.
+#: The variables of the daemon's environment that the ``docker`` program needs.
 ENVIRONMENT = ("PATH", "DOCKER_HOST")
 
 
@@ -30,9 +30,9 @@ def docker_builder(
 ) -> WorkerBuilder:
     """A builder that runs compiles in Docker containers.
 
-    :param image: has a static busybox; pulled where it is not there.
+    :param image: an image with a static busybox; Docker pulls it if needed.
     :param slots: how many jobs may run at a time.
-    :param environment: the daemon's own, of which :data:`ENVIRONMENT` is passed on.
+    :param environment: the daemon's own; :data:`ENVIRONMENT` of it is passed on.
     """
     shown = {name: environment[name] for name in ENVIRONMENT if name in environment}
     program = Program("sccachedist.sandbox.docker.worker", (image,), shown)

@@ -1,7 +1,7 @@
-"""What the build server asks of a builder, whichever kind it is.
+"""What the build server asks of a builder, of any kind.
 
 The server knows jobs, toolchains by their archive id, and files that it spooled. It does not know how a
-builder isolates a compile; a builder does not know who asked nor how the answer travels.
+builder isolates a compile. A builder does not know which client asked, nor how the answer travels.
 """
 
 from pathlib import Path
@@ -20,8 +20,8 @@ class BuildJob:
     :param archive: the verified ``.tar.gz`` of the toolchain.
     :param request: the command and the files to bring back, as the client sent them: a ``RunJobRequest`` in bytes.
     :param inputs: the spooled zlib stream of a tar, as it followed the head of the ``run_job`` frame.
-    :param answer: the file to write: the whole body of the ``RunJobResult`` answer. It may be that of the inputs, which
-        are needed no more then. The caller owns it, also when the run fails and leaves a part of it.
+    :param answer: the file that gets the whole body of the ``RunJobResult`` answer. It may be the file of the inputs:
+        the builder has read them by then. The caller owns it, also when the run fails and leaves a part of it.
     :param as_json: whether the answer is JSON instead of bincode.
     """
 
@@ -35,35 +35,35 @@ class BuildJob:
 
 
 class UploadObserver(Protocol):
-    """Works on an archive while it comes in, as far as that is safe: it may not become what it should be."""
+    """Works on an archive during its upload, as far as that is safe: the archive may turn out to be wrong."""
 
     def received(self, size: int) -> None:
-        """So many bytes are in its file."""
+        """The archive's file now holds ``size`` bytes."""
 
     def verified(self, size: int) -> None:
-        """It is what it should be, in its file or where that has been moved to."""
+        """The archive is whole and has its archive id. Its file may have been moved."""
 
     def aborted(self) -> None:
-        """It will not become whole, or not now; after :meth:`verified` this means nothing."""
+        """The upload failed or was interrupted; after :meth:`verified` this has no effect."""
 
 
 class Builder(Protocol):
     """Runs compiles in sandboxes."""
 
     async def start(self) -> None:
-        """Remove own leftovers and prove that the sandbox works.
+        """Remove leftovers of earlier runs and prove that the sandbox works.
 
         :raises BuildError: it does not; the text says what is wrong and what would mend it.
         """
 
     def follow(self, toolchain: ArchiveId, archive: Path) -> UploadObserver:
-        """A toolchain comes in, for a job that will need it at once.
+        """Return an observer for the upload of a toolchain that a job will need at once.
 
-        :param archive: the file that grows; nobody else writes to it.
+        :param archive: the file that grows; only the upload writes to it.
         """
 
     async def run(self, job: BuildJob) -> None:
-        """Return when ``job.answer`` holds a complete result.
+        """Run the compile; when this returns, ``job.answer`` holds a complete result.
 
         Cancelling kills all of the job's processes at once.
 
@@ -76,4 +76,4 @@ class Builder(Protocol):
         """Remove the unpacked form of an evicted toolchain, once no job uses it any more."""
 
     async def stop(self) -> None:
-        """End every job and leave nothing behind."""
+        """End every job and remove all that this builder made."""

@@ -1,6 +1,6 @@
-"""The overlay builder: sandbox workers in a directory that is this builder's alone.
+"""The overlay builder, in the daemon: it owns a directory, and has sandbox workers run compiles there.
 
-What they do inside stands in :mod:`sccachedist.sandbox.overlay.job`.
+It does not mount nor run anything itself: :mod:`sccachedist.sandbox.overlay.job` does, in a worker.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from sccachedist.singleflight import SingleFlight
 
 log = Logger()
 
-#: The directory in ``build_dir`` that is a builder's alone.
+#: The directory in ``build_dir`` that one builder owns.
 HOME = "sccachedist"
 
 _MARKER = ".made-by-sccachedist"
@@ -38,14 +38,13 @@ _WORKER = "sccachedist.sandbox.overlay.worker"
 
 
 class OverlayBuilder(WorkerBuilder):
-    """Runs compiles on overlays of their toolchains, as root or as anybody.
+    """Runs compiles on overlays of their toolchains, as root or as any other user.
 
-    :param build_dir: where ``sccachedist/`` is made for all that this builder keeps; nothing else in it is
-        touched.
+    :param build_dir: all that this builder keeps lies in ``sccachedist/`` below it; nothing else in it is touched.
     :param bwrap: the bubblewrap program.
-    :param scratch_bytes: the size of the file system that a job writes to, in memory.
+    :param scratch_bytes: the size of the file system in memory that a job writes to.
     :param slots: how many jobs may run at a time.
-    :param on_failure: which failed compiles their clients repeat.
+    :param on_failure: which failed compiles the clients have to repeat.
     """
 
     def __init__(
@@ -72,12 +71,12 @@ class OverlayBuilder(WorkerBuilder):
         )
 
     def give_to(self, account: Account) -> None:
-        """Make everything that this builder needs another user's, whom this process is about to become.
+        """Give all that this builder needs to the user that this process is about to become.
 
-        :raises BuildError: the directory is not ours, another user's, or in use.
+        :raises BuildError: the directory was not made by a builder, is another user's, or in use.
         """
         try:
-            if not account.has_way(self._home):  # else that user claims it
+            if not account.has_way(self._home):  # else that user can claim it in start()
                 self._give_home(account)
         except OSError as error:
             raise BuildError(str(error)) from error
@@ -88,7 +87,7 @@ class OverlayBuilder(WorkerBuilder):
             self._lock = _claim(self._home)
         toolchains = open_private(self._home / TOOLCHAINS)
         try:
-            clear(toolchains)  # what root unpacked, that user could not remove
+            clear(toolchains)  # that user could not remove what root unpacked
         finally:
             os.close(toolchains)
         account.own(self._home.parent, self._home.name)
@@ -109,7 +108,7 @@ class OverlayBuilder(WorkerBuilder):
         await super().run(job)
 
     def _is_there(self) -> bool:
-        """Whether the directory is the one that was claimed, and has what it needs."""
+        """Whether the directory is still the one that was claimed, with all its subdirectories."""
         with contextlib.suppress(OSError):
             return (
                 self._lock is not None
@@ -119,9 +118,9 @@ class OverlayBuilder(WorkerBuilder):
         return False
 
     async def _make_anew(self) -> None:
-        """Somebody has removed what was there: begin again, without the jobs that still use it.
+        """Claim the directory a second time after an operator removed it; jobs that still use the old one fail.
 
-        :raises BuildError: the directory is not ours, in use, or cannot be made.
+        :raises BuildError: the directory was not made by a builder, is in use, or cannot be made.
         """
         log.warn("{home} was removed, or its disk: it is made anew", home=str(self._home))
         if self._lock is not None:
@@ -141,7 +140,7 @@ class OverlayBuilder(WorkerBuilder):
             self._lock = None
 
     async def _clear_groups(self) -> None:
-        """A group is empty as soon as the last process that was killed in it is gone."""
+        """Remove the control groups, with a few tries: a group is empty only when its killed processes are gone."""
         for _ in range(_CLEARING_TRIES):
             if self._groups.clear():
                 break
@@ -161,9 +160,9 @@ def _say(limited: Limited) -> None:
 
 
 def _claim(home: Path) -> int:
-    """Make the directory that is ours alone; the descriptor that comes back keeps other build servers out.
+    """Make and lock the builder's directory; the returned descriptor holds the lock against other build servers.
 
-    :raises BuildError: it is not ours, in use, another user's, or cannot be made.
+    :raises BuildError: it was not made by a builder, is in use, another user's, or cannot be made.
     """
     try:
         place = open_private(home)
@@ -181,7 +180,7 @@ def _claim(home: Path) -> int:
 
 
 def _locked(home: Path, place: int) -> int:
-    """Lock the marker, and make what belongs into the directory."""
+    """Lock the marker file, and make the subdirectories."""
     lock = lock_file(place, _MARKER)
     try:
         for name in DIRECTORIES:

@@ -1,4 +1,4 @@
-"""The pot builder put together; what its workers do stands in :mod:`sccachedist.sandbox.pot.job`."""
+"""Composes the pot builder; what its workers do stands in :mod:`sccachedist.sandbox.pot.job`."""
 
 import functools
 import tempfile
@@ -14,7 +14,7 @@ from sccachedist.config import PotBuilderSettings, ServerLimits
 from sccachedist.policy import OnFailure
 from sccachedist.wire.messages import CompileCommand
 
-# The template has a system in it.
+# The pot that others are cloned from holds a whole system, so the trial job runs a shell of it.
 _OF_THE_SYSTEM = CompileCommand("/bin/sh", ("-c", "test -c /dev/null && cp proof seen"), (), "/work")
 
 
@@ -31,7 +31,7 @@ def pot_builder(
     """A builder that runs compiles in pots.
 
     :param slots: how many jobs may run at a time.
-    :param environment: the daemon's own, of which the PATH is passed on.
+    :param environment: the daemon's own; PATH of it is passed on.
     """
     arguments = (str(settings.pot_fs_root), settings.clone_from, str(settings.pot_cmd), *settings.pot_clone_args)
     shown = {name: environment[name] for name in ("PATH",) if name in environment}

@@ -1,6 +1,6 @@
-"""Archives that cannot be unpacked, remembered for a while: the next job need not find out again.
+"""Remembers archives that cannot be unpacked, so that the next job with one fails without another attempt.
 
-Pure: the time is an argument.
+Pure: the time is an argument. It does not know how an archive is unpacked.
 """
 
 from collections import OrderedDict
@@ -9,22 +9,22 @@ from sccachedist.builders.worker_protocol import Failed, failed, raised
 from sccachedist.errors import LimitExceeded, SccachedistError, ToolchainError
 from sccachedist.wire.archive_id import ArchiveId
 
-#: Seconds for which one is remembered, and how many are.
+#: Seconds that an archive is remembered, and how many archives are.
 REMEMBERED_SECS, MOST = 300.0, 1000
-#: The limits that an archive goes beyond by what is in it, however the host is.
+#: The limits that depend on an archive's content alone, not on the host.
 _OF_CONTENT = frozenset(
     {"toolchain_unpacked_bytes", "toolchain_entries", "compression_ratio", "path_bytes", "path_depth"}
 )
 
 
 class Refusals:
-    """What was wrong with archives."""
+    """The last error of each remembered archive."""
 
     def __init__(self) -> None:
         self._found: OrderedDict[ArchiveId, tuple[float, Failed]] = OrderedDict()
 
     def note(self, toolchain: ArchiveId, error: SccachedistError, now: float) -> None:
-        """Remember an error, if the same archive will always end in it."""
+        """Remember an error, if the same archive will always cause it."""
         if isinstance(error, ToolchainError) or (isinstance(error, LimitExceeded) and error.limit in _OF_CONTENT):
             self._found.pop(toolchain, None)
             self._found[toolchain] = now + REMEMBERED_SECS, failed(error)
@@ -32,9 +32,9 @@ class Refusals:
                 self._found.popitem(last=False)
 
     def check(self, toolchain: ArchiveId, now: float) -> None:
-        """See that nothing is known against an archive.
+        """Return if no error is remembered for an archive.
 
-        :raises SccachedistError: what was wrong with it.
+        :raises SccachedistError: the remembered error.
         """
         until, error = self._found.get(toolchain, (now, None))
         if error is not None and now < until:

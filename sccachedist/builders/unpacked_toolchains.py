@@ -1,6 +1,7 @@
-"""The toolchains that are unpacked for jobs: each made once, removed when there is no more room for it.
+"""The unpacked toolchains: each is made once for all jobs, and evicted when another one needs its room.
 
-How one is made and removed is its builder's business.
+It does not know how a toolchain is unpacked or removed: the builder passes functions. Which one is evicted stands in
+:mod:`sccachedist.builders.disk_room`.
 """
 
 import contextlib
@@ -23,9 +24,9 @@ Remove = Callable[[ArchiveId], Coroutine[Deferred[Any], Any, None]]
 
 
 class UnpackedToolchains:
-    """Which toolchains are unpacked, what they take, and how many jobs use each.
+    """Which toolchains are unpacked, and how many jobs use each.
 
-    :param room: for all of them.
+    :param room: that they share.
     :param remove: removes one.
     """
 
@@ -38,7 +39,7 @@ class UnpackedToolchains:
 
     @contextlib.contextmanager
     def using(self, toolchain: ArchiveId) -> Iterator[None]:
-        """Keep a toolchain, there or not, from being removed."""
+        """Keep a toolchain from being removed, whether it is unpacked yet or not."""
         self._users[toolchain] += 1
         self._room.use(toolchain)
         try:
@@ -51,24 +52,23 @@ class UnpackedToolchains:
                     waiter.callback(None)
 
     async def prepare(self, toolchain: ArchiveId, unpack: Unpack) -> None:
-        """Unpack a toolchain that is used, unless it is there; one piece of work for all who want it.
+        """Unpack a toolchain that a job uses, unless it is unpacked; jobs that need it at once share the work.
 
-        :param unpack: does so, tells :meth:`grown` what it takes, and returns True.
+        :param unpack: does so, calls :meth:`grown` with its size, and returns True.
         """
 
         async def unpack_used() -> None:
-            with self.using(toolchain):  # also when every job that wanted it has gone
+            with self.using(toolchain):  # also when every job that needs it was cancelled meanwhile
                 await self._made(toolchain, unpack)
 
-        # Not "if": the work that was waited for may have been a removal.
+        # Not "if": the work that this waits for may be a removal.
         while toolchain not in self._unpacked:
             await self._work.do(toolchain, unpack_used)
 
     async def prepare_early(self, toolchain: ArchiveId, unpack: Unpack) -> None:
-        """Unpack a toolchain that nobody uses yet, unless something is being done about it.
+        """Unpack a toolchain before a job uses it, unless it is being unpacked or removed.
 
-        :param unpack: as for :meth:`prepare`; it returns False where it could not, and the first job that uses the
-            toolchain has it unpacked.
+        :param unpack: as for :meth:`prepare`; when it returns False, the first job unpacks the toolchain.
         """
 
         async def unpack_unused() -> None:
@@ -88,20 +88,20 @@ class UnpackedToolchains:
                 self._room.remove(toolchain)
 
     def grown(self, toolchain: ArchiveId, size: Size) -> None:
-        """A toolchain that is being unpacked takes so much by now: others go, if they have to.
+        """Note the size so far of a toolchain that is being unpacked, and evict others if it needs their room.
 
-        :raises LimitExceeded: there is not as much room.
+        :raises LimitExceeded: there is not enough room, even without all that are idle.
         """
         for other in self._room.grow(toolchain, size, self._is_idle):
             log.info("unpacked toolchain {toolchain} makes room", toolchain=other)
             self._evict(other)
 
     async def make_room(self) -> None:
-        """Have all go that are not in use: the disk has less room than was thought."""
+        """Evict all idle toolchains: the disk is fuller than the configured room says."""
         await gatherResults([self._evict(toolchain) for toolchain in self._room.idle(self._is_idle)])
 
     async def discard(self, toolchain: ArchiveId) -> None:
-        """Remove a toolchain as soon as nobody uses it."""
+        """Remove a toolchain as soon as no job uses it."""
         removed = False
 
         async def remove_unused() -> None:
@@ -111,14 +111,14 @@ class UnpackedToolchains:
             self._room.remove(toolchain)
             await self._remove(toolchain)
 
-        while not removed:  # the work that is waited for may have been an unpacking
+        while not removed:  # the work that this waits for may be an unpacking
             await self._unused(toolchain)
             if toolchain not in self._room:
                 return
             await self._work.do(toolchain, remove_unused)
 
     def _evict(self, toolchain: ArchiveId) -> Deferred[None]:
-        """Remove what is idle; its next job, should it come meanwhile, waits for that."""
+        """Remove an idle toolchain; a job that needs it meanwhile waits, and has it unpacked again."""
         self._unpacked.discard(toolchain)
         self._room.remove(toolchain)
         removing = Deferred.fromCoroutine(self._work.do(toolchain, lambda: self._remove(toolchain)))
@@ -128,17 +128,17 @@ class UnpackedToolchains:
         return toolchain not in self._users and toolchain not in self._work
 
     async def _unused(self, toolchain: ArchiveId) -> None:
-        """Wait until nobody uses a toolchain."""
+        """Wait until no job uses a toolchain."""
         while toolchain in self._users:
             waiter: Deferred[None] = Deferred()
             self._waiting.setdefault(toolchain, []).append(waiter)
             await waiter
 
     def forget(self, toolchain: ArchiveId) -> None:
-        """It has to be unpacked again; what there is of it makes way then, or for another."""
+        """Have a toolchain unpacked again for its next job; its files stay until then, or until its room is needed."""
         self._unpacked.discard(toolchain)
 
     def forget_all(self) -> None:
-        """They have all been removed."""
+        """Forget all toolchains: they were removed from the disk."""
         self._unpacked.clear()
         self._room.clear()

@@ -1,6 +1,7 @@
-"""An archive that is unpacked while it comes in, from the side of the daemon: what its worker is told, and when.
+"""Tells a sandbox worker how far an upload has come, so that the worker unpacks the archive meanwhile: daemon's side.
 
-How the worker is found, and what it makes of the archive, is the builder's business.
+It does not know how the worker is found, nor what it does with the archive. The worker's side is
+:mod:`sccachedist.sandbox.archive.growing_archive`.
 """
 
 from collections.abc import Callable, Coroutine
@@ -14,7 +15,7 @@ from sccachedist.wire.bincode import encode
 
 log = Logger()
 
-#: Bytes of an archive before it is worth while to unpack it meanwhile, and between two words about it.
+#: Bytes of an archive before a worker starts to unpack it, and between two messages to the worker.
 STEP = 1 << 20
 
 Work = Coroutine[Deferred[Any], Any, None]
@@ -23,7 +24,7 @@ Work = Coroutine[Deferred[Any], Any, None]
 class UploadFollower:
     """A :class:`~sccachedist.builders.interface.UploadObserver` that has a worker unpack the archive.
 
-    :param begin: does so: it asks the worker by :meth:`asked`.
+    :param begin: called once, at the first :data:`STEP`; it asks a worker, inside :meth:`asked`.
     """
 
     def __init__(self, begin: Callable[["UploadFollower"], Work]) -> None:
@@ -58,15 +59,15 @@ class UploadFollower:
                 self._asking.cancel()
 
     async def asked(self, asking: Callable[[], Work]) -> None:
-        """Wait for the worker.
+        """Wait for the worker's answer.
 
-        :raises CancelledError: the archive was given up.
+        :raises CancelledError: the upload was aborted.
         """
         self._asking = Deferred.fromCoroutine(asking())
         await self._asking
 
     def reach(self, tell: Callable[[bytes], None] | None) -> None:
-        """A worker listens from now on; None: it does so no more."""
+        """Set the function that writes to the worker, and tell it the current size; None: it no longer reads."""
         self._tell = tell
         self._say()
 

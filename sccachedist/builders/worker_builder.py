@@ -1,7 +1,7 @@
-"""A builder on sandbox workers: has them unpack toolchains, run jobs, and remove what is left of either.
+"""The builder that every kind of sandbox shares: its workers unpack toolchains, run jobs, and remove leftovers.
 
-Nothing here opens, unpacks or mounts what a stranger made: that is what the workers are for. Which kind of
-sandbox they keep is known to their program alone.
+Nothing here opens, unpacks or mounts what a client sent: the workers do. Only their program knows the kind of
+sandbox.
 """
 
 import uuid
@@ -41,10 +41,9 @@ from sccachedist.wire.archive_id import ArchiveId, archive_id
 
 log = Logger()
 
-#: Seconds that it may take to empty what was removed, at any time and when the build server stops: what is left then,
-#: the next start removes.
+#: Seconds for a :class:`Sweep`: while the build server runs, and when it stops. The next start removes the rest.
 SWEEP_SECS, SWEEP_AT_STOP_SECS = 3600.0, 2.0
-#: Seconds that jobs and toolchains may take to be gone when the build server stops.
+#: Seconds to remove jobs and toolchains when the build server stops.
 REMOVAL_AT_STOP_SECS = 30.0
 
 Proof = Callable[[Builder], Coroutine[Deferred[Any], Any, None]]
@@ -54,14 +53,13 @@ class WorkerBuilder:
     """Runs compiles in the sandboxes of its workers.
 
     :param program: what the workers run.
-    :param proof: runs a job that shows that they work.
+    :param proof: runs a job that shows that the sandboxes work.
     :param scratch_bytes: how much a job may write, where its kind of sandbox limits it.
     :param slots: how many jobs may run at a time.
-    :param room: what unpacked toolchains may take together.
-    :param on_failure: which failed compiles are answered so that their clients repeat them.
-    :param reuse: whether a job that has come to its end leaves its sandbox as good as new, for the next with the same
-        toolchain.
-    :param follow: whether a toolchain can be unpacked while it comes in.
+    :param room: the disk space that unpacked toolchains may take together.
+    :param on_failure: which failed compiles the clients have to repeat.
+    :param reuse: whether a sandbox is clean after a job that returned, and serves the next job with the same toolchain.
+    :param follow: whether workers can unpack a toolchain while it is uploaded.
     """
 
     def __init__(
@@ -115,11 +113,11 @@ class WorkerBuilder:
         except BuildError:
             if swept.called:
                 raise
-            await swept  # it may have lacked the room that this gives back
+            await swept  # the disk may have been full, and the sweep frees room
             await self.prove()
 
     async def prove(self) -> None:
-        """Show that jobs can be run, and leave alone what others have: also a build server with the same sandboxes.
+        """Show that jobs can run. A running build server with the same sandboxes is not disturbed.
 
         :raises BuildError: they cannot; the text says why.
         """
@@ -140,7 +138,7 @@ class WorkerBuilder:
             except BaseException as error:
                 if isinstance(error, ToolchainError):
                     self._toolchains.forget(job.toolchain)
-                # Also when whoever waits for it is cancelled once more.
+                # A single flight goes on when this coroutine is cancelled a second time.
                 await self._removals.do(sandbox, lambda: self._clear_up(RemoveSandbox(sandbox)))
                 raise
             if self._reuse:
@@ -169,7 +167,10 @@ class WorkerBuilder:
             raise BuildError(f"the sandbox does not work: {error}") from error
 
     async def _follow(self, toolchain: ArchiveId, archive: Path, follower: UploadFollower) -> None:
-        """Unpack what comes in; a worker that waits for slow clients takes no job's turn, and there are not many."""
+        """Unpack an archive during its upload.
+
+        The worker may wait for a slow client: it takes no job's turn, and there are at most ``slots`` of this kind.
+        """
         if not self._may_follow or not self._started or self._room.is_clogged:
             return
         request = FollowToolchain(self._unpacking(toolchain, archive))
@@ -195,9 +196,9 @@ class WorkerBuilder:
         grown(await self._workers.ask_at_once(request, self._limits.job_secs, follower.reach, grown=grown))
 
     async def _unpack(self, job: BuildJob) -> bool:
-        """Unpack a toolchain; where the disk is full, again when it has got back what others need no more.
+        """Unpack a toolchain; if the disk is full, evict idle toolchains, sweep, and try again, at most twice.
 
-        :raises SccachedistError: it cannot be.
+        :raises SccachedistError: it cannot be unpacked.
         """
         self._refusals.check(job.toolchain, self._reactor.seconds())
         try:
@@ -223,7 +224,7 @@ class WorkerBuilder:
         request, grown = self._unpacking(job.toolchain, job.archive), partial(self._toolchains.grown, job.toolchain)
         try:
             grown(await self._workers.ask(request, self._limits.job_secs, grown=grown))
-        except SccachedistError:  # a worker that was killed has left what it had
+        except SccachedistError:  # a killed worker leaves what it has unpacked so far
             await self._clear_up(RemoveToolchain(job.toolchain))
             self._sweep()
             raise
@@ -236,7 +237,7 @@ class WorkerBuilder:
         self._sweep()
 
     def _sweep(self) -> Deferred[None]:
-        """Have the disk get back what was removed, in the background; fires when it has."""
+        """Free the disk space of removed toolchains in the background; the Deferred fires when that is done."""
 
         async def sweep() -> None:
             while self._to_sweep:
@@ -253,7 +254,7 @@ class WorkerBuilder:
         try:
             await workers.ask_at_once(request, seconds or self._limits.job_secs)
         except SccachedistError as error:
-            if workers.stopped:  # then all of it goes at once
+            if workers.stopped:  # stop() removes everything
                 return
             log.warn("something stays until the next start, {request}: {error}", request=request, error=error)
 

@@ -1,6 +1,6 @@
-"""Sandbox workers as the reactor sees them: processes that are asked one thing at a time.
+"""The pool of sandbox workers: it starts processes, sends each one request at a time, and kills them.
 
-It knows how to start, ask and kill them; what they are asked is the builder's business.
+It does not know what a request means: :mod:`sccachedist.builders.worker_builder` does.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ _LAST_WORDS = 2000
 _LONGEST_ANSWER = 64 * 1024
 
 
-#: Gets what writes to a worker, or None.
+#: Called with a function that writes to a worker, and with None when the worker no longer reads.
 Reach = Callable[[Callable[[bytes], None] | None], None]
 
 
 class IWorkerReactor(IReactorProcess, IReactorTime):
-    """What is needed of a reactor here."""
+    """The parts of a reactor that the pool uses."""
 
 
 @attrs.frozen
@@ -61,7 +61,7 @@ class Program:
     """The program of a sandbox worker.
 
     :param module: a module of this package that serves requests when it is run.
-    :param environment: all that it sees of its surroundings.
+    :param environment: all of its environment variables, but for PYTHONPATH.
     """
 
     module: str
@@ -70,9 +70,13 @@ class Program:
 
 
 class SandboxWorker(ProcessProtocol):
-    """One worker process. ``gone`` is called when it has ended, whyever; ``kind`` is what it is ready for."""
+    """One worker process.
 
-    transport: IProcessTransport  # there is one as soon as it is spawned
+    :param gone: called when it has ended, for any reason.
+    :ivar kind: of its last request that had a kind; the worker is ready for another of it. Empty before the first.
+    """
+
+    transport: IProcessTransport  # set as soon as the process is spawned
 
     def __init__(self, gone: Callable[[SandboxWorker], None]) -> None:
         self._gone = gone
@@ -88,15 +92,15 @@ class SandboxWorker(ProcessProtocol):
 
     @property
     def is_set_up(self) -> bool:
-        """Whether it has said so, or that it cannot be."""
+        """Whether it has reported that it is ready, or that it cannot be."""
         return self._set_up or bool(self._answers.pending)
 
     async def ask(self, request: Request, reach: Reach | None = None, grown: Grown = unheard) -> Size:
-        """Wait until the worker is set up, then until it has done what is asked.
+        """Send a request as soon as the worker is set up; return the size in its answer.
 
-        :param reach: gets what speaks to the worker meanwhile, and None when it listens no more.
-        :param grown: told how large it becomes what the worker unpacks; what it raises is how this ends.
-        :raises SccachedistError: what the worker says, or :class:`BuildError` when it ends.
+        :param reach: called with a function that writes to the worker meanwhile, and with None when it no longer reads.
+        :param grown: called with the growing size of what the worker unpacks; an error that it raises ends the request.
+        :raises SccachedistError: the error that the worker reports, or :class:`BuildError` when it ends.
         """
         if not self._set_up:
             await self._answer()
@@ -118,11 +122,11 @@ class SandboxWorker(ProcessProtocol):
         return answer.size
 
     def kill(self) -> None:
-        """End it and everything that it started, at once."""
+        """Kill it and every process that it started, at once."""
         if self._ended:
             return
         self._killed = True
-        if self._set_up:  # it leads a group by then
+        if self._set_up:  # a worker that is set up leads a process group
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.transport.pid, signal.SIGKILL)
         with contextlib.suppress(ProcessExitedAlready):
@@ -136,7 +140,7 @@ class SandboxWorker(ProcessProtocol):
             await waiter
 
     def outReceived(self, data: bytes) -> None:
-        """Take what may be a part of an answer."""
+        """Take a piece of an answer, or several answers."""
         self._received += data
         try:
             while (answer := self._whole_answer()) is not None:
@@ -151,7 +155,7 @@ class SandboxWorker(ProcessProtocol):
     def _grow(self, size: Size) -> None:
         try:
             self._grown(size)
-        except SccachedistError as error:  # whoever asked kills the worker then
+        except SccachedistError as error:  # ask_at_once() kills the worker then
             self._grown = unheard
             self._answers.put(failed(error))
 
@@ -168,11 +172,11 @@ class SandboxWorker(ProcessProtocol):
         return decode(REPLY, data)
 
     def errReceived(self, data: bytes) -> None:
-        """Keep the end of what it says before it dies."""
+        """Keep the end of its stderr, for the log."""
         self._last_words = (self._last_words + data)[-_LAST_WORDS:]
 
     def processEnded(self, reason: Failure) -> None:
-        """Tell whoever waits."""
+        """Fail the request that is running, and wake every :meth:`ended`."""
         self._ended = True
         words = self._last_words.decode(errors="replace").strip()
         if not self._killed:
@@ -187,9 +191,9 @@ class SandboxWorker(ProcessProtocol):
 
 
 class Workers:
-    """As many workers as work at a time, and one that waits for work.
+    """A pool of workers: those that work, and at least one idle worker that is ready for the next request.
 
-    :param most: how many may work at a time.
+    :param most: how many may work at a time, those of :meth:`ask_at_once` not counted.
     """
 
     def __init__(self, reactor: IWorkerReactor, program: Program, most: int) -> None:
@@ -201,7 +205,7 @@ class Workers:
         self.stopped = False
 
     async def ask(self, request: Request, seconds: float, kind: str = "", grown: Grown = unheard) -> Size:
-        """Have a worker do it, in its turn; see :meth:`ask_at_once`."""
+        """Wait until fewer than ``most`` workers work, then do as :meth:`ask_at_once`."""
         async with self._turns:
             return await self.ask_at_once(request, seconds, kind=kind, grown=grown)
 
@@ -214,14 +218,14 @@ class Workers:
         kind: str = "",
         grown: Grown = unheard,
     ) -> Size:
-        """Have a worker do it, however many work.
+        """Have a worker serve a request now, no matter how many work.
 
-        When this raises, or was cancelled, the worker and all that it started are gone.
+        When this raises or was cancelled, the worker and every process that it started are gone.
 
-        :param reach: see :meth:`SandboxWorker.ask`, as for ``grown`` and for what comes back.
-        :param kind: a worker that was asked something of this kind before is ready for it.
+        :param reach: see :meth:`SandboxWorker.ask`, also for ``grown`` and the return value.
+        :param kind: a worker whose last request was of this kind is preferred: it is ready for it.
         :raises LimitExceeded: it took longer than ``seconds``.
-        :raises SccachedistError: what the worker says.
+        :raises SccachedistError: the error that the worker reports.
         """
         if self.stopped:
             raise BuildError("the builder has stopped")
@@ -242,7 +246,7 @@ class Workers:
             self._busy.discard(worker)
 
     def _take(self, kind: str) -> SandboxWorker:
-        """One that is set up, if possible for this kind or for none yet; of those the one that has rested longest."""
+        """Prefer a worker that is set up, then one of this kind or of none yet, then the one that was idle longest."""
         best = max(self._idle, key=lambda worker: (worker.is_set_up, worker.kind in ("", kind)))
         self._idle.remove(best)
         return best
@@ -254,7 +258,7 @@ class Workers:
             raise LimitExceeded("job_secs", f"a job took more than {seconds} seconds") from error
 
     async def stop(self) -> None:
-        """End all of them, for good; what they were asked, or would have been, has failed then."""
+        """Kill all workers, for good; requests that run fail, and so does every later one."""
         self.stopped = True
         workers = [*self._idle, *self._busy]
         for worker in workers:

@@ -1,8 +1,12 @@
-"""What a builder asks of a sandbox worker, and what comes back: frames of bincode through its stdin and stdout.
+"""The protocol between a builder and a sandbox worker: frames of bincode through the worker's stdin and stdout.
 
-A frame is a ``u32`` big endian length and that many bytes. The worker sends one answer by itself when it is
-ready, and then one for each request. Both ends are ours and of the same release. The requests are the same for
-every kind of sandbox; what is a kind's own is among the arguments of its worker.
+A frame is a ``u32`` big endian length and that many bytes. The worker sends one answer unasked when it is
+ready, and then one for each request. Both ends are of the same release. The requests are the same for every kind of
+sandbox; settings of one kind are arguments of its worker's program.
+
+Second of four stations of an error on its way to a status: :mod:`sccachedist.sandbox.result.outcome` raises it in the
+worker, :func:`failed` and :func:`raised` carry it across, :mod:`sccachedist.server.job_runner` takes it, and
+:mod:`sccachedist.web.responses` has the status.
 """
 
 import enum
@@ -20,15 +24,15 @@ from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobReq
 
 FRAME_LENGTH = layout.Struct(">I")
 
-#: What the published builders call their containers, and we ours.
+#: How the names of sandboxes begin: as the published builders name their containers.
 SANDBOX_PREFIX = "sccache-builder-"
 
-_LONGEST_TEXT = 2000  # names in it may be as long as a stranger likes
+_LONGEST_TEXT = 2000  # characters: names in it come from clients and may be of any length
 
 
 @attrs.frozen
 class Size:
-    """What something takes on a disk; what was replaced meanwhile counts too."""
+    """What something takes on a disk; while it is unpacked, replaced files count too."""
 
     bytes: int = 0
     inodes: int = 0
@@ -36,12 +40,12 @@ class Size:
 
 NOTHING = Size()
 
-#: Told now and then how large what is being unpacked has become.
+#: Called now and then with the size of what is being unpacked.
 Grown = Callable[[Size], None]
 
 
 def unheard(_: Size) -> None:
-    """Tell no one."""
+    """Ignore a size."""
 
 
 @attrs.frozen
@@ -65,8 +69,8 @@ class JobLimits:
 class RunJob:
     """Run a compile and write its answer.
 
-    ``toolchain`` names an unpacked one, ``sandbox`` what it is run in, where that has a name; paths are absolute.
-    ``request`` is what the client sent: it is decoded where it is needed, by the worker.
+    ``toolchain`` names an unpacked toolchain, ``sandbox`` the sandbox, if this kind has names; paths are absolute.
+    ``request`` is what the client sent; only the worker decodes it.
     """
 
     toolchain: str
@@ -82,7 +86,7 @@ class RunJob:
     def command(self) -> CompileCommand:
         """What to run.
 
-        :raises DecodeError: the client sent something else.
+        :raises DecodeError: the client's request is damaged.
         """
         return self._decoded.command
 
@@ -98,7 +102,7 @@ class RunJob:
 
 @attrs.frozen
 class UnpackToolchain:
-    """Unpack an archive under a name."""
+    """Unpack an archive under the name ``toolchain``."""
 
     toolchain: str
     archive: str
@@ -111,14 +115,14 @@ class UnpackToolchain:
 
 @attrs.frozen
 class FollowToolchain:
-    """Unpack an archive that comes in; the worker is told of it by :class:`Arrived`, until it is whole."""
+    """Unpack an archive during its upload; frames of :class:`Arrived` follow until it is whole."""
 
     unpacking: UnpackToolchain
 
 
 @attrs.frozen
 class Arrived:
-    """How far an archive has come that a worker follows: ``size`` bytes; ``whole``: it is what it should be."""
+    """How much of a followed archive is there: ``size`` bytes; ``whole``: it is complete and has its archive id."""
 
     size: int
     whole: bool
@@ -126,47 +130,47 @@ class Arrived:
 
 @attrs.frozen
 class RemoveToolchain:
-    """Remove what was unpacked under a name."""
+    """Remove an unpacked toolchain, or what a killed worker has unpacked of it."""
 
     toolchain: str
 
 
 @attrs.frozen
 class RemoveSandbox:
-    """Remove what a job has left that did not come to its end, its processes too."""
+    """Remove what an interrupted job has left, its processes too."""
 
     sandbox: str
 
 
 @attrs.frozen
 class RemoveAll:
-    """Remove every unpacked toolchain, what was begun of others, and every sandbox."""
+    """Remove every toolchain, unpacked or in part, and every sandbox."""
 
 
 @attrs.frozen
 class Sweep:
-    """Give back what the disk still holds of all that was removed: that may take long, and nobody waits for it."""
+    """Free the disk space of all that was removed. It may take long, so it runs in the background."""
 
 
 @attrs.frozen
 class Growing:
-    """What is being unpacked takes so much by now, and will take more; the answer is still to come."""
+    """The size so far of what is being unpacked; the answer comes later."""
 
     size: Size
 
 
 @attrs.frozen
 class Done:
-    """What was asked for is done.
+    """The request is done.
 
-    :param size: what was unpacked takes, where that was asked for.
+    :param size: of what was unpacked, if the request was to unpack.
     """
 
     size: Size = NOTHING
 
 
 class FailureKind(enum.Enum):
-    """Which of our errors a failure is."""
+    """Which error of :mod:`sccachedist.errors` a failure is."""
 
     BUILD = "build"
     COMPILE = "compile"
@@ -178,7 +182,7 @@ class FailureKind(enum.Enum):
 
 @attrs.frozen
 class Failed:
-    """What was asked for failed; ``limit`` is empty unless a limit was hit."""
+    """The request failed; ``limit`` is empty unless a limit was hit."""
 
     kind: FailureKind
     text: str
@@ -254,12 +258,12 @@ def read_frame(stream: BinaryIO) -> bytes | None:
 
 
 def request_frame(request: Request) -> bytes:
-    """Give the bytes that ask for ``request``."""
+    """Encode a request."""
     return frame(encode(REQUEST, request))
 
 
 def failed(error: Exception) -> Failed:
-    """Give the answer for an error; what is not ours is a failed build."""
+    """Turn an error into an answer; one from outside this package becomes a :class:`BuildError`."""
     text = str(error)[:_LONGEST_TEXT]
     match error:
         case LimitExceeded():
@@ -275,7 +279,7 @@ def failed(error: Exception) -> Failed:
 
 
 def raised(failure: Failed) -> SccachedistError:
-    """Give the error that :func:`failed` was given."""
+    """Turn such an answer back into the error that :func:`failed` got."""
     match failure.kind:
         case FailureKind.LIMIT:
             return LimitExceeded(failure.limit, failure.text)

@@ -1,1 +1,1 @@
-"""The trial job: what a builder has to show before its build server registers."""
+"""The trial job: a builder has to run it before its build server registers."""

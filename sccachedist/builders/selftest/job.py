@@ -1,7 +1,7 @@
-"""A job that proves a builder: it takes every step that a real one takes, and needs nothing of the host.
+"""The trial job that proves a builder: it takes every step that a real job takes, and needs nothing of the host.
 
-Its toolchain holds one program of a few instructions, unless there is a program to run anyway. Its only output is made
-of its only input, and of what shows whether the sandbox is what it is meant to be.
+Its toolchain holds one tiny program, unless the sandbox has a program to run. Its only output holds its only input, and
+what the program saw in the sandbox. What it should see stands in :mod:`sccachedist.builders.selftest.requirements`.
 """
 
 import io
@@ -27,13 +27,15 @@ _FAILED = "a trial job could not write in its sandbox, or had no /dev/null: see 
 async def probe(
     builder: Builder, directory: Path, requirements: Collection[Requirement] = (), command: CompileCommand | None = None
 ) -> None:
-    """Run the job; its files are in ``directory`` meanwhile.
+    """Run the trial job; its files are in ``directory`` meanwhile.
 
-    :param requirements: what has to hold inside.
-    :param command: what a sandbox without any toolchain can run: it copies the file ``proof`` to ``seen``.
-    :raises BuildError: the builder does not work, or does not keep what it promises; the text says what would mend it.
+    :param requirements: what has to hold in the sandbox.
+    :param command: run instead of the tiny program where a sandbox has programs: it copies the file ``proof`` to
+        ``seen``.
+    :raises BuildError: the builder does not work, or breaks a requirement; the text says what would mend it.
     """
-    toolchain = archive_id(secrets.token_hex(32))  # another of the same engine, tried meanwhile, removes its own
+    # Random: a second trial on the same Docker or pot removes only its own toolchain.
+    toolchain = archive_id(secrets.token_hex(32))
     with tempfile.TemporaryDirectory(dir=directory, prefix="probe-") as name:
         place = Path(name)
         (place / "toolchain").write_bytes(_archive("proof", b"", ":gz") if command else _toolchain())

@@ -1,6 +1,6 @@
-"""What is promised of sandboxes, and whether what a trial job saw in one keeps it.
+"""What must hold in a sandbox, and whether it does, from the files of ``/proc`` that a trial job saw there.
 
-A trial job copies what the kernel shows it; how it is run is not known here.
+It does not know how the trial job is run: :mod:`sccachedist.builders.selftest.job` does.
 """
 
 import os
@@ -27,7 +27,7 @@ _SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 
 def looked_at() -> tuple[str, ...]:
-    """What a trial job of this process is told. The last file is there where a sandbox shows the host's."""
+    """Return the trial job's arguments. The last file exists only in a sandbox that shows the host's processes."""
     own = f"{READ}/proc/{os.getpid()}/cmdline"
     return (_STATUS, _NETWORK, _LIMITS, _RANDOM, _NULL, _MOUNTS, _FIRST, CHANGE, *_SECRETS, own)
 
@@ -36,8 +36,8 @@ def looked_at() -> tuple[str, ...]:
 class Seen:
     """What a trial job has found.
 
-    :param files: by what it was told; None for what could not be read.
-    :param sees_daemon: whether the process that wanted it was visible.
+    :param files: contents by argument; None for a file that it could not read.
+    :param sees_daemon: whether this process, outside the sandbox, was visible inside.
     """
 
     files: Mapping[str, bytes | None]
@@ -45,14 +45,14 @@ class Seen:
 
     @classmethod
     def by(cls, contents: Sequence[bytes | None]) -> "Seen":
-        """What has been found of :func:`looked_at`, in that order."""
+        """Make one from the contents of :func:`looked_at`, in that order."""
         *_, daemon = names = looked_at()
         files = dict(zip(names, contents, strict=True))
         shown = files[daemon]
         return cls(files, bool(shown and Path(daemon.removeprefix(READ)).read_bytes().startswith(shown)))
 
     def status(self, name: str) -> str:
-        """What the kernel says of the job's process."""
+        """A line of the job's ``/proc/self/status``."""
         return self._after(_STATUS, f"{name}:")
 
     def limit(self, name: str) -> str:
@@ -61,29 +61,29 @@ class Seen:
 
     @property
     def interfaces(self) -> set[str]:
-        """The network interfaces."""
+        """The names of the network interfaces in the sandbox."""
         return {line.partition(":")[0].strip() for line in self._lines(_NETWORK) if ":" in line}
 
     @property
     def has_devices(self) -> bool:
-        """Whether the devices are there that every program may need."""
+        """Whether ``/dev/null`` and ``/dev/urandom`` work."""
         return self.files[_NULL] == b"" and bool(self.files[_RANDOM])
 
     @property
     def writable(self) -> list[str]:
-        """The places of mounts that a job may write to and that are not its own, or that it has changed."""
+        """The mounts that a job can write to or has changed, and that are not its own."""
         mounts = [line.split(" ")[4:6] for line in self._lines(_MOUNTS)]
         found = {place for place, options in mounts if "ro" not in options.split(",")}
         return sorted(found.union(self._lines(CHANGE)) - _ITS_OWN)
 
     @property
     def secrets(self) -> list[str]:
-        """The files of the kernel's that could be read."""
+        """The files of ``/proc`` for root alone that the job could read."""
         return [name.removeprefix(READ) for name in _SECRETS if self.files[name]]
 
     @property
     def kept_apart(self) -> bool:
-        """Whether mounts were seen and tried, and the first process could not be opened."""
+        """Whether the job read the mounts, tried to change them, and could not open its first process's program."""
         return bool(self.files[_MOUNTS]) and self.files[CHANGE] is not None and self.files[_FIRST] == b""
 
     def _after(self, file: str, start: str) -> str:
@@ -95,11 +95,11 @@ class Seen:
 
 @attrs.frozen
 class Requirement:
-    """Something that holds in a sandbox.
+    """Something that must hold in a sandbox.
 
-    :param broken: what is so where it does not.
-    :param mend: what the operator can do about it.
-    :param which: what breaks it, by name.
+    :param broken: the complaint if it does not hold.
+    :param mend: what the operator can do then.
+    :param which: the names of what breaks it.
     """
 
     holds: Callable[[Seen], bool]
@@ -108,12 +108,12 @@ class Requirement:
     which: Callable[[Seen], Sequence[str]] = lambda _: ()
 
     def complaint(self, seen: Seen) -> str:
-        """What is so, and what would mend it."""
+        """Say what is broken, and what would mend it."""
         return f"{' '.join([self.broken, ', '.join(self.which(seen))]).strip()}: {self.mend}"
 
 
 def unmet_requirements(seen: Seen, requirements: Iterable[Requirement]) -> str:
-    """What does not hold and what would mend it, in one line; empty where all does."""
+    """Say in one line what is broken and what would mend it; empty if all requirements hold."""
     return "; ".join(each.complaint(seen) for each in requirements if not each.holds(seen))
 
 
@@ -177,9 +177,9 @@ _NO_SECRETS = Requirement(
 )
 
 _EVERYWHERE = (_NETWORK_OFF, _ROOT, _NO_CAPABILITY, _NO_NEW_PRIVILEGES, _ALONE, _DEVICES, _NO_CORES)
-#: What the overlay builder's sandboxes promise.
+#: The requirements of the overlay builder's sandboxes.
 OVERLAY = (*_EVERYWHERE, _FILTERED, _FEW_FILES, _OTHERS_UNCHANGED, _FIRST_APART, _NO_SECRETS)
-#: What the docker builder's containers promise; whether they are filtered is for the engine's configuration to say.
+#: The requirements of the docker builder's containers. No seccomp filter: Docker's configuration decides about that.
 DOCKER = tuple(
     attrs.evolve(each, mend="see what docker's daemon.json or a wrapper of docker adds to docker run")
     for each in _EVERYWHERE
