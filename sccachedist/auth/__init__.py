@@ -1,1 +1,1 @@
-"""Who may do what: client, server and job tokens. Decisions only; it does not know how a request is answered."""
+"""Who may do what: client and server tokens. It only decides; it does not know how a request is answered."""

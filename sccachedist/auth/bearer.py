@@ -1,4 +1,7 @@
-"""Bearer tokens as they come in an ``Authorization`` header."""
+"""Bearer tokens from an ``Authorization`` header, and the address of their sender.
+
+Which tokens are good is not known here.
+"""
 
 import hmac
 from collections.abc import Sequence
@@ -11,7 +14,7 @@ IPNetwork = IPv4Network | IPv6Network
 
 
 def bearer_token(authorization: str | None) -> str | None:
-    """The token of an ``Authorization: Bearer`` header, or None where there is none."""
+    """The token of an ``Authorization: Bearer`` header, or None if there is none."""
     scheme, _, token = (authorization or "").partition(" ")
     return token if scheme == "Bearer" and token else None
 
@@ -22,9 +25,9 @@ def same_secret(given: str, expected: str) -> bool:
 
 
 def sender_address(peer: str, real_ip: str | None, trusted_proxies: Sequence[IPNetwork]) -> IPAddress:
-    """The address that a request comes from: what ``X-Real-IP`` says where a trusted proxy says so, else the peer's.
+    """The address that a request comes from: the peer's, or the one in ``X-Real-IP`` if the peer is a trusted proxy.
 
-    :raises DecodeError: a trusted proxy names something that is not an address.
+    :raises DecodeError: a trusted proxy sent something that is not an address.
     """
     address = plain_address(peer)
     if real_ip is None or not any(address in network for network in trusted_proxies):
@@ -36,15 +39,15 @@ def sender_address(peer: str, real_ip: str | None, trusted_proxies: Sequence[IPN
 
 
 def plain_address(text: str) -> IPAddress:
-    """An address as people write it: an IPv4 one that came through an IPv6 socket is an IPv4 one."""
+    """An address as people write it: an IPv4 address that came through an IPv6 socket becomes plain IPv4."""
     address = ip_address(text.partition("%")[0])
     return getattr(address, "ipv4_mapped", None) or address
 
 
 def neighbourhood(address: IPAddress) -> str:
-    """The address whose requests count together: an IPv4 one, and the first half of an IPv6 one.
+    """The network whose requests count together: one IPv4 address, or the /64 of an IPv6 address.
 
-    A host of IPv6 has a network of 2^64 addresses for itself, and may send from any of them.
+    An IPv6 host has a network of 2^64 addresses for itself, and may send from any of them.
     """
     if isinstance(address, IPv4Address):
         return str(address)

@@ -1,4 +1,4 @@
-"""Client tokens: who may have a job allocated."""
+"""Client tokens: which clients may have a job allocated. It does not know what a job is."""
 
 import hashlib
 from typing import Protocol
@@ -9,19 +9,19 @@ from sccachedist.auth.bearer import IPAddress, neighbourhood, same_secret
 from sccachedist.budgets import Party
 from sccachedist.errors import ClientRefused
 
-#: The token of a client where the configuration says ``DANGEROUSLY_INSECURE``.
+#: The token of every client if the configuration says ``DANGEROUSLY_INSECURE``.
 INSECURE_CLIENT_TOKEN = "dangerously_insecure_client"
 
 
 def digest_of(token: str) -> str:
-    """What a token is known by without being given away."""
+    """A name for a token that does not give the token away: its SHA-256, in hexadecimal."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def party_of(account: str, sender: IPAddress) -> Party:
-    """The client that shares with others: the same account at the same address is one.
+    """The party that a client is for budgets: the same account at the same address is one party.
 
-    :param account: the digest of a token, or of what it says of its owner.
+    :param account: the digest of a token, or of its owner as the token names it.
     """
     return Party(f"{account[:16]}@{neighbourhood(sender)}")
 
@@ -30,11 +30,11 @@ class ClientAuth(Protocol):
     """Decides whether a client token is good."""
 
     async def check(self, token: str | None, sender: IPAddress) -> Party:
-        """Return when the client may go on.
+        """Return if the client may go on.
 
-        :returns: as whom it takes its share; all spellings of one token give the same.
+        :returns: the party that its share counts for; every spelling of one token gives the same party.
         :raises ClientRefused: it may not.
-        :raises AuthUnavailable: nobody can tell now.
+        :raises AuthUnavailable: the token cannot be checked now.
         """
 
 
@@ -45,7 +45,7 @@ class SharedClientToken:
     token: str = attrs.field(repr=False)
 
     async def check(self, token: str | None, sender: IPAddress) -> Party:
-        """Compare the token with the one that was configured."""
+        """Compare the token with the configured one."""
         if token is None:
             raise ClientRefused("no_bearer_auth", "no client token")
         if not same_secret(token, self.token):

@@ -1,8 +1,8 @@
 """Client tokens that an identity provider signs: ``client_auth.type = jwt_validate``.
 
-The algorithms are the configuration's choice, never the token's nor the key's. A key that nobody has seen makes the
-provider's keys be fetched anew, at most once in a while; a provider that cannot be reached lets nobody in and fails
-nobody's build.
+The configuration chooses the algorithms; neither the token nor the key does. An unknown key makes the scheduler fetch
+the provider's keys again, but not more often than every ``REFETCH_SECS``. While the provider cannot be reached, a
+client whose key is unknown is not let in, but its build does not fail either. How keys are fetched is not known here.
 """
 
 import json
@@ -26,31 +26,31 @@ from sccachedist.singleflight import SingleFlight
 
 log = Logger()
 
-#: Seconds between two fetches for the sake of unknown keys, and until the next try after one that failed.
+#: Seconds between two fetches because of unknown keys, and from a failed fetch to the next try.
 REFETCH_SECS, RETRY_SECS = 60.0, 5.0
 #: Seconds by which the provider's clock and ours may differ, as in the published scheduler.
 LEEWAY_SECS = 60.0
 
 PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey
 
-#: How a key is read, by its ``kty``; secret keys (``oct``) are not among them, for nobody signs with what is published.
+#: How a key is read, by its ``kty``. Secret keys (``oct``) are left out: a published key must not sign tokens.
 _READERS = {"RSA": RSAAlgorithm.from_jwk, "EC": ECAlgorithm.from_jwk}
-#: The kind of key that an algorithm checks with, by the algorithm's family.
+#: The kind of key that checks an algorithm's signatures, by the algorithm's family.
 _KINDS: dict[str, type[PublicKey]] = {"RS": RSAPublicKey, "PS": RSAPublicKey, "ES": EllipticCurvePublicKey}
 
 
 class KeyProvider(Protocol):
-    """Where the keys are published."""
+    """The place where the keys are published."""
 
     async def fetch(self) -> bytes:
-        """A JSON Web Key Set.
+        """Fetch a JSON Web Key Set.
 
-        :raises PeerError: it cannot be had.
+        :raises PeerError: it cannot be fetched.
         """
 
 
 def read_keys(octets: bytes) -> dict[str, PublicKey]:
-    """The keys of a JSON Web Key Set that can check tokens, by their ``kid``; whatever else is in it is passed over.
+    """The keys of a JSON Web Key Set that can check tokens, by their ``kid``; everything else in it is ignored.
 
     :raises DecodeError: there are none.
     """
@@ -89,10 +89,10 @@ class SigningKeys:
         self._fetching: SingleFlight[str] = SingleFlight()
 
     async def key(self, kid: str) -> PublicKey:
-        """The key of this name.
+        """The key with this ``kid``.
 
         :raises ClientRefused: the provider has none.
-        :raises AuthUnavailable: nobody can tell, for the provider cannot be reached.
+        :raises AuthUnavailable: the key is unknown, and the provider cannot be reached.
         """
         if kid not in self._keys and self._now() >= self._next_fetch:
             await self.fetch()
@@ -103,7 +103,7 @@ class SigningKeys:
         raise ClientRefused("bearer_auth_failed", "the token's key is not the provider's")
 
     async def fetch(self) -> None:
-        """Fetch the keys; those from before stay where that fails."""
+        """Fetch the keys; if that fails, the earlier ones stay."""
         await self._fetching.do("keys", self._fetch)
 
     async def _fetch(self) -> None:
@@ -113,7 +113,7 @@ class SigningKeys:
             self._reached, self._next_fetch = False, self._now() + RETRY_SECS
             log.warn("no keys to check client tokens with: {error}", error=str(error))
         else:
-            # Keys may change just after the start: the first fetch does not put off the second.
+            # Keys may change just after the start, so the first fetch does not delay the second.
             self._next_fetch = self._now() + (REFETCH_SECS if self._keys else 0)
             self._reached, self._keys = True, keys
             log.info("{count} keys to check client tokens with", count=len(keys))
@@ -121,7 +121,7 @@ class SigningKeys:
 
 @attrs.frozen
 class SignedClientTokens:
-    """Clients show tokens of an identity provider.
+    """Clients show tokens that an identity provider has signed.
 
     :param algorithms: those that a token may be signed with.
     """
@@ -132,10 +132,10 @@ class SignedClientTokens:
     algorithms: Sequence[str]
 
     async def check(self, token: str | None, sender: IPAddress) -> Party:
-        """Check signature, ``aud``, ``iss``, ``exp`` and, where it is there, ``nbf``.
+        """Check signature, ``aud``, ``iss``, ``exp`` and, if it is there, ``nbf``.
 
-        A client that gets itself many tokens is one all the same, where they name a subject; and so are the spellings
-        that the Base64 of a signature has.
+        All tokens of one subject are one party, so that a client gains nothing by getting itself many. A token without
+        a subject counts without its signature, because the Base64 of one signature has several spellings.
         """
         if token is None:
             raise ClientRefused("no_bearer_auth", "no client token")
@@ -159,7 +159,7 @@ class SignedClientTokens:
         return party_of(digest_of(str(owner)), sender)
 
     def _signed_with(self, token: str) -> tuple[str, str]:
-        """The algorithm and the key that a token names, as far as they may be."""
+        """The algorithm and the key that a token names, if they are allowed."""
         try:
             header = jwt.get_unverified_header(token)
         except PyJWTError as error:

@@ -1,7 +1,7 @@
-"""Server tokens: who is which build server.
+"""Server tokens: which build server sends a request.
 
-A server token names an address, which must be the one that the request comes from: the published rule, "Tokens" in
-``doc/protocol``.
+A server token names an address, which must be the sender's: the published rule, "Tokens" in ``doc/protocol``.
+What a build server may do is not known here.
 """
 
 from typing import Protocol
@@ -13,12 +13,12 @@ from sccachedist.errors import DecodeError, PeerRefused
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.tokens import read_server_token
 
-#: The token of a build server where the configuration says ``DANGEROUSLY_INSECURE``.
+#: The token of every build server if the configuration says ``DANGEROUSLY_INSECURE``.
 INSECURE_SERVER_TOKEN = "dangerously_insecure_server"
 
 
 class ServerAuth(Protocol):
-    """Decides which build server a token speaks for."""
+    """Decides which build server a token belongs to."""
 
     def identify(self, token: str) -> ServerId:
         """The build server that the token names.
@@ -29,12 +29,12 @@ class ServerAuth(Protocol):
 
 @attrs.frozen
 class SharedServerToken:
-    """All build servers show the same token, each behind its own address: ``ip:port TOKEN``."""
+    """All build servers show the same secret, each after its own address: ``ip:port TOKEN``."""
 
     token: str = attrs.field(repr=False)
 
     def identify(self, token: str) -> ServerId:
-        """Compare the token with the one that was configured."""
+        """Compare the secret with the configured one, and read the address."""
         address, _, secret = token.partition(" ")
         if not same_secret(secret, self.token):
             raise PeerRefused("invalid_bearer_token", "server token refused")
@@ -46,7 +46,7 @@ class SharedServerToken:
 
 @attrs.frozen
 class SignedServerToken:
-    """Each build server has a token of its own, signed with the scheduler's key."""
+    """Each build server has a token of its own, which the scheduler's key has signed."""
 
     key: bytes = attrs.field(repr=False)
 
@@ -58,7 +58,7 @@ class SignedServerToken:
 def check_server(auth: ServerAuth, token: str | None, sender: IPAddress) -> ServerId:
     """The build server that sends a request.
 
-    :raises PeerRefused: its token is missing or wrong, or names an address that is not the sender's.
+    :raises PeerRefused: its token is missing or wrong, or names another address than the sender's.
     """
     if token is None:
         raise PeerRefused("invalid_bearer_token", "no server token")

@@ -1,8 +1,9 @@
-"""Client tokens that another service decides about: ``client_auth.type = proxy_token``.
+"""Client tokens that another service checks: ``client_auth.type = proxy_token``.
 
-Everybody who reaches the scheduler can have the service asked. So the same token is asked about once at a time, a
-refusal holds for a moment, and there are only so many calls at a time, which the senders share. Tokens that were good
-before have calls of their own: strangers do not keep them out.
+Everyone who reaches the scheduler can make it ask the service. So there is at most one call at a time for a token, a
+refusal is remembered for a moment, and the number of calls at a time is limited and shared among the senders. Tokens
+that were good before have calls of their own, so that strangers cannot keep them out. How the service is called is not
+known here.
 """
 
 from collections import OrderedDict
@@ -15,26 +16,26 @@ from sccachedist.budgets import Budget, Party
 from sccachedist.errors import AuthUnavailable, ClientRefused, LimitExceeded
 from sccachedist.singleflight import SingleFlight
 
-#: How many tokens are remembered at most, of each kind.
+#: The most tokens of each kind that are remembered.
 MOST_REMEMBERED = 4096
-#: Seconds for which a refusal holds: a token that becomes good meanwhile fails a build for no longer.
+#: Seconds for which a refusal is remembered: a token that becomes good meanwhile fails builds for no longer than that.
 REFUSED_SECS = 2.0
 
 
 class TokenService(Protocol):
-    """The service that knows the tokens."""
+    """The service that knows which tokens are good."""
 
     async def accepts(self, token: str) -> bool:
-        """Ask it.
+        """Ask the service.
 
         :raises AuthUnavailable: it does not answer.
         """
 
 
 class ForwardedClientTokens:
-    """Forwards tokens, and remembers the good ones for a while, by their digests.
+    """Asks the service about tokens, and remembers the good ones for a while, by their digests.
 
-    :param cache_secs: for how long; 0 for not at all.
+    :param cache_secs: for how long they are remembered; 0 for not at all.
     :param most_calls: how many calls strangers may cause at a time; as many again are kept for tokens that were good.
     :param now: seconds, of any clock that only grows.
     """
@@ -46,7 +47,7 @@ class ForwardedClientTokens:
         self._asking: SingleFlight[str] = SingleFlight()
 
     async def check(self, token: str | None, sender: IPAddress) -> Party:
-        """Ask the service, unless it was asked a short while ago."""
+        """Ask the service, unless it answered a short while ago."""
         if token is None:
             raise ClientRefused("no_bearer_auth", "no client token")
         digest, now = digest_of(token), self._now()
@@ -74,7 +75,7 @@ class ForwardedClientTokens:
 
 
 class _Memory(OrderedDict[str, float]):
-    """Digests of tokens, and until when something holds for them; the oldest is forgotten first."""
+    """Digests of tokens, each with the time until which something holds for it; the oldest is forgotten first."""
 
     def holds(self, digest: str, now: float) -> bool:
         return self.get(digest, now) > now

@@ -1,7 +1,7 @@
 """Configuration: a file becomes frozen settings, or an error that names the key.
 
-``settings`` has every key, ``schema`` the way they are declared and read. Neither knows Twisted, nor what
-the roles make of a setting.
+``settings`` has every key; ``schema`` has the way in which keys are declared and read. Neither knows Twisted, nor how
+the roles use a setting.
 """
 
 from sccachedist.config.files import exposed_secrets, load_scheduler_settings, load_server_settings

@@ -1,7 +1,7 @@
-"""From a file to settings: TOML 1.1, or JSON where the name ends in ``.json``, as in the published programs.
+"""From a file to settings: TOML 1.1, or JSON if the name ends in ``.json``, as in the published programs.
 
 The standard library's ``tomllib`` reads TOML 1.0 only, hence ``tomli``.
-Whatever is wrong is one line that begins with the file's name. What the keys are is not known here.
+Every error is one line that begins with the file's name. This module does not know the keys.
 """
 
 import json
@@ -23,23 +23,23 @@ T = TypeVar("T")
 
 
 def load_scheduler_settings(path: Path) -> SchedulerSettings:
-    """What a scheduler's configuration file says.
+    """Read a scheduler's configuration file.
 
-    :raises ConfigError: one line with the file, the key where it is one, and what was expected.
+    :raises ConfigError: one line with the file, the key if one is to blame, and what was expected.
     """
     return _load(SchedulerSettings, path, ServerSettings, "a build server's")
 
 
 def load_server_settings(path: Path) -> ServerSettings:
-    """What a build server's configuration file says.
+    """Read a build server's configuration file.
 
-    :raises ConfigError: one line with the file, the key where it is one, and what was expected.
+    :raises ConfigError: one line with the file, the key if one is to blame, and what was expected.
     """
     return _load(ServerSettings, path, SchedulerSettings, "a scheduler's")
 
 
 def exposed_secrets(path: Path) -> list[tuple[Path, str]]:
-    """The files with a configuration's secrets that others may read or change, each with its mode and owner.
+    """The files with a configuration's secrets that other users may read or change, each with its mode and owner.
 
     :param path: a configuration file that has just been read.
     """
@@ -72,7 +72,7 @@ def _text(path: Path) -> str:
 
 
 def _parse(text: str, suffix: str) -> object:
-    """The document; the parsers' own errors hold a line number and nothing of a value."""
+    """The parsed document. The parsers' own errors hold a line number and no value."""
     try:
         if suffix == ".json":
             return json.loads(text, object_pairs_hook=_object)
@@ -83,7 +83,7 @@ def _parse(text: str, suffix: str) -> object:
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """A JSON object as TOML sees a table: a key that comes twice is an error, not the last one's value."""
+    """A JSON object, under TOML's rule for tables: a key that comes twice is an error; the last one does not win."""
     for name, times in Counter(name for name, _ in pairs).items():
         if times > 1:
             raise ConfigError(f"key given twice: {json.dumps(name)}")

@@ -1,4 +1,7 @@
-"""The tables of the configuration that the published programs have too: who is let in, and how compiles are run."""
+"""The tables of the configuration that the published programs have too: who may connect, and how compiles run.
+
+Their keys and defaults follow ``sccache-dist`` 0.16.0. This module does not know how a role uses a setting.
+"""
 
 from pathlib import Path
 from typing import TypeAlias

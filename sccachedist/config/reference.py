@@ -1,4 +1,4 @@
-"""The schema as a reader of the documentation wants it: sections of keys with type, default and purpose.
+"""The schema in the form that the documentation prints: sections of keys with type, default and purpose.
 
 It writes no markup: ``doc/_ext/config_reference.py`` does.
 """
@@ -18,7 +18,7 @@ _UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 @frozen
 class KeyRow:
-    """A key, ready to print; ``default`` is empty where there is none to print."""
+    """A key, ready to print; ``default`` is empty if there is none to print."""
 
     name: str
     expected: str
@@ -29,7 +29,7 @@ class KeyRow:
 
 @frozen
 class Section:
-    """The keys that stand together in a file.
+    """Keys that stand together in a file.
 
     :param heading: the line that opens them in TOML; empty for the keys at the top of the file.
     """
@@ -40,7 +40,7 @@ class Section:
 
 
 def sections(settings: type) -> Iterator[Section]:
-    """The reference of one file, from its class of settings: the keys at its top, then table by table."""
+    """The reference of one file, from its class of settings: the keys at the top, then table by table."""
     yield _section("", settings)
     for name, declared in keys_of(settings).items():
         match declared.shape:
@@ -62,7 +62,7 @@ def _row(name: str, declared: Key) -> KeyRow:
 
 
 def _default(declared: Key) -> str:
-    """A default as it would stand in a file, sizes in larger units beside it."""
+    """A default as it would stand in a file, with a size also in larger units."""
     match declared.default:
         case int(number):
             return f"{number}{_in_units(number)}" if declared.shape in (BYTES, CACHE_BYTES) else str(number)

@@ -1,7 +1,7 @@
-"""How the keys of a configuration file are declared: once, as metadata of the attrs field for the value.
+"""How the keys of a configuration file are declared: once, in the metadata of the attrs field that holds the value.
 
 Reading, its errors and the reference in ``doc/`` are all derived from these declarations. This module knows
-none of our keys, and not where a document comes from. No error quotes a value: it may be a secret.
+neither our keys nor where a document comes from. No error quotes a value: it may be a secret.
 """
 
 import difflib
@@ -18,23 +18,23 @@ T = TypeVar("T")
 
 
 class Shape(Protocol):
-    """What may stand in a file under a key."""
+    """What a file may have as the value of a key."""
 
     @property
     def expected(self) -> str:
         """What an operator should have written, in a few words."""
 
     def read(self, value: object, where: str) -> object:
-        """The setting that ``value`` stands for.
+        """Turn ``value`` into the setting.
 
         :param where: the dotted key, for the error.
-        :raises ConfigError: when the value is not what is expected.
+        :raises ConfigError: the value is not what is expected.
         """
 
 
 @attrs.frozen
 class Value:
-    """A single value: of the type ``given`` in the file, then what ``convert`` makes of it, or ValueError."""
+    """A single value: the file has the type ``given``; ``convert`` makes the setting from it, or raises ValueError."""
 
     given: type
     expected: str
@@ -52,7 +52,7 @@ class Value:
 
 @attrs.frozen
 class ListOf:
-    """A list of at least so many items, read as a tuple."""
+    """A list of ``least`` or more items, read as a tuple."""
 
     item: Shape
     least: int = 0
@@ -63,7 +63,7 @@ class ListOf:
         return f"a list{f' of {self.least} or more' if self.least else ''}, each item {self.item.expected}"
 
     def read(self, value: object, where: str) -> object:
-        """Every item as its shape reads it; an error names the item by its index."""
+        """Read every item by its shape; an error names the item by its index."""
         if not isinstance(value, list) or len(value) < self.least:
             raise _wrong(where, f"expected {self.expected}")
         return tuple(self.item.read(item, f"{where}[{index}]") for index, item in enumerate(value))
@@ -83,9 +83,9 @@ class Table:
 
 @attrs.frozen
 class Choice:
-    """A table whose ``type`` says which class has its other keys.
+    """A table whose ``type`` selects the class for its other keys.
 
-    :param gone: types that published releases once took, with what to do instead.
+    :param gone: types that earlier published releases took, each with what to do instead.
     """
 
     kinds: Mapping[str, type]
@@ -99,8 +99,8 @@ class Choice:
     def read(self, value: object, where: str) -> object:
         """An instance of the chosen class.
 
-        A class without keys ignores what stands beside ``type``, as the published programs do: a file may
-        keep the keys of the type that it had before.
+        A class without keys ignores all keys beside ``type``, as the published programs do: a file may keep the keys of
+        an earlier type.
         """
         others = dict(_table(value, where))
         kind = others.pop("type", None)
@@ -117,7 +117,7 @@ class Choice:
 
 @attrs.frozen
 class Key:
-    """A key of a file: the shape of its value, and one line on what it is for."""
+    """A key of a file: the shape of its value, and one line about its purpose."""
 
     shape: Shape
     about: str
@@ -125,7 +125,7 @@ class Key:
 
     @property
     def required(self) -> bool:
-        """Whether a file must have it."""
+        """Whether a file must have the key."""
         return self.default is attrs.NOTHING
 
 
@@ -135,22 +135,22 @@ def key(shape: Shape, about: str) -> dict[str, object]:
 
 
 def table(settings: type) -> dict[str, object]:
-    """Metadata for a field that is a table of its own, described by the first line of its class."""
+    """Metadata for a field that is a table of its own; the first line of its class describes it."""
     return key(Table(settings), summary(settings))
 
 
 def summary(settings: type) -> str:
-    """The first line of a class's docstring, which says what its keys are about."""
+    """The first line of a class's docstring, which describes its keys."""
     return (settings.__doc__ or "").partition("\n")[0]
 
 
 def keys_of(settings: type) -> dict[str, Key]:
-    """The keys that a class of settings takes, in their order."""
+    """The keys that a class of settings has, in their order."""
     return {f.name: Key(**f.metadata, default=f.default) for f in attrs.fields(settings)}
 
 
 def read_settings(settings: type[T], value: object, where: str = "") -> T:
-    """An instance of ``settings`` from a table of a file; a null, which JSON alone has, is a key left out.
+    """An instance of ``settings`` from a table of a file. A null, which only JSON has, counts as a missing key.
 
     :raises ConfigError: one line that begins with the dotted key.
     """
@@ -164,13 +164,13 @@ def read_settings(settings: type[T], value: object, where: str = "") -> T:
 
 
 def refuse_misplaced(document: object, mine: type, theirs: type, whose: str, where: str = "") -> None:
-    """Refuse a key that this file does not take and another one does: it would have no effect here.
+    """Refuse a key that belongs only in the other role's file: it would have no effect here.
 
     :param theirs: the class of the other file's settings; ``whose`` is what the error calls that file.
     :raises ConfigError: one line that begins with the dotted key and names the file where it belongs.
     """
     if not isinstance(document, dict):
-        return  # who reads it has better words for that
+        return  # read_settings reports that better
     known, known_there = keys_of(mine), keys_of(theirs)
     for name in (name for name in document if name in known_there):
         if name not in known:
@@ -181,7 +181,7 @@ def refuse_misplaced(document: object, mine: type, theirs: type, whose: str, whe
 
 
 def _wrong(where: str, problem: str) -> ConfigError:
-    """The error for a dotted key, or for the whole document where that is empty."""
+    """The error for a dotted key, or for the whole document if ``where`` is empty."""
     return ConfigError(f"{where}: {problem}" if where else problem)
 
 
@@ -202,6 +202,6 @@ def _given(value: object, where: str, known: Collection[str]) -> dict[str, objec
 
 
 def _dotted(where: str, name: str) -> str:
-    """The key as TOML writes it: a name with anything odd in it is quoted, so that it stays on its line."""
+    """The key as TOML writes it: a name with unusual characters is quoted, so that it stays on its line."""
     name = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
     return f"{where}.{name}" if where else name

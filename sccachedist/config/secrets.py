@@ -1,6 +1,6 @@
-"""Secrets that stand in files of their own: ``token_file`` for ``token``, ``secret_key_file`` for ``secret_key``.
+"""Secrets in files of their own: ``token_file`` for ``token``, ``secret_key_file`` for ``secret_key``.
 
-They take the secrets' places in a document before it is read. What the tables mean is not known here, and no error
+They replace these keys in a document before it is read. This module does not know what the tables mean, and no error
 quotes a value.
 """
 
@@ -11,18 +11,18 @@ from pathlib import Path
 from sccachedist.directories import trusted
 from sccachedist.errors import ConfigError
 
-#: The keys that hold secrets, in whatever table they stand.
+#: The keys that hold secrets, in any table.
 SECRETS = ("token", "secret_key")
-#: Where systemd puts what ``LoadCredential=`` names.
+#: The environment variable that names systemd's directory for the files of ``LoadCredential=``.
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 
 _MOST_BYTES = 1 << 16
 
 
 def with_secrets(document: object, folder: Path, environment: Mapping[str, str] = os.environ) -> object:
-    """A document with the secrets that its files hold, each without the newline at its end.
+    """A document with the secrets from their files, each without the newline at its end.
 
-    :param folder: what relative paths are relative to, where systemd has no credential of that name.
+    :param folder: the directory for relative paths, if systemd has no credential of that name.
     :raises ConfigError: a file cannot be read, or a secret is given twice; it names the dotted key.
     """
     if not isinstance(document, dict):
@@ -34,7 +34,7 @@ def with_secrets(document: object, folder: Path, environment: Mapping[str, str] 
 
 
 def exposed(document: object, file: Path, environment: Mapping[str, str] = os.environ) -> list[Path]:
-    """The files with secrets in them that others may read or change, the document's own among them."""
+    """The files with secrets that other users may read or change; the document's own may be among them."""
     holding = [file] if any(key in table for key in SECRETS for table in _tables(document)) else []
     named = (table.get(f"{key}_file") for table in _tables(document) for key in SECRETS)
     holding += [_place(name, file.parent, environment) for name in named if isinstance(name, str)]

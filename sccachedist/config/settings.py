@@ -1,8 +1,7 @@
-"""Every key of the two configuration files, with its default and what it is for.
+"""Every key of the two configuration files, with its default and its purpose.
 
-The keys at the top, the auth tables and ``[builder]`` are those of ``sccache-dist`` 0.16.0; our own
-keys stand in tables of their own and all have defaults. What a role does with a setting, or cannot do yet, is
-not known here.
+The keys at the top, the auth tables and ``[builder]`` are those of ``sccache-dist`` 0.16.0; our own keys stand in
+tables of their own and all have defaults. This module does not know how a role uses a setting, or whether it can.
 """
 
 from ipaddress import IPv4Network, IPv6Network

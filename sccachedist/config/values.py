@@ -1,6 +1,6 @@
-"""The single values that our keys take: how each is written, and what it becomes.
+"""The kinds of single values that our keys take: how each is written, and what it becomes.
 
-What is accepted follows ``sccache-dist`` 0.16.0, found by running it. It knows nothing of keys and files.
+What is accepted follows ``sccache-dist`` 0.16.0, as found by running it. This module knows neither keys nor files.
 """
 
 import enum
@@ -14,17 +14,17 @@ from sccachedist.config.schema import Value
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.tokens import decode_secret_key
 
-#: An IPv6 address, or a name or an IPv4 address without what no host may have in it; then the port.
+#: An IPv6 address, or else a name or an IPv4 address without the characters that no host has; then the port.
 _HOST_AND_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:@<>^|%\\]+))(?::[0-9]+)?")
 
-#: Signatures by a key that only the provider has.
+#: Algorithms that sign with a private key, which only the provider has.
 _ALGORITHMS = [f"{family}{size}" for family in ("RS", "PS", "ES") for size in (256, 384, 512)]
 
 
 def _text(text: str) -> str:
     if "\0" in text:
         raise ValueError
-    text.encode()  # JSON can write half a surrogate pair, which nothing can send
+    text.encode()  # raises at half a surrogate pair, which JSON can write and UTF-8 cannot
     return text
 
 
@@ -35,14 +35,14 @@ def _path(text: str) -> Path:
 
 
 def _token(text: str) -> str:
-    """A token travels in a header, which strips blanks at its ends; and an empty one protects nothing."""
+    """A token for a header, which strips blanks at both ends. An empty token would protect nothing."""
     if not text or text != text.strip() or re.search(r"[\x00-\x08\x0a-\x1f\x7f]", text):
         raise ValueError
     return _text(text)
 
 
 def _option(text: str) -> str:
-    """What begins like an option, and has its star, which stands for anything, at the end."""
+    """A text that begins like an option; its star, which stands for any text, may only be at the end."""
     if not re.fullmatch(r"[-/][^\s*]+(?: [^\s*]+)?\*?", text):
         raise ValueError
     return _text(text)
@@ -55,7 +55,7 @@ def _algorithm(text: str) -> str:
 
 
 def _split_url(text: str) -> SplitResult:
-    """A URL without a name and password in it: a settings' repr may show it."""
+    """A URL without a user name and password, because the repr of settings may show it."""
     url = urlsplit(_text(text))
     place = _HOST_AND_PORT.fullmatch(url.netloc)
     if url.scheme not in ("http", "https") or not place or url.port == 0 or re.search(r"[\x00-\x20\x7f]", text):
@@ -65,7 +65,7 @@ def _split_url(text: str) -> SplitResult:
 
 
 def _check_host(v6: str | None, other: str) -> None:
-    """What ends in a number is meant to be an IPv4 address: mistyped, it is no name instead."""
+    """Check an address. A host that ends in a number is meant as an IPv4 address: mistyped, it is no name instead."""
     if v6:
         IPv6Address(v6)
     elif other.rpartition(".")[2].isdigit():
@@ -78,7 +78,7 @@ def _url(text: str) -> str:
 
 
 def _origin(text: str) -> str:
-    """``http`` is understood where only an address is given, as by the published build server."""
+    """A URL without a path; an address alone means ``http``, as for the published build server."""
     url = _split_url(text if "://" in text else f"http://{ServerId.parse(text)}")
     if url.path not in ("", "/") or url.query or url.fragment:
         raise ValueError

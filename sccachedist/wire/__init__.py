@@ -1,1 +1,1 @@
-"""What travels between client, scheduler and build server: values and their bytes, not who sends them."""
+"""What client, scheduler and build server send each other: values and their bytes. It does not know who sends them."""

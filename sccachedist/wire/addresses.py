@@ -1,4 +1,4 @@
-"""The address that a build server is known by. It does not know whether anybody answers there."""
+"""The address by which a build server is known. It does not know whether a server answers there."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address
@@ -8,18 +8,18 @@ import attrs
 from sccachedist.errors import DecodeError
 from sccachedist.wire.bincode import U16, U32, Json, Reader
 
-# As Rust's SocketAddr reads it, but for scope ids (`%2`), which its bytes lose and no farm can use.
+# As Rust's SocketAddr reads it, but without scope ids (`%2`): its bytes lose them, and no farm can use them.
 _FORM = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):0*([0-9]{1,5})")
 
 
 def _order(host: IPv4Address | IPv6Address) -> tuple[int, bytes]:
-    """Lets addresses of both kinds be sorted together."""
+    """A key that lets addresses of both versions be sorted together."""
     return host.version, host.packed
 
 
 @attrs.frozen(order=True)
 class ServerId:
-    """A build server, by the address and port under which clients reach it.
+    """A build server, named by the address and port at which clients reach it.
 
     Its text is ``127.0.0.1:10501`` or ``[::1]:10501``, as the Rust programs write it.
     """
@@ -31,7 +31,7 @@ class ServerId:
     def parse(cls, text: str) -> "ServerId":
         """Read the text of an address.
 
-        :raises DecodeError: it is no IP address with a port from 0 to 65535.
+        :raises DecodeError: it is not an IP address with a port from 0 to 65535.
         """
         form = _FORM.fullmatch(text)
         if form is None or int(form[3]) > 0xFFFF:
@@ -49,7 +49,7 @@ class ServerId:
 
 
 class _ServerIdCodec:
-    """A ``SocketAddr``: variant 0 with 4 octets or variant 1 with 16, then the port; in JSON its text."""
+    """A ``SocketAddr``: variant 0 with 4 octets or variant 1 with 16, then the port. In JSON, its text."""
 
     def write(self, value: ServerId, out: bytearray) -> None:
         U32.write(0 if value.host.version == 4 else 1, out)

@@ -1,4 +1,4 @@
-"""The names of toolchains: the digest of the archive as it is sent. Knows nothing of files."""
+"""The names of toolchains: the digest of the archive as it is sent. It knows nothing of files."""
 
 import hashlib
 import re
@@ -8,7 +8,7 @@ from blake3 import blake3
 
 from sccachedist.errors import DecodeError
 
-#: 64 or 128 lower-case hexadecimal digits: safe as a file name.
+#: 64 or 128 lower-case hexadecimal digits, so it is safe as a file name.
 ArchiveId = NewType("ArchiveId", str)
 
 _FORM = re.compile(r"[0-9a-f]{64}|[0-9a-f]{128}")
@@ -21,13 +21,13 @@ class Digest(Protocol):
         """Take the next piece."""
 
     def digest(self) -> bytes:
-        """The digest of all that was taken."""
+        """The digest of all pieces so far."""
 
 
 def archive_id(text: str) -> ArchiveId:
-    """Check what a peer calls an archive id, before it may become a part of a path.
+    """Check what a peer calls an archive id, before it may become part of a path.
 
-    :raises DecodeError: it is none.
+    :raises DecodeError: it is not one.
     """
     if not _FORM.fullmatch(text):
         raise DecodeError("an archive id is 64 or 128 hexadecimal digits")
@@ -35,10 +35,10 @@ def archive_id(text: str) -> ArchiveId:
 
 
 def swapped_hex(digest: bytes) -> ArchiveId:
-    """The archive id of a digest: the low digit of each byte first, see "Bytes" in ``doc/protocol``."""
+    """The archive id of a digest: the low digit of each byte comes first, see "Bytes" in ``doc/protocol``."""
     return ArchiveId("".join(f"{byte & 15:x}{byte >> 4:x}" for byte in digest))
 
 
 def toolchain_digest(toolchain: ArchiveId) -> Digest:
-    """A fresh hash of the kind that an archive id was made with: BLAKE3, or SHA-512 up to release 0.2.13."""
+    """A fresh hash of the kind that made an archive id: BLAKE3, or SHA-512 up to release 0.2.13."""
     return blake3() if len(toolchain) == 64 else hashlib.sha512()

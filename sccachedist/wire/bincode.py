@@ -1,11 +1,11 @@
 """bincode 1 in its default form: little endian, fixed width, lengths of eight bytes.
 
-A codec is a value: the ready ones (:data:`U64`, :data:`TEXT`, ...) and what :func:`sequence`, :func:`pair`,
-:func:`struct`, :func:`choice`, :func:`enumeration` and :func:`extended` make of others. Each also gives the JSON form
-that the published daemons answer with. This module does not know which messages there are.
+A codec is a value. Some are ready (:data:`U64`, :data:`TEXT`, ...); :func:`sequence`, :func:`pair`, :func:`struct`,
+:func:`choice`, :func:`enumeration` and :func:`extended` make others from them. Each codec also gives the JSON form
+that the published daemons answer with. This module does not know the messages.
 
-Whatever bytes come, reading raises :class:`~sccachedist.errors.DecodeError` and nothing else, and allocates
-no more than the bytes that are there call for. Writing takes values of ours and trusts them.
+At any input, reading raises :class:`~sccachedist.errors.DecodeError` and nothing else, and allocates no more than the
+bytes that are there call for. Writing takes our own values and trusts them.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ class Reader:
 
     @property
     def left(self) -> int:
-        """How many bytes have not been read."""
+        """How many bytes are still unread."""
         return len(self._data) - self._position
 
     def take(self, size: int) -> bytes:
@@ -59,24 +59,24 @@ class Reader:
         return int.from_bytes(self._data[start:end], "little", signed=signed)
 
     def rest(self) -> bytes:
-        """All that is left: what a peer has put behind the message."""
+        """All unread bytes: what a peer has put behind the message."""
         return self.take(self.left)
 
 
 class Codec(Protocol[T]):
-    """How one type of value is written to and read from bytes, and shown as JSON."""
+    """How one type of value is written to bytes, read from them, and shown as JSON."""
 
     def write(self, value: T, out: bytearray) -> None:
         """Append the bytes of a value."""
 
     def read(self, source: Reader) -> T:
-        """The value that comes next.
+        """Read the next value.
 
-        :raises DecodeError: what comes next is no such value.
+        :raises DecodeError: the next bytes are no such value.
         """
 
     def to_json(self, value: T) -> Json:
-        """The value as ``json.dumps`` takes it, in the shape that serde_json gives."""
+        """The value in a form for ``json.dumps``, with the shape that serde_json gives it."""
 
 
 def encode(codec: Codec[T], value: T) -> bytes:
@@ -87,9 +87,9 @@ def encode(codec: Codec[T], value: T) -> bytes:
 
 
 def decode(codec: Codec[T], data: bytes) -> T:
-    """The message that some bytes begin with; what follows it is ignored, as the published programs do.
+    """The message at the start of some bytes. What follows it is ignored, as in the published programs.
 
-    :raises DecodeError: they begin with no such message.
+    :raises DecodeError: the bytes do not start with such a message.
     """
     return codec.read(Reader(data))
 
@@ -163,7 +163,7 @@ class _Text:
 
 
 def octets(most: int) -> Codec[bytes]:
-    """A ``Vec<u8>`` of which no more is read: some are shown as JSON, where each byte takes its time."""
+    """A ``Vec<u8>`` of at most ``most`` bytes. Some of them are shown as JSON, which takes time for each byte."""
     return _Octets(most)
 
 
@@ -184,7 +184,7 @@ class _Sequence(Generic[T]):
 
     def read(self, source: Reader) -> tuple[T, ...]:
         count = U64.read(source)
-        if count > source.left:  # no item takes less than a byte
+        if count > source.left:  # each item takes at least a byte
             raise DecodeError(f"{count} items are due where {source.left} bytes are left")
         if self.most is not None and count > self.most:
             raise DecodeError(f"{count} items are due where {self.most} are the most")
@@ -196,9 +196,9 @@ class _Sequence(Generic[T]):
 
 
 def sequence(item: Codec[T], most: int | None = None) -> Codec[tuple[T, ...]]:
-    """A ``Vec``: a length, then the items, each of which takes one byte or more.
+    """A ``Vec``: a length, then the items, each of one byte or more.
 
-    :param most: how many are read at most: a bound of their bytes alone allows a hundred thousand small ones.
+    :param most: the most items that are read: a bound of their bytes alone would allow a hundred thousand small ones.
     """
     return _Sequence(item, most)
 
@@ -220,7 +220,7 @@ class _Pair(Generic[A, B]):
 
 
 def pair(first: Codec[A], second: Codec[B]) -> Codec[tuple[A, B]]:
-    """A tuple of two: one after the other."""
+    """A tuple of two values, one after the other."""
     return _Pair(first, second)
 
 
@@ -241,7 +241,7 @@ class Struct(Generic[T]):
         return self.cls(**{name: codec.read(source) for name, codec in self.fields.items()})
 
     def to_json(self, value: T) -> Json:
-        """An object with the fields' names."""
+        """A JSON object with the fields' names."""
         return {name: codec.to_json(getattr(value, name)) for name, codec in self.fields.items()}
 
 
@@ -251,12 +251,12 @@ class _TupleStruct(Struct[T]):
 
 
 def struct(cls: Callable[..., T], /, **fields: Codec[Any]) -> Struct[T]:
-    """A struct: the fields of an attrs class, in the order that they are given here."""
+    """A struct: the fields of an attrs class, in the order in which they are given here."""
     return Struct(cls, fields)
 
 
 def tuple_struct(cls: Callable[..., T], /, **fields: Codec[Any]) -> Struct[T]:
-    """A struct whose fields have no names in Rust: the same bytes, but a list in JSON."""
+    """A struct whose fields have no names in Rust: the bytes are the same, but JSON has a list."""
     return _TupleStruct(cls, fields)
 
 
@@ -284,9 +284,10 @@ class _Extended(Generic[A, B]):
 
 
 def extended(message: Codec[A], mark: bytes, extension: Codec[B]) -> Codec[tuple[A, B | None]]:
-    """A message with something of our own behind it, which peers that do not know it ignore, as all that is there.
+    """A message with our own extension behind it. Peers that do not know the extension ignore it, as all that follows.
 
-    :param mark: what an extension begins with; what begins otherwise is somebody else's. JSON shows the message alone.
+    :param mark: the bytes at the start of an extension; what starts otherwise is not ours. JSON shows the message
+        alone.
     """
     return _Extended(message, mark, extension)
 
@@ -307,7 +308,7 @@ class _Annotated(Generic[T]):
 
 
 def annotated(codec: Struct[T], **more: Json) -> Codec[T]:
-    """A struct whose JSON form has further keys, which readers of JSON pass over; its bytes stay the same."""
+    """A struct whose JSON form has further keys, which readers ignore; its bytes stay the same."""
     return _Annotated(codec, more)
 
 
@@ -351,7 +352,7 @@ class _Enumeration(Generic[E]):
 
 
 def enumeration(members: type[E]) -> Codec[E]:
-    """A Rust enum without fields: members in the order of the wire, the protocol's names as their values."""
+    """A Rust enum without fields: the members in the order of the wire, with the protocol's names as their values."""
     return _Enumeration(members)
 
 

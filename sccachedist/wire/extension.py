@@ -1,10 +1,10 @@
-"""What our own daemons tell each other beyond the published protocol.
+"""What our own daemons tell each other beyond the published protocol. What follows from it is decided elsewhere.
 
-It stands behind the messages of a heartbeat, where published programs do not look, and in one request of its own, which
-a build server makes only of a scheduler that has shown that it is ours. With a published peer nothing of it is there.
+It stands behind the messages of a heartbeat, where published programs do not look, and in one request of its own. A
+build server sends that request only to a scheduler that has shown that it is ours. A published peer gets none of it.
 
-The messages of one build server are numbered, so that one which was overtaken is known: what it says is older than what
-is known already.
+The messages of one build server are numbered. So a scheduler recognises a message that another one has overtaken: its
+content is older than what the scheduler already knows.
 """
 
 from enum import Enum
@@ -29,14 +29,14 @@ class Availability(Enum):
 class ServerReport:
     """What a build server adds to a heartbeat.
 
-    :param number: of this message, among all of this build server since its start.
-    :param heartbeat_secs: seconds after which the next heartbeat comes at the latest.
-    :param jobs: all that it knows: Pending while the toolchain comes in, Ready when it is there, Started.
-    :param toolchains: archive ids that it holds: those that have come since the change of that number. After change 0
-        they are all that there were up to ``until``, and a scheduler forgets what it knew before.
-    :param gone: archive ids that it has ceased to hold since then.
+    :param number: of this message, among all messages of this build server since its start.
+    :param heartbeat_secs: the next heartbeat comes after so many seconds at the latest.
+    :param jobs: all jobs that it knows: Pending while the toolchain arrives, Ready when it is there, Started.
+    :param toolchains: archive ids that it has gained since change ``since``. If ``since`` is 0, they are all that it
+        had at change ``until``, and the scheduler forgets what it knew before.
+    :param gone: archive ids that it has lost since change ``since``.
     :param since: the last change that the scheduler has heard of, as its answer said.
-    :param until: the last change that this report tells of.
+    :param until: the last change that this report covers.
     """
 
     number: int
@@ -54,9 +54,9 @@ class SchedulerReport:
     """What a scheduler adds to the answer.
 
     :param unclaimed: how many jobs it has given to this build server that have not started there.
-    :param heartbeat_secs: seconds that shall lie between two heartbeats at least.
-    :param told: the last change of the server's toolchains that it has heard of, all earlier ones included.
-    :param time: what the clock shows that its job tokens are issued by, in seconds since 1970; 0 where it is not told.
+    :param heartbeat_secs: the least seconds between two heartbeats.
+    :param told: it has heard of the changes of the server's toolchains up to this one.
+    :param time: the clock by which its job tokens are issued, in seconds since 1970; 0 if it is not sent.
     """
 
     unclaimed: int
@@ -67,9 +67,9 @@ class SchedulerReport:
 
 @attrs.frozen
 class JobStates:
-    """How several jobs of one build server stand, in one message.
+    """The states of several jobs of one build server, in one message.
 
-    :param server_nonce: that of its heartbeats.
+    :param server_nonce: the nonce of its heartbeats.
     :param number: of this message, see :class:`ServerReport`.
     """
 
@@ -78,7 +78,7 @@ class JobStates:
     states: tuple[tuple[JobId, JobState], ...]
 
 
-#: Jobs, and toolchains that have come or gone, in one message: more of them would hold up everybody else.
+#: The most jobs, and toolchains gained or lost, in one message: more would hold up all other requests.
 MOST_JOBS, MOST_TOOLCHAINS = 4096, 16_384
 
 _STATES = sequence(pair(U64, JOB_STATE), MOST_JOBS)
@@ -101,6 +101,6 @@ EXTENDED_HEARTBEAT = extended(
 EXTENDED_HEARTBEAT_RESULT = extended(
     HEARTBEAT_RESULT, _MARK, struct(SchedulerReport, unclaimed=U64, heartbeat_secs=U64, told=U64, time=U64)
 )
-#: What one job, and one toolchain beside its name, take in a report.
+#: The bytes of one job in a report, and those of one toolchain besides its name.
 JOB_BYTES, TOOLCHAIN_BYTES = 12, 8
 JOB_STATES = struct(JobStates, server_nonce=U64, number=U64, states=_STATES)

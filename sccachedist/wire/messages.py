@@ -1,7 +1,7 @@
-"""Every message of the protocol: a value, and under its name in capitals the codec.
+"""Every message of the protocol: a value, and its codec under the same name in capitals.
 
 The order of the fields is the order of the wire ("Bytes" in ``doc/protocol``). What a message means, and
-whether what it says is true, is decided elsewhere.
+whether it is true, is decided elsewhere.
 """
 
 from enum import Enum
@@ -26,7 +26,7 @@ from sccachedist.wire.bincode import (
     tuple_struct,
 )
 
-#: What the scheduler calls a job: 64 bits.
+#: The number that the scheduler gives to a job: 64 bits.
 JobId = NewType("JobId", int)
 
 
@@ -44,7 +44,7 @@ TOOLCHAIN = struct(Toolchain, archive_id=TEXT)
 
 
 class JobState(Enum):
-    """Where a job stands, as build servers report it."""
+    """The state of a job, as build servers report it."""
 
     PENDING = "Pending"
     READY = "Ready"
@@ -69,7 +69,7 @@ JOB_ALLOC = struct(JobAlloc, auth=TEXT, job_id=U64, server_id=SERVER_ID)
 
 @attrs.frozen
 class AllocJobSuccess:
-    """The client may send its job; the certificate with this SHA-256 digest is the build server's."""
+    """The client may send its job; the build server's certificate has this SHA-256 digest."""
 
     job_alloc: JobAlloc
     need_toolchain: bool
@@ -103,7 +103,7 @@ SERVER_CERTIFICATE = struct(ServerCertificate, cert_digest=OCTETS, cert_pem=OCTE
 
 @attrs.frozen
 class Heartbeat:
-    """What a build server says of itself; ``jwt_key`` signs its jobs' tokens, a new nonce is a new server."""
+    """A build server's report on itself. ``jwt_key`` signs its jobs' tokens; a new nonce means a new server."""
 
     jwt_key: bytes = attrs.field(repr=False)
     num_cpus: int
@@ -112,7 +112,8 @@ class Heartbeat:
     cert_pem: bytes
 
 
-#: Bytes of a key that signs job tokens, of a digest, and of a certificate; published ones have 32, 32 and some 1,200.
+#: The most bytes of a key that signs job tokens, of a digest, and of a certificate in PEM; published programs send 32,
+#: 32 and some 1,200.
 _MOST_KEY, _MOST_DIGEST, _MOST_PEM = 1024, 64, 16_384
 
 HEARTBEAT = struct(
@@ -126,13 +127,13 @@ HEARTBEAT = struct(
 
 
 def job_capacity(num_cpus: int) -> int:
-    """How many jobs a build server gets at a time: a few more than it has CPUs, to make up for network and disk."""
+    """How many jobs a build server gets at a time: a few more than its CPUs, to make up for network and disk."""
     return num_cpus + 1 + num_cpus // 8
 
 
 @attrs.frozen
 class HeartbeatResult:
-    """Whether the scheduler did not know the build server before."""
+    """The answer to a heartbeat: ``is_new`` if the scheduler did not know the build server before."""
 
     is_new: bool
 
@@ -173,7 +174,7 @@ SCHEDULER_STATUS = struct(SchedulerStatus, num_servers=U64, num_cpus=U64, in_pro
 
 @attrs.frozen
 class AssignJobResult:
-    """A build server has taken a job: Pending while it needs the toolchain, else Ready."""
+    """A build server has taken a job: Pending if it needs the toolchain, otherwise Ready."""
 
     state: JobState
     need_toolchain: bool
@@ -183,7 +184,7 @@ ASSIGN_JOB_RESULT = struct(AssignJobResult, state=JOB_STATE, need_toolchain=BOOL
 
 
 class SubmitToolchainResult(Enum):
-    """What became of an uploaded toolchain."""
+    """What happened to an uploaded toolchain."""
 
     SUCCESS = "Success"
     JOB_NOT_FOUND = "JobNotFound"
@@ -210,7 +211,7 @@ COMPILE_COMMAND = struct(
 
 @attrs.frozen
 class RunJobRequest:
-    """What to run and the paths of the files that it shall leave."""
+    """What to run, and the paths of the files that it should produce."""
 
     command: CompileCommand
     outputs: tuple[str, ...]
@@ -221,7 +222,7 @@ RUN_JOB_REQUEST = struct(RunJobRequest, command=COMPILE_COMMAND, outputs=sequenc
 
 @attrs.frozen
 class ProcessOutput:
-    """How the compiler ended; a client reads ``code`` as "What decides the fate" in ``doc/protocol`` says."""
+    """How the compiler ended. A client reads ``code`` as "What decides the fate" in ``doc/protocol`` describes."""
 
     code: int
     stdout: bytes
@@ -233,7 +234,7 @@ PROCESS_OUTPUT = struct(ProcessOutput, code=I32, stdout=OCTETS, stderr=OCTETS)
 
 @attrs.frozen
 class OutputData:
-    """A file that a compile left: a zlib stream, and how many bytes it inflates to."""
+    """A file that a compile produced: a zlib stream, and the number of bytes that it inflates to."""
 
     compressed: bytes
     length: int
@@ -249,7 +250,7 @@ class JobNotFound:
 
 @attrs.frozen
 class JobComplete:
-    """The compiler has run; ``outputs`` are pairs of the name that was asked for and the file."""
+    """The compiler has run; ``outputs`` are pairs of the requested name and the file."""
 
     output: ProcessOutput
     outputs: tuple[tuple[str, OutputData], ...]

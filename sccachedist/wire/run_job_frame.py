@@ -1,7 +1,7 @@
 """The body of ``run_job``: a big endian ``u32``, as many bytes of bincode, then the inputs to the end.
 
-Takes the body in whatever pieces it comes. Neither the command nor the inputs are decoded: both are the sandbox
-worker's, and to make a hundred thousand texts of a command would hold up everybody else.
+The body may come in pieces of any size. Neither the command nor the inputs are decoded here: the sandbox worker does
+that, because to make the hundred thousand texts of a command would hold up all other requests.
 """
 
 from collections.abc import Callable
@@ -12,15 +12,15 @@ from sccachedist.wire.messages import RUN_JOB_REQUEST, RunJobRequest
 
 _PREFIX = 4
 
-#: Told of the command as far as it has come, and how many bytes it will have; raises what it has against it.
+#: Called with the part of the command that has arrived, and the bytes that it will have; raises to refuse the command.
 Look = Callable[[bytearray, int], None]
 
 
 class FrameHead:
     """Separates the command at the start of a body from the inputs behind it.
 
-    :param limit: how many bytes of bincode are taken at most.
-    :param look: looks at the command while it comes.
+    :param limit: the most bytes of the command.
+    :param look: checks the command while it arrives.
     """
 
     def __init__(self, limit: int, look: Look = lambda octets, size: None) -> None:
@@ -30,10 +30,10 @@ class FrameHead:
         self._command = bytearray()
 
     def feed(self, chunk: bytes) -> bytes:
-        """Take the next piece of the body and give back those of its bytes that belong to the inputs.
+        """Take the next piece of the body and return those of its bytes that belong to the inputs.
 
         :raises LimitExceeded: the command is too long; no byte of it is kept.
-        :raises DecodeError: the command is none.
+        :raises DecodeError: ``look`` finds that it is no command.
         """
         if self._size is None:
             due = _PREFIX - len(self._prefix)
@@ -51,7 +51,7 @@ class FrameHead:
         return chunk[missing:]
 
     def finish(self) -> bytes:
-        """The command as it came, when it is there or the body has ended.
+        """The encoded command, once it has arrived or the body has ended.
 
         :raises DecodeError: the body ended before its command did.
         """

@@ -1,8 +1,8 @@
 """Job and server tokens: JWTs signed with HS256 ("Tokens" in ``doc/protocol``).
 
-Their claims are exactly ``exp``, which is always 0 and says nothing, and the job or the build server that
-they are for. A job token of our own scheduler for a build server of ours also names the toolchain, and says when it was
-issued (``iat``) and for which client. Who holds which key, and what a token opens, is not known here. No error's text
+Their claims are exactly ``exp``, which is always 0 and means nothing, and the job or the build server that the token is
+for. A job token between our own scheduler and our own build server also names the toolchain, the time when the token
+was issued (``iat``) and the client. Who holds which key, and what a token opens, is not known here. No error's text
 quotes a token.
 """
 
@@ -20,7 +20,7 @@ from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.messages import JobId
 
-#: The bytes in a scheduler's ``secret_key`` and in a build server's job key.
+#: Bytes of a scheduler's ``secret_key`` and of a build server's job key.
 KEY_SIZE = 32
 
 _Claims = dict[str, Any]
@@ -28,11 +28,11 @@ _Claims = dict[str, Any]
 
 @attrs.frozen
 class Grant:
-    """What a job token of our own scheduler says beside the job.
+    """What a job token of our own scheduler says besides the job.
 
     :param toolchain: the one that the job needs.
     :param issued: when the token was issued, in seconds of the scheduler's clock since 1970.
-    :param client: for whom, in a word that means something to the scheduler alone.
+    :param client: the client that it was issued for, in a word that means something to the scheduler alone.
     """
 
     toolchain: ArchiveId
@@ -41,10 +41,10 @@ class Grant:
 
 
 class _AnyKey(HMACAlgorithm):
-    """HS256 with whatever bytes are the key, as in the Rust programs.
+    """HS256 with any bytes as the key, as in the Rust programs.
 
-    A job key comes from a peer: PyJWT would raise at one that looks like a certificate, and warn of a short
-    one. HMAC itself fills a short key up with zeros, so that to do so here changes no signature.
+    A job key comes from a peer: PyJWT would raise an error at a key that looks like a certificate, and warn of a short
+    one. HMAC itself fills a short key up with zeros, so doing that here changes no signature.
     """
 
     def prepare_key(self, key: str | bytes) -> bytes:
@@ -79,20 +79,21 @@ def job_token(
     issued: int | None = None,
     client: str | None = None,
 ) -> str:
-    """The token that opens one job on the build server whose key this is.
+    """The token that opens one job on the build server that ``key`` belongs to.
 
-    :param toolchain: the one that the job needs, for a build server of ours, which then need not be told of the job.
+    :param toolchain: the one that the job needs, if the build server is one of sccachedist: then the scheduler need not
+        announce the job to it.
     :param issued: and ``client``: see :class:`Grant`; only with a toolchain.
     """
     return _sign(_job_claims(job_id, None if toolchain is None else Grant(toolchain, issued, client)), key)
 
 
-@lru_cache(maxsize=1 << 10)  # a client shows its token twice or three times; a refused one is not kept
+@lru_cache(maxsize=1 << 10)  # a client shows its token two or three times; a refused token is not cached
 def check_job_token(token: str, key: bytes, job_id: JobId) -> Grant | None:
-    """Check that a token opens this job, and give what else it says, if it does.
+    """Check that a token opens this job; return what else it says, if anything.
 
-    :raises PeerRefused: it is malformed or for something else: nobody issued it for this job.
-    :raises StaleToken: it is right but for its signature: it may have been issued under another key.
+    :raises PeerRefused: it is malformed or for something else, so it was never issued for this job.
+    :raises StaleToken: all but its signature is right: it may have been issued under another key.
     """
     claims, signed = _read(token, key, "invalid_jwt")
     grant = _claimed_grant(claims)
@@ -108,9 +109,9 @@ def server_token(key: bytes, server_id: ServerId) -> str:
     return _sign(_server_claims(str(server_id)), key)
 
 
-@lru_cache(maxsize=1 << 14)  # thousands of build servers show theirs every few seconds; a refused one is not kept
+@lru_cache(maxsize=1 << 14)  # thousands of build servers show theirs every few seconds; a refused one is not cached
 def read_server_token(token: str, key: bytes) -> ServerId:
-    """The build server that a token speaks for; whether it is the one that sent it is not checked here.
+    """The build server that a token names. Whether that server sent the token is not checked here.
 
     :raises PeerRefused: the token is malformed or not signed with this key.
     """
@@ -121,7 +122,7 @@ def read_server_token(token: str, key: bytes) -> ServerId:
 
 
 def claimed_server(token: str) -> ServerId:
-    """The build server that a token was made for, by whomever: for the build server itself, which has no key for it.
+    """The build server that a token names, with any signature: for the build server itself, which lacks the key.
 
     :raises PeerRefused: the token is malformed.
     """
@@ -169,7 +170,7 @@ def _server_claims(server_id: str) -> _Claims:
 
 
 def _same(claims: Any, expected: _Claims) -> bool:
-    """Compare as JSON does: to Python, ``false`` and ``0.0`` are the same as ``0``."""
+    """Compare as JSON does: to Python, ``false`` and ``0.0`` equal ``0``."""
     return claims == expected and all(type(claims[name]) is type(value) for name, value in expected.items())
 
 
@@ -179,7 +180,7 @@ def _sign(claims: _Claims, key: bytes) -> str:
 
 
 def _read(token: str, key: bytes, challenge: str) -> tuple[Any, bool]:
-    """The claims of a well-formed token, whatever they are, and whether it is signed with this key."""
+    """The claims of a well-formed token, unchecked, and whether the token is signed with this key."""
     try:
         try:
             payload, signed = _JWS.decode(token, key, [_ALGORITHM]), True
