@@ -256,7 +256,7 @@ def test_the_reference_has_every_key() -> None:
         "a number of bytes",
         False,
         "10737418240 (10 GiB)",
-        "How much the kept toolchains may take.",
+        "The most bytes of the kept toolchain archives.",
     )
     assert found[""]["bind_address"].default == ""
     assert found['[builder] type = "overlay"']["build_dir"].required

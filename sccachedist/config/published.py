@@ -14,7 +14,7 @@ from sccachedist.config.values import JWT_KEY, PATH, SECONDS, TEXT, TOKEN, URL
 
 @frozen
 class InsecureAuth:
-    """A token that everybody knows: anyone who reaches the port is let in."""
+    """A token that is public knowledge: anyone who reaches the port is let in."""
 
 
 @frozen
@@ -26,7 +26,7 @@ class TokenAuth:
 
 @frozen
 class JwtValidate:
-    """Clients bring JWTs that an identity provider has signed."""
+    """Clients show JWTs that an identity provider has signed."""
 
     audience: str = field(metadata=key(TEXT, "The ``aud`` that a token must have."))
     issuer: str = field(metadata=key(TEXT, "The ``iss`` that a token must have."))
@@ -35,29 +35,29 @@ class JwtValidate:
 
 @frozen
 class ProxyToken:
-    """A client's token is good when a web service, shown it as a Bearer token, answers with success."""
+    """A web service checks each client's token, shown to it as a Bearer token: an answer of success accepts it."""
 
     url: str = field(metadata=key(URL, "The service to ask."))
     cache_secs: int | None = field(
         default=None,
-        metadata=key(SECONDS, "How long a good answer holds; without it the service is asked each time."),
+        metadata=key(SECONDS, "How long a good answer is remembered; without it the service is asked each time."),
     )
 
 
 @frozen
 class JwtHs256:
-    """Every build server has a token of its own, signed with the scheduler's key."""
+    """Every build server has a token of its own, which the scheduler's key has signed."""
 
     secret_key: bytes = field(repr=False, metadata=key(JWT_KEY, "The key that signs build servers' tokens."))
 
 
 @frozen
 class JwtToken:
-    """The build server's own token, made with the scheduler's key for this address."""
+    """The build server's own token, which the scheduler's key has signed for this address."""
 
     token: str = field(
         repr=False,
-        metadata=key(TOKEN, "What ``auth generate-jwt-hs256-server-token`` printed for this build server."),
+        metadata=key(TOKEN, "The token that ``auth generate-jwt-hs256-server-token`` printed for this build server."),
     )
 
 

@@ -46,31 +46,31 @@ KIB, MIB, GIB = 2**10, 2**20, 2**30
 
 @frozen
 class ConnectionLimits:
-    """The most that a peer may send or take, of either role, before it is refused."""
+    """The most that a peer of either role may send or take before it is refused."""
 
     connections: int = field(
         default=32_768,
-        metadata=key(COUNT, "Connections at a time; fewer where the process may not have as many descriptors."),
+        metadata=key(COUNT, "Connections at a time; fewer if the process cannot have so many descriptors."),
     )
     connections_per_address: int = field(
         default=4096,
         metadata=key(
             COUNT,
-            "Connections at a time from one IPv4 address or IPv6 /64; ``network.trusted_proxies`` may have more. Where "
-            "there is no room, the one that has shown no good token for the longest time is closed.",
+            "Connections at a time from one IPv4 address or IPv6 /64; ``network.trusted_proxies`` may have more. When "
+            "there is no room, the connection that has shown no good token for the longest time is closed.",
         ),
     )
     handshake_secs: int = field(default=20, metadata=key(COUNT, "How many seconds a peer may take to begin TLS."))
     idle_secs: int = field(
         default=60,
-        metadata=key(COUNT, "How many seconds a peer may say nothing, between its requests or within one."),
+        metadata=key(COUNT, "How many seconds a peer may be silent, between its requests or within one."),
     )
     min_bytes_per_sec: int = field(
         default=1000,
         metadata=key(CACHE_BYTES, "How fast a peer has to send its request, and then to take its answer."),
     )
     min_rate_after_secs: int = field(
-        default=30, metadata=key(SECONDS, "By how many seconds a peer may be late, going by ``min_bytes_per_sec``.")
+        default=30, metadata=key(SECONDS, "How many seconds a peer may be behind the pace of ``min_bytes_per_sec``.")
     )
     transfer_secs: int = field(
         default=1200,
@@ -82,15 +82,13 @@ class ConnectionLimits:
     headers: int = field(default=100, metadata=key(COUNT, "Headers of a request."))
     framing_bytes: int = field(
         default=16 * KIB,
-        metadata=key(BYTES, "What stands between the chunks of a body, beside an eighth of what they carry."),
+        metadata=key(BYTES, "The bytes between the chunks of a body, beyond an eighth of what the chunks carry."),
     )
     message_bytes: int = field(default=64 * KIB, metadata=key(BYTES, "A small request body."))
     heartbeat_bytes: int = field(default=MIB, metadata=key(BYTES, "A heartbeat, certificate included."))
     buffered_bytes: int = field(
         default=256 * MIB,
-        metadata=key(
-            BYTES, "Bodies of requests that are in memory at a time, commands of running jobs included, of all peers."
-        ),
+        metadata=key(BYTES, "All peers' request bodies in memory at a time, commands of running jobs included."),
     )
 
 
@@ -102,8 +100,8 @@ class SchedulerLimits(ConnectionLimits):
         default=1000,
         metadata=key(
             COUNT,
-            "Jobs that were allocated to one client, by its token and its address, and have not begun. "
-            "What it holds slots with in the meantime is less: no more than is left for others.",
+            "Jobs that are allocated to one client, known by its token and its address, and have not begun. "
+            "Fewer of them hold a slot in the meantime: no more than are left for other clients.",
         ),
     )
     servers_per_address: int = field(
@@ -114,49 +112,49 @@ class SchedulerLimits(ConnectionLimits):
         metadata=key(
             COUNT,
             "Calls at a time to the service of ``client_auth.url`` about tokens that it never accepted, and as many "
-            "about others. One sender may cause half of them; beyond that clients compile locally.",
+            "about tokens that it did. One sender may cause half of them; beyond that, clients compile locally.",
         ),
     )
 
 
 @frozen
 class ServerLimits(ConnectionLimits):
-    """The most that a peer may send to a build server, or a job may take or make, before it is refused or ended."""
+    """The most that a peer may send to a build server, and a job may use or make, before it is refused or ended."""
 
     spool_bytes: int = field(
         default=64 * GIB,
         metadata=key(
             BYTES,
-            "What is on the disk of all requests at a time: toolchains that come in, inputs, and answers until they are"
-            " taken.",
+            "All requests' data on the disk at a time: toolchains that arrive, inputs, and answers until they are"
+            " fetched.",
         ),
     )
     command_bytes: int = field(default=4 * MIB, metadata=key(BYTES, "The command of a job, without its inputs."))
     toolchains: int = field(
         default=32_768,
-        metadata=key(COUNT, "Toolchains that a build server keeps; the least recently used ones go first."),
+        metadata=key(COUNT, "Toolchains that a build server keeps; the least recently used ones are removed first."),
     )
     toolchain_bytes: int = field(default=8 * GIB, metadata=key(BYTES, "A toolchain archive as sent."))
     toolchain_unpacked_bytes: int = field(default=32 * GIB, metadata=key(BYTES, "A toolchain unpacked."))
     toolchain_entries: int = field(
         default=1_000_000,
         metadata=key(
-            COUNT, "Files, directories and links of a toolchain, with the directories that it needs and does not name."
+            COUNT, "Files, directories and links of a toolchain, with the directories that it needs but does not name."
         ),
     )
     toolchains_unpacked_bytes: int | None = field(
         default=None,
         metadata=key(
             BYTES,
-            "All unpacked toolchains together, the least recently used ones go first; without it six times "
-            "``toolchain_cache_size``, and no more than half of the disk.",
+            "All unpacked toolchains together; the least recently used ones are removed first. By default, six times "
+            "``toolchain_cache_size``, but at most half of the disk.",
         ),
     )
     toolchains_unpacked_inodes: int | None = field(
         default=None,
         metadata=key(
             COUNT,
-            "Files and directories of all unpacked toolchains together; without it 4,000,000, and no more than half of "
+            "Files and directories of all unpacked toolchains together. By default, 4,000,000, but at most half of "
             "what the disk has.",
         ),
     )
@@ -164,14 +162,14 @@ class ServerLimits(ConnectionLimits):
         default=200,
         metadata=key(
             COUNT,
-            "How many times what is read of it an archive may unpack to, at any point, once that is more than 64 MiB.",
+            "How many bytes an archive may unpack to for each of its bytes, at any point, once that is over 64 MiB.",
         ),
     )
     path_bytes: int = field(
-        default=4095, metadata=key(BYTES, "One path: in an archive, as a link's target, in a job's command.")
+        default=4095, metadata=key(BYTES, "One path: in an archive, as a link's target, or in a job's command.")
     )
     path_depth: int = field(
-        default=256, metadata=key(COUNT, "In how many directories something may lie, of a toolchain or of inputs.")
+        default=256, metadata=key(COUNT, "How many directories deep an entry of a toolchain or of inputs may lie.")
     )
     inputs_bytes: int = field(default=2 * GIB, metadata=key(BYTES, "The inputs of a job as sent."))
     inputs_unpacked_bytes: int = field(default=4 * GIB, metadata=key(BYTES, "The inputs of a job unpacked."))
@@ -196,7 +194,7 @@ class ServerLimits(ConnectionLimits):
     )
     job_memory_bytes: int = field(
         default=4 * GIB,
-        metadata=key(BYTES, "The memory of a compile, what it writes to its temporary file system included."),
+        metadata=key(BYTES, "The memory of a compile, including what it writes to its temporary file system."),
     )
     job_processes: int = field(default=1024, metadata=key(COUNT, "Processes and threads of a compile at one time."))
     job_secs: int = field(default=540, metadata=key(COUNT, "How many seconds a compile may run."))
@@ -204,11 +202,11 @@ class ServerLimits(ConnectionLimits):
 
 @frozen
 class NetworkSettings:
-    """What the scheduler believes of the network in front of it."""
+    """What the scheduler trusts of the network in front of it."""
 
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(
         default=(),
-        metadata=key(ListOf(NETWORK), "The senders whose ``X-Real-IP`` is believed; from others it is ignored."),
+        metadata=key(ListOf(NETWORK), "The senders whose ``X-Real-IP`` is trusted; from others it is ignored."),
     )
 
 
@@ -216,13 +214,13 @@ class NetworkSettings:
 class TlsSettings:
     """TLS at the scheduler itself, without a proxy in front. SIGHUP reads the files again."""
 
-    certificate: Path = field(metadata=key(PATH, "Its certificate, PEM, followed by the authorities in between."))
+    certificate: Path = field(metadata=key(PATH, "Its certificate, PEM, followed by the intermediate authorities."))
     private_key: Path = field(metadata=key(PATH, "The certificate's key, PEM, without a passphrase."))
 
 
 @frozen
 class JwtSettings:
-    """What is taken from an identity provider, with ``client_auth.type = "jwt_validate"``."""
+    """Which tokens of an identity provider are accepted, with ``client_auth.type = "jwt_validate"``."""
 
     algorithms: tuple[str, ...] = field(
         default=("RS256",),
@@ -243,12 +241,12 @@ class QueueSettings:
 
 @frozen
 class HeartbeatSettings:
-    """How often a build server tells a scheduler of ours what it does; a published one hears it every 30 seconds."""
+    """How often a build server reports to a scheduler of sccachedist; to a published one it reports every 30 seconds."""
 
     secs: int = field(
         default=5,
         metadata=key(
-            HEARTBEAT_SECONDS, "Seconds from one heartbeat to the next; a scheduler of thousands asks for more."
+            HEARTBEAT_SECONDS, "Seconds from one heartbeat to the next; a scheduler with thousands asks for more."
         ),
     )
 
@@ -259,7 +257,7 @@ class CapacitySettings:
 
     cpus: int | None = field(
         default=None,
-        metadata=key(CPUS, "The CPUs that it offers; those that it may use, where nothing is said."),
+        metadata=key(CPUS, "The CPUs that it offers; by default, all that it may use."),
     )
 
 
@@ -268,7 +266,7 @@ class AdminSettings:
     """Who may tell the scheduler to drain build servers, with ``sccachedist drain``."""
 
     token: str | None = field(
-        default=None, repr=False, metadata=key(TOKEN, "The secret for that; without one, nobody may.")
+        default=None, repr=False, metadata=key(TOKEN, "The secret for that; without it, draining is refused.")
     )
 
 
@@ -286,47 +284,47 @@ class SandboxSettings:
         default=None,
         metadata=key(
             TEXT,
-            "Who a build server that root has started is, as soon as it listens. Compiles have that user's uid outside "
-            "of their sandboxes; without it, root's.",
+            "The user that a build server becomes as soon as it listens, if root has started it. Outside of their "
+            "sandboxes, compiles have that user's uid; without this key, root's.",
         ),
     )
 
 
 @frozen
 class PolicySettings:
-    """What a user is told."""
+    """Which compiles clients run locally, instead or again."""
 
     on_failure: OnFailure = field(
         default=OnFailure.VERIFY,
         metadata=key(
             one_of(OnFailure),
-            "Which failed compiles their clients repeat locally: none, those that may be the farm's fault, or all.",
+            "Which failed compiles clients repeat locally: none, those that may be the farm's fault, or all.",
         ),
     )
     local_options: tuple[str, ...] = field(
         default=(),
         metadata=key(
             ListOf(OPTION),
-            "Further options with which compiles stay at home, e.g. ``-mfoo``, ``-C bar=baz`` or ``-ffoo-*``.",
+            "Further options that make a compile run locally, e.g. ``-mfoo``, ``-C bar=baz`` or ``-ffoo-*``.",
         ),
     )
 
 
 @frozen
 class DockerSettings:
-    """What the docker builder makes its images with, with ``builder.type = "docker"``."""
+    """The image from which the docker builder makes its own, with ``builder.type = "docker"``."""
 
     image: str = field(
         default="busybox:stable-musl",
-        metadata=key(TEXT, "An image with a statically linked ``busybox``; pulled where it is not there."),
+        metadata=key(TEXT, "An image with a statically linked ``busybox``; pulled if it is not there."),
     )
 
 
 @frozen
 class ShutdownSettings:
-    """How a build server goes."""
+    """How a build server stops."""
 
-    grace_secs: int = field(default=60, metadata=key(SECONDS, "How long running jobs are waited for at SIGTERM."))
+    grace_secs: int = field(default=60, metadata=key(SECONDS, "How long it waits for running jobs at SIGTERM."))
 
 
 @frozen
@@ -334,8 +332,8 @@ class SchedulerSettings:
     """A scheduler's configuration file."""
 
     public_addr: ServerId = field(metadata=key(ADDRESS, "The address to listen on."))
-    client_auth: ClientAuthSettings = field(metadata=key(CLIENT_AUTH, "How clients show that they may compile here."))
-    server_auth: ServerAuthSettings = field(metadata=key(SERVER_AUTH, "How build servers show that they belong here."))
+    client_auth: ClientAuthSettings = field(metadata=key(CLIENT_AUTH, "How clients prove that they may compile here."))
+    server_auth: ServerAuthSettings = field(metadata=key(SERVER_AUTH, "How build servers prove that they belong here."))
     network: NetworkSettings = field(factory=NetworkSettings, metadata=table(NetworkSettings))
     tls: TlsSettings | None = field(default=None, metadata=table(TlsSettings))
     jwt: JwtSettings = field(factory=JwtSettings, metadata=table(JwtSettings))
@@ -352,17 +350,17 @@ class ServerSettings:
     public_addr: ServerId = field(
         metadata=key(ADDRESS, "The address at which clients and the scheduler reach this server.")
     )
-    scheduler_url: str = field(metadata=key(ORIGIN, "Where the scheduler is."))
-    builder: BuilderSettings = field(metadata=key(BUILDER, "How compiles are run."))
+    scheduler_url: str = field(metadata=key(ORIGIN, "The scheduler's URL."))
+    builder: BuilderSettings = field(metadata=key(BUILDER, "How compiles run."))
     scheduler_auth: SchedulerAuthSettings = field(
-        metadata=key(SCHEDULER_AUTH, "How this server shows the scheduler who it is.")
+        metadata=key(SCHEDULER_AUTH, "How this server proves its identity to the scheduler.")
     )
     bind_address: ServerId = field(
         default=Factory(lambda self: self.public_addr, takes_self=True),
         metadata=key(ADDRESS, "The address to listen on, if not ``public_addr``."),
     )
     toolchain_cache_size: int = field(
-        default=10 * GIB, metadata=key(CACHE_BYTES, "How much the kept toolchains may take.")
+        default=10 * GIB, metadata=key(CACHE_BYTES, "The most bytes of the kept toolchain archives.")
     )
     heartbeat: HeartbeatSettings = field(factory=HeartbeatSettings, metadata=table(HeartbeatSettings))
     capacity: CapacitySettings = field(factory=CapacitySettings, metadata=table(CapacitySettings))
