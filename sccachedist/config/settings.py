@@ -241,7 +241,7 @@ class QueueSettings:
 
 @frozen
 class HeartbeatSettings:
-    """How often a build server reports to a scheduler of sccachedist; to a published one it reports every 30 seconds."""
+    """How often a build server reports to a scheduler of sccachedist; a published one gets its report every 30 s."""
 
     secs: int = field(
         default=5,
