@@ -1,6 +1,6 @@
 PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
-CHECKED = sccachedist twisted tests demo bench fuzz scripts setup.py
+CHECKED = sccachedist twisted tests farmkit demo bench fuzz scripts setup.py
 
 .PHONY: bench demo test coverage unit functional compat filters programs fuzz lint lock doc clean faults soak test-lowest test-pythons
 

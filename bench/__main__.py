@@ -12,7 +12,7 @@ from bench.cases import CASES
 from bench.plots import plot
 from bench.report import Result, keep, kept, lines, result_of, table, verdict
 from bench.run import Case, Run
-from demo.farm import CHECKOUT
+from farmkit.launch import CHECKOUT
 
 #: A check fails when a number is worse than its bar by half.
 SLACK = 1.5

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import attrs
 
-from demo.farm import Farm
+from farmkit.farm import Farm
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import Codec, decode, encode

@@ -22,8 +22,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from threading import Thread
 
-from demo.farm import CHECKOUT
-from demo.processes import inherited
+from farmkit.launch import CHECKOUT
+from farmkit.processes import inherited
 from sccachedist.server.identity import Identity, load_identity
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import attrs
 
-from demo.farm import PROGRAMS
+from farmkit.busybox_jobs import id_of, shell, write_inputs, write_toolchain
+from farmkit.launch import PROGRAMS
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import CompileCommand, RunJobRequest
-from tests.support.archives import id_of, write_inputs, write_toolchain
-from tests.support.protocol import shell
 
 _GZIP_TIME = slice(4, 8)  # of a gzip header: says nothing of the content
 

@@ -14,8 +14,8 @@ from typing import Protocol
 
 import attrs
 
-from demo.farm import Launch
-from demo.processes import Command, wait_until
+from farmkit.launch import Launch
+from farmkit.processes import Command, wait_until
 
 _V1, _V2 = Path("/sys/fs/cgroup/cpuacct"), Path("/sys/fs/cgroup")
 _TICKS = os.sysconf("SC_CLK_TCK")

@@ -12,8 +12,8 @@ import attrs
 
 from bench.client import LoadClient
 from bench.meters import Meter, meter
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
-from tests.support.published import PUBLISHED_SCHEDULER, PUBLISHED_SERVER
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PUBLISHED_SCHEDULER, PUBLISHED_SERVER, Launch
 
 #: What makes ours take as many jobs that nobody runs, and as many build servers, as the published one, without limit.
 _UNCLAIMED = "[limits]\nunclaimed_jobs = 1_000_000\nservers_per_address = 10_000\n"

@@ -14,7 +14,7 @@ import attrs
 
 from bench.quantities import percentile
 from bench.simulated import OURS, PUBLISHED, Compile, Policy, SimulatedFarm, demands
-from demo.farm import CHECKOUT
+from farmkit.launch import CHECKOUT
 
 _TABLE_HEAD = """\
 .. list-table::

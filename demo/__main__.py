@@ -12,10 +12,10 @@ from pathlib import Path
 
 import attrs
 
-from demo.client import Client, client_config
-from demo.farm import Farm
-from demo.processes import Command, inherited
-from demo.projects import CXX, LIBRARIES, C, Language, write_project, write_workspace
+from farmkit.farm import Farm
+from farmkit.processes import Command, inherited
+from farmkit.projects import CXX, LIBRARIES, C, Language, write_project, write_workspace
+from farmkit.published_client import Client, client_config
 
 _PARTS = 4
 _STEP_SECS = 300  # packing a compiler takes most of it on a busy machine

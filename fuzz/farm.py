@@ -20,6 +20,9 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.task import deferLater
 from twisted.internet.testing import StringTransport
 
+from farmkit.deferreds import pending
+from farmkit.memory_http import OCTETS, Browser, Connection, bearer, request
+from farmkit.memory_reactor import Reactor
 from sccachedist.budgets import Budget
 from sccachedist.config import OverlayBuilderSettings, SchedulerSettings, ServerSettings, TokenAuth
 from sccachedist.config.settings import AdminSettings, CapacitySettings, HeartbeatSettings, QueueSettings
@@ -33,9 +36,6 @@ from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import RUN_JOB_RESULT, JobComplete, JobId, ProcessOutput
 from tests.server.servers import FakeBuilder
-from tests.support.ends import pending
-from tests.support.http import OCTETS, Browser, Connection, bearer, request
-from tests.support.reactors import Reactor
 
 CLIENT_TOKEN, SERVER_TOKEN, ADMIN_TOKEN = "clienttok", "servertok", "admintok"
 SCHEDULER = ServerId.parse("127.0.0.1:10600")

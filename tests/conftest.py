@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo.farm import Farm
+from farmkit.farm import Farm
 from tests.support.secrecy import daemons_of, given_away, secrets_of, shown_by_processes
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.farm import CHECKOUT
+from farmkit.launch import CHECKOUT
 
 PAGE = CHECKOUT / "doc" / "faults.rst"
 ROWS = {*range(1, 10), 15, 18, 19, 20}

@@ -30,6 +30,8 @@ FLOORS = (
     {"wire"},
     {"errors"},
 )
+#: The folders of the checkout beside the package, each with those that it imports.
+BESIDE = {"farmkit": set[str](), "demo": {"farmkit"}, "bench": {"farmkit"}}
 #: What the daemon and its sandbox workers share, as seen from either side.
 SHARED_BY_BUILDERS = {"sandbox.overlay.layout", "sandbox.overlay.worker_groups", "sandbox.programs.probe"}
 SHARED_BY_WORKERS = {"builders.worker_protocol"}
@@ -97,3 +99,12 @@ def test_imports_point_downwards() -> None:
         if floors[room(module)] >= floors[room(target)]
     }
     assert upwards == set()
+
+
+@pytest.mark.parametrize("folder", BESIDE)
+def test_nothing_but_tests_imports_tests(folder: str) -> None:
+    """What the demo, the benchmarks and the tests share knows none of them, and they share nothing else."""
+    trees = (ast.parse(path.read_text()) for path in (PACKAGE.parent / folder).rglob("*.py"))
+    modules = {node.module or "" for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    known = {"farmkit", "demo", "bench", "fuzz", "scripts", "tests"} - {folder}
+    assert {room(module) for module in modules} & known == BESIDE[folder]

@@ -21,7 +21,7 @@ DISTRIBUTIONS = {
     "docutils": "sphinx",
 }
 #: The packages of this checkout.
-OWN = {"sccachedist", "tests", "demo", "bench", "fuzz", "scripts"}
+OWN = {"sccachedist", "tests", "farmkit", "demo", "bench", "fuzz", "scripts"}
 
 
 def imported(*folders: str) -> set[str]:
@@ -64,7 +64,7 @@ def _normal(name: str) -> str:
     ("folders", "extras"),
     [
         (["sccachedist"], []),
-        (["tests", "demo", "scripts"], ["test"]),
+        (["tests", "farmkit", "demo", "scripts"], ["test"]),
         (["bench", "doc"], ["dev"]),
         (["fuzz"], ["fuzz"]),
     ],

@@ -20,10 +20,9 @@ import attrs
 from bench.quantities import Bar, Quantity, by_turns
 from bench.run import Run
 from bench.sides import OURS, Role, Side, side
-from demo.client import Client
-from demo.farm import OUR_SERVER
-from demo.projects import C, Project, write_project
-from tests.support.configured import adding
+from farmkit.launch import OUR_SERVER, adding
+from farmkit.projects import C, Project, write_project
+from farmkit.published_client import Client
 
 _SOURCE = "pynacl==1.5.0"
 _CONFIGURE = "PyNaCl-1.5.0/src/libsodium"

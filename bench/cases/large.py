@@ -8,8 +8,8 @@ from bench.meters import memory
 from bench.quantities import Bar, Quantity, by_turns
 from bench.run import Run
 from bench.sides import Side, both
+from farmkit.busybox_jobs import id_of
 from sccachedist.wire.messages import SubmitToolchainResult
-from tests.support.archives import id_of
 
 _MIB = 1 << 20
 

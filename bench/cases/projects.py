@@ -12,8 +12,8 @@ from bench.meters import Meter, own_cpu_secs
 from bench.quantities import Bar, Quantity, by_turns
 from bench.run import Run
 from bench.sides import Side, both
-from demo.client import Client
-from demo.projects import CXX, Project, write_project
+from farmkit.projects import CXX, Project, write_project
+from farmkit.published_client import Client
 from sccachedist.server.service import usable_cpus
 from sccachedist.wire.messages import job_capacity
 

@@ -10,8 +10,8 @@ from bench.jobs import Work, copying, renewed
 from bench.quantities import Quantity, Rounds
 from bench.run import Run
 from bench.sides import OURS, PUBLISHED, Role, Side, side
-from demo.farm import Farm
-from demo.processes import wait_until
+from farmkit.farm import Farm
+from farmkit.processes import wait_until
 
 _SERVERS, _TOOLCHAINS, _COMPILES, _AT_A_TIME = 4, 4, 64, 3
 _START_SECS = 30.0

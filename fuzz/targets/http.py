@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 from twisted.logger import capturedLogs
 
+from farmkit.memory_http import OCTETS, Browser, Connection, bearer, chunked, head, request
 from fuzz.places import scratch
 from sccachedist.errors import BuildError
 from sccachedist.wire.bincode import encode
@@ -23,7 +24,6 @@ from tests.server.servers import JOB, REQUEST, FakeBuilder
 from tests.server.stocks import ARCHIVES, GCC
 from tests.server.test_service import Running as RunningServer
 from tests.support.exchanges import exchange
-from tests.support.http import OCTETS, Browser, Connection, bearer, chunked, head, request
 
 TOKEN = b"TOKEN"
 STATUSES = {200, 400, 401, 404, 500, 503}

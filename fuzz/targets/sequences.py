@@ -15,6 +15,7 @@ from pathlib import Path
 import attrs
 from twisted.logger import capturedLogs
 
+from farmkit.memory_http import OCTETS, Connection, bearer, chunked, head, request
 from fuzz.farm import ADMIN_TOKEN, CLIENT_TOKEN, HEARTBEAT_SECS, SERVERS, Farm, Server, Weather
 from fuzz.places import scratch
 from sccachedist.wire.archive_id import ArchiveId
@@ -31,7 +32,6 @@ from sccachedist.wire.messages import (
 from sccachedist.wire.run_job_frame import frame
 from tests.server.servers import REQUEST
 from tests.server.stocks import ARCHIVES, CLANG, GCC, RUSTC
-from tests.support.http import OCTETS, Connection, bearer, chunked, head, request
 
 _TOOLCHAINS: tuple[ArchiveId, ...] = (GCC, CLANG, RUSTC)
 _CLIENTS = ("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.1")

@@ -19,11 +19,11 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from farmkit.deferreds import outcome, pending
+from farmkit.fakes import Requests
 from sccachedist.auth.jwks import LEEWAY_SECS, REFETCH_SECS, RETRY_SECS, SignedClientTokens, SigningKeys, read_keys
 from sccachedist.budgets import Party
 from sccachedist.errors import AuthUnavailable, ClientRefused, DecodeError, PeerError
-from tests.support.ends import outcome, pending
-from tests.support.fakes import Requests
 
 HOUR = 3600
 GOOD = {"aud": "farm", "iss": "https://id.example/"}

@@ -7,12 +7,12 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from farmkit.deferreds import outcome
+from farmkit.fakes import Requests
 from sccachedist.auth import token_service as forwarded
 from sccachedist.auth.token_service import REFUSED_SECS, ForwardedClientTokens
 from sccachedist.budgets import Party
 from sccachedist.errors import AuthUnavailable, ClientRefused
-from tests.support.ends import outcome
-from tests.support.fakes import Requests
 
 CACHE_SECS, MOST_CALLS = 30, 8
 

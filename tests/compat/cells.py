@@ -9,13 +9,12 @@ from pathlib import Path
 
 import attrs
 
-from demo.client import Client
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
-from demo.processes import Command, inherited
-from demo.projects import CXX, C, write_project
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding, published
+from farmkit.processes import Command, inherited
+from farmkit.projects import CXX, C, write_project
+from farmkit.published_client import Client
 from tests.compat.releases import NEWEST, programs
-from tests.support.configured import adding
-from tests.support.published import published
 
 _HEARTBEAT_SECS = 30
 _LINES = 25

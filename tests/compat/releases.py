@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from demo.farm import PROGRAMS
+from farmkit.launch import PROGRAMS
 
 #: All of them, oldest first.
 RELEASES = (

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from demo.farm import CHECKOUT
+from farmkit.launch import CHECKOUT
 from tests.compat.cells import Cell, Role
 from tests.compat.releases import RELEASES
 

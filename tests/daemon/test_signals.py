@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from twisted.logger import capturedLogs
 
+from farmkit.memory_reactor import Reactor
 from sccachedist.daemon.signals import SURVIVED, OnSignal, survive, survive_and_tell
-from tests.support.reactors import Reactor
 
 
 @pytest.fixture(autouse=True)

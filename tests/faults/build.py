@@ -11,9 +11,9 @@ from pathlib import Path
 
 import attrs
 
-from demo.client import Client
-from demo.processes import Command, inherited, wait_until
-from demo.projects import C, Project, write_project
+from farmkit.processes import Command, inherited, wait_until
+from farmkit.projects import C, Project, write_project
+from farmkit.published_client import Client
 from tests.faults.schedule import Fault
 
 #: How many files a build has, and how many are compiled at once.

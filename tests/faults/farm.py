@@ -9,11 +9,11 @@ from pathlib import Path
 
 import attrs
 
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
-from demo.processes import Daemon, wait_until
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PUBLISHED_SCHEDULER, PUBLISHED_SERVER, Launch
+from farmkit.processes import Daemon, wait_until
 from tests.faults.network import Host, ethernet
 from tests.faults.schedule import Fault, Kind
-from tests.support.published import PUBLISHED_SCHEDULER, PUBLISHED_SERVER
 
 SCHEDULER = "scheduler"
 SERVERS = ("server-1", "server-2")

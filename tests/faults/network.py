@@ -12,8 +12,8 @@ from pathlib import Path
 
 import attrs
 
-from demo.farm import Launch
-from demo.processes import Command, wait_until
+from farmkit.launch import Launch
+from farmkit.processes import Command, wait_until
 
 #: The address of the host that the Ethernet's owner is on itself.
 HERE = "10.77.0.1"

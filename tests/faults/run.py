@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from demo.client import Client
+from farmkit.published_client import Client
 from tests.faults.build import FILES, PARALLEL, Build, Outcome
 from tests.faults.farm import SETUPS, FaultyFarm, running
 from tests.faults.schedule import Fault, schedule

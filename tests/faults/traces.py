@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-from demo.processes import wait_until
+from farmkit.processes import wait_until
 from tests.faults.farm import SCHEDULER, FaultyFarm
 from tests.faults.network import HERE
 from tests.support.processes import mounts_of_jobs, opened

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from demo.processes import wait_until
+from farmkit.processes import wait_until
 from tests.faults.alone import be_alone
 from tests.faults.build import FILES, PARALLEL
 from tests.faults.farm import SERVERS

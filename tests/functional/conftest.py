@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from demo.client import Client
-from demo.farm import Farm
-from demo.projects import CXX, C, Language, write_project, write_workspace
-from tests.support.published import PUBLISHED_SCHEDULER
+from farmkit.farm import Farm
+from farmkit.launch import PUBLISHED_SCHEDULER
+from farmkit.projects import CXX, C, Language, write_project, write_workspace
+from farmkit.published_client import Client
 
 _WEAK_MAP = "weak_map.json"
 _PACK_SECS = 600  # a compiler is large, and other tests run meanwhile

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from demo.client import Client, Statistics
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
-from demo.processes import LOOPBACK, Command
-from demo.projects import C, write_project
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PUBLISHED_SCHEDULER, PUBLISHED_SERVER, Launch, replacing
+from farmkit.processes import LOOPBACK, Command
+from farmkit.projects import C, write_project
+from farmkit.published_client import Client, Statistics
 from tests.functional.conftest import running_farm
-from tests.support.configured import replacing
-from tests.support.published import PUBLISHED_SCHEDULER, PUBLISHED_SERVER
 
 pytestmark = pytest.mark.functional
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from demo.client import Client
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER
+from farmkit.published_client import Client
 from tests.support.loaded import WORKERS, loaded_by, names_in, noted
 
 pytestmark = pytest.mark.functional

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from demo.client import Client, Statistics
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
-from demo.processes import Command, inherited
-from demo.projects import CXX, LIBRARIES, C, Language, Project, write_project, write_workspace
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PUBLISHED_SCHEDULER, PUBLISHED_SERVER
+from farmkit.processes import Command, inherited
+from farmkit.projects import CXX, LIBRARIES, C, Language, Project, write_project, write_workspace
+from farmkit.published_client import Client, Statistics
 from tests.functional.conftest import running_farm
-from tests.support.published import PUBLISHED_SCHEDULER, PUBLISHED_SERVER
 from tests.support.unprivileged import unprivileged
 
 pytestmark = pytest.mark.functional

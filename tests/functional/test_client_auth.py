@@ -16,14 +16,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from demo.client import Client, Statistics
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
-from demo.processes import wait_until
-from demo.projects import C, write_project
+from farmkit.farm import Farm
+from farmkit.launch import INSECURE, OUR_SCHEDULER, OUR_SERVER, Launch, replacing
+from farmkit.processes import wait_until
+from farmkit.projects import C, write_project
+from farmkit.published_client import Client, Statistics
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import TOOLCHAIN, Toolchain
 from tests.functional.conftest import running_farm
-from tests.support.configured import INSECURE, replacing
 from tests.support.identity import AUDIENCE, ISSUER, IdentityProvider
 from tests.support.proxy import Proxy
 

@@ -8,15 +8,15 @@ from time import monotonic
 
 import pytest
 
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
-from demo.processes import wait_until
+from farmkit.busybox_jobs import id_of, shell, write_inputs, write_toolchain
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding
+from farmkit.processes import wait_until
+from farmkit.raw_client import SteppingClient
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import ALLOC_JOB_RESPONSE, TOOLCHAIN, AllocJobFail, JobComplete, Toolchain, job_capacity
-from tests.support.archives import id_of, write_inputs, write_toolchain
 from tests.support.clocks import SteppedClock
-from tests.support.configured import adding
 from tests.support.processes import running
-from tests.support.protocol import SteppingClient, shell
 from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional

@@ -12,14 +12,13 @@ from pathlib import Path
 import attrs
 import pytest
 
-from demo.client import Client
-from demo.farm import CHECKOUT, OUR_SCHEDULER, PROGRAMS, Farm, Launch
-from demo.processes import Command, inherited
+from farmkit.farm import Farm
+from farmkit.launch import CHECKOUT, INSECURE, OUR_SCHEDULER, PROGRAMS, PUBLISHED_SCHEDULER, Launch, replacing
+from farmkit.processes import Command, inherited
+from farmkit.published_client import Client
 from sccachedist import __version__
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import JOB_STATE, JobState
-from tests.support.configured import INSECURE, replacing
-from tests.support.published import PUBLISHED_SCHEDULER
 
 pytestmark = pytest.mark.functional
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.farm import CHECKOUT, PROGRAMS
-from demo.processes import Command, inherited
+from farmkit.launch import CHECKOUT, PROGRAMS
+from farmkit.processes import Command, inherited
 
 pytestmark = pytest.mark.functional
 

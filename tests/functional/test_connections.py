@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 from bench.quantities import percentile
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
-from demo.processes import Daemon, wait_until
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding
+from farmkit.processes import Daemon, wait_until
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import TOOLCHAIN, Toolchain
 from tests.functional.conftest import running_farm
-from tests.support.configured import adding
 from tests.support.crowd import Group, closed_by_the_other_end, crowd, dripping, memory, urgent, waits
 from tests.support.processes import opened, stat_fields
 

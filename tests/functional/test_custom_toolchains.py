@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from demo.client import Client, Override, Statistics
-from demo.farm import Farm
-from demo.processes import Command, inherited
-from demo.projects import CXX, LIBRARIES, C, Language, write_project, write_workspace
-from tests.support.archives import id_of, write_archive
+from farmkit.busybox_jobs import id_of, write_archive
+from farmkit.farm import Farm
+from farmkit.processes import Command, inherited
+from farmkit.projects import CXX, LIBRARIES, C, Language, write_project, write_workspace
+from farmkit.published_client import Client, Override, Statistics
 
 pytestmark = pytest.mark.functional
 

@@ -12,8 +12,11 @@ from pathlib import Path
 import attrs
 import pytest
 
-from demo.farm import OUR_SERVER, Farm
-from demo.processes import wait_until
+from farmkit.busybox_jobs import id_of, shell, write_inputs, write_toolchain
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SERVER, adding
+from farmkit.processes import wait_until
+from farmkit.raw_client import SteppingClient
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.extension import JOB_STATES, Availability, JobStates
 from sccachedist.wire.messages import (
@@ -31,11 +34,8 @@ from sccachedist.wire.tokens import job_token, server_token
 from tests.functional.conftest import running_farm
 from tests.hostile.attacker import Attacker
 from tests.hostile.fake_server import FakeServer
-from tests.support.archives import id_of, write_inputs, write_toolchain
-from tests.support.configured import adding
 from tests.support.crowd import believing_all, closed_by_the_other_end
 from tests.support.processes import opened
-from tests.support.protocol import SteppingClient, shell
 from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from demo.client import Client, Override
-from demo.farm import Farm
-from demo.processes import wait_until
-from demo.projects import C, write_project
+from farmkit.busybox_jobs import BUSYBOX, id_of, write_toolchain
+from farmkit.farm import Farm
+from farmkit.processes import wait_until
+from farmkit.projects import C, write_project
+from farmkit.published_client import Client, Override
 from tests.functional.conftest import running_farm
-from tests.support.archives import BUSYBOX, id_of, write_toolchain
 from tests.support.processes import mounts_of_jobs, running
 
 pytestmark = pytest.mark.functional

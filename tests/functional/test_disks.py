@@ -14,8 +14,10 @@ from pathlib import Path
 import attrs
 import pytest
 
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
-from demo.processes import Command, wait_until
+from farmkit.busybox_jobs import id_of, shell, write_inputs, write_toolchain
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, Launch
+from farmkit.processes import Command, wait_until
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import (
@@ -26,8 +28,6 @@ from sccachedist.wire.messages import (
     SubmitToolchainResult,
 )
 from tests.hostile.attacker import Attacker, Said
-from tests.support.archives import id_of, write_inputs, write_toolchain
-from tests.support.protocol import shell
 from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional

@@ -7,14 +7,14 @@ from pathlib import Path
 import attrs
 import pytest
 
-from demo.client import Client, Statistics
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
-from demo.processes import Command, inherited, wait_until
-from demo.projects import CXX, C, Language, write_project
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, replacing
+from farmkit.processes import Command, inherited, wait_until
+from farmkit.projects import CXX, C, Language, write_project
+from farmkit.published_client import Client, Statistics
 from tests.functional.conftest import running_farm
 from tests.functional.test_builds import build
 from tests.functional.test_doctor import config_of, doctor
-from tests.support.configured import replacing
 from tests.support.docker_engine import DockerEngine, docker_engine
 
 pytestmark = pytest.mark.functional

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from demo.farm import CHECKOUT, OUR_SERVER, PROGRAMS, Farm
-from demo.processes import Command, inherited
+from farmkit.farm import Farm
+from farmkit.launch import CHECKOUT, OUR_SERVER, PROGRAMS, replacing
+from farmkit.processes import Command, inherited
 from tests.functional.conftest import running_farm
-from tests.support.configured import replacing
 from tests.support.pots import PotHost
 
 pytestmark = pytest.mark.functional

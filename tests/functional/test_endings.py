@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from demo.client import Client, Override, Statistics
-from demo.farm import Farm
-from demo.processes import Daemon, wait_until
-from demo.projects import C, write_project
+from farmkit.busybox_jobs import BUSYBOX, id_of, shell, write_inputs, write_toolchain
+from farmkit.farm import Farm
+from farmkit.processes import Daemon, wait_until
+from farmkit.projects import C, write_project
+from farmkit.published_client import Client, Override, Statistics
+from farmkit.raw_client import SteppingClient
 from sccachedist.wire.messages import JobComplete, JobNotFound
 from tests.functional.conftest import running_farm
-from tests.support.archives import BUSYBOX, id_of, write_inputs, write_toolchain
 from tests.support.processes import mounts_below, running
-from tests.support.protocol import SteppingClient, shell
 from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional

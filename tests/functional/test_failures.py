@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from demo.client import Client, Override, Statistics
-from demo.farm import Farm
-from demo.processes import Command, inherited
-from demo.projects import C, write_project
-from tests.support.archives import write_toolchain
+from farmkit.busybox_jobs import write_toolchain
+from farmkit.farm import Farm
+from farmkit.processes import Command, inherited
+from farmkit.projects import C, write_project
+from farmkit.published_client import Client, Override, Statistics
 from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from demo.client import Client, Statistics
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, PROGRAMS, Farm
-from demo.processes import Command, inherited, wait_until
-from demo.projects import C, write_project
+from farmkit.busybox_jobs import id_of, shell, write_inputs, write_toolchain
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PROGRAMS, adding
+from farmkit.processes import Command, inherited, wait_until
+from farmkit.projects import C, write_project
+from farmkit.published_client import Client, Statistics
+from farmkit.raw_client import SteppingClient
 from sccachedist.wire.messages import JobAlloc, JobComplete, JobNotFound
 from tests.functional.conftest import running_farm
-from tests.support.archives import id_of, write_inputs, write_toolchain
-from tests.support.configured import adding
-from tests.support.protocol import SteppingClient, shell
 from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional

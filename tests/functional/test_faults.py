@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from demo.farm import CHECKOUT
-from demo.processes import Command, inherited
+from farmkit.launch import CHECKOUT
+from farmkit.processes import Command, inherited
 
 pytestmark = pytest.mark.functional
 

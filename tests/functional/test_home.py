@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from demo.client import Client, Statistics
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
-from demo.processes import Command, inherited
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding
+from farmkit.processes import Command, inherited
+from farmkit.published_client import Client, Statistics
 from tests.functional.conftest import running_farm, share_toolchains
-from tests.support.configured import adding
 
 pytestmark = pytest.mark.functional
 

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from demo.client import Client, Statistics
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
-from demo.processes import LOOPBACK, Command, free_port, wait_until
-from demo.projects import write_project
+from farmkit.busybox_jobs import id_of, shell, write_inputs, write_toolchain
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, Launch, replacing
+from farmkit.processes import LOOPBACK, Command, free_port, wait_until
+from farmkit.projects import write_project
+from farmkit.published_client import Client, Statistics
+from farmkit.raw_client import SteppingClient
 from sccachedist.wire.messages import SubmitToolchainResult
 from tests.faults.build import SMALL
 from tests.functional.test_builds import build
 from tests.functional.test_uploads import begin_upload
-from tests.support.archives import id_of, write_inputs, write_toolchain
 from tests.support.clocks import DAY, skewed, with_skewed_clock
-from tests.support.configured import replacing
-from tests.support.protocol import SteppingClient, shell
 from tests.support.proxy import Proxy
 from tests.support.relay import Relay
 from tests.support.slots import all_slots_free

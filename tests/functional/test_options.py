@@ -7,12 +7,12 @@ from pathlib import Path
 import attrs
 import pytest
 
-from demo.client import Client, Statistics
-from demo.farm import Farm
-from demo.processes import Command, inherited
-from demo.projects import LIBRARIES, write_workspace
+from farmkit.farm import Farm
+from farmkit.launch import PUBLISHED_SCHEDULER, PUBLISHED_SERVER
+from farmkit.processes import Command, inherited
+from farmkit.projects import LIBRARIES, write_workspace
+from farmkit.published_client import Client, Statistics
 from tests.functional.conftest import running_farm, share_toolchains
-from tests.support.published import PUBLISHED_SCHEDULER, PUBLISHED_SERVER
 
 pytestmark = pytest.mark.functional
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from demo.client import Client, Statistics
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
-from demo.projects import C, write_project
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding
+from farmkit.projects import C, write_project
+from farmkit.published_client import Client, Statistics
 from tests.functional.conftest import running_farm
-from tests.support.configured import adding
 from tests.support.unprivileged import dropping
 
 pytestmark = pytest.mark.functional

@@ -8,16 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from demo.client import Client, Statistics
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
-from demo.processes import LOOPBACK
-from demo.projects import C, write_project
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PUBLISHED_SERVER, replacing
+from farmkit.processes import LOOPBACK
+from farmkit.projects import C, write_project
+from farmkit.published_client import Client, Statistics
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import HEARTBEAT, Heartbeat
 from tests.functional.conftest import running_farm
-from tests.support.configured import replacing
 from tests.support.proxy import Certificate, Proxy
-from tests.support.published import PUBLISHED_SERVER
 
 pytestmark = pytest.mark.functional
 

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from demo.client import Client, Statistics
-from demo.farm import OUR_SCHEDULER, Farm, Launch
-from demo.projects import write_project
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, PUBLISHED_SCHEDULER, Launch, adding
+from farmkit.projects import write_project
+from farmkit.published_client import Client, Statistics
 from tests.faults.build import SMALL
 from tests.functional.test_builds import build
-from tests.support.configured import adding
-from tests.support.published import PUBLISHED_SCHEDULER
 from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional

@@ -15,8 +15,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from demo.farm import CHECKOUT, PROGRAMS
-from demo.processes import Command, Daemon, answers, free_port, inherited, wait_until
+from farmkit.launch import CHECKOUT, PROGRAMS
+from farmkit.processes import Command, Daemon, answers, free_port, inherited, wait_until
 
 pytestmark = pytest.mark.functional
 

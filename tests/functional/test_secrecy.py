@@ -5,8 +5,9 @@ from pathlib import Path
 import attrs
 import pytest
 
-from demo.farm import OUR_SCHEDULER, Farm
-from demo.processes import Command
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER
+from farmkit.processes import Command
 
 pytestmark = pytest.mark.functional
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from demo.farm import Farm
-from demo.processes import Daemon, wait_until
+from farmkit.farm import Farm
+from farmkit.launch import PUBLISHED_SCHEDULER
+from farmkit.processes import Daemon, wait_until
 from sccachedist import __version__
 from tests.functional.test_tls import write_certificate
-from tests.support.published import PUBLISHED_SCHEDULER
 
 pytestmark = pytest.mark.functional
 

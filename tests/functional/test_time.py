@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from demo.client import Client, Override, Statistics
-from demo.farm import OUR_SERVER, Farm
-from demo.processes import wait_until
-from demo.projects import write_project
+from farmkit.busybox_jobs import BUSYBOX, id_of, shell, write_inputs, write_toolchain
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SERVER, adding
+from farmkit.processes import wait_until
+from farmkit.projects import write_project
+from farmkit.published_client import Client, Override, Statistics
+from farmkit.raw_client import SteppingClient
 from sccachedist.wire.run_job_frame import frame
 from tests.faults.build import SMALL
-from tests.support.archives import BUSYBOX, id_of, write_inputs, write_toolchain
-from tests.support.configured import adding
 from tests.support.processes import running
-from tests.support.protocol import SteppingClient, shell
 from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional

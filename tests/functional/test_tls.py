@@ -12,12 +12,12 @@ import attrs
 import pytest
 from OpenSSL import SSL
 
-from demo.client import Client, Statistics
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, PROGRAMS, Farm, Launch
-from demo.processes import Command, inherited, wait_until
-from demo.projects import C, write_project
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PROGRAMS, Launch, adding
+from farmkit.processes import Command, inherited, wait_until
+from farmkit.projects import C, write_project
+from farmkit.published_client import Client, Statistics
 from tests.functional.conftest import running_farm
-from tests.support.configured import adding
 from tests.support.proxy import Certificate
 from tests.support.scan import Agreed, scan
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from demo.projects import C, Language
+from farmkit.busybox_jobs import id_of
+from farmkit.projects import C, Language
 from sccachedist.builders.worker_protocol import UnpackToolchain
 from sccachedist.config import ServerLimits
 from sccachedist.sandbox.archive.beneath import DIRECTORY, Lookup, Root, openat2, walk
 from sccachedist.sandbox.job_root import place_toolchain
 from tests.functional.conftest import pack_toolchains
 from tests.sandbox.test_unpack import picture
-from tests.support.archives import id_of
 
 pytestmark = pytest.mark.functional
 

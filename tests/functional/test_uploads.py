@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from demo.farm import Farm
+from farmkit.busybox_jobs import id_of, shell, write_inputs, write_toolchain
+from farmkit.farm import Farm
+from farmkit.raw_client import SteppingClient
 from sccachedist.wire.messages import JobAlloc, JobComplete, SubmitToolchainResult
-from tests.support.archives import id_of, write_inputs, write_toolchain
 from tests.support.processes import peak_memory
-from tests.support.protocol import SteppingClient, shell
 
 pytestmark = pytest.mark.functional
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
+from farmkit.busybox_jobs import BUSYBOX, id_of, write_inputs, write_toolchain
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding
+from farmkit.raw_client import SteppingClient
 from sccachedist.wire.messages import CompileCommand, JobComplete, RunJobRequest
 from tests.functional.conftest import running_farm
-from tests.support.archives import BUSYBOX, id_of, write_inputs, write_toolchain
-from tests.support.configured import adding
-from tests.support.protocol import SteppingClient
 
 pytestmark = pytest.mark.functional
 

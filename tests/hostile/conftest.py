@@ -10,16 +10,15 @@ from pathlib import Path
 import attrs
 import pytest
 
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
-from demo.processes import Command
+from farmkit.busybox_jobs import BUSYBOX, id_of, shell, write_archive, write_toolchain
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, Launch, adding
+from farmkit.processes import Command
 from tests.functional.conftest import running_farm
 from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import Attack, Seen
 from tests.hostile.neighbour import Neighbour
 from tests.hostile.victim import Victim
-from tests.support.archives import BUSYBOX, id_of, write_archive, write_toolchain
-from tests.support.configured import adding
-from tests.support.protocol import shell
 from tests.support.turns import metered
 from tests.support.unprivileged import dropping, unprivileged
 

@@ -10,8 +10,8 @@ from typing import Any, Self
 
 import attrs
 
-from demo.farm import Farm
-from demo.processes import free_port
+from farmkit.farm import Farm
+from farmkit.processes import free_port
 from sccachedist.server.identity import Identity, load_identity
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import encode

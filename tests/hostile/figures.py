@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from demo.farm import CHECKOUT
+from farmkit.launch import CHECKOUT
 
 TABLE = CHECKOUT / "doc" / "security-figures.rst"
 _HEAD = """\

@@ -11,12 +11,11 @@ import sys
 import time
 from pathlib import Path
 
+from farmkit.busybox_jobs import id_of, shell
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import RUN_JOB_RESULT, JobComplete
 from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import NO_INPUTS
-from tests.support.archives import id_of
-from tests.support.protocol import shell
 
 
 def run_job(client: Attacker, archive: Path, toolchain: str) -> float:

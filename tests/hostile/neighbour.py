@@ -12,10 +12,11 @@ from typing import IO, Self, cast
 
 import attrs
 
-from demo.farm import CHECKOUT, Farm
-from demo.processes import inherited
+from farmkit.busybox_jobs import id_of
+from farmkit.farm import Farm
+from farmkit.launch import CHECKOUT
+from farmkit.processes import inherited
 from tests.hostile.victim import Victim
-from tests.support.archives import id_of
 from tests.support.turns import turns_of
 
 #: Where the neighbour sends from: with another address it is another client, as far as shares go.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
-from demo.farm import Farm
+from farmkit.farm import Farm
 from tests.hostile.attacker import unverified
 
 _SECS = 20

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import pytest
 
+from farmkit.busybox_jobs import shell
 from sccachedist.daemon.logs import LINES_PER_KIND
 from tests.hostile.attacks import NO_INPUTS
 from tests.hostile.neighbour import Neighbour
 from tests.hostile.raw import flood, ports
-from tests.support.protocol import shell
 
 SECS = 3
 MOST = 60

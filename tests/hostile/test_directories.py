@@ -14,12 +14,11 @@ from pathlib import Path
 import attrs
 import pytest
 
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
-from demo.processes import Command
+from farmkit.busybox_jobs import id_of, shell
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, Launch, adding
+from farmkit.processes import Command
 from tests.hostile.victim import Victim
-from tests.support.archives import id_of
-from tests.support.configured import adding
-from tests.support.protocol import shell
 from tests.support.unprivileged import dropping, unprivileged
 
 _NOBODY = 65534

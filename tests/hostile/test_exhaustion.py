@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from demo.farm import Farm
-from demo.processes import wait_until
+from farmkit.busybox_jobs import id_of, shell
+from farmkit.farm import Farm
+from farmkit.processes import wait_until
 from sccachedist.budgets import Party
 from sccachedist.errors import LimitExceeded
 from sccachedist.scheduler.core import SchedulerCore
@@ -26,8 +27,6 @@ from tests.hostile.victim import Victim
 from tests.sandbox.archives import gzipped, octal, raw_header
 from tests.scheduler.farms import FIRST_JOB, A, assigned, heartbeat
 from tests.scheduler.farms import farm as core_with
-from tests.support.archives import id_of
-from tests.support.protocol import shell
 
 SLOW = 60
 MIB = 1 << 20

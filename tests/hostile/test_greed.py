@@ -6,15 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from demo.farm import OUR_SERVER, Farm
-from demo.processes import wait_until
+from farmkit.busybox_jobs import id_of, shell
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SERVER, adding
+from farmkit.processes import wait_until
 from tests.functional.conftest import running_farm
 from tests.hostile.attacks import NO_INPUTS
 from tests.hostile.conftest import asleep
 from tests.hostile.victim import Victim
-from tests.support.archives import id_of
-from tests.support.configured import adding
-from tests.support.protocol import shell
 
 SECS = 8
 #: A number of seconds that no other program of this machine sleeps.

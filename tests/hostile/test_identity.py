@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding, replacing
 from sccachedist.wire.extension import Availability
 from sccachedist.wire.messages import JobState
 from tests.functional.conftest import running_farm
 from tests.hostile.attacker import Attacker
 from tests.hostile.fake_server import FakeServer
 from tests.hostile.victim import Victim
-from tests.support.configured import adding, replacing
 
 SHARED = "shared-by-all-build-servers"
 REFUSED = "lives, and has another job key"

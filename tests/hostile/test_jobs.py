@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from demo.farm import Farm
+from farmkit.busybox_jobs import shell
+from farmkit.farm import Farm
 from sccachedist.server.jobs import few
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.messages import (
@@ -28,7 +29,6 @@ from tests.hostile.attacks import NO_INPUTS
 from tests.hostile.conftest import asleep
 from tests.hostile.neighbour import Neighbour
 from tests.support.crowd import memory
-from tests.support.protocol import shell
 
 CPUS = 4
 SLOTS = job_capacity(CPUS)

@@ -12,7 +12,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from demo.processes import wait_until
+from farmkit.busybox_jobs import id_of, shell, write_toolchain
+from farmkit.processes import wait_until
 from sccachedist.wire.bincode import decode
 from sccachedist.wire.messages import SUBMIT_TOOLCHAIN_RESULT, JobAlloc, SubmitToolchainResult
 from sccachedist.wire.run_job_frame import frame
@@ -20,8 +21,6 @@ from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import NO_INPUTS
 from tests.hostile.neighbour import Neighbour
 from tests.hostile.test_jobs import begun
-from tests.support.archives import id_of, write_toolchain
-from tests.support.protocol import shell
 
 MIB = 1 << 20
 #: What a build server keeps of all requests on its disk: one client may have half of it.

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.farm import CHECKOUT
+from farmkit.busybox_jobs import id_of, shell
+from farmkit.launch import CHECKOUT
 from sccachedist.wire.messages import AllocJobFail
 from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import NO_INPUTS, paths, secret_in
@@ -16,8 +17,6 @@ from tests.hostile.conftest import entries, harmless
 from tests.hostile.victim import Victim
 from tests.sandbox.archives import BUSYBOX, file, gzipped, member, raw_header, tar
 from tests.sandbox.corpus import CASES, REFUSED
-from tests.support.archives import id_of
-from tests.support.protocol import shell
 
 
 def kept(victim: Victim) -> list[str]:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from demo.farm import Farm
+from farmkit.farm import Farm
+from farmkit.launch import PUBLISHED_SCHEDULER, PUBLISHED_SERVER
 from sccachedist.wire.addresses import ServerId
 from tests.hostile.__main__ import ROWS
 from tests.hostile.attacker import Attacker
-from tests.support.published import PUBLISHED_SCHEDULER, PUBLISHED_SERVER
 
 
 def test_the_published_daemons_fall(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from demo.farm import CHECKOUT
+from farmkit.launch import CHECKOUT
 
 
 def test_each_row_can_be_chosen() -> None:

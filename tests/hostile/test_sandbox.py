@@ -3,13 +3,12 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from demo.processes import wait_until
+from farmkit.busybox_jobs import id_of, shell
+from farmkit.processes import wait_until
 from sccachedist.wire.messages import RUN_JOB_RESULT, JobComplete
 from tests.hostile.attacks import NO_INPUTS
 from tests.hostile.conftest import asleep
 from tests.hostile.neighbour import Neighbour
-from tests.support.archives import id_of
-from tests.support.protocol import shell
 
 TRIED = ["tried everything"]
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from farmkit.busybox_jobs import id_of, shell
 from tests.hostile.attacks import NO_INPUTS
 from tests.hostile.neighbour import Neighbour
-from tests.support.archives import id_of
-from tests.support.protocol import shell
 
 LIMIT = 200_000_000
 KINDS = ("private", "shared", "dropped", "memfd", "unmapped", "sysv", "semaphores", "thread")

@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from demo.farm import Farm
+from farmkit.farm import Farm
 from sccachedist.daemon.logs import LINES_PER_KIND
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.extension import EXTENDED_HEARTBEAT, JOB_STATES, Availability, JobStates, ServerReport

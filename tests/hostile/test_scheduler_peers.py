@@ -11,7 +11,8 @@ from typing import Any
 import attrs
 import pytest
 
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding, replacing
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.extension import Availability
 from sccachedist.wire.messages import HEARTBEAT, TOOLCHAIN, Toolchain
@@ -23,7 +24,6 @@ from tests.hostile.conftest import talkative
 from tests.hostile.fake_server import FakeServer
 from tests.hostile.neighbour import Neighbour
 from tests.scheduler.test_certificates import BAD
-from tests.support.configured import adding, replacing
 from tests.support.turns import metered
 from tests.support.unprivileged import dropping, unprivileged
 

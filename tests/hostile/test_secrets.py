@@ -15,8 +15,10 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from twisted.internet.defer import Deferred
 
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
-from demo.processes import free_port, wait_until
+from farmkit.busybox_jobs import shell
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding, replacing
+from farmkit.processes import free_port, wait_until
 from sccachedist.auth.clients import SharedClientToken
 from sccachedist.auth.servers import SharedServerToken, SignedServerToken
 from sccachedist.auth.token_service import MOST_REMEMBERED, ForwardedClientTokens
@@ -33,9 +35,7 @@ from tests.hostile.attacker import OCTETS, Attacker, Said
 from tests.hostile.attacks import NO_INPUTS, fresh_id, jobs
 from tests.hostile.conftest import ENVIRONMENT_SECRET, harmless
 from tests.hostile.victim import Victim
-from tests.support.configured import adding, replacing
 from tests.support.identity import IdentityProvider
-from tests.support.protocol import shell
 from tests.support.relay import Relay
 
 KEY = bytes(range(32))

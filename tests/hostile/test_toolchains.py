@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from demo.farm import OUR_SERVER, Farm, Launch
-from demo.processes import Command, wait_until
+from farmkit.busybox_jobs import id_of, shell, write_toolchain
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SERVER, Launch
+from farmkit.processes import Command, wait_until
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import (
     RUN_JOB_RESULT,
@@ -22,8 +24,6 @@ from tests.hostile.attacker import Attacker, unverified
 from tests.hostile.attacks import NO_INPUTS, jobs, toolchain
 from tests.hostile.conftest import asleep, entries, harmless
 from tests.hostile.victim import Victim
-from tests.support.archives import id_of, write_toolchain
-from tests.support.protocol import shell
 
 
 def test_row_06_bytes_that_are_not_the_toolchain(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm
-from demo.processes import wait_until
+from farmkit.busybox_jobs import id_of, shell, write_toolchain
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding
+from farmkit.processes import wait_until
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import RUN_JOB_RESULT, JobComplete
 from tests.hostile.attacker import Said
@@ -20,9 +22,6 @@ from tests.hostile.attacks import NO_INPUTS
 from tests.hostile.conftest import talkative
 from tests.hostile.neighbour import Neighbour
 from tests.sandbox.archives import busybox_toolchain, file, gzipped, member, tar
-from tests.support.archives import id_of, write_toolchain
-from tests.support.configured import adding
-from tests.support.protocol import shell
 from tests.support.turns import metered
 from tests.support.unprivileged import dropping, unprivileged
 

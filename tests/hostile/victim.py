@@ -6,13 +6,13 @@ from pathlib import Path
 
 import attrs
 
-from demo.farm import Farm
+from farmkit.busybox_jobs import shell
+from farmkit.farm import Farm
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import RUN_JOB_RESULT, JobAlloc, JobComplete, RunJobRequest
 from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import NO_INPUTS
-from tests.support.protocol import shell
 from tests.support.slots import all_slots_free
 
 _TRIES = 10

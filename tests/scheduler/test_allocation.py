@@ -6,6 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from farmkit.fakes import FakeBuildServers
 from sccachedist.budgets import Party
 from sccachedist.errors import PeerError
 from sccachedist.scheduler.allocation import MOST_TRIES, Allocation
@@ -25,7 +26,6 @@ from sccachedist.wire.messages import (
 )
 from sccachedist.wire.tokens import job_token
 from tests.scheduler.farms import FIRST_JOB, A, B, assigned, farm, free_slots, heartbeat, job_in
-from tests.support.fakes import FakeBuildServers
 
 REFUSAL = PeerError("status 500", status=500)
 

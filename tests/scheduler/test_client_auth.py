@@ -9,6 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 
+from farmkit.deferreds import outcome
+from farmkit.memory_reactor import Reactor
 from sccachedist.auth.clients import SharedClientToken
 from sccachedist.auth.jwks import SignedClientTokens
 from sccachedist.auth.token_service import ForwardedClientTokens
@@ -27,8 +29,6 @@ from sccachedist.scheduler import service as service_module
 from sccachedist.scheduler.client_auth import ANSWER_BYTES, ANSWER_SECS, HttpKeyProvider, client_auth
 from sccachedist.scheduler.service import scheduler_service
 from sccachedist.wire.addresses import ServerId
-from tests.support.ends import outcome
-from tests.support.reactors import Reactor
 
 URL = "http://127.0.0.1:8080/keys"
 JWT = JwtValidate("farm", "https://id.example/", URL)

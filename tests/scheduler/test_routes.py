@@ -10,6 +10,8 @@ import pytest
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
+from farmkit.fakes import FakeBuildServers
+from farmkit.memory_http import OCTETS, Answer, Browser, Connection, bearer, head, request
 from sccachedist import __version__
 from sccachedist.auth.clients import SharedClientToken
 from sccachedist.auth.servers import SharedServerToken
@@ -40,8 +42,6 @@ from sccachedist.wire.messages import (
     UpdateJobStateSuccess,
 )
 from tests.support.exchanges import exchange
-from tests.support.fakes import FakeBuildServers
-from tests.support.http import OCTETS, Answer, Browser, Connection, bearer, head, request
 
 ROOT = "/api/v1/scheduler"
 SERVER = ServerId.parse("127.0.0.1:11502")

@@ -7,6 +7,9 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs
 
+from farmkit.deferreds import outcome
+from farmkit.memory_http import Browser, request
+from farmkit.memory_reactor import Reactor
 from sccachedist.auth.servers import SharedServerToken, SignedServerToken
 from sccachedist.config import InsecureAuth, JwtHs256, SchedulerSettings, TokenAuth
 from sccachedist.errors import PeerError
@@ -24,10 +27,7 @@ from sccachedist.wire.messages import (
     JobState,
     Toolchain,
 )
-from tests.support.ends import outcome
 from tests.support.exchanges import exchange
-from tests.support.http import Browser, request
-from tests.support.reactors import Reactor
 
 SETTINGS = SchedulerSettings(
     public_addr=ServerId.parse("127.0.0.1:10600"),

@@ -7,6 +7,8 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from farmkit.deferreds import outcome
+from farmkit.fakes import FakeScheduler, Requests
 from sccachedist.budgets import Budget, Party
 from sccachedist.builders.interface import BuildJob
 from sccachedist.config import ServerLimits
@@ -21,8 +23,6 @@ from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import CompileCommand, JobId, JobState, RunJobRequest, Toolchain
 from sccachedist.wire.run_job_frame import frame
 from tests.server.stocks import GCC, FakeFollower, Stock
-from tests.support.ends import outcome
-from tests.support.fakes import FakeScheduler, Requests
 
 JOB, OTHER = JobId(7), JobId(8)
 REQUEST = RunJobRequest(CompileCommand("/bin/cc", (), (), "/"), ("/x.o",))

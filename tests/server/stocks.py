@@ -11,11 +11,11 @@ from blake3 import blake3
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
+from farmkit.deferreds import outcome
 from sccachedist.budgets import Budget, Party
 from sccachedist.server.toolchain_cache import Toolchains
 from sccachedist.server.uploads import Upload
 from sccachedist.wire.archive_id import ArchiveId, swapped_hex
-from tests.support.ends import outcome
 
 ARCHIVES = (b"gcc" * 100, b"clang" * 60, b"rustc" * 60)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
+from farmkit.deferreds import outcome, pending
 from sccachedist.errors import DecodeError, LimitExceeded
 from sccachedist.server.job_runner import Delivery
 from sccachedist.server.jobs import UNCLAIMED_SECS
@@ -16,7 +17,6 @@ from sccachedist.wire.tokens import Grant
 from tests.server.servers import ANSWER, JOB, OTHER, PARTY, Host, answered, run, spooled
 from tests.server.stocks import ARCHIVES, GCC
 from tests.support.broken_disks import failing
-from tests.support.ends import outcome, pending
 
 GCC_BYTES = ARCHIVES[0]
 PENDING, READY = AssignJobResult(JobState.PENDING, True), AssignJobResult(JobState.READY, False)

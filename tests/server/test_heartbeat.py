@@ -4,13 +4,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from farmkit.fakes import FakeScheduler
 from sccachedist.errors import PeerError
 from sccachedist.server.heartbeat import MOST_RETRY_SECS, MOST_SECS, NEWS_BYTES, HeartbeatService
 from sccachedist.server.toolchain_log import ToolchainLog
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import Heartbeat
-from tests.support.fakes import FakeScheduler
 
 AWAY = PeerError("connection refused")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from farmkit.memory_http import cuts
 from sccachedist.budgets import Budget, Hold, Party
 from sccachedist.config import ServerLimits
 from sccachedist.errors import DecodeError, DiskError, LimitExceeded, StaysHome
@@ -17,7 +18,6 @@ from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
 from sccachedist.wire.run_job_frame import frame
 from tests.support.broken_disks import NUMBERS, break_files, failing
-from tests.support.http import cuts
 
 REQUEST = RunJobRequest(CompileCommand("/bin/cc", ("-c",), (("A", "b"),), "/"), ("/x.o",))
 INPUTS = b"not looked at"

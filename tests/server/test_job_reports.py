@@ -6,13 +6,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from farmkit.fakes import FakeScheduler
 from sccachedist.errors import PeerError
 from sccachedist.scheduler.shares import HOLD_SECS
 from sccachedist.server.batched_reports import FIRST_AGAIN_SECS, LATER_SECS, MOST_AGAIN_SECS, MOST_STATES, STARTED_SECS
 from sccachedist.server.job_reports import HEARD_SECS, JobReports
 from sccachedist.server.per_job_reports import RETRY_SECS
 from sccachedist.wire.messages import JobId, JobState
-from tests.support.fakes import FakeScheduler
 
 JOB, OTHER_JOB = JobId(7), JobId(8)
 READY, STARTED, COMPLETE = JobState.READY, JobState.STARTED, JobState.COMPLETE

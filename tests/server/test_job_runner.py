@@ -8,6 +8,7 @@ import attrs
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
+from farmkit.deferreds import outcome, pending
 from sccachedist.errors import (
     BadTransition,
     BuildError,
@@ -27,7 +28,6 @@ from sccachedist.wire.tokens import Grant
 from tests.server.servers import ANSWER, HEAD, JOB, OTHER, PARTY, REQUEST, Host, answered, run, run_in_vain, spooled
 from tests.server.stocks import ARCHIVES, CLANG, GCC
 from tests.support.broken_disks import failing
-from tests.support.ends import outcome, pending
 
 GCC_BYTES = ARCHIVES[0]
 PENDING = AssignJobResult(JobState.PENDING, True)

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
+from farmkit.memory_http import OCTETS, Answer, Browser, bearer, chunked, head, request
 from sccachedist.config import ServerLimits
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.tls import ShownIdentity
@@ -32,7 +33,6 @@ from sccachedist.wire.tokens import job_token
 from tests.server.servers import JOB, REQUEST, Host
 from tests.server.stocks import ARCHIVES, CLANG, GCC
 from tests.support.exchanges import exchange
-from tests.support.http import OCTETS, Answer, Browser, bearer, chunked, head, request
 
 GCC_BYTES = ARCHIVES[0]
 LIMITS = ServerLimits(message_bytes=200, command_bytes=2000, inputs_bytes=1000)

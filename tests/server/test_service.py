@@ -7,6 +7,9 @@ import attrs
 import pytest
 from twisted.logger import LogLevel, capturedLogs
 
+from farmkit.deferreds import outcome, pending
+from farmkit.memory_http import OCTETS, Browser, Connection, bearer, request
+from farmkit.memory_reactor import Reactor
 from sccachedist.builders.overlay import OverlayBuilder
 from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.config import (
@@ -38,9 +41,6 @@ from sccachedist.wire.tokens import job_token
 from sccachedist.wire.tokens import server_token as signed_token
 from tests.server.servers import JOB, REQUEST, FakeBuilder
 from tests.server.stocks import ARCHIVES, GCC
-from tests.support.ends import outcome, pending
-from tests.support.http import OCTETS, Browser, Connection, bearer, request
-from tests.support.reactors import Reactor
 
 GRACE_SECS = 60
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
+from farmkit.deferreds import outcome
 from sccachedist.errors import ToolchainError
 from sccachedist.wire.archive_id import ArchiveId
 from tests.server.stocks import ARCHIVES, CLANG, GCC, RUSTC, Stock, named_of_old, used
 from tests.support.broken_disks import failing
-from tests.support.ends import outcome
 
 GCC_BYTES, CLANG_BYTES, RUSTC_BYTES = ARCHIVES
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
+from farmkit.deferreds import outcome, pending
 from sccachedist.budgets import Party
 from sccachedist.errors import DiskError, LimitExceeded, ToolchainError
 from sccachedist.server.uploads import STALLED_SECS
 from tests.server.stocks import ARCHIVES, CLANG, GCC, Stock, named, named_of_old, used
 from tests.support.broken_disks import NUMBERS, break_files, failing
-from tests.support.ends import outcome, pending
 
 GCC_BYTES, CLANG_BYTES, _ = ARCHIVES
 

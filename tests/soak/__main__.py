@@ -7,8 +7,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from demo.farm import OUR_SCHEDULER, OUR_SERVER, Farm, Launch
-from demo.processes import Command
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, Launch
+from farmkit.processes import Command
 from tests.faults.build import PARALLEL, Build
 from tests.soak.gauges import read
 from tests.soak.growth import Reading, beginning_and_end, grown

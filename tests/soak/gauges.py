@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from demo.farm import Farm
-from demo.processes import Daemon, wait_until
+from farmkit.farm import Farm
+from farmkit.processes import Daemon, wait_until
 from sccachedist.peers.connection_pool import KEPT_PER_PEER
 from tests.faults.traces import Process, processes
 from tests.soak.growth import Reading

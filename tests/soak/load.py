@@ -11,15 +11,15 @@ from pathlib import Path
 
 import attrs
 
-from demo.client import Client
-from demo.farm import Farm
-from demo.processes import Daemon, wait_until
+from farmkit.busybox_jobs import id_of, shell, write_inputs, write_toolchain
+from farmkit.farm import Farm
+from farmkit.processes import Daemon, wait_until
+from farmkit.published_client import Client
+from farmkit.raw_client import SteppingClient
 from sccachedist.wire.messages import JobComplete, SubmitToolchainResult
 from sccachedist.wire.run_job_frame import frame
 from tests.faults.build import Build
-from tests.support.archives import id_of, write_inputs, write_toolchain
 from tests.support.processes import running
-from tests.support.protocol import SteppingClient, shell
 
 _MISTAKE = "int twice(int x)\n{\n    return 2 * y;\n}\n"
 _FILLER = 1 << 20

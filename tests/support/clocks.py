@@ -4,8 +4,8 @@ from pathlib import Path
 
 import attrs
 
-from demo.farm import Launch
-from demo.processes import Command
+from farmkit.launch import Launch
+from farmkit.processes import Command
 
 #: Seconds of a day.
 DAY = 86_400

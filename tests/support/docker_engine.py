@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-from demo.processes import Command, Daemon
+from farmkit.processes import Command, Daemon
 from sccachedist.config.settings import DockerSettings
 from tests.sandbox.archives import BUSYBOX, file, member, tar
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from tests.support.http import request
+from farmkit.memory_http import request
 
 _FILE = Path(__file__).parents[1] / "wire" / "exchanges.json"
 

@@ -17,7 +17,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from jwt.algorithms import RSAAlgorithm
 
-from demo.processes import free_port
+from farmkit.processes import free_port
 
 AUDIENCE, ISSUER = "farm", "https://id.example/"
 #: What a user of the provider has to know.

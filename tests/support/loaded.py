@@ -12,8 +12,8 @@ from pathlib import Path
 
 import attrs
 
-from demo.farm import PROGRAMS, Launch
-from demo.processes import Command
+from farmkit.launch import PROGRAMS, Launch
+from farmkit.processes import Command
 
 WORKERS = "loaded-by-worker"
 _NAME = "loaded"

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from demo.farm import Launch
-from demo.processes import LOOPBACK, Command, Daemon, answers, free_port, inherited
+from farmkit.launch import Launch
+from farmkit.processes import LOOPBACK, Command, Daemon, answers, free_port, inherited
 
 #: Where the proxy's own requests come from.
 SENDER = "127.0.0.9"

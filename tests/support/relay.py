@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from demo.processes import LOOPBACK, free_port
+from farmkit.processes import LOOPBACK, free_port
 
 _PIECE = 1 << 16
 _TICKS_PER_SEC = 10

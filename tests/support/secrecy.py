@@ -9,8 +9,8 @@ from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
-from demo.farm import Farm
-from demo.processes import Daemon
+from farmkit.farm import Farm
+from farmkit.processes import Daemon
 from tests.support.processes import stat_fields
 
 _OURS = ("twistd", "sccachedist")

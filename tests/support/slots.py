@@ -1,6 +1,6 @@
 """The slots of a farm."""
 
-from demo.farm import Farm
+from farmkit.farm import Farm
 
 
 def all_slots_free(farm: Farm, seconds: float = 5) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 import attrs
 from twisted.internet import epollreactor
 
-from demo.farm import PROGRAMS, Launch
-from demo.processes import Command
+from farmkit.launch import PROGRAMS, Launch
+from farmkit.processes import Command
 
 _SECONDS = struct.Struct("=d")
 _NAME = "turns"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import attrs
 
-from demo.farm import CHECKOUT, Launch
-from demo.processes import Command
+from farmkit.launch import CHECKOUT, Launch
+from farmkit.processes import Command
 
 _USER = "nobody"
 _DROP = f"exec setpriv --reuid={_USER} --regid=nogroup --clear-groups --bounding-set=-all --inh-caps=-all"

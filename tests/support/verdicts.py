@@ -8,7 +8,7 @@ import subprocess
 from enum import Enum
 from pathlib import Path
 
-from demo.farm import PROGRAMS
+from farmkit.launch import PROGRAMS
 from sccachedist.config import load_scheduler_settings, load_server_settings
 from sccachedist.errors import ConfigError
 from sccachedist.server.service import server_token

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.http import Browser
+from farmkit.memory_http import Browser
 from tests.web.roles import Role, visited
 
 

@@ -8,6 +8,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from farmkit.memory_http import Browser
 from sccachedist.budgets import Budget
 from sccachedist.errors import ClientRefused, LimitExceeded
 from sccachedist.web.bodies import MessageBody, NoBody
@@ -16,7 +17,6 @@ from sccachedist.web.request_head import Head
 from sccachedist.web.responses import MessageFile
 from sccachedist.web.router import Api
 from sccachedist.wire.messages import SCHEDULER_STATUS, TOOLCHAIN, SchedulerStatus, Toolchain
-from tests.support.http import Browser
 
 TOKEN = "the secret of this suite"
 LIMIT = 64

@@ -11,13 +11,13 @@ import pytest
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 
+from farmkit.memory_http import Browser, Connection, bearer, head, request
 from sccachedist.config import ConnectionLimits
 from sccachedist.daemon.logs import LINES_PER_KIND
 from sccachedist.web.connection_limits import PAUSE_SECS, SWEEP_SECS, SWEPT, Connections, crowd_of
 from sccachedist.web.deadlines import LINGER_SECS
 from sccachedist.web.request import Site
 from sccachedist.wire.messages import SchedulerStatus
-from tests.support.http import Browser, Connection, bearer, head, request
 from tests.web.roles import TOKEN, Role
 
 LIMITS = ConnectionLimits(

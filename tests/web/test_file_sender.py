@@ -6,8 +6,8 @@ import pytest
 from twisted.internet.interfaces import IConsumer, IPushProducer
 from twisted.logger import LogLevel, capturedLogs
 
+from farmkit.memory_http import Browser, Connection, request
 from sccachedist.web import request as request_module
-from tests.support.http import Browser, Connection, request
 from tests.web.roles import Role
 
 ASKED = request("POST", "/file", b"0123456789ABCDEF")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from farmkit.memory_http import chunked
 from sccachedist.errors import DecodeError, LimitExceeded
 from sccachedist.web.framing import PAYLOAD_PER_FRAMING, Chunks, Framing, Length
-from tests.support.http import chunked
 
 NEXT = b"GET / HTTP/1.1\r\n"
 ODD = b"004;name=value\r\n0123\r\n1 ; x\r\n\n\r\n00\r\nTrailer: x\r\n\r\n"

@@ -5,11 +5,11 @@ import gc
 import pytest
 from twisted.logger import capturedLogs
 
+from farmkit.memory_http import OCTETS, Browser, Connection, bearer, chunked, cuts, head, request
 from sccachedist.errors import PeerRefused
 from sccachedist.web.deadlines import LINGER_SECS
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import SCHEDULER_STATUS, TOOLCHAIN, SchedulerStatus, Toolchain
-from tests.support.http import OCTETS, Browser, Connection, bearer, chunked, cuts, head, request
 from tests.web.roles import LIMIT, STATUS, TOKEN, Role, pieces
 
 CLOSE = {"Connection": "close"}

@@ -7,10 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.logger import LogLevel, capturedLogs
 
+from farmkit.memory_http import Browser, bearer, request
 from sccachedist.daemon.logs import choose_levels
 from sccachedist.errors import CompileFailed, PeerError
 from sccachedist.wire.messages import SCHEDULER_STATUS, TOOLCHAIN, Toolchain
-from tests.support.http import Browser, bearer, request
 from tests.web.roles import STATUS, TOKEN, Role, visited
 
 NOWHERE = [

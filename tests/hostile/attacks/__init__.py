@@ -11,12 +11,12 @@ from pathlib import Path
 
 import attrs
 
+from farmkit.busybox_jobs import id_of, write_toolchain
 from sccachedist.wire.archive_id import ArchiveId, swapped_hex
 from sccachedist.wire.bincode import decode
 from sccachedist.wire.messages import RUN_JOB_RESULT, JobComplete
 from tests.hostile.attacker import Attacker, Said
 from tests.sandbox.archives import tar
-from tests.support.archives import id_of, write_toolchain
 
 NO_INPUTS = zlib.compress(tar())
 

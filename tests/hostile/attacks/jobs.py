@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from farmkit.busybox_jobs import shell
 from sccachedist.wire.messages import AllocJobFail, AllocJobSuccess, CompileCommand, RunJobRequest
 from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import NO_INPUTS, Seen, fresh_id, leaked, toolchain
-from tests.support.protocol import shell
 
 
 def short_ids(attacker: Attacker, ground: Path) -> Iterator[Seen]:

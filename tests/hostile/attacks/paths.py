@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from farmkit.busybox_jobs import shell
 from sccachedist.wire.messages import AllocJobSuccess
 from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import NO_INPUTS, Seen, leaked, secret_in, toolchain
-from tests.support.protocol import shell
 
 
 def archive_ids(attacker: Attacker, ground: Path) -> Iterator[Seen]:

@@ -1,4 +1,4 @@
-"""Toolchain archives and inputs made to measure, around a static busybox."""
+"""Jobs made to measure: toolchain archives around a static busybox, inputs, and scripts to run with them."""
 
 import io
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from sccachedist.wire.archive_id import ArchiveId, swapped_hex
+from sccachedist.wire.messages import CompileCommand, RunJobRequest
 
 BUSYBOX = "/bin/busybox"
 
@@ -48,6 +49,11 @@ def write_inputs(path: Path, files: Mapping[str, bytes]) -> Path:
             _add(tar, name, data)
     path.write_bytes(zlib.compress(packed.getvalue(), 0))
     return path
+
+
+def shell(script: str, *outputs: str) -> RunJobRequest:
+    """A job that runs a script with the busybox of :func:`write_toolchain`."""
+    return RunJobRequest(CompileCommand(BUSYBOX, ("sh", "-c", script), (), "/"), outputs)
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:

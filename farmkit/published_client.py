@@ -10,8 +10,8 @@ from typing import Self
 
 import attrs
 
-from demo.farm import PROGRAMS
-from demo.processes import Command, Daemon, answers, free_port, inherited
+from farmkit.launch import PROGRAMS
+from farmkit.processes import Command, Daemon, answers, free_port, inherited
 
 _CACHE_SIZE = "100M"  # not 0, which some releases do not bear
 

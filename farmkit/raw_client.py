@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from demo.farm import Farm
+from farmkit.farm import Farm
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import (
@@ -21,7 +21,6 @@ from sccachedist.wire.messages import (
     SUBMIT_TOOLCHAIN_RESULT,
     TOOLCHAIN,
     AllocJobSuccess,
-    CompileCommand,
     JobAlloc,
     RunJobRequest,
     RunJobResult,
@@ -33,11 +32,6 @@ from sccachedist.wire.run_job_frame import frame
 _OCTETS = "application/octet-stream"
 _PIECE = 1 << 16
 _SECS = 120
-
-
-def shell(script: str, *outputs: str) -> RunJobRequest:
-    """A job that runs a script with the busybox of :func:`tests.support.archives.write_toolchain`."""
-    return RunJobRequest(CompileCommand("/bin/busybox", ("sh", "-c", script), (), "/"), outputs)
 
 
 @attrs.frozen

@@ -7,44 +7,20 @@ import contextlib
 import json
 import secrets
 import shutil
-import sys
 import urllib.request
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import Self
 
 import attrs
 
-from demo.processes import LOOPBACK, Command, Daemon, answers, free_port, inherited
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, Launch
+from farmkit.processes import LOOPBACK, Daemon, answers, free_port
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import SchedulerStatus
 from sccachedist.wire.tokens import KEY_SIZE, server_token
 
-#: From a configuration file to the command that runs a daemon with it in the foreground.
-Launch: TypeAlias = Callable[[Path], Command]
-
-#: The folder of this checkout, where ``twistd`` finds its plugins.
-CHECKOUT = Path(__file__).resolve().parent.parent
-
-#: The folder of the programs of the virtual environment that we run in.
-PROGRAMS = Path(sys.prefix, "bin")
-
 _START_SECS = 120  # on a busy machine; as a rule it is two
-
-
-def twistd(plugin: str) -> Launch:
-    """One of our daemons, in the foreground."""
-
-    def launch(config: Path) -> Command:
-        arguments = (str(PROGRAMS / "twistd"), "-n", "--pidfile=", plugin, "-c", str(config))
-        return Command(arguments, inherited(PYTHONPATH=str(CHECKOUT)), CHECKOUT)
-
-    return launch
-
-
-OUR_SCHEDULER = twistd("sccache-scheduler")
-OUR_SERVER = twistd("sccache-server")
 
 
 def _fresh_key() -> bytes:
