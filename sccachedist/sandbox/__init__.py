@@ -1,1 +1,4 @@
-"""What runs in a sandbox worker, the process that touches hostile files: synchronous, without Twisted."""
+"""What runs in a sandbox worker, the process that opens files from clients: synchronous, without Twisted.
+
+The daemon's side is :mod:`sccachedist.builders`; the two meet in :mod:`sccachedist.builders.worker_protocol`.
+"""

@@ -1,6 +1,6 @@
 """What a compile command means in any sandbox: pure functions.
 
-The sandboxes' own command lines are made of it, by whoever knows them.
+How a sandbox is started is not known here; each kind builds its own command line with these.
 """
 
 import posixpath
@@ -12,31 +12,31 @@ from sccachedist.wire.messages import CompileCommand
 
 
 def inside(command: CompileCommand, output: str) -> str:
-    """Give an output's place in the root: a relative one is relative to ``cwd``."""
+    """Return an output's place in the root: a relative one is relative to ``cwd``."""
     return posixpath.join(command.cwd, output)
 
 
 def directories(command: CompileCommand, outputs: Iterable[str]) -> list[str]:
-    """Give the directories that a compile expects to be there."""
+    """Return the directories that a compile expects to exist: its ``cwd`` and those of its outputs."""
     return [command.cwd, *(posixpath.dirname(inside(command, output)) for output in outputs)]
 
 
 def variables(command: CompileCommand) -> list[tuple[str, str]]:
-    """Give the environment, without what is no name of a variable: the published build server skips that too."""
+    """Return the environment without invalid names, which the published build server skips too."""
     return [(name, value) for name, value in command.env_vars if name and "=" not in name]
 
 
 def refuse_nul(arguments: Iterable[str]) -> None:
-    """See that no argument holds NUL.
+    """Check that no argument holds NUL: such an argument cannot be passed to a program.
 
-    :raises BuildError: one does, so nobody can be given it.
+    :raises BuildError: one does.
     """
     if any("\0" in argument for argument in arguments):
         raise BuildError("a compile command holds NUL")
 
 
 def env_arguments(command: CompileCommand) -> list[str]:
-    """Give the arguments with which the ``env`` program runs ``command``, with its own variables alone.
+    """Return the arguments with which the ``env`` program runs ``command``, with the command's variables only.
 
     :raises BuildError: ``env`` would take the executable for a variable.
     """
@@ -49,7 +49,8 @@ def env_arguments(command: CompileCommand) -> list[str]:
 def check_executed(command: CompileCommand, exit_code: int, stderr: bytes) -> None:
     """Tell a command that ``env`` could not execute from one that ended with the same status.
 
-    By its words, those of busybox or those of the BSDs: a compiler that has them is only compiled again, locally.
+    It compares stderr with the messages of busybox and of the BSDs. A compiler that writes the same is mistaken for
+    that: the cost is one more compile, at the client.
 
     :raises BuildError: it was not executed.
     """

@@ -1,6 +1,7 @@
-"""What lies below a root that a sandbox worker has at hand: toolchains and inputs unpacked, outputs collected.
+"""Puts toolchains and inputs into a job's root directory, and collects outputs from it: for the kinds that have one.
 
-Synchronous. How the compile is run in between is not known here.
+Synchronous. It does not know how the compile is run in between. How a path is kept inside the root stands in
+:mod:`sccachedist.sandbox.archive.beneath`.
 """
 
 import contextlib
@@ -32,10 +33,10 @@ def root_at(directory: str | Path) -> Iterator[Root]:
 def place_toolchain(
     request: UnpackToolchain, root: Root, growing: GrowingArchive | None = None, grown: Grown = unheard
 ) -> Size:
-    """Unpack a toolchain; returns what it takes.
+    """Unpack a toolchain; returns its size.
 
-    :param growing: how far it has come, where it is not there yet.
-    :param grown: told meanwhile.
+    :param growing: how much of the archive is there, during its upload.
+    :param grown: called with the size so far.
     :raises ToolchainError: it is no archive that may be unpacked.
     :raises LimitExceeded: it is too large.
     """
@@ -47,9 +48,9 @@ def place_toolchain(
 
 
 def place_inputs(job: RunJob, root: Root) -> None:
-    """Unpack the inputs over what is there, and make the directories that the compile expects.
+    """Unpack the inputs over the toolchain, and make the directories that the compile expects.
 
-    :raises DecodeError: the inputs or a path are not honest.
+    :raises DecodeError: the inputs are damaged, or a path leads out of the root.
     :raises LimitExceeded: they are too many or too large.
     """
     with opened_inputs(job) as (stream, limits):
@@ -59,9 +60,9 @@ def place_inputs(job: RunJob, root: Root) -> None:
 
 
 def outputs_below(job: RunJob, root: Root, exit_code: int) -> Iterator[tuple[str, Iterable[bytes]]]:
-    """Yield the outputs that are there, each to be read before the next is asked for. The job's processes are gone.
+    """Yield the outputs that exist; read each before the next. The job's processes have ended before.
 
-    :raises BuildError: one is missing that a compile that succeeded has made, or is no regular file.
+    :raises BuildError: the compile succeeded without making a required output, or an output is no regular file.
     :raises LimitExceeded: one is too large, or all together are.
     """
     made, sizes = set(), OutputSizes(job.limits.output_bytes, job.limits.outputs_bytes)

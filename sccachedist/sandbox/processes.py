@@ -1,6 +1,6 @@
-"""Run a program to its end, with what it writes bounded: synchronous, for a sandbox worker.
+"""Runs a program to its end and bounds its output: synchronous, for a sandbox worker.
 
-It does not know what the program is for. However a block ends, the program has ended too.
+It does not know what the program is for. When a ``with`` block or a call here ends, the program has ended too.
 """
 
 import contextlib
@@ -18,14 +18,14 @@ from sccachedist.errors import BuildError, LimitExceeded
 _CHUNK = 64 * 1024
 _LAST_WORDS = 1000
 _WATCH_SECS = 0.2
-_WORDS = 1024 * 1024  # of our own programs
+_WORDS = 1024 * 1024  # bytes of output, for programs that the operator installed
 
 
 @attrs.frozen
 class Ended:
     """How a program ended, and all that it wrote.
 
-    :param exit_code: as a shell would show it, 128 and the signal's number for one that was killed.
+    :param exit_code: as a shell shows it: 128 plus the signal's number for a killed program.
     """
 
     exit_code: int
@@ -34,7 +34,7 @@ class Ended:
 
     @property
     def last_words(self) -> str:
-        """The end of what it complained of, to stdout if not to stderr."""
+        """The end of its stderr, or of its stdout if stderr is empty."""
         return (self.stderr or self.stdout)[-_LAST_WORDS:].decode(errors="replace").strip()
 
 
@@ -48,8 +48,8 @@ def running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program, and wait for its end; an error in the block kills it first.
 
-    :param advice: what mends that it is not there.
-    :param environment: this process's own, where none is given.
+    :param advice: for the operator, if the program is missing.
+    :param environment: by default this process's own.
     :param inherited: descriptors that it inherits.
     :raises BuildError: it cannot be started.
     """
@@ -80,7 +80,7 @@ def running(
 
 
 def unwatched() -> None:
-    """Look after nothing."""
+    """Watch nothing."""
 
 
 def call(
@@ -90,11 +90,11 @@ def call(
     stdio_bytes: int = _WORDS,
     watch: Callable[[], None] = unwatched,
 ) -> Ended:
-    """Run a program that writes nothing to speak of before it has read its stdin.
+    """Run a program that reads all its stdin before it writes much: else both sides would wait for each other.
 
-    :param stdin: what it gets to read; an error in there kills it before it sees an end.
-    :param stdio_bytes: how much may come from stdout, and as much from stderr.
-    :param watch: looks after the program now and then; what it raises kills it.
+    :param stdin: the pieces of its stdin; an error in there kills it before it sees an end.
+    :param stdio_bytes: the most bytes of stdout, and the most of stderr.
+    :param watch: called now and then; an error that it raises kills the program.
     :raises BuildError: it cannot be started.
     :raises LimitExceeded: it wrote too much, and was killed.
     """
@@ -105,9 +105,9 @@ def call(
 
 
 def called(arguments: Sequence[str], advice: str, stdin: Iterable[bytes] = ()) -> bytes:
-    """Run a program of ours that has to succeed; returns its stdout.
+    """Run a program that has to succeed, such as ``docker``; returns its stdout.
 
-    :raises BuildError: it does not; the text is what it complains of.
+    :raises BuildError: it fails; the text has the end of its output.
     """
     ended = call(arguments, advice, stdin)
     if ended.exit_code:
@@ -116,7 +116,7 @@ def called(arguments: Sequence[str], advice: str, stdin: Iterable[bytes] = ()) -
 
 
 def shell_code(status: int) -> int:
-    """Give the exit code that a shell would show."""
+    """Return the exit code that a shell shows, for a status of :class:`subprocess.Popen`."""
     return 128 - status if status < 0 else status
 
 
@@ -125,7 +125,7 @@ def drained(
 ) -> tuple[bytes, bytes]:
     """Read stdout and stderr side by side to their ends.
 
-    :param watch: looks after the program now and then; what it raises ends this.
+    :param watch: called now and then; an error that it raises ends this.
     :raises LimitExceeded: there is more than ``most`` bytes in one of them.
     """
     look = time.monotonic() + _WATCH_SECS
@@ -149,7 +149,7 @@ def drained(
 
 
 def feed(stdin: IO[bytes], pieces: Iterable[bytes]) -> None:
-    """Write all that a program gets to read; one that ends without reading everything says why by itself."""
+    """Write a program's stdin and close it; a program that ends before it has read all is no error here."""
     with contextlib.suppress(BrokenPipeError):
         stdin.writelines(pieces)
         stdin.close()

@@ -1,7 +1,7 @@
-"""What every sandbox worker does: the process that touches strangers' files, so that a network daemon need not.
+"""The loop of every sandbox worker: the process that opens clients' files, so that the network daemon need not.
 
-A plain synchronous program that serves one request after the other until its stdin ends. It is started ahead of
-need. What it does to serve them is known to its kind of sandbox.
+A plain synchronous program that serves one request after the other until its stdin ends. The daemon starts it before
+there is work. How a request is served, only the kind of sandbox knows: a :class:`Sandboxes`.
 """
 
 import os
@@ -37,41 +37,41 @@ class Sandboxes(Protocol):
     """A kind of sandbox. Each method raises :class:`SccachedistError` or ``OSError`` when it cannot do its work."""
 
     def set_up(self) -> None:
-        """Prepare this process."""
+        """Prepare this process, before its first request."""
 
     def run_job(self, job: RunJob) -> None:
         """Run a compile in a sandbox and write its answer."""
 
     def tidy(self) -> None:
-        """Remove what served the last request, after its answer."""
+        """Clean up after a request, once its answer is sent."""
 
     def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Size:
-        """Make of an archive what jobs can use; nothing of it is there yet.
+        """Unpack an archive for jobs; returns the size of what was unpacked. Nothing of it was there before.
 
-        :param grown: told now and then what it takes by then; what it takes in the end comes back.
+        :param grown: called now and then with the size so far.
         """
 
     def follow_toolchain(self, request: UnpackToolchain, growing: GrowingArchive, grown: Grown) -> Size:
-        """The same with one that comes in, where this can be done: it gets its name when it is whole."""
+        """Unpack an archive during its upload, if this kind can; jobs can use it only when it is whole."""
 
     def remove_toolchain(self, toolchain: str) -> None:
-        """Remove what was made of an archive, or begun; no job uses it."""
+        """Remove an unpacked toolchain, or what is there of it; no job uses it."""
 
     def remove_sandbox(self, sandbox: str) -> None:
-        """Remove what is left of a job, if anything is."""
+        """Remove what a job has left, if anything."""
 
     def remove_all(self) -> None:
-        """Remove everything that was ever made, and nothing else."""
+        """Remove every toolchain and sandbox that this kind ever made, and nothing else."""
 
     def sweep(self) -> None:
-        """Give back what the disk still holds of what was removed; this may take long."""
+        """Free the disk space of what was removed; this may take long."""
 
 
 def serve(sandboxes: Sandboxes) -> None:
-    """Set up, say so, and serve."""
+    """Set up, send a first answer, and serve requests until stdin ends."""
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     os.umask(0o022)
-    os.setsid()  # to be killed with all that it starts
+    os.setsid()  # the daemon kills this group, so all that the worker starts ends with it
     try:
         sandboxes.set_up()
     except (SccachedistError, OSError) as error:

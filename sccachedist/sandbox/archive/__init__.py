@@ -1,1 +1,1 @@
-"""Archives from strangers: decompressed, read, unpacked below a directory that nothing leaves."""
+"""Archives from clients: decompressed, read, and unpacked inside one directory."""

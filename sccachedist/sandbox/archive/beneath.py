@@ -1,11 +1,11 @@
-"""Files inside a directory that nothing leaves, whatever names and symbolic links say.
+"""Opens files beneath a root directory; no name and no symbolic link leads out of it.
 
-A :class:`Root` is a directory's descriptor. Names are taken as a process chrooted there would take them: an
-absolute name or link begins at the root, a symlink never leads out. On top of that a name may not climb above
-the root by itself: that is never honest. Where the kernel has ``openat2`` (Linux 5.6) it does the work, and
-everywhere there is a walk that opens one component at a time, never through a symlink, and reads the links
-itself. It is the walk that makes missing directories. Nobody else may change the tree meanwhile: a job's
-processes are gone by then.
+A :class:`Root` is a directory's descriptor. Names mean what they mean to a process chrooted there: an absolute name or
+link begins at the root, a symlink never leads out. Besides, a name with ``..`` that climbs above the root is an error:
+no honest client sends one. If the kernel has ``openat2`` (Linux 5.6), it resolves the name. Else a walk opens one
+component at a time, never through a symlink, and reads the links itself. Only the walk makes missing directories.
+No other process may change the tree meanwhile: the job's processes have ended by then. Which files are opened is not
+known here: :mod:`sccachedist.sandbox.job_root` and :mod:`sccachedist.sandbox.archive.unpack` name them.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ Made = Callable[[int], None]
 
 _MOST_LINKS = 40  # as the kernel
 _LONGEST = 4096  # as the kernel: the NUL at the end counts
-#: The flags that open a directory, to name what is in it.
+#: The flags that open a directory so that names can be resolved in it.
 DIRECTORY = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _SYS_OPENAT2 = 437  # the same on every Linux architecture
 _RESOLVE_NO_MAGICLINKS = 0x02
@@ -35,11 +35,11 @@ _RESOLVE_IN_ROOT = 0x10
 
 
 def uncounted(_: int) -> None:
-    """However many are made."""
+    """Count nothing."""
 
 
 class Root:
-    """A directory that everything stays in. Paths are bytes; ``OSError`` says what the file system says."""
+    """A root directory. Paths are bytes; errors of the file system come as ``OSError``."""
 
     def __init__(self, descriptor: int, lookup: Lookup | None = None) -> None:
         self._root = descriptor
@@ -47,9 +47,9 @@ class Root:
 
     @contextlib.contextmanager
     def parent(self, path: bytes, made: Made = uncounted) -> Iterator[tuple[int, bytes]]:
-        """Give the directory that holds ``path``, made where it is missing, and the last name as it stands.
+        """Give the directory that holds ``path``, made if it is missing, and the path's last name, not resolved.
 
-        :param made: told of each that is made.
+        :param made: called for each directory that is made.
         :raises DecodeError: the path climbs above the root or names no entry.
         """
         names = components(path)
@@ -62,7 +62,7 @@ class Root:
             os.close(directory)
 
     def make_directories(self, path: bytes, mode: int | None = None, made: Made = uncounted) -> None:
-        """Make a directory and its parents where they are missing; ``mode`` is then set on the last one."""
+        """Make a directory and its missing parents; then set ``mode`` on the last one."""
         directory = self._made(path, made)
         try:
             if mode is not None:
@@ -71,9 +71,9 @@ class Root:
             os.close(directory)
 
     def open_regular(self, path: bytes) -> int:
-        """Open a regular file for reading, without waiting for anything.
+        """Open a regular file for reading, without blocking, e.g. on a FIFO.
 
-        :raises BuildError: something else stands there.
+        :raises BuildError: it is no regular file.
         """
         name = b"/".join(components(path)) or b"."
         descriptor = self._open(self._root, name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -91,9 +91,9 @@ class Root:
 
 
 def components(path: bytes) -> list[bytes]:
-    """Split a name into its parts.
+    """Split a path into its names.
 
-    :raises DecodeError: some ``..`` climbs above the root, or no file can have this name.
+    :raises DecodeError: some ``..`` climbs above the root, or no file can have this path.
     """
     names = _split(path)
     depth = 0
@@ -107,12 +107,12 @@ def components(path: bytes) -> list[bytes]:
 
 
 def best_lookup() -> Lookup:
-    """Give ``openat2`` where this system has it, else the walk."""
+    """Return :func:`openat2` if this system has it, else :func:`walk`."""
     return openat2 if _has_openat2() else walk
 
 
 def walk(root: int, path: bytes, flags: int, made: Made | None = None) -> int:
-    """Open ``path`` one component at a time; where there is ``made``, missing directories are, the last one too."""
+    """Open ``path`` one component at a time; with ``made``, make missing directories, the last one too."""
     here, name = _resolve(root, path, made)
     try:
         return os.open(name, flags | os.O_NOFOLLOW, dir_fd=here)
@@ -121,7 +121,7 @@ def walk(root: int, path: bytes, flags: int, made: Made | None = None) -> int:
 
 
 def _resolve(root: int, path: bytes, made: Made | None) -> tuple[int, bytes]:
-    """Follow every symlink: the descriptor of a directory, and the last name, which is none."""
+    """Follow every symlink; returns a directory's descriptor, and a last name that is no symlink."""
     pending = _split(path)[::-1]
     here, depth, links = _step(root, b"."), 0, 0
     try:
@@ -163,7 +163,7 @@ def _link_target(directory: int, name: bytes) -> bytes | None:
     try:
         return os.readlink(name, dir_fd=directory)
     except OSError as error:
-        if error.errno in (errno.EINVAL, errno.ENOENT):  # not a link; nothing there: opening it says so
+        if error.errno in (errno.EINVAL, errno.ENOENT):  # no link, or missing: opening it fails then
             return None
         raise
 
@@ -177,7 +177,7 @@ class _OpenHow(ctypes.Structure):
 
 
 def openat2(root: int, path: bytes, flags: int) -> int:
-    """Open ``path`` as if ``root`` were ``/``, by the kernel."""
+    """Have the kernel open ``path`` as if ``root`` were ``/``."""
     how = _OpenHow(flags, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
     while True:
         descriptor = _syscall()(

@@ -1,7 +1,7 @@
-"""Compressed streams from strangers: gzip for toolchains, zlib for inputs, both as plain readable files.
+"""Decompresses streams from clients, gzip for toolchains and zlib for inputs, as plain readable files.
 
-No call unpacks more than it was asked for, and a stream that unpacks to more than its limit ends in an error
-before the excess is handed out. It does not know what the bytes mean.
+No call inflates more than it was asked for. A stream that inflates beyond its limit ends in an error before the excess
+is handed out. It does not know what the bytes mean.
 """
 
 import io
@@ -13,7 +13,7 @@ from sccachedist.sandbox.archive.fastest_zlib import DamagedStream, fastest
 
 CHUNK = 128 * 1024
 
-#: What any archive may unpack to, however small it was sent: a file of one letter packs a thousand times smaller.
+#: Bytes that any archive may inflate to, however small it is: a file of one repeated letter packs 1000 times smaller.
 FREE_BYTES = 64 * 1024 * 1024
 
 _GZIP = 16 + zlib.MAX_WBITS
@@ -24,7 +24,7 @@ class Packed(Protocol):
     """A compressed file."""
 
     def read(self, size: int, /) -> bytes:
-        """At most so many bytes, none at the end."""
+        """Return at most ``size`` bytes, none at the end."""
 
 
 def gunzip(packed: Packed, limit: str, most: int, ratio: int) -> BinaryIO:
@@ -32,14 +32,14 @@ def gunzip(packed: Packed, limit: str, most: int, ratio: int) -> BinaryIO:
 
     :param limit: the key under ``[limits]`` that :class:`LimitExceeded` names.
     :param most: bytes that may come out.
-    :param ratio: how many times what has gone in may have come out at any time, from :data:`FREE_BYTES` on: a bomb ends
-        there, though the file is large. It is ``compression_ratio``.
+    :param ratio: ``compression_ratio``: the most bytes out for each byte in, checked at any time beyond
+        :data:`FREE_BYTES`: so a bomb in a large file ends early too.
     """
     return io.BufferedReader(_Inflated(packed, _GZIP, limit, most, ratio), CHUNK)
 
 
 def inflate(packed: Packed, limit: str, most: int, ratio: int) -> BinaryIO:
-    """Read one zlib stream; what stands behind its end is ignored. Parameters as for :func:`gunzip`."""
+    """Read one zlib stream; bytes behind its end are ignored. Parameters as for :func:`gunzip`."""
     return io.BufferedReader(_Inflated(packed, _ZLIB, limit, most, ratio), CHUNK)
 
 
@@ -91,7 +91,7 @@ class _Inflated(io.RawIOBase):
         return piece
 
     def _next_member(self) -> bool:
-        """Begin the next gzip member, if there is one."""
+        """Begin the next gzip member; returns whether there is one."""
         if self._form != _GZIP:
             return False
         rest = self._stream.unused_data.lstrip(b"\0")

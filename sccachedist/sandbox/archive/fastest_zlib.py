@@ -1,7 +1,7 @@
-"""The library that deflates and inflates: the fastest that is there, with the interface of :mod:`zlib`.
+"""The fastest installed library that deflates and inflates, with the interface of :mod:`zlib`.
 
-ISA-L deflates five to ten times as fast at its level 1, inflates twice as fast, and there are no builds of it for every
-platform. It does not know what is compressed.
+ISA-L deflates five to ten times as fast at its level 1 and inflates twice as fast, but not every platform has builds of
+it. What is compressed is not known here.
 """
 
 try:
@@ -11,7 +11,7 @@ except ImportError:
 
 __all__ = ["FASTEST_LEVEL", "DamagedStream", "fastest"]
 
-#: What inflating raises at a stream that is none.
+#: The error for a damaged stream.
 DamagedStream: type[Exception] = fastest.error  # type: ignore[assignment]
 
 #: The level that takes the least time and still compresses, in both libraries.

@@ -1,6 +1,7 @@
-"""An archive that comes in, from the side of a sandbox worker: a file to read that ends when the archive is whole.
+"""Reads an archive during its upload, in a sandbox worker: a file that ends when the archive is whole.
 
-Synchronous. The daemon says on a stream how far it has come. What is in it is not known here.
+Synchronous. The daemon writes to a stream how much is there (:mod:`sccachedist.builders.upload_follower`). What is in
+the archive is not known here.
 """
 
 from typing import BinaryIO
@@ -11,9 +12,9 @@ from sccachedist.wire.bincode import decode
 
 
 class GrowingArchive:
-    """How far an archive has come.
+    """How much of an archive is there.
 
-    :param news: frames of :class:`~sccachedist.builders.worker_protocol.Arrived`.
+    :param news: a stream with frames of :class:`~sccachedist.builders.worker_protocol.Arrived`.
     """
 
     def __init__(self, news: BinaryIO) -> None:
@@ -22,13 +23,13 @@ class GrowingArchive:
 
     @property
     def size(self) -> int:
-        """The bytes that are there."""
+        """The bytes that are there so far."""
         return self._last.size
 
     def goes_on(self) -> bool:
-        """Wait for more; False where there is none, for the archive is what it should be.
+        """Wait for more; returns False if the archive is whole and verified.
 
-        :raises BuildError: nobody says any more how far it has come.
+        :raises BuildError: the daemon has ended.
         """
         if self._last.whole:
             return False
@@ -39,13 +40,13 @@ class GrowingArchive:
 
 
 class GrowingFile:
-    """The file of an archive that comes in."""
+    """The file of an archive during its upload, as :class:`~sccachedist.sandbox.archive.compression.Packed`."""
 
     def __init__(self, file: BinaryIO, growing: GrowingArchive) -> None:
         self._file, self._growing, self._at = file, growing, 0
 
     def read(self, size: int) -> bytes:
-        """At most so many bytes of what is there, waited for where nothing is; none at the end of the whole archive."""
+        """Wait until there is something, and return at most ``size`` bytes; none at the end of the whole archive."""
         while self._at >= self._growing.size and self._growing.goes_on():
             pass
         piece = self._file.read(min(size, self._growing.size - self._at))

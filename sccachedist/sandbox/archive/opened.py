@@ -1,6 +1,6 @@
-"""The archives of a job and of a toolchain as they were sent, opened with the limits that they have.
+"""Opens the archives of a job and of a toolchain, as the client sent them, with their limits.
 
-What is made of what is in them is not known here.
+What becomes of the members is not known here.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ def opened_toolchain(
 ) -> Iterator[tuple[BinaryIO, MemberLimits]]:
     """Open a toolchain as a stream of tar.
 
-    :param growing: how far it has come, where it is not there yet.
+    :param growing: how much of it is there, during its upload.
     """
     with open(request.archive, "rb", buffering=0) as file:
         packed = file if growing is None else GrowingFile(file, growing)

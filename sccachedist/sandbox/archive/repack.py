@@ -1,7 +1,8 @@
-"""Rewrite a stranger's tar archive for programs that unpack it elsewhere: only what may be in one gets through.
+"""Rewrites a client's tar archive for a program that unpacks it elsewhere: only allowed members get through.
 
-What comes out means what :mod:`sccachedist.sandbox.archive.unpack` makes of the same archive: files, directories,
-symlinks and hard links with their permission bits, all owned by root, no name that climbs. Nothing is kept on the way.
+The new archive means what :mod:`sccachedist.sandbox.archive.unpack` makes of the old one: files, directories,
+symlinks and hard links with their permission bits, all owned by root, no name with ``..``. No content is stored on the
+way. Where it is unpacked is not known here.
 """
 
 import tarfile
@@ -24,26 +25,26 @@ _TYPES = {
 
 
 def repacked(stream: BinaryIO, tally: Tally, *, whole: bool) -> Iterator[bytes]:
-    """Yield the members in pieces, without an end: :data:`END` is for whoever adds the last one.
+    """Yield the new archive in pieces, without :data:`END`: the caller may add members and adds that.
 
-    :param tally: counts what is made of them.
-    :param whole: whether they are all that there will be. Then each directory is written that one needs and none names:
-        some programs make such directories so that only their owner can enter them.
-    :raises DecodeError: the archive is not one that may be unpacked.
+    :param tally: counts what the other program will make.
+    :param whole: whether the archive is unpacked into an empty directory. Then parent directories that no member names
+        are added: some programs would make them so that only their owner can enter them.
+    :raises DecodeError: the archive is damaged, or holds what may not be unpacked.
     :raises LimitExceeded: it is larger than allowed.
     """
     symlinks: set[bytes] = set()
-    directories: set[int] = set()  # their hashes: names may be long, and many
+    directories: set[int] = set()  # hashes of names: there may be many long ones
     for member, content in read_archive(stream):
         tally.name(max(len(member.name), len(member.link)))
         name = _plain(member.name)
         if member.kind is MemberKind.SYMLINK:
             symlinks.add(name)
         for parent in _missing(name, member.kind is MemberKind.DIRECTORY, directories, tally):
-            # What lies below a symlink may be one itself, where that leads: a directory would take its place.
+            # Not below a symlink: where that leads, the parent may be a symlink too, and a directory would replace it.
             if whole and parent != name and symlinks.isdisjoint(_way_to(parent)):
                 yield _header(parent, MemberKind.DIRECTORY, size=0, mode=0o755)
-        # Unpackers put a directory in the place of a symlink to one; for us the symlink stays.
+        # Other programs replace a symlink to a directory by a directory member; unpack keeps the symlink, so this does.
         if name and not (member.kind is MemberKind.DIRECTORY and name in symlinks):
             yield from _member(name, member, content, tally)
 
@@ -54,7 +55,7 @@ def _way_to(path: bytes) -> Iterator[bytes]:
 
 
 def _missing(name: bytes, is_directory: bool, known: set[int], tally: Tally) -> list[bytes]:
-    """Count what is made under a name; returns the directories that were not there before, outermost first."""
+    """Count what a member makes; returns the directories that are new with it, outermost first."""
     made, parts = [], name.split(b"/")
     for depth in range(len(parts) - (not is_directory), 0, -1):
         path = b"/".join(parts[:depth])
@@ -69,19 +70,19 @@ def _missing(name: bytes, is_directory: bool, known: set[int], tally: Tally) -> 
 
 
 def file_member(name: str, content: bytes, mode: int) -> bytes:
-    """Give the member for a file of our own."""
+    """Return a member for a file that the caller adds."""
     return (
         _header(name.encode(), MemberKind.FILE, size=len(content), mode=mode) + content + bytes(-len(content) % BLOCK)
     )
 
 
 def directory_member(name: str) -> bytes:
-    """Give the member for a directory of our own, which everybody may enter."""
+    """Return a member for a directory that the caller adds and that every user may enter."""
     return _header(name.encode(), MemberKind.DIRECTORY, size=0, mode=0o755)
 
 
 def _member(name: bytes, member: Member, content: Content, tally: Tally) -> Iterator[bytes]:
-    # Its owner keeps its rights to a directory, as when we unpack it ourselves.
+    # The owner always has all rights to a directory, as unpack has it.
     mode = member.mode & 0o777 | (0o700 if member.kind is MemberKind.DIRECTORY else 0)
     link = _plain(member.link) if member.kind is MemberKind.HARD_LINK else member.link
     yield _header(name, member.kind, size=member.size, mode=mode, mtime=min(member.mtime, LATEST_MTIME), link=link)
@@ -93,7 +94,7 @@ def _member(name: bytes, member: Member, content: Content, tally: Tally) -> Iter
 
 
 def _plain(path: bytes) -> bytes:
-    """Give a name without ``..``, which other programs take in other ways; the root has none."""
+    """Return a name without ``..``, which programs resolve in different ways; empty for the root itself."""
     plain: list[bytes] = []
     for name in components(path):
         if name == b"..":

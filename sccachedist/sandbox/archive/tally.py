@@ -1,7 +1,6 @@
-"""What an archive becomes, counted as it is unpacked: its entries, their depth, and what they take on a disk.
+"""Counts an archive while it is unpacked, and enforces its limits: entries, depth, and size on a disk.
 
-Directories that an archive makes without naming them count as those that it names. Synchronous; where the files are is
-not known here.
+A directory counts whether the archive names it or not. Where the files are is not known here.
 """
 
 import attrs
@@ -9,20 +8,20 @@ import attrs
 from sccachedist.builders.worker_protocol import NOTHING, Grown, Size, unheard
 from sccachedist.errors import LimitExceeded
 
-#: What a file system gives to a file or a directory at a time.
+#: Bytes of a file system's block: the size of each file and directory is rounded up to it.
 DISK_BLOCK = 4096
-#: How much more there is each time that somebody is told.
+#: How much the size grows between two calls of ``grown``.
 STEP_BYTES, STEP_INODES = 16 * 1024 * 1024, 4096
 
 
 @attrs.frozen
 class MemberLimits:
-    """What an archive's members may be.
+    """The limits of an archive's members.
 
     :param key: the key under ``[limits]`` for their number.
-    :param most: how many there may be, with the directories that are made for them.
+    :param most: how many there may be, counting the directories that are made for them.
     :param path_bytes: how long a name or a link's target may be.
-    :param path_depth: in how many directories something may lie.
+    :param path_depth: how many directories deep a member may lie.
     """
 
     key: str
@@ -34,7 +33,7 @@ class MemberLimits:
 class Tally:
     """Counts one archive.
 
-    :param grown: told now and then how large it has become.
+    :param grown: called now and then with the size so far.
     """
 
     def __init__(self, limits: MemberLimits, grown: Grown = unheard) -> None:
@@ -44,19 +43,19 @@ class Tally:
 
     @property
     def size(self) -> Size:
-        """All of it, up to now."""
+        """The size so far."""
         return Size(self._bytes, self._inodes)
 
     def name(self, length: int) -> None:
-        """A member's name, or where it points, has so many bytes.
+        """Check the length of a member's name or link target, in bytes.
 
-        :raises LimitExceeded: they are too many.
+        :raises LimitExceeded: it is too long.
         """
         if length > self._limits.path_bytes:
             raise LimitExceeded("path_bytes", f"an archive has a path of more than {self._limits.path_bytes} bytes")
 
     def entry(self) -> None:
-        """Something else than a directory is made.
+        """Count a new file or link.
 
         :raises LimitExceeded: there are too many.
         """
@@ -67,9 +66,9 @@ class Tally:
             self._tell()
 
     def directory(self, depth: int) -> None:
-        """A directory has been made, in ``depth`` - 1 others.
+        """Count a new directory, the ``depth``-th below the root.
 
-        :raises LimitExceeded: there are too many, or in too many others.
+        :raises LimitExceeded: there are too many entries, or it is too deep.
         """
         if depth > self._limits.path_depth:
             raise LimitExceeded("path_depth", f"an archive makes more than {self._limits.path_depth} directories deep")
@@ -77,7 +76,7 @@ class Tally:
         self.entry()
 
     def written(self, size: int) -> None:
-        """So many more bytes are in a file."""
+        """Count bytes that were written to a file."""
         self._bytes += size
         if self._bytes - self._told.bytes >= STEP_BYTES:
             self._tell()

@@ -1,9 +1,8 @@
-"""A streaming reader of tar archives that strangers made: ustar, GNU long names, PAX; nothing is believed.
+"""A streaming reader of tar archives from clients: ustar, GNU long names, PAX. It checks every header.
 
-Names and link targets come out as the bytes that the archive holds; whether they may be used is for
-:mod:`sccachedist.sandbox.archive.unpack` to say. Memory is bounded by a name's largest size and one chunk of
-content, whatever is in the archive. A member that cannot be unpacked faithfully (device, FIFO, sparse file)
-is an error.
+Names and link targets come out as the bytes that the archive holds: :mod:`sccachedist.sandbox.archive.unpack` decides
+whether they may be used. For any archive, memory is bounded by the largest size of a name and one chunk of content. A
+member that cannot be unpacked faithfully (device, FIFO, sparse file) is an error.
 """
 
 import enum
@@ -23,13 +22,13 @@ _LONG_NAME_BYTES = 64 * 1024
 _PAX_BYTES = 1024 * 1024
 _LARGEST = 2**63 - 1
 
-# The keys of a PAX header that change what is unpacked. Times, owners and attributes are the packer's own.
+# The keys of a PAX header that change what is unpacked. Times, owners and attributes are ignored.
 _PAX_KEYS = (b"path", b"linkpath", b"size")
 _PAX_LENGTH = re.compile(rb"[1-9][0-9]{0,7} ")
 
 
 class MemberKind(enum.Enum):
-    """What a member becomes, by its type flag."""
+    """What kind of entry a member becomes."""
 
     FILE = enum.auto()
     HARD_LINK = enum.auto()
@@ -61,7 +60,7 @@ class Member:
 
 
 class Content:
-    """The bytes of a file member, to be read before the next member is asked for; what is left is skipped."""
+    """The bytes of a file member: readable until the next member is asked for; what was not read is skipped."""
 
     def __init__(self, stream: BinaryIO, size: int) -> None:
         self._stream = stream
@@ -75,7 +74,7 @@ class Content:
             yield piece
 
     def skip(self) -> None:
-        """Leave the stream where the next header begins."""
+        """Move the stream to where the next header begins."""
         for _ in self:
             pass
         _exactly(self._stream, self._padding)
@@ -83,7 +82,7 @@ class Content:
 
 
 def read_archive(stream: BinaryIO) -> Iterator[tuple[Member, Content]]:
-    """Yield each member with its content until two blocks of zeros or a clean end of the stream.
+    """Yield each member with its content, until two blocks of zeros or a clean end of the stream.
 
     :raises DecodeError: the archive is damaged, cut off, or holds what cannot be unpacked. Errors of the
         stream itself pass through.
@@ -109,7 +108,7 @@ def read_archive(stream: BinaryIO) -> Iterator[tuple[Member, Content]]:
 
 
 def _next_header(stream: BinaryIO) -> bytes | None:
-    """Read a header whose checksum holds, or None at the end of the archive."""
+    """Read a header and check its checksum; None at the end of the archive."""
     header = stream.read(BLOCK)
     if not header:
         return None
@@ -167,7 +166,7 @@ def _size(header: bytes, extended: dict[bytes, bytes]) -> int:
 
 
 def _number(field: bytes) -> int:
-    """Read an octal or a base-256 number; neither is ever negative nor larger than a file can be."""
+    """Read an octal or a base-256 number; one that is negative or above the largest file size is an error."""
     if field[0] & 0x80:
         value = int.from_bytes(field, "big") - (0x80 << 8 * (len(field) - 1))
         if field[0] & 0x40 or value > _LARGEST:
@@ -184,7 +183,7 @@ def _long_name(stream: BinaryIO, header: bytes) -> bytes:
 
 
 def _pax(stream: BinaryIO, header: bytes) -> dict[bytes, bytes]:
-    """Read records of the form ``LENGTH KEY=VALUE NEWLINE`` and keep those that matter here."""
+    """Read records of the form ``LENGTH KEY=VALUE NEWLINE`` and return those of :data:`_PAX_KEYS`."""
     data = _extension(stream, header, _PAX_BYTES)
     found: dict[bytes, bytes] = {}
     at = 0

@@ -1,9 +1,9 @@
-"""Unpack a tar stream below a directory, for toolchains and for inputs; the stream is a stranger's.
+"""Unpacks a client's tar stream below a directory, for toolchains and for inputs.
 
 Files, directories, symlinks and hard links come out with their permission bits; setuid, setgid and sticky
-bits, owners and devices do not. Nothing outside the directory is read, written or changed, whatever the names
-and links are: a symlink may point anywhere, it is only ever followed inside. A later member replaces an
-earlier one of the same name, but no directory that holds something.
+bits, owners and devices do not. Nothing outside the directory is read or changed: a symlink may point anywhere, but
+is followed only inside (:mod:`sccachedist.sandbox.archive.beneath`). A later member replaces an earlier one of the same
+name, but no directory that is not empty. Who sent the stream is not known here.
 """
 
 import errno
@@ -16,8 +16,8 @@ from sccachedist.sandbox.archive.beneath import Root
 from sccachedist.sandbox.archive.tally import DISK_BLOCK, MemberLimits, Tally
 from sccachedist.sandbox.archive.tar import Content, Member, MemberKind, read_archive
 
-# What the file system says of names that contradict each other or are too long: the archive's fault. Anything
-# else, a full disk above all, is ours and passes through.
+# Errors of the file system for names that contradict each other or are too long: the archive's fault. Any other error,
+# above all a full disk, is this host's fault and passes through.
 _ARCHIVES_FAULT = frozenset(
     {
         errno.EEXIST,
@@ -37,10 +37,10 @@ LATEST_MTIME = 2**34  # the year 2514; every file system takes it
 
 
 def unpack(stream: BinaryIO, root: Root, limits: MemberLimits, grown: Grown = unheard) -> Tally:
-    """Unpack the whole archive below ``root``; what comes back counts on, for what else is made there.
+    """Unpack the whole archive below ``root``; returns its tally, to which the caller adds what else it makes there.
 
-    :param grown: told now and then how much it takes.
-    :raises DecodeError: the archive is not one that may be unpacked.
+    :param grown: called now and then with the size so far.
+    :raises DecodeError: the archive is damaged, or holds what may not be unpacked.
     :raises LimitExceeded: it is larger than allowed.
     """
     tally = Tally(limits, grown)
@@ -58,9 +58,9 @@ def unpack(stream: BinaryIO, root: Root, limits: MemberLimits, grown: Grown = un
 def _unpack_member(root: Root, member: Member, content: Content, tally: Tally) -> None:
     if member.kind is MemberKind.DIRECTORY:
         before = tally.size
-        # The owner keeps its rights: else nobody could unpack into it, nor remove it.
+        # The owner has all rights: else this process could not unpack into it, nor remove it.
         root.make_directories(member.name, member.mode & 0o777 | 0o700, tally.directory)
-        if tally.size == before:  # it is there: it costs time, however often it is named
+        if tally.size == before:  # it existed; it still counts: each time that it is named costs time
             tally.entry()
         return
     tally.entry()

@@ -1,7 +1,7 @@
-"""The images and containers of the docker builder, from the side of a sandbox worker: synchronous.
+"""Makes and removes the images and containers of the docker builder, in a sandbox worker: synchronous.
 
-An image holds a toolchain and, beside it, the busybox of a base image; nothing else. It has its name when it is
-whole.
+An image holds only a toolchain and the busybox of a base image. It gets its name when it is whole. How a job runs in a
+container stands in :mod:`sccachedist.sandbox.docker.job`.
 """
 
 import posixpath
@@ -16,17 +16,17 @@ from sccachedist.sandbox.archive.tally import Tally
 from sccachedist.sandbox.docker.commands import ADVICE, BUSYBOX, busybox_arguments, image_name
 from sccachedist.sandbox.processes import call, called
 
-#: What an image takes beside what is in it, so that there are never more than Docker can handle well.
+#: Counted for each image beside its content, so that there are never more images than Docker handles well.
 IMAGE = Size(4 * 1024 * 1024, 1000)
 _BUSYBOX_BYTES = 64 * 1024 * 1024
 
 
 def make_image(request: UnpackToolchain, base: str, grown: Grown) -> Size:
-    """Make the image of a toolchain; returns what it takes, all in all.
+    """Make the image of a toolchain; returns its size.
 
     :param base: the image that has a busybox.
-    :param grown: told meanwhile.
-    :raises BuildError: Docker does not do what it should.
+    :param grown: called with the size so far.
+    :raises BuildError: Docker fails.
     :raises ToolchainError: it is no archive that may be unpacked.
     :raises LimitExceeded: it is too large.
     """
@@ -46,18 +46,18 @@ def has_image(toolchain: str) -> bool:
 
 
 def remove_image(toolchain: str, base: str) -> None:
-    """Remove a toolchain's image, if there is one, and what was begun of it."""
+    """Remove a toolchain's image, if there is one, and the container that was used to make it."""
     remove_container(_base_container(toolchain), base)
     if has_image(toolchain):
         docker("rmi", "--force", image_name(toolchain))
 
 
 def remove_container(name: str, base: str) -> None:
-    """Kill and remove a container, if there is one, even one that Docker has yet to make for a program that was killed.
+    """Kill and remove a container, even one that Docker still has to make for a program that was killed.
 
-    A name can be taken when nothing has it and nothing is being made that will have it.
+    It makes a container of that name itself: when that succeeds, no other has the name or will get it.
 
-    :param base: any image that is there.
+    :param base: any image that exists.
     """
     remove_finished(name)
     while not _taken(name, base):
@@ -66,14 +66,14 @@ def remove_container(name: str, base: str) -> None:
 
 
 def remove_finished(name: str) -> None:
-    """Kill and remove a container, if there is one, when the program that made it has come to its end."""
+    """Kill and remove a container, if there is one, after the program that made it has ended."""
     ended = call(["docker", "rm", "--force", "--volumes", name], ADVICE)
     if ended.exit_code and _lines("ps", "--all", "--quiet", "--filter", f"name=^/?{name}$"):
         raise BuildError(f"container {name} cannot be removed: {ended.last_words}")
 
 
 def written_by(name: str) -> int:
-    """How many bytes a container has written to its own file system; none where it is not made yet, or gone."""
+    """Return how many bytes a container has written to its file system; 0 if it does not exist yet or any more."""
     asked = ["docker", "inspect", "--type", "container", "--size", "--format", "{{.SizeRw}}", name]
     said = call(asked, ADVICE).stdout.strip()
     return int(said) if said.isdigit() else 0
@@ -87,7 +87,7 @@ def _taken(name: str, base: str) -> bool:
 
 
 def remove_all() -> None:
-    """Remove all containers and images that have our names, as the published builder does at its start."""
+    """Remove all containers and images with the builder's names, as the published builder does at its start."""
     for line in _lines("ps", "--all", "--format", "{{.Names}} {{.Image}}"):
         name, image = line.split()
         if name.startswith(SANDBOX_PREFIX) or image.startswith(SANDBOX_PREFIX):
@@ -97,9 +97,9 @@ def remove_all() -> None:
 
 
 def docker(*arguments: str, stdin: Iterable[bytes] = ()) -> bytes:
-    """Have Docker do something; returns what it says.
+    """Run ``docker``; returns its stdout.
 
-    :raises BuildError: it does not do it.
+    :raises BuildError: it fails.
     """
     return called(["docker", *arguments], ADVICE, stdin)
 

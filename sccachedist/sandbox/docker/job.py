@@ -1,6 +1,7 @@
-"""One compile from its inputs to its answer, in a container of its own, in a sandbox worker: synchronous code.
+"""Runs one compile from its inputs to its answer, in a container of its own, in a sandbox worker: synchronous.
 
-Nothing of it is ever unpacked here: the inputs go in and the outputs come out as streams.
+Nothing is unpacked on the host: the inputs go in and the outputs come out as streams. What the container runs stands in
+:mod:`sccachedist.sandbox.docker.commands`.
 """
 
 import posixpath
@@ -34,23 +35,23 @@ from sccachedist.sandbox.processes import Ended, call, running
 from sccachedist.sandbox.result.outcome import OutputSizes, check_outputs, reported
 from sccachedist.sandbox.result.result_writer import CHUNK, write_result
 
-# As docker cp names what is in a directory.
+# How docker cp names the files of a directory.
 _NAMES = f"{posixpath.basename(RESULTS)}/".encode()
 _EXIT_CODE = _NAMES + EXIT_CODE.encode()
 _OUTPUT = re.compile(rb"%b([0-9]{1,9})/?" % (_NAMES + OUTPUT.encode()))
 
-_LOOK_SECS = 2.0  # what a disk takes in the meantime is how far a container gets beyond its limit
+_LOOK_SECS = 2.0  # a container may exceed its limit by what it can write in this time
 
 Found = Iterator[tuple[Member, Content]]
 
 
 class Watch:
-    """Looks now and then how much a job has written; a limit that holds by itself few of Docker's drivers know.
+    """Checks now and then how much a job has written: few of Docker's storage drivers can limit that.
 
-    A container that has written too much is ended from outside. A limit inside, on a file's size, would make compilers
-    say that they failed.
+    A container that has written too much is killed from outside. A limit inside, on a file's size, would make compilers
+    report a failure.
 
-    :param clock: the time in seconds.
+    :param clock: returns the time in seconds.
     """
 
     def __init__(
@@ -64,9 +65,9 @@ class Watch:
         self._next = clock() + _LOOK_SECS
 
     def __call__(self) -> None:
-        """Look, if it is time to.
+        """Check, if it is time to.
 
-        :raises LimitExceeded: it is too much.
+        :raises LimitExceeded: the job has written too much.
         """
         if self._clock() < self._next:
             return
@@ -76,12 +77,12 @@ class Watch:
 
 
 def run_job(job: RunJob) -> None:
-    """Run the compile and write its answer; its container is gone afterwards.
+    """Run the compile, write its answer, and remove its container.
 
     :raises BuildError: there is no result that may be shown to a user.
-    :raises DecodeError: the inputs or a path are not honest.
+    :raises DecodeError: the inputs are damaged, or a path leads out of the root.
     :raises LimitExceeded: the job is too large.
-    :raises ToolchainError: somebody has removed its image.
+    :raises ToolchainError: an operator has removed its image.
     """
     try:
         watch = Watch(job.sandbox, job.limits.scratch_bytes)
@@ -108,17 +109,17 @@ def _write_result(job: RunJob, ended: Ended) -> None:
             _check_toolchain(job)
             raise BuildError(f"the sandbox did not run the command: {ended.last_words}")
         check_executed(job.command, exit_code, ended.stderr)
-        # Decided before the outputs are read: a signal has priority over what is missing.
+        # Before the outputs are read: of a killed compiler the signal is reported, not a missing output.
         output = reported(job.command, job.on_failure, attrs.evolve(ended, exit_code=exit_code))
         write_result(Path(job.answer), output, _outputs(job, found, exit_code), as_json=job.as_json)
-        while stream.read(CHUNK):  # padding: whoever cannot write it fails
+        while stream.read(CHUNK):  # padding: docker cp fails if it cannot write it
             pass
     if process.returncode:
         raise BuildError("docker cp did not give all outputs")
 
 
 def _exit_code(found: Found) -> int | None:
-    """Read the first file there is; None where it does not tell the code."""
+    """Read the exit code from the first file; None if that is another file."""
     for member, content in found:
         if member.kind is MemberKind.FILE:
             text = b"".join(content) if member.name == _EXIT_CODE and member.size < 5 else b""

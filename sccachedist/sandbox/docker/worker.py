@@ -1,7 +1,7 @@
 """The docker builder's sandbox worker: ``python -m sccachedist.sandbox.docker.worker IMAGE``.
 
-It owns no state: images and containers are Docker's. Killed at any moment, it may leave the container of its job;
-whoever asked knows its name.
+It owns no state: Docker keeps images and containers. It may be killed at any moment, and then leave its job's
+container; the builder knows its name and has another worker remove it.
 """
 
 import sys
@@ -25,21 +25,21 @@ class DockerSandboxes:
     base: str
 
     def set_up(self) -> None:
-        """Nothing is needed."""
+        """Do nothing."""
 
     def run_job(self, request: RunJob) -> None:
         """Run a container."""
         job.run_job(request)
 
     def tidy(self) -> None:
-        """Nothing is left."""
+        """Do nothing: the container is gone."""
 
     def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Size:
         """Make an image."""
         return images.make_image(request, self.base, grown)
 
     def follow_toolchain(self, request: UnpackToolchain, growing: GrowingArchive, grown: Grown) -> Size:
-        """Not here: an image is made of a whole one."""
+        """Refuse: an image is made of a whole archive."""
         raise BuildError("an image is made of a whole archive")
 
     def remove_toolchain(self, toolchain: str) -> None:
@@ -55,11 +55,11 @@ class DockerSandboxes:
         images.remove_all()
 
     def sweep(self) -> None:
-        """Nothing is left: what is removed is gone."""
+        """Do nothing: Docker frees the disk when it removes an image."""
 
 
 def main() -> None:
-    """Serve."""
+    """Serve with the arguments of the command line."""
     serve(DockerSandboxes(*sys.argv[1:]))
 
 

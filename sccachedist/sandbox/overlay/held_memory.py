@@ -1,8 +1,9 @@
-"""How much memory a sandbox worker's job holds, where no control group counts it: synchronous, Linux only.
+"""Measures the memory of a job, for a sandbox worker without a control group for memory: synchronous, Linux only.
 
-The kernel limits a process, and only what is its own: not many of them together, not what they share, nor what nobody
-has mapped. So this adds up what ``/proc`` tells of every process below the worker, its files in memory, System V's
-objects, and the job's temporary file system. What the kernel keeps for it, such as buffers of sockets, is not counted.
+The kernel's own limit holds for one process and its private memory: not for many together, not for what they share, nor
+for memory that no process has mapped. So this adds up, from ``/proc``, every process below the worker, files in memory,
+System V's objects, and the job's temporary file system. Memory in the kernel, such as buffers of sockets, is not
+counted. Who asks and when is not known here: :mod:`sccachedist.sandbox.overlay.resource_limits` does.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ import attrs
 _CLONE_NEWIPC = 0x08000000
 _KILOBYTE = 1024
 _BLOCK = 512  # of st_blocks
-#: How the kernel calls files that are in memory alone, and what processes share without a file.
+#: How the kernel names files in memory, and memory that processes share without a file.
 _IN_MEMORY = ("/memfd:", "/dev/zero (deleted)", "/anon_hugepage")
 #: Bytes that a semaphore takes.
 _SEMAPHORE = 64
@@ -26,7 +27,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @attrs.frozen
 class HeldMemory:
-    """What limits the memory of a job by looking at it now and then.
+    """Limits the memory of a job by measuring it now and then.
 
     :param most: bytes.
     :param scratch: where the job's temporary file system is mounted.
@@ -38,14 +39,15 @@ class HeldMemory:
 
     @property
     def reason(self) -> str:
-        """What is said of a job that has more."""
+        """The error's text for a job that holds more."""
         return f"a compile took more than {self.most} bytes of memory"
 
     def rises(self) -> bool:
         """Whether the job holds more than it may."""
         threads = {pid: tuple(_numbers(f"/proc/{pid}/task")) for pid in _others()}
         shared = _used(self.scratch) + _in_memory(threads) + _system_v(threads)
-        # Pages that processes still have in common since a fork count for each at first: that is quickly told.
+        # First the fast sum, which counts pages that processes share since a fork for each of them; only if that is
+        # too much, the exact and slow one.
         return shared + _private(threads, "status") > self.most < shared + _private(threads, "smaps_rollup")
 
 
@@ -58,7 +60,7 @@ def _others() -> Iterator[str]:
 
 
 def _numbers(directory: str) -> Iterable[str]:
-    """The processes or threads that a directory shows; none where that one has ended."""
+    """Return the process or thread ids that a directory lists; none if the process has ended."""
     with contextlib.suppress(OSError):
         return [name for name in os.listdir(directory) if name.isdigit()]
     return []
@@ -70,13 +72,13 @@ def _used(directory: str) -> int:
 
 
 def _private(threads: Threads, file: str) -> int:
-    """The bytes that are processes' own, in their memory or swapped out."""
+    """Return the bytes of processes' private memory, swapped out or not."""
     return sum(_of_process(pid, tids, file) for pid, tids in threads.items())
 
 
 def _of_process(pid: str, tids: Iterable[str], file: str) -> int:
     names = {"status": ("RssAnon:", "VmSwap:"), "smaps_rollup": ("Pss_Anon:", "SwapPss:")}[file]
-    for tid in (pid, *tids):  # where the first thread has ended, it tells nothing of the others
+    for tid in (pid, *tids):  # if the first thread has ended, its file is empty, though others may run
         lines = (line.split() for line in _text(f"/proc/{pid}/task/{tid}/{file}").splitlines())
         found = [int(words[1]) for words in lines if words[0] in names]
         if found:
@@ -85,7 +87,7 @@ def _of_process(pid: str, tids: Iterable[str], file: str) -> int:
 
 
 def _in_memory(threads: Threads) -> int:
-    """The bytes of files that are in memory alone, be they open or mapped: each once."""
+    """Return the bytes of files in memory, open or mapped, each counted once."""
     mapped: dict[tuple[int, int], int] = {}
     opened: dict[tuple[int, int], int] = {}
     for pid, tids in threads.items():
@@ -105,7 +107,7 @@ def _opened(directory: str) -> Iterator[tuple[tuple[int, int], int]]:
 
 
 def _mapped(pid: str, tids: Iterable[str]) -> Iterator[tuple[tuple[int, int], int]]:
-    """Files, and how far they are mapped: how much of that is there, nothing tells."""
+    """Yield files in memory, and how far they are mapped: ``/proc`` does not tell how much of that is in use."""
     text = next(filter(None, (_text(f"/proc/{pid}/task/{tid}/maps") for tid in (pid, *tids))), "")
     for line in text.splitlines():
         addresses, rights, offset, device, inode, *name = line.split(maxsplit=5)
@@ -116,7 +118,7 @@ def _mapped(pid: str, tids: Iterable[str]) -> Iterator[tuple[tuple[int, int], in
 
 
 def _system_v(threads: Threads) -> int:
-    """The bytes of System V's shared memory, semaphores and messages in the job's namespace."""
+    """Return the bytes of System V's shared memory, semaphores and messages in the job's namespace."""
     own = "/proc/self/ns/ipc"
     others = (f"/proc/{pid}/ns/ipc" for pid in threads)
     inside = next((path for path in others if _inode(path) not in (0, _inode(own))), None)
@@ -132,7 +134,7 @@ def _system_v(threads: Threads) -> int:
 
 
 def _objects() -> Iterator[int]:
-    # By what each file has in its columns: of segments what is in memory and what is swapped out.
+    # The columns of each file with sizes; of shared memory, what is resident and what is swapped out.
     for file, columns, size in (("shm", (14, 15), 1), ("sem", (3,), _SEMAPHORE), ("msg", (3,), 1)):
         for line in _text(f"/proc/sysvipc/{file}").splitlines()[1:]:
             words = line.split()

@@ -1,9 +1,9 @@
-"""The program that waits in a sandbox for a command line, and runs the command: ``programs/init.c``.
+"""The protocol with the program that waits in a sandbox for a command and runs it: ``sandbox/programs/init.c``.
 
-It reads its orders from its stdin to the end: what :func:`orders` makes. Where there are none it just ends; where the
-command cannot be run, the descriptor named in them gets the error's number. It is the first process of the sandbox, of
-which a program expects more than to compile: it waits for what is orphaned, and ends with the command's exit code as a
-shell shows it.
+The program reads its stdin to the end: the bytes that :func:`orders` makes. If there are none, it ends. If it cannot
+run the command, it writes the error's number to the descriptor that the orders name. It is the first process of the
+sandbox: it also waits for orphaned processes, and ends with the command's exit code as a shell shows it. How the
+sandbox is set up is not known here: :mod:`sccachedist.sandbox.overlay.sandbox` does it.
 """
 
 import os
@@ -16,15 +16,15 @@ from sccachedist.sandbox.command import refuse_nul, variables
 from sccachedist.sandbox.programs import built_program
 from sccachedist.wire.messages import CompileCommand
 
-# Where the program has its orders, and the most bytes of them; Linux takes no command line that is longer.
+# The address at which the program keeps its orders, and their most bytes: Linux accepts no longer command line.
 _ROOM_ADDRESS, _ROOM = 0x10000000, 8 * 1024 * 1024
-_PATH = "/bin:/usr/bin"  # where nothing is said of it, as the C library has it
+_PATH = "/bin:/usr/bin"  # the default of the C library
 _MOST_ERRORS = 4096  # as the kernel numbers them
 _WORD, _REPORT = struct.Struct("=Q"), struct.Struct("=q")
 
 
 def init_program() -> bytes:
-    """Give the program, an ELF file.
+    """Return the program, an ELF file.
 
     :raises BuildError: there is none for this machine.
     """
@@ -32,11 +32,11 @@ def init_program() -> bytes:
 
 
 def orders(command: CompileCommand, report_fd: int, own_fd: int) -> bytes:
-    """Make what the program reads to run a command; PWD is set as every shell does.
+    """Encode a command for the program; PWD is set, as every shell does.
 
-    :param report_fd: a descriptor of the program for what :func:`failure` reads.
-    :param own_fd: another one that the command is not to have.
-    :raises BuildError: no command line can be so long, or hold what this one holds.
+    :param report_fd: the program's descriptor for the error that :func:`failure` reads.
+    :param own_fd: another descriptor that the command must not inherit.
+    :raises BuildError: the command line is too long or holds NUL.
     """
     environment = dict(variables(command)) | {"PWD": command.cwd}
     lists = (
@@ -60,7 +60,7 @@ def orders(command: CompileCommand, report_fd: int, own_fd: int) -> bytes:
 
 
 def failure(report: bytes) -> str:
-    """What has kept the program from running the command; empty where nothing has."""
+    """Return why the program could not run the command; empty if it could."""
     if not report:
         return ""
     if len(report) != _REPORT.size or not -_MOST_ERRORS < (result := _REPORT.unpack(report)[0]) < 0:
@@ -69,7 +69,7 @@ def failure(report: bytes) -> str:
 
 
 def _names(executable: str, path: str) -> Sequence[str]:
-    """Where a program may be: looked for as a shell does."""
+    """Return the paths at which to look for a program, as a shell does."""
     if "/" in executable:
         return [executable]
     return [f"{directory or '.'}/{executable}" for directory in path.split(":")]

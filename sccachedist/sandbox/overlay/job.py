@@ -1,8 +1,8 @@
-"""One compile from its inputs to its answer, on an overlay of its toolchain, in a sandbox worker: synchronous code.
+"""Runs one compile from its inputs to its answer, on an overlay of its toolchain, in a sandbox worker: synchronous.
 
-It works in the home of its builder, a directory with the unpacked toolchains and a place to mount at. What does not
-depend on the job is there before it comes. Everything that the job makes lies in a file system of its own in memory,
-which is unmounted once the answer is sent.
+It works in the builder's directory, with the unpacked toolchains and a place to mount at. What does not depend on the
+job is made before the job comes. All that the job writes lies in a file system in memory, which is unmounted once the
+answer is sent. It does not know the daemon, nor when places are made: :mod:`sccachedist.sandbox.overlay.prewarm` does.
 """
 
 import contextlib
@@ -31,10 +31,10 @@ _UPPER, _WORK, _ROOT, _SHARED_MEMORY, _PROC = (f"{SCRATCH}/{name}" for name in (
 
 @attrs.frozen
 class Place:
-    """What jobs have in common that can run in the same place.
+    """What a job needs of a place to run in: two jobs with equal values can use places made for each other.
 
-    :param directory: the device and the number of the unpacked toolchain's.
-    :param size: the bytes that they may write.
+    :param directory: device and inode number of the unpacked toolchain's directory.
+    :param size: the bytes that a job may write.
     """
 
     toolchain: str
@@ -51,14 +51,14 @@ class Opened:
     sandbox: Sandbox
 
     def fits(self, place: Place) -> bool:
-        """Whether it is such a place, and is ready still."""
+        """Whether it is such a place, and its sandbox still waits."""
         return self.place == place and self.sandbox.alive
 
 
 def place_for(toolchain: str, size: int) -> Place:
-    """Where a job with this toolchain runs.
+    """Return the place that a job with this toolchain needs.
 
-    :raises ToolchainError: somebody has removed what was unpacked.
+    :raises ToolchainError: an operator has removed the unpacked toolchain.
     """
     try:
         found = os.stat(f"{TOOLCHAINS}/{toolchain}")
@@ -71,8 +71,8 @@ def place_for(toolchain: str, size: int) -> Place:
 def opened(place: Place, bwrap: str, filter_fd: int, init_fd: int) -> Iterator[Opened]:
     """Make a place for one job.
 
-    :raises ToolchainError: the toolchain has something else where the kernel's files belong.
-    :raises BuildError: the system does not let it.
+    :raises ToolchainError: the toolchain's ``/proc`` or ``/dev`` is no directory.
+    :raises BuildError: the kernel refuses.
     """
     mount_scratch(SCRATCH, place.size)
     try:
@@ -88,12 +88,12 @@ def run_job(job: RunJob, here: Opened, watch: Callable[[], None]) -> None:
 
     :param watch: raises when the compile has hit a limit of this process.
     :raises BuildError: there is no result that may be shown to a user.
-    :raises DecodeError: the inputs or a path are not honest.
+    :raises DecodeError: the inputs are damaged, or a path leads out of the root.
     :raises LimitExceeded: the job is too large.
     """
     place_inputs(job, here.root)
     ended = here.sandbox.run(job.command, job.limits.stdio_bytes, watch)
-    # Decided before the outputs are read: a signal has priority over what is missing.
+    # Before the outputs are read: of a killed compiler the signal is reported, not a missing output.
     output = reported(job.command, job.on_failure, ended)
     write_result(Path(job.answer), output, outputs_below(job, here.root, ended.exit_code), as_json=job.as_json)
 
@@ -103,7 +103,7 @@ def _mounted_root(toolchain: str) -> Iterator[Root]:
     for directory in (_UPPER, _WORK, _ROOT, _SHARED_MEMORY, _PROC):
         os.mkdir(directory, 0o755)
     mount_overlay(_ROOT, f"{TOOLCHAINS}/{toolchain}", _UPPER, _WORK)
-    # Where something is mounted the inputs can put nothing else, also not while bubblewrap mounts there.
+    # Inputs cannot replace a mount point, not even while bubblewrap mounts there.
     cover(_PROC, _mount_point("proc"))
     bind(DEVICES, _mount_point("dev"))
     bind(_SHARED_MEMORY, f"{_ROOT}/dev/shm")  # noqa: S108
@@ -112,7 +112,7 @@ def _mounted_root(toolchain: str) -> Iterator[Root]:
 
 
 def _mount_point(name: str) -> str:
-    """A directory of the root.
+    """Return the path of a directory in the root, made if it is missing.
 
     :raises ToolchainError: the toolchain has something else of that name.
     """

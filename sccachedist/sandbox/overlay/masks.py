@@ -1,8 +1,8 @@
-"""What of ``/proc`` a compile is not to read: what the kernel tells its user of the machine, and not everybody.
+"""Which files of ``/proc`` are masked in a sandbox: those about the machine that its user can read and others cannot.
 
-A job of a build server that is root has root's uid outside, and may read what only root may, without any capability. A
-job of another user may not, so that little is left to hide. Which files there are depends on the kernel: they are
-found, not listed.
+A job of a build server that is root has root's uid outside: it could read files for root alone, without any
+capability. For a job of another user, little is left to mask. Which such files exist depends on the kernel, so they are
+found, not listed. :mod:`sccachedist.sandbox.overlay.bwrap` masks them.
 """
 
 import contextlib
@@ -12,29 +12,29 @@ from collections.abc import Collection, Iterator
 
 import attrs
 
-#: What everybody may read, though it is not for everybody: keys of the same user, traces of other processes.
+#: Files that every user can read and that are masked too: keys of the same user, traces of other processes.
 _PUBLIC = ("/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/timer_stats")
-#: What is each process's own, and what of the kernel's settings a namespace has its own copy of.
+#: Names that are not searched: each process or namespace has its own.
 _OWN = ("self", "thread-self", "net", "sys", "sysvipc", "mounts")
 _DEPTH = 3
 
 
 @attrs.frozen
 class Masked:
-    """Files and directories that no job is to see."""
+    """Files and directories that look empty to a job."""
 
     files: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
 
     def arguments(self, file: str, directory: str) -> list[str]:
-        """Give the words for bubblewrap that hide them: by a file that is always empty, by a directory of the job's."""
+        """Return the arguments of bubblewrap that cover them with an always empty file and a directory of the job's."""
         pairs = [(file, each) for each in self.files] + [(directory, each) for each in self.directories]
         return [word for empty, each in pairs for word in ("--ro-bind", empty, each)]
 
 
 @functools.cache
 def kernel_secrets() -> Masked:
-    """Find what is to be hidden from jobs of this process's user, once it has no privileges but in its namespaces."""
+    """Find what to mask for jobs of this process's user; call it when the process has privileges only in namespaces."""
     public = [file for file in _PUBLIC if os.path.exists(file)]
     found = list(_private("/proc", _DEPTH))
     files = [entry.path for entry in found if not entry.is_dir(follow_symlinks=False)]
@@ -42,7 +42,7 @@ def kernel_secrets() -> Masked:
 
 
 def _private(directory: str, depth: int, own: Collection[str] = _OWN) -> Iterator[os.DirEntry[str]]:
-    """What this process's user owns below a directory, may read, and not everybody may."""
+    """Yield what this process's user owns and may read below a directory, and other users may not."""
     with os.scandir(directory) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.name.isdigit() or entry.name in own or entry.is_symlink():
@@ -56,7 +56,7 @@ def _private(directory: str, depth: int, own: Collection[str] = _OWN) -> Iterato
 
 
 def _opens(path: str) -> bool:
-    """Whether that takes no privilege besides: each mask costs a job a mount."""
+    """Whether it opens without further privileges; else it needs no mask, which would cost each job a mount."""
     with contextlib.suppress(OSError):
         os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
         return True

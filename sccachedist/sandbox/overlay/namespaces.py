@@ -1,7 +1,8 @@
-"""The namespaces of a sandbox worker and the mounts in them, by the C library: Linux only.
+"""Namespaces of a sandbox worker and mounts in them, by calls of the C library: Linux only.
 
-Root and anybody else take the same path: a user namespace in which the caller is uid 0, and in it mounts, a network
-and processes of the worker's own. All of it is gone with the first of these processes, which is the worker.
+Root and other users take the same path: a user namespace in which the caller is uid 0, and in it namespaces for mounts,
+network and processes. All of it ends with its first process, which is the worker. It does not know what is mounted
+for a job: :mod:`sccachedist.sandbox.overlay.job` does.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from pathlib import Path
 from sccachedist.errors import BuildError
 
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000000
-_CLONE_NEWIPC = 0x08000000  # to be able to come back from a job's
+_CLONE_NEWIPC = 0x08000000  # held_memory enters a job's and can come back only to one of this user namespace
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT, _MS_BIND = 0x1, 0x2, 0x4, 0x8, 0x20, 0x1000
 _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _MNT_DETACH = 2
@@ -39,18 +40,18 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def enter() -> None:
-    """Go on in namespaces of its own, to be killed when its parent ends.
+    """Continue in new namespaces, as a process that is killed when its parent ends.
 
-    It is another process that goes on, the first of its PID namespace, so that the kernel ends with it whatever it has
-    started. This one waits for its end.
+    Another process continues, the first of its PID namespace: when it ends, the kernel kills all that it has started.
+    The process that called this only waits for its end.
 
-    :raises BuildError: the system does not let it; the text says what would.
+    :raises BuildError: the system refuses; the text says what would mend it.
     """
     uid, gid = os.geteuid(), os.getegid()
     _leave_sysfs()
     try:
         _checked(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWNET | _CLONE_NEWPID | _CLONE_NEWIPC))
-        Path("/proc/self/setgroups").write_text("deny", encoding="utf-8")  # else gid_map is root's alone
+        Path("/proc/self/setgroups").write_text("deny", encoding="utf-8")  # else only root may write gid_map
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1", encoding="utf-8")
         Path("/proc/self/gid_map").write_text(f"0 {gid} 1", encoding="utf-8")
         _mount(None, "/", None, _MS_REC | _MS_PRIVATE, None)
@@ -64,35 +65,36 @@ def enter() -> None:
 
 
 def _leave_sysfs() -> None:
-    """Unmount what no sandbox needs, if the system lets it: bubblewrap reads the table of mounts again and again."""
-    with contextlib.suppress(OSError):  # in a user namespace, mounts from outside can be unmounted no more
+    """Unmount ``/sys``, which no sandbox needs, if allowed: bubblewrap reads the table of mounts again and again."""
+    with contextlib.suppress(OSError):  # later, in a user namespace, mounts from outside cannot be unmounted
         _checked(_libc.unshare(_CLONE_NEWNS))
         _mount(None, "/", None, _MS_REC | _MS_PRIVATE, None)
         unmount("/sys")
 
 
 def _go_on_as_first() -> None:
-    """Go on as the first process of the PID namespace; the one that called this waits for its end."""
+    """Continue as the first process of the PID namespace; the process that called this waits for its end."""
     alive, held = os.pipe()
     if first := os.fork():
         _, status = os.waitpid(first, 0)
         os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
     os.close(held)
     _bind_fate()
-    if select.select([alive], [], [], 0)[0]:  # the parent was gone before
+    if select.select([alive], [], [], 0)[0]:  # the parent had ended before _bind_fate()
         os._exit(1)
     os.close(alive)
 
 
 def _bind_fate() -> None:
-    """End with the parent; a change of credentials undoes it."""
+    """Have the kernel kill this process when its parent ends; a change of credentials undoes that."""
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0))
 
 
 def make_devices(directory: str) -> None:
-    """Make of a directory a ``/dev`` for all jobs of this process, before it enters its namespaces; only root may.
+    """Make device files in a directory, for the ``/dev`` of all jobs of this process: before :func:`enter`, as root.
 
-    A lock on a device, or a watch, is no way then from a job to one of another worker, and a job has fewer mounts.
+    Without that right, :func:`bind_devices` shows the host's devices. With own device files, jobs of two workers cannot
+    signal each other by locks or watches on a device, and a job has fewer mounts.
     """
     with contextlib.suppress(OSError):
         _checked(_libc.unshare(_CLONE_NEWNS))
@@ -102,7 +104,7 @@ def make_devices(directory: str) -> None:
             for name in _DEVICES:
                 os.mknod(f"{directory}/{name}", stat.S_IFCHR | 0o666, os.stat(f"/dev/{name}").st_rdev)
                 os.chmod(f"{directory}/{name}", 0o666)  # noqa: S103
-            with open(f"{directory}/null", "wb"):  # a container may have them made but not used
+            with open(f"{directory}/null", "wb"):  # some containers may make devices but not open them
                 pass
             _finish_devices(directory, _MS_REMOUNT)
         except OSError:
@@ -110,9 +112,9 @@ def make_devices(directory: str) -> None:
 
 
 def bind_devices(directory: str) -> None:
-    """Make such a directory of the host's devices, where there are none yet.
+    """Show the host's devices in that directory, unless :func:`make_devices` has made some.
 
-    :raises OSError: the system does not let it.
+    :raises OSError: the system refuses.
     """
     if os.path.exists(f"{directory}/{_DEVICES[0]}"):
         return
@@ -124,7 +126,7 @@ def bind_devices(directory: str) -> None:
 
 
 def _finish_devices(directory: str, remount: int) -> None:
-    """Add links, and an empty place to mount ``shm`` at; from now on nobody can write there."""
+    """Add links and a mount point for ``shm``, then make the directory read-only."""
     for name, descriptor in _DEVICE_LINKS.items():
         os.symlink(f"/proc/self/fd{descriptor}", f"{directory}/{name}")
     os.mkdir(f"{directory}/shm")
@@ -132,19 +134,19 @@ def _finish_devices(directory: str, remount: int) -> None:
 
 
 def bind(source: str, target: str) -> None:
-    """Show a directory, with what is mounted in it, in a second place too."""
+    """Show a directory, with what is mounted in it, at ``target`` too."""
     _mount(source, target, None, _MS_BIND | _MS_REC, None)
 
 
 def _bind_read_only(source: str, target: str) -> None:
-    """Show a file in a second place, where nobody can change it: to write to a device does not change it."""
+    """Show a device file at ``target`` read-only: the device can be written to, its mode and times cannot change."""
     _mount(source, target, None, _MS_BIND, None)
-    kept = os.statvfs(target).f_flag & (_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)  # what is set outside stays
+    kept = os.statvfs(target).f_flag & (_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)  # flags from outside must stay set
     _mount(None, target, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NOEXEC | kept, None)
 
 
 def cover(source: str, target: str) -> None:
-    """Show an empty directory in another place, so that nothing can be put there; it is to be mounted over."""
+    """Show an empty read-only directory at ``target``, so that no file can be put there until it is mounted over."""
     _mount(source, target, None, _MS_BIND, None)
     _mount(None, target, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NODEV, None)
 
@@ -155,17 +157,17 @@ def mount_scratch(directory: str, size: int) -> None:
 
 
 def hidden_file(directory: str, content: bytes) -> int:
-    """Give a descriptor of an executable file that nobody can write to, in a file system that nobody else sees.
+    """Return a descriptor of an executable file in a read-only file system that is mounted nowhere afterwards.
 
     :param directory: where it is mounted for a moment.
-    :raises OSError: the system does not let it.
+    :raises OSError: the system refuses.
     """
     mount_scratch(directory, len(content))
     try:
         file = Path(directory, "file")
         file.write_bytes(content)
         file.chmod(0o555)
-        # Not to be written to by its owner, who every job is, however it comes by it. It stays so for what is open.
+        # Read-only, also for the open descriptor: each job has the uid of the file's owner.
         _mount(None, directory, None, _MS_REMOUNT | _MS_RDONLY | _MS_NOSUID | _MS_NODEV, None)
         return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     finally:
@@ -173,12 +175,12 @@ def hidden_file(directory: str, content: bytes) -> int:
 
 
 def unmount(directory: str) -> None:
-    """Unmount what is mounted there, with all that is mounted in it."""
+    """Unmount a file system, with all that is mounted in it."""
     _checked(_libc.umount2(directory.encode(), _MNT_DETACH))
 
 
 def mount_overlay(target: str, lower: str, upper: str, work: str) -> None:
-    """Show ``lower`` at ``target``, all writes going to ``upper``. No name may hold a comma or a colon.
+    """Show ``lower`` at ``target``; all writes go to ``upper``. No name may hold a comma or a colon.
 
     :raises BuildError: the kernel does not mount it.
     """

@@ -1,4 +1,7 @@
-"""The place for the next job, made before that comes: for the toolchain that the last one had."""
+"""Makes the place for the next job ahead of time, with the toolchain of the last one.
+
+What a place consists of stands in :mod:`sccachedist.sandbox.overlay.job`.
+"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
@@ -8,9 +11,9 @@ from sccachedist.sandbox.overlay.job import Opened, Place
 
 
 class Prewarm:
-    """At most one place: that of a job, or one that waits for the next.
+    """Holds at most one place: that of a running job, or one that waits for the next job.
 
-    :param make: makes one, and removes it when its context ends.
+    :param make: makes a place, and removes it when its context ends.
     """
 
     def __init__(self, make: Callable[[Place], AbstractContextManager[Opened]]) -> None:
@@ -20,7 +23,7 @@ class Prewarm:
         self._last: Place | None = None
 
     def acquire(self, place: Place) -> Opened:
-        """Give what was made ahead, if it is as a job needs it, else what is made now.
+        """Return the place that was made ahead, if it fits, else make one now.
 
         :raises SccachedistError: it cannot be made.
         """
@@ -31,7 +34,7 @@ class Prewarm:
         return ready
 
     def refill(self) -> None:
-        """Remove what a job has used, and make the same again; where that fails, the next job finds out."""
+        """Remove the place of the last job and make another like it; if that fails, the next job gets the error."""
         if self._ready is None and self._last is not None:
             with suppress(SccachedistError, OSError):
                 self._ready = self._open(self._last)

@@ -1,8 +1,9 @@
-"""What holds a sandbox worker and all that it starts within the memory and the processes of one job.
+"""Limits the memory and the number of processes of a job: sets the limits on the worker and all that it starts.
 
-Set once, before the worker enters its namespaces: a control group of its own where it can have one, the kernel's
-limits on a process always. A process's address space is not among those: compilers reserve more of it than they ever
-use. Without a group for memory, :mod:`sccachedist.sandbox.overlay.held_memory` looks now and then how much is held.
+They are set once, before the worker enters its namespaces: always the kernel's limits on a process, and if possible a
+control group, in the parent that :mod:`sccachedist.builders.cgroups` made. Address space is not limited: compilers
+reserve more of it than they ever use. Without a group for memory, :mod:`sccachedist.sandbox.overlay.held_memory`
+measures now and then. What a job does is not known here.
 """
 
 import contextlib
@@ -19,10 +20,10 @@ from sccachedist.sandbox.overlay.filters import open_filter
 from sccachedist.sandbox.overlay.held_memory import HeldMemory
 from sccachedist.sandbox.overlay.worker_groups import WORKER, sweep
 
-#: The worker's two processes, bubblewrap's, and the first one of the sandbox.
+#: Processes beside the job's: the worker's two, bubblewrap's, and the first one of the sandbox.
 _OURS = 4
 _DESCRIPTORS = 4096
-_SOONER_THAN_DAEMONS = "500"  # when the memory of the machine ends
+_SOONER_THAN_DAEMONS = "500"  # the kernel kills a job first when the host is out of memory
 _SWAP_V1, _SWAP_V2 = "memory.memsw.limit_in_bytes", "memory.swap.max"
 
 
@@ -38,13 +39,13 @@ class Bounds:
     processes: int
 
     def scratch(self, size: int) -> int:
-        """What is left for files of a file system in memory: who fills it shall find it full, not be killed."""
+        """Return the size of a job's file system in memory: a job that fills it gets "disk full", it is not killed."""
         return min(size, max(self.memory - 64 * 2**20, self.memory // 2))
 
 
 @attrs.define
 class _Counter:
-    """How often a limit was hit in the worker's group."""
+    """A file of the worker's group that counts how often a limit was hit."""
 
     limit: str
     reason: str
@@ -53,7 +54,7 @@ class _Counter:
     seen: int = 0
 
     def rises(self) -> bool:
-        """Whether it was since this was last asked."""
+        """Whether the count has risen since the last call."""
         before, self.seen = self.seen, _number(os.pread(self.file, 4096, 0), self.key)
         return self.seen > before
 
@@ -63,33 +64,33 @@ class Sign(Protocol):
 
     @property
     def limit(self) -> str:
-        """The limit, as the configuration calls it."""
+        """The key of the limit under ``[limits]``."""
 
     @property
     def reason(self) -> str:
-        """What is said of the job."""
+        """The error's text."""
 
     def rises(self) -> bool:
-        """Whether the job hit it since this was last asked."""
+        """Whether the job hit the limit since the last call."""
 
 
 class ResourceLimits:
     """The limits in force on this process and its children.
 
-    :param filter_fd: what compiles may not ask of the kernel, for bubblewrap.
+    :param filter_fd: the seccomp filter, for bubblewrap.
     """
 
     def __init__(self, bounds: Bounds, counters: Collection[Sign], filter_fd: int) -> None:
         self._bounds, self._counters, self.filter_fd = bounds, counters, filter_fd
 
     def scratch(self, size: int) -> int:
-        """How large a job's temporary file system may be."""
+        """Return how large a job's temporary file system may be, at most ``size``."""
         return self._bounds.scratch(size)
 
     def check(self) -> None:
-        """See whether the job hit a limit.
+        """Check whether the job hit a limit.
 
-        :raises LimitExceeded: it did, since the last look.
+        :raises LimitExceeded: it did, since the last call.
         """
         hit = [counter for counter in self._counters if counter.rises()]
         if hit:
@@ -97,10 +98,10 @@ class ResourceLimits:
 
 
 def apply_limits(bounds: Bounds, parents: Collection[str], scratch: str) -> ResourceLimits:
-    """Set the limits.
+    """Set the limits on this process.
 
-    :param parents: where groups can be made; what fails there is left to the kernel's other limits.
-    :param scratch: where the job's temporary file system will be.
+    :param parents: directories in which groups can be made; if that fails, only the other limits hold.
+    :param scratch: where the job's temporary file system will be mounted.
     :raises BuildError: there is no seccomp filter for this machine.
     """
     counters: list[Sign] = [counter for parent in parents for counter in _joined(parent, bounds)]
@@ -112,20 +113,20 @@ def apply_limits(bounds: Bounds, parents: Collection[str], scratch: str) -> Reso
         counters.append(HeldMemory(bounds.memory, scratch))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_SOONER_THAN_DAEMONS)
-    with contextlib.suppress(OSError):  # it takes long turns, and daemons go first
+    with contextlib.suppress(OSError):  # longer time slices for compiles, and daemons run first
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     return ResourceLimits(bounds, counters, open_filter())
 
 
 def _set(limit: int, most: int) -> None:
-    """Lower a limit, for good; a lower one stays."""
+    """Lower a limit, for good; never raise it."""
     _, hard = resource.getrlimit(limit)
     value = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(limit, (value, value))
 
 
 def _joined(parent: str, bounds: Bounds) -> list[_Counter]:
-    """Make this process's own group, and move there."""
+    """Make this process's own group, and move into it; without the right to do so, return no counters."""
     group = Path(parent, f"{WORKER}{os.getpid()}")
     try:
         sweep(parent)
@@ -140,7 +141,7 @@ def _joined(parent: str, bounds: Bounds) -> list[_Counter]:
 
 
 def _limited(group: Path, bounds: Bounds) -> list[_Counter]:
-    """Write the limits that the group knows: version 1 and version 2 call them by other names."""
+    """Write the limits that the group has files for: their names differ in version 1 and version 2."""
     counters = []
     for limit, swap, swap_most, events in (
         ("memory.limit_in_bytes", _SWAP_V1, bounds.memory, "memory.oom_control"),

@@ -1,4 +1,4 @@
-"""A sandbox of bubblewrap's that is set up before its command is known: synchronous, for a sandbox worker.
+"""Runs one command in bubblewrap, which is started before the command is known: synchronous, for a sandbox worker.
 
 It tells "the sandbox did not start" from "the command ended": only a command that was executed has an exit
 code. It does not know what the command is for.
@@ -26,9 +26,9 @@ _ADVICE = "install bubblewrap or correct builder.bwrap_path"
 class Sandbox:
     """A sandbox whose first program waits for a command; it can run one command.
 
-    :param init_fd: that program.
-    :param status: what bubblewrap tells.
-    :param report: what the program tells, to be read from and to be written to.
+    :param init_fd: the descriptor of that program.
+    :param status: the pipe with bubblewrap's JSON lines.
+    :param report: both ends of the pipe to which that program writes an error, the reading end first.
     """
 
     _process: subprocess.Popen[bytes]
@@ -38,20 +38,20 @@ class Sandbox:
 
     @property
     def alive(self) -> bool:
-        """Whether it waits still: a system without memory ends what it likes."""
+        """Whether it still waits: a host without memory may have killed it."""
         return self._process.poll() is None
 
     def run(self, command: CompileCommand, stdio_bytes: int, watch: Callable[[], None]) -> Ended:
         """Run the command to its end; no process of the sandbox is left then.
 
-        :param stdio_bytes: how much may come from stdout, and as much from stderr.
-        :param watch: raises when the command has hit another limit; it is asked now and then, and at the end.
+        :param stdio_bytes: the most bytes of stdout, and the most of stderr.
+        :param watch: raises when the command has hit another limit; called now and then, and at the end.
         :raises BuildError: the sandbox did not start, or the command could not be executed.
         :raises LimitExceeded: the command went beyond a limit.
         """
         report, reported = self._report
         words = orders(command, reported.fileno(), self._init_fd)
-        reported.close()  # its reader waits for the last one to do so
+        reported.close()  # else report.read() would never end
         feed(cast(IO[bytes], self._process.stdin), [words])
         stdout, stderr = drained(self._process, stdio_bytes, watch)
         ended = Ended(self._process.wait(), stdout, stderr)
@@ -62,19 +62,18 @@ class Sandbox:
         return attrs.evolve(ended, exit_code=_exit_code(self._status.read(), ended))
 
     def end(self) -> None:
-        """End what is left of it."""
-        if self.alive and (told := self._status.readline()):  # else it has not started
+        """Kill the sandbox if it still waits."""
+        if self.alive and (told := self._status.readline()):  # no line: the sandbox has not started
             os.kill(json.loads(told)["child-pid"], signal.SIGKILL)
 
 
 @contextlib.contextmanager
 def sandbox(arguments: Callable[[int, int, int], list[str]], filter_fd: int, init_fd: int) -> Iterator[Sandbox]:
-    """Begin to set a sandbox up; when this ends, no process of it is left.
+    """Start bubblewrap, without waiting until the sandbox is set up; when the block ends, no process of it is left.
 
-    :param arguments: makes bubblewrap's command line for a descriptor that gets the status, that of the filter and that
-        of the program.
-    :param filter_fd: a file that bubblewrap reads; it may have been read before.
-    :param init_fd: see :mod:`sccachedist.sandbox.overlay.init_program`.
+    :param arguments: makes bubblewrap's command line for three descriptors: the status, the filter, the program.
+    :param filter_fd: a file that bubblewrap reads, from its beginning.
+    :param init_fd: the program of :mod:`sccachedist.sandbox.overlay.init_program`.
     :raises BuildError: there is no bubblewrap.
     """
     os.lseek(filter_fd, 0, os.SEEK_SET)
@@ -83,7 +82,7 @@ def sandbox(arguments: Callable[[int, int, int], list[str]], filter_fd: int, ini
         try:
             inherited = [*fds, report[1].fileno()]
             with running(arguments(*fds), _ADVICE, environment={}, inherited=inherited) as process:
-                given.close()  # its reader waits for the last one to do so
+                given.close()  # else reading the status would never end
                 made = Sandbox(process, init_fd, status, report)
                 try:
                     yield made
@@ -95,14 +94,14 @@ def sandbox(arguments: Callable[[int, int, int], list[str]], filter_fd: int, ini
 
 @contextlib.contextmanager
 def _pipe() -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """A pipe's end to read from and its end to write to."""
+    """Open a pipe: the end to read from, then the end to write to."""
     reader, writer = os.pipe()
     with open(reader, "rb", buffering=0) as to_read, open(writer, "wb", buffering=0) as to_write:
         yield to_read, to_write
 
 
 def _reap() -> None:
-    """Wait for the first process of the sandbox: that one is the last to end."""
+    """Wait for all children, so for the sandbox's first process, which is its last to end."""
     with contextlib.suppress(ChildProcessError):
         while True:
             os.waitpid(-1, 0)

@@ -1,8 +1,8 @@
-"""The unpacked toolchains of a build directory, from the side of a sandbox worker: synchronous.
+"""Unpacks and removes the toolchains of a build directory, in a sandbox worker: synchronous.
 
-One is unpacked beside its place and renamed when it is whole: under its name there is always the whole of it or
-nothing. To remove it is to rename it, which takes no time however large it is; what was renamed is emptied later, by a
-sweep.
+A toolchain is unpacked under another name and renamed when it is whole: under its own name it is whole or missing. It
+is removed by renaming, which is fast for any size; a sweep deletes the files later. When that happens is not known
+here: :mod:`sccachedist.builders.worker_builder` decides.
 """
 
 import contextlib
@@ -21,13 +21,13 @@ _GONE = "gone-"
 
 
 def unpack_toolchain(request: UnpackToolchain, growing: GrowingArchive | None = None, grown: Grown = unheard) -> Size:
-    """Unpack an archive under its name, where nobody uses what may be left there; returns what it takes.
+    """Unpack an archive under its toolchain's name, instead of what may be left there unused; returns the size.
 
-    :param growing: how far it has come, where it is not there yet: nothing has its name before it is whole.
-    :param grown: told meanwhile.
+    :param growing: how much of the archive is there, during its upload: the name appears only when it is whole.
+    :param grown: called with the size so far.
     :raises ToolchainError: it is no archive that may be unpacked.
     :raises LimitExceeded: it is too large.
-    :raises DiskError: it cannot be read, or there is no room for what is in it.
+    :raises DiskError: the archive cannot be read, or the disk is full.
     """
     with on_disk(Path(request.archive), Path(TOOLCHAINS).absolute()):
         remove_toolchain(request.toolchain)
@@ -39,16 +39,16 @@ def unpack_toolchain(request: UnpackToolchain, growing: GrowingArchive | None = 
             while growing is not None and growing.goes_on():
                 pass
         except BaseException:
-            with contextlib.suppress(OSError):  # it is asked for once more
+            with contextlib.suppress(OSError):  # the builder sends a RemoveToolchain
                 _put_away(part)
             raise
-        part.chmod(0o755)  # whatever the archive says of "./"
+        part.chmod(0o755)  # an archive may set another mode for "./"
         part.rename(Path(TOOLCHAINS, request.toolchain))
     return size
 
 
 def remove_toolchain(name: str) -> None:
-    """Remove what was unpacked under a name, and what was begun by a worker that was killed."""
+    """Remove an unpacked toolchain, and what a killed worker has unpacked of it."""
     for place in (Path(TOOLCHAINS, name), _part(name)):
         if place.exists():
             _put_away(place)
@@ -62,7 +62,7 @@ def remove_all() -> None:
 
 
 def sweep() -> None:
-    """Empty what was put away, also by others meanwhile or before, while whoever has more to do goes first.
+    """Delete the files of all removed toolchains, at the lowest priority; also of those that are removed meanwhile.
 
     :raises OSError: something cannot be removed.
     """
@@ -83,12 +83,12 @@ def _part(name: str) -> Path:
 
 
 def _put_away(tree: Path) -> Path:
-    """Nothing is made for that: a full disk has no room for it."""
+    """Rename a tree in its directory: a full disk has no room for another directory."""
     return tree.rename(Path(TOOLCHAINS, f"{_GONE}{uuid.uuid4()}"))
 
 
 def swept() -> bool:
-    """Go on until nothing is left, or only what was tried once and cannot be removed."""
+    """Delete until nothing is left but what could not be removed at the first try; returns whether nothing is left."""
     stuck: set[Path] = set()
     while found := set(Path(TOOLCHAINS).glob(f"{_GONE}*")) - stuck:
         for tree in found:
@@ -100,7 +100,7 @@ def swept() -> bool:
 
 
 def _remove(tree: Path) -> None:
-    """Remove a tree, however deep: the directories in each are moved to the top before it goes."""
+    """Remove a tree of any depth: the directories in each are moved to the top before it is removed."""
     if tree.is_symlink() or not tree.is_dir():
         tree.unlink()
         return

@@ -1,9 +1,10 @@
 """The overlay builder's sandbox worker: ``python -m sccachedist.sandbox.overlay.worker HOME BWRAP BOUNDS GROUP...``.
 
-BOUNDS are the bytes of memory and the number of processes of a job, with a colon between; in the directories GROUP it
+BOUNDS are a job's bytes of memory and number of processes, with a colon between; in the directories GROUP the worker
 makes control groups.
 
-It owns no state that outlives it: killed at any moment, its processes and mounts are gone with it.
+It may be killed at any moment: its processes and mounts go with it. How a request is served stands in the modules that
+it calls.
 """
 
 import functools
@@ -26,10 +27,10 @@ from sccachedist.sandbox.serve import serve
 class OverlaySandboxes:
     """Overlays over unpacked toolchains; see :class:`sccachedist.sandbox.serve.Sandboxes`.
 
-    :param home: where everything is.
+    :param home: the builder's directory.
     :param bwrap: the bubblewrap program.
-    :param bounds: what a job may take.
-    :param groups: where control groups can be made.
+    :param bounds: the most that a job may take.
+    :param groups: directories in which control groups can be made.
     """
 
     home: str
@@ -40,7 +41,7 @@ class OverlaySandboxes:
     _prewarm: Prewarm = attrs.field(init=False)
 
     def set_up(self) -> None:
-        """Submit to the limits of a job, then enter namespaces of its own, where they can no longer be set."""
+        """Apply a job's limits to this process, then enter its namespaces, in which they can no longer be set."""
         os.chdir(self.home)
         self._limits = apply_limits(self.bounds, self.groups, SCRATCH)
         namespaces.make_devices(DEVICES)
@@ -51,12 +52,12 @@ class OverlaySandboxes:
         self._prewarm = Prewarm(made)
 
     def run_job(self, request: RunJob) -> None:
-        """Run it in a sandbox on an overlay."""
+        """Run a job in a sandbox on an overlay."""
         place = job.place_for(request.toolchain, self._limits.scratch(request.limits.scratch_bytes))
         job.run_job(request, self._prewarm.acquire(place), self._limits.check)
 
     def tidy(self) -> None:
-        """Remove all that a job had, and be ready for the next one."""
+        """Remove the last job's place, and make one for the next job."""
         self._prewarm.refill()
 
     def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Size:
@@ -64,27 +65,27 @@ class OverlaySandboxes:
         return toolchain_store.unpack_toolchain(request, grown=grown)
 
     def follow_toolchain(self, request: UnpackToolchain, growing: GrowingArchive, grown: Grown) -> Size:
-        """Unpack an archive that comes in."""
+        """Unpack an archive during its upload."""
         return toolchain_store.unpack_toolchain(request, growing, grown)
 
     def remove_toolchain(self, toolchain: str) -> None:
-        """Remove that directory."""
+        """Remove the toolchain's directory."""
         toolchain_store.remove_toolchain(toolchain)
 
     def remove_sandbox(self, sandbox: str) -> None:
-        """Nothing is left: the sandbox has gone with its worker."""
+        """Do nothing: a sandbox ends with its worker."""
 
     def remove_all(self) -> None:
         """Remove every toolchain."""
         toolchain_store.remove_all()
 
     def sweep(self) -> None:
-        """Empty the directories that were removed."""
+        """Delete the files of removed toolchains."""
         toolchain_store.sweep()
 
 
 def main() -> None:
-    """Serve."""
+    """Serve with the arguments of the command line."""
     home, bwrap, bounds, *groups = sys.argv[1:]
     serve(OverlaySandboxes(home, bwrap, Bounds(*map(int, bounds.split(":"))), tuple(groups)))
 

@@ -1,6 +1,7 @@
-"""One compile from its inputs to its answer, in a clone of its toolchain's pot, in a sandbox worker: synchronous code.
+"""Runs one compile from its inputs to its answer, in a clone of its toolchain's pot, in a sandbox worker: synchronous.
 
-A clone serves one job after the other, and between two of them goes back to what it was.
+A clone serves one job after the other, and is reverted to its snapshot between two jobs. How ``pot`` is called is not
+known here: :mod:`sccachedist.sandbox.pot.pots` does it.
 """
 
 from pathlib import Path
@@ -16,17 +17,17 @@ from sccachedist.sandbox.result.result_writer import write_result
 
 
 def run_job(job: RunJob, pots: Pots) -> None:
-    """Run the compile, write its answer, and make its pot ready for the next.
+    """Run the compile, write its answer, and make its pot ready for the next job.
 
     :raises BuildError: there is no result that may be shown to a user.
-    :raises DecodeError: the inputs or a path are not honest.
+    :raises DecodeError: the inputs are damaged, or a path leads out of the root.
     :raises LimitExceeded: the job is too large.
     """
     _make_ready(job, pots)
     with root_at(pots.files(job.sandbox)) as root:
         place_inputs(job, root)
     ended = pots.run(job.sandbox, job.command, job.limits.stdio_bytes)
-    pots.stop(job.sandbox)  # nobody changes the outputs while they are read
+    pots.stop(job.sandbox)  # no process changes the outputs while they are read
     _write_result(job, pots, ended)
     _clean(job.sandbox, pots)
 
@@ -47,7 +48,7 @@ def _write_result(job: RunJob, pots: Pots, ended: Ended) -> None:
 
 
 def _clean(sandbox: str, pots: Pots) -> None:
-    """A pot that cannot be cleaned goes; the next job has a new one made."""
+    """Revert a pot, or destroy it if that fails: then the next job makes a new one."""
     try:
         pots.revert(sandbox)
         pots.start(sandbox)

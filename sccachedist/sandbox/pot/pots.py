@@ -1,7 +1,7 @@
-"""The pots of a pot builder, by the ``pot`` and ``jexec`` programs: synchronous, for a sandbox worker.
+"""Calls the ``pot`` and ``jexec`` programs for a pot builder: synchronous, for a sandbox worker.
 
-A pot can be cloned when it has a snapshot; it is stopped when a snapshot is taken and when it goes back to one; none
-can be destroyed that others are clones of. Its files are there whether it runs or not.
+A pot can be cloned when it has a snapshot. It must be stopped to take a snapshot and to revert to one. A pot that has
+clones cannot be destroyed. Its files are there whether it runs or not. When each call comes is not known here.
 """
 
 from pathlib import Path
@@ -17,18 +17,18 @@ from sccachedist.wire.messages import CompileCommand
 IMAGE_PREFIX = "sccache-image-"
 
 _ADVICE = "install pot, or correct builder.pot_cmd"
-# No status tells of a directory that cannot be entered; a signal is never taken for a compile error.
+# If cd fails, the shell kills itself: any exit status could be the compile's, a signal never counts as a compile error.
 _RUN = 'cd "$1" || kill -KILL $$; shift; exec /usr/bin/env "$@"'
 
 
 @attrs.frozen
 class Pots:
-    """What the configuration says of pots.
+    """The pots of one builder.
 
-    :param fs_root: where their files are.
-    :param template: the one that others are cloned from.
-    :param pot: the program.
-    :param clone_arguments: more for each clone.
+    :param fs_root: the directory of their files.
+    :param template: the pot that toolchains' pots are cloned from.
+    :param pot: the ``pot`` program.
+    :param clone_arguments: more arguments for each ``pot clone``.
     """
 
     fs_root: str
@@ -37,11 +37,11 @@ class Pots:
     clone_arguments: tuple[str, ...]
 
     def files(self, name: str) -> Path:
-        """Where a pot's own root directory is."""
+        """Return a pot's root directory."""
         return Path(self.fs_root, "jails", name, "m")
 
     def names(self) -> list[str]:
-        """Every pot that the published builder or this one has made, those that are cloned last."""
+        """Return every pot that the published builder or this one has made; those that have clones come last."""
         names = self._do("ls", "-q").decode(errors="replace").splitlines()
         return sorted(name for name in names if name.startswith((SANDBOX_PREFIX, IMAGE_PREFIX)))
 
@@ -50,15 +50,15 @@ class Pots:
         self._do("clone", "-p", name, "-P", source, *self.clone_arguments)
 
     def snapshot(self, name: str) -> None:
-        """Remember how a stopped pot is."""
+        """Take a snapshot of a stopped pot."""
         self._do("snapshot", "-p", name)
 
     def revert(self, name: str) -> None:
-        """Make a stopped pot what it was."""
+        """Revert a stopped pot to its snapshot."""
         self._do("revert", "-p", name)
 
     def start(self, name: str) -> None:
-        """Start a pot; nothing runs in it yet."""
+        """Start a pot, in which nothing runs yet."""
         self._do("start", "-p", name)
 
     def stop(self, name: str) -> None:
@@ -66,12 +66,12 @@ class Pots:
         self._do("stop", "-p", name)
 
     def destroy(self, name: str) -> None:
-        """Remove a pot, running or not, or what is there of it."""
+        """Remove a pot, running or not, or an incomplete one."""
         if self.files(name).parent.exists():
             self._do("destroy", "-F", "-p", name)
 
     def run(self, name: str, command: CompileCommand, stdio_bytes: int) -> Ended:
-        """Run a compile in a pot that runs, with its own variables alone.
+        """Run a compile in a running pot, with the command's variables only.
 
         :raises BuildError: it cannot be run.
         :raises LimitExceeded: it writes too much.

@@ -1,6 +1,7 @@
 """The pot builder's sandbox worker: ``python -m sccachedist.sandbox.pot.worker FS_ROOT TEMPLATE POT ARGUMENT...``.
 
-It owns no state: pots are pot's. Killed at any moment, it may leave the pot of its job; whoever asked knows its name.
+It owns no state: the system keeps the pots. It may be killed at any moment, and then leave its job's pot; the builder
+knows its name and has another worker destroy it.
 """
 
 import sys
@@ -23,14 +24,14 @@ class PotSandboxes:
     pots: Pots
 
     def set_up(self) -> None:
-        """Nothing is needed."""
+        """Do nothing."""
 
     def run_job(self, request: RunJob) -> None:
         """Run a job in a clone."""
         job.run_job(request, self.pots)
 
     def tidy(self) -> None:
-        """Nothing is left."""
+        """Do nothing: the clone serves the next job."""
 
     def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Size:
         """Clone the template, and unpack a toolchain over it."""
@@ -42,7 +43,7 @@ class PotSandboxes:
         return size
 
     def follow_toolchain(self, request: UnpackToolchain, growing: GrowingArchive, grown: Grown) -> Size:
-        """Not here: a pot is made of a whole one."""
+        """Refuse: a pot is made of a whole archive."""
         raise BuildError("a pot is made of a whole archive")
 
     def remove_toolchain(self, toolchain: str) -> None:
@@ -54,16 +55,16 @@ class PotSandboxes:
         self.pots.destroy(sandbox)
 
     def remove_all(self) -> None:
-        """Destroy all of them."""
+        """Destroy all pots of builders."""
         for name in self.pots.names():
             self.pots.destroy(name)
 
     def sweep(self) -> None:
-        """Nothing is left: what is removed is gone."""
+        """Do nothing: pot frees the disk when it destroys a pot."""
 
 
 def main() -> None:
-    """Serve."""
+    """Serve with the arguments of the command line."""
     fs_root, template, pot, *clone_arguments = sys.argv[1:]
     serve(PotSandboxes(Pots(fs_root, template, pot, tuple(clone_arguments))))
 

@@ -1,4 +1,4 @@
-"""Programs for Linux that need nothing but the kernel, built of the C sources beside: ``make programs``.
+"""Programs for Linux that need only the kernel; ``make programs`` builds them from the C sources beside.
 
 ``init`` waits in a sandbox and runs the compile, ``probe`` is the compile of a trial job.
 """
@@ -13,7 +13,7 @@ MACHINES = ("x86_64", "aarch64")
 
 
 def built_program(name: str) -> bytes:
-    """Give a program for this machine, an ELF file.
+    """Return a program for this machine, an ELF file.
 
     :raises BuildError: there is none.
     """

@@ -1,12 +1,13 @@
 /*
- * The program that waits in a sandbox for a command line, and runs the command.
+ * The program that waits in a sandbox for a command, and runs it.
  *
- * It reads its orders from stdin to the end: what sccachedist/sandbox/overlay/init_program.py makes. Where there are none it
- * just ends; where the command cannot be run, a descriptor named in the orders gets the error's number. It is the first
- * process of the sandbox: it waits for what is orphaned, and ends with the command's exit code as a shell shows it.
+ * It reads its orders from stdin to the end: the bytes that sccachedist/sandbox/overlay/init_program.py makes. If there
+ * are none, it ends. If it cannot run the command, it writes the error's number to a descriptor that the orders name. It
+ * is the first process of the sandbox: it also waits for orphans, and ends with the command's exit code as a shell shows
+ * it.
  *
- * The kernel shows nothing of a process that cannot be dumped to others without privileges: not its program, its
- * descriptors or its memory. So the command can reach nothing of this one, whose program runs later commands too.
+ * It makes itself undumpable: then the kernel shows other processes without privileges neither its program, nor its
+ * descriptors, nor its memory. So the command can reach nothing of it; later sandboxes run the same program file.
  */
 #include "kernel.h"
 #include <linux/mman.h>
@@ -17,14 +18,14 @@
 #define PIECE (1L << 20)
 #define SIGCHLD 17
 
-/* The orders: addresses lie in the room; each list of them ends with a zero, and so does each text. */
+/* The orders: all addresses point into the room; each list of addresses ends with a zero, and so does each text. */
 struct orders {
     long report; /* a descriptor */
-    long own;    /* another one that the command is not to have */
+    long own;    /* another one that the command must not inherit */
     const char *directory;
     char **arguments;
     char **variables;
-    const char *names[]; /* where the program may be */
+    const char *names[]; /* the paths at which the command may be */
 };
 
 static struct orders *const room = (struct orders *)0x10000000L;
@@ -35,7 +36,7 @@ static __attribute__((noreturn)) void tell(long error)
     leave(127);
 }
 
-/* Runs beside its parent, which waits until this is another program or has ended. */
+/* The child, which shares its parent's memory: the parent waits until this has executed a program or ended. */
 static __attribute__((noreturn, used)) void become(void)
 {
     long error = 0;
@@ -44,7 +45,7 @@ static __attribute__((noreturn, used)) void become(void)
     tell(error);
 }
 
-/* As vfork, which no function in C can be: the child has a stack of its own. */
+/* As vfork, which cannot be a function in C; so the child has a stack of its own. */
 static long start(void)
 {
     static char stack[4096] __attribute__((aligned(16)));

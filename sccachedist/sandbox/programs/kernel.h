@@ -1,4 +1,4 @@
-/* Linux without a C library: calls of the kernel, and where a program begins. x86_64 and aarch64. */
+/* Linux without a C library: system calls, and the start of a program. x86_64 and aarch64. */
 #ifndef KERNEL_H
 #define KERNEL_H
 

@@ -1,20 +1,20 @@
 /*
- * The compile of a trial job: shows what a process in a sandbox can read, and whether it can change what is not its own.
+ * The compile of a trial job: shows what a process in a sandbox can read, and what it can change that is not its own.
  *
  *   probe MADE WORD...
  *
- * For each word it writes to the file MADE a number of eight bytes, and where that is above zero as many bytes:
+ * For each word it writes a number of eight bytes to the file MADE and, if that is above zero, as many bytes:
  *
- *   <PATH  reads a file: how much there is, and that; or the error, below zero
- *   >PATH  opens a file to read, then to read and to write it: a letter r and w for what it could
- *   *      tries to change every place where something is mounted but /, /dev/shm and /tmp: those that it could, lines
+ *   <PATH  reads a file: its size and content, or the negative error number
+ *   >PATH  opens a file for reading, then for reading and writing: the letters r and w for what succeeded
+ *   *      tries to change every mount point but /, /dev/shm and /tmp: lines with those that it could change
  *
- * It ends with status 1 where it cannot make the file. What it changes stays as it was, but for times.
+ * It ends with status 1 if it cannot make the file. Its changes leave everything as it was, but for times.
  */
 #include "kernel.h"
 #include <linux/stat.h>
 
-#define MOST ((1L << 15) - 8) /* some files of the kernel's are read eight bytes at a time */
+#define MOST ((1L << 15) - 8) /* a multiple of eight: some files of the kernel are read eight bytes at a time */
 
 static char text[MOST + 8], found[1 << 16];
 static int made;
@@ -40,7 +40,7 @@ static long open_file(const char *path, int flags)
     return CALL4(__NR_openat, CURRENT_DIRECTORY, path, flags | O_NONBLOCK | O_CLOEXEC, 0644);
 }
 
-/* How much there is of a file, in TEXT: a byte more is left free. */
+/* Reads a file into TEXT, which has room for one more byte; returns the size, or a negative error number. */
 static long read_file(const char *path)
 {
     long size = 0, got = 0, file = open_file(path, O_RDONLY);
@@ -52,7 +52,7 @@ static long read_file(const char *path)
     return size ? size : got;
 }
 
-/* Whether a file can be given the mode or the times of its own, by its name or by a descriptor. */
+/* Whether it can set a file's mode to what it is, or its times, by name or by descriptor. */
 static int changes(const char *path)
 {
     struct statx status;
@@ -75,7 +75,7 @@ static int same(const char *one, const char *other)
     return *one == *other;
 }
 
-/* The fifth word of each line, which this ends with a zero. */
+/* Returns the fifth word of a line, and ends it with a zero. */
 static char *place_in(char *line)
 {
     for (int word = 0; word < 4; line++)

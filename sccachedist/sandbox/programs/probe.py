@@ -1,4 +1,4 @@
-"""What the program of a trial job is told, and what it has found: ``programs/probe.c``."""
+"""The arguments and the output of a trial job's program, ``probe.c``; what it should find is not known here."""
 
 import struct
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from sccachedist.sandbox.programs import built_program
 
 _RESULT = struct.Struct("=q")
 
-#: The first letters of words that have it read a file, and open one to read and to write.
+#: How the arguments begin that have it read a file, or open one for reading and for writing.
 READ, OPEN = "<", ">"
-#: The word that has it try to change what is mounted.
+#: The argument that has it try to change every mount.
 CHANGE = "*"
 
 
 def trial_program() -> bytes:
-    """Give the program, an ELF file.
+    """Return the program, an ELF file.
 
     :raises BuildError: there is none for this machine.
     """
@@ -22,7 +22,7 @@ def trial_program() -> bytes:
 
 
 def read_by_it(made: bytes) -> Iterator[bytes | None]:
-    """What it has found of each word; None of what it could not read."""
+    """Yield what it has found for each argument; None for a file that it could not read."""
     start = 0
     while start < len(made):
         (result,) = _RESULT.unpack_from(made, start)

@@ -1,1 +1,1 @@
-"""What a compile came to: which answer its client gets, and how that is written."""
+"""The result of a compile: which answer its client gets, and how that is written."""

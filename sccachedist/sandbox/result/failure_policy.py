@@ -1,20 +1,21 @@
-"""Is it the code or is it us? What a failed compile says that it might not say on the user's own machine: pure.
+"""Decides which failed compiles the client repeats locally, by their messages: the farm may be at fault, not the code.
 
-A false suspicion costs a second compile, at the client, that fails in the same way; a missed one breaks a user's
-build. The list is documented in ``doc/operations.rst``, "When a compile fails".
+Pure. A false suspicion costs a second compile, at the client, that fails in the same way; a missed one breaks a user's
+build. The list is documented in ``doc/operations.rst``, "When a compile fails". What the client is told otherwise,
+decides :mod:`sccachedist.sandbox.result.outcome`.
 """
 
 import re
 
 from sccachedist.policy import OnFailure
 
-#: Why a failed compile is repeated of which nothing says that the farm may be at fault.
+#: Why a failed compile is repeated though its messages do not point at the farm.
 VERIFIED = "it is compiled again where it came from (policy.on_failure)"
 
-#: How much of each end of a compiler's words is looked at: what it dies of stands first or last.
+#: Bytes of each end of a compiler's output that are searched: the cause of its death stands first or last.
 _LOOKED_AT = 256 * 1024
 
-#: As a shell tells of a program that it cannot execute or find; the drivers of compilers are scripts now and then.
+#: A shell's exit codes for a program that it cannot execute or find; some compilers' drivers are scripts.
 _NOT_EXECUTED = (126, 127)
 
 _SIGNS = {
@@ -26,22 +27,22 @@ _SIGNS = {
     "a program cannot be executed": (
         r"exec format error|cannot execute|could not exec|posix_spawn|unable to execute command",
     ),
-    # What the source needs and was not sent. A header that is not there is no case: its client has preprocessed.
+    # A file that the source needs and the client did not send. A header is none of these: the client has preprocessed.
     "a file is missing": (
         r"no such file or directory|file not found|could not find incbin file|os error 2\b",
         r"can(?:no|')t open|unable to open|cannot find -l",
         r"can't find crate|error\[e0(?:460|461|462|463|464|514)\]",
         r"could not find native static library|not supported by iconv",
     ),
-    # The compiler here sees preprocessed text: without comments, with macros expanded, in a language of its own. Any
-    # warning may come of that, and one that is an error ends the compile.
+    # The compiler here sees preprocessed text: without comments, with macros expanded, in a language of its own. That
+    # can cause any warning, and a warning that is an error ends the compile.
     "the text was preprocessed": (
         r"error: [^\n]*\[-w|warnings being treated as errors",
         r"language not recognized|junk at end of line",
     ),
-    # A macro is a program, which reads what its author likes.
+    # A macro is a program: it may read any file of the client's machine.
     "a macro failed": (r"(?:proc[ -]macro|proc-macro derive|custom attribute) panicked|this error originates in the",),
-    # Less room than at home.
+    # Less memory than on the client's machine; the same for disk and processes below.
     "the memory is full": (
         r"out of memory|cannot allocate memory|memory exhausted|bad_alloc|memory allocation of \d+ bytes",
         r"allocation failed|failed to map segment|os error 12\b",
@@ -51,12 +52,12 @@ _SIGNS = {
         r"resource temporarily unavailable|can(?:no|')t fork|failed to spawn|os error 11\b",
         r"too many open files|os error 24\b",
     ),
-    # A child died, and its parent made of that a status of its own.
+    # A child was killed, and its parent ended with a status of its own.
     "a process was killed": (
         r"signal terminated program|due to signal|signal: \d+|segmentation fault|bus error|illegal instruction",
         r"internal compiler error|compiler unexpectedly panicked|stack dump:|bad system call",
     ),
-    # What a sandbox keeps from a compile, and what breaks under it.
+    # What a sandbox forbids a compile.
     "the sandbox is in the way": (
         r"operation not permitted|permission denied|read-only file system|os error (?:1|13|30)\b",
         r"function not implemented|network is unreachable|could not resolve host|bwrap: ",
@@ -68,9 +69,9 @@ _SIGN = re.compile("|".join(f"({'|'.join(_SIGNS[kind])})" for kind in _KINDS).en
 
 
 def suspicion(policy: OnFailure, exit_code: int, stdout: bytes, stderr: bytes) -> str | None:
-    """Give why its client has to repeat a compile that failed; None where it is the user's.
+    """Return why the client has to repeat a failed compile; None if its user gets this result.
 
-    :param exit_code: that of a compiler which was not itself killed.
+    :param exit_code: of a compiler that was not killed.
     """
     if policy is OnFailure.REPORT or exit_code == 0:
         return None

@@ -1,12 +1,16 @@
 """What the end of a compile means to the client: rules 2 to 4 of "What decides the fate of a user's build".
 
-Pure decisions; how the compile was run is a builder's business.
+Pure decisions; it does not know how the compile was run. Which failed compiles the client repeats, decides
+:mod:`sccachedist.sandbox.result.failure_policy`.
 
-What real clients declare (0.16.0 with gcc, clang and rustc, against the published build server): the object; the
-dependency file of ``-MD``, under whatever name, which the client has made itself and the remote command is not told
-of; coverage notes, which were always there; with ``-gsplit-dwarf`` a ``.dwo``, which clang leaves out without ``-g``.
-The client accepts a result without those of them that are missing. The object it needs: without it, it fails the
-user's build.
+First of four stations of an error on its way to a status: it is raised here,
+:mod:`sccachedist.builders.worker_protocol` carries it to the daemon, :mod:`sccachedist.server.job_runner` takes it, and
+:mod:`sccachedist.web.responses` has the status: a 5xx, so that the client compiles locally.
+
+What real clients declare as outputs (0.16.0 with gcc, clang and rustc, against the published build server): the object;
+the dependency file of ``-MD``, which the client makes itself and the remote command does not name; coverage notes,
+which were always there; with ``-gsplit-dwarf`` a ``.dwo``, which clang leaves out without ``-g``. The client accepts a
+result without the others, but without the object it fails the user's build.
 """
 
 import posixpath
@@ -25,13 +29,12 @@ _WINDOWS_PATHS = "/prefix/disk-"
 
 
 def reported_code(exit_code: int, cwd: str) -> int:
-    """Give the ``code`` of the ``ProcessOutput`` for the exit status of a compiler that ran.
+    """Return the ``code`` of the ``ProcessOutput`` for the exit status of a compiler that ran.
 
     A Unix client reads the code as a raw wait status, a Windows client as the exit code itself.
 
-    :param exit_code: as a shell would show it, 128 and the signal's number for a compiler that was killed.
-    :raises BuildError: it was killed: by the memory limit, by the sandbox or by its own fault, nobody can
-        tell.
+    :param exit_code: as a shell shows it: 128 plus the signal's number for a killed compiler.
+    :raises BuildError: it was killed. The cause cannot be told: the memory limit, the sandbox, or its own fault.
     """
     if exit_code in _SIGNALS:
         raise BuildError(f"the compiler was killed by signal {exit_code - 128}")
@@ -39,10 +42,10 @@ def reported_code(exit_code: int, cwd: str) -> int:
 
 
 def reported(command: CompileCommand, policy: OnFailure, ended: Ended) -> ProcessOutput:
-    """Give what the client is told of a compiler that ran.
+    """Return what the client is told of a compiler that ran.
 
-    :raises CompileFailed: nothing: it has to see whether the compile fails at home too.
-    :raises BuildError: nothing: the compiler was killed.
+    :raises CompileFailed: the client gets no result: it has to see whether the compile fails locally too.
+    :raises BuildError: the client gets no result: the compiler was killed.
     """
     code = reported_code(ended.exit_code, command.cwd)
     if (why := suspicion(policy, ended.exit_code, ended.stdout, ended.stderr)) is not None:
@@ -52,9 +55,9 @@ def reported(command: CompileCommand, policy: OnFailure, ended: Ended) -> Proces
 
 
 def required_outputs(command: CompileCommand, outputs: tuple[str, ...]) -> frozenset[str]:
-    """Give the outputs that a compile must have left to have succeeded.
+    """Return the outputs that a successful compile must have made.
 
-    They are those that the command line names; where it names none (``rustc`` is told a directory), all.
+    They are those that the command line names; if it names none (``rustc`` gets a directory), all.
     """
     cwd = command.cwd
     told = {_place(cwd, argument.removeprefix("-o")) for argument in command.arguments}
@@ -62,9 +65,9 @@ def required_outputs(command: CompileCommand, outputs: tuple[str, ...]) -> froze
 
 
 def check_outputs(command: CompileCommand, outputs: tuple[str, ...], made: Collection[str], exit_code: int) -> None:
-    """See that a compile that succeeded has made what it must; what a failed one leaves is the user's.
+    """Check that a successful compile has made the required outputs; a failed one may leave any.
 
-    :raises BuildError: something is missing.
+    :raises BuildError: one is missing.
     """
     if exit_code == 0 and (missing := required_outputs(command, outputs).difference(made)):
         raise BuildError(f"the compiler succeeded without making {min(missing)!r}")
@@ -74,8 +77,8 @@ def check_outputs(command: CompileCommand, outputs: tuple[str, ...], made: Colle
 class OutputSizes:
     """Adds up the sizes of a job's outputs.
 
-    :param output_bytes: how large one may be.
-    :param outputs_bytes: how large all may be together.
+    :param output_bytes: the most for one.
+    :param outputs_bytes: the most for all together.
     """
 
     output_bytes: int

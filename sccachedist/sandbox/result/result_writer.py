@@ -1,7 +1,7 @@
-"""Write the body of a ``RunJobResult`` answer to a file, its outputs compressed as they are read.
+"""Writes the body of a ``RunJobResult`` answer to a file, and compresses the outputs as it reads them.
 
-Memory stays bounded however large the outputs are. Where they are and whether they may be read is the
-caller's business.
+Memory stays bounded for outputs of any size. It does not know where they come from, nor whether they may be read: the
+caller does.
 """
 
 import json
@@ -24,12 +24,13 @@ _MOST_JSON = 16 * 1024 * 1024  # a list of numbers takes thirty times its bytes 
 def write_result(
     path: Path, output: ProcessOutput, files: Iterable[tuple[str, Iterable[bytes]]], *, as_json: bool
 ) -> None:
-    """Write ``Complete`` with these outputs, each given by the name that was asked for and its content in pieces.
+    """Write ``Complete`` with these outputs: pairs of the name that the client asked for and the content in pieces.
 
-    A file that is there is overwritten: it is cut at the end, for one that is emptied first goes to its disk at once.
+    An existing file is overwritten and then cut to its new size, not emptied first: an emptied file goes to its disk at
+    once.
 
     :raises LimitExceeded: the answer is too large for JSON, which no published program asks for.
-    :raises DiskError: the disk does not take it.
+    :raises DiskError: the disk is full or fails.
     """
     with on_disk(path.parent), path.open("r+b" if path.exists() else "w+b") as out:
         head = bytearray()
@@ -58,7 +59,7 @@ def _write_file(out: BinaryIO, name: str, content: Iterable[bytes]) -> None:
 
 
 def _compress(content: Iterable[bytes], out: BinaryIO) -> int:
-    """Give how many bytes there were."""
+    """Return the number of bytes before compression."""
     stream = fastest.compressobj(FASTEST_LEVEL)  # the client inflates it once, on the same network
     size = 0
     for chunk in content:

@@ -1,6 +1,6 @@
-"""Seccomp filters for compiles, compiled, one for each kind of machine; ``scripts/seccomp_filters.py`` makes them.
+"""Compiled seccomp filters for compiles, one for each kind of machine.
 
-They refuse system calls that no compiler needs. What exactly stands in that program.
+They refuse system calls that no compiler needs; ``scripts/seccomp_filters.py`` lists those and makes the filters.
 """
 
 import os
@@ -11,7 +11,7 @@ from sccachedist.errors import BuildError
 
 
 def open_filter() -> int:
-    """Open the filter for this machine, to be given to bubblewrap.
+    """Open the filter for this machine; bubblewrap reads it from the returned descriptor.
 
     :raises BuildError: there is none.
     """
