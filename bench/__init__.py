@@ -1,1 +1,1 @@
-"""``make bench``: our daemons and the published ones under the same load, side by side, as a table with plots."""
+"""``make bench``: our daemons and the published ones under the same load, compared in a table with plots."""

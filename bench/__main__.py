@@ -1,6 +1,6 @@
 """``python -m bench [--quick] [--check] [--into FOLDER] [CASE ...]``: measure, and write table, plots and numbers.
 
-The table is of all cases that have been measured into the folder, now or before.
+The table has all cases that were ever measured into the folder. How a case measures is not known here.
 """
 
 import argparse
@@ -14,12 +14,12 @@ from bench.report import Result, keep, kept, lines, result_of, table, verdict
 from bench.run import Case, Run
 from farmkit.launch import CHECKOUT
 
-#: A check fails when a number is worse than its bar by half.
+#: A check fails if a number is worse than its bar by more than half.
 SLACK = 1.5
 
 
 def main() -> int:
-    """Measure; with ``--check`` the exit status says whether all is well enough."""
+    """Measure. With ``--check`` the exit status is 1 if a number is too far from its bar."""
     arguments = _arguments()
     arguments.into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:

@@ -1,7 +1,7 @@
-"""The load: one compile's requests on fresh connections, as a client sends them, with as little work as can be.
+"""The load: the requests of one compile on fresh connections, as a client sends them, with as little work as possible.
 
-One request is one write where it is small, and one pass over a file where it is not. How many clients there are
-at a time, and what is made of their times, is not known here.
+A small request is one write, a large one a single pass over a file. This module does not know how many clients run at
+a time, nor what happens to their times.
 """
 
 import socket
@@ -39,23 +39,23 @@ from sccachedist.wire.run_job_frame import frame
 
 T = TypeVar("T")
 
-#: Seconds that any request may take.
+#: The most seconds that a request may take.
 ANSWER_SECS = 300.0
-#: Seconds until a client that was told that there is no capacity asks again.
+#: Seconds until a client asks again after the scheduler has said that there is no capacity.
 RETRY_SECS = 0.02
 
-_CHUNK = 8 * 1024  # of a chunked body, as the published client cuts them
-_PIECE = 64 * 1024  # of what is given to the network at a time
+_CHUNK = 8 * 1024  # bytes of a chunk, as the published client cuts a body
+_PIECE = 64 * 1024  # bytes for one write to the network
 _HEAD_END = b"\r\n\r\n"
 
 
 class LoadError(Exception):
-    """A daemon did not do what it was asked to."""
+    """A daemon did not do what was asked."""
 
 
 @attrs.define
 class LoadClient:
-    """A client of one farm; may be used by many threads at a time."""
+    """A client of one farm; many threads may use it at a time."""
 
     scheduler: tuple[str, int]
     token: str = attrs.field(repr=False)
@@ -68,7 +68,7 @@ class LoadClient:
         return cls((farm.scheduler_host, farm.scheduler_port), farm.client_token)
 
     def alloc(self, toolchain: ArchiveId) -> AllocJobSuccess:
-        """A slot for a job, asked for until there is one."""
+        """A slot for a job. Asks until there is one."""
         while isinstance(answer := self.try_alloc(toolchain), AllocJobFail):
             time.sleep(RETRY_SECS)
         return answer
@@ -79,7 +79,7 @@ class LoadClient:
         return self._ask(ALLOC_JOB_RESPONSE, "POST", "alloc_job", body)
 
     def status(self) -> SchedulerStatus:
-        """What the scheduler says of the farm."""
+        """The scheduler's status of the farm."""
         return self._ask(SCHEDULER_STATUS, "GET", "status", b"")
 
     def submit(self, allocated: AllocJobSuccess, archive: Path) -> SubmitToolchainResult:
@@ -91,7 +91,7 @@ class LoadClient:
     def run(self, allocated: AllocJobSuccess, request: RunJobRequest, inputs: Path) -> JobComplete:
         """Run a job to its end.
 
-        :raises LoadError: it did not end well.
+        :raises LoadError: the job failed.
         """
         job, command = allocated.job_alloc, frame(request, b"")
         size = len(command) + inputs.stat().st_size
@@ -102,11 +102,11 @@ class LoadClient:
         return result
 
     def compile(self, toolchain: ArchiveId, request: RunJobRequest, inputs: Path) -> JobComplete:
-        """All requests of a compile whose toolchain is there."""
+        """Make all requests of a compile whose toolchain is already there."""
         return self.run(self.alloc(toolchain), request, inputs)
 
     def first_compile(self, archive: Path, toolchain: ArchiveId, request: RunJobRequest, inputs: Path) -> float:
-        """All requests of a compile, with its toolchain where that is asked for.
+        """Make all requests of a compile; upload its toolchain if that is asked for.
 
         :returns: the seconds from the allocation to the result.
         """
@@ -191,7 +191,7 @@ def _connected(address: tuple[str, int]) -> socket.socket:
 
 
 def _answer(connection: socket.socket) -> bytes:
-    """The body of an answer of 200, with a length or in chunks."""
+    """The body of a 200 answer, with a length or in chunks."""
     received = bytearray()
     while (end := received.find(_HEAD_END)) < 0:
         received += _more(connection)
@@ -207,7 +207,7 @@ def _answer(connection: socket.socket) -> bytes:
 
 
 def _joined(connection: socket.socket, received: bytearray) -> bytes:
-    """The content of a chunked body; it is there when it ends with an empty chunk, for nothing follows that."""
+    """The content of a chunked body. It is complete when it ends with an empty chunk, because nothing follows that."""
     while not received.endswith(b"0\r\n\r\n"):
         received += _more(connection)
     chunks, at = [], 0

@@ -1,10 +1,10 @@
-"""Build servers that only take jobs: ``python -m bench.fakes SCHEDULER_PORT KEY COUNT KIND``.
+"""Build servers that only accept jobs: ``python -m bench.fakes SCHEDULER_PORT KEY COUNT KIND``.
 
-One process listens on as many ports of one loopback address as there are servers, and sends their heartbeats from that
-address, as a scheduler demands. Of the kind ``published`` they say what published build servers say, of the kind
-``ours`` what ours add to that; then the first few hold the toolchain that jobs need. Each ``assign_job`` is answered
-with Ready, on a connection that is kept where that is wanted, as published build servers do it, and a job is never run.
-A line is printed when all of them are registered; the end of stdin is the end.
+One process listens on one port per server, all at the same loopback address, and sends their heartbeats from that
+address, as a scheduler demands. Servers of the kind ``published`` send what published build servers send. Those of the
+kind ``ours`` add what our build servers add; then the first few hold the toolchain that jobs need. Each ``assign_job``
+is answered with Ready, on a connection that is kept if the caller wants that, as published build servers do. No job is
+ever run. A line is printed when all servers are registered; the process ends when stdin does.
 """
 
 import secrets
@@ -32,11 +32,11 @@ from sccachedist.wire.extension import EXTENDED_HEARTBEAT, Availability, ServerR
 from sccachedist.wire.messages import ASSIGN_JOB_RESULT, AssignJobResult, Heartbeat, JobState
 from sccachedist.wire.tokens import server_token
 
-#: CPUs that each of them claims, so that no benchmark finds them full.
+#: The CPUs that each server claims, so that no benchmark finds it full.
 CPUS = 4000
-#: Ports of the first of them and those that follow.
+#: The port of the first server; the others follow it.
 FIRST_PORT = 30_000
-#: What all jobs need, and how many servers of our kind hold it.
+#: The toolchain of all jobs, and how many servers of the kind ``ours`` hold it.
 TOOLCHAIN = ArchiveId("ab" * 32)
 _HOLDERS = 8
 _BACKLOG = 64
@@ -49,7 +49,7 @@ _ANSWER = (
 
 @contextmanager
 def fake_servers(scheduler_port: int, key: bytes, count: int, kind: str) -> Iterator[None]:
-    """So many build servers, registered with a scheduler on the loopback."""
+    """Run ``count`` build servers, registered with a scheduler on the loopback."""
     arguments = [sys.executable, "-m", "bench.fakes", str(scheduler_port), key.hex(), str(count), kind]
     with subprocess.Popen(
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=inherited(), cwd=CHECKOUT
@@ -65,7 +65,7 @@ def fake_servers(scheduler_port: int, key: bytes, count: int, kind: str) -> Iter
 
 
 def main(scheduler_port: str, key: str, count: str, kind: str) -> None:
-    """Listen, register, say so, and serve until stdin ends."""
+    """Listen, register, print a line, and serve until stdin ends."""
     with tempfile.TemporaryDirectory() as folder:
         servers = [ServerId.parse(f"{_host(scheduler_port)}:{FIRST_PORT + n}") for n in range(int(count))]
         places = [Path(folder, str(server.port)) for server in servers]
@@ -89,7 +89,7 @@ def main(scheduler_port: str, key: str, count: str, kind: str) -> None:
 
 
 def _host(scheduler_port: str) -> str:
-    """An address of the loopback for the build servers of one scheduler, where nobody else listens."""
+    """A loopback address for the build servers of one scheduler, at which nothing else listens."""
     return f"127.77.{int(scheduler_port) >> 8}.{int(scheduler_port) & 255}"
 
 
@@ -109,7 +109,7 @@ def _serve(listening: list[socket.socket], context: Callable[[int], ssl.SSLConte
 
 
 def _take_jobs(plain: socket.socket, context: ssl.SSLContext) -> None:
-    """Each request is small: its head and its body come together, or one after the other."""
+    """Answer each request. It is small: its head and its body come together, or one after the other."""
     try:
         with context.wrap_socket(plain, server_side=True) as connection:
             received = b""

@@ -1,4 +1,4 @@
-"""Jobs and toolchains that the cases send: made once for a run, in a folder of its own."""
+"""Jobs and toolchains for the cases, made once for a run, in a folder of its own. It does not know the cases."""
 
 import os
 import secrets
@@ -13,7 +13,7 @@ from farmkit.launch import PROGRAMS
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import CompileCommand, RunJobRequest
 
-_GZIP_TIME = slice(4, 8)  # of a gzip header: says nothing of the content
+_GZIP_TIME = slice(4, 8)  # the time in a gzip header, which does not change the content
 
 
 @attrs.frozen
@@ -27,19 +27,19 @@ class Work:
 
 
 def copying(folder: Path, size: int) -> Work:
-    """A job that copies so many bytes that do not compress, in a busybox toolchain."""
+    """A job that copies ``size`` incompressible bytes, in a busybox toolchain."""
     archive = write_toolchain(folder / "busybox.tar.gz", {})
     inputs = write_inputs(folder / f"copied-{size}", {"/input": os.urandom(size)})
     return Work(archive, id_of(archive), shell("cp /input /output", "/output"), inputs)
 
 
 def sleeping(work: Work, seconds: float) -> Work:
-    """A job in the same toolchain that does nothing for a while."""
+    """A job in the same toolchain that sleeps before it copies its input."""
     return attrs.evolve(work, request=shell(f"sleep {seconds}; cp /input /output", "/output"))
 
 
 def compiling_c(folder: Path) -> Work:
-    """A small C file that is preprocessed, with this machine's gcc as the published client packs it."""
+    """A compile of a small preprocessed C file, with this machine's gcc as the published client packs it."""
     archive = _packed(folder, "gcc")
     inputs = write_inputs(folder / "c-inputs", {"/src/one.i": b"int one(void) { return 1; }\n"})
     request = _command("/usr/bin/gcc", ("-c", "one.i", "-o", "one.o"), "/src/one.o")
@@ -47,7 +47,7 @@ def compiling_c(folder: Path) -> Work:
 
 
 def compiling_rust(folder: Path) -> Work:
-    """A small Rust library, with this machine's rustc as the published client packs it."""
+    """A compile of a small Rust library, with this machine's rustc as the published client packs it."""
     archive = _packed(folder, "rustc")
     inputs = write_inputs(folder / "rust-inputs", {"/src/one.rs": b"pub fn one() -> u32 { 1 }\n"})
     arguments = ("--crate-type", "lib", "--emit", "metadata,link", "--crate-name", "one", "one.rs")
@@ -56,7 +56,7 @@ def compiling_rust(folder: Path) -> Work:
 
 
 def renewed(work: Work, folder: Path) -> Work:
-    """The same work with a toolchain that nobody has seen: another archive with the same content."""
+    """The same work with a toolchain that no build server has: another archive with the same content."""
     archive = folder / f"{secrets.token_hex(8)}.tar.gz"
     shutil.copyfile(work.archive, archive)
     with archive.open("r+b") as file:
@@ -71,7 +71,7 @@ def _command(executable: str, arguments: tuple[str, ...], output: str) -> RunJob
 
 
 def _packed(folder: Path, compiler: str) -> Path:
-    """A toolchain, packed once for all runs of this machine's user: it takes a minute."""
+    """A packed toolchain. It is packed once and then kept in ``folder``, because packing takes a minute."""
     path = _rustc() if compiler == "rustc" else Path(shutil.which(compiler) or compiler)
     archive = folder / f"{compiler}.tar.gz"
     if not archive.exists():

@@ -1,7 +1,8 @@
-"""What daemons cost: the CPU time of all that they ever started, and the memory of what runs.
+"""What daemons cost: the CPU time of all processes that they ever started, and the memory of those that run.
 
-Processes are counted by a control group of their own, version 1 or 2, where that can be made (by root), for a
-sandbox's processes have other parents than the daemon; else by their parents.
+A control group of their own, version 1 or 2, counts the processes if it can be made (by root), because a sandbox's
+processes have other parents than the daemon. Otherwise they are found by their parents. What the daemons do is not
+known here.
 """
 
 import contextlib
@@ -20,33 +21,33 @@ from farmkit.processes import Command, wait_until
 _V1, _V2 = Path("/sys/fs/cgroup/cpuacct"), Path("/sys/fs/cgroup")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
-# The times of a process in its ``stat``: its own, and with those of the children that it has waited for.
+# A process's times in its ``stat``: its own, and its own with those of the children that it has waited for.
 _OWN, _WITH_CHILDREN = slice(11, 13), slice(11, 15)
 
 
 class Meter(Protocol):
-    """Counts what it has launched."""
+    """Counts the processes that it has launched."""
 
     def metered(self, launch: Launch) -> Launch:
         """The same launch, counted here."""
 
     def cpu_secs(self) -> float:
-        """CPU seconds since the beginning, of processes that have ended too."""
+        """CPU seconds since the beginning, including those of processes that have ended."""
 
     def processes(self) -> list[int]:
-        """Those that run."""
+        """The processes that run."""
 
 
 @attrs.frozen
 class GroupMeter:
-    """A control group; ``usage`` is the file that counts, ``unit`` how many of its numbers make a second."""
+    """A control group. ``usage`` is the file that counts, in units of 1/``unit`` seconds."""
 
     group: Path
     usage: str
     unit: float
 
     def metered(self, launch: Launch) -> Launch:
-        """Enters the group before it becomes the daemon."""
+        """The same launch, but the process enters the group before it becomes the daemon."""
         join = f'echo $$ > {self.group}/cgroup.procs; exec "$0" "$@"'
 
         def launched(config: Path) -> Command:
@@ -56,28 +57,28 @@ class GroupMeter:
         return launched
 
     def cpu_secs(self) -> float:
-        """What the group has used."""
+        """The CPU seconds that the group has used."""
         first, *rest = (self.group / self.usage).read_text().split()
         return int(rest[0] if rest else first) / self.unit
 
     def processes(self) -> list[int]:
-        """Those in the group."""
+        """The processes in the group."""
         return [int(pid) for pid in (self.group / "cgroup.procs").read_text().split()]
 
     def close(self) -> None:
-        """Remove the group once its last process has gone."""
+        """Remove the group once its last process has ended."""
         wait_until(lambda: not self.processes(), 20, "the daemons' processes are gone")
         self.group.rmdir()
 
 
 @attrs.define
 class FamilyMeter:
-    """The daemons, what they have waited for, and their living descendants."""
+    """Counts the daemons, the children that they have waited for, and their living descendants."""
 
     _configs: list[str] = attrs.field(factory=list)
 
     def metered(self, launch: Launch) -> Launch:
-        """Remembers what it is started with."""
+        """The same launch, and its configuration is remembered."""
 
         def launched(config: Path) -> Command:
             self._configs.append(str(config))
@@ -86,11 +87,11 @@ class FamilyMeter:
         return launched
 
     def cpu_secs(self) -> float:
-        """Own time and that of children that were waited for."""
+        """The processes' own time and that of the children that they waited for."""
         return _cpu_secs(self, _WITH_CHILDREN)
 
     def processes(self) -> list[int]:
-        """Those whose command line names one of our configurations, and all below them."""
+        """The processes whose command line names one of our configurations, and all their descendants."""
         parents = {int(entry.name): int(_stat(int(entry.name))[1]) for entry in Path("/proc").glob("[0-9]*")}
         found = {pid for pid in parents if self._is_daemon(pid)}
         while more := {pid for pid, parent in parents.items() if parent in found} - found:
@@ -98,7 +99,7 @@ class FamilyMeter:
         return sorted(found)
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: there is nothing to remove."""
 
     def _is_daemon(self, pid: int) -> bool:
         with contextlib.suppress(OSError):
@@ -109,7 +110,7 @@ class FamilyMeter:
 
 @contextlib.contextmanager
 def meter() -> Iterator[GroupMeter | FamilyMeter]:
-    """The best meter of this machine."""
+    """The best meter that this machine allows."""
     made = _group_meter()
     try:
         yield made
@@ -137,7 +138,7 @@ def _stat(pid: int) -> list[str]:
 
 
 def own_cpu_secs(meter: Meter) -> float:
-    """CPU seconds of the processes that run, without those that they started."""
+    """CPU seconds of the processes that run, without those of their children."""
     return _cpu_secs(meter, _OWN)
 
 
@@ -147,14 +148,14 @@ def _cpu_secs(meter: Meter, times: slice) -> float:
 
 @attrs.frozen
 class Memory:
-    """Of all processes of a side, in MiB: ``peak`` is the sum of their largest sizes, shared pages counted in each."""
+    """Memory of a side's processes, in MiB. ``peak`` is the sum of their largest sizes; shared pages count in each."""
 
     pss: float
     peak: float
 
 
 def memory(meter: Meter) -> Memory:
-    """What the daemons take at this moment."""
+    """The memory that the daemons use now."""
     pss = sum(_kilobytes(pid, "smaps_rollup", "Pss:") for pid in meter.processes())
     peak = sum(_kilobytes(pid, "status", "VmHWM:") for pid in meter.processes())
     return Memory(pss / 1024, peak / 1024)
@@ -170,7 +171,7 @@ def _kilobytes(pid: int, file: str, field: str) -> int:
 
 @attrs.define
 class Stopwatch:
-    """Wall and CPU seconds of a side, and of this process, between two moments."""
+    """Wall and CPU seconds of a side, and CPU seconds of this process, between two moments."""
 
     meter: Meter
     wall: float = attrs.field(init=False, default=0.0)

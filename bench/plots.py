@@ -1,4 +1,4 @@
-"""A drawing of each case: every round of both sides as a dot, the medians as lines."""
+"""A plot of each case: every round of both sides as a dot, the medians as lines. It measures nothing."""
 
 import statistics
 from pathlib import Path
@@ -9,7 +9,7 @@ from bench.quantities import Quantity
 from bench.report import Result
 
 matplotlib.use("svg")
-matplotlib.rcParams["svg.hashsalt"] = "sccachedist"  # the same numbers, the same file
+matplotlib.rcParams["svg.hashsalt"] = "sccachedist"  # the same numbers give the same file
 
 from matplotlib import pyplot  # noqa: E402 - the backend comes first
 from matplotlib.axes import Axes  # noqa: E402
@@ -18,7 +18,7 @@ _COLOURS = {"published": "#b7410e", "ours": "#1f6f8b"}
 
 
 def plot(result: Result, folder: Path) -> None:
-    """Write the case's SVG."""
+    """Write a case's SVG."""
     figure, frames = pyplot.subplots(1, len(result.rows), figsize=(2.6 * len(result.rows), 3), squeeze=False)
     for frame, row in zip(frames[0], result.rows, strict=True):
         _draw(frame, row)

@@ -1,4 +1,4 @@
-"""What a case measures: a quantity of both sides, round for round, and the bar that it has to pass."""
+"""What a case measures: a quantity of both sides, round by round, and the bar that it has to pass. Pure."""
 
 import statistics
 from collections.abc import Callable, Iterable
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Bar:
-    """A limit for ours ÷ published, or for ours alone, that must not be exceeded, or must be reached.
+    """A limit for ours ÷ published, or for ours alone.
 
-    :param reached: whether more is better.
+    :param reached: whether the value must reach the limit (more is better) or must not exceed it.
     """
 
     limit: float
@@ -40,30 +40,30 @@ class Quantity:
 
     @property
     def value(self) -> float:
-        """What the bar is about: the ratio of the medians, or our median."""
+        """The value that the bar judges: the ratio of the medians, or our median."""
         ours = statistics.median(self.ours)
         if self.bar is not None and self.bar.of_ours:
             return ours
         return ours / statistics.median(self.published) if self.published else float("nan")
 
     def named(self, name: str) -> "Quantity":
-        """The same under another name."""
+        """The same quantity under another name."""
         return attrs.evolve(self, name=name)
 
     def passes(self, slack: float = 1.0) -> bool:
-        """Whether it passes its bar, if it has one."""
+        """Whether it passes its bar; true if it has none."""
         return self.bar is None or self.bar.holds(self.value, slack)
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """The value below which so large a share lies: 0.5 is the median."""
+    """The value below which a share of the values lies: 0.5 gives the median."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 @attrs.frozen
 class Rounds:
-    """What both sides gave, by turns."""
+    """The values of both sides, measured alternately."""
 
     published: tuple[dict[str, float], ...]
     ours: tuple[dict[str, float], ...]
@@ -78,7 +78,7 @@ class Rounds:
 def by_turns(
     rounds: int, published: T, ours: T, measure: Callable[[T], dict[str, float]], *, warm_up: bool = True
 ) -> Rounds:
-    """Measure published, ours, published, ours ... so many times; a first turn to warm up is not kept."""
+    """Measure published, ours, published, ours ... for so many rounds. A first round to warm up is not kept."""
     for side in (published, ours) if warm_up else ():
         measure(side)
     turns = [(measure(published), measure(ours)) for _ in range(rounds)]

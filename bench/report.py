@@ -1,4 +1,4 @@
-"""What was measured, kept as JSON, and the table of all that was: nothing is measured here."""
+"""Results, kept as JSON, and the table of all of them. It measures nothing."""
 
 import json
 import statistics
@@ -27,7 +27,7 @@ _TABLE_HEAD = """\
 
 @attrs.frozen
 class Result:
-    """A case, its rows, and when it was run."""
+    """A case, its rows, and the day on which it was run."""
 
     name: str
     title: str
@@ -36,7 +36,7 @@ class Result:
 
 
 def result_of(case: Case, rows: Iterable[Quantity]) -> Result:
-    """What a case gave just now."""
+    """The result of a case that was measured just now."""
     return Result(case.name, case.title, datetime.now(UTC).strftime("%Y-%m-%d"), tuple(rows))
 
 
@@ -46,7 +46,7 @@ def keep(result: Result, folder: Path) -> None:
 
 
 def kept(cases: Iterable[Case], folder: Path) -> list[Result]:
-    """All that was ever written there, in the order of the cases."""
+    """All results that were ever written to the folder, in the order of the cases."""
     files = (folder / f"{case.name}.json" for case in cases)
     return [_read(file) for file in files if file.exists()]
 
@@ -66,7 +66,7 @@ def lines(result: Result) -> str:
 
 
 def spread(values: tuple[float, ...], unit: str) -> str:
-    """The median, and the smallest and the largest value."""
+    """The median, the smallest and the largest value."""
     if not values:
         return "-"
     middle = f"{_short(statistics.median(values))} {unit}".strip()
@@ -81,7 +81,7 @@ def ratio(row: Quantity) -> str:
 
 
 def verdict(row: Quantity) -> str:
-    """The bar, and whether it is passed."""
+    """The bar, and whether the row passes it."""
     if row.bar is None:
         return ""
     whose = " (ours)" if row.bar.of_ours else ""

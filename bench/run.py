@@ -1,4 +1,4 @@
-"""One run of the benchmark: how much is measured, and where what it needs is made."""
+"""One run of the benchmark: how much is measured, and where its files are. It knows no case."""
 
 from pathlib import Path
 from typing import Protocol
@@ -13,22 +13,22 @@ class Run:
     """What every case gets.
 
     :param folder: for archives and inputs, shared by the cases.
-    :param quick: whether the answer is wanted in minutes rather than exactly.
+    :param quick: whether a result within minutes matters more than an exact one.
     """
 
     folder: Path
     quick: bool
 
     def scaled(self, full: int, quick: int) -> int:
-        """How many, for a full run and for a quick one."""
+        """``full`` for a full run, ``quick`` for a quick one."""
         return quick if self.quick else full
 
 
 class Case(Protocol):
     """One comparison.
 
-    ``name`` is that of its files and on the command line, ``title`` stands in the table, and ``is_quick`` says
-    whether a quick run has it.
+    ``name`` is used for its files and on the command line, ``title`` stands in the table, and ``is_quick`` says
+    whether a quick run includes it.
     """
 
     name: str
@@ -36,4 +36,4 @@ class Case(Protocol):
     is_quick: bool
 
     def measure(self, run: Run) -> list[Quantity]:
-        """Run it, and give its rows."""
+        """Run the case; returns its rows."""

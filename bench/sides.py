@@ -1,6 +1,6 @@
-"""The two sides of every comparison: a farm of the published daemons and one of ours, with equal settings.
+"""The two sides of every comparison: a farm of the published daemons and one of our own, with equal settings.
 
-Each has fresh folders and a meter. What they are made to do is the cases' affair.
+Each has fresh folders and a meter. Only the cases know what the farms have to do.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from bench.meters import Meter, meter
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PUBLISHED_SCHEDULER, PUBLISHED_SERVER, Launch
 
-#: What makes ours take as many jobs that nobody runs, and as many build servers, as the published one, without limit.
+#: Lets our scheduler take jobs that are never run, and build servers, practically without limit, as the published does.
 _UNCLAIMED = "[limits]\nunclaimed_jobs = 1_000_000\nservers_per_address = 10_000\n"
 
 
@@ -34,7 +34,7 @@ OURS = Role("ours", OUR_SCHEDULER, OUR_SERVER)
 
 @attrs.frozen
 class Side:
-    """A farm, a client for it, and what its daemons cost."""
+    """A farm, a client for it, and a meter of what its daemons cost."""
 
     name: str
     farm: Farm
@@ -43,7 +43,7 @@ class Side:
 
     @property
     def archives(self) -> Path:
-        """Where its build server keeps toolchains."""
+        """The folder in which its build server keeps toolchains."""
         return self.farm.server_folder / "cache" / "tc"
 
 
@@ -51,7 +51,7 @@ class Side:
 def side(
     role: Role, folder: Path, *, with_server: bool = True, scheduler_settings: str = "", server_settings: str = ""
 ) -> Iterator[Side]:
-    """A side at work; without a build server there is a scheduler alone."""
+    """Run a side; without a build server it has a scheduler alone."""
     place = folder / role.name
     place.mkdir()
     with meter() as counted:
@@ -68,7 +68,7 @@ def side(
 
 @contextlib.contextmanager
 def both(*, with_servers: bool = True) -> Iterator[tuple[Side, Side]]:
-    """The published side and ours, in a folder that goes with them."""
+    """Run the published side and ours, in a folder that is removed afterwards."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         side(PUBLISHED, Path(folder), with_server=with_servers) as published,

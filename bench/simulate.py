@@ -30,7 +30,7 @@ _TABLE_HEAD = """\
      - Fairness
      - Uploads
 """
-#: The share of compiles until whose end slots are expected to be busy: the last ones run out one by one.
+#: Busy slots are counted until this share of the compiles has ended: the last compiles end one by one.
 _BUSY_UNTIL = 0.8
 
 
@@ -39,8 +39,8 @@ class Scenario:
     """A farm and its clients.
 
     :param cpus: of each build server.
-    :param clients: how many compiles each does at a time.
-    :param arrival_secs: within this time all of them have begun.
+    :param clients: for each client, how many compiles it does at a time.
+    :param arrival_secs: the time within which all clients begin.
     """
 
     name: str
@@ -52,12 +52,12 @@ class Scenario:
 
 @attrs.frozen
 class Outcome:
-    """What became of a scenario under a policy; times in seconds, shares of 1.
+    """What a scenario gave under a policy; times in seconds, shares of 1.
 
     :param busy: the share of slots in which a compile ran, from the first allocation until most compiles had ended.
     :param remote: the share of compiles that ran on a build server.
-    :param slowest: the longest build, in its own compiles' time with as many at a time as its client does.
-    :param fairness: Jain's index of the clients' builds in that measure: 1 is the same for all.
+    :param slowest: the longest build, as a multiple of what its client would need without any wait.
+    :param fairness: Jain's index of the clients' builds in that measure: 1 means that all are equal.
     :param uploaded: bytes.
     """
 
@@ -71,7 +71,7 @@ class Outcome:
 
 
 def scenarios(servers: int, clients: int, compiles: int) -> tuple[Scenario, ...]:
-    """A farm with room for everybody, and one in which a few greedy clients want as much as all others."""
+    """A farm with room for every client, and one in which a few greedy clients want as much as all others."""
     greedy = clients // 50
     crowd = (500,) * greedy + (28,) * (clients - greedy)
     return (
@@ -81,8 +81,8 @@ def scenarios(servers: int, clients: int, compiles: int) -> tuple[Scenario, ...]
 
 
 def simulate(scenario: Scenario, policy: Policy, seed: int) -> Outcome:
-    """The same load for each policy."""
-    random = Random(seed)  # noqa: S311 - the same each time
+    """Run a scenario under a policy; the load is the same for each policy."""
+    random = Random(seed)  # noqa: S311 - the same numbers each time
     load = tuple(demands(random, scenario.clients, scenario.compiles, scenario.arrival_secs))
     farm = SimulatedFarm(policy, scenario.cpus, load)
     farm.run()
@@ -90,7 +90,7 @@ def simulate(scenario: Scenario, policy: Policy, seed: int) -> Outcome:
 
 
 def outcome(compiles: Sequence[Compile], capacity: int, uploaded: int) -> Outcome:
-    """The numbers of compiles that have ended."""
+    """The numbers of compiles that have all ended."""
     waits = [each.started - each.asked for each in compiles]
     slowdowns = _slowdowns(compiles)
     return Outcome(

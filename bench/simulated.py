@@ -1,7 +1,8 @@
-"""A farm in simulated time around the real scheduler core: what is asked of it, and what comes of that.
+"""A farm in simulated time around the real scheduler core: its demands, and what comes of them.
 
-No sockets and no clock: an event is a time and a function. A compile takes as long as it takes, whoever runs it, and an
-upload as long as its bytes; what the network and the daemons add is left to the cases that measure them.
+There are no sockets and no clock: an event is a time and a function. A compile takes the same time on every machine,
+and an upload takes as long as its bytes need. The time that the network and the daemons add is left to the cases that
+measure it.
 """
 
 import heapq
@@ -20,23 +21,24 @@ from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, JobStates, ServerReport
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, JobId, JobState, job_capacity
 
-#: Seconds between two heartbeats of a published build server, and of one of ours.
+#: Seconds between two heartbeats of a published build server, and of our own.
 PUBLISHED_HEARTBEAT_SECS, OUR_HEARTBEAT_SECS = 30, 5
-#: Seconds between two looks of the scheduler for what has gone stale.
+#: Seconds between two searches of the scheduler for what has expired.
 EXPIRE_SECS = 10.0
 #: How many clients may wait for a slot at a time.
 MAX_WAITING = 10_000
-#: CPUs of a client, for what it compiles itself.
+#: A client's CPUs for local compiles.
 CLIENT_CPUS = 8
-#: Bytes that a client uploads in a second.
+#: Bytes that a client uploads per second.
 UPLOAD_RATE = 100e6
 
 
 @attrs.frozen
 class Policy:
-    """How slots are given.
+    """How slots are allocated.
 
-    :param ours: whether the build servers say what they hold and need not be asked, so that they are preferred for it.
+    :param ours: whether the build servers report the toolchains that they hold. Then the scheduler prefers a holder,
+        and need not ask it first.
     :param wait_secs: how long a client waits for a slot before it compiles locally.
     """
 
@@ -51,11 +53,11 @@ OURS = Policy("ours", ours=True, wait_secs=60.0)
 
 @attrs.frozen
 class Demand:
-    """A client: the compiles that it has to do, in seconds each, and how many it does at a time.
+    """A client: the compiles that it has to do, in seconds each, and how many of them it does at a time.
 
     :param arrives: when it begins.
-    :param toolchain: the archive that all of them need.
-    :param size: of that archive, in bytes.
+    :param toolchain: the archive that all its compiles need.
+    :param size: the bytes of that archive.
     """
 
     client: Party
@@ -68,7 +70,7 @@ class Demand:
 
 @attrs.define(eq=False)
 class Compile:
-    """One compile, and what became of it."""
+    """One compile, and how it went."""
 
     demand: Demand
     seconds: float
@@ -80,7 +82,7 @@ class Compile:
 
 @attrs.define(eq=False)
 class _Server:
-    """A build server: which toolchains are there and since when, and its jobs."""
+    """A build server: its toolchains, each with the time since when it is there, and its jobs."""
 
     server_id: ServerId
     heartbeat: Heartbeat
@@ -90,7 +92,7 @@ class _Server:
 
 
 class SimulatedFarm:
-    """Servers, clients and the scheduler core.
+    """Build servers, clients and the scheduler core.
 
     :param cpus: of each build server.
     """
@@ -112,7 +114,7 @@ class SimulatedFarm:
             self._at(demand.arrives, lambda demand=demand: self._arrive(demand))  # type: ignore[misc]
 
     def run(self) -> None:
-        """Until every compile has ended."""
+        """Run until every compile has ended."""
         every = OUR_HEARTBEAT_SECS if self._policy.ours else PUBLISHED_HEARTBEAT_SECS
         for at, server in enumerate(self._servers.values()):
             self._hear(server)
@@ -161,7 +163,7 @@ class SimulatedFarm:
             self._compile_locally(compile_)
 
     def _compile_locally(self, compile_: Compile) -> None:
-        """On the client's own CPUs, one compile each."""
+        """Compile on the client's own CPUs, one compile on each."""
         free_at = heapq.heappop(cpus := self._local[compile_.demand.client])
         compile_.started = max(self._now, free_at)
         heapq.heappush(cpus, compile_.started + compile_.seconds)
@@ -189,7 +191,7 @@ class SimulatedFarm:
         self._at(compile_.started, lambda: self._start(compile_, server, reserved))
 
     def _assign(self, server: _Server, demand: Demand) -> AssignJobResult:
-        """What a build server answers; one of ours does not ask for what another client is bringing."""
+        """A build server's answer. Our own does not ask for a toolchain that another client is uploading."""
         here = server.here.get(demand.toolchain)
         if here is not None and here <= self._now:
             return AssignJobResult(JobState.READY, need_toolchain=False)
@@ -247,13 +249,13 @@ def _server(number: int, cpus: int) -> _Server:
 
 
 def demands(random: Random, clients: Sequence[int], all_compiles: int, arrival_secs: float) -> Iterator[Demand]:
-    """Clients that share the compiles by how many they do at a time.
+    """Clients that share the compiles in proportion to how many they do at a time.
 
     Compile times have a heavy tail: half of them are below five seconds, one in a hundred is above eighty. A quarter of
-    the clients needs the same toolchain, a quarter of the others the next, and so on; every third one is of 215 MB.
+    the clients needs the same toolchain, a quarter of the others the next, and so on; every third one has 215 MB.
 
-    :param clients: how many compiles each does at a time.
-    :param arrival_secs: within this time all of them have begun.
+    :param clients: for each client, how many compiles it does at a time.
+    :param arrival_secs: the time within which all clients begin.
     """
     share = all_compiles / sum(clients)
     for number, at_a_time in enumerate(clients):

@@ -1,1 +1,1 @@
-"""Fuzzing: what strangers send, made up by the machine. :mod:`fuzz.targets` has what is attacked."""
+"""Fuzzing with input that strangers could send, made up by the machine. :mod:`fuzz.targets` has what is attacked."""

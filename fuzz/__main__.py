@@ -1,6 +1,6 @@
-"""``python -m fuzz TARGET SECONDS`` fuzzes one target; ``make fuzz`` all of them. It needs the ``fuzz`` extra.
+"""``python -m fuzz TARGET SECONDS`` fuzzes one target; ``make fuzz`` fuzzes all of them. It needs the ``fuzz`` extra.
 
-Ends with an error where something was found: libFuzzer then names the file with the input, below ``fuzz/_found``.
+Ends with an error if something was found; libFuzzer then names the file with the input, below ``fuzz/_found``.
 """
 
 import sys

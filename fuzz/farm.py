@@ -1,7 +1,7 @@
-"""A scheduler and two build servers in one process, on a reactor whose time stands still: no socket is opened.
+"""A scheduler and two build servers in one process, on a reactor whose time stands still. No socket is opened.
 
-What the daemons say to each other goes over wires of this module, which can lose a call or an answer, or be late.
-Builders do nothing: a job that runs waits until it is ended.
+The daemons' calls go over wires of this module, which can lose a call or an answer, or be late.
+Builders do nothing: a job that runs waits until it is ended. Which attacks there are is not known here.
 """
 
 from collections import Counter
@@ -40,12 +40,12 @@ from tests.server.servers import FakeBuilder
 CLIENT_TOKEN, SERVER_TOKEN, ADMIN_TOKEN = "clienttok", "servertok", "admintok"
 SCHEDULER = ServerId.parse("127.0.0.1:10600")
 SERVERS = (ServerId.parse("127.0.0.1:10501"), ServerId.parse("127.0.0.1:10502"))
-#: The CPUs that each build server offers: few, so that clients wait for each other.
+#: The CPUs that each build server offers: few, so that clients have to wait.
 CPUS = 1
 #: How long a client waits for a slot.
 MAX_WAIT_SECS = 20
 
-#: Seconds between two heartbeats: as long as time that passes at once may be.
+#: Seconds between two heartbeats: time never advances by more at once.
 HEARTBEAT_SECS = 30
 
 _RESULT = encode(RUN_JOB_RESULT, JobComplete(ProcessOutput(0, b"", b""), ()))
@@ -54,7 +54,7 @@ _SCHEDULER, _SERVER = "sccachedist.scheduler.service", "sccachedist.server.servi
 
 
 class Weather(IntEnum):
-    """What becomes of a call over a wire."""
+    """What happens to a call over a wire."""
 
     FAIR = 0
     CALL_LOST = 1
@@ -71,7 +71,7 @@ class Wire:
     weather: Weather = Weather.FAIR
 
     async def post(self, url: str, body: bytes, *, token: str, timeout: float, limit: int) -> bytes:
-        """Ask what is at an address."""
+        """Make a call to an address."""
 
         def too_slow(_: object, seconds: float) -> NoReturn:
             raise PeerError(f"no answer within {seconds:g} s")
@@ -80,7 +80,7 @@ class Wire:
         return await asked.addTimeout(timeout, self.farm.reactor, too_slow)
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
     async def _ask(self, url: str, asked: bytes) -> bytes:
         weather, reactor = self.weather, self.farm.reactor
@@ -106,7 +106,7 @@ def _path_and(url: str, body: bytes, token: str) -> tuple[str, bytes, dict[str, 
 
 
 class _Conversation(Connection):
-    """A connection that tells when its answer is there."""
+    """A connection that fires a Deferred when its answer is there."""
 
     def __init__(self, browser: Browser, sender: str) -> None:
         self.answered: Deferred[tuple[int, bytes]] = Deferred()
@@ -137,17 +137,17 @@ class _Conversation(Connection):
 
 
 class Builder(FakeBuilder):
-    """A builder that is ready at once, and knows which jobs it has run."""
+    """A builder that is ready at once, and counts the runs of each job."""
 
     def __init__(self, ran: Counter[JobId]) -> None:
         super().__init__(result=_RESULT)
         self.ran = ran
 
     async def start(self) -> None:
-        """It works."""
+        """Be ready."""
 
     async def run(self, job: Any) -> None:
-        """Run it, when it is told to."""
+        """Count the job, and run it until it is ended."""
         self.ran[job.job_id] += 1
         await super().run(job)
 
@@ -174,7 +174,7 @@ class Server:
     browser: Browser | None = None
 
     def start(self) -> None:
-        """Start it; the scheduler hears of it as far as the wire lets it."""
+        """Start it; the scheduler hears of it if the wire allows."""
         self.builder = Builder(self.farm.ran)
         settings = ServerSettings(
             cache_dir=self.directory / "cache",
@@ -206,7 +206,7 @@ class Server:
         self.service.startService()
 
     def stop(self) -> None:
-        """Stop it, however long that takes."""
+        """Stop it, and let the time pass that this takes."""
         stopped = self.service.stopService()
         for _ in range(200):
             if not pending(stopped):
@@ -228,7 +228,7 @@ class Server:
 
 
 class _NoSignal(Service):
-    """A service that listens to no signal."""
+    """A service that handles no signal."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -236,7 +236,7 @@ class _NoSignal(Service):
 
 @attrs.define
 class Farm:
-    """All of it."""
+    """A scheduler, its build servers, and their wires."""
 
     directory: Path
     reactor: Reactor = attrs.field(factory=Reactor)
@@ -262,24 +262,24 @@ class Farm:
         self.pump(1.0)
 
     def at(self, address: ServerId) -> Browser | None:
-        """What listens at an address."""
+        """The site that listens at an address."""
         if address == SCHEDULER:
             return self.browser
         return self.server(address).browser
 
     def server(self, server_id: ServerId) -> Server:
-        """The build server of this address."""
+        """The build server with this address."""
         return next(server for server in self.servers if server.server_id == server_id)
 
     def pump(self, seconds: float) -> None:
-        """Let time pass, no more than some seconds at once."""
+        """Let time pass, in steps of at most a third of a heartbeat."""
         while seconds > 0:
             self.reactor.advance(min(seconds, HEARTBEAT_SECS / 3))
             seconds -= HEARTBEAT_SECS / 3
         self.reactor.advance(0)
 
     def stop(self) -> None:
-        """Stop all three."""
+        """Stop all three daemons."""
         for server in self.servers:
             server.stop()
         stopped = self.service.stopService()
@@ -322,7 +322,7 @@ class Farm:
 
 @attrs.frozen
 class _Generic:
-    """What is called as a class is, with a type in brackets or without."""
+    """Can be called like a class, with a type in brackets or without."""
 
     _make: Any
 
@@ -335,7 +335,7 @@ class _Generic:
 
 @contextmanager
 def counting(budgets: list[Budget]) -> Iterator[None]:
-    """Note the budgets that are made meanwhile."""
+    """Note the budgets that are made inside the block."""
     make = Budget.__init__
 
     def noted(budget: Budget, key: str, total: int) -> None:

@@ -1,7 +1,7 @@
 """``python -m fuzz.sift TARGET``: of all inputs that a target has, keep the few that are worth replaying.
 
-An input is worth it when it takes the code on a way that no shorter one takes; a way is a pair of lines of the package
-that are run one after the other. What is kept goes to ``fuzz/corpus``, named by its digest.
+An input is worth replaying if the code takes a way that it takes for no shorter input. A way is a pair of lines of the
+package that run one after the other. The kept inputs go to ``fuzz/corpus``, named by their digests.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ Way = tuple[str, int, int]
 
 
 def ways(target: targets.Target, data: bytes) -> set[Way]:
-    """The ways that the code goes for an input."""
+    """The ways that the code takes for an input."""
     found: set[Way] = set()
     last: dict[FrameType, int] = {}
 
@@ -43,7 +43,7 @@ def ways(target: targets.Target, data: bytes) -> set[Way]:
 
 def sifted(target: targets.Target, inputs: set[bytes]) -> Iterator[bytes]:
     """The inputs that are worth keeping, the shortest first."""
-    target.attack(b"\0")  # what is made only once belongs to nobody
+    target.attack(b"\0")  # what is made only once is not counted for any input
     target.attack(b"\1")
     seen: set[Way] = set()
     for data in sorted(inputs, key=lambda each: (len(each), each)):
@@ -53,7 +53,7 @@ def sifted(target: targets.Target, inputs: set[bytes]) -> Iterator[bytes]:
 
 
 def main(name: str) -> None:
-    """Sift one target's inputs: what is kept already, the seeds, and what the last runs have found."""
+    """Sift one target's inputs: those that are kept already, the seeds, and those that the last runs have found."""
     corpus, target = CORPUS / name, targets.target(name)
     corpus.mkdir(parents=True, exist_ok=True)
     files = [path for place in (corpus, FOUND / name) if place.is_dir() for path in place.iterdir()]

@@ -1,1 +1,1 @@
-"""What the checkout is kept with: programs that are not part of the package."""
+"""Programs that maintain the checkout and are not part of the package."""

@@ -1,6 +1,6 @@
 """Build the programs that the package ships for sandboxes: ``python -m scripts.sandbox_programs``, ``make programs``.
 
-It needs GCC for every kind of machine, and the headers of the kernel; a build server needs neither.
+It needs GCC for every kind of machine, and the kernel's headers; a build server needs neither.
 """
 
 import subprocess
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from sccachedist.sandbox import programs
 
-#: Where the package has them.
+#: Where the package keeps them.
 PROGRAMS = Path(programs.__file__).parent
 NAMES = ("init", "probe")
 
 _FLAGS = (
     *("-std=gnu11", "-Os", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-nostdlib", "-static"),
     *("-fno-pie", "-no-pie", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-s"),
-    # The kernel may have pages of 64 KiB; nothing is padded for them.
+    # The kernel may have pages of 64 KiB; the files are not padded for them.
     *("-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-z,noseparate-code", "-Wl,-z,max-page-size=65536"),
 )
 
@@ -28,7 +28,7 @@ def build(name: str, machine: str, target: Path) -> None:
 
 
 def main() -> None:
-    """Build them all."""
+    """Build all programs for all machines."""
     for machine in programs.MACHINES:
         for name in NAMES:
             build(name, machine, PROGRAMS / f"{name}.{machine}")

@@ -1,7 +1,8 @@
 """Make the seccomp filters that the package ships: ``python -m scripts.seccomp_filters``, or ``make filters``.
 
-A filter refuses what no compiler needs and a kernel has often been attacked by; anything else is allowed. It needs
-pyseccomp and libseccomp, which make filters for machines of another kind too; a build server needs neither.
+A filter refuses the system calls that no compiler needs and that have often served to attack a kernel; it allows all
+others. This program needs pyseccomp and libseccomp, which also make filters for other kinds of machine; a build server
+needs neither.
 """
 
 import errno
@@ -13,10 +14,10 @@ import pyseccomp as seccomp
 
 import sccachedist
 
-#: Where the package has them.
+#: Where the package keeps them.
 FILTERS = Path(sccachedist.__file__).parent / "sandbox/overlay/filters"
 
-#: What a filter is for besides the machine itself: programs of its 32-bit ancestor.
+#: The architectures that each filter covers: the machine itself, and its 32-bit ancestor, whose programs it also runs.
 MACHINES = {
     "x86_64": (seccomp.Arch.X86_64, seccomp.Arch.X86),
     "aarch64": (seccomp.Arch.AARCH64, seccomp.Arch.ARM),
@@ -34,7 +35,7 @@ _REFUSED = """
     mbind set_mempolicy
 """
 
-#: What libseccomp may not know by name. From 424 on, calls have one number on every kind of machine.
+#: Calls that libseccomp may not know by name. From 424 on, a call has the same number on every kind of machine.
 REFUSED_NUMBERS = {
     "memfd_secret": 447,
     "set_mempolicy_home_node": 450,
@@ -43,30 +44,30 @@ REFUSED_NUMBERS = {
     "open_tree_attr": 467,
     "listns": 470,
 }
-#: By machine, its architectures as AUDIT_ARCH has them, and the number of ``personality`` in each.
+#: For each machine, its architectures as AUDIT_ARCH has them, with the number of ``personality`` in each.
 PERSONALITY = {
     "x86_64": {0xC000003E: 135, 0x40000003: 136},
     "aarch64": {0xC00000B7: 92, 0x40000028: 136},
 }
-#: Linux of 64 and 32 bits, also with an old version number, or without random addresses, and the question for it. What
-#: is left out makes memory executable, or the page at zero usable.
+#: The allowed arguments of ``personality``: Linux of 64 and 32 bits, also with an old version number or without random
+#: addresses, and the query. All others make memory executable, or the page at zero usable.
 PERSONALITIES = (0, 8, 0x20000, 0x20008, 0x40000, 0x40008, 0xFFFFFFFF)
 
-#: Mount, cgroup, uts, ipc, user, pid and network.
+#: The flags for new namespaces: mount, cgroup, uts, ipc, user, pid and network.
 _NAMESPACES = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
 _WORD = 0xFFFFFFFF
 _NETLINK = 16
-#: The kernel's filter language: to load a word of the call, to compare it, and to end.
+#: The kernel's filter language: load a word of the call, compare it, return.
 _INSTRUCTION = struct.Struct("=HBBI")
 _LOAD, _EQUAL, _RETURN, _REFUSE = 0x20, 0x15, 0x06, 0x00050000
-#: Typing for whoever has the terminal: TIOCSTI and TIOCLINUX.
+#: Commands that type into the terminal as if its user did: TIOCSTI and TIOCLINUX.
 _TERMINAL = (0x5412, 0x541C)
-#: Unix, IPv4, IPv6 and netlink; others are not kept apart by a network namespace, VSOCK above all, or have no use.
+#: Unix, IPv4, IPv6 and netlink. A network namespace does not isolate the others, above all VSOCK, or they have no use.
 _FAMILIES = (1, 2, 10, 16)
 
 
 def seccomp_filter(machine: str) -> bytes:
-    """The program of a filter, as ``bwrap --seccomp`` reads it."""
+    """The program of a filter, in the form that ``bwrap --seccomp`` reads."""
     made = seccomp.SyscallFilter(seccomp.ALLOW)
     made.remove_arch(seccomp.Arch.NATIVE)
     for arch in MACHINES[machine]:
@@ -81,7 +82,7 @@ def seccomp_filter(machine: str) -> bytes:
 
 
 def _guard(machine: str) -> bytes:
-    """Give instructions that run before those of libseccomp, for what it cannot be told."""
+    """Instructions that run before those of libseccomp, for rules that it cannot express."""
     number, arch, argument = ((_LOAD, 0, 0, offset) for offset in (0, 4, 16))
     refused = (_RETURN, 0, 0, _REFUSE | errno.EPERM)
     program = [number]
@@ -102,7 +103,7 @@ def _refuse(made: "seccomp.SyscallFilter") -> None:
     for flag in _NAMESPACES:
         for name in ("clone", "unshare"):
             made.add_rule(no, name, seccomp.Arg(0, seccomp.MASKED_EQ, flag, flag))
-    # Its flags lie where no filter can look; without it, programs use clone.
+    # The flags of clone3 lie in memory, where no filter can look; without clone3, programs use clone.
     made.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")
     made.add_rule(seccomp.ERRNO(errno.ENOSYS), "socketcall")
     for command in _TERMINAL:
@@ -111,13 +112,13 @@ def _refuse(made: "seccomp.SyscallFilter") -> None:
     for family in set(range(max(_FAMILIES))).difference(_FAMILIES):
         made.add_rule(unknown, "socket", seccomp.Arg(0, seccomp.MASKED_EQ, _WORD, family))
     made.add_rule(unknown, "socket", seccomp.Arg(0, seccomp.GT, max(_FAMILIES)))
-    # Of netlink, what tells of interfaces: other families are large parts of the kernel.
+    # Of netlink, only the family that describes interfaces: the others are large parts of the kernel.
     netlink = seccomp.Arg(0, seccomp.MASKED_EQ, _WORD, _NETLINK), seccomp.Arg(2, seccomp.NE, 0)
     made.add_rule(seccomp.ERRNO(errno.EPROTONOSUPPORT), "socket", *netlink)
 
 
 def main() -> None:
-    """Write them all."""
+    """Write the filters for all machines."""
     for machine in MACHINES:
         (FILTERS / f"{machine}.bpf").write_bytes(seccomp_filter(machine))
 

@@ -1,17 +1,17 @@
 #!/bin/sh
-# Makes the virtual environment .venv and sees to it that the programs are there that a fresh Debian or
-# Ubuntu lacks: with apt, as root or through sudo; where neither can be, it says what to run.
+# Makes the virtual environment .venv and installs the programs that a fresh Debian or Ubuntu lacks: with apt, as root
+# or through sudo; if neither is possible, it says what to run.
 #
 #   scripts/setup.sh unit    what the unit tests, the linters and the documentation need: Python and what pip installs
 #   scripts/setup.sh demo    what `make demo` needs
 #   scripts/setup.sh dev     what the whole suite needs as well
-#   scripts/setup.sh fuzz    what fuzzing needs besides
+#   scripts/setup.sh fuzz    what fuzzing needs in addition
 #
-# Versions are those of requirements.lock, with which the suite was last run. The Python is the system's, for distributions
-# build theirs with profile-guided optimization, or else one that is on the PATH; PYTHON names another.
+# Versions are those of requirements.lock, with which the suite last ran. The Python is the system's, because
+# distributions build theirs with profile-guided optimization, or else one on the PATH; PYTHON names another.
 set -eu
 cd "$(dirname "$0")/.."
-PATH=$PATH:/usr/sbin:/sbin # ordinary users may lack these, where ldconfig and daemons are
+PATH=$PATH:/usr/sbin:/sbin # ldconfig and daemons are there; an ordinary user's PATH may lack them
 
 LOCK_SECS=600
 POLICY=${POLICY:-/usr/sbin/policy-rc.d} # a test names another
@@ -38,8 +38,8 @@ install_packages() {
     trap - EXIT
 }
 
-# The suite starts what it needs itself, on ports of its own. Debian's packages would start a web server, a container engine
-# and a scheduler of compile jobs on this host, at once and at each boot. What the host runs already is left alone.
+# The suite itself starts what it needs, on ports of its own. Debian's packages would start a web server, a container
+# engine and a scheduler of compile jobs on this host, at once and at each boot. What already runs is left alone.
 forbid_starting() {
     if [ ! -e "$POLICY" ]; then
         printf '#!/bin/sh\n# %s\nexit 101\n' "$OURS" | $as_root tee "$POLICY" >/dev/null
@@ -60,7 +60,7 @@ allow_starting() {
     done
 }
 
-# Those of the packages below that begin at boot.
+# The services of the packages below that start at boot.
 enabled_services() {
     for unit in nginx.service docker.service docker.socket containerd.service iceccd.service icecc-scheduler.service; do
         if systemctl is-enabled --quiet "$unit" 2>/dev/null; then
@@ -69,7 +69,7 @@ enabled_services() {
     done
 }
 
-# A program that is missing, by the Debian package that has it.
+# Note the Debian package of a program that is missing.
 needs() {
     command -v "$1" >/dev/null || missing="$missing $2"
 }
@@ -141,5 +141,5 @@ if [ ! "$stamp" -nt setup.py ] || [ ! "$stamp" -nt scripts/setup.sh ] || [ ! "$s
         --config-settings editable_mode=compat --editable ".[$extra]"
     touch "$stamp"
 fi
-# Setuptools keeps a copy of the package there, from which modules that are gone would get into the next wheel.
+# Setuptools keeps a copy of the package there, from which deleted modules would get into the next wheel.
 rm -rf build

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the unit tests in virtual environments beside .venv, which scripts/setup.sh has made:
+# Runs the unit tests in virtual environments beside .venv, which scripts/setup.sh must have made before:
 #
 #   scripts/test-elsewhere.sh lowest     on the lowest versions that setup.py allows
 #   scripts/test-elsewhere.sh pythons    on each CPython from 3.11 that this machine has, with the versions of
@@ -7,7 +7,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# In the environment .venv-NAME, made with a Python and filled as uv is told.
+# Run the tests in the environment .venv-NAME, made with a Python and filled as the other arguments tell uv.
 test_in() {
     folder=.venv-$1 python=$2
     shift 2
@@ -18,7 +18,7 @@ test_in() {
     "$folder/bin/python" -m pytest --quiet -m "not functional" --numprocesses 2 -p no:cacheprovider
 }
 
-# A version and a program for each CPython that is new enough.
+# Print the version and the program of each CPython that is new enough.
 pythons() {
     for python in /usr/bin/python3 /usr/bin/python3.[0-9][0-9] /usr/local/bin/python3.[0-9][0-9] \
         "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.*/bin/python3 "$HOME"/.local/share/uv/python/cpython-3.*/bin/python3; do

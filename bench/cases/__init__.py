@@ -1,4 +1,4 @@
-"""The cases, each by :class:`bench.run.Case`, in the order of the table."""
+"""The cases, each a :class:`bench.run.Case`, in the order of the table."""
 
 from bench.cases.allocations import AllocationLatency, AllocationRate
 from bench.cases.capacity import CAPACITY_CASES

@@ -1,6 +1,6 @@
 """``alloc_job`` with few and many registered build servers, which are fakes that take every job.
 
-The published scheduler has published ones. Ours has ours, for most numbers: a farm is of one kind, and then a scheduler
+The published scheduler has published ones. Ours has our own kind for most numbers: in a farm of one kind a scheduler
 need not ask a build server first.
 """
 
@@ -15,20 +15,21 @@ from bench.quantities import Bar, Quantity, Rounds, by_turns, percentile
 from bench.run import Run
 from bench.sides import Side, both
 
-#: More than these the published scheduler takes minutes to register: it reads all certificates anew for each.
+#: The most build servers for the published scheduler. To register more takes minutes: it reads all certificates again
+#: for each new one.
 _MOST_PUBLISHED = 1000
 _CLIENTS = 50
 
 
 class AllocationLatency:
-    """One after the other."""
+    """Allocations one after the other."""
 
     name = "alloc-latency"
     title = "``alloc_job``, one after the other"
     is_quick = True
 
     def measure(self, run: Run) -> list[Quantity]:
-        """Times by the number of servers."""
+        """Times for each number of servers."""
         counts = (1, 100) if run.quick else (1, 100, 1000, 5000)
         measured = {count: _with_servers(run, count, _latency) for count in counts}
         rows = [
@@ -44,7 +45,7 @@ class AllocationLatency:
 
 
 class AllocationRate:
-    """Many clients at a time."""
+    """Allocations for many clients at a time."""
 
     name = "alloc-rate"
     title = f"``alloc_job``, {_CLIENTS} clients"

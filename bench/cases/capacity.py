@@ -1,4 +1,4 @@
-"""One host with many slots: jobs that only sleep, so that two CPUs suffice for as many as there are."""
+"""One host with many slots: jobs that only sleep, so that two CPUs suffice for all of them."""
 
 import random
 import tempfile
@@ -14,15 +14,15 @@ from sccachedist.wire.messages import job_capacity
 
 _BYTES = 100
 _SECS = 40.0
-_WARMING = 2  # lengths of a job
-_SPREAD = 0.25  # of a job's length: equal ones come to end all at the same moment
+_WARMING = 2  # in lengths of a job
+_SPREAD = 0.25  # of a job's length: jobs of equal length would in time all end at the same moment
 
 
 class SleepingJobs:
     """How much of the time the slots of our build server are in use.
 
-    :param cpus: those that it claims.
-    :param seconds: how long a job sleeps, at an average.
+    :param cpus: the CPUs that it claims.
+    :param seconds: how long a job sleeps on average.
     """
 
     is_quick = False
@@ -44,7 +44,7 @@ class SleepingJobs:
         return [Quantity("share of the slots' time", "", (), busy, Bar(0.9, reached=True, of_ours=True))]
 
     def _busy(self, ours: Side, work: Work) -> float:
-        """Keep all slots in use, from first jobs that come one after the other."""
+        """Keep all slots in use; their first jobs start one after the other."""
         counted = time.monotonic() + _WARMING * self._seconds
         over = counted + _SECS
 

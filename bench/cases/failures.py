@@ -1,8 +1,8 @@
 """What it costs that clients repeat failed compiles: a real project's ``configure``, and builds in which files fail.
 
-The source is PyNaCl's source distribution, which brings libsodium with its ``configure``: pip fetches it when the case
-is run. Here both sides are ours: in the column of the published daemons stands ``policy.on_failure = "report"``, in
-ours ``"verify"``, the default.
+The source is PyNaCl's source distribution, which brings libsodium with its ``configure``; pip fetches it when the case
+runs. Both sides are our own daemons: the column of the published ones has ``policy.on_failure = "report"``, ours has
+``"verify"``, the default.
 """
 
 import contextlib
@@ -31,14 +31,14 @@ _FILES, _AT_A_TIME = 100, 4
 
 @attrs.frozen
 class _Developer:
-    """A client of a farm, a tree to configure, and a project one file of which has a mistake."""
+    """A client of a farm, a tree to configure, and a project with a mistake in one file."""
 
     client: Client
     tree: Path
     project: Project
 
     def configure(self) -> dict[str, float]:
-        """Run ``configure``: of its small compiles many fail, and are meant to."""
+        """Run ``configure``: many of its small compiles fail, on purpose."""
         shutil.rmtree(build := self.tree / "build", ignore_errors=True)
         build.mkdir()
         compiler = f"CC={self.client.sccache} gcc"
@@ -55,7 +55,7 @@ class _Developer:
         return {"seconds": time.perf_counter() - began}
 
     def build(self) -> dict[str, float]:
-        """Compile everything, whatever becomes of it."""
+        """Compile everything, also after a failure."""
         began = time.perf_counter()
         with ThreadPoolExecutor(_AT_A_TIME) as makes:
             failed = sum(makes.map(self._fails, self.project.sources))
@@ -70,7 +70,7 @@ class _Developer:
 
 
 class VerifiedFailures:
-    """Wall time, with failed compiles repeated at home and without."""
+    """Wall time, with failed compiles repeated locally and without."""
 
     name, title, is_quick = (
         "verified-failures",
@@ -79,7 +79,7 @@ class VerifiedFailures:
     )
 
     def measure(self, run: Run) -> list[Quantity]:
-        """A ``configure`` run, and a build of 100 files of which one fails."""
+        """Time a ``configure`` run, and a build of 100 files of which one fails."""
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             archive = _fetched(Path(folder))
             with _developer(Path(folder), archive, "report") as one, _developer(Path(folder), archive, "verify") as two:

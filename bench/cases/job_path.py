@@ -1,4 +1,4 @@
-"""Small jobs in a toolchain that is there: the time of one, how many at full capacity, and what they cost."""
+"""Small jobs whose toolchain is already there: the time of one job, how many at full capacity, and what they cost."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ _BYTES = 200_000
 
 
 class JobLatency:
-    """One after the other."""
+    """Jobs one after the other."""
 
     name = "job-latency"
     title = "a job that copies 200 KB, one after the other"
@@ -31,14 +31,14 @@ class JobLatency:
             rounds = by_turns(run.scaled(15, 4), published, ours, lambda side: _latency(side, work, jobs))
         return [
             rounds.quantity("p50", "ms", Bar(0.75)),
-            *(() if run.quick else (rounds.quantity("p99", "ms", Bar(0.75)),)),  # of a few jobs it is the slowest
+            *(() if run.quick else (rounds.quantity("p99", "ms", Bar(0.75)),)),  # of few jobs, it would be the slowest
             rounds.quantity("CPU of daemons and children for a job", "ms", Bar(0.9)),
             rounds.quantity("CPU of the load for a job", "ms"),
         ]
 
 
 class JobThroughput:
-    """As many at a time as there is capacity for."""
+    """As many jobs at a time as there is capacity for."""
 
     name = "job-throughput"
     title = "the same jobs at full capacity"

@@ -1,4 +1,4 @@
-"""What is large: a toolchain of a gigabyte, a job with 20 MB in and out."""
+"""Large transfers: a toolchain of a gigabyte, a job with 20 MB in and out."""
 
 import os
 import time
@@ -15,7 +15,7 @@ _MIB = 1 << 20
 
 
 class LargeUpload:
-    """A toolchain of 1 GiB."""
+    """An upload of a toolchain of 1 GiB."""
 
     name = "large-upload"
     title = "a toolchain upload of 1 GiB"
@@ -39,7 +39,7 @@ class LargeUpload:
 
 
 class LargeJob:
-    """20 MB in, 20 MB out."""
+    """A job with 20 MB of inputs and 20 MB of outputs."""
 
     name = "large-job"
     title = "a job with 20 MB of inputs and 20 MB of outputs"

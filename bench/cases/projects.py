@@ -1,4 +1,4 @@
-"""A real C++ project, compiled by the published client."""
+"""A real C++ project, compiled with the published client."""
 
 import time
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _PARTS = 100
 
 @attrs.frozen
 class _Developer:
-    """Somebody with a client, a project, and so many compiles at a time."""
+    """A client, a project, and the number of compiles at a time."""
 
     client: Client
     project: Project
@@ -53,7 +53,7 @@ class _Developer:
 class ProjectBuild:
     """Wall time of a build.
 
-    :param jobs: compiles at a time, in capacities of the build server.
+    :param jobs: compiles at a time, as a multiple of the build server's capacity.
     """
 
     is_quick = False
@@ -64,7 +64,7 @@ class ProjectBuild:
         self._jobs, self._bar, self._share = jobs, bar, share
 
     def measure(self, run: Run) -> list[Quantity]:
-        """Wall time, how much was compiled remotely, and what that cost besides compiling."""
+        """Wall time, the share that was compiled remotely, and the CPU time besides compiling."""
         at_a_time = self._jobs * job_capacity(usable_cpus())
         with both() as (published, ours), _developer(published, at_a_time) as one, _developer(ours, at_a_time) as two:
             rounds = by_turns(run.scaled(4, 1), one, two, _Developer.build, warm_up=False)

@@ -1,4 +1,4 @@
-"""Requests that are begun and not finished: what they cost the scheduler, and everybody else."""
+"""Requests that begin and never end: what they cost the scheduler and all other clients."""
 
 import resource
 import socket
@@ -18,28 +18,28 @@ _ASKED = 100
 
 
 class StatusUnderSlowRequests:
-    """``status`` while they are open."""
+    """The time of ``status`` while such requests are open."""
 
     name = "slow-status"
     title = "``status`` while 2,000 half-sent requests are open"
     is_quick = True
 
     def measure(self, run: Run) -> list[Quantity]:
-        """Ours alone: the published scheduler stops answering at 17."""
+        """Measure ours alone: the published scheduler stops answering at 17 such requests."""
         with both(with_servers=False) as (_, ours):
             times = tuple(_status_beside(ours, 2000) for _ in range(run.scaled(5, 3)))
         return [Quantity("p50", "ms", (), times, Bar(3.0, of_ours=True))]
 
 
 class MemoryUnderSlowRequests:
-    """The scheduler's memory while they are open."""
+    """The scheduler's memory while such requests are open."""
 
     name = "slow-memory"
     title = "the scheduler's memory while half-sent requests are open"
     is_quick = True
 
     def measure(self, run: Run) -> list[Quantity]:
-        """PSS, on fresh daemons for each number."""
+        """PSS, with fresh daemons for each number of requests."""
         bars = {5000: 0.95} if run.quick else {5000: 0.95, 9000: 0.65}
         return [_memory_with(count, Bar(limit)) for count, limit in bars.items()]
 
@@ -66,7 +66,7 @@ def _timed_status(side: Side) -> float:
 
 @contextmanager
 def half_sent(side: Side, count: int) -> Iterator[None]:
-    """So many requests, each begun on a connection of its own, from many addresses."""
+    """Open ``count`` requests and send half of each, on connections from many addresses."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with ExitStack() as connections:

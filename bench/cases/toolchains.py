@@ -1,4 +1,4 @@
-"""Compiles whose toolchain nobody has seen: the first one, and many that need it at once."""
+"""Compiles with a toolchain that is new to the farm: the first one, and many that need it at once."""
 
 import contextlib
 import time
@@ -17,9 +17,9 @@ _MOST_TRIES = 10
 
 
 class FirstCompile:
-    """From the start of the upload to the result.
+    """The time from the start of the upload to the result.
 
-    :param make: the compile.
+    :param make: makes the compile.
     """
 
     is_quick = False
@@ -36,7 +36,7 @@ class FirstCompile:
 
 
 class TogetherFirst:
-    """Many clients at once."""
+    """The first compiles of many clients at once."""
 
     name = "toolchain-together"
     title = f"{_CLIENTS} clients that need the same new 31 MB toolchain at once"
@@ -77,7 +77,7 @@ def _together(side: Side, work: Work) -> dict[str, float]:
 
 
 def _tries(compile_it: Callable[[], float]) -> int:
-    """How often a client tries until it has its result: a published build server cuts off who uploads in vain."""
+    """How often a client tries until it has its result: a published build server cuts off uploads it does not need."""
     for tries in range(1, _MOST_TRIES):
         with contextlib.suppress(OSError, LoadError):
             compile_it()

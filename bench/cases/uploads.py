@@ -25,7 +25,7 @@ class Uploads:
     is_quick = True
 
     def measure(self, run: Run) -> list[Quantity]:
-        """What all build servers store in the end, in fresh farms each round."""
+        """The bytes that all build servers store in the end, in fresh farms each round."""
         work = copying(run.folder, 1000)
         turns = [(_uploaded(PUBLISHED, work), _uploaded(OURS, work)) for _ in range(run.scaled(5, 1))]
         rounds = Rounds(tuple(turn[0] for turn in turns), tuple(turn[1] for turn in turns))
@@ -48,7 +48,7 @@ def _uploaded(role: Role, work: Work) -> dict[str, float]:
 
 @contextmanager
 def _farm(role: Role, folder: Path) -> Iterator[tuple[Side, list[Path]]]:
-    """A side with more build servers than its own; all places where toolchains are stored."""
+    """A side with more build servers than its own, and all folders in which toolchains are stored."""
     with side(role, folder) as first, ExitStack() as running:
         caches = [first.archives]
         for number in range(1, _SERVERS):

@@ -1,8 +1,8 @@
-"""What is fuzzed: a module a target, each with the same two functions.
+"""What is fuzzed: one module for each target, each with the same two functions.
 
 ``seeds()`` gives inputs to begin with, made of what published programs send. ``attack(data)`` takes any bytes and
-raises where something happened that must not: an error that is none of ours, something outside that was touched, two
-ways that disagree. A target knows nothing of the fuzzer, so that what was found is replayed without it.
+raises if something happened that must not: an error that is not one of the package's, a change to something outside, or
+two ways that disagree. A target knows nothing of the fuzzer, so that a finding can be replayed without it.
 """
 
 import importlib
@@ -19,7 +19,7 @@ class Target(Protocol):
         """Inputs to begin with."""
 
     def attack(self, data: bytes) -> None:
-        """Try one input; whatever this raises is a finding."""
+        """Try one input; any error that this raises is a finding."""
 
 
 def target(name: str) -> Target:

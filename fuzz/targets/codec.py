@@ -1,6 +1,6 @@
-"""Every message, the heartbeat among them, and the texts that travel: ids, addresses and tokens.
+"""Every message, the heartbeat included, and the texts that travel: ids, addresses and tokens.
 
-The first byte chooses what the rest is read as. What can be read is written and read again.
+The first byte chooses how the rest is read. A value that can be read is written and read again.
 """
 
 import json
@@ -52,7 +52,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def attack(data: bytes) -> None:
-    """Read it."""
+    """Read the input."""
     if not data:
         return
     chosen = data[0] % (len(CODECS) + len(TEXTS))

@@ -1,4 +1,4 @@
-"""Configuration files of both roles, TOML and JSON: settings, or one line that says what is wrong.
+"""Configuration files of both roles, TOML and JSON: each gives settings, or one line that says what is wrong.
 
 The lowest bits of the first byte choose the role and the form.
 """
@@ -58,7 +58,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def attack(data: bytes) -> None:
-    """Load it."""
+    """Load the file."""
     if not data:
         return
     path = scratch() / f"fuzzed{SUFFIXES[data[0] >> 1 & 1]}"

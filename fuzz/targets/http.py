@@ -1,8 +1,8 @@
 """Requests in bytes, to the routes of both roles.
 
-The first byte chooses the role and the size of the pieces that the rest comes in. ``TOKEN`` in a request stands for a
-token that is good there. Nothing may go wrong that nobody foresaw, nothing may stay when the sender has gone, and the
-next honest request is answered.
+The first byte chooses the role and the size of the pieces in which the rest is sent. ``TOKEN`` in a request stands for
+a token that is good there. No unforeseen error may be logged, nothing may remain when the sender has left, and the next
+honest request must be answered.
 """
 
 import functools
@@ -27,7 +27,7 @@ from tests.support.exchanges import exchange
 
 TOKEN = b"TOKEN"
 STATUSES = {200, 400, 401, 404, 500, 503}
-#: Longer than anything is remembered or waited for.
+#: Seconds, more than anything is remembered or waited for.
 LONG = 1000.0
 
 _AUTHORIZED = bearer(TOKEN.decode())
@@ -41,10 +41,10 @@ class _Role(Protocol):
     token: bytes
 
     def honest(self) -> bytes:
-        """A request that is always answered with 200."""
+        """A request that must be answered with 200."""
 
     def settle(self) -> None:
-        """End what the last input has begun; afterwards nothing may be left."""
+        """End what the last input has begun; after that nothing may be left."""
 
 
 class _Scheduler:
@@ -118,7 +118,7 @@ def _path(route: str) -> str:
 
 
 def attack(data: bytes) -> None:
-    """Say it, go away, and ask something honest."""
+    """Send the input, leave, and make an honest request."""
     if not data:
         return
     role = _roles()[data[0] & 1]

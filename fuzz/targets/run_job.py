@@ -1,4 +1,4 @@
-"""The body of a ``run_job``: its frame in any pieces, and what a builder makes of the command in it.
+"""The body of a ``run_job``: its frame in pieces of any size, and what a builder makes of the command in it.
 
 The first byte is the size of the pieces.
 """
@@ -31,7 +31,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def attack(data: bytes) -> None:
-    """Take it apart, whole and in pieces."""
+    """Take the body apart, whole and in pieces."""
     if not data:
         return
     size, body = data[0] or 1, data[1:]

@@ -1,9 +1,9 @@
 """Sequences of requests from several clients to a farm of three daemons, while wires break and servers come and go.
 
-Two bytes are a step: the low half of the first says what is done, the high half and the second byte with what. Then all
-clients go away, time passes, and nothing may be left: no slot, no job, no place in a queue, no file. Nothing may go
-wrong that nobody foresaw, no job runs twice, no client with good tokens is told that it did something wrong, and in the
-end an honest client is served.
+Two bytes are a step: the low half of the first chooses the action, the high half and the second byte its arguments. At
+the end all clients leave, time passes, and nothing may be left: no slot, no job, no place in a queue, no file. No
+unforeseen error may be logged, no job may run twice, no client with good tokens may be told that it made a mistake,
+and at last an honest client must be served.
 """
 
 import itertools
@@ -43,7 +43,7 @@ _WHOLE = (200, 500, 503)
 
 @attrs.frozen
 class Job:
-    """What a client was given."""
+    """A job that a client was given."""
 
     server: int
     job_id: int
@@ -56,7 +56,7 @@ class Job:
 class Asked:
     """A request that was made.
 
-    :param honest: whether it was whole and with a good token: then it never was its client's fault.
+    :param honest: whether it was whole and had a good token: then a failure is never its client's fault.
     """
 
     connection: Connection
@@ -74,7 +74,7 @@ class Attack:
         self.waiting: list[tuple[Asked, int, str]] = []
 
     def step(self, what: int, which: int, more: int) -> None:
-        """Do something."""
+        """Take one step."""
         steps: tuple[Callable[[int, int], None], ...] = (
             self.allocate,
             self.allocate,
@@ -161,7 +161,7 @@ class Attack:
             self.farm.reactor.advance(0)
 
     def finish_properly(self, which: int, more: int) -> None:
-        """A client does all that it should, one after the other."""
+        """Make a client do all that it should, one request after the other."""
         if job := self._job(more):
             self._ask(job, "submit_toolchain", ARCHIVES[job.toolchain], honest=True)
             self._ask(job, "run_job", frame(REQUEST, b"inputs"), honest=True)
@@ -198,7 +198,7 @@ class Attack:
     # -- what is seen --
 
     def hear(self) -> None:
-        """Take the jobs that were allocated."""
+        """Note the jobs that were allocated."""
         for entry in list(self.waiting):
             asked, toolchain, sender = entry
             for answer in asked.connection.answers()[:1]:
@@ -208,7 +208,7 @@ class Attack:
                     self.jobs.append(Job(SERVERS.index(alloc.server_id), alloc.job_id, alloc.auth, toolchain, sender))
 
     def settle(self) -> None:
-        """All clients go, the weather is fair, and time passes."""
+        """Let all clients leave, repair the wires, and let time pass."""
         self._check_answers()
         for asked in self.asked:
             if asked.connection.connected:
@@ -224,7 +224,7 @@ class Attack:
         self._check_remains()
 
     def serve(self) -> None:
-        """An honest client is served, on each server and with each toolchain."""
+        """Serve an honest client with each toolchain."""
         for toolchain in range(len(_TOOLCHAINS)):
             self.allocate(3, toolchain)
             before = len(self.jobs)
@@ -284,7 +284,7 @@ class Attack:
         return connection
 
     def _begin(self, job: Job, route: str, piece: bytes) -> Connection | None:
-        """Begin a request that has more to say."""
+        """Begin a request and leave it unfinished."""
         browser = self.farm.servers[job.server].browser
         if browser is None:
             return None
@@ -299,14 +299,14 @@ class Attack:
         self.asked.append(Asked(connection, what, honest))
 
 
-#: Budgets of what outlives a job on purpose.
+#: Budgets that may still be in use when all jobs are over.
 _KEPT: frozenset[str] = frozenset()
 
 _numbers = itertools.count()
 
 
 def seeds() -> Iterator[bytes]:
-    """Clients that do as they should, in turns; then some that do not."""
+    """Clients that behave well, in turns; then some that do not."""
     yield bytes.fromhex("0000 0f00")
     yield bytes.fromhex("0000 0200 0400 0700 0000 0400 0700")
     yield bytes.fromhex("0000 1001 2002 0f00 0f01 0f02 0805 0f00")
@@ -319,7 +319,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def attack(data: bytes) -> None:
-    """Do all that it says, then see what is left."""
+    """Take all steps, then check what is left."""
     directory = scratch() / f"farm-{next(_numbers)}"
     with capturedLogs() as events:
         try:

@@ -1,8 +1,8 @@
-"""Archives: inflated, read, unpacked by both ways of looking names up, written anew, and removed.
+"""Archives: inflated, read, unpacked with both ways to look names up, written again, and removed.
 
-The first byte says how the rest is packed, not at all, by gzip or by zlib, and in how many parts what is packed comes
-in; unpacked headers get right checksums, which no fuzzer would find. What is unpacked lies beside files that nothing
-may touch, and is the same whichever way names were looked up.
+The first byte says how the rest is packed (not at all, by gzip or by zlib), and in how many parts packed bytes arrive.
+Unpacked headers get right checksums, which a fuzzer would not find. The files are unpacked beside others that must not
+be touched, and the result must be the same for both ways to look names up.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ _RIGHTS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 
 
 def seeds() -> Iterator[bytes]:
-    """Archives with all that one may hold, and some that it may not."""
+    """Archives with everything that an archive may hold, and some things that it may not."""
     tree = (
         member("usr", tarfile.DIRTYPE, mode=0o4755),
         file("usr/a", b"content", 0o6755),
@@ -61,7 +61,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def attack(data: bytes) -> None:
-    """Unpack it both ways and compare, then write it anew."""
+    """Unpack the archive both ways and compare, then write it again."""
     if not data:
         return
     parts, form = divmod(data[0], 3)
@@ -84,7 +84,7 @@ def _opened(form: int, parts: int, packed: bytes) -> BinaryIO:
 
 
 def _summed(archive: bytes) -> bytes:
-    """Pad it to whole blocks and give each header the checksum that it should have."""
+    """Pad an archive to whole blocks and give each header the right checksum."""
     blocks = bytearray(archive + bytes(-len(archive) % BLOCK))
     for start in range(0, len(blocks), BLOCK):
         if blocks[start + 257 : start + 262] == b"ustar":
@@ -130,7 +130,7 @@ def _unpacked(stream: BinaryIO, lookup: str) -> tuple[str, list[tuple[str, int, 
 
 
 def _refusal(stream: BinaryIO, root: Root) -> str:
-    """Why it was not unpacked, if so; then look at what is there, as for the outputs of a job."""
+    """The reason why the archive was not unpacked, if so. Then open what is there, as for a job's outputs."""
     refusal = ""
     try:
         unpack(stream, root, ENTRIES)
@@ -143,11 +143,11 @@ def _refusal(stream: BinaryIO, root: Root) -> str:
 
 
 def _picture(place: Path) -> list[tuple[str, int, object]]:
-    """Every entry, however deep, with what matters of it."""
+    """Every entry, however deep, with its path, mode and target."""
     found: list[tuple[str, int, object]] = []
     pending = [place]
     while pending:
-        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:  # a path too long for anybody
+        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:  # the path may be too long
             for entry in sorted(entries, key=lambda each: each.name):
                 mode = entry.stat(follow_symlinks=False).st_mode
                 assert not mode & _RIGHTS or stat.S_ISLNK(mode), entry.path
