@@ -78,7 +78,7 @@ class Rounds:
 def by_turns(
     rounds: int, published: T, ours: T, measure: Callable[[T], dict[str, float]], *, warm_up: bool = True
 ) -> Rounds:
-    """Measure published, ours, published, ours ... for so many rounds. A first round to warm up is not kept."""
+    """Measure published, ours, published, ours ... for ``rounds`` rounds. A first round to warm up is not kept."""
     for side in (published, ours) if warm_up else ():
         measure(side)
     turns = [(measure(published), measure(ours)) for _ in range(rounds)]

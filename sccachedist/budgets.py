@@ -1,7 +1,7 @@
 """Shares of a resource that many parties want: how much is used, and how much more each party may take.
 
-A limit bounds one request; a budget bounds all of them together. A party may take more only while what it then holds
-is no more than what is still free after that: the "dynamic threshold" of Choudhury and Hahne (1998) for shared buffers.
+A limit bounds one request; a budget bounds all of them together. A party may take more only if it then holds no more
+than what is still free: the "dynamic threshold" of Choudhury and Hahne (1998) for shared buffers.
 One greedy party gets half at most, two get a third each, and something is always left for the next. So a party that
 holds little never notices the others, and no share has to be configured.
 

@@ -26,7 +26,7 @@ _ANSWER_BYTES = 1 << 20
 class Trust:
     """Which certificates prove an ``https`` server's identity: by default, those that this host's authorities signed.
 
-    :param pin: the SHA-256 of the DER form of a certificate that is accepted as it is, whatever name it has.
+    :param pin: the SHA-256 of the DER form of a certificate that is accepted as it is, under any name.
     :param authorities: a PEM file with the authorities to trust instead of this host's.
     """
 

@@ -1,6 +1,6 @@
 """Connections to peers: kept for the next call, bounded in what they receive, and closed at once.
 
-Twisted's client collects the head of an answer whatever its size, and closes TLS only when the peer agrees.
+Twisted's client collects the head of an answer at any size, and closes TLS only when the peer agrees.
 Here a connection is cut when a peer sends too much between two requests, and closing never waits for the peer. This
 module does not know what is asked.
 """

@@ -30,7 +30,7 @@ class ServerReport:
     """What a build server adds to a heartbeat.
 
     :param number: of this message, among all messages of this build server since its start.
-    :param heartbeat_secs: the next heartbeat comes after so many seconds at the latest.
+    :param heartbeat_secs: the most seconds until the next heartbeat.
     :param jobs: all jobs that it knows: Pending while the toolchain arrives, Ready when it is there, Started.
     :param toolchains: archive ids that it has gained since change ``since``. If ``since`` is 0, they are all that it
         had at change ``until``, and the scheduler forgets what it knew before.
