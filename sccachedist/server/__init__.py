@@ -1,1 +1,4 @@
-"""The build server's room: it keeps toolchains, runs jobs and reports to its scheduler."""
+"""The build server: it keeps toolchains, runs jobs and reports to its scheduler.
+
+It does not know how a compile is isolated (:mod:`sccachedist.builders`), and imports nothing of the scheduler.
+"""

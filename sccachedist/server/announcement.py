@@ -1,6 +1,6 @@
-"""What a heartbeat says of this build server: put together from all who know, and small enough for its scheduler.
+"""Composes a heartbeat from all that this build server knows, and keeps it small enough for its scheduler.
 
-When it is sent, and what becomes of it, is not known here.
+When it is sent, and what the scheduler answers, is not known here: :mod:`sccachedist.server.heartbeat` is for that.
 """
 
 import attrs
@@ -25,13 +25,13 @@ def announcement(
     heartbeat_secs: int,
     news_bytes: int,
 ) -> tuple[Heartbeat, ServerReport]:
-    """Give what the scheduler is told now; the nonce is another one after each start.
+    """Return the next heartbeat and its report for our scheduler; the nonce changes at each start.
 
-    It is no larger than a scheduler with the same ``[limits]`` takes: the news of toolchains wait for the next one, and
-    at last jobs are left out that have not started.
+    Both together are no larger than a scheduler with the same ``[limits]`` accepts: news of toolchains wait for the
+    next heartbeat, and if that is not enough, jobs are left out, those that have not started first.
 
-    :param heartbeat_secs: seconds to the next one.
-    :param news_bytes: what the news of toolchains may take.
+    :param heartbeat_secs: seconds to the next heartbeat.
+    :param news_bytes: the most bytes of news of toolchains.
     """
     heartbeat = Heartbeat(
         jwt_key=identity.current.job_key,

@@ -1,10 +1,12 @@
-"""Telling a scheduler of ours how jobs move: all that is new in one request, one request at a time.
+"""Reports states of jobs to our scheduler: all new states in one request, one request at a time.
 
-Of one that does not arrive only the ends of jobs are repeated: no heartbeat has named a short one, and none would be
-missed in the next. What else it said, that one says, which comes soon then. That a job has started is told only where
-it goes on for a while: before the scheduler lends its slot to others, for the client seems not to come.
+If a request does not arrive, only ends of jobs are sent again: a heartbeat may never have listed a short job, so the
+scheduler would not miss it in the next one. All other states are in the next heartbeat, which then comes soon. A start
+is reported only of a job that goes on for a while: in time, before the scheduler lends the slot to another job because
+the client seems not to come.
 
-The end of a job whose slot nobody can be waiting for waits a moment for the next one.
+While slots are free, the end of a job waits a moment for the next end, so that one request carries both. A published
+scheduler gets :mod:`sccachedist.server.per_job_reports`.
 """
 
 from collections.abc import Callable
@@ -21,12 +23,12 @@ from sccachedist.wire.messages import JobId, JobState
 
 log = Logger()
 
-#: Seconds until the ends of jobs are told again that did not arrive, the first time and at most: a kept connection
-#: that the scheduler closes just then costs a moment, a scheduler that is away is not asked all the time.
+#: Seconds until ends of jobs that did not arrive are sent again, at first and at most. Short at first: the scheduler
+#: may only have closed a kept connection. Longer then: a scheduler that is away is not asked all the time.
 FIRST_AGAIN_SECS, MOST_AGAIN_SECS = 0.05, 1.0
-#: Seconds that the end of a job waits at most to be told with others.
+#: Seconds that the end of a job waits at most for others.
 LATER_SECS = 0.05
-#: Seconds that a job has to go on before it is told that it has started; the scheduler holds its slot for longer.
+#: Seconds that a job runs before its start is reported; the scheduler holds its slot for longer.
 STARTED_SECS = 0.25
 #: States in one request.
 MOST_STATES = 1000
@@ -35,8 +37,8 @@ MOST_STATES = 1000
 class BatchedReports:
     """Delivers reports, many in one ``job_states``.
 
-    :param troubled: told when the scheduler did not take them.
-    :param can_wait: whether it does no harm that the scheduler takes so many more slots for used than are.
+    :param troubled: called when the scheduler did not take a request.
+    :param can_wait: whether the scheduler may count this number of free slots as used for a moment.
     """
 
     def __init__(
@@ -57,9 +59,9 @@ class BatchedReports:
         self._waiting: list[Deferred[None]] = []
 
     def report(self, job_id: JobId, state: JobState, *, at_once: bool = False) -> None:
-        """Tell the scheduler, with the next request, that a job has come to a state.
+        """Report a job's state with the next request.
 
-        :param at_once: whether it may not wait for others.
+        :param at_once: whether the report must not wait for others.
         """
         if state is JobState.STARTED:
             self._started[job_id] = self._clock.seconds()
@@ -75,7 +77,7 @@ class BatchedReports:
             self._look = self._clock.callLater(seconds, self._tell_started)
 
     def _tell_started(self) -> None:
-        """Tell of the jobs that go on, the oldest of which come first; one look serves many."""
+        """Report the starts of jobs that still run, oldest first; one timer serves all."""
         self._look = None
         now = self._clock.seconds()
         while self._started:
@@ -94,7 +96,7 @@ class BatchedReports:
         self._go_on()
 
     async def delivered(self) -> None:
-        """Wait until nothing is left to be delivered."""
+        """Wait until all reports are delivered or dropped."""
         if self._busy:
             waiter: Deferred[None] = Deferred()
             self._waiting.append(waiter)
@@ -102,7 +104,7 @@ class BatchedReports:
             await waiter
 
     def give_up(self) -> None:
-        """Stop trying to deliver what has not been delivered yet."""
+        """Drop all reports that have not been delivered yet."""
         self._started.clear()
         if self._look is not None:
             self._look.cancel()
@@ -112,7 +114,7 @@ class BatchedReports:
 
     @property
     def _is_patient(self) -> bool:
-        """Whether nobody waits for what there is to tell."""
+        """Whether all pending reports may wait: they are ends of jobs, none is urgent, and enough slots are free."""
         only_ends = all(state is JobState.COMPLETE for _, state in self._states)
         return only_ends and not self._is_urgent and not self._waiting and self._can_wait(len(self._states))
 
@@ -122,7 +124,7 @@ class BatchedReports:
 
     async def _deliver(self) -> None:
         try:
-            await deferLater(self._clock, 0)  # whoever reports has more urgent things to do
+            await deferLater(self._clock, 0)  # the caller of report() goes on first, e.g. with its answer
             while self._states:
                 if self._is_patient:
                     self._pause = Deferred()
@@ -152,5 +154,5 @@ class BatchedReports:
 
 
 def _failed(failure: Failure) -> None:
-    if not failure.check(CancelledError):  # given up
+    if not failure.check(CancelledError):  # by give_up()
         log.failure("reports of jobs", failure)

@@ -1,4 +1,4 @@
-"""One build server has a cache directory to itself: a second one would remove what the first is writing.
+"""Locks a cache directory for one build server: a second one would remove files that the first is writing.
 
 What is in the directory is not known here.
 """
@@ -10,22 +10,22 @@ from sccachedist.directories import lock_file, open_private
 from sccachedist.errors import ConfigError
 
 IDENTITY = "identity"
-#: What a build server makes in its cache directory, the one with the lock first.
+#: The directories that a build server makes in its cache directory, the one with the lock first.
 CACHE_DIRECTORIES = (IDENTITY, "tc", "incoming", "spool")
 _LOCK = "lock"
 
 
 class CacheLock:
-    """The lock on a cache directory: a file beside the identity, which no other build server may show either."""
+    """The lock on a cache directory: a file beside the identity, which also belongs to one build server only."""
 
     def __init__(self, cache_dir: Path) -> None:
         self._cache_dir = cache_dir
         self._descriptor: int | None = None
 
     def hold(self) -> None:
-        """Lock it, unless it is locked for this process already.
+        """Lock the directory, unless this process has locked it already.
 
-        :raises ConfigError: another build server has.
+        :raises ConfigError: another build server has locked it.
         :raises OSError: it cannot be used.
         """
         if self._descriptor is not None:
@@ -39,7 +39,7 @@ class CacheLock:
             os.close(identity)
 
     async def release(self) -> None:
-        """Let another build server have it."""
+        """Unlock the directory."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

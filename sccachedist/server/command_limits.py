@@ -1,6 +1,6 @@
-"""What a job's command may be at most.
+"""Checks the limits of a job's command while it arrives: number and length of arguments, variables and paths.
 
-Pure: the command is looked at as it comes, without making values of it, and is not run.
+Pure: it measures the encoded texts and decodes none. What the command means is not known here.
 """
 
 import struct
@@ -14,9 +14,9 @@ _length_at = struct.Struct("<Q").unpack_from
 
 
 class CommandCheck:
-    """Walks through an encoded ``RunJobRequest`` from text to text, as far as it has come.
+    """Walks through an encoded ``RunJobRequest`` from text to text, as far as it has arrived.
 
-    Each look costs what has come since the last one. Whether the texts are UTF-8 is found out where they are needed.
+    The cost of each :meth:`look` is that of the new bytes only. Whether the texts are UTF-8, the sandbox worker checks.
     """
 
     def __init__(self, limits: ServerLimits) -> None:
@@ -27,11 +27,11 @@ class CommandCheck:
         self._has_ended = False
 
     def look(self, octets: bytearray, size: int) -> None:
-        """See that neither a system nor a log has to bear more than was configured.
+        """Check what has arrived.
 
-        :param octets: the command from its beginning to what has come of it.
-        :param size: how many bytes it will have.
-        :raises LimitExceeded: there is too much of something.
+        :param octets: the command's bytes so far, from the first one.
+        :param size: how many bytes the command will have.
+        :raises LimitExceeded: a number or a length is above its limit.
         :raises DecodeError: it is no command.
         """
         self._octets = octets
@@ -41,7 +41,7 @@ class CommandCheck:
             raise DecodeError("a command that ends within a text")
 
     def _through(self) -> Generator[bool]:
-        """One step for each look that has to wait for more."""
+        """Walk through the command; yields whenever it needs more bytes."""
         limits = self._limits
         yield from self._paths(1)  # the executable
         arguments = yield from self._count("arguments", limits.arguments)
@@ -69,7 +69,7 @@ class CommandCheck:
             yield from self._texts(1, "path_bytes", self._limits.path_bytes)
 
     def _texts(self, count: int, key: str, most: int) -> Generator[bool]:
-        """Pass over so many texts, which may have so many bytes together."""
+        """Walk over ``count`` texts, which may have ``most`` bytes together."""
         at = self._at
         least_end = at + count * _LENGTH  # if all were empty
         while count:

@@ -1,4 +1,7 @@
-"""The heartbeat: now and then the scheduler hears that this build server lives, whatever goes wrong in between."""
+"""Sends heartbeats to the scheduler at intervals, and goes on after any error.
+
+What a heartbeat says stands in :mod:`sccachedist.server.announcement`; the scheduler's answer sets the interval.
+"""
 
 import random
 from collections.abc import Callable
@@ -19,27 +22,28 @@ log = Logger()
 
 #: Seconds from one heartbeat to the next, for a published scheduler.
 PUBLISHED_SECS = 30.0
-#: Seconds to the next try after one that failed, doubled by each further one up to the most: a scheduler that was
-#: restarted knows its build servers again two seconds after it can be reached.
+#: Seconds to the next try after a failed one, doubled after each further failure, up to the second number: a restarted
+#: scheduler knows its build servers again two seconds after it can be reached.
 FIRST_RETRY_SECS, MOST_RETRY_SECS = 0.2, 1.5
-#: The part of a pause that chance may take off, so that the build servers of a farm do not come all at once.
+#: The largest part of that pause that a random number takes off, so that the build servers of a farm do not all come at
+#: once.
 JITTER = 0.25
-#: Seconds that lie between two heartbeats at least, however often one is asked for.
+#: The least seconds between two heartbeats, even if :meth:`HeartbeatService.soon` is called more often.
 LEAST_SECS = 1.0
-#: Seconds that lie between two at most, however many build servers a scheduler has to hear.
+#: The most seconds between two heartbeats, even if a scheduler with many build servers asks for more.
 MOST_SECS = 60
-#: Bytes that the toolchains may take in one heartbeat; the rest is told in the next ones, which come soon.
+#: Bytes of news of toolchains in one heartbeat; the rest is in the next ones, which come soon.
 NEWS_BYTES = 128 * 1024
 
 
 class HeartbeatService(Service):
     """Sends heartbeats while it runs.
 
-    :param message: makes what is sent, anew each time: the certificate changes now and then. It is given the seconds to
-        the next one, for a scheduler of ours, and the bytes that the toolchains may take in it.
-    :param log: what the scheduler has to hear of them.
-    :param seconds: that these are at least; a scheduler that has to hear many asks for more.
-    :param chance: gives a number from 0 to 1.
+    :param message: makes each heartbeat: the certificate changes now and then. Its arguments are the seconds to the
+        next heartbeat, for our scheduler, and the most bytes of news of toolchains.
+    :param log: which changes of toolchains the scheduler still has to hear of.
+    :param seconds: the least seconds between two heartbeats; a scheduler with many build servers asks for more.
+    :param chance: returns a random number from 0 to 1.
     """
 
     name = "heartbeat"
@@ -69,16 +73,16 @@ class HeartbeatService(Service):
         self._time: float | None = None
 
     def scheduler_time(self) -> float | None:
-        """What the clock shows by which a scheduler of ours issues tokens, as far as it has told."""
+        """Return the time now by our scheduler's clock, which dates its tokens; None if it has not sent that."""
         return None if self._time is None else self._time + self._clock.seconds()
 
     def startService(self) -> None:
-        """Send the first one now."""
+        """Send the first heartbeat now."""
         super().startService()
         self._beat()
 
     def stopService(self) -> None:
-        """Send none any more."""
+        """Send no more heartbeats."""
         super().stopService()
         if self._next is not None:
             self._next.cancel()
@@ -87,18 +91,18 @@ class HeartbeatService(Service):
             self._under_way.cancel()
 
     def soon(self) -> None:
-        """Send the next one in a moment: the scheduler may not know this server any more, or not what is new."""
+        """Send the next heartbeat in at most :data:`LEAST_SECS`: the scheduler may not know this server or its news."""
         self._again |= self._under_way is not None
         if self._next is not None and self._next.getTime() > self._clock.seconds() + LEAST_SECS:
             self._next.reset(LEAST_SECS)
 
     def connection_lost(self) -> None:
-        """The scheduler has closed a connection that was kept: it may have been restarted."""
+        """Send a heartbeat soon: the scheduler has closed a kept connection, so it may have been restarted."""
         if self._scheduler.is_ours:
             self.soon()
 
     async def tell(self) -> None:
-        """Send one now, in vain or not, beside those that come by themselves."""
+        """Send an extra heartbeat now, and wait for its end; a failure is only logged."""
         if self.running:
             try:
                 await self._tell()
@@ -106,7 +110,7 @@ class HeartbeatService(Service):
                 log.warn("no heartbeat: {error}", error=str(error))
 
     async def told(self) -> None:
-        """Wait until the scheduler was told, in vain or not, what is so now; one is sent for all who ask meanwhile."""
+        """Wait until a heartbeat with the present state was sent, or failed; calls meanwhile share the next one."""
         waiter: Deferred[None] = Deferred()
         self._untold.append(waiter)
         if not self._telling:
@@ -137,7 +141,7 @@ class HeartbeatService(Service):
         try:
             result, report = await self._scheduler.heartbeat(*self._message(announced, self._news_bytes))
         except PeerError as error:
-            if not unreached(error):  # it may be too large for the scheduler, which is set to take less
+            if not unreached(error):  # the scheduler refused it: its limits may be smaller
                 self._news_bytes //= 8
             raise
         self._announced = announced
@@ -152,7 +156,7 @@ class HeartbeatService(Service):
             self._heard(report)
 
     def _heard(self, report: SchedulerReport) -> None:
-        """The scheduler says which changes of the toolchains it has heard of; what it has not comes soon."""
+        """Note which changes of toolchains the scheduler has heard of; if that is not all, send the next soon."""
         before = self._log.told
         self._log.heard(report.told)
         if not self._log.is_told and self._log.told > before:
@@ -164,7 +168,7 @@ class HeartbeatService(Service):
         return self._announced if self._scheduler.is_ours else PUBLISHED_SECS
 
     def _failed(self, failure: Failure) -> float:
-        """Say it, and try again before long: no error ends the heartbeats."""
+        """Log the error, and return the seconds to the next try: no error ends the heartbeats."""
         if self.running and not failure.check(PeerError):
             log.failure("no heartbeat", failure)
         elif not self._failures:

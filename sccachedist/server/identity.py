@@ -1,11 +1,11 @@
-"""A build server's identity: its TLS key and certificate, and the key that job tokens are signed with.
+"""A build server's identity: its TLS key and certificate, and the key that signs job tokens.
 
-Made once, kept under ``cache_dir/identity/`` and loaded at every start, so that tokens and pins from before a
-restart stay good. Two files: ``tls.pem`` holds key and certificate together, which is why a crash can never
-leave one without the other; ``job.key`` holds the job key, which never changes.
+It is made once, kept under ``cache_dir/identity/`` and loaded at every start, so that tokens and pins from before a
+restart stay valid. Two files: ``tls.pem`` holds key and certificate together, so that a crash never leaves one without
+the other; ``job.key`` holds the job key, which never changes.
 
-What a certificate has to look like is what clients and schedulers accept ("What decides the fate of a user's
-build" in ``doc/protocol``, point 6). This module knows neither Twisted nor what the identity is used for.
+The certificate's form is the one that clients and schedulers accept ("What decides the fate of a user's build" in
+``doc/protocol``, point 6). This module knows neither Twisted nor what the identity is used for.
 """
 
 import os
@@ -35,11 +35,11 @@ from sccachedist.wire.addresses import ServerId
 
 T = TypeVar("T")
 
-#: Bytes of a job key, as the published build server has it.
+#: Bytes of a job key, the same as in the published build server.
 JOB_KEY_BYTES = 32
 #: How far back a certificate begins, so that a peer whose clock is slow accepts a fresh one.
 BACKDATED = timedelta(days=1)
-#: How long a certificate is good for. TLS clients refuse more than 398 days.
+#: How long a certificate is valid. TLS clients refuse more than 398 days.
 LIFE = timedelta(days=397)
 
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
@@ -48,15 +48,15 @@ _MOST_BYTES = 1 << 16
 
 
 class _Outdated(SccachedistError):
-    """A certificate is well formed, but not the one to show any more."""
+    """A certificate is well formed, but has to be replaced."""
 
 
 @attrs.frozen
 class Identity:
-    """What a build server shows, and what it keeps to itself.
+    """What a build server shows to peers, and its secrets.
 
     :param certificate_digest: the SHA-256 of the certificate's DER form, the heartbeat's ``cert_digest``.
-    :param renew_at: when :func:`load_identity` would make a new certificate: two thirds of this one's life.
+    :param renew_at: from then on :func:`load_identity` makes a new certificate: after two thirds of this one's life.
     """
 
     private_key_pem: bytes = attrs.field(repr=False)
@@ -76,7 +76,10 @@ class _Pair:
 
     @classmethod
     def parse(cls, pem: bytes) -> "_Pair":
-        """Read both from one file; one of ``_UNREADABLE`` if that cannot be."""
+        """Read both from one file.
+
+        :raises Exception: one of ``_UNREADABLE``: they cannot be read.
+        """
         key_pem, marker, rest = pem.partition(_CERTIFICATE)
         key = load_pem_private_key(key_pem, password=None)
         certificate = x509.load_pem_x509_certificate(marker + rest)
@@ -86,12 +89,15 @@ class _Pair:
 
     @property
     def renew_at(self) -> datetime:
-        """Two thirds of the certificate's life."""
+        """When two thirds of the certificate's life are over."""
         begin, end = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
         return begin + (end - begin) * 2 / 3
 
     def check(self, public_addr: ServerId, now: datetime) -> None:
-        """Raise :class:`_Outdated` unless this is what to show at ``public_addr`` now."""
+        """Check that this certificate may be shown at ``public_addr`` now.
+
+        :raises _Outdated: it has to be replaced; the text says why.
+        """
         names = self.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         if names.get_values_for_type(x509.IPAddress) != [public_addr.host]:
             raise _Outdated(f"it is not for {public_addr.host}")
@@ -102,14 +108,14 @@ class _Pair:
 
 
 def load_identity(directory: Path, public_addr: ServerId, now: datetime, remark: Callable[[str], None]) -> Identity:
-    """Load the identity kept in ``directory``, making what is missing, broken or outdated.
+    """Load the identity from ``directory``; make what is missing, broken or outdated.
 
-    A broken file is moved aside (``.broken``), never an error: a build server without its old identity is
-    better than none. So is one that another user of this host could have written.
+    A broken file is no error, it is renamed to ``.broken``: a build server with a new identity is better than none. The
+    same holds for a file that another user of this host could have written.
 
-    :param public_addr: the address that clients reach the server at; the certificate names its IP.
+    :param public_addr: the address at which clients reach the server; the certificate names its IP.
     :param now: an aware time.
-    :param remark: told in a sentence, fit for a log, of everything that was made.
+    :param remark: called with a sentence for the log about each file that was made.
     :raises OSError: the directory cannot be read or written, or another user could change it; its text names the path.
     """
 
@@ -138,7 +144,7 @@ def load_identity(directory: Path, public_addr: ServerId, now: datetime, remark:
 class _Kept:
     """The files of an identity.
 
-    :param place: the descriptor of their directory.
+    :param place: the descriptor of ``directory``.
     """
 
     directory: Path
@@ -146,7 +152,7 @@ class _Kept:
     remark: Callable[[str], None]
 
     def load(self, name: str, read: Callable[[bytes], T], make: Callable[[], bytes]) -> T:
-        """Give what a file holds, or what is made for it when that cannot be used."""
+        """Return the content of a file, or make a new one if the file cannot be used."""
         path = self.directory / name
         try:
             return read(read_private(self.place, name, _MOST_BYTES))
@@ -163,7 +169,7 @@ class _Kept:
         return read(content)
 
     def _publish(self, name: str, content: bytes) -> None:
-        """Put ``content`` there for its owner's eyes only, whole or not at all, whenever the machine crashes."""
+        """Write a file that only its owner can read; after a crash at any moment it is whole or missing."""
         temporary = Path(name).with_suffix(".new").name
         with suppress(FileNotFoundError):
             os.unlink(temporary, dir_fd=self.place)
@@ -183,7 +189,7 @@ def _read_job_key(content: bytes) -> bytes:
 
 
 def _make_pair(public_addr: ServerId, now: datetime) -> bytes:
-    """A new P-256 key and a certificate that it signs for itself, both as PEM."""
+    """Return a new P-256 key and a self-signed certificate, both as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     begin = now.astimezone(UTC).replace(microsecond=0) - BACKDATED
     key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -191,12 +197,12 @@ def _make_pair(public_addr: ServerId, now: datetime) -> bytes:
 
 
 def _certificate(key: ec.EllipticCurvePrivateKey, public_addr: ServerId, begin: datetime) -> x509.Certificate:
-    """A certificate that clients take as a root, yet only for this one server.
+    """Return a certificate that clients accept as a root, but only for this one server.
 
-    They keep every certificate that they ever saw as a root and look one up by its subject: two with the same
-    subject would shadow each other, so the serial number is part of it. There is no basicConstraints (a CA
-    may not be a server's certificate to rustls) and no keyUsage (one without keyCertSign is to OpenSSL not
-    self-signed, one with it is a CA's).
+    Clients keep every certificate that they have seen as a root and look one up by its subject. Two with the same
+    subject would shadow each other, so the serial number is part of it. There is no basicConstraints: rustls refuses a
+    CA's certificate as a server's. There is no keyUsage: without keyCertSign OpenSSL takes the certificate for not
+    self-signed, with it for a CA's.
     """
     serial = x509.random_serial_number()
     name = x509.Name(

@@ -1,7 +1,7 @@
-"""The body of a ``run_job``: the command is checked as it comes, the inputs are spooled to a file.
+"""Receives the body of a ``run_job``: it checks the command as it arrives, and spools the inputs to a file.
 
-What is in the inputs is not looked at here. Every byte that is kept is charged to its sender, those in memory and those
-on the disk, until the job is over.
+It does not read the inputs' content. The sender is charged for every byte in memory and on the disk, until the job is
+over.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from sccachedist.wire.bincode import decode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand
 from sccachedist.wire.run_job_frame import FrameHead
 
-#: Bytes of a command that is judged: to make texts of a longer one would hold up everybody else.
+#: The most bytes of a command that is judged: to decode a longer one would hold up all other requests.
 JUDGED_BYTES = 128 * 1024
 
 Judge = Callable[[CompileCommand], None]
@@ -29,11 +29,11 @@ Judge = Callable[[CompileCommand], None]
 
 @attrs.frozen
 class ReceivedJob:
-    """A whole ``run_job``: who gets it removes the file.
+    """A whole ``run_job``; its receiver has to remove the file.
 
     :param request: the command as it came, a :data:`~sccachedist.wire.messages.RUN_JOB_REQUEST` within the limits.
-    :param as_json: whether its sender prefers the answer as JSON.
-    :param room: what the file takes on the disk.
+    :param as_json: whether the sender prefers the answer as JSON.
+    :param room: the sender's charge for the file.
     """
 
     request: bytes
@@ -45,12 +45,12 @@ class ReceivedJob:
 class InputsSpool:
     """Takes a ``run_job`` body.
 
-    :param directory: where the inputs are kept.
-    :param memory: takes the bytes of the command, and ``room`` those of the inputs; who opened them closes them.
-    :param given_up: told when the body was begun and is not handed over.
-    :param judge: raises what it has against a command, before the inputs are taken.
-    :raises LimitExceeded: more has been announced than is taken.
-    :raises DiskError: there is no place for them.
+    :param directory: gets the file with the inputs.
+    :param memory: is charged for the command, ``room`` for the inputs; the caller that opened both closes them.
+    :param given_up: called when the body ends before it is complete.
+    :param judge: called with the command before the inputs are taken; an error that it raises refuses the job.
+    :raises LimitExceeded: the announced length is too large.
+    :raises DiskError: no file can be made.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class InputsSpool:
         self._file = NewFile(directory, suffix=".inputs")
 
     def write(self, chunk: bytes) -> None:
-        """Check or store the next bytes."""
+        """Check the next bytes of the command, or store those of the inputs."""
         inputs = self._frame.feed(chunk)
         if kept := len(chunk) - len(inputs):
             self._memory.grow(kept)
@@ -80,13 +80,13 @@ class InputsSpool:
         self._file.write(inputs)
 
     def complete(self) -> ReceivedJob:
-        """The command, and the file with the inputs."""
+        """Return the command, and the file with the inputs."""
         received = ReceivedJob(self._frame.finish(), self._file.path, self._as_json, self._room)
         self._file.close()
         return received
 
     def abort(self) -> None:
-        """Keep nothing, unless it was handed over."""
+        """Remove the file, unless :meth:`complete` has handed it over."""
         if not self._file.closed:
             self._file.discard()
             self._given_up()
@@ -96,7 +96,7 @@ class InputsSpool:
         if len(octets) == size <= JUDGED_BYTES:
             try:
                 command = decode(RUN_JOB_REQUEST, bytes(octets)).command
-            except DecodeError:  # no text, which the sandbox worker finds out
+            except DecodeError:  # not UTF-8: the sandbox worker reports it
                 return
             self._judge(command)
 

@@ -1,4 +1,8 @@
-"""Telling the scheduler how jobs move, without holding a job up: in the way that suits the scheduler there is."""
+"""Reports states of jobs to the scheduler without delaying a job: in batches to ours, one by one to a published one.
+
+How a report travels and is repeated stands in :mod:`sccachedist.server.batched_reports` and
+:mod:`sccachedist.server.per_job_reports`.
+"""
 
 from collections.abc import Callable
 
@@ -10,15 +14,15 @@ from sccachedist.server.per_job_reports import PerJobReports
 from sccachedist.server.scheduler_session import SchedulerSession
 from sccachedist.wire.messages import JobId, JobState
 
-#: Seconds that a client waits at most for its scheduler to hear of what it did.
+#: The most seconds that a client waits until our scheduler has heard of its failed upload.
 HEARD_SECS = 1.0
 
 
 class JobReports:
     """Delivers reports.
 
-    :param troubled: told when the scheduler could not be reached or refused a report: it may have been restarted.
-    :param can_wait: whether a scheduler of ours may take so many more slots for used than are, for a moment.
+    :param troubled: called when the scheduler could not be reached or refused a report: it may have been restarted.
+    :param can_wait: whether our scheduler may count this number of free slots as used for a moment.
     """
 
     def __init__(
@@ -33,25 +37,25 @@ class JobReports:
         self._batched = BatchedReports(scheduler, clock, troubled, can_wait)
 
     def report(self, job_id: JobId, state: JobState) -> None:
-        """Tell the scheduler, soon, that a job has come to a state."""
+        """Report a job's state soon."""
         (self._batched if self._scheduler.is_ours else self._per_job).report(job_id, state)
 
     def report_extension(self, job_id: JobId, state: JobState) -> None:
-        """Tell a scheduler of ours what a published one has no ear for: how an upload begins and fails."""
+        """Report a state that only our scheduler understands: an upload begins, or a job will not run."""
         if self._scheduler.is_ours:
-            self._batched.report(job_id, state, at_once=True)  # the next client may have to be asked for the toolchain
+            self._batched.report(job_id, state, at_once=True)  # the scheduler may have to ask the next client to upload
 
     async def flush(self) -> None:
-        """Wait, for a moment, until a scheduler of ours has heard of all that there is."""
+        """Wait until our scheduler has every report, at most :data:`HEARD_SECS`."""
         heard = Deferred.fromCoroutine(self._batched.delivered())
         await heard.addTimeout(HEARD_SECS, self._clock, lambda *_: None)
 
     async def delivered(self) -> None:
-        """Wait until nothing is left to be delivered."""
+        """Wait until all reports are delivered or dropped."""
         await self._per_job.delivered()
         await self._batched.delivered()
 
     def give_up(self) -> None:
-        """Stop trying to deliver what has not been delivered yet."""
+        """Drop all reports that have not been delivered yet."""
         self._per_job.give_up()
         self._batched.give_up()

@@ -1,6 +1,12 @@
-"""What a build server does for a job: takes it, gets its toolchain, runs it, says so.
+"""Carries a job through a build server: assignment, toolchain, inputs, run, and the reports to the scheduler.
 
-The core decides, the toolchains and the builder work; how requests come in and answers go out is not known here.
+:mod:`sccachedist.server.jobs` decides, the toolchain cache and the builder work. How requests come in and answers go
+out is not known here: :mod:`sccachedist.server.routes` does that.
+
+Third of four stations of an error on its way to a status: :mod:`sccachedist.sandbox.result.outcome` raises it in the
+worker, :mod:`sccachedist.builders.worker_protocol` carries it here, :meth:`JobRunner.run` ends the job with it, and
+:mod:`sccachedist.web.responses` has the status. Here a ``DecodeError`` of the inputs becomes a ``BuildError``, and a
+``ToolchainError`` before the run becomes the answer ``JobNotFound``.
 """
 
 import os
@@ -58,9 +64,9 @@ class JobRunner:
     """Runs jobs.
 
     :param spool: the directory for inputs and answers of running jobs.
-    :param memory: what bodies and commands may take in memory, and ``disk`` what all that comes in and goes out takes.
-    :param local_options: an administrator's own options with which compiles are sent home.
-    :param scheduler_time: what the clock of our scheduler shows, as far as it has told.
+    :param memory: the budget for bodies and commands in memory; ``disk`` is that for uploads, inputs and answers.
+    :param local_options: ``policy.local_options``: further options with which the client has to compile locally.
+    :param scheduler_time: returns the time by our scheduler's clock, if that is known.
     """
 
     def __init__(
@@ -82,34 +88,34 @@ class JobRunner:
         self.memory, self.disk = memory, disk
         self._holds: dict[JobId, tuple[Hold, ...]] = {}
         self._idle: Deferred[None] | None = None
-        #: How many failed compiles were given back for their clients to repeat, since the start.
+        #: How many failed compiles the clients had to repeat, since the start.
         self.verified_failures = 0
         self._local_options = LocalOptions.of(local_options)
-        #: How many compiles were sent home for what their options mean, since the start.
+        #: How many compiles the clients had to do locally because of their options, since the start.
         self.stayed_home = 0
 
     def open(self) -> None:
-        """Take jobs from now on; the scheduler may know this server from before and not wait for its heartbeat."""
+        """Accept jobs from now on: a scheduler that knows this server may send some before the next heartbeat."""
         self._core.open()
 
     def drain(self, drained: bool) -> None:
-        """Take no new job from now on, or take some again."""
+        """Accept no new job from now on, or accept them again."""
         self._core.drain(drained)
 
     @property
     def availability(self) -> Availability:
-        """Whether it takes jobs."""
+        """Whether this server accepts jobs."""
         return self._core.availability
 
     @property
     def named_jobs(self) -> tuple[tuple[JobId, JobState], ...]:
-        """The jobs that the scheduler is to know of."""
+        """The jobs that a heartbeat lists."""
         return self._core.named
 
     def introduce(self, job_id: JobId, grant: Grant) -> None:
-        """A client has a token of our scheduler's, which names its job's toolchain.
+        """Accept a job from a client's token, in which our scheduler names the job's toolchain.
 
-        :raises BadTransition: the job is another.
+        :raises BadTransition: the job exists with another toolchain.
         """
         self._core.introduce(
             job_id,
@@ -120,18 +126,18 @@ class JobRunner:
         )
 
     def assign(self, job_id: JobId, toolchain: Toolchain) -> AssignJobResult:
-        """Take a job from the scheduler.
+        """Accept a job from the scheduler.
 
-        :raises DecodeError: what it calls a toolchain is none.
-        :raises BadTransition: the job is another already, or this server takes none yet or no more.
+        :raises DecodeError: the toolchain's name is no archive id.
+        :raises BadTransition: the job exists already and differs, or this server accepts no jobs yet or any more.
         """
         needed = archive_id(toolchain.archive_id)
         return self._core.assign(job_id, needed, present=needed in self._toolchains, now=self._clock.seconds())
 
     def receive_toolchain(self, job_id: JobId, party: Party) -> "Delivery":
-        """A place for the toolchain of a job; what is sent without a job is passed over.
+        """Return a body that takes the toolchain of a job, or ignores it if there is no such job.
 
-        :raises SccachedistError: there is none.
+        :raises SccachedistError: the toolchain cannot be taken.
         """
         try:
             toolchain = self._core.begin_upload(job_id, self._clock.seconds())
@@ -147,7 +153,7 @@ class JobRunner:
         return Delivery(upload, partial(self._over, job_id))
 
     async def submit(self, job_id: JobId, upload: Upload | None) -> SubmitToolchainResult:
-        """A job's client has sent its toolchain; None where there is no such job."""
+        """Publish the toolchain that a job's client has uploaded; None if there is no such job."""
         if upload is None:
             return SubmitToolchainResult.JOB_NOT_FOUND
         try:
@@ -155,7 +161,7 @@ class JobRunner:
             made_ready = self._core.toolchain_arrived(job_id, self._clock.seconds())
         except (ToolchainError, DiskError) as error:
             log.warn("toolchain of job {job_id}: {error}", job_id=job_id, error=str(error))
-            # The next client is to be asked for the toolchain again.
+            # Report it before the answer, so that the scheduler asks the next client for the toolchain.
             self._over(job_id)
             await self._reports.flush()
             return SubmitToolchainResult.CANNOT_CACHE
@@ -168,9 +174,9 @@ class JobRunner:
         return SubmitToolchainResult.SUCCESS
 
     def receive_inputs(self, job_id: JobId, head: Head, party: Party) -> "InputsSpool | NoBody":
-        """A place for the inputs of a job, which its client claims by that; without a job they are passed over.
+        """Claim a job for its client; return a body that takes its inputs, or ignores them if there is no such job.
 
-        :raises SccachedistError: they are too large, or there is none.
+        :raises SccachedistError: the inputs are too large or cannot be taken.
         """
         try:
             self._core.claim(job_id, self._clock.seconds())
@@ -186,7 +192,7 @@ class JobRunner:
             raise
 
     def _require_portable(self, command: CompileCommand) -> None:
-        """See that a compile means the same here as on its client's machine.
+        """Check that a compile means the same here as on its client's machine.
 
         :raises StaysHome: it does not.
         """
@@ -195,9 +201,9 @@ class JobRunner:
             raise StaysHome(reason)
 
     async def run(self, job_id: JobId, received: ReceivedJob | None) -> MessageFile | JobNotFound:
-        """Compile; returns the file with the answer, which whoever gets it removes. None where there is no such job.
+        """Compile; returns the file with the answer, which the caller removes. ``received`` is None without a job.
 
-        The job is over when the answer has been taken.
+        The job is over when the answer has been sent.
 
         :raises SccachedistError: there is no result that a user may see: the client has to compile locally.
         """
@@ -224,7 +230,7 @@ class JobRunner:
         return MessageFile(received.inputs, partial(self._ended, job_id))
 
     async def _wait_for_toolchain(self, job_id: JobId) -> ArchiveId:
-        """Where our scheduler knows that another client is bringing a toolchain, it asks for no second upload.
+        """Wait for another client's upload: while our scheduler knows of one, it asks for no second.
 
         :raises ToolchainError: the toolchain does not come.
         """
@@ -237,9 +243,9 @@ class JobRunner:
         return toolchain
 
     def _charge_answer(self, received: ReceivedJob) -> None:
-        """The file holds the answer now, in place of the inputs.
+        """Charge the client for the answer's size instead of the inputs': both have the same file.
 
-        :raises LimitExceeded: its client has too much on the disk already.
+        :raises LimitExceeded: the client has too much on the disk already.
         """
         with on_disk(self._spool):
             more = os.stat(received.inputs).st_size - received.room.amount
@@ -249,23 +255,23 @@ class JobRunner:
             received.room.shrink(-more)
 
     def _turn_away(self, job_id: JobId, error: SccachedistError) -> None:
-        """A client has come in vain. For want of a place, its job is over: it compiles locally."""
+        """Refuse a client's request. If there was no place for it, the job is over: the client compiles locally."""
         log.info("job {job_id} not taken: {error}", job_id=job_id, error=str(error))
         if isinstance(error, NoPlace):
             self._over(job_id)
 
     def _over(self, job_id: JobId) -> None:
-        """A job is over that has not started: its client compiles locally, or has gone."""
+        """End a job that has not started, and tell our scheduler that it will not run."""
         if self._drop(job_id):
             self._reports.report_extension(job_id, JobState.COMPLETE)
 
     def _ended(self, job_id: JobId) -> None:
-        """A job is over that has started."""
+        """End a job that has started, and report it."""
         if self._drop(job_id):
             self._reports.report(job_id, JobState.COMPLETE)
 
     def _drop(self, job_id: JobId) -> bool:
-        """A job is over, here and in what is told to the scheduler: no token opens it any more."""
+        """Release what a job holds, so that its slot is free; no token opens the job any more."""
         for hold in self._holds.pop(job_id, ()):
             hold.close()
         was_here = self._core.drop(job_id)
@@ -273,17 +279,17 @@ class JobRunner:
         return was_here
 
     def expire(self) -> None:
-        """Forget jobs that nobody claimed."""
+        """Drop jobs that no client has claimed in time."""
         for job_id in self._core.expire(self._clock.seconds()):
             log.info("job {job_id} was not claimed", job_id=job_id)
             self._reports.report_extension(job_id, JobState.COMPLETE)
 
     def leave(self) -> None:
-        """Take no new job any more; those that were assigned may still come, and run."""
+        """Accept no new job any more; clients of accepted jobs may still come, and their jobs run."""
         self._core.leave()
 
     def end(self) -> None:
-        """Say from now on that this build server is gone."""
+        """Have heartbeats say from now on that this build server is gone."""
         self._core.end()
 
     async def idle(self) -> None:
@@ -321,25 +327,25 @@ class JobRunner:
 class Delivery(Body[Upload | None]):
     """The body of a ``submit_toolchain``.
 
-    :param upload: where its bytes go; None where there is no such job, and they are passed over.
-    :param given_up: told when it breaks off; who takes it when it is complete says the rest.
+    :param upload: takes its bytes; None if there is no such job: then they are ignored.
+    :param given_up: called when it breaks off; after :meth:`complete`, :meth:`JobRunner.submit` is responsible.
     """
 
     def __init__(self, upload: Upload | None, given_up: Callable[[], None]) -> None:
         self._upload, self._given_up, self._is_open = upload, given_up, True
 
     def write(self, chunk: bytes) -> None:
-        """Pass it on."""
+        """Pass the next bytes to the upload."""
         if self._upload is not None:
             self._upload.write(chunk)
 
     def complete(self) -> Upload | None:
-        """The whole upload."""
+        """Return the upload, which is at its end but not verified."""
         self._is_open = False
         return self._upload
 
     def abort(self) -> None:
-        """The rest will not come."""
+        """Abort the upload."""
         if self._upload is not None:
             self._upload.abort()
         if self._is_open:

@@ -1,13 +1,13 @@
-"""The life of the jobs of one build server.
+"""The life of the jobs of one build server: the rules for accepting, claiming and ending them.
 
-Pure: no I/O, no clock. A job is assigned by the scheduler, or introduced by its client with a token in which our own
-scheduler names the toolchain. It waits until its client comes: with the toolchain where that is missing, then with the
-inputs. It ends once, in whatever way, and its id is spent then.
+Pure: no I/O, no clock. A job is assigned by the scheduler, or introduced by its client with a token in which our
+scheduler names the toolchain. It waits until its client comes: first with the toolchain, if that is missing, then with
+the inputs. It ends once, in any way, and then its id is spent (:mod:`sccachedist.server.spent_tokens`).
 
-One request at a time belongs to a job, and holds a place: there are as many for uploads, and as many for runs, as the
-scheduler knows of slots, and a few for what the scheduler has not heard of yet. Uploads that do not end never take the
-places of jobs that could run. A client that comes so late that the scheduler may have given its slot to another gets
-one of those few only: it never takes the places of those that come in time.
+A job has at most one open request, which holds a place. Uploads and runs each have as many places as this server has
+slots, and a :func:`few` more, for what the scheduler has not heard of yet. So uploads that never end take no place of a
+job that could run. A client may come so late that the scheduler has lent its slot to another: such clients get only the
+few, so they take no place of a client that comes in time.
 """
 
 from collections import Counter
@@ -21,19 +21,19 @@ from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.extension import Availability
 from sccachedist.wire.messages import AssignJobResult, JobId, JobState
 
-#: Seconds after which a job that its client has not claimed is forgotten: longer than any scheduler waits for one.
+#: Seconds until an unclaimed job is dropped: longer than any scheduler waits for its client.
 UNCLAIMED_SECS = 600.0
-#: Seconds for which our own and a published scheduler keep the slot of a client that does not come, and a few more.
+#: Seconds that our scheduler and a published one keep the slot of a client that does not come, and a few more.
 OUR_SLOT_SECS, PUBLISHED_SLOT_SECS = 15.0, 90.0
-#: Seconds after its issue in which a token of our own scheduler opens a job: no client needs the half of that, which
-#: waits 1,200 seconds for an answer at most and may send a toolchain for as long.
+#: Seconds after its issue in which a token of our scheduler opens a job. No client needs more: it waits at most 1,200
+#: seconds for an answer, and may send a toolchain for as long.
 TOKEN_SECS = 3600
-#: How many jobs are remembered that wait for their clients.
+#: How many jobs are kept at a time.
 MOST_JOBS = 1 << 14
 
 
 def few(slots: int) -> int:
-    """How many places there are beside the slots."""
+    """Return how many places there are beside the slots."""
     return max(2, slots // 4)
 
 
@@ -46,10 +46,10 @@ class Use(Enum):
 
 @attrs.frozen
 class Issue:
-    """When a token of our own scheduler was issued, in seconds of that scheduler's clock.
+    """When a token of our scheduler was issued, in seconds of that scheduler's clock.
 
-    :param at: as the token says; None for one that does not.
-    :param time: what it is now by the same clock, as far as this build server has heard.
+    :param at: as the token says; None if it has no such time.
+    :param time: the time now by the same clock; None if this build server does not know it.
     """
 
     at: int | None = None
@@ -57,7 +57,7 @@ class Issue:
 
     @property
     def age(self) -> float:
-        """Seconds since then, as far as known."""
+        """Seconds since then, or 0 if that is not known."""
         return 0.0 if self.at is None or self.time is None else max(0.0, self.time - self.at)
 
 
@@ -66,7 +66,7 @@ UNDATED = Issue()
 
 @attrs.define
 class _Job:
-    """``issued`` is when the token was that introduced it, if it says so."""
+    """One job; ``issued`` is when the token that introduced it was issued, if known."""
 
     toolchain: ArchiveId
     is_ready: bool
@@ -78,7 +78,7 @@ class _Job:
 
 
 class ServerCore:
-    """The jobs that this build server was given and has not finished.
+    """The jobs that this build server has accepted and not finished.
 
     :param slots: how many jobs the scheduler gives it at a time.
     :param spent: the ids of jobs that are over.
@@ -101,7 +101,7 @@ class ServerCore:
 
     @property
     def named(self) -> tuple[tuple[JobId, JobState], ...]:
-        """The jobs that the scheduler is to know of: those that are claimed, and those whose toolchain comes in."""
+        """The jobs that a heartbeat lists: those that are claimed, and those whose toolchain is being uploaded."""
         return tuple(
             (job_id, JobState.STARTED if job.use is Use.RUN else JobState.PENDING)
             for job_id, job in self._jobs.items()
@@ -110,7 +110,7 @@ class ServerCore:
 
     @property
     def _closed(self) -> str | None:
-        """Why no job is taken."""
+        """Why no job is accepted; None if jobs are."""
         if self._leaving:
             return "is shutting down"
         if not self._ready:
@@ -124,32 +124,32 @@ class ServerCore:
 
     @property
     def taken(self) -> int:
-        """How many jobs are here, whether they run or wait for their clients."""
+        """How many jobs there are, running or waiting for their clients."""
         return len(self._jobs)
 
     def open(self) -> None:
-        """Take jobs from now on: the builder has shown that it works."""
+        """Accept jobs from now on: the builder has shown that it works."""
         self._ready = True
 
     def drain(self, drained: bool) -> None:
-        """Take no job from now on, or take some again; those that were assigned may still run."""
+        """Accept no job from now on, or accept them again; accepted jobs may still run."""
         self._drained = drained
 
     def leave(self) -> None:
-        """Take no job any more; those that were assigned may still run."""
+        """Accept no job any more; accepted jobs may still run."""
         self._leaving = True
 
     def end(self) -> None:
-        """The scheduler hears that this server is gone: what has not been claimed is over."""
+        """Drop all jobs without an open request: the scheduler is about to hear that this server is gone."""
         self._gone = True
         for job_id in [job_id for job_id in self._jobs if job_id not in self._used]:
             self.drop(job_id)
 
     def assign(self, job_id: JobId, toolchain: ArchiveId, *, present: bool, now: float) -> AssignJobResult:
-        """Take a job. The same assignment may come again; another one never changes the job.
+        """Accept a job. The same assignment may come again; a different one never changes the job.
 
         :param present: whether the toolchain is here.
-        :raises BadTransition: the job exists and is another, or this server takes no jobs yet or no more.
+        :raises BadTransition: the job exists and differs or runs, or this server accepts no jobs yet or any more.
         """
         job = self._jobs.get(job_id)
         if job is None:
@@ -163,12 +163,12 @@ class ServerCore:
     def introduce(
         self, job_id: JobId, toolchain: ArchiveId, *, present: bool, now: float, issue: Issue = UNDATED
     ) -> None:
-        """A client shows a token in which our scheduler has named its job and the toolchain.
+        """Accept a job that a client's token introduces: our scheduler has named the job and the toolchain in it.
 
-        A job that is over is not taken up again. Nor is one whose token is too old, or from before the ids that are
-        remembered; nor is any while this server is starting or gone.
+        A job that is over is not accepted again. Nor is one whose token is too old, or from before the ids that are
+        remembered, nor any job while this server is starting or gone.
 
-        :raises BadTransition: the job exists and is another.
+        :raises BadTransition: the job exists with another toolchain.
         """
         job = self._jobs.get(job_id)
         if job is not None and job.toolchain != toolchain:
@@ -179,38 +179,38 @@ class ServerCore:
             self._enter(job_id, _Job(toolchain, present, now - issue.age, True, issue.at))
 
     def toolchain(self, job_id: JobId) -> ArchiveId:
-        """The toolchain that a job needs.
+        """Return the toolchain that a job needs.
 
         :raises UnknownJob: there is no such job (any more).
         """
         return self._get(job_id).toolchain
 
     def begin_upload(self, job_id: JobId, now: float) -> ArchiveId:
-        """A client begins to bring its job's toolchain; returns which one that is.
+        """Open the request with which a client uploads its job's toolchain; returns the toolchain.
 
-        :raises UnknownJob: no such job waits for its client, or another request of it is open.
-        :raises NoPlace: too many requests are; the job is not over by that.
+        :raises UnknownJob: no such job waits for its client, or another request of the job is open.
+        :raises NoPlace: too many uploads are open; the job is not over by that.
         """
         return self._begin(job_id, Use.UPLOAD, now).toolchain
 
     def end_upload(self, job_id: JobId) -> None:
-        """The toolchain is here: the job waits for its client again, unless it is over."""
+        """Close that request: the job waits for its client again, unless it is over."""
         if (job := self._jobs.get(job_id)) is not None and job.use is Use.UPLOAD:
             self._leave_place(job_id, job)
             job.use = None
 
     def claim(self, job_id: JobId, now: float) -> ArchiveId:
-        """A client claims its job, which it can do once: the id is spent. Returns the toolchain that the job needs.
+        """Claim a job for its client, which can do so once: the id is spent. Returns the toolchain that the job needs.
 
-        :raises UnknownJob: no such job waits for its client, or another request of it is open.
-        :raises NoPlace: too many requests are; the job is not over by that.
+        :raises UnknownJob: no such job waits for its client, or another request of the job is open.
+        :raises NoPlace: too many runs are open; the job is not over by that.
         """
         job = self._begin(job_id, Use.RUN, now)
         self._spend(job_id, job)
         return job.toolchain
 
     def toolchain_arrived(self, job_id: JobId, now: float) -> bool:
-        """A job's toolchain is here; returns whether that made the job ready.
+        """Note that a job's toolchain is here; returns whether that made the job ready.
 
         :raises UnknownJob: there is no such job (any more).
         """
@@ -221,14 +221,14 @@ class ServerCore:
         return made_ready
 
     def awaits_toolchain(self, job_id: JobId) -> bool:
-        """Whether a job cannot start yet.
+        """Return whether a job still needs its toolchain.
 
         :raises UnknownJob: there is no such job (any more).
         """
         return not self._get(job_id).is_ready
 
     def drop(self, job_id: JobId) -> bool:
-        """A job is over, in whatever way, and its id is spent; returns whether it was here."""
+        """End a job for any reason, and spend its id; returns whether it was here."""
         job = self._jobs.pop(job_id, None)
         if job is None:
             return False
@@ -238,7 +238,7 @@ class ServerCore:
         return True
 
     def expire(self, now: float) -> tuple[JobId, ...]:
-        """Drop the jobs that no client came for in time, and say which they were."""
+        """Drop the jobs that no client has claimed in time; returns them."""
         stale = tuple(
             job_id for job_id, job in self._jobs.items() if job.use is None and now - job.since > UNCLAIMED_SECS
         )
@@ -247,7 +247,7 @@ class ServerCore:
         return stale
 
     def _enter(self, job_id: JobId, job: _Job) -> _Job:
-        """A new job; of too many that wait, the oldest makes room. Its token may introduce it once more."""
+        """Add a job; if there are too many, drop the oldest that waits. Its token may introduce that one once more."""
         if len(self._jobs) >= MOST_JOBS:
             oldest = next((other for other in self._jobs if other not in self._used), None)
             if oldest is not None:

@@ -1,6 +1,6 @@
-"""The archives that are in a cache of toolchains at the start, laid out as ``a/b/ab…``.
+"""Finds the archives that a toolchain cache holds at the start of a build server, laid out as ``a/b/ab…``.
 
-Only files that no other user of this host could have written are taken. What is in them is not known here.
+It skips files that another user of this host could have written. What is in an archive is not known here.
 """
 
 import os
@@ -17,7 +17,7 @@ log = Logger()
 
 
 def found_archives(directory: int) -> list[tuple[ArchiveId, int]]:
-    """The archives with their sizes, the one that was used least recently first.
+    """Return the archives with their sizes in bytes, least recently used first.
 
     :raises OSError: a directory cannot be read.
     """
@@ -33,7 +33,7 @@ def found_archives(directory: int) -> list[tuple[ArchiveId, int]]:
 
 
 def _files(directory: int) -> Iterator[tuple[ArchiveId, os.stat_result]]:
-    """What has the name of a toolchain, two levels down."""
+    """Yield the files two levels down that have an archive id for a name."""
     for first in _directories(directory):
         for second in _directories(first):
             for name in os.listdir(second):
@@ -42,7 +42,7 @@ def _files(directory: int) -> Iterator[tuple[ArchiveId, os.stat_result]]:
 
 
 def _directories(parent: int) -> Iterator[int]:
-    """The directories with names of one character, each open until the next is asked for."""
+    """Yield the directories with names of one character, each open until the next is asked for."""
     for name in os.listdir(parent):
         if len(name) == 1 and stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode):
             try:

@@ -1,7 +1,7 @@
-"""Which toolchains a build server keeps: least recently used ones go first, those in use stay.
+"""Decides which archives a build server evicts: the least recently used first, never one in use.
 
-Each step takes the same time however many there are, but for looking past those in use. Pure: it decides,
-:mod:`sccachedist.server.toolchain_cache` moves the files.
+Each step takes constant time, but for skipping archives in use. Pure: :mod:`sccachedist.server.toolchain_cache` moves
+the files. Unpacked toolchains have another limit, in :mod:`sccachedist.builders.disk_room`.
 """
 
 from collections import Counter, OrderedDict
@@ -38,9 +38,9 @@ class ToolchainIndex:
         return len(self._sizes)
 
     def add(self, toolchain: ArchiveId, size: int) -> tuple[ArchiveId, ...]:
-        """Make room for a toolchain that is not here and enter it; returns those that have to go.
+        """Add a toolchain that is not here; returns those that are evicted for it.
 
-        :raises ToolchainError: it does not fit, whatever goes; nothing has changed then.
+        :raises ToolchainError: it does not fit, even without all that are not in use; then nothing has changed.
         """
         evicted: list[ArchiveId] = []
         bytes_over, over = self.size + size - self._capacity, len(self) + 1 - self._most
@@ -62,13 +62,13 @@ class ToolchainIndex:
         return tuple(evicted)
 
     def remove(self, toolchain: ArchiveId) -> None:
-        """A toolchain is gone."""
+        """Remove a toolchain, if it is here."""
         if toolchain in self._sizes:
             self.size -= self._sizes.pop(toolchain)
             self.log.went(toolchain)
 
     def acquire(self, toolchain: ArchiveId) -> None:
-        """A job begins to use a toolchain: it stays until :meth:`release`.
+        """Count a job that uses a toolchain, which is not evicted until :meth:`release`.
 
         :raises ToolchainError: it is not here (any more).
         """
@@ -78,7 +78,7 @@ class ToolchainIndex:
         self._uses[toolchain] += 1
 
     def release(self, toolchain: ArchiveId) -> None:
-        """A job has ended with a toolchain."""
+        """End one use of a toolchain."""
         self._uses[toolchain] -= 1
         if not self._uses[toolchain]:
             del self._uses[toolchain]

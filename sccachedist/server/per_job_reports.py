@@ -1,7 +1,8 @@
-"""Telling a published scheduler how jobs move, each job by itself.
+"""Reports states of jobs to a published scheduler, one request for each.
 
-The reports of one job go out in their order, those of different jobs side by side. One that does not arrive is sent
-again for a while; one that the scheduler refuses is not, for it knows the job no more.
+The reports of one job are sent in order, those of different jobs side by side. A report that does not arrive is sent
+again, after each of :data:`RETRY_SECS`. A report that the scheduler refuses is not: the scheduler no longer knows the
+job. Our scheduler gets :mod:`sccachedist.server.batched_reports`.
 """
 
 from collections import deque
@@ -19,14 +20,14 @@ from sccachedist.wire.messages import JobId, JobState
 
 log = Logger()
 
-#: Seconds to wait before each further try to deliver a report.
+#: Seconds before each further try to deliver a report; after the last try it is dropped.
 RETRY_SECS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
 class PerJobReports:
     """Delivers reports, each in a ``job_state`` of its own.
 
-    :param troubled: told when the scheduler could not be reached or refused a report: it may have been restarted.
+    :param troubled: called when the scheduler could not be reached or refused a report: it may have been restarted.
     """
 
     def __init__(self, scheduler: SchedulerSession, clock: IReactorTime, troubled: Callable[[], None]) -> None:
@@ -36,7 +37,7 @@ class PerJobReports:
         self._waiting: list[Deferred[None]] = []
 
     def report(self, job_id: JobId, state: JobState) -> None:
-        """Tell the scheduler, soon, that a job has come to a state."""
+        """Report a job's state, after the job's earlier reports."""
         if job_id in self._queues:
             self._queues[job_id].append(state)
             return
@@ -46,14 +47,14 @@ class PerJobReports:
         delivery.addErrback(_failed, job_id).addCallback(lambda _: self._under_way.remove(delivery))
 
     async def delivered(self) -> None:
-        """Wait until nothing is left to be delivered."""
+        """Wait until all reports are delivered or dropped."""
         if self._queues:
             waiter: Deferred[None] = Deferred()
             self._waiting.append(waiter)
             await waiter
 
     def give_up(self) -> None:
-        """Stop trying to deliver what has not been delivered yet."""
+        """Drop all reports that have not been delivered yet."""
         for delivery in tuple(self._under_way):
             delivery.cancel()
 
@@ -90,5 +91,5 @@ class PerJobReports:
 
 
 def _failed(failure: Failure, job_id: JobId) -> None:
-    if not failure.check(CancelledError):  # given up
+    if not failure.check(CancelledError):  # by give_up()
         log.failure("reports of job {job_id}", failure, job_id=job_id)

@@ -1,8 +1,8 @@
-"""Which compiles mean something else on a build server than on their client's machine: pure.
+"""Decides which compiles would mean something else here than on their client's machine, so the client does them: pure.
 
-Their clients compile them at home. A compile is portable unless a row of the table speaks of it: it would be done for
-another machine, without a file that it reads, for a file that nobody brings back, or on text that has lost what the
-object keeps. What fails on the farm is not for this table: its client repeats it anyway (``policy.on_failure``).
+A compile is portable unless a row of a table matches it. Such a compile would be made for another machine, would miss a
+file that it reads, would write a file that is not brought back, or would lose text that preprocessing has removed and
+the object keeps. Compiles that fail on the farm need no row: the client repeats them anyway (``policy.on_failure``).
 
 The rows are in :mod:`sccachedist.server.portability_rows`.
 """
@@ -20,10 +20,10 @@ from sccachedist.wire.messages import CompileCommand
 
 @attrs.frozen
 class LocalOptions:
-    """An administrator's own options that stay at home: ``policy.local_options``.
+    """Further options with which a compile stays at its client: ``policy.local_options``.
 
-    :param words: arguments, or two with a blank between them.
-    :param starts: what such arguments begin with.
+    :param words: arguments, or pairs of arguments with a blank between them.
+    :param starts: prefixes of such arguments.
     """
 
     words: frozenset[str]
@@ -31,13 +31,13 @@ class LocalOptions:
 
     @classmethod
     def of(cls, given: Iterable[str]) -> "LocalOptions":
-        """Tell those that end with ``*``, and stand for all that begin so, from whole ones."""
+        """Split configured options into whole ones and prefixes, which end with ``*``."""
         given = tuple(given)
         starts = tuple(option[:-1] for option in given if option.endswith("*"))
         return cls(frozenset(option for option in given if not option.endswith("*")), starts)
 
     def among(self, arguments: Words) -> str | None:
-        """The first of them in a command line."""
+        """Return the first of them in a command line."""
         if not self.words and not self.starts:
             return None
         for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
@@ -48,7 +48,7 @@ class LocalOptions:
 
 
 def reason_to_stay(command: CompileCommand, own: LocalOptions) -> str | None:
-    """Give why a compile is to be done by its client; None where it means the same here."""
+    """Return why the client has to do a compile; None if it means the same here."""
     family = _family(command)
     if (found := _found(family, command)) is not None:
         option, why = found
@@ -71,7 +71,7 @@ _NAMES = {
 
 
 def _family(command: CompileCommand) -> Family:
-    """By its name, and by what every client adds for gcc alone: a ``cc`` may be either."""
+    """Tell the family by the compiler's name; a ``cc`` is gcc if it has the option that clients add only for gcc."""
     name = posixpath.basename(command.executable).lower().removesuffix(".exe")
     if (known := _NAMES.get(name)) is not None:
         return known
@@ -100,7 +100,7 @@ def _found(family: Family, command: CompileCommand) -> tuple[str, Why] | None:
 
 def _row_of(family: Family, words: Words) -> tuple[str, Why] | None:
     by_two, by_three = _BY_START[family]
-    settled: set[Row] = set()  # those that were taken back, or do not matter here: each is asked about once
+    settled: set[Row] = set()  # rows that a later option cancels, or that do not matter here: each is asked once
     for word in reversed(words):
         settled |= _OFF.get(word, _NO_ROWS)
         for row in by_three.get(word[:3]) or by_two.get(word[:2], ()):
@@ -120,7 +120,7 @@ def _short(option: str) -> str:
 
 
 def _joined(arguments: Words, joints: Mapping[str, str]) -> Iterator[str]:
-    """Make one word of some options and the argument behind them."""
+    """Join some options with the argument behind them."""
     following = iter(arguments)
     for argument in following:
         joint = joints.get(argument)
@@ -128,7 +128,7 @@ def _joined(arguments: Words, joints: Mapping[str, str]) -> Iterator[str]:
 
 
 def _as_clang_sees(command: CompileCommand) -> Words:
-    """The arguments, without what hides them from another driver, and those that clang takes from a variable."""
+    """Return the arguments, without prefixes for one driver only, and those that ``CCC_OVERRIDE_OPTIONS`` adds."""
     words = [word[7:] if word[1:].startswith("clang:") else word for word in command.arguments]
     for edit in _variable(command, "CCC_OVERRIDE_OPTIONS").removeprefix("#").split():
         if edit[0] in "+^":
@@ -143,7 +143,7 @@ def _variable(command: CompileCommand, wanted: str) -> str:
 
 
 def _reported(command: CompileCommand) -> tuple[str, Why] | None:
-    """Files that clang writes because a variable says so."""
+    """Return the variable that has clang write a file."""
     names = {name for name, value in command.env_vars if value and name.startswith("CC_PRINT_")}
     for report in ("CC_PRINT_OPTIONS", "CC_PRINT_PROC_STAT"):
         if {report, f"{report}_FILE"} <= names:
@@ -155,7 +155,7 @@ _PLACES = frozenset(("COMPILER_PATH", "GCC_EXEC_PREFIX"))
 
 
 def _tools(command: CompileCommand) -> tuple[str, Why] | None:
-    """Where a compiler is told to look for what it runs, such as ``as``, if that is not in the toolchain."""
+    """Return the option that has a compiler search for its programs, such as ``as``, outside the toolchain."""
     places = []
     for word, following in zip_longest(command.arguments, command.arguments[1:], fillvalue=""):
         if word[:2] == "-B":
@@ -172,14 +172,14 @@ def _tools(command: CompileCommand) -> tuple[str, Why] | None:
 
 
 def _is_packed(place: str, executable: str) -> bool:
-    """Whether a place is the compiler's own, as far as its command can tell: clients pack what is run from there."""
+    """Whether a directory belongs to the compiler, by the paths in its command: clients pack programs from there."""
     place, programs = posixpath.normpath(place), posixpath.dirname(executable)
     own = [f"{posixpath.dirname(programs)}/{name}/gcc" for name in ("lib", "lib64", "libexec")]
     return place == programs or any(place == root or place.startswith((f"{root}/", f"{root}-cross/")) for root in own)
 
 
 def _rustc_words(arguments: Words) -> Iterator[str]:
-    """``-C name=value`` and ``-Z name=value`` as one word each, however they were written."""
+    """Yield ``-C name=value`` and ``-Z name=value`` as one word each, from any of their spellings."""
     following = iter(arguments)
     for argument in following:
         if argument in ("-C", "-Z", "--codegen"):
@@ -198,7 +198,7 @@ def _rustc_word(kind: str, setting: str) -> str:
 
 
 def _by_start(family: Family, size: int) -> dict[str, tuple[Row, ...]]:
-    """The rows of a family by the first letters of what they speak of: there are none for most words."""
+    """Index the rows of a family by the first letters of their options: most words match no letters."""
     found: defaultdict[str, tuple[Row, ...]] = defaultdict(tuple)
     for row in ROWS:
         for start in row.starts:

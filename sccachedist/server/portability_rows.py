@@ -1,8 +1,8 @@
-"""The table of options with which a compile stays at home: pure values.
+"""The table of options with which a compile stays at its client: pure values.
 
-Each row was found by compiling with its options at home and on a farm, with what comes of it: other bytes, a file that
-is missing, or a failure. What the published client keeps at home by itself has no row. ``doc/compatibility.rst`` has
-the table too.
+Each row was found by compiling with its options locally and on a farm: the results had other bytes, a file was missing,
+or the farm failed. Options that the published client keeps local itself have no row. ``doc/compatibility.rst`` has the
+table too; :mod:`sccachedist.server.portability` matches a command with it.
 """
 
 import enum
@@ -30,7 +30,7 @@ class Family(enum.Enum):
 
 
 class Why(enum.Enum):
-    """What comes of a compile that is done elsewhere."""
+    """Why a compile stays at its client; the text follows "a compile with OPTION"."""
 
     MACHINE = "is made for the machine that compiles"
     NOT_SENT = "reads files that are not sent"
@@ -41,12 +41,12 @@ class Why(enum.Enum):
 
 @attrs.frozen(eq=False)
 class Row:
-    """Options that stay at home.
+    """Options with which a compile stays at its client.
 
-    :param starts: what such an argument begins with.
-    :param rest: what may follow, all of it.
-    :param off: the argument that, further behind, takes it back.
-    :param when: whether it matters in such a command at all.
+    :param starts: prefixes of such an argument.
+    :param rest: a pattern for the whole rest of the argument.
+    :param off: the argument that cancels it, if it comes later.
+    :param when: whether the option matters in a command with these words.
     """
 
     families: tuple[Family, ...]
@@ -57,7 +57,7 @@ class Row:
     when: Callable[[Words], bool] = lambda _: True
 
 
-# What surrounds an option, and decides whether it matters.
+# Functions for ``when``: other options that decide whether an option matters.
 
 _DEBUG = re.compile(r"-g(?:[123]|gdb[123]?|dwarf.*|lldb|sce|mlt|full|line-.*|codeview)?")
 _LEVEL = re.compile(r"-g(?:gdb|stabs\+?|vms|xcoff\+?)?([0-9])")
@@ -75,23 +75,23 @@ def _has_debug(words: Words) -> bool:
 
 
 def _keeps_macros(words: Words) -> bool:
-    """Whether gcc's debug information has macros: by the last level; that of an assembler has none."""
+    """Whether gcc's debug information has macros: the last level decides; an assembler's has none."""
     levels = [match[1] for word in words if (match := _LEVEL.fullmatch(word))]
     return levels[-1] == "3" and tuple(words[:2]) != ("-x", "assembler")
 
 
 def assembles(words: Words) -> bool:
-    """Whether clang runs a program to assemble."""
+    """Whether clang runs another program to assemble."""
     return "-fno-integrated-as" in words or "-no-integrated-as" in words
 
 
 def _is_unpacked(words: Words) -> bool:
-    """Whether rustc leaves debug information in files of its own; on macOS it does not."""
+    """Whether rustc writes debug information to separate files; for macOS it does not."""
     levels = ["2" if word == "-g" else word.partition("=")[2] for word in words if _RUSTC_DEBUG.fullmatch(word)]
     return levels[-1:] not in ([], ["0"], ["none"]) and not any("-apple-" in word for word in words)
 
 
-# The table. What follows an option is matched whole; nothing where nothing is given, anything where it is "=".
+# The table. ``rest`` matches the whole rest of an argument: nothing if it is empty, anything with _ANY.
 
 _GCC, _CLANG, _RUSTC, _NVHPC = (Family.GCC,), (Family.CLANG,), (Family.RUSTC,), (Family.NVHPC,)
 _C = (*_GCC, *_CLANG)

@@ -1,4 +1,8 @@
-"""The build server's endpoints."""
+"""The build server's HTTP endpoints: who may call each, where its body goes, and which answer it has.
+
+The work is done by :mod:`sccachedist.server.job_runner`; the status of an error stands in
+:mod:`sccachedist.web.responses`.
+"""
 
 from klein import Klein
 
@@ -30,9 +34,9 @@ _ROOT = "/api/v1/distserver"
 
 
 class ServerRoutes:
-    """What schedulers and clients ask a build server.
+    """The routes for schedulers and clients.
 
-    :param identity: has the key that job tokens are signed with.
+    :param identity: has the key that signs job tokens.
     """
 
     api = Api()
@@ -47,7 +51,9 @@ class ServerRoutes:
         return check_job_token(head.token, self._identity.current.job_key, job_id)
 
     async def _allow_scheduler(self, head: Head, job_id: JobId) -> None:
-        if self._grant(head, job_id) is not None:  # ours gives such tokens to clients, and keeps others
+        if (
+            self._grant(head, job_id) is not None
+        ):  # clients get such tokens from our scheduler, which keeps others to itself
             raise PeerRefused("invalid_jwt", "a client's token does not assign jobs")
 
     async def _allow_client(self, head: Head, job_id: JobId) -> None:
@@ -55,7 +61,7 @@ class ServerRoutes:
             self._runner.introduce(job_id, grant)
 
     def _party(self, head: Head, job_id: JobId) -> Party:
-        """As whom a client shares with others: as its scheduler calls it, else by its address."""
+        """Return the party that is charged: the client's name in the scheduler's token, else its address."""
         grant = self._grant(head, job_id)
         return Party(head.peer if grant is None or grant.client is None else grant.client)
 
@@ -78,7 +84,7 @@ class ServerRoutes:
         answer=ASSIGN_JOB_RESULT,
     )
     async def assign_job(self, _granted: None, toolchain: Toolchain, job_id: JobId) -> AssignJobResult:
-        """The scheduler has a job for this server."""
+        """Accept a job from the scheduler."""
         return self._runner.assign(job_id, toolchain)
 
     @api.route(
@@ -89,10 +95,10 @@ class ServerRoutes:
         answer=SUBMIT_TOOLCHAIN_RESULT,
     )
     async def submit_toolchain(self, _granted: None, upload: Upload | None, job_id: JobId) -> SubmitToolchainResult:
-        """A client brings the toolchain that its job needs."""
+        """Take a toolchain from the client of a job."""
         return await self._runner.submit(job_id, upload)
 
     @api.route("POST", f"{_ROOT}/run_job/<u64:job_id>", allow=_allow_client, body=_job, answer=RUN_JOB_RESULT)
     async def run_job(self, _granted: None, received: ReceivedJob | None, job_id: JobId) -> MessageFile | JobNotFound:
-        """A client brings the inputs of its job, and waits for the result."""
+        """Take the inputs of a job from its client, run it, and answer with the result."""
         return await self._runner.run(job_id, received)

@@ -1,4 +1,9 @@
-"""What a build server tells its scheduler, as messages; :mod:`sccachedist.peers` carries them."""
+"""The messages that a build server sends to its scheduler; :mod:`sccachedist.peers` carries them.
+
+When they are sent is not known here: :mod:`sccachedist.server.heartbeat` and :mod:`sccachedist.server.job_reports`
+decide. "Our scheduler" is one of this package: it understands :mod:`sccachedist.wire.extension`; a published one does
+not.
+"""
 
 import secrets
 from collections.abc import Iterator
@@ -32,50 +37,50 @@ from sccachedist.wire.messages import (
 
 T = TypeVar("T")
 
-#: Seconds in which a scheduler has to answer.
+#: The most seconds that a scheduler may take to answer.
 ANSWER_SECS = 20.0
-#: Bytes that an answer may have.
+#: The most bytes of an answer.
 ANSWER_BYTES = 1 << 16
-#: Statuses with which a proxy says that the scheduler behind it did not answer; None where nobody did.
+#: Statuses with which a proxy says that the scheduler behind it did not answer; None: there was no answer at all.
 _UNREACHED = (None, 502, 503, 504)
 
 
 @attrs.frozen
 class Incarnation:
-    """A build server since its start: the nonce of its heartbeats, and the numbers of its messages."""
+    """One run of a build server: the nonce of its heartbeats, and the numbers of its messages."""
 
     nonce: int = attrs.field(factory=lambda: secrets.randbits(64))
     _numbers: Iterator[int] = attrs.field(factory=count)
 
     def number(self) -> int:
-        """The number of the next message."""
+        """Return the number of the next message."""
         return next(self._numbers)
 
 
 class SchedulerSession(Protocol):
-    """The scheduler, as a build server needs it."""
+    """Sends messages to the scheduler."""
 
     @property
     def is_ours(self) -> bool:
-        """Whether its last answer to a heartbeat showed that it is one of ours."""
+        """Whether its last answer to a heartbeat had the extension, so that it is our scheduler."""
 
     async def heartbeat(
         self, heartbeat: Heartbeat, report: ServerReport
     ) -> tuple[HeartbeatResult, SchedulerReport | None]:
-        """Say that this server lives.
+        """Send a heartbeat; returns the answer, and None instead of a report from a published scheduler.
 
-        :param report: what only a scheduler of ours looks at.
+        :param report: only our scheduler reads it.
         :raises PeerError: the scheduler did not take it.
         """
 
     async def job_state(self, job_id: JobId, state: JobState) -> None:
-        """Say how far a job is.
+        """Send the state of one job.
 
         :raises PeerError: the scheduler did not take it.
         """
 
     async def job_states(self, states: tuple[tuple[JobId, JobState], ...]) -> None:
-        """Say how far several jobs are, to a scheduler of ours.
+        """Send the states of several jobs, to our scheduler only.
 
         :raises PeerError: the scheduler did not take it.
         """
@@ -83,9 +88,9 @@ class SchedulerSession(Protocol):
 
 @attrs.define
 class HttpSchedulerSession:
-    """A scheduler behind its URL.
+    """Sends messages to a scheduler by HTTP.
 
-    :param url: without a slash at its end; what stands before the first path of the protocol.
+    :param url: what stands before the protocol's paths, without a slash at its end.
     :param token: the server token.
     """
 
@@ -125,7 +130,7 @@ class HttpSchedulerSession:
 
 
 def unreached(error: PeerError) -> bool:
-    """Whether a message failed without the scheduler's having said anything to it."""
+    """Whether a message failed without an answer of the scheduler itself."""
     return error.status in _UNREACHED
 
 

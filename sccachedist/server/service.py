@@ -1,4 +1,8 @@
-"""The build server put together: ``twistd sccache-server``."""
+"""Composes the build server from configuration: ``twistd sccache-server``; starts and stops it in the right order.
+
+Only this module knows all parts. Draining by signal stands here; draining by HTTP is the scheduler's, in
+:mod:`sccachedist.scheduler.routes`.
+"""
 
 import os
 from collections.abc import Callable, Coroutine, Sequence
@@ -61,28 +65,28 @@ log = Logger()
 
 Options = RoleOptions
 
-#: Seconds between two looks for jobs that nobody claimed.
+#: Seconds between two searches for jobs that no client has claimed.
 EXPIRY_SECS = 10.0
-#: Seconds between two looks at the certificate's age.
+#: Seconds between two checks of the certificate's age.
 RENEWAL_SECS = 3600.0
-#: Seconds until a builder that does not work is tried again.
+#: Seconds until a builder that does not work is started again.
 BUILDER_RETRY_SECS = 30.0
 #: Seconds that the last reports may take when the server stops.
 LAST_REPORTS_SECS = 5.0
-#: Seconds for which a server that stops waits for clients that were given a job here, and between two looks for them.
+#: Seconds that a stopping server waits for clients that were sent here, and between two checks for them.
 UNCLAIMED_SECS, UNCLAIMED_PAUSE_SECS = 3.0, 0.5
 
 
 def makeService(options: RoleOptions) -> IService:
-    """The build server that a configuration file describes."""
+    """Return the build server that a configuration file describes."""
     return make_role("build server", options, load_server_settings, server_service)
 
 
 def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None = None) -> "ServerService":
-    """A build server, not started yet.
+    """Return a build server that is not started yet.
 
-    :param listen: opens ports; the reactor's own, where none is given.
-    :raises ConfigError: the settings ask for what is not there.
+    :param listen: opens ports; by default the reactor does.
+    :raises ConfigError: the settings cannot be met on this host.
     """
     check_address("bind_address", settings.bind_address)
     account = _account(settings)
@@ -95,7 +99,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
 
     def evicted(toolchain: ArchiveId) -> Deferred[None]:
         _in_background(builder.discard(toolchain))
-        return _in_background(heartbeat.told())  # the next client that needs it is asked for it
+        return _in_background(heartbeat.told())  # then the scheduler asks the next client that needs it to upload it
 
     toolchains = Toolchains(
         cache,
@@ -122,7 +126,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     )
     slots, spent = job_slots(settings), KeptSpentJobs(cache / IDENTITY / "spent")
     core = ServerCore(slots, spent)
-    # A client may be on its way with each job's slot, so that only half of them count as free.
+    # For each job here, another client may be on its way to a slot, so each job counts twice.
     reports = JobReports(link, reactor, heartbeat.soon, lambda untold: 2 * (core.taken + untold) < slots)
 
     runner = JobRunner(
@@ -185,8 +189,8 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
 class ServerService(MultiService):
     """Starts and stops a build server in the right order.
 
-    :param opening: what is read or made on the disk before anything else.
-    :param stopping: called when the end begins.
+    :param opening: steps on the disk that come first, in this order.
+    :param stopping: called when stopping begins.
     """
 
     def __init__(
@@ -208,7 +212,7 @@ class ServerService(MultiService):
         self._beginning: Deferred[None] | None = None
 
     def startService(self) -> None:
-        """Open the caches and listen; the scheduler hears of it when the builder has shown that it works.
+        """Open the caches and listen; register with the scheduler when the builder has shown that it works.
 
         :raises ConfigError: ``cache_dir`` cannot be used.
         """
@@ -222,7 +226,7 @@ class ServerService(MultiService):
         self._beginning.addErrback(_not_begun)
 
     def stopService(self) -> Deferred[None]:
-        """Let running jobs end, for a while, then end everything."""
+        """Wait for running jobs, at most ``shutdown.grace_secs``, then end everything."""
         return Deferred.fromCoroutine(self._end())
 
     async def _begin(self) -> None:
@@ -253,7 +257,7 @@ class ServerService(MultiService):
         self._reports.give_up()
 
     async def _finish_jobs(self) -> None:
-        """Have no new jobs given to this server, and wait for those that it was given."""
+        """Tell the scheduler to send no more jobs, and wait for the jobs and clients that it has sent."""
         self._runner.leave()
         await self._tell()
         await self._runner.idle()
@@ -267,14 +271,14 @@ class ServerService(MultiService):
         await self._within(LAST_REPORTS_SECS, self._heartbeat.tell())
 
     async def _within(self, seconds: float, work: Coroutine[Deferred[Any], Any, None]) -> None:
-        """Do something as far as it comes in time."""
+        """Wait for some work; cancel it when the time is over."""
         await Deferred.fromCoroutine(work).addTimeout(seconds, self._clock, lambda *_: None)
 
 
 def _account(settings: ServerSettings) -> Account | None:
-    """Find out early who this process is to become.
+    """Return the user that this process has to become, if any; early, so that a wrong one is a configuration error.
 
-    :raises ConfigError: it may not.
+    :raises ConfigError: it cannot become that user.
     """
     if settings.sandbox.user is None:
         if os.geteuid() == 0 and isinstance(settings.builder, OverlayBuilderSettings):
@@ -286,26 +290,26 @@ def _account(settings: ServerSettings) -> Account | None:
 
 
 def _check_directories(settings: ServerSettings, account: Account | None) -> None:
-    """Find out early whether this process can use its directories, and no other user could change them.
+    """Check early that this process can use its directories, and that no other user could change them.
 
-    :raises ConfigError: it cannot, or another could.
+    :raises ConfigError: it cannot, or another user could.
     """
     users = [account.uid] if account else []
     check_directory("cache_dir", settings.cache_dir, *users)
     for name in CACHE_DIRECTORIES:
         check_directory("cache_dir", settings.cache_dir / name, *users)
     if isinstance(settings.builder, OverlayBuilderSettings):
-        with suppress(OSError):  # where the disk is missing, the builder tries again
+        with suppress(OSError):  # if the disk is missing, the builder tries again
             check_trusted("builder.build_dir", settings.builder.build_dir / HOME, *users)
 
 
 def _become(account: Account, settings: ServerSettings, builder: Builder, lock: CacheLock) -> None:
-    """Become the user who the configuration names; what this build server owns is that user's then.
+    """Give this build server's files to the user that the configuration names, and become that user.
 
-    :raises ConfigError: it cannot be.
+    :raises ConfigError: that fails.
     """
     if not account.has_way(settings.cache_dir / IDENTITY):
-        lock.hold()  # another build server's files are not given away
+        lock.hold()  # never give away files of another build server
     account.own(settings.cache_dir, *CACHE_DIRECTORIES)
     try:
         if isinstance(builder, OverlayBuilder):
@@ -321,7 +325,7 @@ def _not_begun(failure: Failure) -> None:
 
 
 def make_builder(settings: ServerSettings, reactor: Any) -> WorkerBuilder:
-    """The builder that the configuration names."""
+    """Return the builder that the configuration names."""
     on_failure, limits, cache = settings.policy.on_failure, settings.limits, settings.toolchain_cache_size
     bounds = limits, settings.sandbox.scratch_bytes, job_slots(settings)
     match settings.builder:
@@ -337,9 +341,9 @@ def make_builder(settings: ServerSettings, reactor: Any) -> WorkerBuilder:
 
 
 def server_token(settings: ServerSettings) -> str:
-    """What this build server shows to its scheduler.
+    """Return the token that this build server shows to its scheduler.
 
-    :raises ConfigError: it is another server's.
+    :raises ConfigError: the configured token is another server's.
     """
     match settings.scheduler_auth:
         case JwtToken(token=token):
@@ -363,22 +367,22 @@ def _check_own(token: str, public_addr: ServerId) -> None:
 
 
 def offered_cpus(settings: ServerSettings) -> int:
-    """The CPUs that the scheduler is told of, and that the builder has work for."""
+    """Return the number of CPUs that the scheduler is told of: configured, or all usable ones."""
     return settings.capacity.cpus or usable_cpus()
 
 
 def job_slots(settings: ServerSettings) -> int:
-    """How many jobs the scheduler gives this build server at a time."""
+    """Return how many jobs the scheduler gives this build server at a time."""
     return job_capacity(offered_cpus(settings))
 
 
 def usable_cpus() -> int:
-    """The CPUs that this process may use, where the system tells, else all there are."""
+    """Return the number of CPUs that this process may use, or of all CPUs if the system does not tell."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _in_background(work: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
-    """Begin something that nobody has to wait for; what goes wrong is logged."""
+    """Start work without waiting for it; its errors are logged."""
     return Deferred.fromCoroutine(work).addErrback(lambda failure: log.failure("in the background", failure))

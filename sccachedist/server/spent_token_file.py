@@ -1,11 +1,12 @@
-"""The jobs that are over, kept in two files that outlast a restart.
+"""Keeps the ids of jobs that are over in two files, so that they outlast a restart.
 
-They take 16 bytes for each job, before the job runs: a process that is killed has forgotten nothing. The bytes are not
-brought to the disk one by one; a machine that loses its power may forget what the kernel had not written yet, half a
-minute of jobs as a rule, and such a job could be run again by its own client.
+Each job takes 16 bytes, written before the job runs: a killed process forgets nothing. The bytes are not synced one by
+one: a host that loses its power may forget what the kernel had not written yet, usually half a minute of jobs. The
+client of such a job could run it again.
 
-What the disk does not take is remembered as long as the process lasts, and the log says so once. No file stays open:
-one that is open for writing would keep a failing disk from being made read-only.
+If the disk fails, ids are remembered as long as the process runs, and the log says so once. No file stays open: a file
+open for writing would keep a failing disk from being made read-only. When an id is spent or refused is not known here:
+:mod:`sccachedist.server.spent_tokens` has the rules.
 """
 
 import os
@@ -20,14 +21,14 @@ from sccachedist.wire.messages import JobId
 
 log = Logger()
 
-#: A record: an id and when its token was issued. The first record of a file has the mark instead.
+#: A record: an id and when its token was issued. The first record of a file holds 0 and the mark instead.
 _RECORD = struct.Struct("<QQ")
 
 
 class KeptSpentJobs(SpentJobs):
     """The ids of jobs that are over, in memory and in two files.
 
-    :param path: of the file with the newer generation; the older one's ends in ``.old``.
+    :param path: the file with the newer generation; that of the older one has ``.old`` at its end.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,7 +38,7 @@ class KeptSpentJobs(SpentJobs):
         self._troubled = False
 
     def open(self) -> None:
-        """Read what an earlier process has kept, and go on from there."""
+        """Read what an earlier process has kept, and keep ids from now on."""
         self._newer, self._older, self.mark = Generation(), Generation(), 0
         for path, generation in ((self._old, self._older), (self._path, self._newer)):
             self._read(path, generation)
@@ -46,7 +47,7 @@ class KeptSpentJobs(SpentJobs):
             self._write(b"")
 
     def close(self) -> None:
-        """Keep nothing more."""
+        """Write no more ids."""
         self._is_open = False
 
     def _read(self, path: Path, generation: Generation) -> None:
@@ -66,7 +67,7 @@ class KeptSpentJobs(SpentJobs):
 
     def _turn(self) -> None:
         try:
-            with suppress(FileNotFoundError):  # nothing of this generation was to be kept
+            with suppress(FileNotFoundError):  # this generation has no file
                 self._path.rename(self._old)
         except OSError as error:
             self._trouble(error)
@@ -82,7 +83,7 @@ class KeptSpentJobs(SpentJobs):
             descriptor = _opened(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             try:
                 size = os.fstat(descriptor).st_size
-                if size % _RECORD.size:  # the last record was cut off, by a full disk or by an end in the middle of it
+                if size % _RECORD.size:  # a full disk or a kill has cut off the last record
                     os.ftruncate(descriptor, size - size % _RECORD.size)
                 if size < _RECORD.size:
                     record = _RECORD.pack(0, self.mark) + record
@@ -102,9 +103,9 @@ class KeptSpentJobs(SpentJobs):
 
 
 def _opened(path: Path, flags: int) -> int:
-    """A descriptor of a regular file of ours. What else stands there makes room for one.
+    """Open a regular file that this user owns; anything else there is first renamed to ``.broken``.
 
-    :raises OSError: it cannot be.
+    :raises OSError: it cannot be opened.
     """
     mode = 0o600
     try:
@@ -123,5 +124,5 @@ def _opened(path: Path, flags: int) -> int:
 
 
 def _clear(path: Path) -> None:
-    """Move away what is none of ours."""
+    """Rename a file that this user did not make."""
     path.replace(path.with_name(f"{path.name}.broken"))

@@ -1,4 +1,7 @@
-"""The identity that a build server shows, which may change while it listens."""
+"""The identity that a build server shows at the moment, with its TLS context: it may change while it listens.
+
+How an identity is made and kept stands in :mod:`sccachedist.server.identity`.
+"""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +23,10 @@ log = Logger()
 
 @implementer(IOpenSSLServerConnectionCreator)
 class ShownIdentity:
-    """The identity that was loaded last, and its TLS.
+    """The identity that was loaded last, and its TLS context.
 
     :param directory: where it is kept.
-    :param public_addr: the address that clients know this server by.
+    :param public_addr: the address at which clients reach this server.
     """
 
     current: Identity
@@ -33,7 +36,7 @@ class ShownIdentity:
         self._directory, self._public_addr = directory, public_addr
 
     def load(self) -> None:
-        """Load the identity, renewed where it is time; whoever connects from now on meets this one.
+        """Load the identity, or renew it if it is time; new connections get this one.
 
         :raises OSError: the directory cannot be used.
         """
@@ -44,5 +47,5 @@ class ShownIdentity:
         self._context = server_context(key, [load_pem_x509_certificate(self.current.certificate_pem)])
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        """Begin TLS with whoever connected."""
+        """Begin TLS on a new connection."""
         return SSL.Connection(self._context, None)

@@ -1,8 +1,8 @@
-"""The toolchain archives that a build server keeps, under ``cache_dir/tc`` as the published build server lays them out.
+"""Keeps toolchain archives under ``cache_dir/tc``, in the published build server's layout.
 
-An archive comes in beside the cache (:mod:`sccachedist.server.uploads`), and enters it by rename only if its digest is
-its name; one that was there at the start is hashed once more before its first use, so that nobody has to wait until one
-is on the disk for good. What is in an archive is not known here.
+An archive is uploaded beside the cache (:mod:`sccachedist.server.uploads`), and is renamed into it only if its digest
+is its name. A new archive is used before it is synced to the disk, so an archive from an earlier start is hashed before
+its first use. Which ones are evicted, :mod:`sccachedist.server.lru` decides. What is in an archive is not known here.
 """
 
 import os
@@ -29,22 +29,22 @@ from sccachedist.wire.archive_id import ArchiveId, swapped_hex, toolchain_digest
 
 log = Logger()
 
-#: Seconds for which a job waits for the upload by another client to begin, and to end.
+#: The most seconds that a job waits for another client's upload to begin, and to end.
 BEGIN_SECS, JOB_WAITS_SECS = 5.0, 20.0
 
 
 class Toolchains:
-    """The archives that are here, and those that come in.
+    """The archives that are here, and those that are being uploaded.
 
     :param cache_dir: the directory that the configuration names.
     :param capacity: how many bytes the archives may take together.
     :param most: how many there may be.
     :param upload_limit: how many bytes one may have.
-    :param disk: what those that come in may take together.
+    :param disk: the budget for all uploads.
     :param in_thread: runs a function that blocks.
-    :param follow: called with an archive that comes in, for who works on it meanwhile.
-    :param evicted: told of each toolchain that had to go; what it gives fires when the scheduler has heard of it, or
-        could not be told.
+    :param follow: called with each archive whose upload begins; returns its observer.
+    :param evicted: called with each toolchain that is removed; its Deferred fires when the scheduler has heard of that,
+        or could not be told.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Toolchains:
         self._work: SingleFlight[Path] = SingleFlight()
 
     def open(self) -> None:
-        """Make the directories, remove what an earlier process left unfinished, and take stock."""
+        """Make the directories, remove unfinished uploads of an earlier process, and list the archives."""
         clear(held(self._incoming))
         for toolchain, size in found_archives(held(self._directory)):
             self._enter_found(toolchain, size)
@@ -79,13 +79,13 @@ class Toolchains:
 
     @property
     def log(self) -> ToolchainLog:
-        """What the scheduler has to hear of them."""
+        """Which changes the scheduler has to hear of."""
         return self._index.log
 
     def receive(self, toolchain: ArchiveId, party: Party) -> Upload:
-        """A place for an archive; what comes is passed over where it is here already.
+        """Begin the upload of an archive; if the archive is here already, the bytes are ignored.
 
-        :raises DiskError: there is no place for it.
+        :raises DiskError: no file can be made for it.
         :raises LimitExceeded: its sender has too much on the disk already.
         """
         incoming = self._incoming_now.get(toolchain)
@@ -108,10 +108,10 @@ class Toolchains:
         return upload
 
     async def publish(self, upload: Upload) -> None:
-        """Enter an archive that has come in whole, unless the same is here by now.
+        """Verify a complete upload and add its archive to the cache, unless the archive is here by now.
 
-        :raises ToolchainError: it is not what it should be, or there is no room; nothing is kept.
-        :raises DiskError: the disk does not take it; nothing is kept.
+        :raises ToolchainError: its digest is wrong, or there is no room; nothing is kept.
+        :raises DiskError: the disk is full or fails; nothing is kept.
         """
         try:
             await upload.verify()
@@ -139,9 +139,9 @@ class Toolchains:
         Deferred.fromCoroutine(self._settle(toolchain)).addErrback(partial(log.failure, "not settled"))
 
     async def wait_until_present(self, toolchain: ArchiveId) -> None:
-        """Wait until a toolchain is here that another client is bringing.
+        """Wait for a toolchain that another client is uploading.
 
-        :raises ToolchainError: nobody brings it any more, or whoever does has stalled or takes too long.
+        :raises ToolchainError: no upload is left, or all have stalled, or they take too long.
         """
         deadline = self._clock.seconds() + JOB_WAITS_SECS
         while toolchain not in self._index:
@@ -151,9 +151,9 @@ class Toolchains:
             await self._change(STALLED_SECS)
 
     async def wait_until_begun(self, toolchain: ArchiveId) -> None:
-        """Wait, for a moment, until somebody brings a toolchain or it is here.
+        """Wait until an upload of a toolchain begins or it is here, at most :data:`BEGIN_SECS`.
 
-        :raises ToolchainError: nobody does.
+        :raises ToolchainError: neither happens.
         """
         deadline = self._clock.seconds() + BEGIN_SECS
         while toolchain not in self._index and toolchain not in self._incoming_now:
@@ -162,7 +162,7 @@ class Toolchains:
             await self._change(BEGIN_SECS)
 
     async def _change(self, seconds: float) -> None:
-        """Wait until an upload begins or ends, or so long."""
+        """Wait until an upload begins or ends, at most ``seconds``."""
         waiter: Deferred[None] = Deferred(self._waiting.remove)
         self._waiting.append(waiter)
         await waiter.addTimeout(seconds, self._clock, lambda *_: None)
@@ -174,9 +174,9 @@ class Toolchains:
 
     @asynccontextmanager
     async def using(self, toolchain: ArchiveId) -> AsyncIterator[Path]:
-        """The archive of a toolchain, which stays as long as the context lasts.
+        """Give the path of a toolchain's archive, which is not evicted as long as the context lasts.
 
-        :raises ToolchainError: it is not here, or not what it was.
+        :raises ToolchainError: it is not here, or damaged.
         """
         self._index.acquire(toolchain)
         try:
@@ -190,7 +190,7 @@ class Toolchains:
             self._index.release(toolchain)
 
     async def _settle(self, toolchain: ArchiveId) -> None:
-        """Bring an archive to the disk for good; where the disk does not take it, it is not here any more."""
+        """Sync an archive to the disk; if that fails, remove it."""
         try:
             await self._in_thread(settle, self._path(toolchain))
         except DiskError as error:
@@ -199,7 +199,7 @@ class Toolchains:
 
     def _place(self, toolchain: ArchiveId, archive: Path) -> None:
         path = self._path(toolchain)
-        held(self._directory)  # made where it is missing
+        held(self._directory)  # makes it if it is missing
         for directory in (path.parent.parent, path.parent):
             directory.mkdir(mode=0o700, exist_ok=True)
         archive.rename(path)
@@ -217,7 +217,7 @@ class Toolchains:
         self._verified.add(toolchain)
 
     async def _lose(self, toolchain: ArchiveId) -> None:
-        """Do without an archive that is not what it should be; then the next client is asked for it."""
+        """Remove a bad archive and tell the scheduler, which asks the next client to upload it."""
         remove_file(self._path(toolchain))
         await self._forget(toolchain)
 
@@ -252,7 +252,7 @@ class Toolchains:
 
 
 def _digest(toolchain: ArchiveId, path: Path) -> ArchiveId:
-    """The digest of a file, by the algorithm that an archive id belongs to; blocks."""
+    """Return the digest of a file, by the algorithm of its archive id; blocks."""
     digest = toolchain_digest(toolchain)
     with path.open("rb") as archive:
         while chunk := archive.read(1 << 20):

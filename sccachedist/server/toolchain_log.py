@@ -1,10 +1,10 @@
-"""What a scheduler of ours has still to hear of the toolchains of this build server, in numbered changes.
+"""Which changes of toolchains our scheduler still has to hear of; changes are numbered.
 
-A report tells some of the changes after the last one that the scheduler has heard of, so that none has to name every
-toolchain. Only the last change of a toolchain counts. A scheduler that has been restarted has heard of change 0: it is
-told all that there is, the most recently used first, in as many reports as that takes.
+A report has some of the changes after the last one that the scheduler has heard of, so it need not list every
+toolchain. Only the last change of a toolchain counts. A restarted scheduler has heard of change 0: it gets the list of
+all toolchains, the most recently used first, in as many reports as that takes.
 
-Pure: who sends the reports, and when, is not known here.
+Pure. It does not know how reports are sent, nor when: :mod:`sccachedist.server.heartbeat` does.
 """
 
 from collections import OrderedDict
@@ -15,13 +15,13 @@ import attrs
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.extension import TOOLCHAIN_BYTES
 
-#: Toolchains that are gone and of which a scheduler was not told; with more of them it is told everything again.
+#: How many removed toolchains are kept for the next report; beyond that the scheduler gets the whole list again.
 MOST_GONE = 10_000
 
 
 @attrs.frozen
 class ToolchainNews:
-    """What one report tells, see :class:`sccachedist.wire.extension.ServerReport`."""
+    """The changes in one report, see :class:`sccachedist.wire.extension.ServerReport`."""
 
     held: tuple[ArchiveId, ...]
     gone: tuple[ArchiveId, ...]
@@ -32,15 +32,15 @@ class ToolchainNews:
 class ToolchainLog:
     """The changes.
 
-    :param recent: gives the toolchains that are here, most recently used first.
+    :param recent: returns the toolchains that are here, most recently used first.
     """
 
     def __init__(self, recent: Callable[[], Iterable[ArchiveId]]) -> None:
         self._recent = recent
         self._last = self.told = 0
-        # The last change that was forgotten although a report may have told of what was there before it.
+        # The last removal that was forgotten, though an earlier report may have listed that toolchain.
         self._forgotten = 0
-        # The number of a toolchain's last change, and whether it is here since; the numbers ascend.
+        # The number of each toolchain's last change, and whether it is here since then; the numbers ascend.
         self._changes: OrderedDict[ArchiveId, tuple[int, bool]] = OrderedDict()
         self._gone: OrderedDict[ArchiveId, None] = OrderedDict()
         self._is_ordered = False
@@ -51,12 +51,12 @@ class ToolchainLog:
         return self.told == self._last
 
     def came(self, toolchain: ArchiveId) -> None:
-        """A toolchain is here."""
+        """Note that a toolchain is here."""
         self._gone.pop(toolchain, None)
         self._change(toolchain, held=True)
 
     def went(self, toolchain: ArchiveId) -> None:
-        """A toolchain is here no more."""
+        """Note that a toolchain is no longer here."""
         self._change(toolchain, held=False)
         self._gone.pop(toolchain, None)
         self._gone[toolchain] = None
@@ -65,16 +65,14 @@ class ToolchainLog:
         self._forget_gone()
 
     def heard(self, until: int) -> None:
-        """The scheduler says up to which change it has heard; 0 where it knows nothing."""
-        if (
-            until < max(self.told, self._forgotten) or until > self._last
-        ):  # what was forgotten here may be what it needs
+        """Note up to which change the scheduler has heard; 0 if it knows nothing."""
+        if until < max(self.told, self._forgotten) or until > self._last:  # it may need a change that is forgotten here
             until, self._is_ordered = 0, False
         self.told = until
         self._forget_gone()
 
     def news(self, most_bytes: int) -> ToolchainNews:
-        """The next changes that the scheduler has to hear of, as many as fit into so many bytes."""
+        """Return the next changes that the scheduler has to hear of, as many as fit."""
         if not self.told and not self._is_ordered:
             self._order()
         held: list[ArchiveId] = []
@@ -91,7 +89,7 @@ class ToolchainLog:
         return ToolchainNews(tuple(held), tuple(gone), self.told, until)
 
     def _untold(self) -> Iterator[tuple[ArchiveId, int, bool]]:
-        """What the scheduler has not heard of, oldest first."""
+        """Yield the changes that the scheduler has not heard of, oldest first."""
         if not self.told:
             return ((toolchain, *change) for toolchain, change in self._changes.items())
         untold = []
@@ -102,7 +100,7 @@ class ToolchainLog:
         return reversed(untold)
 
     def _order(self) -> None:
-        """Number the toolchains that are here in the order in which they are to be told."""
+        """Number the toolchains that are here again, in the order of the list for the scheduler."""
         self._changes.clear()
         for toolchain in self._recent():
             self._change(toolchain, held=True)
@@ -114,7 +112,7 @@ class ToolchainLog:
         self._changes[toolchain] = self._last, held
 
     def _forget_gone(self) -> None:
-        """A scheduler that knows nothing, or has heard it, need not be told what is gone."""
+        """Forget removals that the scheduler has heard of, or all if it knows nothing."""
         while self._gone and (not self.told or self._changes[next(iter(self._gone))][0] <= self.told):
             toolchain = next(iter(self._gone))
             del self._gone[toolchain]

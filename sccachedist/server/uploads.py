@@ -1,13 +1,13 @@
-"""Toolchain archives that come in, from one client or from several at a time.
+"""Receives uploads of toolchain archives, from one client or several at a time.
 
-Every upload of a toolchain is kept until one of them is verified; none gives way to another that is not. They are kept
-once, though: uploads that have sent the same bytes so far share a file, which the one that is farthest extends. What
-another sends is compared with what is there. One that sends something else gets a file of its own from there on, so
-that neither the slow nor the false hold the others up, and many clients that begin together are written to the disk
-once.
+Every upload of a toolchain is kept until one is verified: an unverified upload never replaces another. Uploads that
+have sent the same bytes so far share one file. The farthest upload extends it; bytes of the others are compared with
+it. An upload that sends other bytes gets its own file from there on. So neither a slow nor a false upload delays the
+others, and the bytes of many clients that begin together are written to the disk once.
 
-When an upload has come to its end, its bytes are verified, be they the whole file or the beginning of it. The first
-whose digest is right wins; what the others still send is passed over.
+When an upload ends, its bytes are verified: they are the whole file or its beginning. The first upload with the right
+digest wins; further bytes of the others are ignored. Where the archive goes then is not known here:
+:mod:`sccachedist.server.toolchain_cache` moves it.
 """
 
 import os
@@ -28,16 +28,16 @@ from sccachedist.wire.archive_id import ArchiveId, swapped_hex, toolchain_digest
 InThread = Callable[..., Awaitable[Any]]
 Follow = Callable[[ArchiveId, Path], UploadObserver]
 
-#: Seconds without a byte after which nobody waits for an upload.
+#: Seconds without a byte after which no job waits for an upload.
 STALLED_SECS = 5.0
 _PIECE = 1 << 20
 
 
 class UploadContent:
-    """What some uploads of a toolchain have sent alike: a file that grows.
+    """A growing file with the bytes that some uploads of a toolchain have in common.
 
-    :param party: whom its bytes are charged to.
-    :param begins_like: another content, and the number of bytes at its beginning that are this one's too.
+    :param party: is charged for its bytes.
+    :param begins_like: another content whose first ``common_size`` bytes are this one's too.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class UploadContent:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all that it holds is in its file."""
+        """Whether all its bytes are in its file: no copy from another content is under way."""
         return self._copying is None
 
     def append(self, data: bytes, party: Party) -> None:
-        """More has come, from one of the uploads.
+        """Add bytes from one of the uploads, charged to the party so far or else to ``party``.
 
-        :raises LimitExceeded: neither who began it nor who sends this may have so much on the disk.
-        :raises DiskError: the disk does not take it.
+        :raises LimitExceeded: neither party may have so much on the disk.
+        :raises DiskError: the disk is full or fails.
         """
         self._check()
         try:
@@ -88,9 +88,9 @@ class UploadContent:
             self.follower.received(self.size)
 
     def same(self, at: int, data: bytes) -> int:
-        """How many bytes at the beginning of ``data`` are those that stand here.
+        """Return how many bytes of ``data`` equal those in the file from ``at`` on, up to the first difference.
 
-        :raises DiskError: they cannot be read.
+        :raises DiskError: the file cannot be read.
         """
         self._check()
         there = self._file.read_at(at, len(data))
@@ -103,7 +103,7 @@ class UploadContent:
         return low
 
     async def digest(self, size: int) -> ArchiveId:
-        """The archive id of so many bytes from its beginning.
+        """Return the archive id of the first ``size`` bytes.
 
         :raises DiskError: they cannot be read.
         """
@@ -118,30 +118,30 @@ class UploadContent:
         return digest
 
     def cut(self, size: int) -> None:
-        """Keep so many bytes and no more.
+        """Truncate the file to ``size`` bytes.
 
-        :raises DiskError: the disk does not do it.
+        :raises DiskError: that fails.
         """
         if size < self.size:
             if self.follower is not None:
                 self.follower.aborted()
                 self.follower = None
             self._file.truncate(size)
-            self.size, self._hash = size, None  # what has been hashed is not all there any more
+            self.size, self._hash = size, None  # the hash covers bytes that were cut off
 
     def fail(self, error: DiskError) -> None:
-        """The disk did not keep it: what is there is of no use for those who still send."""
+        """Have every upload that still uses this content fail with an error of the disk."""
         self._failure = error
 
     def discard(self) -> None:
-        """Nobody needs it any more, or it has gone into the cache."""
+        """Release the file and its charge: no upload uses it any more, or it was moved to the cache."""
         if self.follower is not None:
             self.follower.aborted()
         self._room.close()
         self._file.discard()
 
     def _begin_like(self, other: "UploadContent", size: int) -> None:
-        """Have the beginning copied while the rest comes in."""
+        """Copy the beginning from another content in a thread, while the rest arrives."""
         try:
             self._file.seek(size)
             source = other._file.descriptor()
@@ -169,12 +169,12 @@ class UploadContent:
 
 
 class Incoming:
-    """All that comes in of one toolchain.
+    """All uploads of one toolchain.
 
-    :param directory: where it is kept meanwhile.
+    :param directory: gets their files.
     :param limit: how many bytes one archive may have.
-    :param disk: what all of them may take on the disk.
-    :param changed: told when an upload of it ends, and whether that was the last one.
+    :param disk: the budget for all uploads.
+    :param changed: called with this object when one of its uploads ends.
     """
 
     def __init__(
@@ -195,9 +195,9 @@ class Incoming:
         self._in_thread, self._follow, self._changed = in_thread, follow, changed
 
     def begin(self, party: Party) -> "Upload":
-        """One more upload.
+        """Begin another upload.
 
-        :raises DiskError: there is no place for it.
+        :raises DiskError: no file can be made for it.
         :raises LimitExceeded: its sender has too much on the disk already.
         """
         content = None
@@ -209,41 +209,41 @@ class Incoming:
 
     @property
     def is_stalled(self) -> bool:
-        """Whether no upload of it goes on."""
+        """Whether all uploads have stalled."""
         return all(upload.is_stalled for upload in self.uploads)
 
     def follow(self, path: Path) -> UploadObserver | None:
-        """What works on a content while it comes in; it does so on the first one alone, as long as there is that."""
+        """Return an observer for a new content, unless there is a content already: only the first is followed."""
         return None if self._contents else self._follow(self.toolchain, path)
 
     async def in_a_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Do something that blocks."""
+        """Run a blocking function in a thread."""
         return await self._in_thread(work, *arguments)
 
     def new_content(
         self, party: Party, begins_like: UploadContent | None = None, common_size: int = 0
     ) -> UploadContent:
-        """One more content, empty or with the beginning of another."""
+        """Add a content, empty or with the beginning of another."""
         content = UploadContent(self, party, begins_like, common_size)
         self._contents.append(content)
         return content
 
     def other_content(self, content: UploadContent, size: int, following: bytes) -> UploadContent | None:
-        """One that is like this so far, and goes on with these bytes."""
+        """Return a content that branched off here too and has the same next byte, if there is one."""
         for other in self._contents:
             if other.begins_like is content and other.common_size == size and other.same(size, following[:1]):
                 return other
         return None
 
     def win(self) -> None:
-        """One is verified and in the cache: nothing else is needed any more."""
+        """Discard all contents: the archive is verified and in the cache."""
         self.is_over = True
         for content in self._contents:
             content.discard()
         self._contents.clear()
 
     def leave(self, content: UploadContent | None) -> None:
-        """An upload is over, or has gone to another content."""
+        """Note that an upload no longer uses a content; the last one discards it."""
         if content is not None:
             content.uploads -= 1
             if not content.uploads and content in self._contents:
@@ -251,15 +251,15 @@ class Incoming:
                 content.discard()
 
     def ended(self, upload: "Upload") -> None:
-        """An upload is over."""
+        """Note that an upload is over."""
         self.uploads.discard(upload)
         self._changed(self)
 
 
 class Upload:
-    """An archive on its way in: the body of a ``submit_toolchain``.
+    """One upload of an archive: the body of a ``submit_toolchain``.
 
-    :param content: where its bytes go; None where the toolchain is here already, and they are passed over.
+    :param content: takes its bytes; None if the toolchain is here already: then they are ignored.
     """
 
     def __init__(self, incoming: Incoming, party: Party, content: UploadContent | None) -> None:
@@ -272,17 +272,17 @@ class Upload:
 
     @property
     def is_stalled(self) -> bool:
-        """Whether nothing has come for so long that nobody need wait for it."""
+        """Whether no byte has arrived for more than :data:`STALLED_SECS`."""
         return self.incoming.clock.seconds() - self._touched > STALLED_SECS
 
     @property
     def content(self) -> UploadContent:
-        """What it has sent, with more behind it perhaps that others have sent."""
+        """The content that begins with this upload's bytes; faster uploads may have added more."""
         assert self._content is not None
         return self._content
 
     def write(self, chunk: bytes) -> None:
-        """Store the next bytes, or see that they are there."""
+        """Store the next bytes, or compare them with what is stored already."""
         if self.size + len(chunk) > self.incoming.limit:
             raise LimitExceeded("toolchain_bytes", f"an archive of more than {self.incoming.limit} bytes")
         self._touched = self.incoming.clock.seconds()
@@ -299,7 +299,7 @@ class Upload:
         self.size += len(chunk)
 
     def _part(self, chunk: bytes) -> None:
-        """Go on with other bytes than those it was like so far."""
+        """Change to another content, because the next bytes differ from the present one."""
         before = self.content
         other = self.incoming.other_content(before, self.size, chunk)
         self._content = other or self.incoming.new_content(self._party, before, self.size)
@@ -307,14 +307,14 @@ class Upload:
         self.incoming.leave(before)
 
     def complete(self) -> "Upload":
-        """All has come; whether it is the archive that it should be, :meth:`verify` finds out."""
+        """Return the upload, which is at its end; :meth:`verify` checks its bytes."""
         return self
 
     async def verify(self) -> None:
-        """See that it is what it should be, unless the toolchain is here by now.
+        """Check that the digest is the toolchain's archive id, unless the toolchain is here by now.
 
-        :raises ToolchainError: its digest is not its name.
-        :raises DiskError: it cannot be read.
+        :raises ToolchainError: it is not.
+        :raises DiskError: the bytes cannot be read.
         """
         if self.incoming.is_over:
             return
@@ -322,7 +322,7 @@ class Upload:
             raise ToolchainError(f"what was sent is not toolchain {self.incoming.toolchain}")
 
     def abort(self) -> None:
-        """It is over: remove what no other upload needs and has not gone into the cache."""
+        """End the upload, and discard its content unless others use it or the cache has it. May be called again."""
         if self._is_open:
             self._is_open = False
             self.incoming.leave(self._content)
@@ -330,7 +330,7 @@ class Upload:
 
 
 def _copy(source: int, target: int, size: int, path: Path) -> None:
-    """Copy bytes from the beginning of a file to that of another one; blocks, and closes both descriptors."""
+    """Copy the first ``size`` bytes of a file to the beginning of another; blocks, and closes both descriptors."""
     try:
         with on_disk(path.parent):
             for at in range(0, size, _PIECE):
@@ -344,7 +344,7 @@ def _copy(source: int, target: int, size: int, path: Path) -> None:
 
 
 def _digest(toolchain: ArchiveId, source: int, size: int, path: Path) -> ArchiveId:
-    """The archive id of so many bytes of a file; blocks, and closes the descriptor."""
+    """Return the archive id of the first ``size`` bytes of a file; blocks, and closes the descriptor."""
     digest = toolchain_digest(toolchain)
     try:
         with on_disk(path.parent):
