@@ -25,8 +25,8 @@ Lookup = Callable[[int, bytes, int], int]
 Made = Callable[[int], None]
 """Told of each directory that is made, in how many it lies, itself included; it may raise."""
 
-_MOST_LINKS = 40  # as the kernel
-_LONGEST = 4096  # as the kernel: the NUL at the end counts
+_MOST_LINKS = 40  # the limit of the kernel
+_LONGEST = 4096  # the limit of the kernel, which counts the NUL at the end
 #: The flags that open a directory so that names can be resolved in it.
 DIRECTORY = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _SYS_OPENAT2 = 437  # the same on every Linux architecture
