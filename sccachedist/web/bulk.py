@@ -8,10 +8,8 @@ time for. What comes, and where it goes, is not known here.
 from functools import partial
 from typing import Any, cast
 
-from OpenSSL import SSL
 from twisted.internet.interfaces import ITransport
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
@@ -21,7 +19,39 @@ from sccachedist.web.turns import Tap, Turns
 FIRST_READ, READ = 1 << 14, 1 << 18
 #: Bytes of an average record below which more is not read at a time.
 _SMALL_RECORD = 1 << 10
-_RECORD = 1 << 14  # no more is in a record of TLS
+
+
+class _Records(Protocol):
+    """Keeps the records of one read for the protocol that they are meant for.
+
+    :param inner: that protocol.
+    """
+
+    def __init__(self, inner: Protocol) -> None:
+        self._inner = inner
+        self.held: list[bytes] = []
+
+    def makeConnection(self, transport: ITransport) -> None:  # noqa: N802  # Twisted's name
+        """Begin."""
+        self._inner.makeConnection(transport)
+
+    def dataReceived(self, data: bytes) -> None:  # Twisted's name
+        """Keep a record."""
+        self.held.append(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # Twisted's name
+        """It is over."""
+        self._inner.connectionLost(reason)
+
+    def hand_over(self) -> tuple[int, int]:
+        """Pass on what was kept.
+
+        :return: how many bytes and how many records that was.
+        """
+        records, self.held = self.held, []
+        data = b"".join(records)
+        self._inner.dataReceived(data)
+        return len(data), len(records)
 
 
 class BulkTLS(TLSMemoryBIOProtocol):
@@ -31,7 +61,8 @@ class BulkTLS(TLSMemoryBIOProtocol):
     """
 
     def __init__(self, factory: TLSMemoryBIOFactory, inner: Protocol, turns: Turns, party: str) -> None:
-        super().__init__(factory, inner)
+        self._records = _Records(inner)
+        super().__init__(factory, self._records)
         self._turns, self._party = turns, party
         self._tap: Tap | None = None
 
@@ -66,27 +97,8 @@ class BulkTLS(TLSMemoryBIOProtocol):
         if self._tap is not None:  # it is connected
             self._tap.open("no turn yet")
             super().dataReceived(data)
-
-    def _flushReceiveBIO(self) -> None:  # noqa: N802  # Twisted's one place for it
-        records: list[bytes] = []
-        end: SSL.Error | None = None
-        while end is None and not self._lostTLSConnection:
-            try:
-                records.append(self._tlsConnection.recv(_RECORD))
-            except SSL.WantReadError:
-                break
-            except SSL.Error as error:
-                end = error
-        if records and not self._aborted:
-            data = b"".join(records)
-            self._read_by(len(data), len(records))
-            ProtocolWrapper.dataReceived(self, data)
-        if isinstance(end, SSL.ZeroReturnError):
-            self._shutdownTLS()
-            self._tlsShutdownFinished(None)
-        elif end is not None:
-            self._tlsShutdownFinished(Failure(end))
-        self._flushSendBIO()
+            if self._records.held:
+                self._read_by(*self._records.hand_over())
 
     def _read_by(self, size: int, records: int) -> None:
         """Choose how much is read next: more when the last read was full of large records."""

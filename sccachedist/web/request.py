@@ -47,6 +47,7 @@ class Request(server.Request):
         self.content = self.args = self.path = cast(Any, None)
         self.site = channel.site
         self.call = self._head = None
+        self._is_gone = False
 
     @property
     def quiet_log(self) -> QuietLog:
@@ -85,6 +86,7 @@ class Request(server.Request):
 
     def connectionLost(self, reason: Failure) -> None:
         """The sender has gone: what it sent is not kept, and a route that runs is cancelled."""
+        self._is_gone = True
         self._abandon()
         super().connectionLost(reason)
 
@@ -126,7 +128,7 @@ class Request(server.Request):
 
     def _know(self, granted: object) -> object:
         """The sender may do what it asks: it has shown a good token, unless anybody may."""
-        if self.call is not None and not self.call.is_public and not self._disconnected:
+        if self.call is not None and not self.call.is_public and not self._is_gone:
             self.site.connections.know(self.channel)
         return granted
 
