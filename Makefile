@@ -22,7 +22,7 @@ coverage:
 		--cov=sccachedist.scheduler.core --cov=sccachedist.scheduler.fleet --cov=sccachedist.scheduler.jobs \
 		--cov=sccachedist.scheduler.backoff --cov=sccachedist.scheduler.alarms --cov=sccachedist.scheduler.shares \
 		--cov=sccachedist.scheduler.slots --cov=sccachedist.scheduler.queue --cov=sccachedist.server.jobs --cov=sccachedist.server.lru \
-		--cov=sccachedist.server.spent_tokens --cov=sccachedist.wire \
+		--cov=sccachedist.server.spent_tokens --cov=sccachedist.job_phases --cov=sccachedist.wire \
 		tests/scheduler/test_core.py tests/scheduler/test_jobs.py tests/scheduler/test_leases.py tests/scheduler/test_presumed.py \
 		tests/scheduler/test_fleet.py tests/scheduler/test_shares.py tests/scheduler/test_queue.py tests/server/test_jobs.py tests/server/test_lru.py \
 		tests/server/test_spent_tokens.py tests/wire

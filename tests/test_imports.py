@@ -26,7 +26,7 @@ FLOORS = (
     {"auth", "files"},
     {"daemon"},
     {"config", "singleflight"},
-    {"directories", "disks", "budgets", "printable", "policy"},
+    {"directories", "disks", "budgets", "printable", "policy", "job_phases"},
     {"wire"},
     {"errors"},
 )

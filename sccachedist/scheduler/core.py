@@ -19,8 +19,9 @@ import attrs
 
 from sccachedist.budgets import Party
 from sccachedist.errors import BadTransition, DecodeError, LimitExceeded, SccachedistError, UnknownJob, UnknownServer
+from sccachedist.job_phases import AFTER_REPORT, JobPhase
 from sccachedist.scheduler.fleet import BuildServer, Fleet
-from sccachedist.scheduler.jobs import SLOTS, Job, Jobs, Slot
+from sccachedist.scheduler.jobs import Job, Jobs
 from sccachedist.scheduler.slots import Slots
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, JobStates, SchedulerReport, ServerReport
@@ -166,7 +167,7 @@ class SchedulerCore:
     def report(self, server_id: ServerId) -> SchedulerReport:
         """What a build server of ours is told: its jobs that have not started, and how often it has to be heard."""
         server = self._fleet.get(server_id)
-        unclaimed = sum(self._jobs[job_id].slot is not Slot.STARTED for job_id in server.jobs) if server else 0
+        unclaimed = sum(self._jobs[job_id].phase is not JobPhase.STARTED for job_id in server.jobs) if server else 0
         told = server.told if server else 0
         return SchedulerReport(unclaimed, len(self._fleet) // MOST_HEARTBEATS_PER_SEC, told)
 
@@ -215,7 +216,7 @@ class SchedulerCore:
         if server is None:
             raise NoCapacity(f"Insufficient capacity across {len(self._fleet)} available servers")
         job_id = self._jobs.fresh_id()
-        self._slots.enter(job_id, Job(server.server_id, client, toolchain, Slot.RESERVED, now), now)
+        self._slots.enter(job_id, Job(server.server_id, client, toolchain, JobPhase.RESERVED, now), now)
         return Reservation(
             job_id,
             server.server_id,
@@ -234,13 +235,12 @@ class SchedulerCore:
         job = self._jobs.get(reserved.job_id)
         if job is None:
             raise UnknownServer(f"build server {reserved.server_id} went away during an allocation")
-        slot = SLOTS.get(assigned.state)
-        if slot not in (Slot.PENDING, Slot.READY):
+        if assigned.state not in (JobState.PENDING, JobState.READY):
             self.release(reserved, now, failed=True)
             raise BadTransition(f"build server {reserved.server_id} says that a new job is {assigned.state.name}")
         if reserved.presumed is None:
             self._fleet.succeeded(self._fleet[reserved.server_id])
-        self._slots.move(reserved.job_id, job, slot, now)
+        self._slots.move(reserved.job_id, job, assigned.state, now)
 
     def release(self, reserved: Reservation, now: float, *, failed: bool) -> None:
         """The job will not be: give its slot back.
@@ -268,13 +268,13 @@ class SchedulerCore:
             raise UnknownJob("Unknown job")
         if self._is_of_another(server_id, job):
             raise UnknownJob(f"Job {job_id} is not a job of build server {server_id}")
-        if job.slot is Slot.RESERVED or state is JobState.PENDING:
-            raise BadTransition(f"Job {job_id} cannot go from {job.slot.name} to {state.name}")
+        if job.phase is JobPhase.RESERVED or state is JobState.PENDING:
+            raise BadTransition(f"Job {job_id} cannot go from {job.phase.name} to {state.name}")
         self._fleet[server_id].seen = now
         if state is JobState.COMPLETE:
             self._slots.end(job_id, job, now)
         else:
-            self._slots.move(job_id, job, SLOTS[state], now)
+            self._slots.move(job_id, job, state, now)
 
     @property
     def next_to_lend(self) -> float | None:
@@ -315,8 +315,8 @@ class SchedulerCore:
             self._told(server, job_id, state, report.number, now)
         for job_id in tuple(server.jobs):
             job = self._jobs[job_id]
-            if job.number is None and job.slot is Slot.STARTED:  # as a published server would say it: named from now on
-                job.number = report.number
+            if job.number is None and job.phase is JobPhase.STARTED:
+                job.number = report.number  # told as a published server tells it: named from now on
             elif job.number is not None and job.number < report.number:
                 self._slots.drop(job_id)
 
@@ -330,18 +330,18 @@ class SchedulerCore:
                 self._slots.end(job_id, job, now)
             return
         if job is None:
-            job = Job(server.server_id, None, "", SLOTS[state], now)
+            job = Job(server.server_id, None, "", AFTER_REPORT[JobPhase.RESERVED, state], now)
             self._slots.enter(job_id, job, now)
         # One that is Ready waits for its client, and is named again when that comes.
         job.number = None if state is JobState.READY else number
-        if job.slot is Slot.PENDING and state is JobState.PENDING:
+        if job.phase is JobPhase.PENDING and state is JobState.PENDING:
             job.since = now  # its upload goes on
             if job.upload_began is None:
                 job.upload_began = now
             self._slots.heard(job, now)
         if state is JobState.READY and job.toolchain:
             self._fleet.gained(server, job.toolchain)
-        self._slots.move(job_id, job, SLOTS[state], now)
+        self._slots.move(job_id, job, state, now)
 
     def _presumed(self, server: BuildServer, toolchain: str, now: float) -> AssignJobResult:
         """What a build server of ours would answer; a toolchain that somebody is bringing is not asked for again."""

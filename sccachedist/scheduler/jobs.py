@@ -5,45 +5,30 @@ Pure: the time is an argument. Which build server a job goes to, and why, is not
 
 import math
 from collections import Counter
-from enum import Enum, auto
 
 import attrs
 
 from sccachedist.budgets import Hold, Party
+from sccachedist.job_phases import AFTER_REPORT, JobPhase
 from sccachedist.scheduler.alarms import Alarms
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId, JobState
 
-
-class Slot(Enum):
-    """Where a job stands, seen from the scheduler, in the order in which it gets there."""
-
-    RESERVED = auto()
-    PENDING = auto()
-    READY = auto()
-    STARTED = auto()
-
-
 #: Seconds in a state after which a job that nobody claimed is dropped. The published scheduler counts both from the
 #: allocation, and so drops a job whose upload took longer than the first; here each state has its own time. A
 #: reservation ends by itself only where its allocation was lost, for each has a shorter time limit of its own.
-CLAIM_SECS = {Slot.RESERVED: 300.0, Slot.PENDING: 300.0, Slot.READY: 60.0}
+CLAIM_SECS = {JobPhase.RESERVED: 300.0, JobPhase.PENDING: 300.0, JobPhase.READY: 60.0}
 #: Seconds after which a job that started on a published build server is given up: no client waits longer for an answer,
 #: and a Complete that was lost is not said again. What one of ours does not name any more is over much earlier.
 STARTED_SECS = 1200.0
 #: The same for a job on a build server of ours, until an upload begins. One that is claimed after that it names all the
 #: same, so that no client need be waited for that could not reach it.
-OUR_CLAIM_SECS = CLAIM_SECS | {Slot.PENDING: 8.0, Slot.READY: 8.0}
+OUR_CLAIM_SECS = CLAIM_SECS | {JobPhase.PENDING: 8.0, JobPhase.READY: 8.0}
 #: And from when its upload was last said to go on: heartbeats, which say it, are rarely as far apart as this.
 UPLOAD_SECS = 120.0
 #: Seconds for which a Pending job is a sign that its toolchain comes soon: until its upload begins, and from then on.
 #: Jobs that wait for it hold slots; where an upload is slow, the next client may be quicker.
 BEGINS_SECS, BRINGS_SECS = 2.0, 10.0
-
-# A job is Pending while its toolchain is missing, Ready until its client sends the inputs, Started while it compiles;
-# Complete frees the slot. A report moves a job forward, over what was not reported too; one that comes again or late
-# has no effect. The published scheduler refuses whatever is not the next step.
-SLOTS = {JobState.PENDING: Slot.PENDING, JobState.READY: Slot.READY, JobState.STARTED: Slot.STARTED}
 
 
 @attrs.define
@@ -62,7 +47,7 @@ class Job:
     server_id: ServerId
     client: Party | None
     toolchain: str
-    slot: Slot
+    phase: JobPhase
     since: float
     number: int | None = None
     upload_began: float | None = None
@@ -79,11 +64,11 @@ class Job:
     @property
     def is_unclaimed(self) -> bool:
         """Whether its client has been given it and has not come."""
-        return self.slot in (Slot.PENDING, Slot.READY)
+        return self.phase in (JobPhase.PENDING, JobPhase.READY)
 
     def brings(self, toolchain: str, now: float) -> bool:
         """Whether its client is about to bring a toolchain, or has just begun to."""
-        if self.slot is not Slot.PENDING or self.toolchain != toolchain:
+        if self.phase is not JobPhase.PENDING or self.toolchain != toolchain:
             return False
         if self.upload_began is None:
             return now - self.since <= BEGINS_SECS
@@ -101,11 +86,11 @@ class Job:
         return self.since + self._patience(ours=ours)
 
     def _patience(self, *, ours: bool) -> float:
-        if self.slot is Slot.STARTED:
+        if self.phase is JobPhase.STARTED:
             return math.inf if ours else STARTED_SECS
-        if ours and self.slot is Slot.PENDING and self.upload_began is not None:
+        if ours and self.phase is JobPhase.PENDING and self.upload_began is not None:
             return UPLOAD_SECS
-        return (OUR_CLAIM_SECS if ours else CLAIM_SECS)[self.slot]
+        return (OUR_CLAIM_SECS if ours else CLAIM_SECS)[self.phase]
 
 
 class Jobs:
@@ -187,12 +172,13 @@ class Jobs:
         self._jobs[job_id] = job
         self._count(job, 1)
 
-    def move(self, job: Job, slot: Slot, now: float) -> bool:
-        """A job has come so far; False where it was there, or farther, already."""
-        if slot.value <= job.slot.value:
+    def move(self, job: Job, state: JobState, now: float) -> bool:
+        """Apply a report; False where the job is in that phase, or a later one, already."""
+        phase = AFTER_REPORT[job.phase, state]
+        if phase is job.phase:
             return False
         self._count(job, -1)
-        job.slot, job.since, job.lends_at = slot, now, math.inf
+        job.phase, job.since, job.lends_at = phase, now, math.inf
         self._count(job, 1)
         return True
 
@@ -204,8 +190,8 @@ class Jobs:
         return job
 
     def _count(self, job: Job, change: int) -> None:
-        self._reserved += change * (job.slot is Slot.RESERVED)
-        if job.client is not None and job.slot is not Slot.STARTED:
+        self._reserved += change * (job.phase is JobPhase.RESERVED)
+        if job.client is not None and job.phase is not JobPhase.STARTED:
             self._unclaimed[job.client] += change
             if not self._unclaimed[job.client]:
                 del self._unclaimed[job.client]

@@ -6,11 +6,12 @@ Pure: the time is an argument. Which build server a job goes to, and what a repo
 from collections.abc import Iterator
 
 from sccachedist.budgets import Party
+from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler.fleet import BuildServer, Fleet
-from sccachedist.scheduler.jobs import BRINGS_SECS, Job, Jobs, Slot
+from sccachedist.scheduler.jobs import BRINGS_SECS, Job, Jobs
 from sccachedist.scheduler.shares import HOLD_SECS, Shares
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.messages import JobId
+from sccachedist.wire.messages import JobId, JobState
 
 
 class Slots:
@@ -36,9 +37,9 @@ class Slots:
         self._fleet.changed(server)
         self._jobs.expect(job_id, ours=server.report is not None)
 
-    def move(self, job_id: JobId, job: Job, slot: Slot, now: float) -> None:
-        """A job has come so far: where its slot was lent, it takes one again."""
-        if not self._jobs.move(job, slot, now):
+    def move(self, job_id: JobId, job: Job, state: JobState, now: float) -> None:
+        """Apply a report. Where the job's slot was lent, the job takes one again."""
+        if not self._jobs.move(job, state, now):
             return
         server = self._fleet[job.server_id]
         if job.lent:
@@ -52,7 +53,7 @@ class Slots:
 
     def end(self, job_id: JobId, job: Job, now: float) -> None:
         """A job is over; a short one was never said to have begun."""
-        if job.slot is Slot.READY:
+        if job.phase is JobPhase.READY:
             self._came(job, now)
         self.drop(job_id)
 

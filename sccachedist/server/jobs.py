@@ -16,6 +16,7 @@ from enum import Enum, auto
 import attrs
 
 from sccachedist.errors import BadTransition, NoPlace, UnknownJob
+from sccachedist.job_phases import JobPhase
 from sccachedist.server.spent_tokens import SpentJobs
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.extension import Availability
@@ -37,7 +38,7 @@ def few(slots: int) -> int:
     return max(2, slots // 4)
 
 
-class Use(Enum):
+class OpenRequest(Enum):
     """What the open request of a job is for."""
 
     UPLOAD = auto()
@@ -69,12 +70,19 @@ class _Job:
     """One job; ``issued`` is when the token that introduced it was issued, if known."""
 
     toolchain: ArchiveId
-    is_ready: bool
+    has_toolchain: bool
     since: float
     is_introduced: bool = False
     issued: int | None = None
-    use: Use | None = None
+    use: OpenRequest | None = None
     is_late: bool = False
+
+    @property
+    def phase(self) -> JobPhase:
+        """A job that is claimed has started, also where its toolchain is still to come from another client."""
+        if self.use is OpenRequest.RUN:
+            return JobPhase.STARTED
+        return JobPhase.READY if self.has_toolchain else JobPhase.PENDING
 
 
 class ServerCore:
@@ -89,7 +97,7 @@ class ServerCore:
         self._jobs: dict[JobId, _Job] = {}
         self._spent = SpentJobs() if spent is None else spent
         self._used: set[JobId] = set()
-        self._open, self._late = Counter[Use](), Counter[Use]()
+        self._open, self._late = Counter[OpenRequest](), Counter[OpenRequest]()
         self._ready = self._drained = self._leaving = self._gone = False
 
     @property
@@ -103,7 +111,7 @@ class ServerCore:
     def named(self) -> tuple[tuple[JobId, JobState], ...]:
         """The jobs that a heartbeat lists: those that are claimed, and those whose toolchain is being uploaded."""
         return tuple(
-            (job_id, JobState.STARTED if job.use is Use.RUN else JobState.PENDING)
+            (job_id, JobState.STARTED if job.phase is JobPhase.STARTED else JobState.PENDING)
             for job_id, job in self._jobs.items()
             if job.use is not None
         )
@@ -120,7 +128,7 @@ class ServerCore:
     @property
     def running(self) -> int:
         """How many jobs are claimed and not over."""
-        return sum(self._jobs[job_id].use is Use.RUN for job_id in self._used)
+        return sum(self._jobs[job_id].phase is JobPhase.STARTED for job_id in self._used)
 
     @property
     def taken(self) -> int:
@@ -156,9 +164,9 @@ class ServerCore:
             if self._closed is not None:
                 raise BadTransition(f"this build server {self._closed}")
             job = self._enter(job_id, _Job(toolchain, present, now))
-        if job.toolchain != toolchain or job.use is Use.RUN:
+        if job.toolchain != toolchain or job.phase is JobPhase.STARTED:
             raise BadTransition(f"job {job_id} is assigned already")
-        return AssignJobResult(JobState.READY if job.is_ready else JobState.PENDING, not job.is_ready)
+        return AssignJobResult(JobState.READY if job.has_toolchain else JobState.PENDING, not job.has_toolchain)
 
     def introduce(
         self, job_id: JobId, toolchain: ArchiveId, *, present: bool, now: float, issue: Issue = UNDATED
@@ -191,11 +199,11 @@ class ServerCore:
         :raises UnknownJob: no such job waits for its client, or another request of the job is open.
         :raises NoPlace: too many uploads are open; the job is not over by that.
         """
-        return self._begin(job_id, Use.UPLOAD, now).toolchain
+        return self._begin(job_id, OpenRequest.UPLOAD, now).toolchain
 
     def end_upload(self, job_id: JobId) -> None:
         """Close that request: the job waits for its client again, unless it is over."""
-        if (job := self._jobs.get(job_id)) is not None and job.use is Use.UPLOAD:
+        if (job := self._jobs.get(job_id)) is not None and job.use is OpenRequest.UPLOAD:
             self._leave_place(job_id, job)
             job.use = None
 
@@ -205,7 +213,7 @@ class ServerCore:
         :raises UnknownJob: no such job waits for its client, or another request of the job is open.
         :raises NoPlace: too many runs are open; the job is not over by that.
         """
-        job = self._begin(job_id, Use.RUN, now)
+        job = self._begin(job_id, OpenRequest.RUN, now)
         self._spend(job_id, job)
         return job.toolchain
 
@@ -215,9 +223,9 @@ class ServerCore:
         :raises UnknownJob: there is no such job (any more).
         """
         job = self._get(job_id)
-        made_ready = not job.is_ready
+        made_ready = not job.has_toolchain
         if made_ready:
-            job.is_ready, job.since = True, now
+            job.has_toolchain, job.since = True, now
         return made_ready
 
     def awaits_toolchain(self, job_id: JobId) -> bool:
@@ -225,7 +233,7 @@ class ServerCore:
 
         :raises UnknownJob: there is no such job (any more).
         """
-        return not self._get(job_id).is_ready
+        return not self._get(job_id).has_toolchain
 
     def drop(self, job_id: JobId) -> bool:
         """End a job for any reason, and spend its id; returns whether it was here."""
@@ -233,7 +241,7 @@ class ServerCore:
         if job is None:
             return False
         self._leave_place(job_id, job)
-        if job.use is not Use.RUN:
+        if job.phase is not JobPhase.STARTED:
             self._spend(job_id, job)
         return True
 
@@ -255,7 +263,7 @@ class ServerCore:
         self._jobs[job_id] = job
         return job
 
-    def _begin(self, job_id: JobId, use: Use, now: float) -> _Job:
+    def _begin(self, job_id: JobId, use: OpenRequest, now: float) -> _Job:
         job = self._get(job_id)
         if job.use is not None:
             raise UnknownJob(f"job {job_id} has an open request already")

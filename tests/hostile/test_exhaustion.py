@@ -14,8 +14,9 @@ from farmkit.farm import Farm
 from farmkit.processes import wait_until
 from sccachedist.budgets import Party
 from sccachedist.errors import LimitExceeded
+from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler.core import SchedulerCore
-from sccachedist.scheduler.jobs import CLAIM_SECS, Slot
+from sccachedist.scheduler.jobs import CLAIM_SECS
 from sccachedist.server.jobs import UNCLAIMED_SECS, ServerCore
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.extension import Availability, ServerReport
@@ -40,15 +41,15 @@ def test_row_02_short_archive_ids(victim: Victim, attacker: Attacker, tmp_path: 
 
 def test_row_02_abandoned_slots_come_back_on_time() -> None:
     """A farm whose slots were all taken and never used has them back when their time is over, heartbeat or not."""
-    for state, slot in ((JobState.READY, Slot.READY), (JobState.PENDING, Slot.PENDING)):
+    for state, phase in ((JobState.READY, JobPhase.READY), (JobState.PENDING, JobPhase.PENDING)):
         core = core_with(2)
         while core.has_room:
             core.confirm(core.reserve(0.0), assigned(state), 0.0)
         taken = core.status().in_progress
-        core.heartbeat(A, heartbeat(2), CLAIM_SECS[slot])
-        assert core.expire(CLAIM_SECS[slot]).jobs == ()
+        core.heartbeat(A, heartbeat(2), CLAIM_SECS[phase])
+        assert core.expire(CLAIM_SECS[phase]).jobs == ()
         assert core.status().in_progress == taken, "a client that is late has its job, whoever has its slot meanwhile"
-        assert core.expire(CLAIM_SECS[slot] + 1).servers == ()
+        assert core.expire(CLAIM_SECS[phase] + 1).servers == ()
         assert core.has_room
         assert core.status().in_progress == 0
 
@@ -64,8 +65,8 @@ def test_row_02_one_client_does_not_take_all_slots() -> None:
         core.reserve(0.0, client=greedy)
     assert caught.value.limit == "unclaimed_jobs"
     core.confirm(core.reserve(0.0, client=other), assigned(JobState.READY), 0.0)
-    core.expire(CLAIM_SECS[Slot.READY] + 1)
-    core.reserve(CLAIM_SECS[Slot.READY] + 1, client=greedy)
+    core.expire(CLAIM_SECS[JobPhase.READY] + 1)
+    core.reserve(CLAIM_SECS[JobPhase.READY] + 1, client=greedy)
 
 
 @contextlib.contextmanager
@@ -162,7 +163,7 @@ def test_row_18_no_job_is_kept_for_ever() -> None:
     now, core = 0.0, core_with(2)
     for _ in range(10_000):
         core.confirm(core.reserve(now), assigned(JobState.READY), now)
-        now += CLAIM_SECS[Slot.READY] + 1
+        now += CLAIM_SECS[JobPhase.READY] + 1
         core.heartbeat(A, heartbeat(2), now)
         core.expire(now)
     assert core.status().in_progress == 0

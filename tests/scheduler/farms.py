@@ -2,8 +2,8 @@
 
 from contextlib import suppress
 
+from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
-from sccachedist.scheduler.jobs import Slot
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, JobStates, ServerReport
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, JobId, JobState
@@ -33,12 +33,12 @@ def farm(*cpus: int) -> SchedulerCore:
     return core
 
 
-def job_in(slot: Slot, core: SchedulerCore, now: float = 0.0) -> Reservation:
+def job_in(phase: JobPhase, core: SchedulerCore, now: float = 0.0) -> Reservation:
     """Take a job as far as this."""
     reserved = core.reserve(now)
-    if slot is not Slot.RESERVED:
-        core.confirm(reserved, assigned(JobState.PENDING if slot is Slot.PENDING else JobState.READY), now)
-    if slot is Slot.STARTED:
+    if phase is not JobPhase.RESERVED:
+        core.confirm(reserved, assigned(JobState.PENDING if phase is JobPhase.PENDING else JobState.READY), now)
+    if phase is JobPhase.STARTED:
         core.update(reserved.job_id, reserved.server_id, JobState.STARTED, now)
     return reserved
 

@@ -9,9 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from farmkit.fakes import FakeBuildServers
 from sccachedist.budgets import Party
 from sccachedist.errors import PeerError
+from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler.allocation import MOST_TRIES, Allocation
 from sccachedist.scheduler.core import Reservation, SchedulerCore
-from sccachedist.scheduler.jobs import Slot
 from sccachedist.scheduler.queue import Queue
 from sccachedist.scheduler.shares import HOLD_SECS
 from sccachedist.wire.addresses import ServerId
@@ -206,7 +206,7 @@ class WaitingTests(AllocationTests):
 
     def fill(self) -> list[Reservation]:
         """Take every slot."""
-        return [job_in(Slot.STARTED, self.core) for _ in range(free_slots(self.core))]
+        return [job_in(JobPhase.STARTED, self.core) for _ in range(free_slots(self.core))]
 
     def free(self, job: Reservation) -> None:
         """A compile ends."""
@@ -325,7 +325,7 @@ class WaitingTests(AllocationTests):
     def test_a_refusal_frees_a_slot(self) -> None:
         """The slot of an allocation that came to nothing goes to who waits."""
         self.use(farm(1))
-        job_in(Slot.STARTED, self.core)
+        job_in(JobPhase.STARTED, self.core)
         refused, waiting = self.allocate(), self.allocate()
         self.answer(A, REFUSAL)
         assert "Insufficient" in self.reason(refused)
@@ -335,7 +335,7 @@ class WaitingTests(AllocationTests):
     def test_waits_for_the_other(self) -> None:
         """Where one build server refuses and the others are full, the next slot of those is waited for, and taken."""
         self.use(farm(1, 1))
-        jobs = [job_in(Slot.STARTED, self.core) for _ in range(3)]
+        jobs = [job_in(JobPhase.STARTED, self.core) for _ in range(3)]
         allocated = self.allocate()
         (refuses,) = self.assignments.waiting
         self.answer(refuses, REFUSAL)
@@ -350,7 +350,7 @@ class WaitingTests(AllocationTests):
         """Where all others are full, a build server that failed is asked again as soon as its backoff is over."""
         self.use(farm(1, 1))
         for _ in range(3):
-            job_in(Slot.STARTED, self.core)
+            job_in(JobPhase.STARTED, self.core)
         allocated = self.allocate()
         (refuses,) = self.assignments.waiting
         self.answer(refuses, REFUSAL)

@@ -3,8 +3,8 @@
 import pytest
 
 from sccachedist.errors import DecodeError, LimitExceeded, UnknownJob, UnknownServer
+from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler.core import MOST_CPUS, MOST_KEY_BYTES, Expired, NoCapacity, SchedulerCore
-from sccachedist.scheduler.jobs import Slot
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobState, SchedulerStatus, ServerCertificate
 from tests.scheduler.farms import FIRST_JOB, A, B, C, assigned, farm, free_slots, heartbeat, job_in
@@ -16,8 +16,8 @@ def test_registration() -> None:
     """A build server is new once; its jobs stay while it sends the same nonce, and go with another one."""
     core = farm()
     assert core.heartbeat(A, heartbeat(nonce=1), now=0.0)
-    job_in(Slot.STARTED, core)
-    job_in(Slot.RESERVED, core)
+    job_in(JobPhase.STARTED, core)
+    job_in(JobPhase.RESERVED, core)
     assert not core.heartbeat(A, heartbeat(nonce=1), now=30.0)
     assert core.status() == SchedulerStatus(num_servers=1, num_cpus=2, in_progress=1)
     assert core.heartbeat(A, heartbeat(nonce=2, cpus=4), now=31.0)
@@ -66,7 +66,7 @@ def test_certificate() -> None:
 def test_silence() -> None:
     """A build server that is silent for more than 90 s is dropped with its jobs; another one's stay."""
     core = farm(2, 2)
-    jobs = [job_in(Slot.STARTED, core) for _ in range(2)]
+    jobs = [job_in(JobPhase.STARTED, core) for _ in range(2)]
     assert [job.server_id for job in jobs] == [A, B]
     core.heartbeat(B, heartbeat(), now=60.0)
     assert core.expire(now=90.0) == Expired((), ())
@@ -82,7 +82,7 @@ def test_silence() -> None:
 def test_reports_are_signs_of_life() -> None:
     """A build server whose heartbeats are lost lives as long as it reports its jobs."""
     core = farm(2)
-    job = job_in(Slot.STARTED, core)
+    job = job_in(JobPhase.STARTED, core)
     core.update(job.job_id, A, JobState.STARTED, now=80.0)
     assert core.expire(now=170.0) == Expired((), ())
     assert core.expire(now=170.1) == Expired((A,), ())
@@ -109,11 +109,11 @@ def test_room() -> None:
     assert not core.has_room
 
 
-@pytest.mark.parametrize("slot", Slot)
-def test_a_job_takes_a_slot(slot: Slot) -> None:
+@pytest.mark.parametrize("phase", JobPhase)
+def test_a_job_takes_a_slot(phase: JobPhase) -> None:
     """Wherever a job stands, it takes one slot."""
     core = farm(2)
-    job_in(slot, core)
+    job_in(phase, core)
     assert free_slots(core) == 2
 
 

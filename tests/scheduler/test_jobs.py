@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from sccachedist.errors import BadTransition, UnknownJob, UnknownServer
+from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler.core import Expired, SchedulerCore, first_job_id
-from sccachedist.scheduler.jobs import Slot
 from sccachedist.wire.messages import JobId, JobState
 from tests.scheduler.farms import FIRST_JOB, A, B, assigned, farm, free_slots, heartbeat, job_in
 
@@ -90,27 +90,27 @@ def test_keys_stay_secret() -> None:
 # -- jobs --
 
 
-@pytest.mark.parametrize("slot", Slot)
+@pytest.mark.parametrize("phase", JobPhase)
 @pytest.mark.parametrize("state", JobState)
-def test_steps(slot: Slot, state: JobState) -> None:
+def test_steps(phase: JobPhase, state: JobState) -> None:
     """A report moves a job forward, over what was lost too; one that comes late changes nothing."""
     core = farm(2)
-    job = job_in(slot, core)
-    if slot is Slot.RESERVED or state is JobState.PENDING:
-        with pytest.raises(BadTransition, match=f"Job 7 cannot go from {slot.name} to {state.name}"):
+    job = job_in(phase, core)
+    if phase is JobPhase.RESERVED or state is JobState.PENDING:
+        with pytest.raises(BadTransition, match=f"Job 7 cannot go from {phase.name} to {state.name}"):
             core.update(job.job_id, A, state, now=50.0)
         assert core.expire(now=90.1).servers == (A,)
         return
     core.update(job.job_id, A, state, now=50.0)
     assert free_slots(core) == (3 if state is JobState.COMPLETE else 2)
-    started = slot is Slot.STARTED or state is JobState.STARTED
+    started = phase is JobPhase.STARTED or state is JobState.STARTED
     assert core.expire(now=111.0) == Expired((), () if started or state is JobState.COMPLETE else (job.job_id,))
 
 
 def test_life_of_a_job() -> None:
     """Each report of a job may come again and may find it where it was; when it is complete, its slot is free."""
     core = farm(2)
-    job = job_in(Slot.PENDING, core)
+    job = job_in(JobPhase.PENDING, core)
     for state in (JobState.READY, JobState.STARTED):
         for _ in range(2):
             core.update(job.job_id, A, state, now=1.0)
@@ -121,11 +121,11 @@ def test_life_of_a_job() -> None:
 
 
 @pytest.mark.parametrize("state", JobState)
-@pytest.mark.parametrize("slot", Slot)
-def test_job_of_another_server(slot: Slot, state: JobState) -> None:
+@pytest.mark.parametrize("phase", JobPhase)
+def test_job_of_another_server(phase: JobPhase, state: JobState) -> None:
     """No build server moves another one's job, nor lives longer by trying."""
     core = farm(2, 2)
-    job = job_in(slot, core)
+    job = job_in(phase, core)
     before = core.status(), free_slots(core)
     with pytest.raises(UnknownJob, match=r"Job 7 is not a job of build server 127\.0\.0\.2:10501"):
         core.update(job.job_id, B, state, now=50.0)
@@ -145,11 +145,13 @@ def test_unknown_job(state: JobState) -> None:
     assert (core.status().in_progress, free_slots(core)) == (0, 3)
 
 
-@pytest.mark.parametrize(("slot", "seconds"), [(Slot.RESERVED, 300.0), (Slot.PENDING, 300.0), (Slot.READY, 60.0)])
-def test_unclaimed(slot: Slot, seconds: float) -> None:
+@pytest.mark.parametrize(
+    ("phase", "seconds"), [(JobPhase.RESERVED, 300.0), (JobPhase.PENDING, 300.0), (JobPhase.READY, 60.0)]
+)
+def test_unclaimed(phase: JobPhase, seconds: float) -> None:
     """A job that its client does not come for gives its slot back by itself."""
     core = farm(2)
-    job = job_in(slot, core, now=1000.0)
+    job = job_in(phase, core, now=1000.0)
     core.heartbeat(A, heartbeat(), now=1000.0 + seconds)
     assert core.expire(now=1000.0 + seconds) == Expired((), ())
     assert core.expire(now=1000.1 + seconds) == Expired((), (job.job_id,))
@@ -169,7 +171,7 @@ def test_slow_assignment() -> None:
 def test_long_upload() -> None:
     """An upload may take its time: a job has as long as any other for its next step when it is there."""
     core = farm(2)
-    job = job_in(Slot.PENDING, core)
+    job = job_in(JobPhase.PENDING, core)
     for now in (80.0, 160.0, 240.0, 290.0):
         core.heartbeat(A, heartbeat(), now)
         assert core.expire(now) == Expired((), ())
@@ -182,7 +184,7 @@ def test_long_upload() -> None:
 def test_long_compile() -> None:
     """A compile may take as long as its client waits; a published server's lost Complete costs no slot after that."""
     core = farm(2)
-    job = job_in(Slot.STARTED, core)
+    job = job_in(JobPhase.STARTED, core)
     for now in range(0, 1201, 30):
         core.heartbeat(A, heartbeat(), float(now))
         assert core.expire(float(now)) == Expired((), ())
@@ -195,7 +197,7 @@ def test_long_compile() -> None:
 def test_job_ids_are_never_used_again() -> None:
     """Each try of each allocation has an id of its own, whatever became of the ones before."""
     core = farm(2)
-    ids = [job_in(Slot.READY, core).job_id]
+    ids = [job_in(JobPhase.READY, core).job_id]
     for failed in (True, False):
         reserved = core.reserve(now=0.0)
         core.release(reserved, now=0.0, failed=failed)

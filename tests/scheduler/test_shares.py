@@ -4,10 +4,11 @@ import pytest
 
 from sccachedist.budgets import Party
 from sccachedist.errors import LimitExceeded
+from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler import shares as shares_module
 from sccachedist.scheduler.alarms import MOST_AT_ONCE
 from sccachedist.scheduler.core import Expired, NoCapacity, Reservation, SchedulerCore
-from sccachedist.scheduler.jobs import BRINGS_SECS, OUR_CLAIM_SECS, Slot
+from sccachedist.scheduler.jobs import BRINGS_SECS, OUR_CLAIM_SECS
 from sccachedist.scheduler.shares import (
     ABSENT_SECS,
     HOLD_SECS,
@@ -55,7 +56,7 @@ def test_a_client_that_does_not_come(core: SchedulerCore, ours: Ours, state: Job
     assert (free_slots(core), core.next_to_lend) == (2, HOLD_SECS)
     core.lend(HOLD_SECS)
     assert (free_slots(core), core.next_to_lend, core.status().in_progress) == (3, None, 1)
-    patience = OUR_CLAIM_SECS[Slot[state.name]]
+    patience = OUR_CLAIM_SECS[JobPhase[state.name]]
     ours.beat(ours.report(), patience)
     assert core.expire(patience) == Expired((), ())
     assert core.expire(patience + 1) == Expired((), (job.job_id,))

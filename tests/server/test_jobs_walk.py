@@ -16,8 +16,8 @@ from sccachedist.server.jobs import (
     TOKEN_SECS,
     UNCLAIMED_SECS,
     Issue,
+    OpenRequest,
     ServerCore,
-    Use,
     few,
 )
 from sccachedist.wire.archive_id import ArchiveId, archive_id
@@ -38,7 +38,7 @@ class Job:
     is_ready: bool
     since: float
     slot_secs: float
-    use: Use | None = None
+    use: OpenRequest | None = None
     is_late: bool = False
 
 
@@ -121,10 +121,10 @@ class Walk(RuleBasedStateMachine):
         elif self.ready and not self.gone and job_id not in self.over and age <= TOKEN_SECS:
             self.jobs[job_id] = Job(toolchain, present, self.now - age, OUR_SLOT_SECS)
 
-    @rule(job_id=JOBS, use=st.sampled_from(Use))
-    def a_client_begins_a_request(self, job_id: JobId, use: Use) -> None:
+    @rule(job_id=JOBS, use=st.sampled_from(OpenRequest))
+    def a_client_begins_a_request(self, job_id: JobId, use: OpenRequest) -> None:
         job = self.jobs.get(job_id)
-        begin = self.core.begin_upload if use is Use.UPLOAD else self.core.claim
+        begin = self.core.begin_upload if use is OpenRequest.UPLOAD else self.core.claim
         if job is None or job.use is not None:
             with pytest.raises(UnknownJob):
                 begin(job_id, self.now)
@@ -138,14 +138,14 @@ class Walk(RuleBasedStateMachine):
             return
         assert begin(job_id, self.now) == job.toolchain
         job.use, job.is_late = use, is_late
-        if use is Use.RUN:
+        if use is OpenRequest.RUN:
             self.over.add(job_id)
 
     @rule(job_id=JOBS)
     def an_upload_ends(self, job_id: JobId) -> None:
         self.core.end_upload(job_id)
         job = self.jobs.get(job_id)
-        if job is not None and job.use is Use.UPLOAD:
+        if job is not None and job.use is OpenRequest.UPLOAD:
             job.use = None
 
     @rule(job_id=JOBS)
@@ -179,7 +179,7 @@ class Walk(RuleBasedStateMachine):
 
     def runs(self, job_id: JobId) -> bool:
         job = self.jobs.get(job_id)
-        return job is not None and job.use is Use.RUN
+        return job is not None and job.use is OpenRequest.RUN
 
     @invariant()
     def it_counts_what_runs(self) -> None:
