@@ -87,7 +87,7 @@ class NoPlace(SccachedistError):
 
 
 class BadTransition(SccachedistError):
-    """A job cannot go from its state to the one that was asked for."""
+    """A job, or a connection, cannot go from the phase that it is in to the one that was asked for."""
 
 
 class PeerError(SccachedistError):

@@ -8,10 +8,11 @@ time for. What comes, and where it goes, is not known here.
 from functools import partial
 from typing import Any, cast
 
-from twisted.internet.interfaces import ITransport
+from twisted.internet.interfaces import IHandshakeListener, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from sccachedist.web.turns import Tap, Turns
 
@@ -21,6 +22,7 @@ FIRST_READ, READ = 1 << 14, 1 << 18
 _SMALL_RECORD = 1 << 10
 
 
+@implementer(IHandshakeListener)
 class _Records(Protocol):
     """Keeps the records of one read for the protocol that they are meant for.
 
@@ -35,12 +37,19 @@ class _Records(Protocol):
         """Begin."""
         self._inner.makeConnection(transport)
 
+    def handshakeCompleted(self) -> None:
+        """There is TLS."""
+        if IHandshakeListener.providedBy(self._inner):
+            cast(IHandshakeListener, self._inner).handshakeCompleted()
+
     def dataReceived(self, data: bytes) -> None:  # Twisted's name
         """Keep a record."""
         self.held.append(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # Twisted's name
-        """It is over."""
+        """It is over; what came with the end is passed on first."""
+        if self.held:
+            self.hand_over()
         self._inner.connectionLost(reason)
 
     def hand_over(self) -> tuple[int, int]:

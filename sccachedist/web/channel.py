@@ -55,7 +55,7 @@ class IncomingRequest(Protocol):
         """All of its body has come, or as much as anybody wants of a refused one."""
 
     def refuse(self, error: SccachedistError) -> None:
-        """Response it with an error while it comes."""
+        """Answer it with an error while it comes."""
 
     def connectionLost(self, reason: Failure) -> None:
         """Its sender has gone."""
@@ -249,7 +249,7 @@ class Channel(TwistedProtocol):
             request.complete()
 
     def _refuse_head(self, error: SccachedistError) -> None:
-        """Response where there is no request."""
+        """Answer where there is no request."""
         if isinstance(error, LimitExceeded):
             self._connections.tell(error.limit, self.peer_host, "a request refused")
         self._write_answer(error_response(error))

@@ -9,10 +9,17 @@ from enum import Enum, auto
 import attrs
 
 from sccachedist.config import ConnectionLimits
+from sccachedist.errors import BadTransition
 
 #: Seconds for which the rest of a refused body is passed over before the connection is cut: a client that is still
 #: sending would otherwise meet a reset and lose the answer.
 LINGER_SECS = 10.0
+
+
+# Theory of operation. One request follows another on a connection, and one answer the other: requests that are sent
+# ahead wait. At any time it is one side's turn, and only a peer whose turn it is can be late. A request that is refused
+# while it comes is answered at once; what its sender still sends is then passed over, until it has read the answer or
+# is late. The end of a connection is no phase: it may come in each.
 
 
 class Phase(Enum):
@@ -24,6 +31,17 @@ class Phase(Enum):
     WORKING = auto()  # ours, to answer
     SENDING = auto()  # the peer's, to take our answer, and to close the connection if it is the last
     REFUSED = auto()  # the peer's, to read its refusal
+
+
+#: The phases that may follow each phase.
+NEXT = {
+    Phase.HANDSHAKE: {Phase.IDLE},
+    Phase.IDLE: {Phase.RECEIVING},
+    Phase.RECEIVING: {Phase.WORKING, Phase.SENDING, Phase.REFUSED},  # all has come; or it is refused
+    Phase.WORKING: {Phase.SENDING},
+    Phase.SENDING: {Phase.IDLE, Phase.REFUSED},  # the answer is sent; it was a refusal, and the request still comes
+    Phase.REFUSED: {Phase.SENDING},  # the rest has been passed over
+}
 
 
 @attrs.define
@@ -48,7 +66,12 @@ class Progress:
         self.moved, self.judged = self.since, (self.since, 0)
 
     def enter(self, phase: Phase, now: float) -> None:
-        """It is somebody's turn from now on."""
+        """Begin a phase.
+
+        :raises BadTransition: it cannot follow the one that the connection is in.
+        """
+        if phase not in NEXT[self.phase]:
+            raise BadTransition(f"a connection cannot go from {self.phase.name} to {phase.name}")
         self.phase, self.since, self.moved, self.octets = phase, now, now, 0
         self.late, self.judged = 0.0, (now, 0)
 

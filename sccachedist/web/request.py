@@ -91,7 +91,7 @@ class Request(server.Request):
         super().connectionLost(reason)
 
     def refuse(self, error: Exception) -> None:
-        """Response it with an error, whatever else of it comes."""
+        """Answer it with an error, whatever else of it comes."""
         self._abandon()
         self.channel.persistent = False
         self.setHeader("Connection", "close")

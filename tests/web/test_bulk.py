@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.test.iosim import connectedServerAndClient
+from zope.interface import implementer
 
 from sccachedist.peers.pins import PinPolicy
 from sccachedist.web.bulk import FIRST_READ, READ, BulkTLS
@@ -18,11 +20,17 @@ from tests.peers.test_pins import Hearer, certified, pinned
 PEER = IPv4Address("TCP", "127.0.0.1", 40000)
 
 
+@implementer(IHandshakeListener)
 class Listed(Hearer):
     """Keeps the pieces that it hears, too."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
+        self.has_tls = False
+
+    def handshakeCompleted(self) -> None:
+        """There is TLS."""
+        self.has_tls = True
 
     def dataReceived(self, data: bytes) -> None:
         super().dataReceived(data)
@@ -52,6 +60,7 @@ def test_records_together() -> None:
     client.write(b"0123456789" * 5000)
     go_on()
     assert hearer.pieces == [b"0123456789" * 5000]
+    assert hearer.has_tls
 
 
 def test_the_end_of_tls() -> None:

