@@ -10,10 +10,10 @@ from pathlib import Path
 
 import attrs
 
-from bench.client import LoadClient
 from bench.meters import Meter, meter
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PUBLISHED_SCHEDULER, PUBLISHED_SERVER, Launch
+from farmkit.load_client import LoadClient
 
 #: Lets our scheduler take jobs that are never run, and build servers, practically without limit, as the published does.
 _UNCLAIMED = "[limits]\nunclaimed_jobs = 1_000_000\nservers_per_address = 10_000\n"

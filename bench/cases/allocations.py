@@ -9,11 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from bench.fakes import TOOLCHAIN, fake_servers
 from bench.meters import Stopwatch
 from bench.quantities import Bar, Quantity, Rounds, by_turns, percentile
 from bench.run import Run
 from bench.sides import Side, both
+from farmkit.fake_fleet import TOOLCHAIN, fake_servers
 
 #: The most build servers for the published scheduler. To register more takes minutes: it reads all certificates again
 #: for each new one.

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench.client import LoadError
 from bench.jobs import Work, compiling_c, compiling_rust, renewed
 from bench.quantities import Bar, Quantity, by_turns
 from bench.run import Run
 from bench.sides import Side, both
+from farmkit.load_client import LoadError
 
 _CLIENTS = 40
 _MOST_TRIES = 10

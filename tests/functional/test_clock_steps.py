@@ -12,7 +12,7 @@ from farmkit.busybox_jobs import id_of, shell, write_inputs, write_toolchain
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding
 from farmkit.processes import wait_until
-from farmkit.raw_client import SteppingClient
+from farmkit.raw_client import RawClient
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import ALLOC_JOB_RESPONSE, TOOLCHAIN, AllocJobFail, JobComplete, Toolchain, job_capacity
 from tests.support.clocks import SteppedClock
@@ -59,9 +59,9 @@ def step(request: pytest.FixtureRequest) -> int:
 
 def test_a_running_compile(farm: Farm, clock: SteppedClock, step: int, tmp_path: Path) -> None:
     """It goes on to its end, far within its time limit, and its slot is free again."""
-    client, archive = SteppingClient(farm), write_toolchain(tmp_path / "toolchain.tar.gz", {})
-    job = client.alloc(id_of(archive)).job_alloc
-    client.submit(job, archive)
+    client, archive = RawClient.of(farm, strict=True), write_toolchain(tmp_path / "toolchain.tar.gz", {})
+    job = client.slot(id_of(archive)).job_alloc
+    client.submit_toolchain(job, archive)
     marker = f"marker-{job.job_id}-{step}"
     request = shell(f"sleep {COMPILE_SECS}; echo {marker}")
     with ThreadPoolExecutor() as aside:
@@ -76,16 +76,16 @@ def test_a_running_compile(farm: Farm, clock: SteppedClock, step: int, tmp_path:
 
 def test_a_client_that_waits_for_a_slot(farm: Farm, clock: SteppedClock, step: int, tmp_path: Path) -> None:
     """It is sent back when it has waited for as long as it should, no sooner and no later."""
-    client, archive = SteppingClient(farm), write_toolchain(tmp_path / "toolchain.tar.gz", {})
+    client, archive = RawClient.of(farm, strict=True), write_toolchain(tmp_path / "toolchain.tar.gz", {})
     marker = f"marker-{monotonic()}"
     request, inputs = shell(f"sleep {2 * WAIT_SECS}; echo {marker}"), write_inputs(tmp_path / "inputs", {})
     connection = HTTPConnection("127.0.0.1", farm.scheduler_port, timeout=60)
     headers = {"Authorization": f"Bearer {farm.client_token}", "Content-Type": "application/octet-stream"}
     with ThreadPoolExecutor() as aside:
         for number in range(job_capacity(1)):
-            allocated = client.alloc(id_of(archive))
+            allocated = client.slot(id_of(archive))
             if allocated.need_toolchain:
-                client.submit(allocated.job_alloc, archive)
+                client.submit_toolchain(allocated.job_alloc, archive)
             aside.submit(client.run, allocated.job_alloc, request, inputs)
             wait_until(lambda number=number: len(running(marker)) > number, 30, "it runs")  # type: ignore[misc]
         began = monotonic()

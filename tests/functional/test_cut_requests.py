@@ -13,10 +13,11 @@ import attrs
 import pytest
 
 from farmkit.busybox_jobs import id_of, shell, write_inputs, write_toolchain
+from farmkit.fake_server import FakeServer
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SERVER, adding
 from farmkit.processes import wait_until
-from farmkit.raw_client import SteppingClient
+from farmkit.raw_client import RawClient, unverified
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.extension import JOB_STATES, Availability, JobStates
 from sccachedist.wire.messages import (
@@ -32,9 +33,7 @@ from sccachedist.wire.messages import (
 from sccachedist.wire.run_job_frame import frame
 from sccachedist.wire.tokens import job_token, server_token
 from tests.functional.conftest import running_farm
-from tests.hostile.attacker import Attacker
-from tests.hostile.fake_server import FakeServer
-from tests.support.crowd import believing_all, closed_by_the_other_end
+from tests.support.crowd import closed_by_the_other_end
 from tests.support.processes import opened
 from tests.support.slots import all_slots_free
 
@@ -99,9 +98,9 @@ class Cutting:
     fake: FakeServer
 
     @property
-    def client(self) -> SteppingClient:
+    def client(self) -> RawClient:
         """An honest client."""
-        return SteppingClient(self.farm)
+        return RawClient.of(self.farm, strict=True)
 
     def alloc_job(self) -> Asked:
         body = encode(TOOLCHAIN, Toolchain(id_of(self.archive)))
@@ -112,13 +111,13 @@ class Cutting:
         return self._to_scheduler("heartbeat_server", self.fake.token, body)
 
     def job_state(self) -> Asked:
-        job = self.client.alloc(id_of(self.archive)).job_alloc
+        job = self.client.slot(id_of(self.archive)).job_alloc
         token = server_token(self.farm.server_key, self.farm.server_id)
         asked = self._to_scheduler(f"job_state/{job.job_id}", token, encode(JOB_STATE, JobState.READY))
-        return attrs.evolve(asked, after=lambda _: self.client.run(job, shell("true"), self.inputs))
+        return attrs.evolve(asked, after=lambda _: self.client.run_job(job, shell("true"), self.inputs))
 
     def job_states(self) -> Asked:
-        attacker = Attacker(attrs.evolve(self.farm.server_id, port=self.farm.scheduler_port), "")
+        attacker = RawClient(attrs.evolve(self.farm.server_id, port=self.farm.scheduler_port), "")
         assert self.fake.name(attacker, 1, {}, Availability.DRAINING).status == 200
         states = JobStates(self.fake.nonce, 2, tuple((JobId(number), JobState.COMPLETE) for number in range(9)))
         return self._to_scheduler("job_states", self.fake.token, encode(JOB_STATES, states))
@@ -129,29 +128,29 @@ class Cutting:
         job = JobAlloc(job_token(key, job_id, toolchain), job_id, self.farm.server_id)
 
         def run(_: str) -> None:
-            assert isinstance(self.client.run(job, shell("true"), self.inputs), JobComplete)
+            assert isinstance(self.client.run_job(job, shell("true"), self.inputs), JobComplete)
 
         body = encode(TOOLCHAIN, Toolchain(toolchain))
         return self._to_server(f"assign_job/{job_id}", job_token(key, job_id), body, run)
 
     def submit_toolchain(self) -> Asked:
         archive = write_toolchain(self.archive.with_name("brought.tar.gz"), {"/mark": secrets.token_hex()})
-        job = self.client.alloc(id_of(archive)).job_alloc
+        job = self.client.slot(id_of(archive)).job_alloc
 
         def bring(phase: str) -> None:
             over = phase in PHASES[2:4]  # the job is, whose upload has broken off: another client brings the toolchain
-            again = self.client.alloc(id_of(archive)).job_alloc if over else job
-            assert self.client.submit(again, archive) is SubmitToolchainResult.SUCCESS
-            assert isinstance(self.client.run(again, shell("true"), self.inputs), JobComplete)
+            again = self.client.slot(id_of(archive)).job_alloc if over else job
+            assert self.client.submit_toolchain(again, archive) is SubmitToolchainResult.SUCCESS
+            assert isinstance(self.client.run_job(again, shell("true"), self.inputs), JobComplete)
 
         return self._to_server(f"submit_toolchain/{job.job_id}", job.auth, archive.read_bytes(), bring)
 
     def run_job(self) -> Asked:
-        job = self.client.alloc(id_of(self.archive)).job_alloc
+        job = self.client.slot(id_of(self.archive)).job_alloc
 
         def run(phase: str) -> None:
             if phase in PHASES[:2]:  # the build server knows nothing of the first try
-                assert isinstance(self.client.run(job, shell("true"), self.inputs), JobComplete)
+                assert isinstance(self.client.run_job(job, shell("true"), self.inputs), JobComplete)
 
         return self._to_server(f"run_job/{job.job_id}", job.auth, frame(LARGE, self.inputs.read_bytes()), run)
 
@@ -166,8 +165,8 @@ class Cutting:
 
         def secs() -> float:
             began = time.monotonic()
-            job = self.client.alloc(id_of(self.archive)).job_alloc
-            assert isinstance(self.client.run(job, shell("true"), self.inputs), JobComplete)
+            job = self.client.slot(id_of(self.archive)).job_alloc
+            assert isinstance(self.client.run_job(job, shell("true"), self.inputs), JobComplete)
             return time.monotonic() - began
 
         assert any(secs() < 1 for _ in range(_TRIES))
@@ -196,9 +195,9 @@ def cutting(farm: Farm, tmp_path_factory: pytest.TempPathFactory) -> Cutting:
     archive = write_toolchain(folder / "toolchain.tar.gz", {})
     inputs = write_inputs(folder / "inputs", {"/input": os.urandom(200_000)})
     cutting = Cutting(farm, archive, inputs, FakeServer(farm, folder / "fake"))
-    job = cutting.client.alloc(id_of(archive)).job_alloc
-    assert cutting.client.submit(job, archive) is SubmitToolchainResult.SUCCESS
-    assert isinstance(cutting.client.run(job, shell("true"), inputs), JobComplete)
+    job = cutting.client.slot(id_of(archive)).job_alloc
+    assert cutting.client.submit_toolchain(job, archive) is SubmitToolchainResult.SUCCESS
+    assert isinstance(cutting.client.run_job(job, shell("true"), inputs), JobComplete)
     return cutting
 
 
@@ -250,7 +249,7 @@ def test_cut(cutting: Cutting, at_rest: dict[int, int], request_of: str, phase: 
 def connect(asked: Asked) -> socket.socket:
     """A connection to whom it is for."""
     plain = socket.create_connection(("127.0.0.1", asked.port), timeout=20)
-    return believing_all().wrap_socket(plain) if asked.tls else plain
+    return unverified().wrap_socket(plain) if asked.tls else plain
 
 
 def is_read(connection: socket.socket) -> bool:

@@ -18,7 +18,7 @@ from farmkit.busybox_jobs import id_of, shell, write_inputs, write_toolchain
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, Launch
 from farmkit.processes import Command, wait_until
-from sccachedist.wire.addresses import ServerId
+from farmkit.raw_client import RawClient, Reply
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import (
     RUN_JOB_RESULT,
@@ -27,7 +27,6 @@ from sccachedist.wire.messages import (
     RunJobRequest,
     SubmitToolchainResult,
 )
-from tests.hostile.attacker import Attacker, Said
 from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional
@@ -99,21 +98,21 @@ class Host:
     build: Disk
 
     @property
-    def client(self) -> Attacker:
+    def client(self) -> RawClient:
         """A client that shows what it is answered."""
-        return Attacker(ServerId.parse(f"127.0.0.1:{self.farm.scheduler_port}"), self.farm.client_token)
+        return RawClient.of(self.farm, strict=False)
 
     def toolchain(self, filler: int = 1000) -> Path:
         """A toolchain like no other, with so many bytes that do not compress."""
         return write_toolchain(self.ground / "toolchain.tar.gz", {}, filler)
 
-    def submit(self, archive: Path) -> Said:
+    def submit(self, archive: Path) -> Reply:
         """Bring a toolchain that is not there."""
         slot = self.client.slot(id_of(archive))
         assert slot.need_toolchain
         return self.client.submit(slot.job_alloc, archive.read_bytes())
 
-    def run(self, archive: Path, request: RunJobRequest = HELLO, inputs: int = 0) -> Said:
+    def run(self, archive: Path, request: RunJobRequest = HELLO, inputs: int = 0) -> Reply:
         """A job, with so many bytes of inputs; its toolchain is brought where it is asked for."""
         job = self.client.ready(archive, id_of(archive))
         packed = write_inputs(self.ground / "inputs", {"/inputs": os.urandom(inputs)})
@@ -142,7 +141,7 @@ def files(directory: Path) -> list[str]:
     return os.listdir(directory)
 
 
-def refused(said: Said, reason: str) -> None:
+def refused(said: Reply, reason: str) -> None:
     """It is an answer that makes a client compile locally, and its reason stands in it."""
     assert said.status == 500, said
     assert reason in said.body.decode(), said

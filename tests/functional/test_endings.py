@@ -14,7 +14,7 @@ from farmkit.farm import Farm
 from farmkit.processes import Daemon, wait_until
 from farmkit.projects import C, write_project
 from farmkit.published_client import Client, Override, Statistics
-from farmkit.raw_client import SteppingClient
+from farmkit.raw_client import RawClient
 from sccachedist.wire.messages import JobComplete, JobNotFound
 from tests.functional.conftest import running_farm
 from tests.support.processes import mounts_below, running
@@ -39,10 +39,10 @@ def marker() -> str:
 @pytest.mark.field(18)
 def test_both_daemons_end_cleanly_at_sigterm(farm: Farm, tmp_path: Path, marker: str) -> None:
     """The running job ends first and its client has the result; then, as twistd does, they end by the signal."""
-    client = SteppingClient(farm)
+    client = RawClient.of(farm, strict=True)
     archive = write_toolchain(tmp_path / "toolchain.tar.gz", {})
-    job = client.alloc(id_of(archive)).job_alloc
-    client.submit(job, archive)
+    job = client.slot(id_of(archive)).job_alloc
+    client.submit_toolchain(job, archive)
     request = shell(f"sleep 2; echo {marker} > /out", "/out")
     with ThreadPoolExecutor() as aside:
         answer = aside.submit(client.run, job, request, write_inputs(tmp_path / "inputs", {}))
@@ -93,13 +93,13 @@ def other_files(farm: Farm, archive: Path) -> set[Path]:
 @pytest.mark.field(4)
 def test_the_identity_of_a_build_server_outlasts_a_kill(farm: Farm, tmp_path: Path) -> None:
     """Certificate and job tokens from before are still good: the client is told to compile locally, not refused."""
-    client = SteppingClient(farm)
-    certificate = client.certificate()
-    job = client.alloc(id_of(write_toolchain(tmp_path / "toolchain.tar.gz", {}))).job_alloc
+    client = RawClient.of(farm, strict=True)
+    certificate = client.certificate(farm.server_id)
+    job = client.slot(id_of(write_toolchain(tmp_path / "toolchain.tar.gz", {}))).job_alloc
     farm.server.kill()
     farm.start_server()
-    assert client.certificate() == certificate
-    result = client.run(job, shell("true"), write_inputs(tmp_path / "inputs", {}))
+    assert client.certificate(farm.server_id) == certificate
+    result = client.run_job(job, shell("true"), write_inputs(tmp_path / "inputs", {}))
     assert result == JobNotFound()
     all_slots_free(farm)
 

@@ -17,7 +17,7 @@ from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PROGRAMS, adding
 from farmkit.processes import Command, inherited, wait_until
 from farmkit.projects import C, write_project
 from farmkit.published_client import Client, Statistics
-from farmkit.raw_client import SteppingClient
+from farmkit.raw_client import RawClient
 from sccachedist.wire.messages import JobAlloc, JobComplete, JobNotFound
 from tests.functional.conftest import running_farm
 from tests.support.slots import all_slots_free
@@ -58,11 +58,11 @@ def compiles(client: Client, project_folder: Path) -> int:
     return client.statistics().total_remote
 
 
-def with_toolchain(farm: Farm, folder: Path) -> tuple[SteppingClient, JobAlloc]:
+def with_toolchain(farm: Farm, folder: Path) -> tuple[RawClient, JobAlloc]:
     """A client and its job, whose toolchain is there."""
-    client, archive = SteppingClient(farm), write_toolchain(folder / "toolchain.tar.gz", {})
-    job = client.alloc(id_of(archive)).job_alloc
-    client.submit(job, archive)
+    client, archive = RawClient.of(farm, strict=True), write_toolchain(folder / "toolchain.tar.gz", {})
+    job = client.slot(id_of(archive)).job_alloc
+    client.submit_toolchain(job, archive)
     return client, job
 
 
@@ -167,16 +167,16 @@ def test_a_second_signal_ends_at_once(farm: Farm, tmp_path: Path) -> None:
 def test_a_toolchain_is_brought_once(farm: Farm, tmp_path: Path) -> None:
     """Many clients that need the same new toolchain at once: one uploads it, the others' jobs wait for it and run."""
     archive = write_toolchain(tmp_path / "toolchain.tar.gz", {})
-    client = SteppingClient(farm)
-    first = client.alloc(id_of(archive))  # proves the build server, which is asked
+    client = RawClient.of(farm, strict=True)
+    first = client.slot(id_of(archive))  # proves the build server, which is asked
     assert first.need_toolchain
-    allocated = [client.alloc(id_of(archive)) for _ in range(8)]
+    allocated = [client.slot(id_of(archive)) for _ in range(8)]
     assert [each.need_toolchain for each in allocated] == [False] * 8
     inputs = write_inputs(tmp_path / "inputs", {})
     request = shell(f"echo done > {OUTPUT}", OUTPUT)
     with ThreadPoolExecutor(9) as aside:
         answers = [aside.submit(client.run, each.job_alloc, request, inputs) for each in allocated]
-        client.submit(first.job_alloc, archive)
+        client.submit_toolchain(first.job_alloc, archive)
         results = [answer.result() for answer in [*answers, aside.submit(client.run, first.job_alloc, request, inputs)]]
     assert all(isinstance(result, JobComplete) for result in results)
     all_slots_free(farm)
@@ -184,14 +184,14 @@ def test_a_toolchain_is_brought_once(farm: Farm, tmp_path: Path) -> None:
 
 def test_a_job_token_opens_its_job_once(farm: Farm, tmp_path: Path) -> None:
     """A client that comes twice with the same token has run one job."""
-    client = SteppingClient(farm)
+    client = RawClient.of(farm, strict=True)
     archive = write_toolchain(tmp_path / "toolchain.tar.gz", {})
-    client.alloc(id_of(archive))
-    job = client.alloc(id_of(archive)).job_alloc
-    client.submit(job, archive)
+    client.slot(id_of(archive))
+    job = client.slot(id_of(archive)).job_alloc
+    client.submit_toolchain(job, archive)
     inputs = write_inputs(tmp_path / "inputs", {})
     request = shell(f"echo done > {OUTPUT}", OUTPUT)
-    results = [client.run(job, request, inputs) for _ in range(2)]
+    results = [client.run_job(job, request, inputs) for _ in range(2)]
     assert isinstance(results[0], JobComplete)
     assert results[1] == JobNotFound()
 
@@ -199,30 +199,30 @@ def test_a_job_token_opens_its_job_once(farm: Farm, tmp_path: Path) -> None:
 @pytest.mark.field(4)
 def test_a_token_from_before_a_restart_is_good(farm: Farm, tmp_path: Path) -> None:
     """A client that was given a job before its build server was restarted gets it done after."""
-    client = SteppingClient(farm)
+    client = RawClient.of(farm, strict=True)
     archive = write_toolchain(tmp_path / "toolchain.tar.gz", {})
-    client.submit(client.alloc(id_of(archive)).job_alloc, archive)
-    job = client.alloc(id_of(archive)).job_alloc
+    client.submit_toolchain(client.slot(id_of(archive)).job_alloc, archive)
+    job = client.slot(id_of(archive)).job_alloc
     farm.server.kill()
     farm.start_server()
     farm.server.wait_until(lambda: "registered" in farm.server.tail(3), 30, "it has shown that it works")
     inputs = write_inputs(tmp_path / "inputs", {})
-    assert isinstance(client.run(job, shell(f"echo done > {OUTPUT}", OUTPUT), inputs), JobComplete)
+    assert isinstance(client.run_job(job, shell(f"echo done > {OUTPUT}", OUTPUT), inputs), JobComplete)
 
 
 @pytest.mark.field(9)
 def test_a_freed_slot_is_handed_over_at_once(farm: Farm, tmp_path: Path) -> None:
     """Between the word that a job has ended and the answer to the client that waits lie a few milliseconds."""
-    client = SteppingClient(farm)
+    client = RawClient.of(farm, strict=True)
     archive = write_toolchain(tmp_path / "toolchain.tar.gz", {})
-    jobs = [client.alloc(id_of(archive)).job_alloc for _ in range(19)]
-    client.submit(jobs[0], archive)
+    jobs = [client.slot(id_of(archive)).job_alloc for _ in range(19)]
+    client.submit_toolchain(jobs[0], archive)
     inputs = write_inputs(tmp_path / "inputs", {})
     waits = []
     for job in itertools.islice(jobs, 5):
         with ThreadPoolExecutor() as aside:
-            waiting = aside.submit(lambda: (client.alloc(id_of(archive)), time.monotonic())[1])
-            assert isinstance(client.run(job, shell(f"sleep 0.3; echo > {OUTPUT}", OUTPUT), inputs), JobComplete)
+            waiting = aside.submit(lambda: (client.slot(id_of(archive)), time.monotonic())[1])
+            assert isinstance(client.run_job(job, shell(f"sleep 0.3; echo > {OUTPUT}", OUTPUT), inputs), JobComplete)
             waits.append(waiting.result() - time.monotonic())
     assert sorted(waits)[2] < 0.05
 

@@ -13,7 +13,7 @@ from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, Launch, replacing
 from farmkit.processes import LOOPBACK, Command, free_port, wait_until
 from farmkit.projects import write_project
 from farmkit.published_client import Client, Statistics
-from farmkit.raw_client import SteppingClient
+from farmkit.raw_client import RawClient
 from sccachedist.wire.messages import SubmitToolchainResult
 from tests.faults.build import SMALL
 from tests.functional.test_builds import build
@@ -49,9 +49,9 @@ def all_remote(farm: Farm, client: Client, folder: Path, files: int) -> bool:
 @pytest.mark.field(3)
 def test_one_stalled_upload_holds_nobody_up(farm: Farm, tmp_path: Path) -> None:
     """A client stops in the middle of its toolchain: other jobs run, and the next client that needs it brings it."""
-    client, inputs = SteppingClient(farm), write_inputs(tmp_path / "inputs", {})
+    client, inputs = RawClient.of(farm, strict=True), write_inputs(tmp_path / "inputs", {})
     archive, other = (write_toolchain(tmp_path / name, {}) for name in ("toolchain.tar.gz", "other.tar.gz"))
-    stalled, first = client.connect(), client.alloc(id_of(archive)).job_alloc
+    stalled, first = client.connect(farm.server_id), client.slot(id_of(archive)).job_alloc
     begin_upload(stalled, first, first.auth)
     assert submitted(client, other, inputs) is SubmitToolchainResult.SUCCESS
     results = [submitted(client, archive, inputs) for _ in range(2)]  # who comes too soon is told to compile locally
@@ -59,12 +59,12 @@ def test_one_stalled_upload_holds_nobody_up(farm: Farm, tmp_path: Path) -> None:
     stalled.close()
 
 
-def submitted(client: SteppingClient, archive: Path, inputs: Path) -> SubmitToolchainResult:
+def submitted(client: RawClient, archive: Path, inputs: Path) -> SubmitToolchainResult:
     """What comes of an upload; where it is taken, a job runs in it."""
-    job = client.alloc(id_of(archive)).job_alloc
-    result = client.submit(job, archive)
+    job = client.slot(id_of(archive)).job_alloc
+    result = client.submit_toolchain(job, archive)
     if result is SubmitToolchainResult.SUCCESS:
-        client.run(job, shell("true"), inputs)
+        client.run_job(job, shell("true"), inputs)
     return result
 
 

@@ -13,7 +13,7 @@ from farmkit.launch import OUR_SERVER, adding
 from farmkit.processes import wait_until
 from farmkit.projects import write_project
 from farmkit.published_client import Client, Override, Statistics
-from farmkit.raw_client import SteppingClient
+from farmkit.raw_client import RawClient
 from sccachedist.wire.run_job_frame import frame
 from tests.faults.build import SMALL
 from tests.support.processes import running
@@ -51,12 +51,12 @@ def test_a_compile_that_does_not_end(tmp_path: Path, marker: str) -> None:
 @pytest.mark.field(19)
 def test_a_client_that_goes_away_ends_its_compile(farm: Farm, tmp_path: Path, marker: str) -> None:
     """The connection closes: the compile is killed, its slot is free, its files are gone."""
-    client = SteppingClient(farm)
+    client = RawClient.of(farm, strict=True)
     archive = write_toolchain(tmp_path / "toolchain.tar.gz", {})
-    job = client.alloc(id_of(archive)).job_alloc
-    client.submit(job, archive)
+    job = client.slot(id_of(archive)).job_alloc
+    client.submit_toolchain(job, archive)
     inputs = write_inputs(tmp_path / "inputs", {}).read_bytes()
-    with contextlib.closing(client.connect()) as connection:
+    with contextlib.closing(client.connect(farm.server_id)) as connection:
         headers = {"Authorization": f"Bearer {job.auth}", "Content-Type": "application/octet-stream"}
         body = frame(shell(f"sleep 300; echo {marker}"), inputs)
         connection.request("POST", f"/api/v1/distserver/run_job/{job.job_id}", body, headers)

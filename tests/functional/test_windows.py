@@ -9,7 +9,7 @@ import pytest
 from farmkit.busybox_jobs import BUSYBOX, id_of, write_inputs, write_toolchain
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding
-from farmkit.raw_client import SteppingClient
+from farmkit.raw_client import RawClient
 from sccachedist.wire.messages import CompileCommand, JobComplete, RunJobRequest
 from tests.functional.conftest import running_farm
 
@@ -45,11 +45,11 @@ def test_a_client_on_windows_gets_its_files_and_the_bare_exit_status(
     farm: Farm, tmp_path: Path, source: bytes, code: int, made: dict[str, str]
 ) -> None:
     """Each disk is a folder, also one that only outputs go to, and an exit status of 3 is 3."""
-    client = SteppingClient(farm)
+    client = RawClient.of(farm, strict=True)
     archive = write_toolchain(tmp_path / "toolchain.tar.gz", {"/usr/bin/gcc": _COMPILER})
-    job = client.alloc(id_of(archive)).job_alloc
-    client.submit(job, archive)
-    result = client.run(job, _REQUEST, write_inputs(tmp_path / "inputs", {_SOURCE: source}))
+    job = client.slot(id_of(archive)).job_alloc
+    client.submit_toolchain(job, archive)
+    result = client.run_job(job, _REQUEST, write_inputs(tmp_path / "inputs", {_SOURCE: source}))
     assert isinstance(result, JobComplete)
     assert result.output.code == code
     assert {name: zlib.decompress(data.compressed).decode() for name, data in result.outputs} == made

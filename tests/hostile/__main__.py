@@ -8,8 +8,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from farmkit.raw_client import RawClient
 from sccachedist.wire.addresses import ServerId
-from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import Attack, jobs, lengths, paths
 
 ROWS: dict[int, Attack] = {
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("only daemons on a loopback address are attacked")
     harm = False
     with tempfile.TemporaryDirectory() as ground:
-        for seen in ROWS[chosen.row](Attacker(chosen.scheduler, chosen.client_token), Path(ground)):
+        for seen in ROWS[chosen.row](RawClient(chosen.scheduler, chosen.client_token), Path(ground)):
             print(seen)
             harm = harm or seen.harm
     return int(harm)

@@ -14,8 +14,8 @@ from farmkit.busybox_jobs import BUSYBOX, id_of, shell, write_archive, write_too
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, Launch, adding
 from farmkit.processes import Command
+from farmkit.raw_client import RawClient
 from tests.functional.conftest import running_farm
-from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import Attack, Seen
 from tests.hostile.neighbour import Neighbour
 from tests.hostile.victim import Victim
@@ -131,12 +131,12 @@ def neighbour(shared_farm: Farm, user: str, archive: Path) -> Neighbour:
 
 
 @pytest.fixture
-def attacker(victim: Victim) -> Attacker:
+def attacker(victim: Victim) -> RawClient:
     """Somebody with a client token."""
     return victim.attacker
 
 
-def harmless(attack: Attack, attacker: Attacker, ground: Path) -> list[Seen]:
+def harmless(attack: Attack, attacker: RawClient, ground: Path) -> list[Seen]:
     """Carry an attack out: no step of it may do harm."""
     steps = list(attack(attacker, ground))
     assert steps

@@ -12,17 +12,17 @@ import time
 from pathlib import Path
 
 from farmkit.busybox_jobs import id_of, shell
+from farmkit.raw_client import RawClient
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.messages import RUN_JOB_RESULT, JobComplete
-from tests.hostile.attacker import Attacker
+from sccachedist.wire.messages import JobComplete
 from tests.hostile.attacks import NO_INPUTS
 
 
-def run_job(client: Attacker, archive: Path, toolchain: str) -> float:
+def run_job(client: RawClient, archive: Path, toolchain: str) -> float:
     """Run a job, which has to succeed; give the seconds that it took."""
     began = time.monotonic()
     job = client.ready(archive, toolchain)
-    result = client.run(job, shell("true"), NO_INPUTS).message(RUN_JOB_RESULT)
+    result = client.run_job(job, shell("true"), NO_INPUTS)
     assert isinstance(result, JobComplete), result
     assert result.output.code == 0, result
     return time.monotonic() - began
@@ -31,7 +31,7 @@ def run_job(client: Attacker, archive: Path, toolchain: str) -> float:
 def main() -> None:
     """Run jobs."""
     scheduler, address, archive, *most = sys.argv[1:]
-    client = Attacker(ServerId.parse(scheduler), os.environ["TOKEN"], address)
+    client = RawClient(ServerId.parse(scheduler), os.environ["TOKEN"], address)
     toolchain = id_of(Path(archive))
     run_job(client, Path(archive), toolchain)
     print("ready", flush=True)

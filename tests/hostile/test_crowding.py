@@ -10,7 +10,7 @@ from farmkit.busybox_jobs import shell
 from sccachedist.daemon.logs import LINES_PER_KIND
 from tests.hostile.attacks import NO_INPUTS
 from tests.hostile.neighbour import Neighbour
-from tests.hostile.raw import flood, ports
+from tests.hostile.ports import flood, ports
 
 SECS = 3
 MOST = 60

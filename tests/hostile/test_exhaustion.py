@@ -12,6 +12,7 @@ import pytest
 from farmkit.busybox_jobs import id_of, shell
 from farmkit.farm import Farm
 from farmkit.processes import wait_until
+from farmkit.raw_client import RawClient, unverified
 from sccachedist.budgets import Party
 from sccachedist.errors import LimitExceeded
 from sccachedist.job_phases import JobPhase
@@ -20,8 +21,7 @@ from sccachedist.scheduler.jobs import CLAIM_SECS
 from sccachedist.server.jobs import UNCLAIMED_SECS, ServerCore
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.extension import Availability, ServerReport
-from sccachedist.wire.messages import RUN_JOB_RESULT, JobAlloc, JobComplete, JobId, JobState
-from tests.hostile.attacker import Attacker, unverified
+from sccachedist.wire.messages import JobAlloc, JobComplete, JobId, JobState
 from tests.hostile.attacks import NO_INPUTS, jobs, toolchain
 from tests.hostile.conftest import entries, harmless
 from tests.hostile.victim import Victim
@@ -33,7 +33,7 @@ SLOW = 60
 MIB = 1 << 20
 
 
-def test_row_02_short_archive_ids(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_02_short_archive_ids(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """No archive id, or one of a letter, is a Fail; both daemons go on."""
     harmless(jobs.short_ids, attacker, tmp_path)
     victim.unharmed()
@@ -92,7 +92,7 @@ def slow_connections(victim: Victim, job: JobAlloc) -> Iterator[None]:
         yield
 
 
-def test_row_16_slow_clients_leave_others_unharmed(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_16_slow_clients_leave_others_unharmed(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """With requests half sent to both daemons, and uploads that have stalled, honest jobs are served at once."""
     other, other_id = toolchain(tmp_path)
     job = attacker.slot(other_id).job_alloc
@@ -121,7 +121,7 @@ BOMB = zlib.compress(raw_header(size=octal(200 * MIB)) + bytes(200 * MIB), 1)
     ],
 )
 def test_row_17_a_job_that_is_too_much(
-    victim: Victim, attacker: Attacker, script: str, inputs: bytes, limit: str
+    victim: Victim, attacker: RawClient, script: str, inputs: bytes, limit: str
 ) -> None:
     """It is ended, its client compiles locally, and the log names the limit."""
     job = attacker.ready(victim.archive, victim.toolchain)
@@ -133,7 +133,7 @@ def test_row_17_a_job_that_is_too_much(
     victim.unharmed()
 
 
-def test_row_17_a_toolchain_that_is_a_bomb(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_17_a_toolchain_that_is_a_bomb(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """It is given up while it is unpacked, and nothing of it stays in the builder's directory."""
     archive = tmp_path / "bomb.tar.gz"
     archive.write_bytes(gzipped(raw_header(size=octal(200 * MIB)) + bytes(200 * MIB)))
@@ -145,7 +145,7 @@ def test_row_17_a_toolchain_that_is_a_bomb(victim: Victim, attacker: Attacker, t
     victim.unharmed()
 
 
-def test_row_17_messages_without_end(victim: Victim, attacker: Attacker) -> None:
+def test_row_17_messages_without_end(victim: Victim, attacker: RawClient) -> None:
     """Whatever a message's length says, more than its route takes is refused at once."""
     said = attacker.ask("alloc_job", bytes(10 * MIB), attacker.client_token)
     assert said.status in (0, 500), said
@@ -193,7 +193,7 @@ def test_row_19_a_compile_that_is_done_is_not_thrown_away(tmp_path: Path, archiv
     with own.farm:
         job = own.attacker.ready(archive, own.toolchain)
         own.farm.scheduler.stop()
-        result = own.attacker.run(job, shell("echo done"), NO_INPUTS).message(RUN_JOB_RESULT)
+        result = own.attacker.run_job(job, shell("echo done"), NO_INPUTS)
         assert isinstance(result, JobComplete)
         assert (result.output.code, result.output.stdout) == (0, b"done\n")
         own.farm.start_scheduler()

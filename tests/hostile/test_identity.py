@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from farmkit.fake_server import FakeServer
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding, replacing
+from farmkit.raw_client import RawClient
 from sccachedist.wire.extension import Availability
 from sccachedist.wire.messages import JobState
 from tests.functional.conftest import running_farm
-from tests.hostile.attacker import Attacker
-from tests.hostile.fake_server import FakeServer
 from tests.hostile.victim import Victim
 
 SHARED = "shared-by-all-build-servers"
@@ -38,7 +38,7 @@ def refusals(farm: Farm) -> int:
     return farm.scheduler.log.read_text().count(REFUSED)
 
 
-def test_row_10_one_that_lives_is_not_replaced(victim: Victim, attacker: Attacker, impostor: FakeServer) -> None:
+def test_row_10_one_that_lives_is_not_replaced(victim: Victim, attacker: RawClient, impostor: FakeServer) -> None:
     """Another key for its address is refused, however it is said, and the log says why; certificate and jobs stay."""
     before = victim.farm.ask(f"server_certificate/{victim.farm.server_id}")
     job = attacker.ready(victim.archive, victim.toolchain)
@@ -63,7 +63,7 @@ def test_row_10_a_certificate_is_renewed(victim: Victim) -> None:
     victim.unharmed()
 
 
-def test_row_10_the_address_of_a_dead_one(victim: Victim, attacker: Attacker, impostor: FakeServer) -> None:
+def test_row_10_the_address_of_a_dead_one(victim: Victim, attacker: RawClient, impostor: FakeServer) -> None:
     """Another is taken for it when it has been silent for long enough, and not before; it may come back after that."""
     victim.farm.server.kill()
     assert impostor.say(attacker).status == 500

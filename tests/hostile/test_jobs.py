@@ -10,10 +10,10 @@ import pytest
 
 from farmkit.busybox_jobs import shell
 from farmkit.farm import Farm
+from farmkit.raw_client import RawClient, Reply, unverified
 from sccachedist.server.jobs import few
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.messages import (
-    RUN_JOB_RESULT,
     CompileCommand,
     JobAlloc,
     JobComplete,
@@ -24,7 +24,6 @@ from sccachedist.wire.messages import (
 )
 from sccachedist.wire.run_job_frame import frame
 from sccachedist.wire.tokens import job_token
-from tests.hostile.attacker import Attacker, Said, unverified
 from tests.hostile.attacks import NO_INPUTS
 from tests.hostile.conftest import asleep
 from tests.hostile.neighbour import Neighbour
@@ -47,14 +46,14 @@ def server_tables() -> Mapping[str, str]:
     return {"capacity": f"cpus = {CPUS}", "limits": f"buffered_bytes = {13 * MIB}"}
 
 
-def ran(attacker: Attacker, job: JobAlloc, script: str = "true") -> bool:
+def ran(attacker: RawClient, job: JobAlloc, script: str = "true") -> bool:
     """Whether a job is run; if not, its client is to compile locally."""
-    result = attacker.run(job, shell(script), NO_INPUTS).message(RUN_JOB_RESULT)
+    result = attacker.run_job(job, shell(script), NO_INPUTS)
     assert result == JobNotFound() or isinstance(result, JobComplete)
     return isinstance(result, JobComplete)
 
 
-def all_ran(attacker: Attacker, jobs: list[JobAlloc], script: str = "true") -> int:
+def all_ran(attacker: RawClient, jobs: list[JobAlloc], script: str = "true") -> int:
     """How many of these jobs are run that are claimed at once."""
     with ThreadPoolExecutor(len(jobs)) as aside:
         return sum(aside.map(lambda job: ran(attacker, job, script), jobs))
@@ -73,37 +72,37 @@ def begun(job: JobAlloc, route: str, head: str, body: bytes) -> Iterator[socket.
         yield connection
 
 
-def wrong_type(attacker: Attacker, job: JobAlloc) -> Said:
+def wrong_type(attacker: RawClient, job: JobAlloc) -> Reply:
     return attacker.ask(f"run_job/{job.job_id}", b"x", job.auth, server=job.server_id, Content_Type="text/plain")
 
 
-def no_frame(attacker: Attacker, job: JobAlloc) -> Said:
+def no_frame(attacker: RawClient, job: JobAlloc) -> Reply:
     return attacker.ask(f"run_job/{job.job_id}", b"\0\0\0\1x", job.auth, server=job.server_id)
 
 
-def broken_inputs(attacker: Attacker, job: JobAlloc) -> Said:
+def broken_inputs(attacker: RawClient, job: JobAlloc) -> Reply:
     return attacker.run(job, shell("true"), b"no archive")
 
 
-def too_many_outputs(attacker: Attacker, job: JobAlloc) -> Said:
+def too_many_outputs(attacker: RawClient, job: JobAlloc) -> Reply:
     return attacker.run(job, shell("true", *map(str, range(2000))), NO_INPUTS)
 
 
-def large(attacker: Attacker, job: JobAlloc) -> Said:
+def large(attacker: RawClient, job: JobAlloc) -> Reply:
     return attacker.ask(f"run_job/{job.job_id}", b"x", job.auth, server=job.server_id, Content_Length=str(1 << 50))
 
 
-def broken_off(attacker: Attacker, job: JobAlloc) -> Said:
+def broken_off(attacker: RawClient, job: JobAlloc) -> Reply:
     with begun(job, "run_job", "Content-Type: application/octet-stream\r\nContent-Length: 1000", b"\0\0\0\1"):
-        return Said(0)
+        return Reply(0)
 
 
-def upload_broken_off(attacker: Attacker, job: JobAlloc) -> Said:
+def upload_broken_off(attacker: RawClient, job: JobAlloc) -> Reply:
     with begun(job, "submit_toolchain", "Transfer-Encoding: chunked", b"5\r\nbegun\r\n"):
-        return Said(0)
+        return Reply(0)
 
 
-ENDS: list[Callable[[Attacker, JobAlloc], Said]] = [
+ENDS: list[Callable[[RawClient, JobAlloc], Reply]] = [
     wrong_type,
     no_frame,
     broken_inputs,

@@ -14,10 +14,10 @@ import pytest
 
 from farmkit.busybox_jobs import id_of, shell, write_toolchain
 from farmkit.processes import wait_until
+from farmkit.raw_client import RawClient
 from sccachedist.wire.bincode import decode
 from sccachedist.wire.messages import SUBMIT_TOOLCHAIN_RESULT, JobAlloc, SubmitToolchainResult
 from sccachedist.wire.run_job_frame import frame
-from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import NO_INPUTS
 from tests.hostile.neighbour import Neighbour
 from tests.hostile.test_jobs import begun
@@ -137,7 +137,7 @@ def test_row_44_unread_answers(neighbour: Neighbour) -> None:
 
 
 @contextlib.contextmanager
-def unread(attacker: Attacker, neighbour: Neighbour) -> Iterator[socket.socket]:
+def unread(attacker: RawClient, neighbour: Neighbour) -> Iterator[socket.socket]:
     """A job with a large answer, whose client reads a few bytes of it."""
     job = attacker.ready(neighbour.archive, neighbour.toolchain)
     made = shell(f"/bin/busybox dd if=/dev/urandom of=/made bs={MIB} count=25", "/made")

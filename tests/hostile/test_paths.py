@@ -10,8 +10,8 @@ import pytest
 
 from farmkit.busybox_jobs import id_of, shell
 from farmkit.launch import CHECKOUT
+from farmkit.raw_client import RawClient
 from sccachedist.wire.messages import AllocJobFail
-from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import NO_INPUTS, paths, secret_in
 from tests.hostile.conftest import entries, harmless
 from tests.hostile.victim import Victim
@@ -24,7 +24,7 @@ def kept(victim: Victim) -> list[str]:
     return entries(victim.farm.server_folder)
 
 
-def test_row_01_archive_ids_that_are_paths(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_01_archive_ids_that_are_paths(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """A scheduler hands out nothing for an archive id that is a path, and no file appears."""
     before = kept(victim)
     harmless(paths.archive_ids, attacker, tmp_path)
@@ -37,7 +37,7 @@ def test_row_01_archive_ids_that_are_paths(victim: Victim, attacker: Attacker, t
     "archive_id",
     ["/etc/cron.d/x", "../" * 30 + "x", "", "a" * 63, "a" * 65, "A" * 64, "g" * 64, "a" * 63 + "\n", "é" * 64],
 )
-def test_row_01_archive_ids_at_both_daemons(victim: Victim, attacker: Attacker, archive_id: str) -> None:
+def test_row_01_archive_ids_at_both_daemons(victim: Victim, attacker: RawClient, archive_id: str) -> None:
     """The scheduler says Fail, the build server refuses it too, and neither takes note of it."""
     job = attacker.ready(victim.archive, victim.toolchain)
     assert isinstance(attacker.alloc(archive_id), AllocJobFail)
@@ -46,21 +46,21 @@ def test_row_01_archive_ids_at_both_daemons(victim: Victim, attacker: Attacker, 
     victim.all_slots_free()
 
 
-def test_row_03_outputs_that_climb(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_03_outputs_that_climb(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """No file of the host comes back for an output with dots in it, however deep it climbs."""
     steps = harmless(paths.climbing_outputs, attacker, tmp_path)
     assert all(step.answered.startswith("500") for step in steps), steps
     victim.unharmed()
 
 
-def test_row_04_symlinks_that_a_compile_leaves(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_04_symlinks_that_a_compile_leaves(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """A link that a compile leaves is followed inside its own root, where the secret is not."""
     steps = harmless(paths.symlinks, attacker, tmp_path)
     assert all(step.answered.startswith("500") for step in steps), steps
     victim.unharmed()
 
 
-def test_row_04_symlinks_of_a_toolchain(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_04_symlinks_of_a_toolchain(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """Directories for outputs are made inside, also where the toolchain has a link to the host."""
     secret, _ = secret_in(tmp_path)
     archive = tmp_path / "linked.tar.gz"
@@ -76,7 +76,7 @@ def test_row_04_symlinks_of_a_toolchain(victim: Victim, attacker: Attacker, tmp_
     victim.unharmed()
 
 
-def test_row_05_outputs_that_are_no_files(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_05_outputs_that_are_no_files(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """A FIFO, a device, a directory and a file of 5 TiB are refused, and nobody waits for them."""
     harmless(paths.odd_outputs, attacker, tmp_path)
     victim.unharmed()
@@ -90,7 +90,7 @@ ARCHIVES = {
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
-def test_row_20_archives_that_lie(victim: Victim, attacker: Attacker, tmp_path: Path, name: str) -> None:
+def test_row_20_archives_that_lie(victim: Victim, attacker: RawClient, tmp_path: Path, name: str) -> None:
     """Such a toolchain or such inputs are never unpacked: 500, and no file of the host is touched."""
     archive = tmp_path / "toolchain.tar.gz"
     archive.write_bytes(gzipped(ARCHIVES[name]))
@@ -102,7 +102,7 @@ def test_row_20_archives_that_lie(victim: Victim, attacker: Attacker, tmp_path: 
     assert (os.listdir("/"), os.listdir("/etc"), os.listdir(victim.farm.folder)) == before
 
 
-def test_row_20_no_rights_from_an_archive(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_20_no_rights_from_an_archive(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """A setuid program in a toolchain has lost its bits, inside and on the host's disk."""
     archive = tmp_path / "setuid.tar.gz"
     archive.write_bytes(gzipped(tar(file("bin/busybox", BUSYBOX.read_bytes(), 0o6755)) + raw_header(b"never read")))

@@ -4,16 +4,15 @@ from pathlib import Path
 
 from farmkit.farm import Farm
 from farmkit.launch import PUBLISHED_SCHEDULER, PUBLISHED_SERVER
-from sccachedist.wire.addresses import ServerId
+from farmkit.raw_client import RawClient
 from tests.hostile.__main__ import ROWS
-from tests.hostile.attacker import Attacker
 
 
 def test_the_published_daemons_fall(tmp_path: Path) -> None:
     """Rows 27, 3, 4 and 1, in an order in which the farm lives through them; each does harm to it."""
     (tmp_path / "farm").mkdir()
     with Farm(tmp_path / "farm", PUBLISHED_SCHEDULER, PUBLISHED_SERVER) as farm:
-        attacker = Attacker(ServerId.parse(f"127.0.0.1:{farm.scheduler_port}"), farm.client_token)
+        attacker = RawClient.of(farm, strict=False)
         for row in (27, 3, 4, 1):
             ground = tmp_path / f"row-{row}"
             ground.mkdir()

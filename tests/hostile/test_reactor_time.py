@@ -12,7 +12,7 @@ from sccachedist.wire.extension import JOB_STATES, JobStates
 from sccachedist.wire.messages import CompileCommand, JobId, JobState, RunJobRequest
 from sccachedist.wire.tokens import server_token
 from tests.hostile.neighbour import Neighbour
-from tests.hostile.raw import Port, again, flood, ports
+from tests.hostile.ports import Port, again, flood, ports
 
 SECS = 2
 HUGE = U64, 1 << 62

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from farmkit.busybox_jobs import id_of, shell
 from farmkit.processes import wait_until
-from sccachedist.wire.messages import RUN_JOB_RESULT, JobComplete
+from sccachedist.wire.messages import JobComplete
 from tests.hostile.attacks import NO_INPUTS
 from tests.hostile.conftest import asleep
 from tests.hostile.neighbour import Neighbour
@@ -22,7 +22,7 @@ HOLDING = "2.7182"
 def said_by(neighbour: Neighbour, archive: Path, script: str) -> list[str]:
     """What a job of an attacker prints, which has to come to its end."""
     job = neighbour.attacker.ready(archive, id_of(archive))
-    result = neighbour.attacker.run(job, shell(script, "/made"), NO_INPUTS).message(RUN_JOB_RESULT)
+    result = neighbour.attacker.run_job(job, shell(script, "/made"), NO_INPUTS)
     assert isinstance(result, JobComplete), result
     return result.output.stdout.decode().splitlines()
 

@@ -8,20 +8,20 @@ from pathlib import Path
 import attrs
 import pytest
 
+from farmkit.fake_server import TAKEN, FakeServer
 from farmkit.farm import Farm
+from farmkit.raw_client import RawClient
 from sccachedist.daemon.logs import LINES_PER_KIND
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.extension import EXTENDED_HEARTBEAT, JOB_STATES, Availability, JobStates, ServerReport
 from sccachedist.wire.messages import HEARTBEAT, AllocJobFail, AllocJobSuccess, JobState, SchedulerStatus
 from sccachedist.wire.tokens import server_token
-from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import fresh_id, lengths
 from tests.hostile.conftest import harmless
-from tests.hostile.fake_server import TAKEN, FakeServer
 from tests.hostile.victim import Victim
 
 
-def test_row_08_endless_lengths_from_a_client(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_08_endless_lengths_from_a_client(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """A length that nothing can have is 400, and the scheduler goes on."""
     steps = harmless(lengths.lengths, attacker, tmp_path)
     assert all(step.answered.startswith("400") for step in steps), steps
@@ -29,7 +29,7 @@ def test_row_08_endless_lengths_from_a_client(victim: Victim, attacker: Attacker
 
 
 @pytest.mark.parametrize("length", lengths.LENGTHS)
-def test_row_08_endless_lengths_everywhere(victim: Victim, attacker: Attacker, length: int) -> None:
+def test_row_08_endless_lengths_everywhere(victim: Victim, attacker: RawClient, length: int) -> None:
     """Every message of every route is read with the same care, at both daemons."""
     job = attacker.ready(victim.archive, victim.toolchain)
     eight, token = length.to_bytes(8, "little"), server_token(victim.farm.server_key, victim.farm.server_id)
@@ -58,9 +58,9 @@ def fake(lone: Farm, tmp_path: Path) -> Iterator[FakeServer]:
         yield fake
 
 
-def attacker_of(farm: Farm) -> Attacker:
+def attacker_of(farm: Farm) -> RawClient:
     """Somebody with a client token."""
-    return Attacker(attrs.evolve(farm.server_id, port=farm.scheduler_port), farm.client_token)
+    return RawClient.of(farm, strict=False)
 
 
 def test_row_09_a_server_that_registers_anew_while_it_is_given_a_job(lone: Farm, fake: FakeServer) -> None:
@@ -100,7 +100,7 @@ def test_row_09_lies_about_an_assignment(lone: Farm, fake: FakeServer) -> None:
     assert isinstance(attacker.alloc(fresh_id()), AllocJobSuccess)
 
 
-def test_row_10_an_address_that_anybody_claims(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_10_an_address_that_anybody_claims(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """``X-Real-IP`` from somebody who is no trusted proxy changes nothing: 401, and no new build server."""
     with FakeServer(victim.farm, tmp_path / "fake") as fake:
         elsewhere = attrs.evolve(fake.server_id, host=fake.server_id.host + 1)
@@ -140,7 +140,7 @@ def test_row_24_one_pin_for_each_server(lone: Farm, fake: FakeServer, tmp_path: 
     assert len(fake.asked) == asked, "the job's token was not sent to it"
 
 
-def test_row_28_a_heartbeat_from_elsewhere(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_28_a_heartbeat_from_elsewhere(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """A build server speaks for its own address alone, whatever token it shows."""
     before = victim.farm.ask(f"server_certificate/{victim.farm.server_id}")
     with FakeServer(victim.farm, tmp_path / "fake") as fake:
@@ -153,7 +153,7 @@ def test_row_28_a_heartbeat_from_elsewhere(victim: Victim, attacker: Attacker, t
     victim.unharmed()
 
 
-def test_row_28_jobs_of_others(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_28_jobs_of_others(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """A build server that reports on jobs which are not its own, or which nobody has, is refused; no job changes."""
     job = attacker.ready(victim.archive, victim.toolchain)
     taken = victim.farm.status()
@@ -166,7 +166,7 @@ def test_row_28_jobs_of_others(victim: Victim, attacker: Attacker, tmp_path: Pat
     victim.unharmed()
 
 
-def test_row_28_what_only_ours_may_say_of_jobs(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_28_what_only_ours_may_say_of_jobs(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """A build server that names a job of another among its own, in whatever way, changes nothing; the log says so."""
     job = attacker.ready(victim.archive, victim.toolchain)
     taken = victim.farm.status().in_progress
@@ -198,7 +198,7 @@ def test_row_28_whoever_names_jobs_first_after_a_restart(lone: Farm, fake: FakeS
         assert allocated.job_alloc.server_id == honest.server_id
 
 
-def test_row_28_a_report_that_cannot_be(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_28_a_report_that_cannot_be(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """Nonsense behind a heartbeat is 400, or what no published program reads; the farm is as it was."""
     with FakeServer(victim.farm, tmp_path / "fake") as fake:
         honest = ServerReport(1, 5, Availability.GONE, (), ())
@@ -214,7 +214,7 @@ def test_row_28_a_report_that_cannot_be(victim: Victim, attacker: Attacker, tmp_
     victim.unharmed()
 
 
-def test_row_28_an_administrators_orders(victim: Victim, attacker: Attacker) -> None:
+def test_row_28_an_administrators_orders(victim: Victim, attacker: RawClient) -> None:
     """Nobody drains a build server by a token of another kind, or where no administrator is configured."""
     own = server_token(victim.farm.server_key, victim.farm.server_id)
     for token in ("", "x", victim.farm.client_token, own):

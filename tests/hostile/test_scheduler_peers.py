@@ -11,17 +11,17 @@ from typing import Any
 import attrs
 import pytest
 
+from farmkit.fake_server import FakeServer
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding, replacing
+from farmkit.raw_client import OCTETS, RawClient
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.extension import Availability
 from sccachedist.wire.messages import HEARTBEAT, TOOLCHAIN, Toolchain
 from sccachedist.wire.tokens import server_token
 from tests.functional.conftest import running_farm
-from tests.hostile.attacker import OCTETS, Attacker
 from tests.hostile.attacks import fresh_id
 from tests.hostile.conftest import talkative
-from tests.hostile.fake_server import FakeServer
 from tests.hostile.neighbour import Neighbour
 from tests.scheduler.test_certificates import BAD
 from tests.support.turns import metered
@@ -219,7 +219,7 @@ def proxied(neighbour: Neighbour, path: str, body: bytes, token: str, *claims: s
     return ask(proxy, path, body, given)
 
 
-def ask(attacker: Attacker, path: str, body: bytes, headers: list[tuple[str, str]]) -> int:
+def ask(attacker: RawClient, path: str, body: bytes, headers: list[tuple[str, str]]) -> int:
     """The status of a request with these headers, each as often as it is there."""
     connection = attacker.connect()
     connection.putrequest("POST", f"/api/v1/scheduler/{path}")

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import attrs
 import pytest
 
+from farmkit.raw_client import OCTETS, RawClient, unverified
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import ALLOC_JOB_RESPONSE, TOOLCHAIN, AllocJobFail, AllocJobSuccess, Toolchain
-from tests.hostile.attacker import OCTETS, Attacker, unverified
 from tests.hostile.attacks import fresh_id
 from tests.hostile.neighbour import Neighbour
 
@@ -47,7 +47,7 @@ def going_on(attack: Callable[[int], object], threads: int) -> Iterator[None]:
         each.result()
 
 
-def many(attacker: Attacker, count: int) -> list[Attacker]:
+def many(attacker: RawClient, count: int) -> list[RawClient]:
     """An attacker with several addresses."""
     return [attrs.evolve(attacker, address=f"127.0.1.{1 + number}") for number in range(count)]
 
@@ -125,7 +125,7 @@ def test_row_42_one_client_fills_the_queue(neighbour: Neighbour) -> None:
 
 
 @contextlib.contextmanager
-def asking(attacker: Attacker) -> Iterator[socket.socket]:
+def asking(attacker: RawClient) -> Iterator[socket.socket]:
     """A request for a slot that is not waited for."""
     body = encode(TOOLCHAIN, Toolchain(fresh_id()))
     with socket.create_connection(

@@ -19,6 +19,7 @@ from farmkit.busybox_jobs import shell
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding, replacing
 from farmkit.processes import free_port, wait_until
+from farmkit.raw_client import OCTETS, RawClient, Reply
 from sccachedist.auth.clients import SharedClientToken
 from sccachedist.auth.servers import SharedServerToken, SignedServerToken
 from sccachedist.auth.token_service import MOST_REMEMBERED, ForwardedClientTokens
@@ -31,7 +32,6 @@ from sccachedist.wire.tokens import check_job_token, job_token, server_token
 from tests.functional.test_client_auth import jwt_validate
 from tests.functional.test_network import setting
 from tests.functional.test_tls import AUTHORITY, TlsFarm, trusting, write_certificate
-from tests.hostile.attacker import OCTETS, Attacker, Said
 from tests.hostile.attacks import NO_INPUTS, fresh_id, jobs
 from tests.hostile.conftest import ENVIRONMENT_SECRET, harmless
 from tests.hostile.victim import Victim
@@ -43,12 +43,12 @@ ADDRESS = ServerId.parse("127.0.0.1:10501")
 _ALLOC_JOB = "/api/v1/scheduler/alloc_job"
 
 
-def test_row_11_no_secret_in_any_log_or_answer(victim: Victim, attacker: Attacker) -> None:
+def test_row_11_no_secret_in_any_log_or_answer(victim: Victim, attacker: RawClient) -> None:
     """After all that can go wrong with tokens, the logs at their most talkative hold none, and no answer does."""
     farm, job = victim.farm, attacker.ready(victim.archive, victim.toolchain)
     own = server_token(farm.server_key, farm.server_id)
     body = encode(TOOLCHAIN, Toolchain(fresh_id()))
-    said: list[Said] = []
+    said: list[Reply] = []
     for token in (farm.client_token, own, job.auth):
         for near in (token[:-1], token + "x", token.swapcase(), f"{farm.server_id} {token}"):
             said.append(attacker.ask("alloc_job", body, near))
@@ -105,16 +105,16 @@ def test_row_12_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyP
             assert len(compared) > before, (check, shown)
 
 
-def test_row_12_nearly_right_tokens(victim: Victim, attacker: Attacker) -> None:
+def test_row_12_nearly_right_tokens(victim: Victim, attacker: RawClient) -> None:
     """Nothing but the token is the token."""
     token = victim.farm.client_token
     for near in ("", token[:-1], token + token, token.upper(), f" {token}", f"{token},x", "\xff"):
-        assert Attacker(attacker.scheduler, near).ask("alloc_job", b"", near).status == 401
+        assert RawClient(attacker.scheduler, near).ask("alloc_job", b"", near).status == 401
     victim.unharmed()
 
 
 def _allocates(farm: Farm, token: str) -> int:
-    attacker = Attacker(ServerId.parse(f"127.0.0.1:{farm.scheduler_port}"), token)
+    attacker = RawClient(ServerId.parse(f"127.0.0.1:{farm.scheduler_port}"), token)
     return attacker.ask("alloc_job", encode(TOOLCHAIN, Toolchain(fresh_id())), token).status
 
 
@@ -221,12 +221,12 @@ def test_row_23_nothing_in_clear(tmp_path: Path) -> None:
         assert len(heard) > 2000, "a heartbeat and an allocation"
         for secret in (farm.client_token, server_token(farm.server_key, farm.server_id), job.auth, "Bearer"):
             assert secret.encode() not in heard
-        in_clear = Attacker(ServerId.parse(f"127.0.0.1:{relay.port}"), "")
+        in_clear = RawClient(ServerId.parse(f"127.0.0.1:{relay.port}"), "")
         assert in_clear.ask("status", method="GET").status == 0
     assert b"/api/v1/scheduler/status" in heard, "what is said in clear is heard"
 
 
-def test_row_27_the_daemons_environment(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_27_the_daemons_environment(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """A compile sees its own variables alone; the build server's environment cannot be found from inside."""
     harmless(jobs.environment, attacker, tmp_path)
     look = "/bin/busybox env; /bin/busybox cat /proc/[0-9]*/environ /proc/self/environ /proc/1/cmdline 2>&1; true"

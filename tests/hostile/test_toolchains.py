@@ -12,6 +12,7 @@ from farmkit.busybox_jobs import id_of, shell, write_toolchain
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SERVER, Launch
 from farmkit.processes import Command, wait_until
+from farmkit.raw_client import RawClient, unverified
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import (
     RUN_JOB_RESULT,
@@ -20,13 +21,12 @@ from sccachedist.wire.messages import (
     JobComplete,
     SubmitToolchainResult,
 )
-from tests.hostile.attacker import Attacker, unverified
 from tests.hostile.attacks import NO_INPUTS, jobs, toolchain
 from tests.hostile.conftest import asleep, entries, harmless
 from tests.hostile.victim import Victim
 
 
-def test_row_06_bytes_that_are_not_the_toolchain(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_06_bytes_that_are_not_the_toolchain(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """They are refused, nothing of them stays, and the next client is asked for the toolchain anew."""
     steps = harmless(jobs.wrong_bytes, attacker, tmp_path)
     refused = encode(SUBMIT_TOOLCHAIN_RESULT, SubmitToolchainResult.CANNOT_CACHE)
@@ -37,7 +37,7 @@ def test_row_06_bytes_that_are_not_the_toolchain(victim: Victim, attacker: Attac
     victim.unharmed()
 
 
-def test_row_06_the_next_client_gets_its_own_compiler(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_06_the_next_client_gets_its_own_compiler(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """After an attacker has uploaded another compiler under its id, a client's compile runs the right one."""
     right = write_toolchain(tmp_path / "right.tar.gz", {"/bin/cc": "echo right"})
     wrong = write_toolchain(tmp_path / "wrong.tar.gz", {"/bin/cc": "echo wrong"})
@@ -48,7 +48,7 @@ def test_row_06_the_next_client_gets_its_own_compiler(victim: Victim, attacker: 
     victim.unharmed()
 
 
-def test_row_15_a_job_cannot_be_given_another_toolchain(victim: Victim, attacker: Attacker, tmp_path: Path) -> None:
+def test_row_15_a_job_cannot_be_given_another_toolchain(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
     """A second assignment, by whoever holds the job's token, is refused, and the job runs with its own toolchain."""
     harmless(jobs.swapped_toolchain, attacker, tmp_path)
     other = write_toolchain(tmp_path / "other.tar.gz", {"/bin/cc": "echo the other"})

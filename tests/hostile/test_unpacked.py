@@ -15,9 +15,9 @@ from farmkit.busybox_jobs import id_of, shell, write_toolchain
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding
 from farmkit.processes import wait_until
+from farmkit.raw_client import Reply
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import RUN_JOB_RESULT, JobComplete
-from tests.hostile.attacker import Said
 from tests.hostile.attacks import NO_INPUTS
 from tests.hostile.conftest import talkative
 from tests.hostile.neighbour import Neighbour
@@ -65,7 +65,7 @@ def write(place: Path, data: bytes) -> Path:
     return place
 
 
-def run(neighbour: Neighbour, archive: Path) -> Said:
+def run(neighbour: Neighbour, archive: Path) -> Reply:
     """A job with a toolchain, which is brought where it is asked for."""
     return neighbour.attacker.run(neighbour.attacker.ready(archive, id_of(archive)), shell("true"), NO_INPUTS)
 

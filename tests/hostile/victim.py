@@ -8,10 +8,9 @@ import attrs
 
 from farmkit.busybox_jobs import shell
 from farmkit.farm import Farm
-from sccachedist.wire.addresses import ServerId
+from farmkit.raw_client import RawClient
 from sccachedist.wire.archive_id import ArchiveId
-from sccachedist.wire.messages import RUN_JOB_RESULT, JobAlloc, JobComplete, RunJobRequest
-from tests.hostile.attacker import Attacker
+from sccachedist.wire.messages import JobAlloc, JobComplete, RunJobRequest
 from tests.hostile.attacks import NO_INPUTS
 from tests.support.slots import all_slots_free
 
@@ -27,22 +26,20 @@ class Victim:
     toolchain: ArchiveId
 
     @property
-    def attacker(self) -> Attacker:
+    def attacker(self) -> RawClient:
         """Somebody with a client token."""
-        return Attacker(
-            ServerId.parse(f"{self.farm.scheduler_host}:{self.farm.scheduler_port}"), self.farm.client_token
-        )
+        return RawClient.of(self.farm, strict=False)
 
     def run(self, request: RunJobRequest) -> JobComplete:
         """What an honest client's job comes to."""
         job = self.attacker.ready(self.archive, self.toolchain)
-        result = self.attacker.run(job, request, NO_INPUTS).message(RUN_JOB_RESULT)
+        result = self.attacker.run_job(job, request, NO_INPUTS)
         assert isinstance(result, JobComplete), result
         return result
 
     def still_runs(self, job: JobAlloc) -> None:
         """The job can be run: nothing has happened to it."""
-        result = self.attacker.run(job, shell("true"), NO_INPUTS).message(RUN_JOB_RESULT)
+        result = self.attacker.run_job(job, shell("true"), NO_INPUTS)
         assert isinstance(result, JobComplete), result
 
     def restart_server(self) -> None:

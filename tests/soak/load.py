@@ -15,7 +15,7 @@ from farmkit.busybox_jobs import id_of, shell, write_inputs, write_toolchain
 from farmkit.farm import Farm
 from farmkit.processes import Daemon, wait_until
 from farmkit.published_client import Client
-from farmkit.raw_client import SteppingClient
+from farmkit.raw_client import RawClient
 from sccachedist.wire.messages import JobComplete, SubmitToolchainResult
 from sccachedist.wire.run_job_frame import frame
 from tests.faults.build import Build
@@ -44,27 +44,27 @@ class Load:
 
         :raises AssertionError: something was not answered as it should be.
         """
-        stepping = SteppingClient(self.farm)
+        raw = RawClient.of(self.farm, strict=True)
         archive = write_toolchain(self.folder / "toolchain.tar.gz", {}, _FILLER)
-        self._uploads_and_leaves(stepping, archive)
+        self._uploads_and_leaves(raw, archive)
         with Client(self.folder / "client", self.farm.scheduler_url, self.farm.client_token, self.toolchains) as client:
             outcome = self.build.run(client, (), lambda _: None)
             assert outcome.wrong == (), outcome.wrong
             self._compiles_a_mistake(client)
             self._is_interrupted(client)
         if next(self._numbers) % 2:
-            stepping.alloc(id_of(archive))  # and never comes back
+            raw.slot(id_of(archive))  # and never comes back
 
-    def _uploads_and_leaves(self, stepping: SteppingClient, archive: Path) -> None:
+    def _uploads_and_leaves(self, client: RawClient, archive: Path) -> None:
         """A toolchain that is new, a job that ends, and one whose client goes away in the middle."""
         marker = f"marker-{secrets.token_hex(8)}"
         inputs = write_inputs(self.folder / "inputs", {"/input": b"input"})
-        job = stepping.alloc(id_of(archive)).job_alloc
-        assert stepping.submit(job, archive) is SubmitToolchainResult.SUCCESS
-        assert isinstance(stepping.run(job, shell("cat /input > /out", "/out"), inputs), JobComplete)
-        job = stepping.alloc(id_of(archive)).job_alloc
+        job = client.slot(id_of(archive)).job_alloc
+        assert client.submit_toolchain(job, archive) is SubmitToolchainResult.SUCCESS
+        assert isinstance(client.run_job(job, shell("cat /input > /out", "/out"), inputs), JobComplete)
+        job = client.slot(id_of(archive)).job_alloc
         body = frame(shell(f"sleep 300; echo {marker}"), inputs.read_bytes())
-        with contextlib.closing(stepping.connect()) as connection:
+        with contextlib.closing(client.connect(job.server_id)) as connection:
             headers = {"Authorization": f"Bearer {job.auth}", "Content-Type": "application/octet-stream"}
             connection.request("POST", f"/api/v1/distserver/run_job/{job.job_id}", body, headers)
             wait_until(lambda: running(marker) != [], _GONE_SECS, "the job runs")

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import attrs
 
+from farmkit.raw_client import unverified
+
 #: From so many addresses, as a port range is smaller than what one address may have.
 ADDRESSES = [f"127.0.0.{last}" for last in range(2, 6)]
 
@@ -45,7 +47,7 @@ def crowd(port: int, groups: Sequence[Group]) -> Iterator[list[socket.socket]]:
     """Open all connections; some say a byte a second while this lasts, and all are closed in the end."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    context = believing_all()
+    context = unverified()
     sources = cycle(ADDRESSES)
     with contextlib.ExitStack() as opened:
         there: list[socket.socket] = []
@@ -83,13 +85,6 @@ def dripping(connections: Sequence[socket.socket]) -> Iterator[None]:
         thread.join()
 
 
-def believing_all() -> ssl.SSLContext:
-    """TLS with whoever answers."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
-
-
 @contextlib.contextmanager
 def urgent(pid: int) -> Iterator[None]:
     """A process goes before others while this lasts, where we may say so."""
@@ -109,7 +104,7 @@ def waits(port: int, count: int, asked: bytes, *, tls: bool = False) -> list[flo
 
 def _waits(port: int, count: int, asked: bytes, tls: bool) -> list[float]:
     with urgent(os.getpid()):
-        return sorted(_wait(port, asked, believing_all() if tls else None) for _ in range(count))
+        return sorted(_wait(port, asked, unverified() if tls else None) for _ in range(count))
 
 
 def _wait(port: int, asked: bytes, tls: ssl.SSLContext | None) -> float:

@@ -12,10 +12,10 @@ from pathlib import Path
 import attrs
 
 from farmkit.busybox_jobs import id_of, write_toolchain
+from farmkit.raw_client import RawClient, Reply
 from sccachedist.wire.archive_id import ArchiveId, swapped_hex
 from sccachedist.wire.bincode import decode
 from sccachedist.wire.messages import RUN_JOB_RESULT, JobComplete
-from tests.hostile.attacker import Attacker, Said
 from tests.sandbox.archives import tar
 
 NO_INPUTS = zlib.compress(tar())
@@ -33,7 +33,7 @@ class Seen:
         return f"{'HARM' if self.harm else 'well'}  {self.tried}: {self.answered}"
 
 
-Attack = Callable[[Attacker, Path], Iterator[Seen]]
+Attack = Callable[[RawClient, Path], Iterator[Seen]]
 
 
 def fresh_id() -> ArchiveId:
@@ -54,7 +54,7 @@ def secret_in(ground: Path) -> tuple[Path, bytes]:
     return ground / "secret", text
 
 
-def leaked(said: Said) -> bytes:
+def leaked(said: Reply) -> bytes:
     """All that an answer to ``run_job`` gives away, as text."""
     if said.status != 200:
         return said.body

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from farmkit.busybox_jobs import shell
+from farmkit.raw_client import RawClient
 from sccachedist.wire.messages import AllocJobFail, AllocJobSuccess, CompileCommand, RunJobRequest
-from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import NO_INPUTS, Seen, fresh_id, leaked, toolchain
 
 
-def short_ids(attacker: Attacker, ground: Path) -> Iterator[Seen]:
+def short_ids(attacker: RawClient, ground: Path) -> Iterator[Seen]:
     """Row 2: an archive id of one letter, or none, kills the build server."""
     for archive_id in ("", "a", "ab"):
         allocated = attacker.alloc(archive_id)
@@ -18,7 +18,7 @@ def short_ids(attacker: Attacker, ground: Path) -> Iterator[Seen]:
         yield Seen(f"archive id {archive_id!r}", str(allocated)[:100], not isinstance(allocated, AllocJobFail))
 
 
-def wrong_bytes(attacker: Attacker, ground: Path) -> Iterator[Seen]:
+def wrong_bytes(attacker: RawClient, ground: Path) -> Iterator[Seen]:
     """Row 6: bytes that are not what the archive id says stay, and the next client's compiles run them."""
     for wrong in (toolchain(ground)[0].read_bytes(), b"", b"no archive at all"):
         archive, archive_id = toolchain(ground)
@@ -31,7 +31,7 @@ def wrong_bytes(attacker: Attacker, ground: Path) -> Iterator[Seen]:
             attacker.run(job, shell("true"), NO_INPUTS)
 
 
-def swapped_toolchain(attacker: Attacker, ground: Path) -> Iterator[Seen]:
+def swapped_toolchain(attacker: RawClient, ground: Path) -> Iterator[Seen]:
     """Row 15: a client assigns its own job anew, with another toolchain."""
     archive, archive_id = toolchain(ground)
     job = attacker.ready(archive, archive_id)
@@ -40,7 +40,7 @@ def swapped_toolchain(attacker: Attacker, ground: Path) -> Iterator[Seen]:
     yield Seen("another toolchain for a job that is ready", str(said), said.status == 200 or ran.status != 200)
 
 
-def environment(attacker: Attacker, ground: Path) -> Iterator[Seen]:
+def environment(attacker: RawClient, ground: Path) -> Iterator[Seen]:
     """Row 27: a compile sees the variables of the daemon that runs it."""
     archive, archive_id = toolchain(ground)
     env = RunJobRequest(CompileCommand("/bin/busybox", ("env",), (), "/"), ())

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from farmkit.busybox_jobs import shell
+from farmkit.raw_client import RawClient
 from sccachedist.wire.messages import AllocJobSuccess
-from tests.hostile.attacker import Attacker
 from tests.hostile.attacks import NO_INPUTS, Seen, leaked, secret_in, toolchain
 
 
-def archive_ids(attacker: Attacker, ground: Path) -> Iterator[Seen]:
+def archive_ids(attacker: RawClient, ground: Path) -> Iterator[Seen]:
     """Row 1: an archive id that is a path writes a file there."""
     planted = ground / "planted"
     for archive_id in (str(planted), f"..{'/..' * 20}{planted}", f"aa{'/..' * 20}{planted}"):
@@ -19,7 +19,7 @@ def archive_ids(attacker: Attacker, ground: Path) -> Iterator[Seen]:
         yield Seen(f"archive id {archive_id[-40:]!r}", str(allocated)[:100], planted.exists())
 
 
-def climbing_outputs(attacker: Attacker, ground: Path) -> Iterator[Seen]:
+def climbing_outputs(attacker: RawClient, ground: Path) -> Iterator[Seen]:
     """Row 3: an output with ``..`` in it reads a file of the host."""
     secret, text = secret_in(ground)
     archive, archive_id = toolchain(ground)
@@ -29,7 +29,7 @@ def climbing_outputs(attacker: Attacker, ground: Path) -> Iterator[Seen]:
         yield Seen(f"output {output[-50:]!r}", str(said), text in leaked(said))
 
 
-def symlinks(attacker: Attacker, ground: Path) -> Iterator[Seen]:
+def symlinks(attacker: RawClient, ground: Path) -> Iterator[Seen]:
     """Row 4: a symlink that the compile has left is followed on the host, to read and to make directories."""
     secret, text = secret_in(ground)
     archive, archive_id = toolchain(ground)
@@ -45,7 +45,7 @@ def symlinks(attacker: Attacker, ground: Path) -> Iterator[Seen]:
         )
 
 
-def odd_outputs(attacker: Attacker, ground: Path) -> Iterator[Seen]:
+def odd_outputs(attacker: RawClient, ground: Path) -> Iterator[Seen]:
     """Row 5: an output that is a FIFO, a device or endless hangs a thread or eats the memory."""
     archive, archive_id = toolchain(ground)
     for script in (

@@ -1,4 +1,4 @@
-"""A build server of an attacker's, with a server token of its own: it says what it likes and answers when it likes."""
+"""A build server that says what it likes and answers when it likes, with a server token of its own."""
 
 import ssl
 import threading
@@ -12,6 +12,7 @@ import attrs
 
 from farmkit.farm import Farm
 from farmkit.processes import free_port
+from farmkit.raw_client import RawClient, Reply
 from sccachedist.server.identity import Identity, load_identity
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import encode
@@ -26,9 +27,17 @@ from sccachedist.wire.messages import (
     JobState,
 )
 from sccachedist.wire.tokens import server_token
-from tests.hostile.attacker import Attacker, Said
 
 TAKEN = encode(ASSIGN_JOB_RESULT, AssignJobResult(JobState.READY, need_toolchain=False))
+
+
+def tls_of(identity: Identity, folder: Path) -> ssl.SSLContext:
+    """TLS of a build server with this identity; its key goes through a file in the folder."""
+    chain = folder / "chain.pem"
+    chain.write_bytes(identity.private_key_pem + identity.certificate_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    return context
 
 
 @attrs.define
@@ -49,10 +58,7 @@ class FakeServer:
 
     def __enter__(self) -> Self:
         self._http = ThreadingHTTPServer(("127.0.0.1", self.port), lambda *given: _Answers(self, *given))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        pair = self.folder / "pair.pem"
-        pair.write_bytes(self.identity.private_key_pem + self.identity.certificate_pem)
-        context.load_cert_chain(pair)
+        context = tls_of(self.identity, self.folder)
         self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
         threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
         return self
@@ -84,7 +90,7 @@ class FakeServer:
         said = Heartbeat(identity.job_key, 1, self.nonce, identity.certificate_digest, identity.certificate_pem)
         return attrs.evolve(said, **changes)
 
-    def say(self, attacker: Attacker, heartbeat: Heartbeat | None = None, token: str = "", **headers: Any) -> Said:
+    def say(self, attacker: RawClient, heartbeat: Heartbeat | None = None, token: str = "", **headers: Any) -> Reply:
         """Send a heartbeat."""
         body = encode(HEARTBEAT, heartbeat or self.heartbeat())
         return attacker.ask("heartbeat_server", body, token or self.token, **headers)
@@ -98,15 +104,15 @@ class FakeServer:
 
     def name(
         self,
-        attacker: Attacker,
+        attacker: RawClient,
         number: int,
         jobs: Mapping[int, JobState],
         availability: Availability = Availability.OPEN,
-    ) -> Said:
+    ) -> Reply:
         """Send such a heartbeat."""
         return attacker.ask("heartbeat_server", self.naming(number, jobs, availability), self.token)
 
-    def report(self, attacker: Attacker, job_id: int, state: JobState) -> Said:
+    def report(self, attacker: RawClient, job_id: int, state: JobState) -> Reply:
         """Say how far a job is, whosesoever it is."""
         return attacker.ask(f"job_state/{job_id}", encode(JOB_STATE, state), self.token)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from farmkit.farm import Farm
-from tests.hostile.attacker import unverified
+from farmkit.raw_client import unverified
 
 _SECS = 20
 

@@ -1,4 +1,4 @@
-"""Build servers that only accept jobs: ``python -m bench.fakes SCHEDULER_PORT KEY COUNT KIND``.
+"""Build servers that only accept jobs: ``python -m farmkit.fake_fleet SCHEDULER_PORT KEY COUNT KIND``.
 
 One process listens on one port per server, all at the same loopback address, and sends their heartbeats from that
 address, as a scheduler demands. Servers of the kind ``published`` send what published build servers send. Those of the
@@ -18,18 +18,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
-from http.client import HTTPConnection
 from pathlib import Path
 from threading import Thread
 
+from farmkit.fake_server import TAKEN, tls_of
 from farmkit.launch import CHECKOUT
-from farmkit.processes import inherited
+from farmkit.processes import LOOPBACK, inherited
+from farmkit.raw_client import RawClient
 from sccachedist.server.identity import Identity, load_identity
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.extension import EXTENDED_HEARTBEAT, Availability, ServerReport
-from sccachedist.wire.messages import ASSIGN_JOB_RESULT, AssignJobResult, Heartbeat, JobState
+from sccachedist.wire.messages import Heartbeat
 from sccachedist.wire.tokens import server_token
 
 #: The CPUs that each server claims, so that no benchmark finds it full.
@@ -41,16 +42,15 @@ TOOLCHAIN = ArchiveId("ab" * 32)
 _HOLDERS = 8
 _BACKLOG = 64
 _HEARTBEAT_SECS = 3600  # a benchmark is over by then
-_READY = encode(ASSIGN_JOB_RESULT, AssignJobResult(JobState.READY, need_toolchain=False))
 _ANSWER = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n" % len(_READY)
-) + _READY
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n" % len(TAKEN)
+) + TAKEN
 
 
 @contextmanager
 def fake_servers(scheduler_port: int, key: bytes, count: int, kind: str) -> Iterator[None]:
     """Run ``count`` build servers, registered with a scheduler on the loopback."""
-    arguments = [sys.executable, "-m", "bench.fakes", str(scheduler_port), key.hex(), str(count), kind]
+    arguments = [sys.executable, "-m", "farmkit.fake_fleet", str(scheduler_port), key.hex(), str(count), kind]
     with subprocess.Popen(
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=inherited(), cwd=CHECKOUT
     ) as process:
@@ -77,7 +77,7 @@ def main(scheduler_port: str, key: str, count: str, kind: str) -> None:
         @cache
         def context(port: int) -> ssl.SSLContext:
             number = port - FIRST_PORT
-            return _context(identities[number], places[number])
+            return tls_of(identities[number], places[number])
 
         Thread(target=_serve, args=(_listening(servers), context), daemon=True).start()
         for number, server in enumerate(servers):
@@ -129,14 +129,6 @@ def _whole(received: bytes) -> bool:
     return bool(end) and len(body) >= int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
 
 
-def _context(identity: Identity, folder: Path) -> ssl.SSLContext:
-    chain = folder / "chain.pem"
-    chain.write_bytes(identity.private_key_pem + identity.certificate_pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain)
-    return context
-
-
 def _report(number: int) -> ServerReport:
     toolchains = (TOOLCHAIN,) if number < _HOLDERS else ()
     return ServerReport(0, _HEARTBEAT_SECS, Availability.OPEN, (), toolchains)
@@ -150,18 +142,8 @@ def _register(scheduler_port: int, token: str, host: str, identity: Identity, re
         cert_digest=identity.certificate_digest,
         cert_pem=identity.certificate_pem,
     )
-    connection = HTTPConnection("127.0.0.1", scheduler_port, timeout=60, source_address=(host, 0))
-    headers = {
-        "Authorization": f"Bearer {token}",
-        "Content-Type": "application/octet-stream",
-        "Connection": "close",
-    }
-    body = encode(EXTENDED_HEARTBEAT, (heartbeat, report))
-    connection.request("POST", "/api/v1/scheduler/heartbeat_server", body, headers)
-    answer = connection.getresponse()
-    if answer.status != 200:
-        raise RuntimeError(f"a heartbeat was answered with {answer.status}")
-    connection.close()
+    client = RawClient(ServerId.parse(f"{LOOPBACK}:{scheduler_port}"), "", host, strict=True)
+    client.ask("heartbeat_server", encode(EXTENDED_HEARTBEAT, (heartbeat, report)), token)
 
 
 if __name__ == "__main__":

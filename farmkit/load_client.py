@@ -1,7 +1,8 @@
 """The load: the requests of one compile on fresh connections, as a client sends them, with as little work as possible.
 
-A small request is one write, a large one a single pass over a file. This module does not know how many clients run at
-a time, nor what happens to their times.
+A small request is one write, a large one a single pass over a file. That is why this is no
+:class:`farmkit.raw_client.RawClient`: a measurement would contain what ``http.client`` adds to each request.
+This module does not know how many clients run at a time, nor what happens to their times.
 """
 
 import socket
