@@ -1,6 +1,7 @@
 """Nothing that a name or a link says leads out of a root, with the kernel's help and without."""
 
 import contextlib
+import ctypes
 import errno
 import os
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sccachedist.errors import BuildError, DecodeError
+from sccachedist.sandbox.archive import beneath
 from sccachedist.sandbox.archive.beneath import Lookup, Root, best_lookup, components, openat2, walk
 
 LOOKUPS = {"openat2": openat2, "walk": walk}
@@ -166,6 +168,47 @@ def test_no_descriptor_is_left_open(root: Root) -> None:
 def test_this_machine_has_openat2() -> None:
     """Or the comparison of both ways would be none."""
     assert best_lookup() is openat2
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The error numbers that the kernel has for the next calls of ``openat2``."""
+    numbers: list[int] = []
+
+    def call(*_: object) -> int:
+        if not numbers:
+            return os.open(".", os.O_PATH)
+        ctypes.set_errno(numbers.pop(0))
+        return -1
+
+    monkeypatch.setattr(beneath, "_syscall", lambda: call)
+    beneath._has_openat2.cache_clear()
+    yield numbers
+    beneath._has_openat2.cache_clear()
+
+
+def test_a_kernel_that_is_interrupted(kernel: list[int]) -> None:
+    """It is asked again, also where something was renamed meanwhile; any other error is the answer."""
+    kernel += [errno.EINTR, errno.EAGAIN]
+    os.close(openat2(0, b".", 0))
+    kernel += [errno.EAGAIN, errno.ENOENT]
+    with pytest.raises(FileNotFoundError):
+        openat2(0, b".", 0)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
+def test_a_kernel_without_openat2(kernel: list[int], number: int) -> None:
+    """Where the kernel is too old, or a filter does not let it, names are walked."""
+    kernel += [number]
+    assert best_lookup() is walk
+
+
+def test_another_system(kernel: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux alone is asked."""
+    monkeypatch.setattr("sys.platform", "freebsd14")
+    kernel += [errno.ENOSYS]
+    assert best_lookup() is walk
+    assert kernel
 
 
 NAMES = st.sampled_from([b"a", b"b", b"c", b"..", b"."])

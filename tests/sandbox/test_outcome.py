@@ -2,9 +2,13 @@
 
 import pytest
 
-from sccachedist.errors import BuildError
-from sccachedist.sandbox.result.outcome import reported_code, required_outputs
-from sccachedist.wire.messages import CompileCommand
+from sccachedist.errors import BuildError, CompileFailed, LimitExceeded
+from sccachedist.policy import OnFailure
+from sccachedist.sandbox.processes import Ended
+from sccachedist.sandbox.result.outcome import OutputSizes, check_outputs, reported, reported_code, required_outputs
+from sccachedist.wire.messages import CompileCommand, ProcessOutput
+
+GCC = CompileCommand("/usr/bin/gcc", ("-c", "x.c", "-o", "x.o"), (), "/x")
 
 
 @pytest.mark.parametrize(
@@ -52,3 +56,43 @@ def test_what_a_success_must_have_made(
 ) -> None:
     """The object that the compiler was told to make; not what the client makes itself, or may do without."""
     assert required_outputs(CompileCommand("/usr/bin/cc", arguments, (), "/x"), outputs) == required
+
+
+def ended(exit_code: int, stderr: bytes = b"") -> Ended:
+    """A compiler that has run."""
+    return Ended(exit_code, b"out", stderr)
+
+
+def test_what_a_client_is_told() -> None:
+    """The code as a wait status, and what the compiler wrote."""
+    assert reported(GCC, OnFailure.VERIFY, ended(0, b"note")) == ProcessOutput(0, b"out", b"note")
+
+
+@pytest.mark.parametrize(
+    ("policy", "stderr", "routine"),
+    [(OnFailure.VERIFY, b"x.c:1: error: no", True), (OnFailure.SUSPICIOUS, b"x.c: No such file or directory", False)],
+)
+def test_a_failure_that_the_client_repeats(policy: OnFailure, stderr: bytes, routine: bool) -> None:
+    """The client gets no result; the error says whether each failure is treated so."""
+    with pytest.raises(CompileFailed, match="failed with status 1") as caught:
+        reported(GCC, policy, ended(1, stderr))
+    assert caught.value.routine is routine
+
+
+def test_a_success_without_its_object() -> None:
+    """It is no result; a failure may leave out anything."""
+    check_outputs(GCC, ("x.o", "x.d"), {"x.o"}, 0)
+    check_outputs(GCC, ("x.o",), set(), 1)
+    with pytest.raises(BuildError, match="without making"):
+        check_outputs(GCC, ("x.o",), set(), 0)
+
+
+@pytest.mark.parametrize(("sizes", "limit"), [((6,), "output_bytes"), ((5, 5, 1), "outputs_bytes")])
+def test_outputs_that_are_too_large(sizes: tuple[int, ...], limit: str) -> None:
+    """Each has a limit, and all together have one."""
+    counted = OutputSizes(output_bytes=5, outputs_bytes=10)
+    for size in sizes[:-1]:
+        counted.add("x.o", size)
+    with pytest.raises(LimitExceeded) as caught:
+        counted.add("x.o", sizes[-1])
+    assert caught.value.limit == limit

@@ -79,6 +79,18 @@ def test_pax_size_and_global_headers() -> None:
     ]
 
 
+def test_pax_keys_that_change_nothing() -> None:
+    """Times, owners and whatever else a header may tell are passed over."""
+    told = pax(mtime="1.5", path="real")
+    data = raw_header(kind=b"x", size=octal(len(told))) + padded(told) + raw_header()
+    assert [found.name for found, _ in read(data)] == [b"real"]
+
+
+def test_directories_as_v7_wrote_them() -> None:
+    """A file whose name ends with a slash is a directory."""
+    assert [found.kind for found, _ in read(raw_header(b"usr/"))] == [MemberKind.DIRECTORY]
+
+
 def test_base_256_sizes() -> None:
     """GNU writes what octal cannot hold in base 256."""
     assert read(raw_header(size=b"\x80" + bytes(9) + b"\x00\x03") + padded(b"abc"))[0][1] == b"abc"
