@@ -1,10 +1,12 @@
-"""The phases of a job: one vocabulary for the scheduler and for the build server. Pure.
+"""The phases of a job: one vocabulary for the scheduler and for the build server.
+
+Pure. The time limits stand in :mod:`sccachedist.scheduler.jobs` and :mod:`sccachedist.server.jobs`.
 
 Theory of operation. A job takes one slot of one build server from the moment it is reserved until it is over. Then the
 job is forgotten: no phase stands for that. Two rules hold:
 
 1. A job only moves forward. The scheduler hears of it from its build server, over a network: a report may be lost, come
-   late, or come twice. A report moves a job over phases of which nothing was heard; a late one has no effect.
+   late, or come twice. A report may skip phases that were not reported; a late report has no effect.
 2. In each phase exactly one party has to act, and each phase but the last has a time limit for it. Reserved: the
    scheduler asks the build server. Pending: the client brings the toolchain. Ready: the client sends the inputs.
    Started: the build server compiles.
@@ -18,7 +20,7 @@ from sccachedist.wire.messages import JobState
 
 
 class JobPhase(Enum):
-    """Where a job stands, in the order in which it gets there. The build server knows no reserved jobs."""
+    """Where a job stands, in order. A build server does not know of a reserved job."""
 
     RESERVED = auto()
     PENDING = auto()

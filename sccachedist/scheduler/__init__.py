@@ -1,1 +1,1 @@
-"""The scheduler's room: it knows the build servers and hands out jobs. It knows nothing of how a compile is run."""
+"""The scheduler: it knows the build servers and allocates jobs to them. It does not know how a compile is run."""

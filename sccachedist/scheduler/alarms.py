@@ -1,6 +1,6 @@
-"""When jobs have to be looked at, so that nothing looks at all of them.
+"""Alarms for jobs, in a heap: the due ones are found without a look at all jobs.
 
-Pure: the time is an argument, and what is due then is not known here.
+Pure: the time is an argument. What to do at an alarm, :mod:`sccachedist.scheduler.jobs` knows.
 """
 
 import heapq
@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 from sccachedist.wire.messages import JobId
 
-#: Jobs that are looked at at a time: some milliseconds, so that nobody waits for the look at all others.
+#: The most jobs that one call returns: they take some milliseconds, so no request waits long for them.
 MOST_AT_ONCE = 100
 
 
 class Alarms:
-    """At most one alarm for each job counts: the one that ``alarm_of`` names. Others are outdated and passed over.
+    """At most one alarm of a job counts: the one that ``alarm_of`` gives. Others are outdated and skipped.
 
-    :param alarm_of: when a job is to be looked at; infinity where there is no such job or no need.
+    :param alarm_of: when to look at a job; infinity if there is no such job or no need.
     """
 
     def __init__(self, alarm_of: Callable[[JobId], float]) -> None:
@@ -23,9 +23,9 @@ class Alarms:
         self._heap: list[tuple[float, JobId]] = []
 
     def set(self, job_id: JobId, when: float, jobs: int) -> None:
-        """Look at a job then.
+        """Look at a job at time ``when``.
 
-        :param jobs: how many there are: outdated alarms never take much more room than others.
+        :param jobs: how many there are. It bounds the heap: outdated alarms never take much more room than others.
         """
         heapq.heappush(self._heap, (when, job_id))
         if len(self._heap) > 2 * jobs + 64:
@@ -33,7 +33,7 @@ class Alarms:
             heapq.heapify(self._heap)
 
     def due(self, now: float) -> list[JobId]:
-        """The jobs to look at now, each once, but not more than a few; they have no alarm any more."""
+        """The jobs to look at now, each once, at most :data:`MOST_AT_ONCE`. Their alarms are removed."""
         found: dict[JobId, None] = {}
         while self._heap and self._heap[0][0] <= now and len(found) < MOST_AT_ONCE:
             alarm = heapq.heappop(self._heap)
@@ -43,7 +43,7 @@ class Alarms:
 
     @property
     def first(self) -> float | None:
-        """When the next look is due."""
+        """When the next alarm is due; None if there is none."""
         while self._heap and not self._counts(self._heap[0]):
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None

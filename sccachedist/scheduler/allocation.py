@@ -1,4 +1,8 @@
-"""Allocating a job: a slot from the core, a word with the build server, an answer for the client."""
+"""Allocates a job: takes a slot from the core, asks the build server if necessary, makes the client's answer.
+
+:mod:`sccachedist.scheduler.core` decides which build server gets the job, :mod:`sccachedist.scheduler.queue` which
+waiting client comes next. HTTP is not known here.
+"""
 
 from typing import Protocol
 
@@ -19,29 +23,29 @@ from sccachedist.wire.tokens import job_token
 
 log = Logger()
 
-#: How many build servers are asked within one allocation before the client is told to compile locally.
+#: Build servers that one allocation tries before the client is told to compile locally.
 MOST_TRIES = 4
-#: Seconds between two looks for slots whose clients do not come, at least.
+#: The least seconds between two looks for slots whose clients do not come.
 LEAST_LOOK_SECS = 0.01
 
 
 class BuildServers(Protocol):
-    """The build servers as an allocation needs them."""
+    """How an allocation asks build servers."""
 
     async def assign(self, reserved: Reservation, token: str, toolchain: Toolchain) -> AssignJobResult:
-        """Tell a build server of its job.
+        """Ask a build server to take a job.
 
         :raises PeerError: it does not take it.
         """
 
 
 class Allocation:
-    """Allocates jobs, one after the other or many at once: none waits for another's build server.
+    """Allocates jobs, many at a time: no allocation waits for the build server of another one.
 
-    Where all slots are taken, a client waits for its turn, for a while.
+    If all slots are taken, a client waits for its turn.
 
-    :param max_wait_secs: for how long; 0 for not at all, as published.
-    :param tokens: issues those that clients get.
+    :param max_wait_secs: for how long; with 0 it does not wait, as with the published scheduler.
+    :param tokens: issues the job tokens of clients.
     """
 
     def __init__(
@@ -71,7 +75,7 @@ class Allocation:
             return AllocJobFail(str(error))
 
     def serve_waiting(self) -> None:
-        """Slots or build servers have come or gone: those whose turn it is go on."""
+        """Let waiting clients go on if it is their turn: slots or build servers have come or gone."""
         if len(self._queue):
             now = self._clock.seconds()
             self._core.lend(now)
@@ -80,7 +84,7 @@ class Allocation:
         self._wait_for_slots()
 
     def send_away(self) -> None:
-        """The scheduler stops: those who wait go on, in vain."""
+        """Let all waiting clients go on, because the scheduler stops: without a slot they compile locally."""
         while (turn := self._queue.next()) is not None:
             turn.callback(None)
         self._wait_for_slots()
@@ -93,7 +97,7 @@ class Allocation:
         return self._queue.next(lambda client: self._core.may_hold_more(client, now))
 
     def _wait_for_slots(self) -> None:
-        """While somebody waits, look in time for slots whose clients do not come."""
+        """While clients wait, look in time for slots that can be lent to them."""
         when = self._core.next_to_lend if len(self._queue) else None
         if self._look is not None and self._look.active():
             self._look.cancel()
@@ -102,7 +106,7 @@ class Allocation:
             self._look = self._clock.callLater(wait, self.serve_waiting)
 
     def _must_wait(self, client: Party) -> bool:
-        """Whether a slot will come free and none is free for a newcomer."""
+        """Whether no slot is free for a new client, but one will be."""
         if not self._max_wait_secs or not self._core.has_servers:
             return False
         crowded = len(self._queue) > 0 or not self._core.has_room
@@ -112,7 +116,7 @@ class Allocation:
         turn: Deferred[None] = Deferred()
         self._queue.enter(client, turn)
         try:
-            self.serve_waiting()  # those who wait may all have to wait for their own jobs
+            self.serve_waiting()  # perhaps a slot is free, and all in front wait for their own jobs
             await turn.addTimeout(self._max_wait_secs, self._clock)
         except defer.TimeoutError as error:
             raise NoCapacity(f"no slot came free within {self._max_wait_secs} seconds") from error
@@ -125,7 +129,7 @@ class Allocation:
         for _ in range(MOST_TRIES):
             if tried and self._must_wait(client) and self._core.has_better_than(tried):
                 await self._turn(client)
-                tried.clear()  # who waited has any that has room
+                tried.clear()  # after a wait, any server with room will do
             now = self._clock.seconds()
             reserved = self._core.reserve(now, tried, toolchain=toolchain.archive_id, client=client)
             tried.append(reserved.server_id)

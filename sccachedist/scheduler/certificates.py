@@ -1,7 +1,9 @@
-"""What a build server's certificate has to look like before clients are told to trust it.
+"""Checks a build server's certificate before clients are told to trust it.
 
-Clients take it as a root, for ever and for whatever they talk to. So it is one certificate, for its build server's own
-address and nothing else, and signs no other. Those of the published build servers and of ours are like that.
+A client trusts it as a root, for ever and for every host that it talks to. So it has to be one certificate, for its
+build server's own address alone, that signs no other. Published build servers and ours make such certificates.
+
+Pure. How a certificate comes and which clients get it, is not known here.
 """
 
 import base64
@@ -19,21 +21,21 @@ from cryptography.x509.oid import NameOID
 from sccachedist.errors import DecodeError
 from sccachedist.wire.addresses import ServerId
 
-#: Bytes of a certificate in PEM, and bits of its key. The published one has 1 KB and 2048 bits.
+#: The most bytes of a certificate in PEM, and the bits that its key may have. The published one has 1 KB and 2048 bits.
 MOST_BYTES = 16 << 10
 RSA_BITS, CURVE_BITS = range(2048, 8193), range(256, 522)
 
 _PEM = re.compile(rb"\s*-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*")
-#: How a certificate begins, after its sizes, whose serial number is 0, as the published build servers make them. A
-#: future release of cryptography will not read it.
+#: How a certificate goes on after its sizes, with the serial number 0 or 1. Published build servers make certificates
+#: with 0, which a future release of cryptography will not read.
 _SERIAL_0, _SERIAL_1 = (b"\xa0\3\2\1\2\2\1" + bytes([serial]) for serial in (0, 1))
 
 
-@lru_cache(maxsize=1 << 13)  # thousands of build servers send theirs every few seconds; one that is refused is not kept
+@lru_cache(maxsize=1 << 13)  # thousands of build servers send theirs every few seconds; a refusal is not kept
 def certificate_digest(pem: bytes, server_id: ServerId) -> bytes:
     """The SHA-256 of the DER form of a build server's certificate.
 
-    :raises DecodeError: it is not one to be trusted for this build server.
+    :raises DecodeError: clients must not trust it for this build server.
     """
     der = _der(pem)
     certificate = _read(der)
@@ -41,7 +43,7 @@ def certificate_digest(pem: bytes, server_id: ServerId) -> bytes:
     try:
         _check_use(certificate)
         _check_names(certificate, server_id)
-    except (ValueError, KeyError) as error:  # a KeyError of older releases of cryptography, for a name of no known type
+    except (ValueError, KeyError) as error:  # older releases of cryptography raise KeyError for a name of unknown type
         raise DecodeError("cert_pem has an extension or a name that cannot be read") from error
     return hashlib.sha256(der).digest()
 
@@ -58,7 +60,7 @@ def _der(pem: bytes) -> bytes:
 
 def _read(der: bytes) -> x509.Certificate:
     try:
-        with warnings.catch_warnings():  # of what a peer sends nobody has to be warned
+        with warnings.catch_warnings():  # no warnings about what a peer sends
             warnings.simplefilter("ignore")
             certificate = x509.load_der_x509_certificate(der.replace(_SERIAL_0, _SERIAL_1, 1))
         if certificate.version is x509.Version.v3:
@@ -82,7 +84,7 @@ def _check_key(certificate: x509.Certificate) -> None:
 
 
 def _check_use(certificate: x509.Certificate) -> None:
-    """An authority's certificate would let its owner vouch for whatever clients talk to."""
+    """Refuse an authority's certificate: its owner could vouch for every host that clients talk to."""
     for extension in certificate.extensions:
         match extension.value:
             case x509.BasicConstraints(ca=True) | x509.KeyUsage(key_cert_sign=True):
@@ -90,7 +92,7 @@ def _check_use(certificate: x509.Certificate) -> None:
 
 
 def _check_names(certificate: x509.Certificate, server_id: ServerId) -> None:
-    """Those of others would let its owner answer for them, or be found in the place of theirs."""
+    """Refuse the names of others: its owner could answer for them, or clients could find it instead of theirs."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound as error:

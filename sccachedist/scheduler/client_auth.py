@@ -1,4 +1,7 @@
-"""Who decides about client tokens, by the configuration, and whom they ask over the network."""
+"""Makes the check of client tokens that the configuration names, and the calls that the check needs.
+
+How a token is checked is not known here: :mod:`sccachedist.auth` decides that.
+"""
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
@@ -15,10 +18,10 @@ log = Logger()
 
 #: Seconds in which an identity provider or a token service has to answer.
 ANSWER_SECS = 10.0
-#: Bytes that its answer may have.
+#: The most bytes of its answer.
 ANSWER_BYTES = 1 << 19
-#: What a token service answers to a wrong token. That it has moved, is too slow or is asked too often is not the
-#: token's fault, and must not fail a build.
+#: The statuses by which a token service refuses a token. A redirect, a timeout (408) and "too many requests" (429) are
+#: not the token's fault, and must not fail a build.
 _REFUSALS = frozenset(range(400, 500)) - {408, 429}
 
 
@@ -30,19 +33,22 @@ class HttpKeyProvider:
     _url: str
 
     async def fetch(self) -> bytes:
-        """Get it."""
+        """Get the key set's JSON."""
         return await self._calls.get(self._url, timeout=ANSWER_SECS, limit=ANSWER_BYTES)
 
 
 @attrs.frozen
 class HttpTokenService:
-    """A service that answers with success where a token is good."""
+    """A service that answers a good token with success."""
 
     _calls: Calls
     _url: str
 
     async def accepts(self, token: str) -> bool:
-        """Show it the token."""
+        """Whether the service accepts a token.
+
+        :raises AuthUnavailable: it does not say.
+        """
         try:
             await self._calls.get(self._url, token=token, timeout=ANSWER_SECS, limit=ANSWER_BYTES)
         except PeerError as error:
@@ -54,7 +60,7 @@ class HttpTokenService:
 
 
 def client_auth(settings: SchedulerSettings, calls: Calls, clock: IReactorTime) -> ClientAuth:
-    """Who decides about client tokens."""
+    """The check of client tokens that the configuration names."""
     match settings.client_auth:
         case InsecureAuth():
             log.warn("client_auth is DANGEROUSLY_INSECURE: whoever reaches this scheduler may use the farm")

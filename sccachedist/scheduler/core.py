@@ -1,16 +1,19 @@
-"""What the scheduler decides: which build server gets a job, and how long anything is believed.
+"""What the scheduler decides: which build server gets a job, and when a server or a job is dropped.
 
 Pure: values in dictionaries, the time as an argument, no I/O and no clock. An allocation is cut in two around
 the call to the build server: :meth:`SchedulerCore.reserve` takes the slot, then exactly one of
 :meth:`SchedulerCore.confirm` and :meth:`SchedulerCore.release` follows.
 
-A slot is a lease: what a build server of ours does not name among its jobs any more is free, and what it names and
-nobody knows is taken. A job of this scheduler's is whose it was given to; one from before its start is taken for the
-first server's that names it, as nobody can prove more. Another that names it stays, and is given a job more meanwhile.
-A slot whose client does not come for it is lent to others after a moment (:mod:`sccachedist.scheduler.shares`): the job
+:mod:`sccachedist.scheduler.fleet` chooses the server and has how long a silent one is believed,
+:mod:`sccachedist.scheduler.jobs` how long a job is kept; :mod:`sccachedist.scheduler.slots` gives slots back.
+
+A slot is a lease. Each heartbeat of our build server lists its live jobs: a job that is missing is released; an unknown
+job is adopted (the scheduler was restarted). A job belongs to the server that it was allocated to; an adopted one to
+the first server that claims it. A false claim has no effect but that the claimant's count is one too low until the job
+ends. If a job's client does not come, the slot is soon lent to others (:mod:`sccachedist.scheduler.shares`): the job
 stays for a while, and takes a slot again when its client comes after all.
 With a published build server, the rules and their numbers are those of the published scheduler ("The published
-scheduler's behaviour" in ``doc/protocol``), but for what comments say.
+scheduler's behaviour" in ``doc/protocol``), unless a comment says otherwise.
 """
 
 from collections.abc import Collection, Iterable
@@ -27,14 +30,13 @@ from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, JobStates, SchedulerReport, ServerReport
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, JobId, JobState, SchedulerStatus, ServerCertificate
 
-#: CPUs that a build server may claim. The wire has room for more than a farm's sum could be told in.
+#: The most CPUs that a build server may claim. The wire would take more, but then could not carry a farm's sum.
 MOST_CPUS = 1 << 16
-#: Bytes of the key that a build server signs its job tokens with. The published one has 32.
+#: The most bytes of the key for a build server's job tokens. The published one has 32.
 MOST_KEY_BYTES = 1024
-#: Seconds between two heartbeats that a build server of ours may announce.
+#: The most seconds between two heartbeats that our build server may announce.
 MOST_HEARTBEAT_SECS = 3600
-#: Heartbeats of build servers of ours in a second, above which they are told to come less often: a few hundred take a
-#: tenth of a CPU.
+#: Heartbeats per second above which our build servers are told to send fewer: a few hundred take a tenth of a CPU.
 MOST_HEARTBEATS_PER_SEC = 400
 
 
@@ -43,15 +45,15 @@ class NoCapacity(SccachedistError):
 
 
 class IdentityInUse(SccachedistError):
-    """A heartbeat for the address of a build server that lives is not its own."""
+    """A heartbeat for the address of a live build server comes from another one."""
 
 
 @attrs.frozen
 class Reservation:
     """A slot taken for a job that its build server has not heard of yet.
 
-    :param ours: whether the build server is one of ours, which takes a job that its client's token speaks of.
-    :param presumed: what the build server would answer if it were asked, where it need not be.
+    :param ours: whether the build server is ours: it learns of a job from the client's token, too.
+    :param presumed: what the build server would answer, if it need not be asked; else None.
     """
 
     job_id: JobId
@@ -64,9 +66,9 @@ class Reservation:
 
 @attrs.frozen
 class Expired:
-    """What was dropped because its time had come.
+    """The servers and jobs that were dropped because their time was over.
 
-    :param more: whether more jobs are to be looked at, in a moment.
+    :param more: whether more jobs are due, in a moment.
     """
 
     servers: tuple[ServerId, ...]
@@ -75,15 +77,15 @@ class Expired:
 
 
 def first_job_id(unix_time: float) -> JobId:
-    """The id to count from, so that no restart reuses one: microseconds since 1970, 63 bits until 2112."""
+    """The id to count from: microseconds since 1970, times 2048. No restart reuses one; it has 63 bits until 2112."""
     return JobId(int(unix_time * 1_000_000) << 11)
 
 
 class SchedulerCore:
-    """The build servers, their jobs, and who gets the next one.
+    """The build servers, their jobs, and which server gets the next one.
 
     :param first_job: the id of the first job, see :func:`first_job_id`.
-    :param most_unclaimed: how many jobs one client may have that have not started.
+    :param most_unclaimed: how many jobs that have not started one client may have.
     :param most_per_address: how many build servers may have the same IP address.
     """
 
@@ -97,13 +99,13 @@ class SchedulerCore:
     def heartbeat(
         self, server_id: ServerId, heartbeat: Heartbeat, now: float, report: ServerReport | None = None
     ) -> bool:
-        """Keep a build server among the living; a new nonce is a new server, without the old one's jobs.
+        """Note that a build server lives. A new nonce means a new server: the old one is dropped with its jobs.
 
-        :param report: what a build server of ours says beyond the protocol; one that goes away is dropped.
+        :param report: what our build server adds to the protocol. One that says that it is gone is dropped.
         :returns: whether it is new.
-        :raises DecodeError: what it says of itself cannot be.
-        :raises IdentityInUse: one of ours lives at this address, and it is another one.
-        :raises LimitExceeded: many others have the same IP address.
+        :raises DecodeError: a number or the key in it is out of bounds.
+        :raises IdentityInUse: our build server lives at this address and has another job key.
+        :raises LimitExceeded: too many others have the same IP address.
         """
         _check(heartbeat, report)
         known = self._fleet.get(server_id)
@@ -126,32 +128,34 @@ class SchedulerCore:
             self._fleet.renew(known, heartbeat)
         if was_ours is not (known.report is not None):
             self._slots.expect_all(known)
-        if report is not None and report.number > known.number:  # else it was overtaken
+        if report is not None and report.number > known.number:  # else another message has overtaken it
             self._settle(known, report, now)
         return is_new
 
     def job_states(self, server_id: ServerId, said: JobStates, now: float) -> None:
-        """A build server of ours says how several jobs stand.
+        """Apply our build server's report of where several jobs stand.
 
-        :raises UnknownServer: it has not been heard of since it started: its heartbeat has to come first.
+        :raises UnknownServer: it has sent no heartbeat since it started; that has to come first.
         """
         server = self._fleet[server_id]
         if server.report is None or server.heartbeat.server_nonce != said.server_nonce:
             raise UnknownServer(f"build server {server_id} has to send a heartbeat first")
         server.seen = now
-        if said.number > server.number:  # else a heartbeat was quicker and has said it already
+        if said.number > server.number:  # else a heartbeat has overtaken it and said the same
             server.number = said.number
             for job_id, state in said.states:
                 self._told(server, job_id, state, said.number, now)
 
     def jobs_of_others(self, server_id: ServerId, named: Iterable[JobId]) -> list[JobId]:
-        """Those of these jobs that are another build server's: what this one says of them has no effect."""
+        """The named jobs that belong to another build server: what this one says of them has no effect."""
         return [job_id for job_id in named if self._is_of_another(server_id, self._jobs.get(job_id))]
 
     def drain(self, server_id: ServerId, drained: bool) -> bool:
-        """Give a build server no more jobs, whether it is here or comes later, or give it some again.
+        """Give the build server at an address no more jobs, also if it comes later; or jobs again.
 
-        :return: whether it is here.
+        Who may ask for this, :mod:`sccachedist.scheduler.routes` decides.
+
+        :return: whether a build server lives there.
         """
         self._fleet.drain(server_id, drained)
         return self._fleet.get(server_id) is not None
@@ -159,13 +163,13 @@ class SchedulerCore:
     def certificate(self, server_id: ServerId) -> ServerCertificate:
         """The certificate to trust for a build server.
 
-        :raises UnknownServer: no such server has sent a heartbeat in time.
+        :raises UnknownServer: no such server lives.
         """
         heartbeat = self._fleet[server_id].heartbeat
         return ServerCertificate(heartbeat.cert_digest, heartbeat.cert_pem)
 
     def report(self, server_id: ServerId) -> SchedulerReport:
-        """What a build server of ours is told: its jobs that have not started, and how often it has to be heard."""
+        """What our build server is told: how many of its jobs have not started, and how often to send a heartbeat."""
         server = self._fleet.get(server_id)
         unclaimed = sum(self._jobs[job_id].phase is not JobPhase.STARTED for job_id in server.jobs) if server else 0
         told = server.told if server else 0
@@ -177,16 +181,16 @@ class SchedulerCore:
 
     @property
     def has_servers(self) -> bool:
-        """Whether any build server takes jobs, be it full or not."""
+        """Whether some build server accepts jobs (it may be full)."""
         return self._fleet.takes_jobs
 
     def has_better_than(self, tried: Collection[ServerId]) -> bool:
-        """Whether any build server takes jobs that has not failed lately, be it full or not, beside these."""
+        """Whether some server other than ``tried`` accepts jobs and is not backed off (it may be full)."""
         return self._fleet.has_better_than(tried)
 
     @property
     def has_room(self) -> bool:
-        """Whether a job should be given to any build server now, or wait for a better one."""
+        """Whether some build server should get a job now; else the job waits for a better one."""
         return self._fleet.has_room
 
     def may_hold_more(self, client: Party, now: float) -> bool:
@@ -205,10 +209,10 @@ class SchedulerCore:
     ) -> Reservation:
         """Take a slot of the server that suits best, see :meth:`sccachedist.scheduler.fleet.Fleet.choose`.
 
-        :param toolchain: the archive id of the one that the job needs.
+        :param toolchain: the archive id of the toolchain that the job needs.
         :param tried: servers that have refused this allocation already.
         :raises NoCapacity: no server has room.
-        :raises LimitExceeded: the client has too many jobs that it has not begun.
+        :raises LimitExceeded: too many of the client's jobs have not started.
         """
         if client is not None and self._jobs.unclaimed(client) >= self._most_unclaimed:
             raise LimitExceeded("unclaimed_jobs", f"{self._most_unclaimed} jobs of one client have not begun")
@@ -227,10 +231,10 @@ class SchedulerCore:
         )
 
     def confirm(self, reserved: Reservation, assigned: AssignJobResult, now: float) -> None:
-        """The build server has taken the job, or is presumed to take it.
+        """Note that the build server has taken the job, or is presumed to take it.
 
         :raises UnknownServer: it was dropped or replaced meanwhile, and the reservation with it.
-        :raises BadTransition: it claims a state that no new job can be in; the slot is free again.
+        :raises BadTransition: it claims a state that no new job can be in; its slot is given back.
         """
         job = self._jobs.get(reserved.job_id)
         if job is None:
@@ -243,9 +247,9 @@ class SchedulerCore:
         self._slots.move(reserved.job_id, job, assigned.state, now)
 
     def release(self, reserved: Reservation, now: float, *, failed: bool) -> None:
-        """The job will not be: give its slot back.
+        """Give a reservation's slot back: the build server has not taken the job.
 
-        :param failed: whether the build server is to blame.
+        :param failed: whether that is the build server's fault, which backs it off.
         """
         job = self._jobs.get(reserved.job_id)
         if job is not None:
@@ -256,7 +260,7 @@ class SchedulerCore:
     # -- jobs --
 
     def update(self, job_id: JobId, server_id: ServerId, state: JobState, now: float) -> None:
-        """A build server reports where a job stands, and so that it lives. A late Complete has no effect.
+        """Apply a build server's report of where a job stands: it lives, too. A late Complete has no effect.
 
         :raises UnknownJob: there is no such job, or it is another server's.
         :raises BadTransition: the job is not assigned yet, or would become Pending again.
@@ -278,34 +282,34 @@ class SchedulerCore:
 
     @property
     def next_to_lend(self) -> float | None:
-        """When to call :meth:`lend` next, should somebody wait for a slot."""
+        """When to call :meth:`lend` next, if a client waits for a slot."""
         return self._jobs.next_to_lend
 
     def lend(self, now: float) -> None:
-        """Lend the slots to others whose clients have not come in time."""
+        """Lend to others the slots of jobs whose clients have not come in time."""
         self._slots.lend(now)
 
     def expire(self, now: float) -> Expired:
-        """Drop servers that are silent and jobs that nobody claims, some at a time; forgive failures of long ago."""
+        """Drop silent servers, and jobs whose clients have not come, some at a time; end backoffs that are over."""
         self._fleet.forgive(now)
         silent = tuple(self._fleet.silent(now))
         for server_id in silent:
             self._slots.drop_server(server_id)
         stale = tuple(self._slots.stale(now))
         for job_id in stale:
-            self._fleet[self._jobs[job_id].server_id].proven = False  # perhaps clients do not reach it
+            self._fleet[self._jobs[job_id].server_id].proven = False  # perhaps clients cannot reach it
             self._slots.drop(job_id)
         self.lend(now)
         return Expired(silent, stale, more=self._jobs.has_due(now))
 
-    # -- what a build server of ours says --
+    # -- what our build server says --
 
     @staticmethod
     def _is_of_another(server_id: ServerId, job: Job | None) -> bool:
         return job is not None and job.server_id != server_id
 
     def _settle(self, server: BuildServer, report: ServerReport, now: float) -> None:
-        """Free the jobs that a heartbeat does not name any more, and note those that it names."""
+        """Apply a heartbeat's list of live jobs: release those that are missing, note those that it names."""
         server.number = report.number
         if report.availability is Availability.GONE:
             self._slots.drop_server(server.server_id)
@@ -316,12 +320,12 @@ class SchedulerCore:
         for job_id in tuple(server.jobs):
             job = self._jobs[job_id]
             if job.number is None and job.phase is JobPhase.STARTED:
-                job.number = report.number  # told as a published server tells it: named from now on
+                job.number = report.number  # reported by itself; heartbeats name it from now on
             elif job.number is not None and job.number < report.number:
                 self._slots.drop(job_id)
 
     def _told(self, server: BuildServer, job_id: JobId, state: JobState, number: int, now: float) -> None:
-        """A build server of ours names a job, which it may have had before this scheduler was started."""
+        """Apply what our build server says of a job. An unknown one is adopted: it is from before this scheduler."""
         job = self._jobs.get(job_id)
         if self._is_of_another(server.server_id, job):
             return
@@ -332,7 +336,7 @@ class SchedulerCore:
         if job is None:
             job = Job(server.server_id, None, "", AFTER_REPORT[JobPhase.RESERVED, state], now)
             self._slots.enter(job_id, job, now)
-        # One that is Ready waits for its client, and is named again when that comes.
+        # A Ready job waits for its client; only when that comes, heartbeats have to name it again.
         job.number = None if state is JobState.READY else number
         if job.phase is JobPhase.PENDING and state is JobState.PENDING:
             job.since = now  # its upload goes on
@@ -344,7 +348,7 @@ class SchedulerCore:
         self._slots.move(job_id, job, state, now)
 
     def _presumed(self, server: BuildServer, toolchain: str, now: float) -> AssignJobResult:
-        """What a build server of ours would answer; a toolchain that somebody is bringing is not asked for again."""
+        """What our build server would answer. A toolchain that another client is bringing is not asked for again."""
         if toolchain in server.toolchains:
             return AssignJobResult(JobState.READY, need_toolchain=False)
         others = (self._jobs[job_id] for job_id in server.jobs)

@@ -1,8 +1,9 @@
-"""The build servers of a scheduler, and which of them a job goes to.
+"""The build servers of a scheduler: which of them gets a job, and how long a silent one is believed.
 
-Pure: the time is an argument. It knows how many jobs each server has, not what becomes of them.
+Pure: the time is an argument. It knows which jobs each server has, not what becomes of them. How long a server that did
+not take a job is backed off, decides :mod:`sccachedist.scheduler.backoff`.
 
-The least loaded server is found without looking at the others, so that a farm of thousands is as quick as one of two.
+The least loaded server is found without a look at the others, so a farm of thousands is as quick as one of two.
 """
 
 import heapq
@@ -20,16 +21,16 @@ from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import Heartbeat, JobId, job_capacity
 
-#: Seconds without a heartbeat after which a published server and its jobs are dropped, and heartbeats of one of ours.
+#: A silent server is dropped with its jobs: a published one after these seconds, ours after so many missed heartbeats.
 SERVER_SECS, MISSED_HEARTBEATS = 90.0, 6
-#: Seconds by which a heartbeat of one of ours may be late before its server is asked whether it takes a job.
+#: Seconds by which our server's heartbeat may be late before the server is asked whether it takes a job.
 LATE_SECS = 2.0
-#: Servers with a toolchain that are looked at for one that has a CPU to spare.
+#: The most servers with a toolchain that are looked at for one with a CPU to spare.
 MOST_HOLDERS = 16
-#: Seconds for which clients are not asked for a toolchain that others bring, and after which that is tried again;
-#: and for how many toolchains of a server this is noted.
+#: Seconds for which clients are not asked for a toolchain that another one is bringing; seconds after which that is
+#: tried again; and for how many toolchains of a server this is noted.
 PRESUMED_SECS, ASKED_SECS, MOST_PRESUMED = 10.0, 300.0, 1000
-#: Toolchains that are remembered of a server; its clients bring what comes after that a second time.
+#: Toolchains that are remembered of a server. Clients bring any further one although the server has it.
 MOST_TOOLCHAINS = 1 << 16
 
 
@@ -37,14 +38,14 @@ MOST_TOOLCHAINS = 1 << 16
 class BuildServer:
     """A build server, as its last heartbeat has it.
 
-    :param report: what it says of itself beyond the protocol, if it is one of ours.
-    :param number: of the last message that was believed.
-    :param told: the last change of its toolchains that it has told.
-    :param proven: whether it has taken a job since it came, failed, or was not sought by a client: what it says of its
-        address is true.
+    :param report: what it adds to the protocol; None if it is a published server.
+    :param number: the number of the last message that was believed.
+    :param told: the last change of its toolchains that the scheduler has heard of.
+    :param proven: whether it has taken a job, so that its address is known to be right; false again when it fails, or
+        when a client does not come for a job.
     :param drained: whether an administrator wants it to get no jobs.
     :param lent: how many of its jobs have lent their slots to others.
-    :param presumed: since when clients have not been asked for a toolchain, because others were bringing it.
+    :param presumed: by toolchain, since when clients are not asked for it, because another one is bringing it.
     """
 
     server_id: ServerId
@@ -63,12 +64,12 @@ class BuildServer:
 
     @property
     def takes_jobs(self) -> bool:
-        """Whether it is there to take jobs, be it full or not."""
+        """Whether it accepts jobs (it may be full)."""
         return not self.drained and (self.report is None or self.report.availability is Availability.OPEN)
 
     @property
     def slots(self) -> int:
-        """How many jobs it takes."""
+        """How many jobs it takes at a time."""
         return job_capacity(self.heartbeat.num_cpus)
 
     @property
@@ -94,7 +95,7 @@ class BuildServer:
     def may_presume(self, toolchain: str, now: float) -> bool:
         """Whether a client need not bring a toolchain that another one is bringing.
 
-        That lasts for a while and no longer, however many begin to bring it in turn and never end.
+        That ends after ``PRESUMED_SECS``, even if one client after the other begins to bring it and none completes it.
         """
         since = self.presumed.get(toolchain)
         if since is None or now - since > ASKED_SECS:
@@ -105,21 +106,21 @@ class BuildServer:
         return now - since <= PRESUMED_SECS
 
     def is_silent(self, now: float) -> bool:
-        """Whether it has missed so many heartbeats that it is taken for dead."""
+        """Whether it has been silent for so long that it is taken for dead."""
         patience = SERVER_SECS if self.report is None else MISSED_HEARTBEATS * self.report.heartbeat_secs
         return now - self.seen > patience
 
     def may_become(self, heartbeat: Heartbeat, now: float) -> bool:
-        """Whether a heartbeat for its address, with whatever certificate, has the right to it.
+        """Whether a heartbeat, with any certificate, has the right to its address.
 
-        One of ours keeps its job key over restarts and renewed certificates, and nobody but the scheduler is told: as
-        long as it lives, who does not know the key is somebody else. A published one makes a new key at each start.
+        Our server keeps its job key over restarts and renewed certificates, and tells it to the scheduler alone. So
+        while it lives, a sender with another key is another server. A published one makes a new key at each start.
         """
         same = hmac.compare_digest(heartbeat.jwt_key, self.heartbeat.jwt_key)
         return same or self.report is None or self.is_silent(now)
 
     def needs_no_question(self, now: float) -> bool:
-        """Whether a job can be given to it without asking: it learns of it from the job's token."""
+        """Whether it can be given a job without being asked: it learns of the job from the client's token."""
         return self.report is not None and self.proven and now - self.seen <= self.report.heartbeat_secs + LATE_SECS
 
 
@@ -133,7 +134,7 @@ class Fleet:
         self._shunned: set[ServerId] = set()
         self._drained: set[ServerId] = set()
         self._cpus = self._slots = 0
-        # Those with room and without a backoff, least loaded first; what is not of a server's last turn is outdated.
+        # Servers with room and without a backoff, least loaded first. What is not of a server's last turn is outdated.
         self._ranks: list[tuple[float, int, ServerId]] = []
         self._turns: dict[ServerId, int] = {}
         self._next_turn = count()
@@ -152,38 +153,38 @@ class Fleet:
         return self._servers.get(server_id)
 
     def count_at(self, server_id: ServerId) -> int:
-        """How many have the IP address of this one."""
+        """How many servers have the IP address of this one."""
         return self._by_host[server_id.host]
 
     @property
     def num_cpus(self) -> int:
-        """The CPUs of all of them."""
+        """The CPUs of all servers."""
         return self._cpus
 
     @property
     def slots(self) -> int:
-        """The slots of all of them."""
+        """The slots of all servers."""
         return self._slots
 
     @property
     def takes_jobs(self) -> bool:
-        """Whether there is any that takes jobs, be it full or not."""
+        """Whether some server accepts jobs (it may be full)."""
         return any(server.takes_jobs for server in self._servers.values())
 
     @property
     def has_room(self) -> bool:
-        """Whether a job should be given to any now: to one that failed lately only where no other takes jobs at all."""
+        """Whether some server should get a job now: one that is backed off only if no other accepts jobs at all."""
         if self._turns or not self._shunned:
             return bool(self._turns)
         return not self.has_better_than(()) and any(self._servers[server_id].has_room for server_id in self._shunned)
 
     def has_better_than(self, tried: Collection[ServerId]) -> bool:
-        """Whether there is any that takes jobs and has not failed lately, be it full or not, beside these."""
+        """Whether some server other than ``tried`` accepts jobs and is not backed off (it may be full)."""
         servers = self._servers.items()
         return any(server.takes_jobs for key, server in servers if key not in self._shunned and key not in tried)
 
     def enter(self, server: BuildServer) -> None:
-        """A new server."""
+        """Add a server."""
         server.drained = server.server_id in self._drained
         self._servers[server.server_id] = server
         self._by_host[server.server_id.host] += 1
@@ -192,7 +193,7 @@ class Fleet:
         self.changed(server)
 
     def renew(self, server: BuildServer, heartbeat: Heartbeat) -> None:
-        """A heartbeat of a server that is known."""
+        """Note the new heartbeat of a known server."""
         self._cpus += heartbeat.num_cpus - server.heartbeat.num_cpus
         self._slots -= server.slots
         server.heartbeat = heartbeat
@@ -200,7 +201,7 @@ class Fleet:
         self.changed(server)
 
     def holds(self, server: BuildServer, toolchains: Collection[str]) -> None:
-        """A server has these toolchains, and no others."""
+        """Note that a server has these toolchains and no others."""
         held = set(toolchains)
         for toolchain in server.toolchains - held:
             self._forget_holder(server, toolchain)
@@ -209,20 +210,20 @@ class Fleet:
         server.toolchains = held
 
     def gained(self, server: BuildServer, toolchain: str) -> None:
-        """A server has this toolchain too."""
+        """Note that a server has this toolchain, too."""
         server.presumed.pop(toolchain, None)
         if len(server.toolchains) < MOST_TOOLCHAINS:
             server.toolchains.add(toolchain)
             self._holders.setdefault(toolchain, {})[server.server_id] = None
 
     def lost(self, server: BuildServer, toolchain: str) -> None:
-        """A server has this toolchain no more."""
+        """Note that a server no longer has this toolchain."""
         if toolchain in server.toolchains:
             server.toolchains.remove(toolchain)
             self._forget_holder(server, toolchain)
 
     def learned(self, server: BuildServer, report: ServerReport) -> None:
-        """A server tells how its toolchains have changed; where something before that was not heard, it tells again."""
+        """Apply a server's changes of its toolchains. If earlier ones were not heard, do nothing: it repeats all."""
         if not report.since:
             self.holds(server, report.toolchains[:MOST_TOOLCHAINS])
             server.told = report.until
@@ -234,7 +235,7 @@ class Fleet:
             server.told = max(server.told, report.until)
 
     def leave(self, server_id: ServerId) -> BuildServer:
-        """A server is gone."""
+        """Remove a server."""
         server = self._servers.pop(server_id)
         self._by_host[server_id.host] -= 1
         if not self._by_host[server_id.host]:
@@ -247,28 +248,28 @@ class Fleet:
         return server
 
     def drain(self, server_id: ServerId, drained: bool) -> None:
-        """An administrator wants a server to get no jobs, or to get some again; also one that comes later."""
+        """Give the server at an address no jobs, also if it comes later; or jobs again."""
         (self._drained.add if drained else self._drained.discard)(server_id)
         if (server := self._servers.get(server_id)) is not None:
             server.drained = drained
             self.changed(server)
 
     def failed(self, server: BuildServer, began: float, now: float) -> None:
-        """A server did not take a job that it was given at ``began``: others are preferred for a while."""
+        """Back a server off: it did not take a job that it was given at ``began``."""
         server.proven = False
         server.backoff = server.backoff.after_failure(began, now)
         self._shunned.add(server.server_id)
         self.changed(server)
 
     def succeeded(self, server: BuildServer) -> None:
-        """A server has taken a job."""
+        """End a server's backoff: it has taken a job."""
         server.proven = True
         server.backoff = Backoff()
         self._shunned.discard(server.server_id)
         self.changed(server)
 
     def changed(self, server: BuildServer) -> None:
-        """The jobs of a server, or what it says of itself, have changed."""
+        """Rank a server again: its jobs have changed, or what it says of itself."""
         self._turns.pop(server.server_id, None)
         if server.has_room and server.server_id not in self._shunned:
             self._turns[server.server_id] = turn = next(self._next_turn)
@@ -278,14 +279,14 @@ class Fleet:
             heapq.heapify(self._ranks)
 
     def silent(self, now: float) -> list[ServerId]:
-        """Those that have missed too many heartbeats."""
+        """The servers that have been silent for too long."""
         return [server_id for server_id, server in self._servers.items() if server.is_silent(now)]
 
     def choose(self, toolchain: str, tried: Collection[ServerId], now: float) -> BuildServer | None:
-        """The server for a job; None where none has room.
+        """The server for a job; None if none has room.
 
-        It is one that has the toolchain and a CPU to spare, else the least loaded one. One that failed lately comes
-        only where no other has room, the longest-ago failure first.
+        It is one that has the toolchain and a CPU to spare, else the least loaded one. A server that is backed off is
+        chosen only if no other has room: first the one that failed longest ago.
 
         :param tried: servers that have refused this job already.
         """
@@ -304,7 +305,7 @@ class Fleet:
         return min(holders, key=lambda server: server.load, default=best)
 
     def _holders_of(self, toolchain: str) -> Iterator[BuildServer]:
-        """Some of those that have it and a CPU to spare; one that is full is looked at again after all others."""
+        """Some of the servers with the toolchain and a CPU to spare; any other is looked at again after all of them."""
         holders = self._holders.get(toolchain, {})
         for server_id in tuple(islice(holders, MOST_HOLDERS)):
             server = self._servers[server_id]
@@ -332,7 +333,7 @@ class Fleet:
         return self._turns.get(rank[2]) == rank[1]
 
     def forgive(self, now: float) -> None:
-        """Those whose backoff is over are as good as others."""
+        """End the backoffs that are over."""
         for server_id in tuple(self._shunned):
             server = self._servers[server_id]
             if server.backoff.is_over(now):

@@ -1,4 +1,7 @@
-"""The job tokens that clients get: what our own build servers are told by them, and when that was."""
+"""Issues the job tokens of clients, by which our own build servers learn of a job, its toolchain, client and time.
+
+Which build server gets a job is not known here.
+"""
 
 import hashlib
 import hmac
@@ -12,7 +15,7 @@ from sccachedist.scheduler.core import Reservation
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.tokens import job_token
 
-#: Digits of a client's name in a token.
+#: Hexadecimal digits of a client's name in a token.
 _NAME_DIGITS = 16
 
 
@@ -27,7 +30,7 @@ class JobTokens:
     _key: bytes = attrs.field(factory=lambda: secrets.token_bytes(32), repr=False)
 
     def issue(self, reserved: Reservation, toolchain: ArchiveId, client: Party) -> str:
-        """The token that opens a client's job; a published build server refuses one that says more than the job."""
+        """The token that opens a client's job. A published build server refuses one that names more than the job."""
         if not reserved.ours:
             return job_token(reserved.job_key, reserved.job_id)
         return job_token(
@@ -35,5 +38,5 @@ class JobTokens:
         )
 
     def _name(self, client: Party) -> str:
-        """What a build server knows a client by; it says nothing of the client's token."""
+        """The name by which a build server knows a client. It tells nothing of the client's token."""
         return hmac.digest(self._key, client.encode(), hashlib.sha256).hex()[:_NAME_DIGITS]

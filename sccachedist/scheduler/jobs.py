@@ -1,6 +1,7 @@
-"""The jobs of a scheduler: where each stands, and how long that is believed.
+"""The jobs of a scheduler: the phase of each, and how long it is kept in that phase.
 
-Pure: the time is an argument. Which build server a job goes to, and why, is not known here.
+Pure: the time is an argument. Which build server a job goes to is decided in :mod:`sccachedist.scheduler.fleet`, how
+long a slot is held for a client that does not come in :mod:`sccachedist.scheduler.shares`.
 """
 
 import math
@@ -14,20 +15,20 @@ from sccachedist.scheduler.alarms import Alarms
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId, JobState
 
-#: Seconds in a state after which a job that nobody claimed is dropped. The published scheduler counts both from the
-#: allocation, and so drops a job whose upload took longer than the first; here each state has its own time. A
-#: reservation ends by itself only where its allocation was lost, for each has a shorter time limit of its own.
+#: Seconds in a phase after which a job is dropped if its client has not come. The published scheduler counts the last
+#: two from the allocation, and so drops a job whose upload took long; here each phase has its own time. Only a
+#: reservation whose allocation was lost gets so old, because an allocation has a shorter time limit of its own.
 CLAIM_SECS = {JobPhase.RESERVED: 300.0, JobPhase.PENDING: 300.0, JobPhase.READY: 60.0}
-#: Seconds after which a job that started on a published build server is given up: no client waits longer for an answer,
-#: and a Complete that was lost is not said again. What one of ours does not name any more is over much earlier.
+#: Seconds after which a job that started on a published build server is dropped: no client waits longer for an
+#: answer, and a lost Complete is not sent again. A job on our build server is released when a heartbeat omits it.
 STARTED_SECS = 1200.0
-#: The same for a job on a build server of ours, until an upload begins. One that is claimed after that it names all the
-#: same, so that no client need be waited for that could not reach it.
+#: The same for a job on our build server, until an upload begins. It is short, because perhaps the client cannot reach
+#: the server. If the client comes later all the same, the server names the job, and it is adopted.
 OUR_CLAIM_SECS = CLAIM_SECS | {JobPhase.PENDING: 8.0, JobPhase.READY: 8.0}
-#: And from when its upload was last said to go on: heartbeats, which say it, are rarely as far apart as this.
+#: The same from the last heartbeat that said that the upload goes on: heartbeats are rarely so far apart.
 UPLOAD_SECS = 120.0
-#: Seconds for which a Pending job is a sign that its toolchain comes soon: until its upload begins, and from then on.
-#: Jobs that wait for it hold slots; where an upload is slow, the next client may be quicker.
+#: Seconds for which a Pending job means that its toolchain comes soon: until its upload begins, and from then on. Not
+#: longer, because jobs that wait for it hold slots, and the next client may be quicker than a slow upload.
 BEGINS_SECS, BRINGS_SECS = 2.0, 10.0
 
 
@@ -35,13 +36,13 @@ BEGINS_SECS, BRINGS_SECS = 2.0, 10.0
 class Job:
     """One job.
 
-    :param client: whose it is; None where it was allocated by another scheduler, before this one was started.
-    :param hold: what its client's share is charged with until it comes.
-    :param lent: whether others may have its slot, for its client did not come in time.
-    :param lends_at: when that is to be decided.
-    :param expires_at: when it is to be looked at whether it is stale.
-    :param number: of the message in which its build server has named it last, if it did and has to go on doing so.
-    :param upload_began: when its build server first said that its toolchain comes in.
+    :param client: whose it is; None if it is from before this scheduler was started.
+    :param hold: its part of the client's share of unused slots, until the client comes.
+    :param lent: whether others may have its slot, because its client did not come in time.
+    :param lends_at: when to decide that.
+    :param expires_at: when to look whether it is stale.
+    :param number: the number of the last message that named it; None if its build server does not have to name it.
+    :param upload_began: when its build server first said that its toolchain is arriving.
     """
 
     server_id: ServerId
@@ -57,13 +58,13 @@ class Job:
     expires_at: float = math.inf
 
     def give_up_hold(self) -> None:
-        """Its client's share is charged with it no more."""
+        """Count it in its client's share no longer."""
         if self.hold is not None:
             self.hold.close()
 
     @property
     def is_unclaimed(self) -> bool:
-        """Whether its client has been given it and has not come."""
+        """Whether it is allocated and has not started."""
         return self.phase in (JobPhase.PENDING, JobPhase.READY)
 
     def brings(self, toolchain: str, now: float) -> bool:
@@ -75,14 +76,14 @@ class Job:
         return now - self.upload_began <= BRINGS_SECS
 
     def is_stale(self, now: float, *, ours: bool) -> bool:
-        """Whether nobody came for it in time.
+        """Whether its client has not come in time.
 
-        :param ours: whether its build server is one of ours.
+        :param ours: whether its build server is ours.
         """
         return now - self.since > self._patience(ours=ours)
 
     def stale_at(self, *, ours: bool) -> float:
-        """When it is, if nothing else happens."""
+        """When it becomes stale, if nothing else happens."""
         return self.since + self._patience(ours=ours)
 
     def _patience(self, *, ours: bool) -> float:
@@ -94,7 +95,7 @@ class Job:
 
 
 class Jobs:
-    """All jobs that take a slot.
+    """All jobs.
 
     :param first: the id to count from.
     """
@@ -115,29 +116,29 @@ class Jobs:
         return self._jobs.get(job_id)
 
     def lend_at(self, job_id: JobId, when: float) -> None:
-        """Look then whether the slot of a job is to be lent."""
+        """Decide at time ``when`` whether to lend a job's slot."""
         self._jobs[job_id].lends_at = when
         self._lending.set(job_id, when, len(self._jobs))
 
     def to_lend(self, now: float) -> list[JobId]:
-        """Those to be looked at; each is then lent, or to be looked at later."""
+        """The jobs whose slots may be lent now. The caller lends each slot, or sets a later time."""
         found = self._lending.due(now)
         for job_id in found:
             self._jobs[job_id].lends_at = math.inf
         return found
 
     def has_due(self, now: float) -> bool:
-        """Whether more are to be looked at now, for either reason."""
+        """Whether more jobs are due now, to lend or to expire."""
         firsts = (self._lending.first, self._expiring.first)
         return any(first is not None and first < now for first in firsts)
 
     @property
     def next_to_lend(self) -> float | None:
-        """When the next one is to be looked at."""
+        """When the next slot may be lent; None for never."""
         return self._lending.first
 
     def expect(self, job_id: JobId, *, ours: bool) -> None:
-        """Look at a job when it is stale, should nothing else happen."""
+        """Set an alarm for the time when a job becomes stale, if nothing else happens."""
         job = self._jobs[job_id]
         when = job.stale_at(ours=ours)
         if when < job.expires_at:
@@ -145,7 +146,7 @@ class Jobs:
             self._expiring.set(job_id, when, len(self._jobs))
 
     def to_expire(self, now: float) -> list[JobId]:
-        """Those that may be stale; each is to be expected again, or dropped."""
+        """The jobs that may be stale. The caller drops each, or expects it again."""
         found = self._expiring.due(now)
         for job_id in found:
             self._jobs[job_id].expires_at = math.inf
@@ -153,7 +154,7 @@ class Jobs:
 
     @property
     def confirmed(self) -> int:
-        """How many are more than reserved."""
+        """How many jobs are no longer only reserved."""
         return len(self._jobs) - self._reserved
 
     def unclaimed(self, client: Party) -> int:
@@ -162,18 +163,18 @@ class Jobs:
 
     def fresh_id(self) -> JobId:
         """An id that no job has had."""
-        while self._next in self._jobs:  # a build server has named a job that is none of ours
+        while self._next in self._jobs:  # a build server claims a job with this id
             self._next = JobId(self._next + 1)
         job_id, self._next = self._next, JobId(self._next + 1)
         return job_id
 
     def enter(self, job_id: JobId, job: Job) -> None:
-        """A new job."""
+        """Add a job."""
         self._jobs[job_id] = job
         self._count(job, 1)
 
     def move(self, job: Job, state: JobState, now: float) -> bool:
-        """Apply a report; False where the job is in that phase, or a later one, already."""
+        """Apply a report; False if the job is in that phase, or a later one, already."""
         phase = AFTER_REPORT[job.phase, state]
         if phase is job.phase:
             return False
@@ -183,7 +184,7 @@ class Jobs:
         return True
 
     def drop(self, job_id: JobId) -> Job:
-        """A job is no more."""
+        """Forget a job."""
         job = self._jobs.pop(job_id)
         self._count(job, -1)
         job.give_up_hold()

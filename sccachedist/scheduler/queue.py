@@ -1,8 +1,8 @@
-"""Who gets the next slot when all are taken: within a client first come, first served; between clients in turns.
+"""Which waiting client gets the next slot: first come, first served within a client; in turns between clients.
 
-One client may fill half of the queue at most, and always leaves some of it to others.
+One client fills half of the queue at most (:mod:`sccachedist.budgets`), so there is always room for others.
 
-Pure: it knows who waits and in which order, not for what nor how they are told.
+Pure: it knows who waits and in which order. It knows neither for what nor how a client is told.
 """
 
 from collections import OrderedDict
@@ -13,25 +13,25 @@ from sccachedist.budgets import Budget, Party
 
 T = TypeVar("T")
 
-#: How many clients are asked at a time whether they may have their turn.
+#: The most clients that one call asks whether they may have their turn.
 MOST_ASKED = 64
 
 
 class Queue(Generic[T]):
-    """Tickets of those who wait.
+    """The tickets of clients that wait.
 
-    :param most: how many may wait at a time.
+    :param most: how many tickets may wait at a time.
     """
 
     def __init__(self, most: int) -> None:
-        self._places = Budget("queue.max_waiting", most + 1)  # one more than can ever be taken
+        self._places = Budget("queue.max_waiting", most + 1)  # a budget never gives its last piece
         self._tickets: OrderedDict[Party, OrderedDict[T, None]] = OrderedDict()
 
     def __len__(self) -> int:
         return self._places.used
 
     def enter(self, client: Party, ticket: T) -> None:
-        """Wait behind all of one's own who wait already.
+        """Add a ticket behind the client's others.
 
         :raises LimitExceeded: too many wait, or too many of this client.
         """
@@ -39,13 +39,13 @@ class Queue(Generic[T]):
         self._tickets.setdefault(client, OrderedDict())[ticket] = None
 
     def leave(self, client: Party, ticket: T) -> None:
-        """Wait no more; it may have been one's turn already."""
+        """Remove a ticket. Its turn may have come already; then it is not there."""
         mine = self._tickets.get(client, OrderedDict())
         if ticket in mine:
             self._remove(client, ticket)
 
     def next(self, may: Callable[[Party], bool] = lambda _: True) -> T | None:
-        """Whose turn it is, who waits no more then; None where nobody waits, or none of those who were asked may.
+        """Remove the ticket whose turn it is; None if no ticket waits, or no client that was asked may go on.
 
         :param may: whether a client may have its turn now. One that may not is asked again after all others.
         """

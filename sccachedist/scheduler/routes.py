@@ -1,4 +1,9 @@
-"""The scheduler's endpoints."""
+"""The scheduler's endpoints, and who may use each: a client, a build server, an administrator, or anyone.
+
+Only an administrator may drain a build server here; a build server drains itself by signal
+(:mod:`sccachedist.server.service`). What the answer is, :mod:`sccachedist.scheduler.core` and
+:mod:`sccachedist.scheduler.allocation` decide; the status of an error stands in :mod:`sccachedist.web.responses`.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -57,21 +62,21 @@ log = Logger()
 
 _ROOT = "/api/v1/scheduler"
 
-#: What an administrator is told who names a build server that is not here.
+#: What an administrator is told that names an address without a build server.
 _NOT_HERE = {
     "drain": "no build server has the address {}; one that comes there gets no jobs",
     "undrain": "no build server has the address {}; one that comes there gets jobs",
 }
-#: The farm in numbers; who reads them as JSON learns this scheduler's version as well.
+#: The farm in numbers. Their JSON form has this scheduler's version as well.
 _STATUS = annotated(SCHEDULER_STATUS, version=__version__)
 
 
 class SchedulerRoutes:
-    """What clients and build servers ask a scheduler.
+    """What clients, build servers and administrators ask a scheduler.
 
-    :param admin_token: what an administrator shows; nobody is one where there is none.
+    :param admin_token: the token that an administrator shows; without it there are no administrators.
     :param proxies: the networks from which ``X-Real-IP`` is believed.
-    :param issued: the clock by which job tokens are issued, in seconds since 1970; 0 where that is not told.
+    :param issued: the clock by which job tokens are issued, in seconds since 1970; 0 if that is not told.
     """
 
     api = Api()
@@ -100,7 +105,7 @@ class SchedulerRoutes:
         return await self._clients.check(head.token, self._sender(head))
 
     def _sender(self, head: Head) -> IPAddress:
-        """Where a client is. A proxy that names no address is no fault of the client's, which would fail a build."""
+        """A client's address. If a proxy names none, the proxy's own: a refusal would fail the client's build."""
         try:
             return sender_address(head.peer, head.headers.get("x-real-ip"), self._proxies)
         except DecodeError:
@@ -138,7 +143,7 @@ class SchedulerRoutes:
 
     @api.route("POST", f"{_ROOT}/alloc_job", allow=_allow_client, body=_toolchain, answer=ALLOC_JOB_RESPONSE)
     async def alloc_job(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
-        """A client wants a compile done."""
+        """Allocate a job for a client."""
         allocated = await self._allocation.allocate(client, toolchain)
         if isinstance(allocated, AllocJobFail):
             reason = allocated.msg
@@ -154,7 +159,7 @@ class SchedulerRoutes:
         is_public=True,
     )
     async def server_certificate(self, _granted: None, _body: None, server_id: ServerId) -> ServerCertificate:
-        """A client needs the certificate of the build server that it was given."""
+        """Give a client the certificate of its build server."""
         return self._core.certificate(server_id)
 
     @api.route(
@@ -163,7 +168,7 @@ class SchedulerRoutes:
     async def heartbeat_server(
         self, server_id: ServerId, said: tuple[Heartbeat, ServerReport | None]
     ) -> tuple[HeartbeatResult, SchedulerReport | None]:
-        """A build server says that it lives; one of ours says more, and is answered more."""
+        """A build server says that it lives. Ours adds a report, and gets one in the answer."""
         heartbeat, report = said
         self._check_certificate(server_id, heartbeat)
         if report is not None:
@@ -187,7 +192,7 @@ class SchedulerRoutes:
         answer=UPDATE_JOB_STATE_RESULT,
     )
     async def job_state(self, server_id: ServerId, state: JobState, job_id: JobId) -> UpdateJobStateSuccess:
-        """A build server says how far a job of its is."""
+        """A build server reports where one of its jobs stands."""
         self._core.update(job_id, server_id, state, self._clock.seconds())
         self._allocation.serve_waiting()
         log.debug("job {job_id} is {state}", job_id=job_id, state=state.name)
@@ -195,7 +200,7 @@ class SchedulerRoutes:
 
     @api.route("POST", f"{_ROOT}/job_states", allow=_allow_server, body=_job_states, answer=UPDATE_JOB_STATE_RESULT)
     async def job_states(self, server_id: ServerId, said: JobStates) -> UpdateJobStateSuccess:
-        """A build server of ours says how far several jobs are."""
+        """Our build server reports where several of its jobs stand."""
         self._look_for_jobs_of_others(server_id, said.states)
         self._core.job_states(server_id, said, self._clock.seconds())
         self._allocation.serve_waiting()
@@ -209,9 +214,9 @@ class SchedulerRoutes:
         answer=UPDATE_JOB_STATE_RESULT,
     )
     async def drain(self, _granted: None, _body: None, order: str, server_id: ServerId) -> UpdateJobStateResult:
-        """An administrator wants a build server to get no jobs, or some again.
+        """Give a build server no jobs, or jobs again, because an administrator says so.
 
-        It is kept in mind also where there is no such server, for one may come back; the address may be wrong, too.
+        That is remembered even if no server is there: it may come back. The answer says so: the address may be wrong.
         """
         here = self._core.drain(server_id, order == "drain")
         self._allocation.serve_waiting()
@@ -225,13 +230,13 @@ class SchedulerRoutes:
 
     @api.route("GET", f"{_ROOT}/status", allow=_allow_anyone, body=_nothing, answer=_STATUS, is_public=True)
     async def status(self, _granted: None, _body: None) -> SchedulerStatus:
-        """Anybody wants to know how the farm is."""
+        """Tell anyone how the farm is, in numbers."""
         return self._core.status()
 
     def _check_certificate(self, server_id: ServerId, heartbeat: Heartbeat) -> None:
-        """A build server whose certificate clients had better not trust is refused, and the log says so.
+        """Refuse a build server whose certificate clients must not trust, and tell the log.
 
-        :raises DecodeError: it is such a one.
+        :raises DecodeError: it is refused, for a reason of :mod:`sccachedist.scheduler.certificates`.
         """
         try:
             if certificate_digest(heartbeat.cert_pem, server_id) != heartbeat.cert_digest:
@@ -252,7 +257,7 @@ class SchedulerRoutes:
         return attrs.evolve(self._core.report(server_id), time=int(self._issued()))
 
     def _look_for_jobs_of_others(self, server_id: ServerId, named: Iterable[tuple[JobId, JobState]]) -> None:
-        """Tell the log, now and then, of a build server that names what is not its own."""
+        """Tell the log, now and then, that a build server names jobs of others."""
         others = self._core.jobs_of_others(server_id, (job_id for job_id, _ in named))
         if others:
             self._quiet_log.tell(

@@ -1,4 +1,7 @@
-"""The scheduler put together: ``twistd sccache-scheduler``."""
+"""Puts the scheduler together, from its settings: ``twistd sccache-scheduler``.
+
+Only this module knows all parts. It decides nothing of what they do.
+"""
 
 import time
 from typing import Any
@@ -43,13 +46,13 @@ log = Logger()
 
 Options = RoleOptions
 
-#: Seconds in which a build server has to take a job, before another one is asked.
+#: Seconds that a build server has to take a job, before another one is asked.
 ASSIGN_SECS = 10.0
-#: Bytes that its answer may have.
+#: The most bytes of its answer.
 ASSIGN_ANSWER_BYTES = 4096
-#: Seconds between two looks for servers that are silent and jobs that nobody claimed.
+#: Seconds between two looks for silent servers and for jobs whose clients have not come.
 EXPIRY_SECS = 1.0
-#: Seconds until the next jobs are looked at, where there are many of them.
+#: Seconds until the next look, if more jobs are due.
 PAUSE_SECS = 0.01
 
 
@@ -61,8 +64,8 @@ def makeService(options: RoleOptions) -> IService:
 def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen | None = None) -> MultiService:
     """A scheduler, not started yet.
 
-    :param listen: opens ports; the reactor's own, where none is given.
-    :raises ConfigError: the settings ask for what is not there.
+    :param listen: opens ports; by default, the reactor's.
+    :raises ConfigError: the settings name an address or a file that cannot be used.
     """
     check_address("public_addr", settings.public_addr)
     pins = Pins()
@@ -125,12 +128,12 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
 
 @attrs.frozen
 class PinnedBuildServers:
-    """Build servers behind their pinned certificates."""
+    """Asks build servers, and believes only their pinned certificates."""
 
     _calls: Calls
 
     async def assign(self, reserved: Reservation, token: str, toolchain: Toolchain) -> AssignJobResult:
-        """Send an ``assign_job``."""
+        """See :meth:`sccachedist.scheduler.allocation.BuildServers.assign`."""
         octets = await self._calls.post(
             f"https://{reserved.server_id}/api/v1/distserver/assign_job/{reserved.job_id}",
             encode(TOOLCHAIN, toolchain),
@@ -142,7 +145,7 @@ class PinnedBuildServers:
 
 
 def server_auth(settings: ServerAuthSettings) -> ServerAuth:
-    """Who decides about server tokens."""
+    """The check of server tokens that the configuration names."""
     match settings:
         case InsecureAuth():
             log.warn("server_auth is DANGEROUSLY_INSECURE: whoever reaches this scheduler may be a build server")

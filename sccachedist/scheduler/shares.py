@@ -1,12 +1,12 @@
-"""Who may hold a slot for how long without using it.
+"""How many slots a client may hold without using them, and for how long.
 
-A slot is held for a client from its allocation until its job begins. Clients that are there begin within a moment; one
-that does not come keeps others waiting. So a slot is held for a short while, and lent to others after that: whose it
-was may still come, and then takes a slot as anybody who runs.
+A slot is held for a client from the allocation until the job begins. Most clients come within a moment; a client that
+does not come keeps others waiting. So its slot is held for a short while, and then lent to others
+(:mod:`sccachedist.scheduler.slots`). The client may still come: its job then takes a slot again, like any that runs.
 
-A client that has come for its jobs so far may hold as many slots as it likes. A new one, and one that lately let a slot
-be lent, hold no more together than leaves some for others (:class:`sccachedist.budgets.Budget`). A client of which
-nothing is heard at all has its next slots lent sooner and sooner.
+A client that has come for its jobs so far may hold any number of slots. A client that is new, or that lately let a slot
+be lent, has to share: it holds only so many that some stay free for others (:class:`sccachedist.budgets.Budget`). If
+nothing at all is heard of a client, its next slots are lent sooner and sooner.
 
 Pure: the time is an argument. Which slots there are, and what a job is, is not known here.
 """
@@ -18,14 +18,14 @@ import attrs
 
 from sccachedist.budgets import Budget, Hold, Party
 
-#: Seconds for which a slot is held, and for a client of which nothing is heard.
+#: Seconds for which a slot is held: at first, and at least, for a client of which nothing is heard.
 HOLD_SECS, LEAST_HOLD_SECS = 0.8, 0.03
-#: Seconds without a sign of a client after which it is held shorter, and how much shorter each time.
+#: Seconds without a sign of a client after which its slots are held shorter, and by which factor each time.
 ABSENT_SECS, SHORTER = 2.0, 4
-#: Seconds for which a client has to share after a slot of its was lent; and where a toolchain was coming in meanwhile.
+#: Seconds for which a client has to share after one of its slots was lent; the same if its toolchain was arriving.
 PROBATION_SECS, UPLOAD_PROBATION_SECS = 10.0, 2.0
-#: The part of all slots that may be lent before all have to share, those that came so far among themselves: one that
-#: lets slots be lent may be many.
+#: The part of all slots that may be lent before all clients have to share; those that came so far then share among
+#: themselves. Without this, one party that appears as many clients could let most slots be lent.
 MOST_LENT = 0.5
 #: How many clients are remembered.
 MOST_REMEMBERED = 1 << 14
@@ -35,10 +35,11 @@ MOST_REMEMBERED = 1 << 14
 class _Record:
     """What is known of a client.
 
+    :param hold_secs: how long a slot is held for it.
     :param comes: whether it has come for a job.
-    :param heard: when there was a sign of it last.
-    :param shares_until: until when it has to share, for it did not come for another.
-    :param shortened: when its slots were last decided to be held shorter.
+    :param heard: when it gave its last sign.
+    :param shares_until: until when it has to share, because it did not come for another job.
+    :param shortened: when ``hold_secs`` was last shortened.
     """
 
     hold_secs: float = HOLD_SECS
@@ -57,7 +58,7 @@ class Shares:
         self._all_share = False
 
     def resize(self, slots: int, lent: int) -> None:
-        """There are so many slots, of which so many are lent."""
+        """Set how many slots there are, and how many of them are lent."""
         self._of_known.total = self._of_new.total = slots
         self._all_share = lent > MOST_LENT * slots
 
@@ -67,29 +68,29 @@ class Shares:
         return budget is None or budget.has_room_for(client)
 
     def hold(self, client: Party, now: float) -> Hold | None:
-        """What to close when a slot is no longer held; None where there is no need to count."""
+        """Count a slot that a client holds, until the result is closed; None if it is not counted."""
         budget = self._budget_of(client, now)
         return None if budget is None or not budget.has_room_for(client) else budget.open(client, 1)
 
     def hold_secs(self, client: Party | None) -> float:
-        """For how long a slot is held for a client."""
+        """The seconds for which a slot is held for a client."""
         record = None if client is None else self._records.get(client)
         return HOLD_SECS if record is None else record.hold_secs
 
     def heard(self, client: Party, now: float) -> None:
-        """There is a sign of a client: it has begun to send what a job needs."""
+        """Note a sign of a client: it sends what a job needs."""
         record = self._record(client)
         record.heard, record.hold_secs = now, HOLD_SECS
 
     def came(self, client: Party, now: float) -> None:
-        """A client has come for a job."""
+        """Note that a client has come for a job."""
         self.heard(client, now)
         self._record(client).comes = True
 
     def missed(self, client: Party, since: float, now: float, *, is_heard: bool) -> None:
-        """A client has not come for a job that it was given at ``since``.
+        """Note that a client has not come for a job that it was given at ``since``.
 
-        :param is_heard: whether its toolchain has begun to come in.
+        :param is_heard: whether its toolchain has begun to arrive.
         """
         record = self._record(client)
         record.shares_until = max(record.shares_until, now + (UPLOAD_PROBATION_SECS if is_heard else PROBATION_SECS))

@@ -1,4 +1,8 @@
-"""The slots of build servers: which job takes one, holds one until its client comes, or has lent it to others.
+"""The slots of build servers: a job takes one, may lend it to others until its client comes, and gives it back.
+
+However a job ends, :meth:`Slots.drop` gives its slot back, or :meth:`Slots.drop_server` with all of its build server.
+:mod:`sccachedist.scheduler.core` decides when; :mod:`sccachedist.scheduler.shares` decides how long a slot is held for
+a client that does not come.
 
 Pure: the time is an argument. Which build server a job goes to, and what a report means, is not known here.
 """
@@ -15,7 +19,7 @@ from sccachedist.wire.messages import JobId, JobState
 
 
 class Slots:
-    """What jobs do to the slots of their build servers."""
+    """The jobs, and the slots that they take of their build servers."""
 
     def __init__(self, fleet: Fleet, jobs: Jobs) -> None:
         self._fleet, self._jobs, self._shares = fleet, jobs, Shares()
@@ -27,7 +31,7 @@ class Slots:
         return self._shares.may_hold(client, now)
 
     def enter(self, job_id: JobId, job: Job, now: float) -> None:
-        """A new job."""
+        """Take a slot for a new job."""
         if job.client is not None:
             self._shares.resize(self._fleet.slots, self._lent)
             job.hold = self._shares.hold(job.client, now)
@@ -38,7 +42,7 @@ class Slots:
         self._jobs.expect(job_id, ours=server.report is not None)
 
     def move(self, job_id: JobId, job: Job, state: JobState, now: float) -> None:
-        """Apply a report. Where the job's slot was lent, the job takes one again."""
+        """Apply a report. A job that has lent its slot takes one again, if the report moves it."""
         if not self._jobs.move(job, state, now):
             return
         server = self._fleet[job.server_id]
@@ -52,18 +56,18 @@ class Slots:
         self._jobs.expect(job_id, ours=server.report is not None)
 
     def end(self, job_id: JobId, job: Job, now: float) -> None:
-        """A job is over; a short one was never said to have begun."""
+        """Give back the slot of a job that is complete. The start of a short job may not have been reported."""
         if job.phase is JobPhase.READY:
             self._came(job, now)
         self.drop(job_id)
 
     def heard(self, job: Job, now: float) -> None:
-        """The client of a job sends its toolchain."""
+        """Note that a job's client sends its toolchain."""
         if job.client is not None:
             self._shares.heard(job.client, now)
 
     def drop(self, job_id: JobId) -> None:
-        """A job is no more."""
+        """Forget a job and give its slot back."""
         job = self._jobs.drop(job_id)
         server = self._fleet[job.server_id]
         server.jobs.remove(job_id)
@@ -72,14 +76,14 @@ class Slots:
         self._fleet.changed(server)
 
     def drop_server(self, server_id: ServerId) -> None:
-        """A build server is no more, nor are its jobs."""
+        """Forget a build server and its jobs."""
         server = self._fleet.leave(server_id)
         self._lent -= server.lent
         for job_id in server.jobs:
             self._jobs.drop(job_id)
 
     def lend(self, now: float) -> None:
-        """Lend the slots to others whose clients have not come in time."""
+        """Lend to others the slots of jobs whose clients have not come in time."""
         for job_id in self._jobs.to_lend(now):
             job = self._jobs[job_id]
             server = self._fleet[job.server_id]
@@ -95,7 +99,7 @@ class Slots:
                 self._shares.missed(job.client, job.since, now, is_heard=job.upload_began is not None)
 
     def stale(self, now: float) -> Iterator[JobId]:
-        """The jobs that nobody came for in time; they are to be dropped."""
+        """The jobs whose clients have not come in time. The caller drops them."""
         for job_id in self._jobs.to_expire(now):
             ours = self._fleet[self._jobs[job_id].server_id].report is not None
             if self._jobs[job_id].is_stale(now, ours=ours):
@@ -104,16 +108,16 @@ class Slots:
                 self._jobs.expect(job_id, ours=ours)
 
     def expect_all(self, server: BuildServer) -> None:
-        """A build server has become one of ours, or a published one: its jobs are waited for shorter, or longer."""
+        """Set the time limits of a build server's jobs: it has turned out to be ours, or to be published."""
         for job_id in server.jobs:
             self._jobs.expect(job_id, ours=server.report is not None)
 
     @staticmethod
     def _may_lend(job: Job, server: BuildServer, now: float) -> bool:
-        """Where many toolchains come in, their jobs will all begin at once; and a published server takes every job.
+        """Whether a build server may lend one more slot. As a rule, it lends no more than it has.
 
-        So no more slots of a build server are lent than it has; but for one of ours, where nothing comes in, or that
-        takes long.
+        When many toolchains arrive, their jobs all begin at once, and a published server takes every job. Our build
+        server may lend more for a job whose toolchain does not arrive, or not within ``BRINGS_SECS``.
         """
         if server.lent < server.slots:
             return True
