@@ -1,0 +1,152 @@
+"""The examples of our own messages in ``doc/protocol``: our codecs make of each byte what the page says of it."""
+
+import json
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import attrs
+import pytest
+
+from sccachedist.wire.bincode import TEXT, U64, Codec, decode, encode
+from sccachedist.wire.extension import (
+    EXTENDED_HEARTBEAT,
+    EXTENDED_HEARTBEAT_RESULT,
+    JOB_STATES,
+    MOST_JOBS,
+    MOST_TOOLCHAINS,
+    Availability,
+)
+from sccachedist.wire.messages import (
+    HEARTBEAT,
+    HEARTBEAT_RESULT,
+    UPDATE_JOB_STATE_RESULT,
+    JobId,
+    JobState,
+    UpdateJobStateFail,
+    UpdateJobStateSuccess,
+)
+from sccachedist.wire.tokens import check_job_token, job_token
+
+PAGE = (Path(__file__).parents[2] / "doc/protocol.rst").read_text()
+BLOCK = re.compile(r"^\.\. code-block:: none\n   :name: example-([a-z-]+)\n\n((?:   .*\n|\n)+)", re.MULTILINE)
+EXAMPLES = {name: dedent(block).strip().splitlines() for name, block in BLOCK.findall(PAGE)}
+MESSAGES: dict[str, Codec[Any]] = {
+    "heartbeat": EXTENDED_HEARTBEAT,
+    "heartbeat-result": EXTENDED_HEARTBEAT_RESULT,
+    "job-states": JOB_STATES,
+    "noted": UPDATE_JOB_STATE_RESULT,
+    "no-such-server": UPDATE_JOB_STATE_RESULT,
+}
+#: Where the page has the bytes of a line, and where what they are.
+HEX_COLUMNS = 49
+
+
+def octets(example: list[str]) -> bytes:
+    """The bytes of an example."""
+    return bytes.fromhex(" ".join(line[:HEX_COLUMNS] for line in example))
+
+
+def shown(data: bytes, meaning: str) -> Iterator[str]:
+    """Bytes as the page has them, sixteen a line; the first line says what they are."""
+    for start in range(0, max(len(data), 1), 16):
+        yield f"{data[start : start + 16].hex(' '):{HEX_COLUMNS}}{'' if start else meaning}".rstrip()
+
+
+def fields(value: Any) -> Iterator[str]:
+    """The fields of a struct, one after the other."""
+    for field in attrs.fields(type(value)):
+        yield from written(field.name, getattr(value, field.name))
+
+
+def written(name: str, value: object) -> Iterator[str]:
+    """One field: a line for each number in it, and the bytes of each text."""
+    match value:
+        case bool():
+            yield from shown(bytes([value]), f"{name} = {str(value).lower()}")
+        case int():
+            yield from shown(encode(U64, value), f"{name} = {value}")
+        case Enum():
+            yield from shown(tuple(type(value)).index(value).to_bytes(4, "little"), f"{name} = {value.value}")
+        case str():
+            yield from shown(encode(TEXT, value)[:8], f"{name}: {len(value)} bytes")
+            yield from shown(value.encode(), f'"{value}"' if len(value) <= 16 else "")
+        case bytes():
+            yield from shown(encode(U64, len(value)), f"{name}: {len(value)} bytes")
+            yield from shown(value, "")
+        case tuple():
+            yield from shown(encode(U64, len(value)), f"{name}: {len(value)}")
+            for item in value:
+                yield from pair(*item) if isinstance(item, tuple) else written("archive id", item)
+        case _:
+            raise AssertionError(f"{name}: nothing of that kind is in these messages")
+
+
+def pair(job_id: JobId, state: JobState) -> Iterator[str]:
+    """A job and its state."""
+    yield from written("job", job_id)
+    yield from written("state", state)
+
+
+def lines(message: object) -> Iterator[str]:
+    """A whole message as the page should have it."""
+    match message:
+        case (plain, report):
+            yield from fields(plain)
+            yield from shown(b"sccachedist 1\n", r'the mark, "sccachedist 1\n"')
+            yield from fields(report)
+        case UpdateJobStateSuccess():
+            yield from shown(bytes(4), "Success")
+        case UpdateJobStateFail():
+            yield from shown(bytes([1, 0, 0, 0]), "Fail")
+            yield from fields(message)
+        case _:
+            yield from fields(message)
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_example(name: str) -> None:
+    """An example is one whole message, and the page says of each of its bytes what our codec makes of it."""
+    codec, data = MESSAGES[name], octets(EXAMPLES[name])
+    message = decode(codec, data)
+    assert encode(codec, message) == data
+    assert EXAMPLES[name] == list(lines(message))
+
+
+@pytest.mark.parametrize(("name", "published"), [("heartbeat", HEARTBEAT), ("heartbeat-result", HEARTBEAT_RESULT)])
+def test_published_readers(name: str, published: Codec[Any]) -> None:
+    """Both examples with a mark begin with what a published program sends."""
+    data = octets(EXAMPLES[name])
+    assert data.startswith(encode(published, decode(published, data)) + b"sccachedist 1\n")
+
+
+def test_every_field() -> None:
+    """The page has each field of our messages under its name, and each of the words that one may be."""
+    for name in ("heartbeat", "heartbeat-result", "job-states"):
+        message = decode(MESSAGES[name], octets(EXAMPLES[name]))
+        ours = message[1] if isinstance(message, tuple) else message
+        assert [field.name for field in attrs.fields(type(ours)) if f"``{field.name}``" not in PAGE] == []
+    for word in (*Availability, *JobState):
+        assert f"``{word.value}``" in PAGE
+    assert f"{MOST_JOBS} jobs" in PAGE
+    assert f"{MOST_TOOLCHAINS} toolchains" in PAGE
+
+
+def test_token() -> None:
+    """The example of a token opens its job with the key of the page, and has the claims of the page."""
+    (token,), (claims,) = EXAMPLES["token"], EXAMPLES["token-claims"]
+    payload = urlsafe_b64decode(token.split(".")[1] + "==")
+    assert payload.decode() == claims
+    key, job_id = bytes(range(32)), JobId(json.loads(claims)["job_id"])
+    grant = check_job_token(token, key, job_id)
+    assert grant is not None
+    assert job_token(key, job_id, grant.toolchain, issued=grant.issued, client=grant.client) == token
+
+
+def test_nothing_is_left_out() -> None:
+    """Each example of the page is looked at."""
+    assert EXAMPLES.keys() == MESSAGES.keys() | {"token", "token-claims"}
