@@ -96,6 +96,14 @@ def client(farm: Farm, tmp_path: Path, toolchains: Path) -> Iterator[Client]:
         yield client
 
 
+def client_of_a_module(farm: Farm, all_toolchains: Path, factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """The body of a fixture that gives one client to a whole module: clang takes a while to pack."""
+    folder = factory.mktemp("client")
+    toolchains = share_toolchains(all_toolchains, folder / "toolchains")
+    with Client(folder, farm.scheduler_url, farm.client_token, toolchains) as client:
+        yield client
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Function,

@@ -16,7 +16,7 @@ from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding
 from farmkit.processes import Command, inherited
 from farmkit.published_client import Client, Statistics
-from tests.functional.conftest import running_farm, share_toolchains
+from tests.functional.conftest import client_of_a_module, running_farm
 
 pytestmark = pytest.mark.functional
 
@@ -45,10 +45,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
 @pytest.fixture(scope="module")
 def client(farm: Farm, all_toolchains: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """One client for all."""
-    folder = tmp_path_factory.mktemp("client")
-    toolchains = share_toolchains(all_toolchains, folder / "toolchains")
-    with Client(folder, farm.scheduler_url, farm.client_token, toolchains) as client:
-        yield client
+    yield from client_of_a_module(farm, all_toolchains, tmp_path_factory)
 
 
 AT_HOME = [

@@ -12,7 +12,7 @@ from farmkit.launch import PUBLISHED_SCHEDULER, PUBLISHED_SERVER
 from farmkit.processes import Command, inherited
 from farmkit.projects import LIBRARIES, write_workspace
 from farmkit.published_client import Client, Statistics
-from tests.functional.conftest import running_farm, share_toolchains
+from tests.functional.conftest import client_of_a_module, running_farm
 
 pytestmark = pytest.mark.functional
 
@@ -60,11 +60,8 @@ STANDARDS = {"unit.c": "-std=c11", "unit.cc": "-std=c++17"}
 
 @pytest.fixture(scope="module")
 def client(farm: Farm, all_toolchains: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """One client for all: clang takes a while to pack."""
-    folder = tmp_path_factory.mktemp("client")
-    toolchains = share_toolchains(all_toolchains, folder / "toolchains")
-    with Client(folder, farm.scheduler_url, farm.client_token, toolchains) as client:
-        yield client
+    """One client for all."""
+    yield from client_of_a_module(farm, all_toolchains, tmp_path_factory)
 
 
 @pytest.mark.parametrize("source", STANDARDS)
