@@ -20,7 +20,7 @@ coverage:
 	scripts/setup.sh dev
 	$(PYTEST) --cov --quiet \
 		$(addprefix tests/scheduler/test_,$(addsuffix .py,core fleet jobs leases presumed queue shares)) \
-		$(addprefix tests/server/test_,$(addsuffix .py,jobs lru spent_tokens)) \
+		$(addprefix tests/server/test_,$(addsuffix .py,introduced_jobs jobs lru places spent_tokens)) \
 		$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome tar)) \
 		tests/web/test_deadlines.py tests/test_budgets.py tests/wire
 

@@ -1,17 +1,12 @@
 """Sandbox workers as the reactor sees them, without processes and in simulated time."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ProcessDone
-from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from sccachedist.builders.worker_pool import Program, SandboxWorker, Workers
+from sccachedist.builders.worker_pool import Workers
 from sccachedist.builders.worker_protocol import (
     NOTHING,
     REPLY,
@@ -23,7 +18,6 @@ from sccachedist.builders.worker_protocol import (
     RemoveAll,
     RemoveSandbox,
     RemoveToolchain,
-    Reply,
     Request,
     RunJob,
     Size,
@@ -37,6 +31,7 @@ from sccachedist.errors import BuildError, CompileFailed, DecodeError, DiskFull,
 from sccachedist.policy import OnFailure
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
+from tests.builders.worker_host import PROGRAM, Process, Reactor
 
 NAMES = CompileCommand("e", ("a",), (("n", "v"),), "/")
 LIMITS = JobLimits(*range(11))
@@ -77,41 +72,6 @@ def test_errors_arrive_as_they_were_raised(error: Exception, kind: type[Exceptio
     again = raised(answer)
     assert (type(again), str(again)) == (kind, str(error))
     assert again.routine == getattr(error, "routine", False)
-
-
-PROGRAM = Program("a.module", ("an argument",), {"PATH": "/bin"})
-
-
-class Process(StringTransport):
-    """A process that does what the test says."""
-
-    pid = 2**22 + 1  # beyond any real one
-
-    def __init__(self, worker: SandboxWorker, arguments: list[str], environment: dict[str, str]) -> None:
-        super().__init__()
-        self.worker, self.arguments, self.environment, self.killed = worker, arguments, environment, False
-        worker.makeConnection(self)
-
-    def signalProcess(self, signal: str) -> None:  # noqa: N802
-        assert signal == "KILL"
-        self.killed = True
-
-    def end(self) -> None:
-        self.worker.processEnded(Failure(ProcessDone(0)))
-
-    def answers(self, *answers: Reply) -> None:
-        self.worker.outReceived(b"".join(frame(encode(REPLY, answer)) for answer in answers))
-
-
-class Reactor(Clock):
-    """Records what is spawned."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.processes: list[Process] = []
-
-    def spawnProcess(self, worker: Any, executable: str, args: list[str], env: dict[str, str]) -> None:  # noqa: N802
-        self.processes.append(Process(worker, args, env))
 
 
 class WorkersTests(SynchronousTestCase):

@@ -1,125 +1,30 @@
 """hypothesis walks the scheduler core, hostile build servers included, beside a model that is too simple to be wrong.
 
-The model is a list of jobs and a list of servers; what it says about each call is written down as the rule is told.
+What the model says about each call is written down as the rule is told.
 """
 
 import math
 
-import attrs
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    Bundle,
-    MultipleResults,
-    RuleBasedStateMachine,
-    consumes,
-    initialize,
-    invariant,
-    multiple,
-    rule,
-)
+from hypothesis.stateful import Bundle, MultipleResults, consumes, initialize, invariant, multiple, rule
 
 from sccachedist.budgets import Party
 from sccachedist.errors import BadTransition, DecodeError, SccachedistError, UnknownJob, UnknownServer
-from sccachedist.scheduler.core import IdentityInUse, NoCapacity, Reservation, SchedulerCore
-from sccachedist.scheduler.shares import HOLD_SECS, LEAST_HOLD_SECS
+from sccachedist.scheduler.core import IdentityInUse, NoCapacity, Reservation
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, JobStates, ServerReport
-from sccachedist.wire.messages import JobId, JobState, job_capacity
+from sccachedist.wire.messages import JobId, JobState
+from tests.scheduler.core_model import CLIENTS, LIFE, OURS_SECS, CoreBesideModel, Job, Server
 from tests.scheduler.farms import FIRST_JOB, SERVERS, assigned, free_slots, heartbeat
 
-LIFE = ["reserved", "pending", "ready", "started", "complete"]
-PATIENCE = {"reserved": 300, "pending": 300, "ready": 60}
-OUR_PATIENCE = PATIENCE | {"pending": 8, "ready": 8}
-OURS_SECS = 5
-#: All of them are new, and all have come before; ``None`` is one that nobody knows.
-CLIENTS = (None, *map(Party, "ABC"))
 
-
-@attrs.define
-class Job:
-    """A job that takes a slot."""
-
-    job_id: JobId
-    server_id: ServerId
-    where: str
-    since: float
-    client: Party | None = None
-    named: bool = False
-    began: float | None = None
-    lent: bool = False
-    lends_at: float = math.inf
-
-    def patience(self, ours: bool) -> float:
-        if self.where == "started":
-            return math.inf if ours else 1200
-        if ours and self.where == "pending" and self.began is not None:
-            return 120
-        return (OUR_PATIENCE if ours else PATIENCE)[self.where]
-
-
-@attrs.define
-class Server:
-    """A build server that lives."""
-
-    cpus: int
-    nonce: int
-    seen: float
-    ours: bool = False
-    failed: float | None = None
-    backoff: float = 0
-
-
-class Walk(RuleBasedStateMachine):
-    """The core and the model, side by side."""
+class Walk(CoreBesideModel):
+    """What may happen to the core, each with what the model says of it."""
 
     reservations: Bundle[Reservation] = Bundle("reservations")
     assigned_jobs: Bundle[Reservation] = Bundle("assigned_jobs")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.core = SchedulerCore(FIRST_JOB)
-        self.now = 0.0
-        self.servers: dict[ServerId, Server] = {}
-        self.jobs: list[Job] = []
-        self.last_id = FIRST_JOB - 1
-        self.number = 0
-
-    def of(self, server_id: ServerId) -> list[Job]:
-        return [job for job in self.jobs if job.server_id == server_id]
-
-    def job(self, job_id: JobId) -> Job | None:
-        return next((job for job in self.jobs if job.job_id == job_id), None)
-
-    def of_others(self, server_id: ServerId, indices: set[int]) -> list[JobId]:
-        others = [job.job_id for job in self.jobs if job.server_id != server_id]
-        assert self.core.jobs_of_others(server_id, [job.job_id for job in self.jobs]) == others
-        return [job_id for index, job_id in enumerate(others) if index in indices]
-
-    def taken(self, server_id: ServerId) -> int:
-        return sum(not job.lent for job in self.of(server_id))
-
-    def room(self, server_id: ServerId) -> int:
-        return max(0, job_capacity(self.servers[server_id].cpus) - self.taken(server_id))
-
-    def move(self, job: Job, where: str) -> None:
-        job.where, job.since, job.lent = where, self.now, False
-        job.lends_at = self.core._jobs[job.job_id].lends_at
-        if where in ("pending", "ready"):
-            assert LEAST_HOLD_SECS <= job.lends_at - self.now + 1e-6 <= HOLD_SECS + 1e-3
-        else:
-            assert job.lends_at == math.inf
-
-    def drop(self, server_id: ServerId) -> None:
-        del self.servers[server_id]
-        self.jobs = [job for job in self.jobs if job.server_id != server_id]
-
-    def rank(self, server_id: ServerId) -> tuple[int, float]:
-        server = self.servers[server_id]
-        if server.failed is not None and self.now - server.failed <= server.backoff:
-            return (1, server.failed)
-        return (0, self.taken(server_id) / server.cpus)
 
     @initialize()
     def two_servers_come(self) -> None:
@@ -217,21 +122,6 @@ class Walk(RuleBasedStateMachine):
             for job_id, state in states.items():
                 self.told(server_id, job_id, state)
 
-    def told(self, server_id: ServerId, job_id: JobId, state: JobState) -> None:
-        job, where = self.job(job_id), state.name.lower()
-        assert job is not None
-        if job.server_id != server_id:
-            return
-        if where == "complete":
-            self.jobs.remove(job)
-            return
-        job.named = state is not JobState.READY
-        if job.where == where == "pending":
-            job.since = self.now
-            job.began = self.now if job.began is None else job.began
-        if LIFE.index(where) > LIFE.index(job.where):
-            self.move(job, where)
-
     @rule(server_id=st.sampled_from(SERVERS))
     def an_overtaken_heartbeat(self, server_id: ServerId) -> None:
         """It shows that its build server lives, and nothing else."""
@@ -314,12 +204,6 @@ class Walk(RuleBasedStateMachine):
             self.blame(job)
         return reserved
 
-    def blame(self, job: Job) -> None:
-        server = self.servers[job.server_id]
-        if server.failed is None or job.since > server.failed:
-            server.backoff = min(300, 2 * server.backoff or 10)
-        server.failed = self.now
-
     def refused(self, error: type[SccachedistError], reserved: Reservation, state: JobState) -> None:
         with pytest.raises(error):
             self.core.confirm(reserved, assigned(state), self.now)
@@ -377,18 +261,6 @@ class Walk(RuleBasedStateMachine):
     def slots_are_lent(self) -> None:
         self.core.lend(self.now)
         self.lend()
-
-    def lend(self) -> None:
-        """The slots of those that did not come go to others, the one that was waited for longest first."""
-        for job in sorted(self.jobs, key=lambda job: (job.lends_at, job.job_id)):
-            if job.lends_at > self.now:
-                return
-            server = self.servers[job.server_id]
-            full = sum(other.lent for other in self.of(job.server_id)) >= job_capacity(server.cpus)
-            if full and not (server.ours and (job.began is None or self.now - job.began > 10)):
-                job.lends_at = self.now + HOLD_SECS
-            else:
-                job.lent, job.lends_at = True, math.inf
 
     @rule()
     def a_look_at_the_clock(self) -> None:
