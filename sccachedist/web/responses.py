@@ -1,8 +1,12 @@
 """The one table from an error to an answer, and the forms that answers take.
 
 A client fails its user's compile at any 4xx and compiles locally at a 5xx ("What decides the fate of a user's build" in
-``doc/protocol``), so a 4xx goes only to those who are certainly wrong: a wrong client token, a peer that no published
-program is.
+``doc/protocol``). So a 4xx goes only to a sender that is certainly wrong: a wrong client token, or a peer that behaves
+like no published program.
+
+Last of four stations of a compile's error: :mod:`sccachedist.sandbox.result.outcome` raises it in a worker,
+:mod:`sccachedist.builders.worker_protocol` carries it to the daemon, :mod:`sccachedist.server.job_runner` ends the job
+with it, and :func:`error_response` has its status. What causes an error is not known here.
 """
 
 import json
