@@ -1,6 +1,6 @@
 """Alarms for jobs, in a heap: the due ones are found without a look at all jobs.
 
-Pure: the time is an argument. What to do at an alarm, :mod:`sccachedist.scheduler.jobs` knows.
+Pure: the time is an argument. :mod:`sccachedist.scheduler.jobs` knows what an alarm is for.
 """
 
 import heapq

@@ -153,7 +153,7 @@ class SchedulerCore:
     def drain(self, server_id: ServerId, drained: bool) -> bool:
         """Give the build server at an address no more jobs, also if it comes later; or jobs again.
 
-        Who may ask for this, :mod:`sccachedist.scheduler.routes` decides.
+        :mod:`sccachedist.scheduler.routes` decides who may ask for this.
 
         :return: whether a build server lives there.
         """

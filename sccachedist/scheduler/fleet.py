@@ -1,7 +1,7 @@
 """The build servers of a scheduler: which of them gets a job, and how long a silent one is believed.
 
-Pure: the time is an argument. It knows which jobs each server has, not what becomes of them. How long a server that did
-not take a job is backed off, decides :mod:`sccachedist.scheduler.backoff`.
+Pure: the time is an argument. It knows which jobs each server has, not what becomes of them.
+:mod:`sccachedist.scheduler.backoff` decides how long a server is backed off that did not take a job.
 
 The least loaded server is found without a look at the others, so a farm of thousands is as quick as one of two.
 """

@@ -1,8 +1,8 @@
 """The scheduler's endpoints, and who may use each: a client, a build server, an administrator, or anyone.
 
 Only an administrator may drain a build server here; a build server drains itself by signal
-(:mod:`sccachedist.server.service`). What the answer is, :mod:`sccachedist.scheduler.core` and
-:mod:`sccachedist.scheduler.allocation` decide; the status of an error stands in :mod:`sccachedist.web.responses`.
+(:mod:`sccachedist.server.service`). :mod:`sccachedist.scheduler.core` and :mod:`sccachedist.scheduler.allocation`
+decide what an answer says; :mod:`sccachedist.web.responses` has the status of an error.
 """
 
 from collections.abc import Callable, Iterable, Sequence

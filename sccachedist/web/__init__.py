@@ -1,5 +1,5 @@
-"""The envelope of every route.
+"""The web server of both roles: connections, requests, and the envelope of every route.
 
-What is decided when the headers are there, where a body goes, which answer an error becomes. It knows nothing of
-scheduling or building.
+It decides on a request when the headers are there, chooses where the body goes, and turns an error into a response. It
+knows nothing of scheduling or building.
 """

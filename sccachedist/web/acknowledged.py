@@ -1,4 +1,4 @@
-"""How much of what was sent to a peer has arrived: what the kernel knows of a TCP connection."""
+"""How much of what was sent to a peer has arrived: the kernel knows it of each TCP connection."""
 
 import socket
 import struct
@@ -9,7 +9,7 @@ _BYTES_ACKED = struct.Struct("=120xQ")
 
 
 def acknowledged(transport: Any) -> int | None:
-    """The bytes that the other end of a connection has acknowledged since it began, where the kernel tells.
+    """The bytes that the other end of a connection has acknowledged since it began; None if the kernel does not tell.
 
     :param transport: Twisted's, with TLS or without.
     """

@@ -1,7 +1,7 @@
-"""Where the body of a request goes, chosen when its headers are there.
+"""Where a request's body goes. Its route chooses that when the headers are there.
 
-A body of this module is bounded in memory; those that go to files stand with what they carry, in
-:mod:`sccachedist.server`.
+A body of this module stays in bounded memory. Those that go to files stand beside what they carry, in
+:mod:`sccachedist.server`. What a message means is not known here.
 """
 
 from typing import Protocol, TypeVar
@@ -24,28 +24,28 @@ class Body(Protocol[R_co]):
     def write(self, chunk: bytes) -> None:
         """Take the next bytes.
 
-        :raises LimitExceeded: it is too much; nothing more is written then.
-        :raises DecodeError: it is not what it should be.
+        :raises LimitExceeded: they are too many; nothing more is written then.
+        :raises DecodeError: the body is not what it should be.
         """
 
     def complete(self) -> R_co:
-        """All has come: what the route gets.
+        """Return what the route gets, when all of the body has come.
 
-        :raises DecodeError: it is not what it should be.
+        :raises DecodeError: the body is not what it should be.
         """
 
     def abort(self) -> None:
-        """The rest will not come, or will not be wanted: keep nothing. May be called again, and after a complete."""
+        """Keep nothing: the rest does not come, or is not wanted. May be called again, and after :meth:`complete`."""
 
 
 class NoBody:
-    """For routes that need none: what comes is passed over."""
+    """For routes that need no body: one that comes is ignored."""
 
     def write(self, chunk: bytes) -> None:
-        """Pass over the bytes."""
+        """Ignore the bytes."""
 
     def complete(self) -> None:
-        """Nothing has come."""
+        """Return nothing."""
 
     def abort(self) -> None:
         """There is nothing to undo."""
@@ -56,8 +56,8 @@ class MessageBody(Body[T]):
 
     :param limit: how many bytes it may have.
     :param key: the key of that limit under ``[limits]``.
-    :param memory: what it takes of the memory for all bodies; closed when the message is decoded or given up.
-    :raises LimitExceeded: more has been announced.
+    :param memory: its part of the memory for all bodies; closed when the message is decoded or given up.
+    :raises LimitExceeded: the announced length is larger.
     """
 
     def __init__(self, codec: Codec[T], head: Head, limit: int, key: str, memory: Hold) -> None:
@@ -73,7 +73,7 @@ class MessageBody(Body[T]):
         self._received += chunk
 
     def complete(self) -> T:
-        """The message."""
+        """Decode the message."""
         message = decode(self._codec, bytes(self._received))
         self.abort()
         return message
@@ -89,9 +89,9 @@ class MessageBody(Body[T]):
 
 
 def require_octets(head: Head) -> None:
-    """Refuse a body that does not say it is bytes.
+    """Refuse a body of another media type.
 
-    :raises DecodeError: its Content-Type is another.
+    :raises DecodeError: the Content-Type is not :data:`OCTETS`.
     """
     if head.headers.get("content-type", "").partition(";")[0].strip().lower() != OCTETS:
         raise DecodeError(f"the Content-Type has to be {OCTETS}")

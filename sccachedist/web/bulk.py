@@ -1,8 +1,8 @@
-"""TLS for large bodies, in few steps: what one read from the network brings is handed over at once.
+"""TLS that takes few steps for large bodies: all records of one read from the network are handed over together.
 
-Twisted hands over each TLS record by itself. How much is read at a time follows from what the peer sends: large records
-are read by the quarter of a megabyte, and of tiny ones, which cost as much each, no more than a turn of the reactor has
-time for. What comes, and where it goes, is not known here.
+Twisted hands over each TLS record by itself. The size of a read follows from what the peer sends: large records are
+read a quarter of a megabyte at a time. Tiny ones cost as much each, so a read of them brings no more than a turn of the
+reactor has time for. What the bytes mean is not known here.
 """
 
 from functools import partial
@@ -18,13 +18,13 @@ from sccachedist.web.turns import Tap, Turns
 
 #: Bytes that are read at a time: from a peer that has just come, and from one that sends much.
 FIRST_READ, READ = 1 << 14, 1 << 18
-#: Bytes of an average record below which more is not read at a time.
+#: Bytes of an average record below which reads stay small.
 _SMALL_RECORD = 1 << 10
 
 
 @implementer(IHandshakeListener)
 class _Records(Protocol):
-    """Keeps the records of one read for the protocol that they are meant for.
+    """Collects the records of one read for the protocol inside TLS.
 
     :param inner: that protocol.
     """
@@ -38,7 +38,7 @@ class _Records(Protocol):
         self._inner.makeConnection(transport)
 
     def handshakeCompleted(self) -> None:
-        """There is TLS."""
+        """Tell the inner protocol that TLS has begun."""
         if IHandshakeListener.providedBy(self._inner):
             cast(IHandshakeListener, self._inner).handshakeCompleted()
 
@@ -47,13 +47,13 @@ class _Records(Protocol):
         self.held.append(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # Twisted's name
-        """It is over; what came with the end is passed on first."""
+        """Hand over what came with the end, then tell the inner protocol of it."""
         if self.held:
             self.hand_over()
         self._inner.connectionLost(reason)
 
     def hand_over(self) -> tuple[int, int]:
-        """Pass on what was kept.
+        """Hand over what was kept.
 
         :return: how many bytes and how many records that was.
         """
@@ -64,9 +64,9 @@ class _Records(Protocol):
 
 
 class BulkTLS(TLSMemoryBIOProtocol):
-    """TLS that hands over together the records that have come.
+    """TLS that hands over the records of one read together.
 
-    :param party: who shares the reactor's time, see :class:`Turns`.
+    :param party: the address in whose turn this connection is served, see :class:`Turns`.
     """
 
     def __init__(self, factory: TLSMemoryBIOFactory, inner: Protocol, turns: Turns, party: str) -> None:
@@ -83,22 +83,22 @@ class BulkTLS(TLSMemoryBIOProtocol):
         super().makeConnection(transport)
 
     def pauseProducing(self) -> None:
-        """Whoever is inside wants no more for now."""
+        """The inner protocol wants no more for now."""
         if self._tap is not None:
             self._tap.close("inside")
 
     def resumeProducing(self) -> None:
-        """Whoever is inside wants more."""
+        """The inner protocol wants more."""
         if self._tap is not None:
             self._tap.open("inside")
 
     def dataReceived(self, data: bytes) -> None:
-        """Take what comes, now or in a later turn."""
+        """Decrypt what comes, now or in a later turn."""
         if not self._turns.run(self._party, partial(self._decrypt, data)) and self._tap is not None:
             self._tap.close("no turn yet")
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """It is over."""
+        """The connection is closed."""
         self._tap = None
         super().connectionLost(reason)
 
@@ -110,7 +110,7 @@ class BulkTLS(TLSMemoryBIOProtocol):
                 self._read_by(*self._records.hand_over())
 
     def _read_by(self, size: int, records: int) -> None:
-        """Choose how much is read next: more when the last read was full of large records."""
+        """Choose how much is read next: more if the last read was full of large records."""
         carrier = cast(Any, self.transport)
         if size < records * _SMALL_RECORD:
             carrier.bufferSize = FIRST_READ

@@ -1,10 +1,11 @@
 """A connection of HTTP/1.1: one request after the other, within limits.
 
-It finds out where a head and a body end, knows whose turn it is, and gives up a peer that is late. What a request asks,
-and how it is answered, the request knows. What is no HTTP is answered here.
+It finds the ends of heads and bodies, knows whose turn it is (:mod:`sccachedist.web.deadlines`), and closes the
+connection of a late peer. :mod:`sccachedist.web.request` knows what a request asks and how it is answered. What is no
+HTTP is answered here.
 
-A request that is refused makes its connection deaf: what else comes is passed over unread, up to a bound, because a
-client that still sends would otherwise meet a reset and lose the answer.
+A refused request makes its connection deaf: what else comes is discarded, up to a bound. Otherwise, a client that is
+still sending would meet a reset and lose the response.
 """
 
 import sys
@@ -33,12 +34,12 @@ from sccachedist.web.turns import Tap, Turns
 
 #: Bytes of the next request that are read while one is worked on: enough to notice that its sender has gone.
 AHEAD = 1 << 14
-#: Bytes that are passed over after a refusal, of a sender who has shown no right to send, and of one who has: a client
-#: that meets a reset while it sends does not read why it was refused.
+#: Bytes that are discarded after a refusal: of a request that was not admitted, and of one that was. A client that
+#: meets a reset while it sends does not read why it was refused.
 PASSED_OVER, PASSED_OVER_ADMITTED = 1 << 20, 1 << 26
 #: What a body in chunks ends with, except one with trailers.
 _LAST_CHUNK = b"0\r\n\r\n"
-#: Nobody asks by which of our addresses a peer came.
+#: Stands for our own address: it does not matter by which one a peer came.
 _OURS = IPv4Address("TCP", "127.0.0.1", 0)
 
 
@@ -46,26 +47,26 @@ class IncomingRequest(Protocol):
     """What a channel tells a request."""
 
     def begin(self, line: RequestLine, fields: Fields) -> bool:
-        """Its head has come; False where it is refused, and answered."""
+        """The head has come. False if the request was refused, and so answered."""
 
     def take(self, data: bytes) -> bool:
-        """A piece of its body has come; False where it is refused by that, and answered."""
+        """A piece of the body has come. False if the request was refused, and so answered."""
 
     def complete(self) -> None:
-        """All of its body has come, or as much as anybody wants of a refused one."""
+        """All of the body has come, or enough of a refused one has been discarded."""
 
     def refuse(self, error: SccachedistError) -> None:
-        """Answer it with an error while it comes."""
+        """Answer with an error, before all of the request has come."""
 
     def connectionLost(self, reason: Failure) -> None:
-        """Its sender has gone."""
+        """The sender has gone."""
 
 
 @implementer(IHandshakeListener)
 class Channel(TwistedProtocol):
     """One connection, from its first byte to its last.
 
-    :param new_request: makes what a request is told to.
+    :param new_request: makes the request that is told of what comes.
     """
 
     transport: Any
@@ -81,33 +82,33 @@ class Channel(TwistedProtocol):
         new_request: Callable[["Channel"], IncomingRequest],
     ) -> None:
         self.site = self.factory = site
-        self.peer_host = sys.intern(peer_host)  # thousands may come from one
+        self.peer_host = sys.intern(peer_host)  # thousands of connections may have the same
         self._limits, self._connections, self._turns, self._new_request = limits, connections, turns, new_request
         self.progress = Progress(Phase.IDLE, self._now())
-        # All that a channel comes to have: named from the start, it lies in the table that objects of a class share.
+        # All attributes are set from the start: then their names lie in the table that objects of a class share.
         self.connected, self.transport = 0, None
-        self._in_turn = False  # TLS has been given a turn already
-        self._waits = self._unsent = False  # the next request waits for its turn; the peer takes no more of an answer
+        self._in_turn = False  # TLS has taken a turn already
+        self._waits = self._unsent = False  # the next request waits for its turn; the peer takes no more of a response
         self._tap: Tap | None = None
         self._unread = bytearray()
-        self._searched = 0  # no head ends in what was unread up to there
+        self._searched = 0  # no head ends in the unread bytes before this one
         self._request: IncomingRequest | None = None
         self._framing: Framing | None = None  # while the body comes
-        self._admitted = False  # the request that comes is one that may
-        self._passed_over: int | None = None  # bytes, as soon as we are deaf
+        self._admitted = False  # the request that comes was admitted
+        self._passed_over: int | None = None  # discarded bytes, once the connection is deaf
         self._producer: Any = None
-        self._taken_before: int | None = None  # what the peer had taken when we began to answer
+        self._taken_before: int | None = None  # bytes the peer had taken when the response began
 
     def getPeer(self) -> IAddress:
-        """The address at the other end, but for its port, which nobody asks for."""
+        """The address at the other end, without its port, which does not matter."""
         return _somebody_at(self.peer_host)
 
     def getHost(self) -> IAddress:
-        """Some address."""
+        """Something in place of our own address."""
         return _OURS
 
     def connectionMade(self) -> None:
-        """Begin."""
+        """Begin to read."""
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
         if ISSLTransport.providedBy(self.transport):
@@ -117,11 +118,11 @@ class Channel(TwistedProtocol):
         self._connections.add(self)
 
     def handshakeCompleted(self) -> None:
-        """There is TLS: the peer may ask."""
+        """TLS has begun: the peer may send a request."""
         self._enter(Phase.IDLE)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """It is over."""
+        """The connection is closed."""
         self._connections.remove(self)
         self.connected = 0
         request, self._request = self._request, None
@@ -132,7 +133,7 @@ class Channel(TwistedProtocol):
     # What comes.
 
     def dataReceived(self, data: bytes) -> None:
-        """The peer has sent something."""
+        """Work on what the peer has sent, now or in a later turn."""
         if self._in_turn:
             self._receive(data)
         elif not self._turns.run(self.peer_host, partial(self._receive_in_turn, data)):
@@ -171,7 +172,7 @@ class Channel(TwistedProtocol):
             if end > self._limits.header_bytes or (end < 0 and len(unread) > self._limits.header_bytes + len(END)):
                 raise LimitExceeded("header_bytes", "a large head")
             if end < 0:
-                # Whoever does not speak HTTP is told so before a head would end.
+                # A peer that does not speak HTTP is told so before a head would end.
                 if not self._searched and (eol := unread.find(b"\r\n")) > 0:
                     parse_request_line(bytes(unread[:eol]))
                     self._searched = eol
@@ -189,7 +190,7 @@ class Channel(TwistedProtocol):
             self._begin(line, fields)
 
     def _begin(self, line: RequestLine, fields: Fields) -> None:
-        """A head has come: its request is admitted or refused."""
+        """Admit or refuse the request whose head has come."""
         self.persistent = fields.persistent
         self._framing = Chunks(self._limits.framing_bytes) if fields.length is None else Length(fields.length)
         self._request = request = self._new_request(self)
@@ -210,10 +211,10 @@ class Channel(TwistedProtocol):
         try:
             body, rest = framing.feed(data)
         except (DecodeError, LimitExceeded) as error:
-            self._admitted = False  # no client sends what is mostly no body
+            self._admitted = False  # no client sends a body with so much between its chunks
             request.refuse(error)
             self._become_deaf()
-            if isinstance(error, DecodeError):  # there is no telling what more comes
+            if isinstance(error, DecodeError):  # the end of the body cannot be found
                 self._end_of_refused()
             return
         if body and not request.take(body):
@@ -227,13 +228,13 @@ class Channel(TwistedProtocol):
             request.complete()
 
     def _become_deaf(self) -> None:
-        """The request was refused before all of it had come: the peer may read why."""
+        """Begin to discard the rest of a refused request, so that the peer can read why."""
         self._passed_over = 0
         self._unread.clear()
         self._enter(Phase.REFUSED)
 
     def _pass_over(self, data: bytes) -> None:
-        """Hear nothing but the end of the body, as far as that is easily heard."""
+        """Discard what comes, up to a bound or the end of the body, as far as that is easily seen."""
         self._passed_over = (self._passed_over or 0) + len(data)
         if self._passed_over > (PASSED_OVER_ADMITTED if self._admitted else PASSED_OVER):
             self.transport.abortConnection()
@@ -249,35 +250,35 @@ class Channel(TwistedProtocol):
             request.complete()
 
     def _refuse_head(self, error: SccachedistError) -> None:
-        """Answer where there is no request."""
+        """Answer a head that became no request with an error."""
         if isinstance(error, LimitExceeded):
             self._connections.tell(error.limit, self.peer_host, "a request refused")
         self._write_answer(error_response(error))
         self._become_deaf()
 
-    # What goes: see twisted.web.http.Request, which calls the methods with names like these.
+    # What is sent. The methods in Twisted's style are called by twisted.web.http.Request.
 
     def begin_sending(self) -> None:
-        """An answer begins: it is the peer's turn to take it."""
+        """Begin a response: it is the peer's turn to take it."""
         self._taken_before = acknowledged(self.transport)
         self._enter(Phase.SENDING)
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:  # noqa: N802
-        """Write the head of an answer."""
+        """Write the head of a response."""
         lines = [b"HTTP/1.1 " + code + b" " + reason]
         lines += (name + b": " + value for name, values in headers.getAllRawHeaders() for value in values)
         self.transport.write(b"\r\n".join([*lines, b"", b""]))
 
     def write(self, data: bytes) -> None:
-        """Write a piece of an answer."""
+        """Write a piece of a response."""
         self.transport.write(data)
 
     def writeSequence(self, pieces: list[bytes]) -> None:
-        """Write pieces of an answer."""
+        """Write pieces of a response."""
         self.transport.writeSequence(pieces)
 
     def requestDone(self, request: Any) -> None:
-        """An answer is complete, as far as we are concerned."""
+        """A response is written: wait for the next request, or close."""
         self._request = None
         if not self.persistent:
             if self.progress.phase is not Phase.SENDING:
@@ -293,7 +294,7 @@ class Channel(TwistedProtocol):
             self._turns.run_later(self.peer_host, self._go_on)
 
     def _go_on(self) -> None:
-        """There is another request already: others have had their turn meanwhile."""
+        """Go on with a request that came early, after other peers have had their turn."""
         if not self.connected or not self._waits or self._unsent:
             return
         self._waits = False
@@ -303,15 +304,15 @@ class Channel(TwistedProtocol):
             self._read_again("far ahead")
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Tell somebody whether the peer takes more."""
+        """Tell a producer, from now on, whether the peer takes more."""
         self._producer = producer
 
     def unregisterProducer(self) -> None:
-        """Tell it no more."""
+        """Tell the producer no longer."""
         self._producer = None
 
     def pauseProducing(self) -> None:
-        """The peer takes no more for now, and is asked for nothing more."""
+        """The peer takes no more for now, so nothing more is read from it."""
         self._unsent = True
         self._read_no_more("much unsent")
         if self._producer is not None:
@@ -337,25 +338,25 @@ class Channel(TwistedProtocol):
         self.transport.loseConnection()
 
     def abort(self) -> None:
-        """Close the connection in the middle of an answer."""
+        """Close the connection in the middle of a response."""
         self.transport.abortConnection()
 
     # Whose turn it is.
 
     @property
     def is_idle(self) -> bool:
-        """Whether it is the peer's turn to ask something."""
+        """Whether it is the peer's turn to send a request."""
         return self.progress.phase is Phase.IDLE
 
     def overdue(self, now: float) -> str | None:
-        """The limit that the peer has hit by being slow."""
+        """See :meth:`sccachedist.web.connection_limits.Watched.overdue`."""
         if self.progress.phase is Phase.SENDING:
             taken = acknowledged(self.transport)
             self.progress.reach(None if taken is None else taken - (self._taken_before or 0), now)
         return overdue(self.progress, self._limits, now)
 
     def give_up(self, limit: str) -> None:
-        """Wait no longer: a peer that has begun to ask is told why, as far as it listens."""
+        """Close the connection. A peer that is sending a request is told why, if a limit has a key."""
         if limit:
             phase = self.progress.phase.name.lower()
             self._connections.tell(limit, self.peer_host, f"a connection closed that was {phase}")

@@ -1,11 +1,11 @@
-"""The connections of one role: counted, and looked through about every second for peers that are late.
+"""The connections of one role: counts them, makes room for new ones, and closes those of late peers.
 
-Where there is no room for one more, the one goes that has been there longest without showing a good token: whoever has
-business here shows one at once, and strangers who only sit there lock nobody out.
+If there is no room for one more, the connection is closed that has been open longest without a good token: a peer with
+a good token shows it at once, and strangers that only sit there lock no other peer out.
 
-One delayed call serves them all, and none is left when nobody is connected. Of thousands some are looked at at a time:
-who asks something meanwhile does not wait for the look at all the others. What a connection says to a late peer is its
-own affair.
+About every second, all connections are looked at, some at a time: no request waits for the look at thousands. One
+delayed call serves them all, and none is left when no peer is connected. :mod:`sccachedist.web.deadlines` decides when
+a peer is late, :mod:`sccachedist.web.channel` what it is told.
 """
 
 from collections import OrderedDict
@@ -25,14 +25,14 @@ from sccachedist.daemon.logs import Logger, QuietLog
 
 log = Logger()
 
-#: Seconds from the end of a look at all to the next one.
+#: Seconds from the end of one look at all connections to the next look.
 SWEEP_SECS = 1.0
 #: Connections that are looked at at a time, and seconds until the next ones are.
 SWEPT, PAUSE_SECS = 100, 0.01
 
 
 class Watched(Protocol):
-    """A connection."""
+    """A connection, as this module knows it."""
 
     @property
     def peer_host(self) -> str:
@@ -40,18 +40,18 @@ class Watched(Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether it is the peer's turn to ask something."""
+        """Whether it is the peer's turn to send a request."""
 
     def overdue(self, now: float) -> str | None:
-        """The limit that the peer has hit by being slow; empty where it has no key, None for most."""
+        """The key of the limit that a late peer has hit; empty if that has no key; None if the peer is not late."""
 
     def give_up(self, limit: str) -> None:
-        """Wait no longer."""
+        """Close the connection; ``limit`` is as :meth:`overdue` says."""
 
 
 @attrs.define
 class _Crowd:
-    """The connections from one address: all of them, and those without a good token, the longest there first."""
+    """The connections from one address: how many there are, and those without a good token, the oldest first."""
 
     count: int = 0
     strangers: OrderedDict[Watched, None] = attrs.field(factory=OrderedDict)
@@ -77,7 +77,7 @@ class Connections:
         return len(self._open)
 
     def make_room_for(self, host: str) -> bool:
-        """Whether one more may be opened from an address, perhaps in place of another one; what is done is logged."""
+        """Whether one more may be opened from an address. Another may be closed for it; what is done is logged."""
         limits, crowd = self._limits, self._crowds.get(crowd_of(host))
         if crowd and crowd.count >= limits.connections_per_address and not self._is_exempt(host):
             return self._replace("connections_per_address", host, next(iter(crowd.strangers), None))
@@ -88,7 +88,7 @@ class Connections:
         return self._replace("connections", host, last)
 
     def know(self, connection: Watched) -> None:
-        """One has shown a good token: it is not closed for a stranger."""
+        """Note that a connection has shown a good token: one without is closed before it."""
         if connection in self._open:
             self._strangers.pop(connection, None)
             self._crowds[crowd_of(connection.peer_host)].strangers.pop(connection, None)
@@ -115,7 +115,7 @@ class Connections:
         )
 
     def add(self, connection: Watched) -> None:
-        """One has been opened."""
+        """Count a connection that was opened."""
         self._open.add(connection)
         crowd = self._crowds.setdefault(crowd_of(connection.peer_host), _Crowd())
         crowd.count += 1
@@ -124,7 +124,7 @@ class Connections:
             self._next_sweep = self._clock.callLater(SWEEP_SECS, self._sweep)
 
     def remove(self, connection: Watched) -> None:
-        """One is closed; it may have been removed already, to make room."""
+        """Count a closed connection no longer; it may have been removed before, to make room."""
         if connection not in self._open:
             return
         self._open.remove(connection)
@@ -156,7 +156,7 @@ class Connections:
 
 @lru_cache(4096)
 def crowd_of(host: str) -> str:
-    """Whose connections count as one peer's: an IPv4 address, or a /64 of IPv6, which every customer has whole."""
+    """What counts as one peer's address: an IPv4 address, or a /64 of IPv6, which every customer has whole."""
     address = plain_address(host)
     if isinstance(address, IPv6Address):
         return str(ip_network((address, 64), strict=False))

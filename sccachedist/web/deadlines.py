@@ -1,7 +1,7 @@
-"""How far a peer has come with what it has to send or to take, and whether it takes too long.
+"""The phases of a connection, and when a peer is late with what it has to send or to take.
 
-Time is a number here and bytes are counted elsewhere: nothing is known of sockets, of HTTP, or of what becomes of a
-peer that is late. A peer is late only while it is its turn: nobody hurries a client that waits for its compile.
+Pure: time is a number, and bytes are counted elsewhere. It knows nothing of sockets, of HTTP, or of what happens to a
+late peer. A peer is late only while it is its turn: a client that waits for its compile is never late.
 """
 
 from enum import Enum, auto
@@ -11,25 +11,25 @@ import attrs
 from sccachedist.config import ConnectionLimits
 from sccachedist.errors import BadTransition
 
-#: Seconds for which the rest of a refused body is passed over before the connection is cut: a client that is still
-#: sending would otherwise meet a reset and lose the answer.
+#: Seconds for which the rest of a refused body is discarded before the connection is cut: otherwise, a client that is
+#: still sending would meet a reset and lose the response.
 LINGER_SECS = 10.0
 
 
-# Theory of operation. One request follows another on a connection, and one answer the other: requests that are sent
-# ahead wait. At any time it is one side's turn, and only a peer whose turn it is can be late. A request that is refused
-# while it comes is answered at once; what its sender still sends is then passed over, until it has read the answer or
-# is late. The end of a connection is no phase: it may come in each.
+# Theory of operation. Requests and responses alternate on a connection: a request that is sent ahead waits. At any time
+# it is one side's turn, and only a peer whose turn it is can be late. A request that is refused while it arrives gets
+# its response at once; what the peer still sends is discarded, until it has read the response or is late. The end of a
+# connection is no phase: it may come in each.
 
 
 class Phase(Enum):
     """Whose turn it is on a connection, and for what."""
 
     HANDSHAKE = auto()  # the peer's, to begin TLS
-    IDLE = auto()  # the peer's, to ask something
+    IDLE = auto()  # the peer's, to send a request
     RECEIVING = auto()  # the peer's, to send the rest of its request
     WORKING = auto()  # ours, to answer
-    SENDING = auto()  # the peer's, to take our answer, and to close the connection if it is the last
+    SENDING = auto()  # the peer's, to take our response, and to close the connection after the last
     REFUSED = auto()  # the peer's, to read its refusal
 
 
@@ -39,20 +39,20 @@ NEXT = {
     Phase.IDLE: {Phase.RECEIVING},
     Phase.RECEIVING: {Phase.WORKING, Phase.SENDING, Phase.REFUSED},  # all has come; or it is refused
     Phase.WORKING: {Phase.SENDING},
-    Phase.SENDING: {Phase.IDLE, Phase.REFUSED},  # the answer is sent; it was a refusal, and the request still comes
-    Phase.REFUSED: {Phase.SENDING},  # the rest has been passed over
+    Phase.SENDING: {Phase.IDLE, Phase.REFUSED},  # the response is sent; it was a refusal, and the request still comes
+    Phase.REFUSED: {Phase.SENDING},  # the rest has been discarded
 }
 
 
 @attrs.define
 class Progress:
-    """What a peer has done about the phase that its connection is in.
+    """The phase of a connection, and what the peer has done in it.
 
     :param since: when the phase began, in seconds.
-    :param moved: when the peer sent or took something last.
+    :param moved: when the peer last sent or took something.
     :param octets: the bytes that it has sent or taken since the phase began.
-    :param late: by how many seconds it was late when it was looked at last, less than none where it was early;
-        ``judged`` is when that was, and the bytes until then.
+    :param late: by how many seconds it was behind the least pace at the last look; negative if it was ahead.
+    :param judged: when that look was, and the bytes until then.
     """
 
     phase: Phase
@@ -68,7 +68,7 @@ class Progress:
     def enter(self, phase: Phase, now: float) -> None:
         """Begin a phase.
 
-        :raises BadTransition: it cannot follow the one that the connection is in.
+        :raises BadTransition: it cannot follow the current one.
         """
         if phase not in NEXT[self.phase]:
             raise BadTransition(f"a connection cannot go from {self.phase.name} to {phase.name}")
@@ -76,7 +76,7 @@ class Progress:
         self.late, self.judged = 0.0, (now, 0)
 
     def reach(self, octets: int | None, now: float) -> None:
-        """So many bytes have been sent or taken since the phase began; None where the system does not tell."""
+        """Set how many bytes the peer has sent or taken since the phase began; None if the kernel does not tell."""
         if octets is None:
             self.moved, self.late, self.judged = now, 0.0, (now, self.octets)
         elif octets != self.octets:
@@ -84,7 +84,7 @@ class Progress:
 
 
 def overdue(progress: Progress, limits: ConnectionLimits, now: float) -> str | None:
-    """The key, under ``[limits]``, of the limit that a peer has hit by being slow; empty where it has no key."""
+    """The key, under ``[limits]``, of the limit that a late peer has hit; empty if it has none; None if not late."""
     elapsed = now - progress.since
     match progress.phase:
         case Phase.WORKING:
@@ -103,9 +103,9 @@ def overdue(progress: Progress, limits: ConnectionLimits, now: float) -> str | N
 
 
 def _is_too_slow(progress: Progress, limits: ConnectionLimits, now: float) -> bool:
-    """What comes in lumps may be late by some seconds; a peer's kernel takes and tells in lumps, too.
+    """Whether a peer is too far behind the least pace. Bytes come and are acknowledged in lumps: some seconds are fine.
 
-    Who was quick may rest, but not for long: a kernel takes megabytes of an answer that nobody reads.
+    A peer that was quick may rest, but not for long: its kernel takes megabytes of a response that no program reads.
     """
     if not limits.min_bytes_per_sec:
         return False

@@ -1,6 +1,6 @@
-"""Sending a file at the pace at which the network takes it.
+"""Sends a file as fast as the network takes it.
 
-It knows consumers and files; what is in a file, and whose answer it is, is not known here.
+It knows consumers and files; what is in a file, and to whom it is sent, is not known here.
 """
 
 from typing import BinaryIO
@@ -9,14 +9,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
-#: Bytes that are read at a time: as much as a transport buffers before it says that it is enough.
+#: Bytes that are read at a time: as much as a transport buffers before it asks for a pause.
 CHUNK = 1 << 16
 
 
 async def send_file(file: BinaryIO, consumer: IConsumer) -> None:
     """Write a file to a consumer, up to its end.
 
-    When it is cancelled or fails, the consumer cannot be used any more.
+    If this is cancelled or fails, the consumer cannot be used any more.
     """
     pace = _Pace()
     consumer.registerProducer(pace, True)
@@ -50,4 +50,4 @@ class _Pace:
             resumed.callback(None)
 
     def stopProducing(self) -> None:
-        """The other end has gone: whoever sends is about to be cancelled."""
+        """The other end has gone: :func:`send_file` is about to be cancelled."""

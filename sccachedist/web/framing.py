@@ -1,7 +1,7 @@
-"""The body of a request among the bytes of its connection: by its length, or in chunks.
+"""Finds the body of a request among the bytes of its connection: by its length, or in chunks.
 
-What one read brings is handed over at once, however small its chunks are, and what stands between chunks is bounded:
-a body of one-byte chunks costs a hundred times what it carries. Pure: bytes in, bytes out.
+All that one read brings is handed over at once, even in tiny chunks. The bytes between chunks are bounded, because a
+body of one-byte chunks costs a hundred times what it carries. Pure: bytes in, bytes out; what they mean is not known.
 """
 
 import re
@@ -9,15 +9,15 @@ from typing import Protocol
 
 from sccachedist.errors import DecodeError, LimitExceeded
 
-#: One byte between chunks is taken for so many of payload: chunks of 48 bytes are small enough for anybody.
+#: Bytes of payload that allow for one byte between chunks: chunks of 48 bytes, small enough for any client, pass.
 PAYLOAD_PER_FRAMING = 8
 
 _BOUNDARY = re.compile(rb"\r\n([1-9A-Fa-f][0-9A-Fa-f]{0,7})\r\n")  # between two chunks, as a rule
-#: A chunk's size, and extensions, which mean nothing to us. More digits than these are no size that can come.
+#: A chunk's size, and extensions, which are ignored. No possible size has more digits.
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(;[\t -~\x80-\xff]*)?")
-#: Bytes between chunks by which it is far too much: more than a line of it.
+#: Bytes between chunks, beyond the bound, that end the search: more than one line has.
 _FAR = 1 << 11
-#: Bytes of such a line.
+#: The most bytes of a line with a chunk's size.
 _LONGEST_SIZE_LINE = 1024
 
 
@@ -25,15 +25,15 @@ class Framing(Protocol):
     """Finds the end of a body."""
 
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
-        """Take what has come: the part of it that is body, and what is behind the body; None before its end.
+        """Take what has come. Return the part of it that is body, and what is behind the body; None before its end.
 
-        :raises DecodeError: there is no telling where the body ends.
-        :raises LimitExceeded: there is too much that is no body.
+        :raises DecodeError: the end of the body cannot be found.
+        :raises LimitExceeded: too many bytes are no body.
         """
 
 
 class Length:
-    """A body of so many bytes."""
+    """A body of a known length in bytes."""
 
     def __init__(self, length: int) -> None:
         self._left = length
@@ -51,9 +51,9 @@ class Length:
 class Chunks:
     """A body in chunks.
 
-    Between two calls the state is: ``_left`` bytes of a chunk to come, or a line to come, of which ``_line`` is there.
+    Between two calls, ``_left`` bytes of a chunk are still to come; or a line is, of which ``_line`` has come.
 
-    :param most_framing: the bytes of sizes, extensions and trailers that are taken, beside a share of the payload.
+    :param most_framing: the bytes of sizes, extensions and trailers that are allowed, beside a share of the payload.
     """
 
     def __init__(self, most_framing: int) -> None:
@@ -70,7 +70,7 @@ class Chunks:
         pieces: list[memoryview] = []
         rest: bytes | None = None
         framing = 0
-        # Where there is far too much between chunks, there is no need to look further. In units of payload:
+        # If there is far too much between chunks, the search ends early. In units of payload:
         allowed = (self._most_framing - self._framing + _FAR) * PAYLOAD_PER_FRAMING + self._payload
         while at < end and framing * (PAYLOAD_PER_FRAMING + 1) <= allowed + at:
             if self._left:
@@ -104,7 +104,7 @@ class Chunks:
         return b"".join(pieces), rest
 
     def _take_line(self, line: bytes) -> bool:
-        """A line that is no part of a chunk; True for the one that ends the body."""
+        """Take a line that is no part of a chunk; True if it ends the body."""
         if self._behind_chunk:
             if line:
                 raise DecodeError("not HTTP: a chunk is longer than its size")

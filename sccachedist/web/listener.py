@@ -1,6 +1,7 @@
-"""Listening: a port that survives the end of descriptors, with TLS or without.
+"""A listening port that survives a lack of file descriptors, with TLS or without.
 
-What is spoken on the connections is not known here.
+:mod:`sccachedist.web.connection_limits` decides how many connections there may be. What is spoken on them is not known
+here.
 """
 
 import contextlib
@@ -32,12 +33,12 @@ log = Logger()
 
 #: Connections that may wait to be accepted: a parallel build opens many at once.
 BACKLOG = 1024
-#: Connections that are accepted in one turn of the reactor: what comes on others has its turn between them.
+#: Connections that are accepted in one turn of the reactor: open ones have their turn in between.
 ACCEPTED = 16
-#: Seconds for which nobody is accepted after descriptors ran out; what is spent on refusals is spent on nobody else.
+#: Seconds without accepting after descriptors ran out: time that goes to refusals is missing for open connections.
 REST_SECS = 0.25
-#: A peer that vanished without a word is noticed after some 2 minutes: the first question after so many seconds of
-#: silence, the interval of the others, and how many remain unanswered.
+#: TCP keepalive, which notices after some 2 minutes that a peer has vanished: seconds of silence until the first probe,
+#: seconds between probes, and how many of them remain unanswered.
 _KEEPALIVE = (60, 15, 4)
 
 Listen: TypeAlias = Callable[[ServerId, IProtocolFactory], IListeningPort]
@@ -54,25 +55,25 @@ class Listener(Service):
         self._port: IListeningPort | None = None
 
     def privilegedStartService(self) -> None:
-        """Listen, before the process gives up what it may do."""
+        """Listen, before the process drops its privileges."""
         super().privilegedStartService()
         self._port = self._listen(self._address, self._factory)
 
     def startService(self) -> None:
-        """Listen, if nobody has begun yet."""
+        """Listen, unless :meth:`privilegedStartService` has begun to."""
         super().startService()
         if self._port is None:
             self._port = self._listen(self._address, self._factory)
 
     def stopService(self) -> Deferred[Any]:
-        """Accept nobody any more."""
+        """Accept no more connections."""
         super().stopService()
         port, self._port = self._port, None
         return maybeDeferred(port.stopListening if port is not None else lambda: None)
 
 
 def listening_with(reactor: Any) -> Listen:
-    """Opens ports of this module's kind."""
+    """Opens ports of :class:`AcceptingPort`."""
 
     def listen(address: ServerId, factory: IProtocolFactory) -> IListeningPort:
         port = AcceptingPort(address.port, factory, BACKLOG, str(address.host), reactor)
@@ -84,9 +85,9 @@ def listening_with(reactor: Any) -> Listen:
 
 
 class AcceptingPort(Port):
-    """A port that refuses who cannot be accepted for want of descriptors, and rests then.
+    """A listening port that, when file descriptors run out, closes pending connections and rests for ``REST_SECS``.
 
-    Twisted's own says so once for every connection, and without a descriptor in reserve it comes back at once, for
+    Twisted's own port logs each of these connections. If it has no descriptor in reserve, it tries again at once, for
     ever.
     """
 
@@ -95,7 +96,7 @@ class AcceptingPort(Port):
     _quiet_log: QuietLog | None = None
 
     def doRead(self) -> None:
-        """Accept who waits, or refuse."""
+        """Accept the pending connections, or refuse them."""
         try:
             os.close(os.dup(self.fileno()))
         except OSError as error:
@@ -129,17 +130,17 @@ class AcceptingPort(Port):
         )
 
     def _close_those_that_wait(self) -> int:
-        """Use the descriptor that was kept for this: accepted and closed is better than not noticed at all."""
+        """Accept and close, with the reserved descriptor: a client then need not wait in vain. Return how many."""
         if self._reserve is None:
             return 0
         os.close(self._reserve)
         self._reserve = None
         refused = 0
-        with contextlib.suppress(OSError):  # nobody waits any more, or there is no descriptor for that either
+        with contextlib.suppress(OSError):  # no more are pending, or there is no descriptor for that either
             while refused < BACKLOG:
                 self.socket.accept()[0].close()
                 refused += 1
-        with contextlib.suppress(OSError):  # somebody else was quicker
+        with contextlib.suppress(OSError):  # the process has used it for something else
             self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         return refused
 
@@ -154,10 +155,10 @@ def over_tls(
     clock: IReactorTime,
     turns: Turns | None = None,
 ) -> IProtocolFactory:
-    """The same over TLS.
+    """The same factory, over TLS.
 
-    :param identity: begins TLS with each connection.
-    :param turns: what the reactor's time is shared with; where none is given, nobody waits.
+    :param identity: begins TLS on each connection.
+    :param turns: shares the reactor's time; without it, no connection waits for a turn.
     """
     return _OverTLS(identity, factory, clock, turns or unhurried(clock))
 
@@ -172,16 +173,16 @@ class _OverTLS(TLSMemoryBIOFactory):
         self.identity, self._turns = identity, turns
 
     def buildProtocol(self, address: IAddress | None) -> TLSMemoryBIOProtocol | None:  # type: ignore[override]
-        """A connection, or None.
+        """A connection; None if the factory refuses it.
 
-        Twisted's own gathers small writes, which takes memory and time where an answer is two of them.
+        Twisted's own gathers small writes, which takes memory and time if a response is only two of them.
         """
         inner = self.wrappedFactory.buildProtocol(address)
         return None if inner is None else BulkTLS(self, inner, self._turns, getattr(address, "host", ""))
 
 
 def _tell_of_the_vanished(listening: socket.socket) -> None:
-    """Connections inherit this from the socket that accepts them."""
+    """Turn on TCP keepalive: connections inherit it from the socket that accepts them."""
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in zip(("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"), _KEEPALIVE, strict=True):
         if hasattr(socket, name):

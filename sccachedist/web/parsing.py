@@ -1,7 +1,7 @@
-"""The head of an HTTP/1.1 request from its bytes, as strictly as RFC 9112 has it.
+"""Parses the head of an HTTP/1.1 request, as strictly as RFC 9112.
 
-What can be understood in two ways is refused, because a proxy in front may understand it in the other. Pure: where the
-bytes come from, and what becomes of what they ask, is not known here.
+A head that can be understood in two ways is refused, because a proxy in front may understand it in the other way. Pure:
+where the bytes come from, and whether the request is admitted, is not known here.
 """
 
 import re
@@ -21,9 +21,9 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _ORIGIN = re.compile(rb"(?i:https?)://[^/?]*")
 #: No body has more bytes than 19 digits can say; Python's own parser takes 4,300 digits and a long time.
 _LENGTH_DIGITS = 19
-#: Headers that may come once: a second one is how a request is smuggled past a proxy, or past us.
+#: Headers that may come only once: with a second one, a request can be smuggled past a proxy, or past us.
 _SINGLE = (b"host", b"content-length", b"transfer-encoding")
-#: Headers that decide something: of two, one may be a stranger's, which a proxy has passed on beside its own.
+#: Headers that decide something. Of two, one may be a stranger's that a proxy has passed on beside its own.
 _DECISIVE = (b"authorization", b"content-type", b"x-real-ip")
 
 
@@ -31,7 +31,7 @@ _DECISIVE = (b"authorization", b"content-type", b"x-real-ip")
 class RequestLine:
     """The first line of a request.
 
-    :param path: without the query, which no route of ours has.
+    :param path: without the query, which no route needs.
     """
 
     method: bytes
@@ -45,7 +45,7 @@ class Fields:
 
     :param values: the first value of each, by its name in lower case.
     :param repeated: the names of those that decide something and came more than once.
-    :param length: the size of the body, None where it comes in chunks.
+    :param length: the size of the body in bytes; None if it comes in chunks.
     :param persistent: whether the connection is kept for another request.
     :param expects: whether the sender waits for ``100 Continue`` before it sends the body.
     """
@@ -58,9 +58,9 @@ class Fields:
 
 
 def parse_request_line(line: bytes) -> RequestLine:
-    """Take a first line apart. The target is a path, or a URL with one.
+    """Parse the first line of a request. The target is a path, or a URL with one.
 
-    :raises DecodeError: it is none.
+    :raises DecodeError: it is no request line.
     """
     if (found := _REQUEST_LINE.fullmatch(line)) is None:
         raise DecodeError("not HTTP")
@@ -71,10 +71,10 @@ def parse_request_line(line: bytes) -> RequestLine:
 
 
 def parse_head(head: bytes, most_headers: int) -> tuple[RequestLine, Fields]:
-    """Take the bytes before :data:`END` apart.
+    """Parse the bytes before :data:`END`.
 
     :raises DecodeError: they are no head, or one that can be understood in two ways.
-    :raises LimitExceeded: there are too many headers, or a body without end is announced.
+    :raises LimitExceeded: there are too many headers, or the announced length has too many digits.
     """
     first, *lines = head.split(b"\r\n")
     line = parse_request_line(first)
@@ -100,7 +100,7 @@ def parse_head(head: bytes, most_headers: int) -> tuple[RequestLine, Fields]:
 
 
 def head_of(line: RequestLine, fields: Fields, peer: str) -> Head:
-    """What decides whether the body is read."""
+    """The values by which a route decides whether the body is read."""
     return Head(
         method=sys.intern(line.method.decode()),
         path=line.path.decode(),
@@ -112,10 +112,10 @@ def head_of(line: RequestLine, fields: Fields, peer: str) -> Head:
 
 
 def _body_length(fields: dict[bytes, list[bytes]], version: bytes) -> int | None:
-    """How long the body is, None where it comes in chunks."""
+    """The size of the body in bytes; None if it comes in chunks."""
     coding, length = fields.get(b"transfer-encoding"), fields.get(b"content-length")
     if coding is not None:
-        # Both together, another coding, or one that HTTP/1.0 does not know: who is in front may see another body.
+        # Both together, another coding, or one that HTTP/1.0 does not know: a proxy may see another body.
         if length is not None or version != b"HTTP/1.1" or coding[0].lower() != b"chunked":
             raise DecodeError("not HTTP")
         return None

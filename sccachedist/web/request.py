@@ -1,8 +1,8 @@
-"""A request whose fate is decided when its headers are there.
+"""A request that is admitted or refused when its headers are there.
 
-Twisted hands a body over when all of it has come, after storing it. Here the route is found, the sender is asked for
-its right and the body's place is chosen first; what is refused is answered at once and its body passed over, for a
-while.
+Twisted hands a body over when all of it has come, after storing it. Here :mod:`sccachedist.web.router` first finds the
+route, checks the sender's right and chooses the body's place. A refused request is answered at once, and its body is
+discarded, for a while. :mod:`sccachedist.web.channel` knows how bytes become requests.
 """
 
 import os
@@ -33,7 +33,7 @@ log = Logger()
 
 
 class Request(server.Request):
-    """A request of one of our roles, on a :class:`Site`."""
+    """A request to one of our roles, on a :class:`Site`."""
 
     channel: Channel  # type: ignore[assignment]  # it stands in for Twisted's
     site: "Site"
@@ -42,7 +42,7 @@ class Request(server.Request):
 
     def __init__(self, channel: Channel) -> None:
         super().__init__(channel, parsePOSTFormSubmission=False)
-        # All that a half-sent request has: named from the start, it lies in the table that objects of a class share.
+        # All that a half-sent request has, set from the start: the names lie in a table that objects of a class share.
         self.method = self.uri = self.clientproto = b""
         self.content = self.args = self.path = cast(Any, None)
         self.site = channel.site
@@ -51,11 +51,11 @@ class Request(server.Request):
 
     @property
     def quiet_log(self) -> QuietLog:
-        """Where errors are told."""
+        """Where errors are logged."""
         return self.site.connections.quiet_log
 
     def begin(self, line: RequestLine, fields: Fields) -> bool:
-        """The headers are there: admit the request, or refuse it."""
+        """Admit the request by its headers, or refuse it."""
         self.method, self.uri, self.clientproto = line.method, line.path, line.version
         if not fields.persistent:
             self.setHeader("Connection", "close")
@@ -69,7 +69,7 @@ class Request(server.Request):
         return self.call is not None
 
     def take(self, data: bytes) -> bool:
-        """A piece of the body has come: it goes where the route wants it."""
+        """Write a piece of the body to the place that the route has chosen."""
         try:
             cast(Call, self.call).body.write(data)
         except Exception as error:
@@ -77,7 +77,7 @@ class Request(server.Request):
         return self.call is not None
 
     def complete(self) -> None:
-        """All of the body has come: the route runs, or what was refused ends."""
+        """All of the body has come: run the route, or end a refused request."""
         if self.call is None:
             self.finish()
         else:
@@ -91,14 +91,14 @@ class Request(server.Request):
         super().connectionLost(reason)
 
     def refuse(self, error: Exception) -> None:
-        """Answer it with an error, whatever else of it comes."""
+        """Answer with an error, before all of the request has come."""
         self._abandon()
         self.channel.persistent = False
         self.setHeader("Connection", "close")
         self._write(response_for(error, cast(Head, self._head), self.quiet_log))
 
     def processingFailed(self, reason: Failure) -> None:
-        """The route or its sending failed: an answer like any other, where Twisted would send a page."""
+        """The route or its sending failed: respond as to any other error, where Twisted would send a page."""
         answer = response_for(cast(Exception, reason.value), cast(Head, self._head), self.quiet_log)
         if self.startedWriting:  # what has been sent cannot be taken back
             self.unregisterProducer()
@@ -112,7 +112,7 @@ class Request(server.Request):
         return b""
 
     async def send(self, answer: Response | FileResponse) -> None:
-        """Send an answer, up to its end."""
+        """Send a response, up to its end."""
         if isinstance(answer, Response):
             self._write(answer)
             return
@@ -127,7 +127,7 @@ class Request(server.Request):
             answer.file.taken()
 
     def _know(self, granted: object) -> object:
-        """The sender may do what it asks: it has shown a good token, unless anybody may."""
+        """Note that the sender has shown a good token, unless the route needs none."""
         if self.call is not None and not self.call.is_public and not self._is_gone:
             self.site.connections.know(self.channel)
         return granted
@@ -151,10 +151,10 @@ class Request(server.Request):
 
 
 class Site(server.Site):
-    """Where a role listens: its routes behind our requests, on connections within our limits.
+    """Serves the routes of a role: with our own requests, on connections within limits.
 
-    :param exempt: the networks that ``connections_per_address`` does not hold for.
-    :param turns: what the reactor's time is shared with; where none is given, nobody waits.
+    :param exempt: the networks for which ``connections_per_address`` does not hold.
+    :param turns: shares the reactor's time; without it, no connection waits for a turn.
     """
 
     displayTracebacks = False
@@ -176,14 +176,14 @@ class Site(server.Site):
         super().__init__(Mounted(routes.app), reactor=reactor)
 
     def buildProtocol(self, addr: IAddress | None) -> Channel | None:  # type: ignore[override]  # not HTTP/2
-        """A channel for somebody who connects, or None, and then the connection is closed at once."""
+        """A channel for a new connection; None if it is refused, and then it is closed at once."""
         host = cast(Any, addr).host
         if not self.connections.make_room_for(host):
             return None
         return Channel(self, host, self.limits, self.connections, self.turns, Request)
 
     def log(self, request: http.Request) -> None:
-        """One line for each request, for those who want to see them all."""
+        """Log one line for each request, for operators that want to see them all."""
         log.debug(
             "{method} {uri} answered {code}",
             method=excerpt(request.method.decode("latin-1")),

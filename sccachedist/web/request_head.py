@@ -1,4 +1,4 @@
-"""A request as far as it is known when its headers are there: all that may decide whether its body is read."""
+"""What is known of a request when its headers are there: all that may decide whether its body is read."""
 
 import hashlib
 
@@ -14,7 +14,7 @@ class Head:
 
     :param headers: the first value of each header, by its name in lower case.
     :param peer: the IP address at the other end of the connection.
-    :param length: the size of the body in bytes as announced, None where it comes in chunks.
+    :param length: the announced size of the body in bytes; None if it comes in chunks.
     :param repeated: the names of headers that decide something and came more than once.
     """
 
@@ -32,9 +32,9 @@ class Head:
 
     @property
     def sender(self) -> Party:
-        """Who shares memory with others, before anybody has looked at its token: the token at the address."""
+        """The party that shares memory with others before its token is checked: the token at the address."""
         return Party(f"{hashlib.sha256((self.token or '').encode()).hexdigest()[:16]}@{self.peer}")
 
     def decided(self) -> "Head":
-        """What is left of it when all has been decided: thousands of requests may then wait for their bodies."""
+        """The same without headers: once it is decided on, thousands of requests may wait for their bodies."""
         return Head(self.method, self.path, {}, self.peer, self.length)

@@ -1,4 +1,4 @@
-"""The one table from an error to an answer, and the forms that answers take.
+"""The one table from an error to a response, and the forms that responses take.
 
 A client fails its user's compile at any 4xx and compiles locally at a 5xx ("What decides the fate of a user's build" in
 ``doc/protocol``). So a 4xx goes only to a sender that is certainly wrong: a wrong client token, or a peer that behaves
@@ -27,7 +27,7 @@ from sccachedist.wire.bincode import Codec, encode
 T = TypeVar("T")
 
 JSON = "application/json"
-#: Characters of an Accept that are looked at: browsers send half of it, and it takes a while to read.
+#: The most characters of an Accept that is read: browsers send half as many, and reading takes a while.
 _LONGEST_ACCEPT = 300
 
 
@@ -48,7 +48,7 @@ class Response:
 class MessageFile:
     """A file that holds a message in the form that was asked for.
 
-    :param taken: told when it has been sent, or will not be any more.
+    :param taken: called when it has been sent, or will not be any more.
     """
 
     path: Path
@@ -57,19 +57,19 @@ class MessageFile:
 
 @attrs.frozen
 class FileResponse:
-    """A body that stands in a file, which is removed when it is sent."""
+    """A response whose body stands in a file, which is removed when it is sent."""
 
     head: Response
     file: MessageFile
 
 
 def prefers_json(head: Head) -> bool:
-    """Whether the sender prefers JSON to bincode. Nothing is ever not acceptable."""
+    """Whether the sender prefers JSON to bincode. No Accept is refused."""
     accept = head.headers.get("accept", "")
     return len(accept) <= _LONGEST_ACCEPT and _prefers_json(accept)
 
 
-@lru_cache(maxsize=64)  # nearly all say the same
+@lru_cache(maxsize=64)  # nearly all requests have the same
 def _prefers_json(accept: str) -> bool:
     return parse_accept_header(accept, MIMEAccept).best_match([OCTETS, JSON]) == JSON
 
@@ -82,12 +82,12 @@ def message_response(codec: Codec[T], value: T, *, as_json: bool) -> Response:
 
 
 def file_response(file: MessageFile, *, as_json: bool) -> FileResponse:
-    """A message that stands in a file, already in the form that was asked for."""
+    """A message in a file that has the form that was asked for."""
     return FileResponse(Response(200, (("Content-Type", _JSON_UTF8 if as_json else OCTETS),)), file)
 
 
 def error_response(error: SccachedistError) -> Response:
-    """What somebody is told of an error."""
+    """The response to an error: its status, and what the sender is told."""
     match error:
         case UnknownRoute():
             return Response(404)
@@ -106,7 +106,7 @@ def error_response(error: SccachedistError) -> Response:
 
 
 def incident_response(incident: str) -> Response:
-    """What somebody is told of an error that nobody foresaw: its number, beside which the log has the rest."""
+    """The response to an unforeseen error: its incident number. The log has the rest beside that number."""
     return _json_answer(500, _description(f"internal error, incident {incident}"))
 
 
@@ -118,7 +118,7 @@ def _challenge(refused: Refused) -> tuple[str, str]:
 
 
 def _text(refused: ClientRefused) -> bytes:
-    """Nothing where there was no token, as published, else a short text that the user sees."""
+    """Nothing if there was no token, as published; else a short text that the user sees."""
     return b"" if refused.challenge == "no_bearer_auth" else str(refused).encode()
 
 

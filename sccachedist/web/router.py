@@ -1,9 +1,9 @@
 """Routes of a role: Klein finds them, one envelope surrounds them all.
 
-A role's routes are methods of a class of :class:`Routes`. When the headers of a request are there,
-:meth:`Api.admit` finds its route, asks whether the sender may, and opens the body; when the body has come,
-:class:`Mounted` has Klein call the route, which gets what the sender was granted and what the body held, and whose
-result or error becomes the answer.
+A role's routes are methods of a class of :class:`Routes`. When a request's headers are there, :meth:`Api.admit` finds
+the route, checks whether the sender is allowed, and opens the body. When the body has come, :class:`Mounted` lets Klein
+call the route with what the sender was granted and what the body held. The result or error becomes the response
+(:mod:`sccachedist.web.responses`). What a route does is not known here.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -42,7 +42,7 @@ from sccachedist.wire.bincode import Codec
 
 log = Logger()
 
-#: Characters of a path for which a route is looked for: the longest that has one is a third of it.
+#: The most characters of a path for which a route is looked for: no real one has more than a third of that.
 LONGEST_PATH = 256
 #: Characters of an error that are logged: some quote what a sandbox said.
 _LONGEST_REASON = 500
@@ -57,9 +57,9 @@ class Call:
     """A request that was admitted.
 
     :param head: method and path; the headers have served their purpose.
-    :param as_json: whether the sender prefers the answer in JSON.
+    :param as_json: whether the sender prefers the response in JSON.
     :param endpoint: the name of its route; ``ids`` are those in its path.
-    :param granted: fires with what the sender may be taken for, or fails with a refusal.
+    :param granted: fires with what the route's ``allow`` returns, or fails with a refusal.
     """
 
     head: Head
@@ -78,10 +78,10 @@ class AdmittedRequest(Protocol):
 
     @property
     def quiet_log(self) -> QuietLog:
-        """Where errors are told."""
+        """Where errors are logged."""
 
     def send(self, answer: Response | FileResponse) -> Awaitable[None]:
-        """Send an answer, up to its end."""
+        """Send a response, up to its end."""
 
 
 @attrs.frozen
@@ -129,9 +129,9 @@ class Api:
 
         :param path: a werkzeug rule; ``<server_id:name>`` and ``<u64:name>`` stand for the protocol's ids.
         :param allow: called with the routes, the head and the ids: returns what is granted or raises a refusal.
-        :param body: called with the same when the sender is allowed, or while that is being found out.
-        :param is_public: whether ``allow`` allows everybody, so that who is allowed has not shown a good token.
-        :param answer: how the method's result travels; a :class:`MessageFile` holds such a result.
+        :param body: called with the same, when the sender is allowed or while that is still being checked.
+        :param is_public: whether ``allow`` allows every sender, so that a sender has not shown a good token by it.
+        :param answer: encodes the method's result; a :class:`MessageFile` holds an encoded one.
         """
 
         def declare(function: Route) -> Route:
@@ -146,11 +146,11 @@ class Api:
         return declare
 
     def admit(self, routes: object, head: Head) -> Call:
-        """Decide on the head of a request.
+        """Admit or refuse a request by its head.
 
         :raises UnknownRoute: there is no such route.
         :raises AmbiguousRequest: a header that decides something is there twice.
-        :raises SccachedistError: the sender may not, or the body cannot be taken.
+        :raises SccachedistError: the sender is not allowed, or the body cannot be taken.
         """
         if len(head.path) > LONGEST_PATH:
             raise UnknownRoute("no route with so long a path")
@@ -158,7 +158,7 @@ class Api:
             endpoint, ids = self._paths.match(head.path, head.method)
         except HTTPException as error:
             raise UnknownRoute("no such route") from error
-        if head.repeated:  # a proxy's fault as likely as the sender's: no client's build may fail for it
+        if head.repeated:  # perhaps it is a proxy's fault: no client's build may fail for it
             raise AmbiguousRequest(f"the request has two headers {head.repeated[0]}")
         envelope = self._envelopes[endpoint]
         granted: Deferred[Any] = Deferred.fromCoroutine(envelope.allow(routes, head, **ids))
@@ -168,12 +168,12 @@ class Api:
             body = envelope.body(routes, head, **ids)
             return Call(head.decided(), endpoint, ids, prefers_json(head), granted, body, envelope.is_public)
         except BaseException:
-            granted.addErrback(lambda _: None)  # nobody waits for it any more
+            granted.addErrback(lambda _: None)  # it is not waited for any more
             raise
 
 
 class Mounted(Resource):
-    """Klein's routes for requests whose route is known: Klein's own resource would look for it once more."""
+    """Klein's routes for requests whose route is known. Klein's own resource would look for it once more."""
 
     isLeaf = True  # noqa: N815
 
@@ -182,7 +182,7 @@ class Mounted(Resource):
         self._app = app
 
     def render(self, request: Any) -> int:
-        """Run the route, which is cancelled when the sender goes away."""
+        """Run the route; cancel it when the sender goes away."""
         call: Call = request.call
         running = cast(Deferred[Any], self._app.execute_endpoint(call.endpoint, request, **call.ids))
         over = request.notifyFinish()
@@ -203,7 +203,7 @@ class Mounted(Resource):
 
 
 class Routes(Protocol):
-    """The routes of one role: a class with these two attributes, whose methods were declared on the first."""
+    """The routes of one role: a class with these two attributes, whose methods :meth:`Api.route` declares."""
 
     api: Api
     app: Klein
@@ -227,7 +227,7 @@ async def _answer(
 
 
 def response_for(error: Exception, head: Head, quiet_log: QuietLog) -> Response:
-    """Log what went wrong with a request, unless there is much of it, and say what its sender is told."""
+    """The response to a request that failed. The error is logged, unless there are many like it."""
     told = partial(quiet_log.tell, log, method=excerpt(head.method), path=excerpt(head.path), peer=head.peer)
     kind = f"{type(error).__name__} {getattr(error, 'limit', '')}"
     if isinstance(error, SccachedistError):
@@ -243,7 +243,7 @@ def response_for(error: Exception, head: Head, quiet_log: QuietLog) -> Response:
 
 
 def _raise_from(failed: Deferred[Any]) -> None:
-    """Raise what a Deferred has failed with, and take it off it."""
+    """Raise the error of a failed Deferred, which is then handled."""
     failure: list[Failure] = []
     failed.addErrback(failure.append)
     failure[0].raiseException()

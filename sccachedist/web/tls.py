@@ -1,6 +1,6 @@
-"""TLS as a server does it: which versions, which ciphers, whose certificate.
+"""TLS as a server does it: which versions, which ciphers, which certificate.
 
-Whoever shows a certificate decides which one; what is spoken over TLS is not known here.
+It does not know whether a client trusts the certificate, nor what is spoken over TLS.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 def server_context(private_key: Any, chain: list[Certificate]) -> SSL.Context:
-    """TLS 1.2 and up for whoever connects.
+    """TLS 1.2 and up, for any client.
 
     :raises SSL.Error: key and certificate do not belong together.
     """
@@ -31,7 +31,7 @@ def server_context(private_key: Any, chain: list[Certificate]) -> SSL.Context:
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_cipher_list(CIPHERS)
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
-    # Clients open a connection for each request and resume none; what they could resume by would be kept for nothing.
+    # Clients open a connection for each request and resume none: tickets and sessions would be kept for nothing.
     context.set_options(SSL.OP_NO_TICKET)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # an idle connection keeps none
@@ -56,7 +56,7 @@ class CertificateFiles:
         self._context = self._load()
 
     def reload(self) -> None:
-        """Show what the files have now; where that cannot be used, what was shown before."""
+        """Show what the files have now; if that cannot be used, show what was shown before."""
         try:
             self._context = self._load()
         except ConfigError as error:
@@ -65,13 +65,13 @@ class CertificateFiles:
             log.info("the certificate was read again")
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        """Begin TLS with whoever connected."""
+        """Begin TLS on a new connection."""
         return SSL.Connection(self._context, None)
 
     def _load(self) -> SSL.Context:
         """What the files have.
 
-        :raises ConfigError: the key that names a file that cannot be used.
+        :raises ConfigError: a file cannot be used; the text has the key that names it.
         """
         try:
             chain = load_pem_x509_certificates(self._certificate.read_bytes())
@@ -87,5 +87,5 @@ class CertificateFiles:
 
 
 def _why(error: Exception) -> str:
-    """Nothing of a file's content."""
+    """The reason, with nothing of the file's content."""
     return error.strerror or "cannot be read" if isinstance(error, OSError) else "not PEM, or not without a passphrase"

@@ -1,9 +1,9 @@
-"""The reactor's time, shared: what strangers send is worked on for some milliseconds a turn, each address in its turn.
+"""Shares the reactor's time between addresses: what peers send is worked on for some milliseconds a turn.
 
 A reactor that has a thousand connections with something to read works through them all before it looks for the next
-event. Here each piece of work is done at once as long as there is time in this turn; then it waits, behind the others
-of its address, and the addresses are served one after the other. So one address with a thousand busy connections holds
-up nobody who comes from another one. What the work is, is not known here.
+event. Here a piece of work is done at once if there is time in this turn. Else it waits, behind the others of its
+address, and the addresses are served one after the other. So one address with a thousand busy connections does not hold
+up a peer from another one. What the work is, is not known here.
 """
 
 import time
@@ -28,7 +28,7 @@ Work = Callable[[], None]
 class Turns:
     """Work that is done when its turn comes.
 
-    :param spent: the seconds of CPU that this thread has used; none are counted where there is no such clock.
+    :param spent: the seconds of CPU that this thread has used; if they never change, a turn never ends.
     """
 
     def __init__(self, clock: IReactorTime, spent: Callable[[], float] = time.thread_time) -> None:
@@ -38,9 +38,9 @@ class Turns:
         self._next: IDelayedCall | None = None
 
     def run(self, party: str, work: Work) -> bool:
-        """Do something now, or when its turn comes, after all that its party has waiting; say whether it is done.
+        """Do work now, or when its turn comes, behind all other work of its party; return whether it is done.
 
-        What is done must not raise.
+        The work must not raise.
         """
         if self._left <= 0 or self._waiting:
             self.run_later(party, work)
@@ -49,7 +49,7 @@ class Turns:
         return True
 
     def run_later(self, party: str, work: Work) -> None:
-        """Do something when its turn comes, in the next turn at the earliest."""
+        """Do work when its turn comes, in the reactor's next turn at the earliest."""
         self._waiting.setdefault(party, deque()).append(work)
         self._ask_for_a_turn()
 
@@ -66,7 +66,7 @@ class Turns:
             self._next = self._clock.callLater(0, self._begin)
 
     def _begin(self) -> None:
-        """A turn: one piece of work of each address, around and around."""
+        """A turn: one piece of work of each address, round and round while there is time."""
         self._next, self._left = None, TURN_SECS
         while self._waiting and self._left > 0:
             party = next(iter(self._waiting))
@@ -81,14 +81,14 @@ class Turns:
 
 @attrs.define(eq=False)
 class Tap:
-    """Whether a connection is read from: not while there is a reason against it."""
+    """Reads from a connection, except while there is a reason against it."""
 
     _pause: Work
     _resume: Work
     _reasons: frozenset[str] = frozenset()
 
     def close(self, reason: str) -> None:
-        """Read no more."""
+        """Stop reading, for this reason."""
         if not self._reasons:
             self._pause()
         self._reasons |= {reason}
@@ -102,5 +102,5 @@ class Tap:
 
 
 def unhurried(clock: IReactorTime) -> Turns:
-    """Turns that never end: nobody waits, except the second of two requests in one read."""
+    """Turns that never end: no work waits, except for the second of two requests in one read."""
     return Turns(clock, lambda: 0.0)
