@@ -1,6 +1,5 @@
 """Configuration files that are taken, what they mean, and how the documentation lists them."""
 
-import base64
 import json
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
@@ -33,23 +32,22 @@ from sccachedist.config import (
 from sccachedist.config.reference import KeyRow, sections
 from sccachedist.config.schema import keys_of
 from sccachedist.wire.addresses import ServerId
-
-KEY = bytes(range(32))
-KEY_TEXT = base64.urlsafe_b64encode(KEY).decode().rstrip("=")
-SECRET = "hunter2-and-then-some"
-
-ADDR = 'public_addr = "127.0.0.1:10600"\n'
-INSECURE = '{ type = "DANGEROUSLY_INSECURE" }'
-SERVER_AUTH = f"server_auth = {INSECURE}\n"
-CLIENT_AUTH = f"client_auth = {INSECURE}\n"
-SCHEDULER = ADDR + CLIENT_AUTH + SERVER_AUTH
-
-CACHE = 'cache_dir = "/tmp/toolchains"\n'
-HERE = 'public_addr = "192.168.1.1:10501"\n'
-URL = 'scheduler_url = "https://192.168.1.1"\n'
-BUILDER = 'builder = { type = "overlay", build_dir = "/tmp/build", bwrap_path = "/usr/bin/bwrap" }\n'
-SCHEDULER_AUTH = 'scheduler_auth = { type = "jwt_token", token = "my server\'s token" }\n'
-SERVER = CACHE + HERE + URL + BUILDER + SCHEDULER_AUTH
+from tests.support.config_lines import (
+    ADDR,
+    BUILDER,
+    CACHE,
+    CLIENT_AUTH,
+    HERE,
+    INSECURE,
+    KEY,
+    KEY_TEXT,
+    SCHEDULER,
+    SCHEDULER_AUTH,
+    SECRET,
+    SERVER,
+    SERVER_AUTH,
+    URL,
+)
 
 THE_SCHEDULER = SchedulerSettings(
     public_addr=ServerId(IPv4Address("127.0.0.1"), 10600),

@@ -1,6 +1,5 @@
 """Configuration files that are refused: in which words, and never with a secret in them."""
 
-import base64
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -9,22 +8,17 @@ import pytest
 
 from sccachedist.config import load_scheduler_settings, load_server_settings
 from sccachedist.errors import ConfigError
-
-KEY_TEXT = base64.urlsafe_b64encode(bytes(range(32))).decode().rstrip("=")
-SECRET = "hunter2-and-then-some"
-
-ADDR = 'public_addr = "127.0.0.1:10600"\n'
-INSECURE = '{ type = "DANGEROUSLY_INSECURE" }'
-SERVER_AUTH = f"server_auth = {INSECURE}\n"
-CLIENT_AUTH = f"client_auth = {INSECURE}\n"
-SCHEDULER = ADDR + CLIENT_AUTH + SERVER_AUTH
-
-CACHE = 'cache_dir = "/tmp/toolchains"\n'
-HERE = 'public_addr = "192.168.1.1:10501"\n'
-URL = 'scheduler_url = "https://192.168.1.1"\n'
-BUILDER = 'builder = { type = "overlay", build_dir = "/tmp/build", bwrap_path = "/usr/bin/bwrap" }\n'
-SCHEDULER_AUTH = 'scheduler_auth = { type = "jwt_token", token = "my server\'s token" }\n'
-SERVER = CACHE + HERE + URL + BUILDER + SCHEDULER_AUTH
+from tests.support.config_lines import (
+    ADDR,
+    BUILDER,
+    CACHE,
+    CLIENT_AUTH,
+    KEY_TEXT,
+    SCHEDULER,
+    SECRET,
+    SERVER,
+    SERVER_AUTH,
+)
 
 CLIENT_KINDS = "DANGEROUSLY_INSECURE, token, jwt_validate, proxy_token"
 #: What is said of a key that the other role's file takes.

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from farmkit.busybox_jobs import id_of, write_toolchain
 from farmkit.farm import Farm
 from farmkit.launch import PUBLISHED_SCHEDULER
-from farmkit.projects import CXX, C, Language, write_project, write_workspace
-from farmkit.published_client import Client
+from farmkit.projects import CXX, C, Language, Project, write_project, write_workspace
+from farmkit.published_client import Client, Statistics
+from farmkit.raw_client import RawClient
+from sccachedist.wire.messages import JobAlloc
 
 _WEAK_MAP = "weak_map.json"
 _PACK_SECS = 600  # a compiler is large, and other tests run meanwhile
@@ -102,6 +105,22 @@ def client_of_a_module(farm: Farm, all_toolchains: Path, factory: pytest.TempPat
     toolchains = share_toolchains(all_toolchains, folder / "toolchains")
     with Client(folder, farm.scheduler_url, farm.client_token, toolchains) as client:
         yield client
+
+
+def with_toolchain(farm: Farm, folder: Path) -> tuple[RawClient, JobAlloc]:
+    """A client and its job, whose toolchain is there."""
+    client, archive = RawClient.of(farm, strict=True), write_toolchain(folder / "toolchain.tar.gz", {})
+    job = client.slot(id_of(archive)).job_alloc
+    client.submit_toolchain(job, archive)
+    return client, job
+
+
+def compiles_remotely(farm: Farm, client: Client, project: Project) -> None:
+    """A client that has compiled nothing yet compiles a project, one file after the other, all of it remotely."""
+    for source in project.sources:
+        ended = client.compiling(project.compile_command(source), project.folder).run()
+        assert ended.returncode == 0, ended
+    assert client.statistics() == Statistics({str(farm.server_id): len(project.sources)}, errors=0)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,8 +10,8 @@ from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PUBLISHED_SCHEDULER, PUBLISHED_SERVER, Launch, replacing
 from farmkit.processes import LOOPBACK, Command
 from farmkit.projects import C, write_project
-from farmkit.published_client import Client, Statistics
-from tests.functional.conftest import running_farm
+from farmkit.published_client import Client
+from tests.functional.conftest import compiles_remotely, running_farm
 
 pytestmark = pytest.mark.functional
 
@@ -63,8 +63,4 @@ def farm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_a_client_compiles(farm: Farm, client: Client, tmp_path: Path) -> None:
     """The published client compiles remotely, on a build server that it knows by its public address."""
-    project = write_project(tmp_path / "project", C, 1)
-    for source in project.sources:
-        ended = client.compiling(project.compile_command(source), project.folder).run()
-        assert ended.returncode == 0, ended
-    assert client.statistics() == Statistics({str(farm.server_id): len(project.sources)}, errors=0)
+    compiles_remotely(farm, client, write_project(tmp_path / "project", C, 1))

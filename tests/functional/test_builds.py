@@ -35,7 +35,11 @@ def test_a_project_compiles_remotely_to_what_a_local_build_gives(
     farm: Farm, client: Client, tmp_path: Path, language: Language
 ) -> None:
     """More than thirty files, three at a time: all remote, none given back, objects equal byte for byte."""
-    project = write_project(tmp_path / "project", language, 30)
+    remote_as_local(farm, client, write_project(tmp_path / "project", language, 30))
+
+
+def remote_as_local(farm: Farm, client: Client, project: Project) -> None:
+    """All files are compiled remotely, and their objects are those of a local compile."""
     remote = build(project, lambda source: client.compiling(project.compile_command(source), project.folder))
     assert client.statistics() == Statistics({str(farm.server_id): len(project.sources)}, errors=0)
     assert remote == build(

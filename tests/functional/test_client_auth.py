@@ -20,10 +20,10 @@ from farmkit.farm import Farm
 from farmkit.launch import INSECURE, OUR_SCHEDULER, OUR_SERVER, Launch, replacing
 from farmkit.processes import wait_until
 from farmkit.projects import C, write_project
-from farmkit.published_client import Client, Statistics
+from farmkit.published_client import Client
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import TOOLCHAIN, Toolchain
-from tests.functional.conftest import running_farm
+from tests.functional.conftest import compiles_remotely, running_farm
 from tests.support.identity import AUDIENCE, ISSUER, IdentityProvider
 from tests.support.proxy import Proxy
 
@@ -100,11 +100,7 @@ def farm(
 @pytest.mark.parametrize("farm", [insecure_clients, insecure_servers, logged_in_clients, judged_clients], indirect=True)
 def test_a_client_compiles_with_each_kind(farm: Farm, client: Client, tmp_path: Path) -> None:
     """The published client's compiles are done by the build server, and no token gets into a log."""
-    project = write_project(tmp_path / "project", C, 2)
-    for source in project.sources:
-        ended = client.compiling(project.compile_command(source), project.folder).run()
-        assert ended.returncode == 0, ended
-    assert client.statistics() == Statistics({str(farm.server_id): len(project.sources)}, errors=0)
+    compiles_remotely(farm, client, write_project(tmp_path / "project", C, 2))
     logs = farm.scheduler.log.read_text() + farm.server.log.read_text()
     assert "hunter2" not in logs
     assert farm.client_token not in logs

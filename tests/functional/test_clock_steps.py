@@ -15,6 +15,7 @@ from farmkit.processes import wait_until
 from farmkit.raw_client import RawClient
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import ALLOC_JOB_RESPONSE, TOOLCHAIN, AllocJobFail, JobComplete, Toolchain, job_capacity
+from tests.functional.conftest import with_toolchain
 from tests.support.clocks import SteppedClock
 from tests.support.processes import running
 from tests.support.slots import all_slots_free
@@ -59,13 +60,11 @@ def step(request: pytest.FixtureRequest) -> int:
 
 def test_a_running_compile(farm: Farm, clock: SteppedClock, step: int, tmp_path: Path) -> None:
     """It goes on to its end, far within its time limit, and its slot is free again."""
-    client, archive = RawClient.of(farm, strict=True), write_toolchain(tmp_path / "toolchain.tar.gz", {})
-    job = client.slot(id_of(archive)).job_alloc
-    client.submit_toolchain(job, archive)
+    client, job = with_toolchain(farm, tmp_path)
     marker = f"marker-{job.job_id}-{step}"
     request = shell(f"sleep {COMPILE_SECS}; echo {marker}")
     with ThreadPoolExecutor() as aside:
-        compiled = aside.submit(client.run, job, request, write_inputs(tmp_path / "inputs", {}))
+        compiled = aside.submit(client.run_job, job, request, write_inputs(tmp_path / "inputs", {}))
         wait_until(lambda: running(marker) != [], 30, "it runs")
         clock.step(step)
         result = compiled.result(60)
@@ -86,7 +85,7 @@ def test_a_client_that_waits_for_a_slot(farm: Farm, clock: SteppedClock, step: i
             allocated = client.slot(id_of(archive))
             if allocated.need_toolchain:
                 client.submit_toolchain(allocated.job_alloc, archive)
-            aside.submit(client.run, allocated.job_alloc, request, inputs)
+            aside.submit(client.run_job, allocated.job_alloc, request, inputs)
             wait_until(lambda number=number: len(running(marker)) > number, 30, "it runs")  # type: ignore[misc]
         began = monotonic()
         connection.request("POST", "/api/v1/scheduler/alloc_job", encode(TOOLCHAIN, Toolchain("0" * 64)), headers)

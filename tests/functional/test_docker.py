@@ -9,11 +9,11 @@ import pytest
 
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, replacing
-from farmkit.processes import Command, inherited, wait_until
+from farmkit.processes import Command, wait_until
 from farmkit.projects import CXX, C, Language, write_project
 from farmkit.published_client import Client, Statistics
 from tests.functional.conftest import running_farm
-from tests.functional.test_builds import build
+from tests.functional.test_builds import remote_as_local
 from tests.functional.test_doctor import config_of, doctor
 from tests.support.docker_engine import DockerEngine, docker_engine
 
@@ -45,12 +45,7 @@ def test_a_project_compiles_in_containers(
     farm: Farm, client: Client, engine: DockerEngine, tmp_path: Path, language: Language
 ) -> None:
     """Three files at a time: all remote, the objects those of a local compile, and no container is left."""
-    project = write_project(tmp_path / "project", language, 5)
-    remote = build(project, lambda source: client.compiling(project.compile_command(source), project.folder))
-    assert client.statistics() == Statistics({str(farm.server_id): len(project.sources)}, errors=0)
-    assert remote == build(
-        project, lambda source: Command(project.compile_command(source), inherited(), project.folder)
-    )
+    remote_as_local(farm, client, write_project(tmp_path / "project", language, 5))
     assert [name for name in engine.ours() if ":" not in name] == []
 
 

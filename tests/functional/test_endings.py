@@ -16,7 +16,7 @@ from farmkit.projects import C, write_project
 from farmkit.published_client import Client, Override, Statistics
 from farmkit.raw_client import RawClient
 from sccachedist.wire.messages import JobComplete, JobNotFound
-from tests.functional.conftest import running_farm
+from tests.functional.conftest import running_farm, with_toolchain
 from tests.support.processes import mounts_below, running
 from tests.support.slots import all_slots_free
 
@@ -39,13 +39,10 @@ def marker() -> str:
 @pytest.mark.field(18)
 def test_both_daemons_end_cleanly_at_sigterm(farm: Farm, tmp_path: Path, marker: str) -> None:
     """The running job ends first and its client has the result; then, as twistd does, they end by the signal."""
-    client = RawClient.of(farm, strict=True)
-    archive = write_toolchain(tmp_path / "toolchain.tar.gz", {})
-    job = client.slot(id_of(archive)).job_alloc
-    client.submit_toolchain(job, archive)
+    client, job = with_toolchain(farm, tmp_path)
     request = shell(f"sleep 2; echo {marker} > /out", "/out")
     with ThreadPoolExecutor() as aside:
-        answer = aside.submit(client.run, job, request, write_inputs(tmp_path / "inputs", {}))
+        answer = aside.submit(client.run_job, job, request, write_inputs(tmp_path / "inputs", {}))
         wait_until(lambda: running(marker) != [], 10, "the job runs")
         assert ends_cleanly(farm.server)
         result = answer.result()

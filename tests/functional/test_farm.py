@@ -18,8 +18,8 @@ from farmkit.processes import Command, inherited, wait_until
 from farmkit.projects import C, write_project
 from farmkit.published_client import Client, Statistics
 from farmkit.raw_client import RawClient
-from sccachedist.wire.messages import JobAlloc, JobComplete, JobNotFound
-from tests.functional.conftest import running_farm
+from sccachedist.wire.messages import JobComplete, JobNotFound
+from tests.functional.conftest import running_farm, with_toolchain
 from tests.support.slots import all_slots_free
 
 pytestmark = pytest.mark.functional
@@ -58,14 +58,6 @@ def compiles(client: Client, project_folder: Path) -> int:
     return client.statistics().total_remote
 
 
-def with_toolchain(farm: Farm, folder: Path) -> tuple[RawClient, JobAlloc]:
-    """A client and its job, whose toolchain is there."""
-    client, archive = RawClient.of(farm, strict=True), write_toolchain(folder / "toolchain.tar.gz", {})
-    job = client.slot(id_of(archive)).job_alloc
-    client.submit_toolchain(job, archive)
-    return client, job
-
-
 @pytest.mark.field(4)
 def test_scheduler_is_back_in_two_seconds(farm: Farm, client: Client, tmp_path: Path) -> None:
     """After each restart of the scheduler the build server is known again within 2 s; no build notices."""
@@ -83,7 +75,7 @@ def test_running_jobs_outlast_the_scheduler(farm: Farm, tmp_path: Path) -> None:
     client, job = with_toolchain(farm, tmp_path)
     inputs = write_inputs(tmp_path / "inputs", {})
     with ThreadPoolExecutor() as aside:
-        answer = aside.submit(client.run, job, shell(f"sleep 15; echo done > {OUTPUT}", OUTPUT), inputs)
+        answer = aside.submit(client.run_job, job, shell(f"sleep 15; echo done > {OUTPUT}", OUTPUT), inputs)
         wait_until(lambda: any((farm.server_folder / "cache" / "spool").iterdir()), 10, "the job runs")
         farm.scheduler.kill()
         farm.start_scheduler()
@@ -155,7 +147,7 @@ def test_a_second_signal_ends_at_once(farm: Farm, tmp_path: Path) -> None:
     client, job = with_toolchain(farm, tmp_path)
     inputs = write_inputs(tmp_path / "inputs", {})
     with ThreadPoolExecutor() as aside:
-        answer = aside.submit(client.run, job, shell("sleep 300"), inputs)
+        answer = aside.submit(client.run_job, job, shell("sleep 300"), inputs)
         wait_until(lambda: farm.status().in_progress == 1, 10, "the job runs")
         farm.server.process.terminate()
         farm.server.wait_until(lambda: "waiting for 1 jobs" in farm.server.tail(), 10, "it waits for the job")
@@ -175,9 +167,11 @@ def test_a_toolchain_is_brought_once(farm: Farm, tmp_path: Path) -> None:
     inputs = write_inputs(tmp_path / "inputs", {})
     request = shell(f"echo done > {OUTPUT}", OUTPUT)
     with ThreadPoolExecutor(9) as aside:
-        answers = [aside.submit(client.run, each.job_alloc, request, inputs) for each in allocated]
+        answers = [aside.submit(client.run_job, each.job_alloc, request, inputs) for each in allocated]
         client.submit_toolchain(first.job_alloc, archive)
-        results = [answer.result() for answer in [*answers, aside.submit(client.run, first.job_alloc, request, inputs)]]
+        results = [
+            answer.result() for answer in [*answers, aside.submit(client.run_job, first.job_alloc, request, inputs)]
+        ]
     assert all(isinstance(result, JobComplete) for result in results)
     all_slots_free(farm)
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from farmkit.busybox_jobs import BUSYBOX, id_of, shell, write_inputs, write_toolchain
+from farmkit.busybox_jobs import BUSYBOX, shell, write_inputs, write_toolchain
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SERVER, adding
 from farmkit.processes import wait_until
 from farmkit.projects import write_project
 from farmkit.published_client import Client, Override, Statistics
-from farmkit.raw_client import RawClient
 from sccachedist.wire.run_job_frame import frame
 from tests.faults.build import SMALL
+from tests.functional.conftest import with_toolchain
 from tests.support.processes import running
 from tests.support.slots import all_slots_free
 
@@ -51,10 +51,7 @@ def test_a_compile_that_does_not_end(tmp_path: Path, marker: str) -> None:
 @pytest.mark.field(19)
 def test_a_client_that_goes_away_ends_its_compile(farm: Farm, tmp_path: Path, marker: str) -> None:
     """The connection closes: the compile is killed, its slot is free, its files are gone."""
-    client = RawClient.of(farm, strict=True)
-    archive = write_toolchain(tmp_path / "toolchain.tar.gz", {})
-    job = client.slot(id_of(archive)).job_alloc
-    client.submit_toolchain(job, archive)
+    client, job = with_toolchain(farm, tmp_path)
     inputs = write_inputs(tmp_path / "inputs", {}).read_bytes()
     with contextlib.closing(client.connect(farm.server_id)) as connection:
         headers = {"Authorization": f"Bearer {job.auth}", "Content-Type": "application/octet-stream"}
