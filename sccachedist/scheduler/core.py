@@ -260,7 +260,9 @@ class SchedulerCore:
     # -- jobs --
 
     def update(self, job_id: JobId, server_id: ServerId, state: JobState, now: float) -> None:
-        """Apply a build server's report of where a job stands: it lives, too. A late Complete has no effect.
+        """Apply a build server's report of where a job stands, which also shows that the server lives.
+
+        A late Complete has no effect.
 
         :raises UnknownJob: there is no such job, or it is another server's.
         :raises BadTransition: the job is not assigned yet, or would become Pending again.
@@ -336,7 +338,7 @@ class SchedulerCore:
         if job is None:
             job = Job(server.server_id, None, "", AFTER_REPORT[JobPhase.RESERVED, state], now)
             self._slots.enter(job_id, job, now)
-        # A Ready job waits for its client; only when that comes, heartbeats have to name it again.
+        # A Ready job waits for its client: until that comes, heartbeats need not name it.
         job.number = None if state is JobState.READY else number
         if job.phase is JobPhase.PENDING and state is JobState.PENDING:
             job.since = now  # its upload goes on

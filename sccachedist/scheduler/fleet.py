@@ -248,7 +248,7 @@ class Fleet:
         return server
 
     def drain(self, server_id: ServerId, drained: bool) -> None:
-        """Give the server at an address no jobs, also if it comes later; or jobs again."""
+        """Give the server at an address no more jobs, also if it comes later; or jobs again."""
         (self._drained.add if drained else self._drained.discard)(server_id)
         if (server := self._servers.get(server_id)) is not None:
             server.drained = drained

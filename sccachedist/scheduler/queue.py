@@ -45,7 +45,7 @@ class Queue(Generic[T]):
             self._remove(client, ticket)
 
     def next(self, may: Callable[[Party], bool] = lambda _: True) -> T | None:
-        """Remove the ticket whose turn it is; None if no ticket waits, or no client that was asked may go on.
+        """Remove and return the ticket whose turn it is; None if none waits, or no client that was asked may go on.
 
         :param may: whether a client may have its turn now. One that may not is asked again after all others.
         """

@@ -214,7 +214,7 @@ class SchedulerRoutes:
         answer=UPDATE_JOB_STATE_RESULT,
     )
     async def drain(self, _granted: None, _body: None, order: str, server_id: ServerId) -> UpdateJobStateResult:
-        """Give a build server no jobs, or jobs again, because an administrator says so.
+        """Give a build server no more jobs, or jobs again, because an administrator says so.
 
         That is remembered even if no server is there: it may come back. The answer says so: the address may be wrong.
         """

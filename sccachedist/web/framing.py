@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sccachedist.errors import DecodeError, LimitExceeded
 
-#: Bytes of payload that allow for one byte between chunks: chunks of 48 bytes, small enough for any client, pass.
+#: Bytes of payload that allow for one byte between chunks: chunks of 48 bytes pass, and no client needs smaller ones.
 PAYLOAD_PER_FRAMING = 8
 
 _BOUNDARY = re.compile(rb"\r\n([1-9A-Fa-f][0-9A-Fa-f]{0,7})\r\n")  # between two chunks, as a rule
