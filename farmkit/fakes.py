@@ -1,19 +1,25 @@
-"""Peers without a network: what they are asked waits until the test answers it, and nothing happens by itself."""
+"""Peers and a builder in memory: what they are asked waits until the test answers it, and nothing happens by itself."""
 
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred
 
+from sccachedist.builders.interface import BuildJob
+from sccachedist.errors import BuildError
 from sccachedist.scheduler.core import Reservation
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.archive_id import archive_id
+from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.extension import SchedulerReport, ServerReport
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, HeartbeatResult, JobId, JobState, Toolchain
 from sccachedist.wire.tokens import check_job_token
 
 Q = TypeVar("Q")
 A = TypeVar("A")
+
+#: What a :class:`FakeBuilder` writes as the answer of a job: the number of its kind, and nothing behind that.
+ANSWER = bytes.fromhex("00000000")
 
 
 class Requests(Generic[Q, A]):
@@ -80,3 +86,55 @@ class FakeBuildServers:
         archive_id(toolchain.archive_id)
         check_job_token(token, reserved.job_key, reserved.job_id)
         return await self.assignments.ask(reserved.server_id)
+
+
+@attrs.define
+class FakeFollower:
+    """Keeps what it is told, and sees that what has come is in the file."""
+
+    archive: Path
+    told: list[int | str] = attrs.field(factory=list)
+
+    def received(self, size: int) -> None:
+        assert self.archive.stat().st_size == size
+        self.told.append(size)
+
+    def verified(self, size: int) -> None:
+        self.told.append("whole")
+
+    def aborted(self) -> None:
+        if not {"whole", "abandoned"} & {*self.told}:
+            self.told.append("abandoned")
+
+
+@attrs.define
+class FakeBuilder:
+    """A builder of the :class:`~sccachedist.builders.interface.Builder` kind; a job waits until a test ends it."""
+
+    jobs: Requests[JobId, None] = attrs.field(factory=Requests)
+    seen: list[BuildJob] = attrs.field(factory=list)
+    starting: Requests[str, None] = attrs.field(factory=Requests)
+    stopped: int = 0
+    result: bytes = ANSWER
+    discarded: list[ArchiveId] = attrs.field(factory=list)
+
+    async def start(self) -> None:
+        await self.starting.ask("start")
+
+    async def run(self, job: BuildJob) -> None:
+        assert job.archive.exists()
+        assert job.inputs.exists()
+        self.seen.append(job)
+        await self.jobs.ask(job.job_id)
+        job.answer.write_bytes(self.result)
+
+    def follow(self, toolchain: ArchiveId, archive: Path) -> FakeFollower:
+        return FakeFollower(archive)
+
+    async def discard(self, toolchain: ArchiveId) -> None:
+        self.discarded.append(toolchain)
+
+    async def stop(self) -> None:
+        self.stopped += 1
+        for job_id in self.jobs.waiting:
+            self.jobs.answer(job_id, BuildError("the builder stops"))

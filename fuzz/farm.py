@@ -21,6 +21,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.testing import StringTransport
 
 from farmkit.deferreds import pending
+from farmkit.fakes import FakeBuilder
 from farmkit.memory_http import OCTETS, Browser, Connection, bearer, request
 from farmkit.memory_reactor import Reactor
 from sccachedist.budgets import Budget
@@ -35,7 +36,6 @@ from sccachedist.server.service import ServerService, server_service
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import RUN_JOB_RESULT, JobComplete, JobId, ProcessOutput
-from tests.server.servers import FakeBuilder
 
 CLIENT_TOKEN, SERVER_TOKEN, ADMIN_TOKEN = "clienttok", "servertok", "admintok"
 SCHEDULER = ServerId.parse("127.0.0.1:10600")

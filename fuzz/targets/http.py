@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 from twisted.logger import capturedLogs
 
+from farmkit.fakes import FakeBuilder
 from farmkit.memory_http import OCTETS, Browser, Connection, bearer, chunked, head, request
 from fuzz.places import scratch
 from sccachedist.errors import BuildError
@@ -20,7 +21,7 @@ from sccachedist.wire.messages import JOB_STATE, TOOLCHAIN, JobState, Toolchain
 from sccachedist.wire.run_job_frame import frame
 from sccachedist.wire.tokens import job_token
 from tests.scheduler.test_service import Running as RunningScheduler
-from tests.server.servers import JOB, REQUEST, FakeBuilder
+from tests.server.servers import JOB, REQUEST
 from tests.server.stocks import ARCHIVES, GCC
 from tests.server.test_service import Running as RunningServer
 from tests.support.exchanges import exchange

@@ -8,11 +8,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from farmkit.deferreds import outcome
-from farmkit.fakes import FakeScheduler, Requests
+from farmkit.fakes import FakeBuilder, FakeScheduler
 from sccachedist.budgets import Budget, Party
-from sccachedist.builders.interface import BuildJob
 from sccachedist.config import ServerLimits
-from sccachedist.errors import BuildError
 from sccachedist.server.inputs import ReceivedJob
 from sccachedist.server.job_reports import JobReports
 from sccachedist.server.job_runner import JobRunner, open_spool
@@ -22,46 +20,12 @@ from sccachedist.web.request_head import Head
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import CompileCommand, JobId, JobState, RunJobRequest, Toolchain
 from sccachedist.wire.run_job_frame import frame
-from tests.server.stocks import GCC, FakeFollower, Stock
+from tests.server.stocks import GCC, Stock
 
 JOB, OTHER = JobId(7), JobId(8)
 REQUEST = RunJobRequest(CompileCommand("/bin/cc", (), (), "/"), ("/x.o",))
 HEAD = Head("POST", "/", {"content-type": "application/octet-stream"}, "127.0.0.1", None)
 PARTY = Party("somebody")
-ANSWER = bytes.fromhex("00000000")
-
-
-@attrs.define
-class FakeBuilder:
-    """A builder of the :class:`~sccachedist.builders.interface.Builder` kind; a job waits until a test ends it."""
-
-    jobs: Requests[JobId, None] = attrs.field(factory=Requests)
-    seen: list[BuildJob] = attrs.field(factory=list)
-    starting: Requests[str, None] = attrs.field(factory=Requests)
-    stopped: int = 0
-    result: bytes = ANSWER
-    discarded: list[ArchiveId] = attrs.field(factory=list)
-
-    async def start(self) -> None:
-        await self.starting.ask("start")
-
-    async def run(self, job: BuildJob) -> None:
-        assert job.archive.exists()
-        assert job.inputs.exists()
-        self.seen.append(job)
-        await self.jobs.ask(job.job_id)
-        job.answer.write_bytes(self.result)
-
-    def follow(self, toolchain: ArchiveId, archive: Path) -> FakeFollower:
-        return FakeFollower(archive)
-
-    async def discard(self, toolchain: ArchiveId) -> None:
-        self.discarded.append(toolchain)
-
-    async def stop(self) -> None:
-        self.stopped += 1
-        for job_id in self.jobs.waiting:
-            self.jobs.answer(job_id, BuildError("the builder stops"))
 
 
 @attrs.define

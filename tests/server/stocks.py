@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
 from farmkit.deferreds import outcome
+from farmkit.fakes import FakeFollower
 from sccachedist.budgets import Budget, Party
 from sccachedist.server.toolchain_cache import Toolchains
 from sccachedist.server.uploads import Upload
@@ -62,25 +63,6 @@ class Threads:
         waiting, self.waiting = self.waiting, []
         for each in waiting:
             each()
-
-
-@attrs.define
-class FakeFollower:
-    """Keeps what it is told, and sees that what has come is in the file."""
-
-    archive: Path
-    told: list[int | str] = attrs.field(factory=list)
-
-    def received(self, size: int) -> None:
-        assert self.archive.stat().st_size == size
-        self.told.append(size)
-
-    def verified(self, size: int) -> None:
-        self.told.append("whole")
-
-    def aborted(self) -> None:
-        if not {"whole", "abandoned"} & {*self.told}:
-            self.told.append("abandoned")
 
 
 @attrs.define

@@ -7,6 +7,7 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
 from farmkit.deferreds import outcome, pending
+from farmkit.fakes import ANSWER
 from sccachedist.errors import DecodeError, LimitExceeded
 from sccachedist.server.job_runner import Delivery
 from sccachedist.server.jobs import UNCLAIMED_SECS
@@ -14,7 +15,7 @@ from sccachedist.server.toolchain_cache import JOB_WAITS_SECS
 from sccachedist.server.uploads import Upload
 from sccachedist.wire.messages import AssignJobResult, JobId, JobNotFound, JobState, SubmitToolchainResult, Toolchain
 from sccachedist.wire.tokens import Grant
-from tests.server.servers import ANSWER, JOB, OTHER, PARTY, Host, answered, run, spooled
+from tests.server.servers import JOB, OTHER, PARTY, Host, answered, run, spooled
 from tests.server.stocks import ARCHIVES, GCC
 from tests.support.broken_disks import failing
 

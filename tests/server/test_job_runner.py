@@ -9,6 +9,7 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
 from farmkit.deferreds import outcome, pending
+from farmkit.fakes import ANSWER
 from sccachedist.errors import (
     BadTransition,
     BuildError,
@@ -25,7 +26,7 @@ from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, AssignJobResult, JobId, JobNotFound, JobState, Toolchain
 from sccachedist.wire.run_job_frame import frame
 from sccachedist.wire.tokens import Grant
-from tests.server.servers import ANSWER, HEAD, JOB, OTHER, PARTY, REQUEST, Host, answered, run, run_in_vain, spooled
+from tests.server.servers import HEAD, JOB, OTHER, PARTY, REQUEST, Host, answered, run, run_in_vain, spooled
 from tests.server.stocks import ARCHIVES, CLANG, GCC
 from tests.support.broken_disks import failing
 

@@ -8,6 +8,7 @@ import pytest
 from twisted.logger import LogLevel, capturedLogs
 
 from farmkit.deferreds import outcome, pending
+from farmkit.fakes import FakeBuilder
 from farmkit.memory_http import OCTETS, Browser, Connection, bearer, request
 from farmkit.memory_reactor import Reactor
 from sccachedist.builders.overlay import OverlayBuilder
@@ -39,7 +40,7 @@ from sccachedist.wire.messages import TOOLCHAIN, JobId, Toolchain
 from sccachedist.wire.run_job_frame import frame
 from sccachedist.wire.tokens import job_token
 from sccachedist.wire.tokens import server_token as signed_token
-from tests.server.servers import JOB, REQUEST, FakeBuilder
+from tests.server.servers import JOB, REQUEST
 from tests.server.stocks import ARCHIVES, GCC
 
 GRACE_SECS = 60
