@@ -8,7 +8,6 @@ holds little never notices the others, and no share has to be configured.
 Pure: it counts. It knows neither what is counted nor what happens to a refused request.
 """
 
-from collections import Counter
 from types import TracebackType
 from typing import NewType, Self
 
@@ -28,18 +27,18 @@ class Budget:
     def __init__(self, key: str, total: int) -> None:
         self.key, self.total = key, total
         self.used = self.refused = 0
-        self._held: Counter[Party] = Counter()
+        self._held: dict[Party, int] = {}
 
     def __repr__(self) -> str:
         return f"<Budget {self.key}: {self.used} of {self.total}, {len(self._held)} parties, {self.refused} refused>"
 
     def held(self, party: Party) -> int:
         """How much a party holds."""
-        return self._held[party]
+        return self._held.get(party, 0)
 
     def has_room_for(self, party: Party, amount: int = 1) -> bool:
         """Whether a party may take ``amount`` more now."""
-        return self._held[party] + amount <= self.total - self.used - amount
+        return self.held(party) + amount <= self.total - self.used - amount
 
     def open(self, party: Party, amount: int = 0) -> "Hold":
         """Begin a hold, and take ``amount`` for it at once.
@@ -66,9 +65,10 @@ class Budget:
 
     def _change(self, party: Party, amount: int) -> None:
         self.used += amount
-        self._held[party] += amount
-        if not self._held[party]:
-            del self._held[party]
+        if held := self.held(party) + amount:
+            self._held[party] = held
+        else:
+            self._held.pop(party, None)
 
 
 class Hold:

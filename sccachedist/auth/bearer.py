@@ -5,6 +5,7 @@ Which tokens are good is not known here.
 
 import hmac
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from sccachedist.errors import DecodeError
@@ -40,7 +41,12 @@ def sender_address(peer: str, real_ip: str | None, trusted_proxies: Sequence[IPN
 
 def plain_address(text: str) -> IPAddress:
     """An address as people write it: an IPv4 address that came through an IPv6 socket becomes plain IPv4."""
-    address = ip_address(text.partition("%")[0])
+    return _address(text.partition("%")[0])
+
+
+@lru_cache(4096)  # the same few ask all the time, and parsing costs a tenth of a small request
+def _address(text: str) -> IPAddress:
+    address = ip_address(text)
     return getattr(address, "ipv4_mapped", None) or address
 
 

@@ -114,5 +114,5 @@ class BulkTLS(TLSMemoryBIOProtocol):
         carrier = cast(Any, self.transport)
         if size < records * _SMALL_RECORD:
             carrier.bufferSize = FIRST_READ
-        elif size > carrier.bufferSize // 2 and carrier.bufferSize < READ:
-            carrier.bufferSize *= 4
+        elif size > carrier.bufferSize // 2:
+            carrier.bufferSize = READ
