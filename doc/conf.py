@@ -8,6 +8,7 @@ sys.path[:0] = [str(_HERE / "_ext"), str(_HERE.parent)]
 
 project = "sccachedist"
 extensions = ["config_reference"]
+nitpicky = True  # a link to a key that no file has is an error
 exclude_patterns = ["_build", "security-figures.rst"]
 html_theme = "alabaster"
 html_theme_options = {

@@ -1,4 +1,4 @@
-"""What the documentation names is there: files, folders, modules and what is in them, commands, rooms."""
+"""What the documentation names is there: files, folders, modules and what is in them, commands, rooms, keys."""
 
 import importlib
 import importlib.util
@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import sccachedist
+from sccachedist.config import SchedulerSettings, ServerSettings
+from sccachedist.config.reference import sections
 from tests.test_imports import FLOORS
 
 CHECKOUT = Path(__file__).parents[1]
@@ -29,6 +31,13 @@ NAME, PATH = r"``(\w+(?:\.\w+)*)``", r"``([\w/]+\.py)``"
 INSIDE = re.compile(rf"{NAME}\s+in\s+{PATH}|{PATH}\s+\({NAME}(?:,\s+{NAME})?\)")
 TARGET = re.compile(r"(?:`|^ {4,}|^)make ([a-z-]+)", re.MULTILINE)
 RUN = re.compile(r"python -m ([a-z]+(?:\.\w+)*)")
+#: Every key of both configuration files, with its table.
+KEYS = {
+    f"{section.heading[1:].split(']')[0]}.{row.name}".lstrip(".")
+    for settings in (SchedulerSettings, ServerSettings)
+    for section in sections(settings)
+    for row in section.rows
+}
 #: Files that readers make themselves.
 THEIRS = {"hello.c"}
 
@@ -108,3 +117,20 @@ def test_floors() -> None:
     """The page on architecture has the order of imports that :mod:`tests.test_imports` looks for."""
     (block,) = re.findall(r":name: floors\n\n((?:   \S.*\n)+)", section("Rooms and arrows"))
     assert tuple(set(line.split()) for line in block.splitlines()) == FLOORS
+
+
+@each_page
+def test_keys_are_linked(page: str) -> None:
+    """A key of the configuration that a page names with its table is a link, and a link is to a key."""
+    linked = {target or name for name, target in re.findall(r":confval:`([\w.]+)(?: <([\w.]+)>)?`", PAGES[page])}
+    assert linked <= KEYS
+    if page.startswith("doc/"):
+        assert {name for name in re.findall(r"``(\w+\.\w+)``", PAGES[page]) if name in KEYS} == set()
+
+
+def test_every_key_has_a_place() -> None:
+    """The page on operations has the whole reference of both files."""
+    assert re.findall(r"^\.\. config-reference:: (\w+)\n(?!   :)", PAGES["doc/operations.rst"], re.MULTILINE) == [
+        "scheduler",
+        "server",
+    ]

@@ -1,10 +1,16 @@
-"""``.. config-reference:: scheduler`` (or ``server``): every key of that file, or of the tables that ``:only:`` names.
+"""``.. config-reference:: scheduler`` (or ``server``): every key of that file, each a ``confval`` that pages link to.
 
-What it shows comes from the declarations that also read the file, so that it cannot be out of date.
+With ``:only:``, the named tables alone, in short: a table whose keys link to their places in the whole reference. What
+it shows comes from the declarations that also read the file, so that it cannot be out of date.
+
+A key of both files is one target, in the scheduler's part, for its declaration is one; so is a key of several types of
+one table.
 """
 
 import inspect
+import re
 from collections.abc import Iterator
+from functools import cache
 from typing import ClassVar
 
 from docutils import nodes
@@ -14,14 +20,14 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
 from sccachedist.config import SchedulerSettings, ServerSettings
-from sccachedist.config.reference import Section, sections
+from sccachedist.config.reference import KeyRow, Section, sections
 
 FILES: dict[str, type] = {"scheduler": SchedulerSettings, "server": ServerSettings}
 TABLE = [".. list-table::", "   :header-rows: 1", "   :widths: 18 26 18 38", ""]
 
 
 class ConfigReference(SphinxDirective):
-    """The sections of one file, each a heading, a line of explanation and a table of its keys."""
+    """The sections of one file, each a heading, a line of explanation and its keys."""
 
     required_arguments = 1
     option_spec: ClassVar = {"only": str.split}
@@ -31,24 +37,77 @@ class ConfigReference(SphinxDirective):
         settings = FILES[self.arguments[0]]
         self.env.note_dependency(inspect.getfile(settings))
         only = self.options.get("only")
-        shown = [section for section in sections(settings) if only is None or section.heading.strip("[]") in only]
-        markup = StringList([line for section in shown for line in _markup(section)])
+        lines = list(_whole(self.arguments[0]) if only is None else _short(settings, only))
         container = nodes.container()
-        self.state.nested_parse(markup, self.content_offset, container)
+        self.state.nested_parse(StringList(lines), self.content_offset, container)
         return list(container.children)
 
 
-def _markup(section: Section) -> Iterator[str]:
+def _whole(file: str) -> Iterator[str]:
+    """Every key of a file; those that have been described before, here or in the other file, are no targets again."""
+    described: set[str] = set()
+    for each, settings in FILES.items():
+        for section in sections(settings):
+            if each == file:
+                yield from _opening(section)
+            for row in section.rows:
+                name = _name(section, row)
+                if each == file:
+                    yield from _described(name, row, is_target=name not in described)
+                described.add(name)
+        if each == file:
+            return
+
+
+def _described(name: str, row: KeyRow, *, is_target: bool) -> Iterator[str]:
+    yield f".. confval:: {name}"
+    if not is_target:
+        yield "   :no-index:"
+    yield f"   :type: {row.expected}"
+    yield f"   :default: {_default(row)}"
+    yield from ("   :no-contents-entry:", "", f"   {_linked(row.about)}", "")
+
+
+def _short(settings: type, only: list[str]) -> Iterator[str]:
+    for section in sections(settings):
+        if section.heading.strip("[]") in only:
+            yield from _opening(section)
+            yield from TABLE
+            yield from _row("Key", "Value", "Default", "Purpose")
+            for row in section.rows:
+                key = f":confval:`{row.name} <{_name(section, row)}>`"
+                yield from _row(key, row.expected, _default(row), _linked(row.about))
+            yield ""
+
+
+def _opening(section: Section) -> Iterator[str]:
     if section.heading:
         yield from (f".. rubric:: ``{section.heading}``", "")
-    yield from (section.about, "")
-    if section.rows:
-        yield from TABLE
-        yield from _row("Key", "Value", "Default", "Purpose")
-    for row in section.rows:
-        default = "*required*" if row.required else row.default and f"``{row.default}``"
-        yield from _row(f"``{row.name}``", row.expected, default, row.about)
-    yield ""
+    yield from (_linked(section.about), "")
+
+
+def _name(section: Section, row: KeyRow) -> str:
+    """A key with its table, as other pages and the errors name it."""
+    table = re.match(r"\[(\w+)\]", section.heading)
+    return f"{table[1]}.{row.name}" if table else row.name
+
+
+def _default(row: KeyRow) -> str:
+    if row.required:
+        return "none, it has to be there"
+    return f"``{row.default}``" if row.default else "none"
+
+
+def _linked(text: str) -> str:
+    """A text with links in the place of the keys that it names."""
+    return re.sub(r"``(\w+\.\w+)``", lambda key: f":confval:`{key[1]}`" if key[1] in _keys() else key[0], text)
+
+
+@cache
+def _keys() -> frozenset[str]:
+    return frozenset(
+        _name(section, row) for settings in FILES.values() for section in sections(settings) for row in section.rows
+    )
 
 
 def _row(*cells: str) -> Iterator[str]:
