@@ -172,7 +172,7 @@ def make_docker_farm(reactor: Any, engine: DockerEngine, limits: ServerLimits = 
     image = DockerSettings().image
     environment = engine.environment | {"SECRET": "not for jobs"}
     builder = docker_builder(reactor, image, limits, SCRATCH_BYTES, 3, environment, REPORT)
-    return Farm(_place(), builder, "builders.docker.worker", engine.ours)
+    return Farm(_place(), builder, "sandbox.docker.worker", engine.ours)
 
 
 def make_pot_farm(reactor: Any, limits: ServerLimits = LIMITS) -> Farm:
