@@ -26,7 +26,7 @@ FLOORS = (
     {"web", "peers", "builders"},
     {"auth", "files"},
     {"daemon"},
-    {"config", "singleflight"},
+    {"config", "singleflight", "waiters"},
     {"directories", "disks", "budgets", "printable", "policy", "job_phases"},
     {"wire"},
     {"errors"},

@@ -5,7 +5,7 @@ It does not know how a toolchain is unpacked or removed: the builder passes func
 """
 
 import contextlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -15,6 +15,7 @@ from sccachedist.builders.disk_room import Room
 from sccachedist.builders.worker_protocol import Size
 from sccachedist.daemon.logs import Logger
 from sccachedist.singleflight import SingleFlight
+from sccachedist.waiters import Waiters
 from sccachedist.wire.archive_id import ArchiveId
 
 log = Logger()
@@ -34,7 +35,7 @@ class UnpackedToolchains:
         self._room, self._remove = room, remove
         self._unpacked: set[ArchiveId] = set()
         self._users: Counter[ArchiveId] = Counter()
-        self._waiting: dict[ArchiveId, list[Deferred[None]]] = {}
+        self._waiting: defaultdict[ArchiveId, Waiters] = defaultdict(Waiters)
         self._work: SingleFlight[ArchiveId] = SingleFlight()
 
     @contextlib.contextmanager
@@ -48,8 +49,7 @@ class UnpackedToolchains:
             self._users[toolchain] -= 1
             if not self._users[toolchain]:
                 del self._users[toolchain]
-                for waiter in self._waiting.pop(toolchain, []):
-                    waiter.callback(None)
+                self._waiting.pop(toolchain, Waiters()).wake()
 
     async def prepare(self, toolchain: ArchiveId, unpack: Unpack) -> None:
         """Unpack a toolchain that a job uses, unless it is unpacked; jobs that need it at once share the work.
@@ -130,9 +130,7 @@ class UnpackedToolchains:
     async def _unused(self, toolchain: ArchiveId) -> None:
         """Wait until no job uses a toolchain."""
         while toolchain in self._users:
-            waiter: Deferred[None] = Deferred()
-            self._waiting.setdefault(toolchain, []).append(waiter)
-            await waiter
+            await self._waiting[toolchain].wait()
 
     def forget(self, toolchain: ArchiveId) -> None:
         """Have a toolchain unpacked again for its next job; its files stay until then, or until its room is needed."""

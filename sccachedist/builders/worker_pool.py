@@ -40,6 +40,7 @@ from sccachedist.builders.worker_protocol import (
 )
 from sccachedist.daemon.logs import Logger
 from sccachedist.errors import BuildError, DecodeError, LimitExceeded, SccachedistError
+from sccachedist.waiters import Waiters
 from sccachedist.wire.bincode import decode
 
 log = Logger()
@@ -86,7 +87,7 @@ class SandboxWorker(ProcessProtocol):
         self._set_up = False
         self._received = b""
         self._last_words = b""
-        self._waiting: list[Deferred[None]] = []
+        self._end = Waiters()
         self._ended = False
         self._killed = False
 
@@ -135,9 +136,7 @@ class SandboxWorker(ProcessProtocol):
     async def ended(self) -> None:
         """Wait until the process is gone."""
         if not self._ended:
-            waiter: Deferred[None] = Deferred()
-            self._waiting.append(waiter)
-            await waiter
+            await self._end.wait()
 
     def outReceived(self, data: bytes) -> None:
         """Take a piece of an answer, or several answers."""
@@ -185,9 +184,7 @@ class SandboxWorker(ProcessProtocol):
         self._answers.put(
             Failed(FailureKind.BUILD, f"a sandbox worker ended before its time {words.splitlines()[-1:]}")
         )
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            waiter.callback(None)
+        self._end.wake()
 
 
 class Workers:

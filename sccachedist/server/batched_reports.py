@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from sccachedist.daemon.logs import Logger
 from sccachedist.errors import PeerError
 from sccachedist.server.scheduler_session import SchedulerSession, unreached
+from sccachedist.waiters import Waiters
 from sccachedist.wire.messages import JobId, JobState
 
 log = Logger()
@@ -56,7 +57,7 @@ class BatchedReports:
         self._again = FIRST_AGAIN_SECS
         self._delivery: Deferred[None] | None = None
         self._pause: Deferred[None] | None = None
-        self._waiting: list[Deferred[None]] = []
+        self._waiting = Waiters()
 
     def report(self, job_id: JobId, state: JobState, *, at_once: bool = False) -> None:
         """Report a job's state with the next request.
@@ -98,10 +99,9 @@ class BatchedReports:
     async def delivered(self) -> None:
         """Wait until all reports are delivered or dropped."""
         if self._busy:
-            waiter: Deferred[None] = Deferred()
-            self._waiting.append(waiter)
+            heard = self._waiting.wait()
             self._go_on()
-            await waiter
+            await heard
 
     def give_up(self) -> None:
         """Drop all reports that have not been delivered yet."""
@@ -134,9 +134,7 @@ class BatchedReports:
                 await self._send(states)
         finally:
             self._busy, self._pause, self._is_urgent = False, None, False
-            waiting, self._waiting = self._waiting, []
-            for waiter in waiting:
-                waiter.callback(None)
+            self._waiting.wake()
 
     async def _send(self, states: tuple[tuple[JobId, JobState], ...]) -> None:
         try:

@@ -15,6 +15,7 @@ from sccachedist.daemon.logs import Logger
 from sccachedist.errors import PeerError
 from sccachedist.server.scheduler_session import SchedulerSession, unreached
 from sccachedist.server.toolchain_log import ToolchainLog
+from sccachedist.waiters import Waiters
 from sccachedist.wire.extension import SchedulerReport, ServerReport
 from sccachedist.wire.messages import Heartbeat
 
@@ -65,7 +66,7 @@ class HeartbeatService(Service):
         self._under_way: Deferred[None] | None = None
         self._failures, self._again = 0, False
         self._known = False
-        self._untold: list[Deferred[None]] = []
+        self._untold = Waiters()
         self._telling = False
         self.unclaimed = 0
         """The jobs that the scheduler has given to this build server and that have not come, as it said last."""
@@ -111,23 +112,21 @@ class HeartbeatService(Service):
 
     async def told(self) -> None:
         """Wait until a heartbeat with the present state was sent, or failed; calls meanwhile share the next one."""
-        waiter: Deferred[None] = Deferred()
-        self._untold.append(waiter)
+        told = self._untold.wait()
         if not self._telling:
             self._telling = True
             telling = Deferred.fromCoroutine(self._tell_those_who_ask())
             telling.addErrback(lambda failure: log.failure("no heartbeat", failure))
-        await waiter
+        await told
 
     async def _tell_those_who_ask(self) -> None:
         try:
             while self._untold:
-                waiting, self._untold = self._untold, []
+                asking, self._untold = self._untold, Waiters()
                 try:
                     await self.tell()
                 finally:
-                    for waiter in waiting:
-                        waiter.callback(None)
+                    asking.wake()
         finally:
             self._telling = False
 

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from sccachedist.daemon.logs import Logger
 from sccachedist.errors import PeerError
 from sccachedist.server.scheduler_session import SchedulerSession, unreached
+from sccachedist.waiters import Waiters
 from sccachedist.wire.messages import JobId, JobState
 
 log = Logger()
@@ -34,7 +35,7 @@ class PerJobReports:
         self._scheduler, self._clock, self._troubled = scheduler, clock, troubled
         self._queues: dict[JobId, deque[JobState]] = {}
         self._under_way: set[Deferred[None]] = set()
-        self._waiting: list[Deferred[None]] = []
+        self._waiting = Waiters()
 
     def report(self, job_id: JobId, state: JobState) -> None:
         """Report a job's state, after the job's earlier reports."""
@@ -49,9 +50,7 @@ class PerJobReports:
     async def delivered(self) -> None:
         """Wait until all reports are delivered or dropped."""
         if self._queues:
-            waiter: Deferred[None] = Deferred()
-            self._waiting.append(waiter)
-            await waiter
+            await self._waiting.wait()
 
     def give_up(self) -> None:
         """Drop all reports that have not been delivered yet."""
@@ -67,9 +66,7 @@ class PerJobReports:
         finally:
             del self._queues[job_id]
             if not self._queues:
-                waiting, self._waiting = self._waiting, []
-                for waiter in waiting:
-                    waiter.callback(None)
+                self._waiting.wake()
 
     async def _send(self, job_id: JobId, state: JobState) -> None:
         pauses = iter(RETRY_SECS)

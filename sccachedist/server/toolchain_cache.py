@@ -25,6 +25,7 @@ from sccachedist.server.lru import ToolchainIndex
 from sccachedist.server.toolchain_log import ToolchainLog
 from sccachedist.server.uploads import STALLED_SECS, Follow, Incoming, InThread, Upload
 from sccachedist.singleflight import SingleFlight
+from sccachedist.waiters import Waiters
 from sccachedist.wire.archive_id import ArchiveId, swapped_hex, toolchain_digest
 
 log = Logger()
@@ -64,7 +65,7 @@ class Toolchains:
         self._limit, self._disk, self._clock, self._in_thread = upload_limit, disk, clock, in_thread
         self._follow, self._evicted = follow, evicted
         self._incoming_now: dict[ArchiveId, Incoming] = {}
-        self._waiting: list[Deferred[None]] = []
+        self._changes = Waiters()
         self._verified: set[ArchiveId] = set()
         self._work: SingleFlight[Path] = SingleFlight()
 
@@ -104,7 +105,7 @@ class Toolchains:
         upload = incoming.begin(party)
         if not incoming.is_over:
             self._incoming_now[toolchain] = incoming
-            self._wake()
+            self._changes.wake()
         return upload
 
     async def publish(self, upload: Upload) -> None:
@@ -163,14 +164,7 @@ class Toolchains:
 
     async def _change(self, seconds: float) -> None:
         """Wait until an upload begins or ends, at most ``seconds``."""
-        waiter: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(waiter)
-        await waiter.addTimeout(seconds, self._clock, lambda *_: None)
-
-    def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            waiter.callback(None)
+        await self._changes.wait().addTimeout(seconds, self._clock, lambda *_: None)
 
     @asynccontextmanager
     async def using(self, toolchain: ArchiveId) -> AsyncIterator[Path]:
@@ -245,7 +239,7 @@ class Toolchains:
     def _ended(self, incoming: Incoming) -> None:
         if not incoming.uploads and self._incoming_now.get(incoming.toolchain) is incoming:
             del self._incoming_now[incoming.toolchain]
-        self._wake()
+        self._changes.wake()
 
     def _path(self, toolchain: ArchiveId) -> Path:
         return Path(self._directory, toolchain[0], toolchain[1], toolchain)
