@@ -1,7 +1,7 @@
 """What our own daemons tell each other beyond the published protocol. What follows from it is decided elsewhere.
 
 It stands behind the messages of a heartbeat, where published programs do not look, and in one request of its own. A
-build server sends that request only to a scheduler that has shown that it is ours. A published peer gets none of it.
+build server sends that request only to a scheduler that has shown that it is ours.
 
 The messages of one build server are numbered. So a scheduler recognises a message that another one has overtaken: its
 content is older than what the scheduler already knows.
