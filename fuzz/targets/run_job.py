@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from sccachedist.config import ServerLimits
 from sccachedist.errors import SccachedistError
-from sccachedist.sandbox.archive.beneath import components
+from sccachedist.sandbox.beneath import components
 from sccachedist.sandbox.command import check_executed, directories, env_arguments, inside
 from sccachedist.sandbox.overlay.init_program import orders
 from sccachedist.sandbox.result.outcome import check_outputs, reported_code

@@ -1,7 +1,7 @@
 """Puts toolchains and inputs into a job's root directory, and collects outputs from it: for the kinds that have one.
 
 Synchronous. It does not know how the compile is run in between. How a path is kept inside the root stands in
-:mod:`sccachedist.sandbox.archive.beneath`.
+:mod:`sccachedist.sandbox.beneath`.
 """
 
 import contextlib
@@ -11,10 +11,10 @@ from pathlib import Path
 
 from sccachedist.builders.worker_protocol import Grown, RunJob, Size, UnpackToolchain, unheard
 from sccachedist.errors import DecodeError, ToolchainError
-from sccachedist.sandbox.archive.beneath import DIRECTORY, Root
 from sccachedist.sandbox.archive.growing_archive import GrowingArchive
 from sccachedist.sandbox.archive.opened import opened_inputs, opened_toolchain
 from sccachedist.sandbox.archive.unpack import unpack
+from sccachedist.sandbox.beneath import DIRECTORY, Root
 from sccachedist.sandbox.command import directories, inside
 from sccachedist.sandbox.result.outcome import OutputSizes, check_outputs
 from sccachedist.sandbox.result.result_writer import CHUNK

@@ -12,7 +12,7 @@ from farmkit.busybox_jobs import id_of
 from farmkit.projects import C, Language
 from sccachedist.builders.worker_protocol import UnpackToolchain
 from sccachedist.config import ServerLimits
-from sccachedist.sandbox.archive.beneath import DIRECTORY, Lookup, Root, openat2, walk
+from sccachedist.sandbox.beneath import DIRECTORY, Lookup, Root, openat2, walk
 from sccachedist.sandbox.job_root import place_toolchain
 from tests.functional.conftest import pack_toolchains
 from tests.sandbox.test_unpack import picture

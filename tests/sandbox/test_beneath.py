@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sccachedist.errors import BuildError, DecodeError
-from sccachedist.sandbox.archive import beneath
-from sccachedist.sandbox.archive.beneath import Lookup, Root, best_lookup, components, openat2, walk
+from sccachedist.sandbox import beneath
+from sccachedist.sandbox.beneath import Lookup, Root, best_lookup, components, openat2, walk
 
 LOOKUPS = {"openat2": openat2, "walk": walk}
 SECRET = b"outside"

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sccachedist.errors import DecodeError, LimitExceeded
-from sccachedist.sandbox.archive.beneath import Lookup, Root, openat2, walk
 from sccachedist.sandbox.archive.tally import MemberLimits
 from sccachedist.sandbox.archive.unpack import unpack
+from sccachedist.sandbox.beneath import Lookup, Root, openat2, walk
 from tests.sandbox.archives import file, member, raw_header, tar
 
 LIMIT = MemberLimits("inputs_entries", 10_000, path_bytes=4095, path_depth=4000)

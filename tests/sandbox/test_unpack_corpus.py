@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from sccachedist.errors import DecodeError, LimitExceeded
-from sccachedist.sandbox.archive.beneath import DIRECTORY, Lookup, Root, openat2, walk
 from sccachedist.sandbox.archive.compression import gunzip, inflate
 from sccachedist.sandbox.archive.repack import repacked
 from sccachedist.sandbox.archive.tally import MemberLimits, Tally
 from sccachedist.sandbox.archive.unpack import unpack
+from sccachedist.sandbox.beneath import DIRECTORY, Lookup, Root, openat2, walk
 from sccachedist.sandbox.overlay.layout import TOOLCHAINS
 from sccachedist.sandbox.overlay.toolchain_store import remove_toolchain, swept
 from tests.sandbox.archives import file, gzipped, member, octal, padded, raw_header, tar

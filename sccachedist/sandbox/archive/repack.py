@@ -9,10 +9,10 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from sccachedist.sandbox.archive.beneath import components
 from sccachedist.sandbox.archive.tally import DISK_BLOCK, Tally
 from sccachedist.sandbox.archive.tar import BLOCK, Content, Member, MemberKind, read_archive
 from sccachedist.sandbox.archive.unpack import LATEST_MTIME
+from sccachedist.sandbox.beneath import components
 
 END = bytes(2 * BLOCK)
 

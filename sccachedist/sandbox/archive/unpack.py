@@ -2,7 +2,7 @@
 
 Files, directories, symlinks and hard links come out with their permission bits; setuid, setgid and sticky
 bits, owners and devices do not. Nothing outside the directory is read or changed: a symlink may point anywhere, but
-is followed only inside (:mod:`sccachedist.sandbox.archive.beneath`). A later member replaces an earlier one of the same
+is followed only inside (:mod:`sccachedist.sandbox.beneath`). A later member replaces an earlier one of the same
 name, but no directory that is not empty. Who sent the stream is not known here.
 """
 
@@ -12,9 +12,9 @@ from typing import BinaryIO
 
 from sccachedist.builders.worker_protocol import Grown, unheard
 from sccachedist.errors import DecodeError
-from sccachedist.sandbox.archive.beneath import Root
 from sccachedist.sandbox.archive.tally import DISK_BLOCK, MemberLimits, Tally
 from sccachedist.sandbox.archive.tar import Content, Member, MemberKind, read_archive
+from sccachedist.sandbox.beneath import Root
 
 # Errors of the file system for names that contradict each other or are too long: the archive's fault. Any other error,
 # above all a full disk, is this host's fault and passes through.

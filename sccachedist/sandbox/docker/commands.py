@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable
 
 from sccachedist.builders.worker_protocol import SANDBOX_PREFIX, JobLimits
-from sccachedist.sandbox.archive.beneath import components
+from sccachedist.sandbox.beneath import components
 from sccachedist.sandbox.command import directories, env_arguments, inside, refuse_nul
 from sccachedist.wire.messages import CompileCommand
 

@@ -3,7 +3,7 @@
 The kernel's own limit holds for one process and its private memory: not for many together, not for what they share, nor
 for memory that no process has mapped. So this adds up, from ``/proc``, every process below the worker, files in memory,
 System V's objects, and the job's temporary file system. Memory in the kernel, such as buffers of sockets, is not
-counted. Who asks and when is not known here: :mod:`sccachedist.sandbox.overlay.resource_limits` does.
+counted. :mod:`sccachedist.sandbox.overlay.resource_limits` asks; :mod:`sccachedist.sandbox.processes` says how often.
 """
 
 import contextlib

@@ -16,7 +16,7 @@ import attrs
 
 from sccachedist.builders.worker_protocol import RunJob
 from sccachedist.errors import ToolchainError
-from sccachedist.sandbox.archive.beneath import Root
+from sccachedist.sandbox.beneath import Root
 from sccachedist.sandbox.job_root import outputs_below, place_inputs, root_at
 from sccachedist.sandbox.overlay.bwrap import bwrap_arguments
 from sccachedist.sandbox.overlay.layout import DEVICES, SCRATCH, TOOLCHAINS

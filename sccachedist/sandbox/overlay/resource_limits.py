@@ -3,7 +3,8 @@
 They are set once, before the worker enters its namespaces: always the kernel's limits on a process, and if possible a
 control group, in the parent that :mod:`sccachedist.builders.cgroups` made. Address space is not limited: compilers
 reserve more of it than they ever use. Without a group for memory, :mod:`sccachedist.sandbox.overlay.held_memory`
-measures now and then. What a job does is not known here.
+measures. While a compile runs, :mod:`sccachedist.sandbox.processes` has each limit checked five times a second, and
+kills the compile that went beyond one. What a job does is not known here.
 """
 
 import contextlib
