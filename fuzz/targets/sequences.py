@@ -213,6 +213,7 @@ class Attack:
         for asked in self.asked:
             if asked.connection.connected:
                 asked.connection.leave()
+        self.hear()  # one that leaves may make room for another that waits
         for wire in (self.farm.scheduler_wire, *(server.wire for server in self.farm.servers)):
             wire.weather = Weather.FAIR
         for number in range(len(SERVERS)):
