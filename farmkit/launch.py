@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+import attrs
+
 from farmkit.processes import Command, inherited
 
 #: From a configuration file to the command that runs a daemon with it in the foreground.
@@ -54,6 +56,11 @@ OUR_SCHEDULER = twistd("sccache-scheduler")
 OUR_SERVER = twistd("sccache-server")
 PUBLISHED_SCHEDULER = published("scheduler")
 PUBLISHED_SERVER = published("server")
+
+
+def inside(module: str, file: Path, command: Command) -> Command:
+    """The same program, run by a module that is told a file: ``python -m MODULE FILE PROGRAM ARGUMENT...``."""
+    return attrs.evolve(command, arguments=(str(PROGRAMS / "python"), "-m", module, str(file), *command.arguments))
 
 
 def replacing(launch: Launch, **tables: str) -> Launch:

@@ -110,7 +110,7 @@ class Client:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What tells the ``sccache`` command which daemon is its own, and to compile each time anew."""
+        """What tells the ``sccache`` command which daemon is its own, and to compile again each time."""
         return inherited(
             SCCACHE_SERVER_PORT=str(self.port),
             SCCACHE_CONF=str(self._config_path),

@@ -42,11 +42,11 @@ class _Records(Protocol):
         if IHandshakeListener.providedBy(self._inner):
             cast(IHandshakeListener, self._inner).handshakeCompleted()
 
-    def dataReceived(self, data: bytes) -> None:  # Twisted's name
+    def dataReceived(self, data: bytes) -> None:
         """Keep a record."""
         self.held.append(data)
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:  # Twisted's name
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Hand over what came with the end, then tell the inner protocol of it."""
         if self.held:
             self.hand_over()

@@ -34,7 +34,7 @@ class UnpackedToolchainTests(BuilderCase):
         self.successResultOf(back)
 
     def test_room_is_made_while_one_grows(self) -> None:
-        """Nobody knows before how large it becomes; where what is in use leaves no room, it ends there and goes."""
+        """Its size is not known before; where toolchains in use leave no room, the unpacking ends there and goes."""
         self.builder = self.new(room=Size(100, 100))
         self.done(TOOLCHAIN, Size(60, 1))
         job = self.job(OTHER)
@@ -95,7 +95,7 @@ class UnpackedToolchainTests(BuilderCase):
         self.done(TOOLCHAIN, Size(5, 5))
 
     def test_one_that_cannot_be_unpacked(self) -> None:
-        """Whoever comes next is told so at once; after a while it is tried again."""
+        """The next job is told so at once; after a while it is tried again."""
         job = self.job(TOOLCHAIN)
         self.host.asked(UnpackToolchain).ends(ToolchainError("damaged"))
         self.host.asked(RemoveToolchain).ends()

@@ -48,7 +48,7 @@ class BuilderTests(BuilderCase):
         self.failureResultOf(job, BuildError)
 
     def test_a_job_that_is_cancelled_twice(self) -> None:
-        """Nobody waits any longer, but what it leaves is removed all the same."""
+        """No job waits any longer, but its leftovers are removed all the same."""
         job = self.unpacked()
         running = self.host.asked(RunJob)
         job.cancel()
@@ -68,7 +68,7 @@ class BuilderTests(BuilderCase):
         self.failureResultOf(job, ToolchainError)
 
     def test_a_toolchain_that_has_vanished(self) -> None:
-        """It costs one job; the next has it unpacked anew."""
+        """It costs one job; the next has it unpacked again."""
         job = self.unpacked()
         self.host.asked(RunJob).ends(ToolchainError("gone"))
         self.host.asked(RemoveSandbox).ends()

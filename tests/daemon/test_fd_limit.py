@@ -12,7 +12,7 @@ from sccachedist.daemon.fd_limit import RESERVED, affordable
 
 @pytest.fixture
 def system(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[int, int]]:
-    """What a process may open, which nobody but these tests sees."""
+    """What a process may open, for these tests alone."""
     limits = {"now": (1024, 4096), "most": (4096, 4096)}
 
     def setrlimit(_: int, wanted: tuple[int, int]) -> None:

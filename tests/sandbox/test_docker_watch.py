@@ -27,7 +27,7 @@ class Containers:
 
 
 def test_one_that_keeps_within_its_limit() -> None:
-    """It is looked at every other second, whoever asks more often; a short compile never is."""
+    """It is looked at every other second, even if asked more often; a short compile never is."""
     containers = Containers({"job": 100})
     watch = containers.watch("job", 100)
     for seconds, looks in [(0.5, 0), (1.9, 0), (2.0, 1), (2.5, 1), (3.9, 1), (4.0, 2)]:

@@ -72,7 +72,7 @@ def test_one_is_ready_and_none_serves_twice(maker: Maker, ahead: Prewarm) -> Non
 
 @pytest.mark.parametrize("place", [GCC_AGAIN, CLANG, attrs.evolve(GCC, size=1)])
 def test_what_does_not_fit(maker: Maker, ahead: Prewarm, place: Place) -> None:
-    """A toolchain that was unpacked anew is another one."""
+    """A toolchain that was unpacked again is another one."""
     ahead.acquire(GCC)
     ahead.refill()
     ahead.acquire(place)

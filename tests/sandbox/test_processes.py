@@ -38,7 +38,7 @@ def test_it_gets_an_end_to_read() -> None:
 
 
 def test_too_much() -> None:
-    """Whoever writes without end is killed."""
+    """A program that writes without end is killed."""
     with pytest.raises(LimitExceeded, match="stdio_bytes"):
         call(sh("yes"), "", stdio_bytes=10_000)
 

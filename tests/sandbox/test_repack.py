@@ -1,4 +1,4 @@
-"""Archives that are written anew: the same files, and nothing that harms whoever unpacks them."""
+"""Archives that are rewritten: the same files, and nothing that harms the program that unpacks them."""
 
 import io
 import tarfile
@@ -72,7 +72,7 @@ def test_contents() -> None:
     ],
 )
 def test_what_is_made_plain(entry: Entry, name: str, mode: int) -> None:
-    """No name climbs or begins at the root, nobody gets another one's rights, an owner keeps a directory's."""
+    """No name climbs or begins at the root, no user gets another's rights, an owner keeps a directory's."""
     (info,) = again(tar(entry))
     assert (info.name, info.mode, ".." in info.linkname) == (name, mode, False)
 

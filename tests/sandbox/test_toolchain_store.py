@@ -91,7 +91,7 @@ def test_what_an_earlier_process_left_is_removed(home: Path) -> None:
 
 
 def test_links_in_place_of_toolchains(home: Path) -> None:
-    """Nobody should have put one there; it goes, and what it points at stays."""
+    """None belongs there; it goes, and what it points at stays."""
     (home / "precious").mkdir()
     (home / "precious/file").touch()
     for name in ("t", "gone-t", "part-t"):

@@ -204,6 +204,6 @@ def test_a_tree_deeper_than_any_name(monkeypatch: pytest.MonkeyPatch, lookup: Lo
 
 
 def test_bytes_that_are_not_read_are_not_unpacked(root: Root, inside: Path) -> None:
-    """The padding of a member is nobody's content."""
+    """The padding of a member is no content."""
     unpack(io.BytesIO(raw_header(size=octal(3)) + b"abc" + b"\xff" * 509 + padded(b"")), root, LIMIT)
     assert picture(inside) == {b"name": b"abc"}

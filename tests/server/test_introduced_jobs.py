@@ -1,4 +1,4 @@
-"""Jobs that a build server learns of from their clients' tokens, and from nobody else."""
+"""Jobs that a build server learns of from their clients' tokens alone."""
 
 import pytest
 

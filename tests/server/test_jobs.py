@@ -90,7 +90,7 @@ ABOUT: list[Callable[[ServerCore], object]] = [
 
 @pytest.mark.parametrize("about", ABOUT)
 def test_not_assigned(about: Callable[[ServerCore], object]) -> None:
-    """A job that nobody assigned is not there, whatever others are."""
+    """A job that was not assigned is not there, even if others are."""
     core = open_core()
     core.assign(OTHER_JOB, GCC, present=True, now=0.0)
     with pytest.raises(UnknownJob, match="no job 7 waits here"):

@@ -10,9 +10,7 @@ import runpy
 import sys
 from pathlib import Path
 
-import attrs
-
-from farmkit.launch import PROGRAMS, Launch
+from farmkit.launch import Launch, inside
 from farmkit.processes import Command
 
 WORKERS = "loaded-by-worker"
@@ -23,10 +21,7 @@ def noted(launch: Launch) -> Launch:
     """The same daemon, with :func:`loaded_by` its configuration file."""
 
     def launch_noted(config: Path) -> Command:
-        command = launch(config)
-        python = str(PROGRAMS / "python")
-        file = str(config.with_name(_NAME))
-        return attrs.evolve(command, arguments=(python, "-m", __name__, file, *command.arguments))
+        return inside(__name__, config.with_name(_NAME), launch(config))
 
     return launch_noted
 

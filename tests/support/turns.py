@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 from twisted.internet import epollreactor
 
-from farmkit.launch import PROGRAMS, Launch
+from farmkit.launch import Launch, inside
 from farmkit.processes import Command
 
 _SECONDS = struct.Struct("=d")
@@ -44,11 +44,9 @@ def metered(launch: Launch) -> Launch:
     """The same daemon, with :func:`turns_of` its configuration file."""
 
     def launch_metered(config: Path) -> Command:
-        command = launch(config)
         file = config.with_name(_NAME)
         file.write_bytes(_SECONDS.pack(0.0))
-        python = str(PROGRAMS / "python")
-        return attrs.evolve(command, arguments=(python, "-m", __name__, str(file), *command.arguments))
+        return inside(__name__, file, launch(config))
 
     return launch_metered
 

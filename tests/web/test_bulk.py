@@ -1,4 +1,4 @@
-"""TLS for large bodies: what comes together goes on together, and tiny records hold nobody up."""
+"""TLS for large bodies: what comes together goes on together, and tiny records do not hold others up."""
 
 from collections.abc import Callable
 from typing import Any

@@ -84,7 +84,7 @@ def test_too_many(visit: tuple[Role, Browser], senders: list[str], hit: str) -> 
 @pytest.mark.parametrize("sender", ["127.0.0.1", "127.0.0.5"])
 @pytest.mark.parametrize("said", [b"", b"GET", request("GET", "/status"), request("POST", "/upload/7", b"0123")])
 def test_who_sits_there_makes_room(tmp_path: Path, sender: str, said: bytes) -> None:
-    """Whoever has shown no good token for the longest time goes, not whoever has, or has come since."""
+    """The oldest connection that has shown no good token goes, not one that has, or that came later."""
     browser = visiting(tmp_path, attrs.evolve(LIMITS, connections_per_address=3))[1]
     there = [browser.connect() for _ in range(3)]
     there[0].say(request("POST", "/upload/7", b"0123", bearer(TOKEN)))

@@ -86,7 +86,7 @@ def test_a_burst() -> None:
 
 
 def test_a_system_that_does_not_tell() -> None:
-    """Where nobody knows what a peer has taken, it may take as long as anybody may."""
+    """Where the system does not tell what a peer has taken, only the time limit for all holds."""
     progress = Progress(Phase.SENDING, since=0.0)
     for second in range(1200):
         progress.reach(None, float(second))

@@ -68,7 +68,7 @@ def test_at_the_pace_of_the_network(slow: SlowConnection) -> None:
 
 
 def test_gone_while_it_is_sent(role: Role, slow: SlowConnection, browser: Browser) -> None:
-    """Nothing is left of an answer whose client went away, and nobody is alarmed."""
+    """Nothing is left of an answer whose client went away, and no warning is logged."""
     with capturedLogs() as events:
         slow.say(ASKED)
         slow.leave()
