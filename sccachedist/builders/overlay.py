@@ -5,9 +5,11 @@ It does not mount nor run anything itself: :mod:`sccachedist.sandbox.overlay.job
 
 import contextlib
 import functools
+import json
 import os
 from pathlib import Path
 
+import attrs
 from twisted.internet.task import deferLater
 
 from sccachedist.builders.cgroups import WITHOUT_GROUPS, Limited, own_groups
@@ -17,7 +19,7 @@ from sccachedist.builders.selftest.job import probe
 from sccachedist.builders.selftest.requirements import OVERLAY
 from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.builders.worker_pool import IWorkerReactor, Program
-from sccachedist.builders.worker_protocol import Size
+from sccachedist.builders.worker_protocol import JobLimits, Size, limits_from
 from sccachedist.config import ServerLimits
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.privileges import Account
@@ -62,8 +64,9 @@ class OverlayBuilder(WorkerBuilder):
         self._lock: int | None = None
         self._making: SingleFlight[Path] = SingleFlight()
         self._groups = own_groups(self._home)
-        bounds = f"{limits.job_memory_bytes}:{limits.job_processes}"
-        arguments = (str(self._home), str(bwrap), bounds, *self._groups.parents)
+        job_limits = limits_from(limits, JobLimits, scratch_bytes=scratch_bytes)
+        told = json.dumps(attrs.asdict(job_limits))
+        arguments = (str(self._home), str(bwrap), told, *self._groups.parents)
         program = Program(_WORKER, arguments, {"PATH": os.defpath})
         proof = functools.partial(probe, directory=self._home / TOOLCHAINS, requirements=OVERLAY)
         super().__init__(

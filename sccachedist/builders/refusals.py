@@ -5,16 +5,16 @@ Pure: the time is an argument. It does not know how an archive is unpacked.
 
 from collections import OrderedDict
 
-from sccachedist.builders.worker_protocol import Failed, failed, raised
+import attrs
+
+from sccachedist.builders.worker_protocol import Failed, UnpackLimits, failed, raised
 from sccachedist.errors import LimitExceeded, SccachedistError, ToolchainError
 from sccachedist.wire.archive_id import ArchiveId
 
 #: Seconds that an archive is remembered, and how many archives are.
 REMEMBERED_SECS, MOST = 300.0, 1000
 #: The limits that depend on an archive's content alone, not on the host.
-_OF_CONTENT = frozenset(
-    {"toolchain_unpacked_bytes", "toolchain_entries", "compression_ratio", "path_bytes", "path_depth"}
-)
+_OF_CONTENT = frozenset(field.name for field in attrs.fields(UnpackLimits))
 
 
 class Refusals:

@@ -30,7 +30,9 @@ from sccachedist.builders.worker_protocol import (
     RunJob,
     Size,
     Sweep,
+    UnpackLimits,
     UnpackToolchain,
+    limits_from,
 )
 from sccachedist.config import ServerLimits
 from sccachedist.daemon.logs import Logger
@@ -77,20 +79,9 @@ class WorkerBuilder:
         follow: bool = False,
     ) -> None:
         self._reactor, self._program, self._proof, self._slots, self._reuse = reactor, program, proof, slots, reuse
-        self._limits, self._on_failure = limits, on_failure
-        self._job_limits = JobLimits(
-            inputs_unpacked_bytes=limits.inputs_unpacked_bytes,
-            inputs_entries=limits.inputs_entries,
-            compression_ratio=limits.compression_ratio,
-            path_bytes=limits.path_bytes,
-            path_depth=limits.path_depth,
-            output_bytes=limits.output_bytes,
-            outputs_bytes=limits.outputs_bytes,
-            stdio_bytes=limits.stdio_bytes,
-            scratch_bytes=scratch_bytes,
-            job_memory_bytes=limits.job_memory_bytes,
-            job_processes=limits.job_processes,
-        )
+        self._job_secs, self._on_failure = limits.job_secs, on_failure
+        self._job_limits = limits_from(limits, JobLimits, scratch_bytes=scratch_bytes)
+        self._unpack_limits = limits_from(limits, UnpackLimits)
         self._workers = self._new_workers()
         self._room = Room(room)
         self._toolchains = UnpackedToolchains(self._room, self._remove)
@@ -106,7 +97,7 @@ class WorkerBuilder:
         """See :meth:`sccachedist.builders.interface.Builder.start`."""
         self._started = True
         self._forget_all()
-        await self._try(self._workers.ask(RemoveAll(), self._limits.job_secs))
+        await self._try(self._workers.ask(RemoveAll(), self._job_secs))
         swept = self._sweep()
         try:
             await self.prove()
@@ -134,7 +125,7 @@ class WorkerBuilder:
             spares = self._spares[job.toolchain]
             sandbox = spares.pop() if spares else f"{SANDBOX_PREFIX}{uuid.uuid4()}"
             try:
-                await self._workers.ask(self._request(job, sandbox), self._limits.job_secs, job.toolchain)
+                await self._workers.ask(self._request(job, sandbox), self._job_secs, job.toolchain)
             except BaseException as error:
                 if isinstance(error, ToolchainError):
                     self._toolchains.forget(job.toolchain)
@@ -193,7 +184,7 @@ class WorkerBuilder:
 
     async def _followed(self, request: FollowToolchain, follower: UploadFollower) -> None:
         grown = partial(self._toolchains.grown, archive_id(request.unpacking.toolchain))
-        grown(await self._workers.ask_at_once(request, self._limits.job_secs, follower.reach, grown=grown))
+        grown(await self._workers.ask_at_once(request, self._job_secs, follower.reach, grown=grown))
 
     async def _unpack(self, job: BuildJob) -> bool:
         """Unpack a toolchain; if the disk is full, evict idle toolchains, sweep, and try again, at most twice.
@@ -223,7 +214,7 @@ class WorkerBuilder:
     async def _try_to_unpack(self, job: BuildJob) -> bool:
         request, grown = self._unpacking(job.toolchain, job.archive), partial(self._toolchains.grown, job.toolchain)
         try:
-            grown(await self._workers.ask(request, self._limits.job_secs, grown=grown))
+            grown(await self._workers.ask(request, self._job_secs, grown=grown))
         except SccachedistError:  # a killed worker leaves what it has unpacked so far
             await self._clear_up(RemoveToolchain(job.toolchain))
             self._sweep()
@@ -252,22 +243,14 @@ class WorkerBuilder:
     async def _clear_up(self, request: Request, seconds: float | None = None) -> None:
         workers = self._workers
         try:
-            await workers.ask_at_once(request, seconds or self._limits.job_secs)
+            await workers.ask_at_once(request, seconds or self._job_secs)
         except SccachedistError as error:
             if workers.stopped:  # stop() removes everything
                 return
             log.warn("something stays until the next start, {request}: {error}", request=request, error=error)
 
     def _unpacking(self, toolchain: ArchiveId, archive: Path) -> UnpackToolchain:
-        return UnpackToolchain(
-            toolchain=toolchain,
-            archive=str(archive.absolute()),
-            toolchain_unpacked_bytes=self._limits.toolchain_unpacked_bytes,
-            toolchain_entries=self._limits.toolchain_entries,
-            compression_ratio=self._limits.compression_ratio,
-            path_bytes=self._limits.path_bytes,
-            path_depth=self._limits.path_depth,
-        )
+        return UnpackToolchain(toolchain, str(archive.absolute()), self._unpack_limits)
 
     def _request(self, job: BuildJob, sandbox: str) -> RunJob:
         return RunJob(

@@ -13,14 +13,28 @@ import enum
 import struct as layout
 from collections.abc import Callable
 from functools import cached_property
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar, cast
 
 import attrs
 
 from sccachedist.errors import BuildError, CompileFailed, DiskFull, LimitExceeded, SccachedistError, ToolchainError
 from sccachedist.policy import OnFailure
-from sccachedist.wire.bincode import BOOL, OCTETS, TEXT, U64, Codec, choice, decode, encode, enumeration, struct
+from sccachedist.wire.bincode import (
+    BOOL,
+    OCTETS,
+    TEXT,
+    U64,
+    Codec,
+    choice,
+    decode,
+    encode,
+    enumeration,
+    numbers,
+    struct,
+)
 from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
+
+T = TypeVar("T")
 
 FRAME_LENGTH = layout.Struct(">I")
 
@@ -50,7 +64,10 @@ def unheard(_: Size) -> None:
 
 @attrs.frozen
 class JobLimits:
-    """The limits of one job, in bytes and members, named as in the configuration."""
+    """The limits of one job, each named as its key under ``[limits]``; ``scratch_bytes`` is under ``[sandbox]``.
+
+    A new limit of a job is a field here and a key there: :func:`limits_from` brings it to the workers.
+    """
 
     inputs_unpacked_bytes: int
     inputs_entries: int
@@ -63,6 +80,26 @@ class JobLimits:
     scratch_bytes: int
     job_memory_bytes: int
     job_processes: int
+
+
+@attrs.frozen
+class UnpackLimits:
+    """The limits of a toolchain's archive, named as their keys under ``[limits]``."""
+
+    toolchain_unpacked_bytes: int
+    toolchain_entries: int
+    compression_ratio: int
+    path_bytes: int
+    path_depth: int
+
+
+def limits_from(settings: object, kind: Callable[..., T], **others: int) -> T:
+    """Make limits of a kind from the settings that have their names.
+
+    :param others: those limits that are no attributes of ``settings``.
+    """
+    names = {field.name for field in attrs.fields(cast(type[attrs.AttrsInstance], kind))} - others.keys()
+    return kind(**{name: getattr(settings, name) for name in names}, **others)
 
 
 @attrs.frozen(slots=False)
@@ -106,11 +143,7 @@ class UnpackToolchain:
 
     toolchain: str
     archive: str
-    toolchain_unpacked_bytes: int
-    toolchain_entries: int
-    compression_ratio: int
-    path_bytes: int
-    path_depth: int
+    limits: UnpackLimits
 
 
 @attrs.frozen
@@ -192,30 +225,7 @@ class Failed:
 Request = RunJob | UnpackToolchain | FollowToolchain | RemoveToolchain | RemoveSandbox | RemoveAll | Sweep
 Reply = Done | Failed | Growing
 
-_LIMITS = struct(
-    JobLimits,
-    inputs_unpacked_bytes=U64,
-    inputs_entries=U64,
-    compression_ratio=U64,
-    path_bytes=U64,
-    path_depth=U64,
-    output_bytes=U64,
-    outputs_bytes=U64,
-    stdio_bytes=U64,
-    scratch_bytes=U64,
-    job_memory_bytes=U64,
-    job_processes=U64,
-)
-_UNPACKING = struct(
-    UnpackToolchain,
-    toolchain=TEXT,
-    archive=TEXT,
-    toolchain_unpacked_bytes=U64,
-    toolchain_entries=U64,
-    compression_ratio=U64,
-    path_bytes=U64,
-    path_depth=U64,
-)
+_UNPACKING = struct(UnpackToolchain, toolchain=TEXT, archive=TEXT, limits=numbers(UnpackLimits))
 REQUEST: Codec[Request] = choice(
     RunJob=struct(
         RunJob,
@@ -226,7 +236,7 @@ REQUEST: Codec[Request] = choice(
         answer=TEXT,
         as_json=BOOL,
         on_failure=enumeration(OnFailure),
-        limits=_LIMITS,
+        limits=numbers(JobLimits),
     ),
     UnpackToolchain=_UNPACKING,
     FollowToolchain=struct(FollowToolchain, unpacking=_UNPACKING),

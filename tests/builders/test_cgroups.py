@@ -7,7 +7,9 @@ import pytest
 
 from sccachedist.builders.cgroup_hierarchies import Hierarchy
 from sccachedist.builders.cgroups import Groups, Limited, own_groups
-from sccachedist.sandbox.overlay.resource_limits import Bounds
+from sccachedist.builders.worker_protocol import JobLimits, limits_from
+from sccachedist.config import ServerLimits
+from sccachedist.sandbox.overlay.resource_limits import scratch_size
 
 NAME = "sccachedist-x"
 
@@ -90,4 +92,5 @@ def test_the_name_is_that_of_the_directory() -> None:
 )
 def test_files_in_memory_count(memory: int, size: int, scratch: int) -> None:
     """A file system that fills up says so before anybody is killed."""
-    assert Bounds(memory, 1).scratch(size) == scratch
+    limits = limits_from(ServerLimits(job_memory_bytes=memory), JobLimits, scratch_bytes=size)
+    assert scratch_size(limits) == scratch

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -12,66 +11,15 @@ from sccachedist.builders.worker_protocol import (
     REPLY,
     REQUEST,
     Done,
-    Failed,
-    FollowToolchain,
-    JobLimits,
     RemoveAll,
     RemoveSandbox,
-    RemoveToolchain,
-    Request,
-    RunJob,
     Size,
-    Sweep,
-    UnpackToolchain,
     failed,
     frame,
-    raised,
 )
-from sccachedist.errors import BuildError, CompileFailed, DecodeError, DiskFull, LimitExceeded, ToolchainError
-from sccachedist.policy import OnFailure
-from sccachedist.wire.bincode import decode, encode
-from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
+from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
+from sccachedist.wire.bincode import encode
 from tests.builders.worker_host import PROGRAM, Process, Reactor
-
-NAMES = CompileCommand("e", ("a",), (("n", "v"),), "/")
-LIMITS = JobLimits(*range(11))
-REQUESTS: list[Request] = [
-    RunJob("t", "s", encode(RUN_JOB_REQUEST, RunJobRequest(NAMES, ("o",))), "/i", "/a", True, OnFailure.VERIFY, LIMITS),
-    UnpackToolchain("t", "/archive", 6, 7, 8, 9, 10),
-    FollowToolchain(UnpackToolchain("t", "/archive", 6, 7, 8, 9, 10)),
-    RemoveToolchain("t"),
-    RemoveSandbox("s"),
-    RemoveAll(),
-    Sweep(),
-]
-
-
-@pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: type(request).__name__)
-def test_requests_arrive_as_they_were_sent(request_: Request) -> None:
-    """Both ends agree."""
-    assert decode(REQUEST, encode(REQUEST, request_)) == request_
-
-
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (LimitExceeded("stdio_bytes", "too much"), LimitExceeded),
-        (ToolchainError("bad"), ToolchainError),
-        (BuildError("wrong"), BuildError),
-        (CompileFailed("a mistake", routine=True), CompileFailed),
-        (CompileFailed("no memory", routine=False), CompileFailed),
-        (DecodeError("bad inputs"), BuildError),
-        (OSError(28, "No space left"), BuildError),
-        (DiskFull("the disk of /build: no space left"), DiskFull),
-    ],
-)
-def test_errors_arrive_as_they_were_raised(error: Exception, kind: type[Exception]) -> None:
-    """A failure in a worker is the same failure here; what is nobody's is a failed build."""
-    answer = decode(REPLY, encode(REPLY, failed(error)))
-    assert isinstance(answer, Failed)
-    again = raised(answer)
-    assert (type(again), str(again)) == (kind, str(error))
-    assert again.routine == getattr(error, "routine", False)
 
 
 class WorkersTests(SynchronousTestCase):

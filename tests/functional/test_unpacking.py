@@ -10,7 +10,7 @@ import pytest
 
 from farmkit.busybox_jobs import id_of
 from farmkit.projects import C, Language
-from sccachedist.builders.worker_protocol import UnpackToolchain
+from sccachedist.builders.worker_protocol import UnpackLimits, UnpackToolchain, limits_from
 from sccachedist.config import ServerLimits
 from sccachedist.sandbox.beneath import DIRECTORY, Lookup, Root, openat2, walk
 from sccachedist.sandbox.job_root import place_toolchain
@@ -60,16 +60,7 @@ def test_as_gnu_tar(archives: dict[str, Path], tmp_path: Path, compiler: str, lo
 
 
 def _unpack(archive: Path, place: Path, lookup: Lookup) -> None:
-    limits = ServerLimits()
-    request = UnpackToolchain(
-        toolchain=id_of(archive),
-        archive=str(archive),
-        toolchain_unpacked_bytes=limits.toolchain_unpacked_bytes,
-        toolchain_entries=limits.toolchain_entries,
-        compression_ratio=limits.compression_ratio,
-        path_bytes=limits.path_bytes,
-        path_depth=limits.path_depth,
-    )
+    request = UnpackToolchain(id_of(archive), str(archive), limits_from(ServerLimits(), UnpackLimits))
     descriptor = os.open(place, DIRECTORY)
     try:
         place_toolchain(request, Root(descriptor, lookup))

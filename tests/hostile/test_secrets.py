@@ -23,7 +23,8 @@ from farmkit.raw_client import OCTETS, RawClient, Reply
 from sccachedist.auth.clients import SharedClientToken
 from sccachedist.auth.servers import SharedServerToken, SignedServerToken
 from sccachedist.auth.token_service import MOST_REMEMBERED, ForwardedClientTokens
-from sccachedist.builders.worker_protocol import JobLimits
+from sccachedist.builders.worker_protocol import JobLimits, limits_from
+from sccachedist.config import ServerLimits
 from sccachedist.sandbox.docker.commands import run_arguments
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import decode, encode
@@ -192,7 +193,7 @@ def test_row_14_what_is_remembered_of_tokens() -> None:
 
 def test_row_22_docker_jobs_are_confined() -> None:
     """A container has no network, no capabilities, few processes, no new privileges, and serves one job."""
-    arguments = run_arguments("sandbox-of-one-job", "a" * 64, JobLimits(*range(11)))
+    arguments = run_arguments("sandbox-of-one-job", "a" * 64, limits_from(ServerLimits(), JobLimits, scratch_bytes=1))
     line = " ".join(arguments)
     for flag in ("--network none", "--cap-drop ALL", "--security-opt no-new-privileges", "--pids-limit ", "--memory "):
         assert flag in line

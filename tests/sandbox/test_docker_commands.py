@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from sccachedist.builders.worker_protocol import JobLimits
+from sccachedist.builders.worker_protocol import JobLimits, limits_from
+from sccachedist.config import ServerLimits
 from sccachedist.errors import BuildError, DecodeError
 from sccachedist.sandbox.docker.commands import job_script, run_arguments
 from sccachedist.wire.messages import CompileCommand
 
 COMMAND = CompileCommand("/usr/bin/gcc", ("-c", "a b.c"), (("LANG", "C"), ("A=B", "x"), ("", "x")), "/work")
-LIMITS = JobLimits(0, 0, 0, 0, 0, 0, 0, 0, 0, job_memory_bytes=6, job_processes=7)
+LIMITS = limits_from(ServerLimits(job_memory_bytes=6, job_processes=7), JobLimits, scratch_bytes=1)
 
 
 def test_the_whole_command_line() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sccachedist.builders.worker_protocol import UnpackToolchain
+from sccachedist.builders.worker_protocol import UnpackLimits, UnpackToolchain
 from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
 from sccachedist.sandbox.archive.growing_archive import GrowingArchive, GrowingFile
 from sccachedist.sandbox.overlay.toolchain_store import sweep, unpack_toolchain
@@ -44,7 +44,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def followed(home: Path, archive: bytes, comes: GrowingArchive, ratio: int = 200) -> None:
     (home / "archive").write_bytes(archive)
-    unpack_toolchain(UnpackToolchain("t", str(home / "archive"), 100 * MIB, 10, ratio, 4095, 256), comes)
+    unpack_toolchain(UnpackToolchain("t", str(home / "archive"), UnpackLimits(100 * MIB, 10, ratio, 4095, 256)), comes)
 
 
 def left(home: Path) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sccachedist.builders.worker_protocol import Size, UnpackToolchain
+from sccachedist.builders.worker_protocol import Size, UnpackLimits, UnpackToolchain
 from sccachedist.errors import DiskError, LimitExceeded, ToolchainError
 from sccachedist.sandbox.archive.tally import STEP_BYTES
 from sccachedist.sandbox.overlay.toolchain_store import remove_all, remove_toolchain, sweep, unpack_toolchain
@@ -24,7 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def unpack_bytes(home: Path, data: bytes, most: int = 10_000) -> None:
     (home / "archive").write_bytes(data)
-    unpack_toolchain(UnpackToolchain("t", str(home / "archive"), 1_000_000, most, 200, 4095, 4000))
+    unpack_toolchain(UnpackToolchain("t", str(home / "archive"), UnpackLimits(1_000_000, most, 200, 4095, 4000)))
 
 
 def left(home: Path) -> list[str]:
@@ -133,7 +133,8 @@ def test_what_is_told_of_a_toolchain(home: Path) -> None:
         member("a", b"5"),
     ]
     (home / "archive").write_bytes(gzipped(tar(*members, file("big", b"x" * STEP_BYTES))))
-    size = unpack_toolchain(UnpackToolchain("t", str(home / "archive"), 1 << 30, 10, 2000, 4095, 10), grown=told.append)
+    request = UnpackToolchain("t", str(home / "archive"), UnpackLimits(1 << 30, 10, 2000, 4095, 10))
+    size = unpack_toolchain(request, grown=told.append)
     blocks = 2 + 1 + 1 + STEP_BYTES // 4096
     assert size == Size(4096 * blocks, 7)
     assert [(STEP_BYTES <= each.bytes <= size.bytes, each.inodes) for each in told] == [(True, 7)]

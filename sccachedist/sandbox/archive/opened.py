@@ -21,11 +21,12 @@ def opened_toolchain(
 
     :param growing: how much of it is there, during its upload.
     """
+    limits = request.limits
     with open(request.archive, "rb", buffering=0) as file:
         packed = file if growing is None else GrowingFile(file, growing)
-        members = MemberLimits("toolchain_entries", request.toolchain_entries, request.path_bytes, request.path_depth)
-        most = request.toolchain_unpacked_bytes
-        yield gunzip(packed, "toolchain_unpacked_bytes", most, request.compression_ratio), members
+        members = MemberLimits("toolchain_entries", limits.toolchain_entries, limits.path_bytes, limits.path_depth)
+        most = limits.toolchain_unpacked_bytes
+        yield gunzip(packed, "toolchain_unpacked_bytes", most, limits.compression_ratio), members
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import attrs
 
+from sccachedist.builders.worker_protocol import JobLimits
 from sccachedist.errors import LimitExceeded
 from sccachedist.sandbox.overlay.filters import open_filter
 from sccachedist.sandbox.overlay.held_memory import HeldMemory
@@ -28,20 +29,10 @@ _SOONER_THAN_DAEMONS = "500"  # the kernel kills a job first when the host is ou
 _SWAP_V1, _SWAP_V2 = "memory.memsw.limit_in_bytes", "memory.swap.max"
 
 
-@attrs.frozen
-class Bounds:
-    """The most that a job may take.
-
-    :param memory: bytes, of its processes and of what it writes.
-    :param processes: processes and threads at one time.
-    """
-
-    memory: int
-    processes: int
-
-    def scratch(self, size: int) -> int:
-        """Return the size of a job's file system in memory: a job that fills it gets "disk full", it is not killed."""
-        return min(size, max(self.memory - 64 * 2**20, self.memory // 2))
+def scratch_size(limits: JobLimits) -> int:
+    """Return the size of a job's file system in memory: a job that fills it gets "disk full", it is not killed."""
+    memory = limits.job_memory_bytes
+    return min(limits.scratch_bytes, max(memory - 64 * 2**20, memory // 2))
 
 
 @attrs.define
@@ -81,12 +72,8 @@ class ResourceLimits:
     :param filter_fd: the seccomp filter, for bubblewrap.
     """
 
-    def __init__(self, bounds: Bounds, counters: Collection[Sign], filter_fd: int) -> None:
-        self._bounds, self._counters, self.filter_fd = bounds, counters, filter_fd
-
-    def scratch(self, size: int) -> int:
-        """Return how large a job's temporary file system may be, at most ``size``."""
-        return self._bounds.scratch(size)
+    def __init__(self, counters: Collection[Sign], filter_fd: int) -> None:
+        self._counters, self.filter_fd = counters, filter_fd
 
     def check(self) -> None:
         """Check whether the job hit a limit.
@@ -98,25 +85,25 @@ class ResourceLimits:
             raise LimitExceeded(hit[0].limit, hit[0].reason)
 
 
-def apply_limits(bounds: Bounds, parents: Collection[str], scratch: str) -> ResourceLimits:
+def apply_limits(limits: JobLimits, parents: Collection[str], scratch: str) -> ResourceLimits:
     """Set the limits on this process.
 
     :param parents: directories in which groups can be made; if that fails, only the other limits hold.
     :param scratch: where the job's temporary file system will be mounted.
     :raises BuildError: there is no seccomp filter for this machine.
     """
-    counters: list[Sign] = [counter for parent in parents for counter in _joined(parent, bounds)]
+    counters: list[Sign] = [counter for parent in parents for counter in _joined(parent, limits)]
     _set(resource.RLIMIT_CORE, 0)
     _set(resource.RLIMIT_NOFILE, _DESCRIPTORS)
-    _set(resource.RLIMIT_NPROC, bounds.processes + _OURS)
+    _set(resource.RLIMIT_NPROC, limits.job_processes + _OURS)
     if not any(counter.limit == "job_memory_bytes" for counter in counters):
-        _set(resource.RLIMIT_DATA, bounds.memory)
-        counters.append(HeldMemory(bounds.memory, scratch))
+        _set(resource.RLIMIT_DATA, limits.job_memory_bytes)
+        counters.append(HeldMemory(limits.job_memory_bytes, scratch))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_SOONER_THAN_DAEMONS)
     with contextlib.suppress(OSError):  # longer time slices for compiles, and daemons run first
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    return ResourceLimits(bounds, counters, open_filter())
+    return ResourceLimits(counters, open_filter())
 
 
 def _set(limit: int, most: int) -> None:
@@ -126,13 +113,13 @@ def _set(limit: int, most: int) -> None:
     resource.setrlimit(limit, (value, value))
 
 
-def _joined(parent: str, bounds: Bounds) -> list[_Counter]:
+def _joined(parent: str, limits: JobLimits) -> list[_Counter]:
     """Make this process's own group, and move into it; without the right to do so, return no counters."""
     group = Path(parent, f"{WORKER}{os.getpid()}")
     try:
         sweep(parent)
         group.mkdir()
-        counters = _limited(group, bounds)
+        counters = _limited(group, limits)
         (group / "cgroup.procs").write_text("0")
     except OSError:
         with contextlib.suppress(OSError):
@@ -141,22 +128,22 @@ def _joined(parent: str, bounds: Bounds) -> list[_Counter]:
     return counters
 
 
-def _limited(group: Path, bounds: Bounds) -> list[_Counter]:
+def _limited(group: Path, limits: JobLimits) -> list[_Counter]:
     """Write the limits that the group has files for: their names differ in version 1 and version 2."""
     counters = []
     for limit, swap, swap_most, events in (
-        ("memory.limit_in_bytes", _SWAP_V1, bounds.memory, "memory.oom_control"),
+        ("memory.limit_in_bytes", _SWAP_V1, limits.job_memory_bytes, "memory.oom_control"),
         ("memory.max", _SWAP_V2, 0, "memory.events"),
     ):
         if (group / limit).exists():
-            (group / limit).write_text(str(bounds.memory))
+            (group / limit).write_text(str(limits.job_memory_bytes))
             if (group / swap).exists():
                 (group / swap).write_text(str(swap_most))
-            text = f"a compile took more than {bounds.memory} bytes of memory"
+            text = f"a compile took more than {limits.job_memory_bytes} bytes of memory"
             counters.append(_Counter("job_memory_bytes", text, _opened(group / events), b"oom_kill"))
     if (group / "pids.max").exists():
-        (group / "pids.max").write_text(str(bounds.processes + _OURS))
-        text = f"a compile had more than {bounds.processes} processes"
+        (group / "pids.max").write_text(str(limits.job_processes + _OURS))
+        text = f"a compile had more than {limits.job_processes} processes"
         counters.append(_Counter("job_processes", text, _opened(group / "pids.events"), b"max"))
     return counters
 

@@ -1,25 +1,26 @@
-"""The overlay builder's sandbox worker: ``python -m sccachedist.sandbox.overlay.worker HOME BWRAP BOUNDS GROUP...``.
+"""The overlay builder's sandbox worker: ``python -m sccachedist.sandbox.overlay.worker HOME BWRAP LIMITS GROUP...``.
 
-BOUNDS are a job's bytes of memory and number of processes, with a colon between; in the directories GROUP the worker
-makes control groups.
+LIMITS are the fields of :class:`~sccachedist.builders.worker_protocol.JobLimits` in JSON; in the directories GROUP the
+worker makes control groups.
 
 It may be killed at any moment: its processes and mounts go with it. How a request is served stands in the modules that
 it calls.
 """
 
 import functools
+import json
 import os
 import sys
 
 import attrs
 
-from sccachedist.builders.worker_protocol import Grown, RunJob, Size, UnpackToolchain
+from sccachedist.builders.worker_protocol import Grown, JobLimits, RunJob, Size, UnpackToolchain
 from sccachedist.sandbox.archive.growing_archive import GrowingArchive
 from sccachedist.sandbox.overlay import job, namespaces, toolchain_store
 from sccachedist.sandbox.overlay.init_program import init_program
 from sccachedist.sandbox.overlay.layout import DEVICES, SCRATCH
 from sccachedist.sandbox.overlay.prewarm import Prewarm
-from sccachedist.sandbox.overlay.resource_limits import Bounds, ResourceLimits, apply_limits
+from sccachedist.sandbox.overlay.resource_limits import ResourceLimits, apply_limits, scratch_size
 from sccachedist.sandbox.serve import serve
 
 
@@ -29,13 +30,13 @@ class OverlaySandboxes:
 
     :param home: the builder's directory.
     :param bwrap: the bubblewrap program.
-    :param bounds: the most that a job may take.
+    :param job_limits: the most that a job may take.
     :param groups: directories in which control groups can be made.
     """
 
     home: str
     bwrap: str
-    bounds: Bounds
+    job_limits: JobLimits
     groups: tuple[str, ...]
     _limits: ResourceLimits = attrs.field(init=False)
     _prewarm: Prewarm = attrs.field(init=False)
@@ -43,7 +44,7 @@ class OverlaySandboxes:
     def set_up(self) -> None:
         """Apply a job's limits to this process, then enter its namespaces, in which they can no longer be set."""
         os.chdir(self.home)
-        self._limits = apply_limits(self.bounds, self.groups, SCRATCH)
+        self._limits = apply_limits(self.job_limits, self.groups, SCRATCH)
         namespaces.make_devices(DEVICES)
         namespaces.enter()
         namespaces.bind_devices(DEVICES)
@@ -53,7 +54,7 @@ class OverlaySandboxes:
 
     def run_job(self, request: RunJob) -> None:
         """Run a job in a sandbox on an overlay."""
-        place = job.place_for(request.toolchain, self._limits.scratch(request.limits.scratch_bytes))
+        place = job.place_for(request.toolchain, scratch_size(request.limits))
         job.run_job(request, self._prewarm.acquire(place), self._limits.check)
 
     def tidy(self) -> None:
@@ -86,8 +87,8 @@ class OverlaySandboxes:
 
 def main() -> None:
     """Serve with the arguments of the command line."""
-    home, bwrap, bounds, *groups = sys.argv[1:]
-    serve(OverlaySandboxes(home, bwrap, Bounds(*map(int, bounds.split(":"))), tuple(groups)))
+    home, bwrap, limits, *groups = sys.argv[1:]
+    serve(OverlaySandboxes(home, bwrap, JobLimits(**json.loads(limits)), tuple(groups)))
 
 
 if __name__ == "__main__":
