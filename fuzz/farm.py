@@ -5,7 +5,7 @@ Builders do nothing: a job that runs waits until it is ended. Which attacks ther
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -28,9 +28,8 @@ from sccachedist.budgets import Budget
 from sccachedist.config import OverlayBuilderSettings, SchedulerSettings, ServerSettings, TokenAuth
 from sccachedist.config.settings import AdminSettings, CapacitySettings, HeartbeatSettings, QueueSettings
 from sccachedist.errors import BuildError, PeerError
-from sccachedist.scheduler.core import SchedulerCore
-from sccachedist.scheduler.queue import Queue
 from sccachedist.scheduler.service import scheduler_service
+from sccachedist.scheduler.term import Term, Terms
 from sccachedist.server.jobs import ServerCore
 from sccachedist.server.service import ServerService, server_service
 from sccachedist.wire.addresses import ServerId
@@ -246,8 +245,7 @@ class Farm:
     scheduler_wire: Wire = attrs.field(init=False)
     service: Any = attrs.field(init=False)
     browser: Browser = attrs.field(init=False)
-    core: SchedulerCore = attrs.field(init=False)
-    queue: "Queue[Any]" = attrs.field(init=False)
+    terms: Terms = attrs.field(init=False)
 
     def start(self) -> None:
         """Start all three daemons."""
@@ -295,22 +293,16 @@ class Farm:
             queue=QueueSettings(MAX_WAIT_SECS),
         )
 
-        def core(*arguments: Any, **names: Any) -> SchedulerCore:
-            self.core = SchedulerCore(*arguments, **names)
-            return self.core
+        def terms(begin: Callable[[], Term]) -> Terms:
+            self.terms = Terms(begin)
+            return self.terms
 
-        def queue(*arguments: Any, **names: Any) -> "Queue[Any]":
-            self.queue = Queue(*arguments, **names)
-            return self.queue
-
-        queue.__class_getitem__ = lambda _: queue  # type: ignore[attr-defined]
         with ExitStack() as patched:
             for name, value in (
                 ("pinned_calls", lambda *_: self.scheduler_wire),
                 ("check_address", lambda *_: None),
                 ("end_at_once_when_told_again", lambda: None),
-                ("SchedulerCore", core),
-                ("Queue", _Generic(queue)),
+                ("Terms", terms),
             ):
                 patched.enter_context(patch(f"{_SCHEDULER}.{name}", value))
             self.service = scheduler_service(settings, self.reactor, self.reactor.listen)
@@ -318,19 +310,6 @@ class Farm:
         self.service.startService()
         site: Any = self.reactor.tcpServers[0][1]
         self.browser = Browser(site, self.reactor)
-
-
-@attrs.frozen
-class _Generic:
-    """Can be called like a class, with a type in brackets or without."""
-
-    _make: Any
-
-    def __getitem__(self, _: object) -> Any:
-        return self._make
-
-    def __call__(self, *arguments: Any, **names: Any) -> Any:
-        return self._make(*arguments, **names)
 
 
 @contextmanager

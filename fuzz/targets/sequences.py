@@ -259,7 +259,8 @@ class Attack:
         )
         status = answer.message(SCHEDULER_STATUS)
         assert (status.num_servers, status.in_progress) == (len(SERVERS), 0), status
-        assert len(self.farm.queue) == 0
+        remains = self.farm.terms.current.snapshot()
+        assert (remains.jobs, remains.waiting) == ((), 0), remains
         for server in self.farm.servers:
             assert (server.core.taken, server.core.running) == (0, 0)
             assert server.remains() == []

@@ -1,19 +1,30 @@
 """Allocates a job: takes a slot from the core, asks the build server if necessary, makes the client's answer.
 
 :mod:`sccachedist.scheduler.core` decides which build server gets the job, :mod:`sccachedist.scheduler.queue` which
-waiting client comes next. HTTP is not known here.
+waiting client comes next. A client whose turn it is gets its slot in the same step, so no one else can take it before
+the client goes on. HTTP is not known here.
 """
 
+from collections.abc import Callable, Collection
 from typing import Protocol
 
+import attrs
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from sccachedist.budgets import Party
 from sccachedist.daemon.logs import Logger
-from sccachedist.errors import BadTransition, DecodeError, LimitExceeded, PeerError, UnknownServer
+from sccachedist.errors import (
+    BadTransition,
+    DecodeError,
+    LimitExceeded,
+    PeerError,
+    SccachedistError,
+    UnknownServer,
+)
 from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
+from sccachedist.scheduler.events import Events
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.queue import Queue
 from sccachedist.wire.addresses import ServerId
@@ -39,6 +50,18 @@ class BuildServers(Protocol):
         """
 
 
+@attrs.frozen(eq=False)
+class Ticket:
+    """A request that waits for a slot.
+
+    :param turn: fires with the slot, or fails if there will be none.
+    """
+
+    client: Party
+    toolchain: Toolchain
+    turn: Deferred[Reservation] = attrs.field(factory=Deferred)
+
+
 class Allocation:
     """Allocates jobs, many at a time: no allocation waits for the build server of another one.
 
@@ -46,20 +69,21 @@ class Allocation:
 
     :param max_wait_secs: for how long; with 0 it does not wait, as with the published scheduler.
     :param tokens: issues the job tokens of clients.
+    :param tell: called with the events that an allocation has caused.
     """
 
     def __init__(
         self,
         core: SchedulerCore,
         build_servers: BuildServers,
-        queue: Queue[Deferred[None]],
+        queue: Queue[Ticket],
         max_wait_secs: float,
         clock: IReactorTime,
-        tokens: JobTokens | None = None,
+        tokens: JobTokens,
+        tell: Callable[[Events], None],
     ) -> None:
-        self._core, self._build_servers, self._clock = core, build_servers, clock
-        self._tokens = tokens or JobTokens(clock.seconds)
-        self._queue, self._max_wait_secs = queue, max_wait_secs
+        self._core, self._build_servers, self._clock, self._tell = core, build_servers, clock, tell
+        self._queue, self._max_wait_secs, self._tokens = queue, max_wait_secs, tokens
         self._look: IDelayedCall | None = None
 
     async def allocate(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
@@ -67,29 +91,32 @@ class Allocation:
         try:
             archive_id(toolchain.archive_id)
             if not self._core.has_room:
-                self._core.lend(self._clock.seconds())
-            if self._must_wait(client):
-                await self._turn(client)
+                self._tell(self._core.lend(self._clock.seconds()))
             return await self._allocate(client, toolchain)
         except (DecodeError, LimitExceeded, NoCapacity) as error:
             return AllocJobFail(str(error))
 
     def serve_waiting(self) -> None:
-        """Let waiting clients go on if it is their turn: slots or build servers have come or gone."""
+        """Give slots to waiting clients whose turn it is: slots or build servers have come or gone."""
         if len(self._queue):
             now = self._clock.seconds()
-            self._core.lend(now)
-            while (turn := self._next_turn(now)) is not None:
-                turn.callback(None)
+            self._tell(self._core.lend(now))
+            while (ticket := self._next_ticket(now)) is not None:
+                try:
+                    reserved = self._reserve(ticket.client, ticket.toolchain)
+                except (LimitExceeded, NoCapacity) as error:
+                    ticket.turn.errback(error)
+                else:
+                    ticket.turn.callback(reserved)
         self._wait_for_slots()
 
-    def send_away(self) -> None:
-        """Let all waiting clients go on, because the scheduler stops: without a slot they compile locally."""
-        while (turn := self._queue.next()) is not None:
-            turn.callback(None)
+    def send_away(self, reason: SccachedistError) -> None:
+        """Let all requests that wait fail for a reason."""
+        while (ticket := self._queue.next()) is not None:
+            ticket.turn.errback(reason)
         self._wait_for_slots()
 
-    def _next_turn(self, now: float) -> Deferred[None] | None:
+    def _next_ticket(self, now: float) -> Ticket | None:
         if not self._core.has_servers:
             return self._queue.next()
         if not self._core.has_room:
@@ -112,26 +139,29 @@ class Allocation:
         crowded = len(self._queue) > 0 or not self._core.has_room
         return crowded or not self._core.may_hold_more(client, self._clock.seconds())
 
-    async def _turn(self, client: Party) -> None:
-        turn: Deferred[None] = Deferred()
-        self._queue.enter(client, turn)
+    async def _turn(self, client: Party, toolchain: Toolchain) -> Reservation:
+        ticket = Ticket(client, toolchain)
+        self._queue.enter(client, ticket)
         try:
             self.serve_waiting()  # perhaps a slot is free, and all in front wait for their own jobs
-            await turn.addTimeout(self._max_wait_secs, self._clock)
+            return await ticket.turn.addTimeout(self._max_wait_secs, self._clock)
         except defer.TimeoutError as error:
             raise NoCapacity(f"no slot came free within {self._max_wait_secs} seconds") from error
         finally:
-            self._queue.leave(client, turn)
+            self._queue.leave(client, ticket)
             self._wait_for_slots()
+
+    def _reserve(self, client: Party, toolchain: Toolchain, tried: Collection[ServerId] = ()) -> Reservation:
+        return self._core.reserve(self._clock.seconds(), tried, toolchain=toolchain.archive_id, client=client)
 
     async def _allocate(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess:
         tried: list[ServerId] = []
         for _ in range(MOST_TRIES):
-            if tried and self._must_wait(client) and self._core.has_better_than(tried):
-                await self._turn(client)
+            if self._must_wait(client) and (not tried or self._core.has_better_than(tried)):
+                reserved = await self._turn(client, toolchain)
                 tried.clear()  # after a wait, any server with room will do
-            now = self._clock.seconds()
-            reserved = self._core.reserve(now, tried, toolchain=toolchain.archive_id, client=client)
+            else:
+                reserved = self._reserve(client, toolchain, tried)
             tried.append(reserved.server_id)
             try:
                 return await self._assign(reserved, toolchain, client)
@@ -140,24 +170,24 @@ class Allocation:
         raise NoCapacity(f"{MOST_TRIES} build servers did not take the job")
 
     async def _assign(self, reserved: Reservation, toolchain: Toolchain, client: Party) -> AllocJobSuccess:
-        assigned = reserved.presumed
-        if assigned is None:
-            assigned = await self._ask(reserved, toolchain)
-        self._core.confirm(reserved, assigned, self._clock.seconds())
+        try:
+            assigned = reserved.presumed
+            if assigned is None:
+                token = job_token(reserved.job_key, reserved.job_id)
+                assigned = await self._build_servers.assign(reserved, token, toolchain)
+            self._tell(self._core.confirm(reserved, assigned, self._clock.seconds()))
+        except BaseException as error:
+            is_its_fault = isinstance(error, PeerError | BadTransition)
+            self._tell(self._core.release(reserved, self._clock.seconds(), failed=is_its_fault))
+            self.serve_waiting()
+            raise
         self._wait_for_slots()
-        log.debug("job {job_id} assigned to {server}", job_id=reserved.job_id, server=str(reserved.server_id))
-        token = self._tokens.issue(reserved, archive_id(toolchain.archive_id), client)
         return AllocJobSuccess(
-            job_alloc=JobAlloc(token, reserved.job_id, reserved.server_id),
+            job_alloc=JobAlloc(
+                self._tokens.issue(reserved, archive_id(toolchain.archive_id), client),
+                reserved.job_id,
+                reserved.server_id,
+            ),
             need_toolchain=assigned.need_toolchain,
             cert_digest=reserved.cert_digest,
         )
-
-    async def _ask(self, reserved: Reservation, toolchain: Toolchain) -> AssignJobResult:
-        try:
-            token = job_token(reserved.job_key, reserved.job_id)
-            return await self._build_servers.assign(reserved, token, toolchain)
-        except BaseException as error:
-            self._core.release(reserved, self._clock.seconds(), failed=isinstance(error, PeerError))
-            self.serve_waiting()
-            raise

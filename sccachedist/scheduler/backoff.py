@@ -34,6 +34,11 @@ class Backoff:
         seconds = self.seconds if began <= self.failed else min(MOST_SECS, 2 * self.seconds or FIRST_SECS)
         return Backoff(now, seconds)
 
+    @property
+    def until(self) -> float:
+        """When the server is chosen like any other again."""
+        return self.failed + self.seconds
+
     def is_over(self, now: float) -> bool:
         """Whether the server is chosen like any other again."""
-        return now - self.failed > self.seconds
+        return now > self.until

@@ -1,8 +1,10 @@
 """What the scheduler decides: which build server gets a job, and when a server or a job is dropped.
 
-Pure: values in dictionaries, the time as an argument, no I/O and no clock. An allocation is cut in two around
-the call to the build server: :meth:`SchedulerCore.reserve` takes the slot, then exactly one of
-:meth:`SchedulerCore.confirm` and :meth:`SchedulerCore.release` follows.
+Pure: values in dictionaries, the time as an argument, no I/O and no clock. Each call that changes something returns the
+events that it caused (:mod:`sccachedist.scheduler.events`); one that raises an error has changed nothing.
+
+An allocation is cut in two around the call to the build server: :meth:`SchedulerCore.reserve` takes the slot, which is
+no event yet, then :meth:`SchedulerCore.confirm` or :meth:`SchedulerCore.release` follows.
 
 :mod:`sccachedist.scheduler.fleet` chooses the server and has how long a silent one is believed,
 :mod:`sccachedist.scheduler.jobs` how long a job is kept; :mod:`sccachedist.scheduler.slots` gives slots back.
@@ -16,16 +18,27 @@ With a published build server, the rules and their numbers are those of the publ
 scheduler's behaviour" in ``doc/protocol``), unless a comment says otherwise.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 import attrs
 
 from sccachedist.budgets import Party
 from sccachedist.errors import BadTransition, DecodeError, LimitExceeded, SccachedistError, UnknownJob, UnknownServer
 from sccachedist.job_phases import AFTER_REPORT, JobPhase
+from sccachedist.scheduler.events import (
+    Departure,
+    Event,
+    Events,
+    JobAdopted,
+    JobEnd,
+    ServerAvoided,
+    ServerDrained,
+    ServerJoined,
+)
 from sccachedist.scheduler.fleet import BuildServer, Fleet
 from sccachedist.scheduler.jobs import Job, Jobs
 from sccachedist.scheduler.slots import Slots
+from sccachedist.scheduler.snapshot import Snapshot, snapshot_of
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, JobStates, SchedulerReport, ServerReport
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, JobId, JobState, SchedulerStatus, ServerCertificate
@@ -64,18 +77,6 @@ class Reservation:
     presumed: AssignJobResult | None = None
 
 
-@attrs.frozen
-class Expired:
-    """The servers and jobs that were dropped because their time was over.
-
-    :param more: whether more jobs are due, in a moment.
-    """
-
-    servers: tuple[ServerId, ...]
-    jobs: tuple[JobId, ...]
-    more: bool = False
-
-
 def first_job_id(unix_time: float) -> JobId:
     """The id to count from: microseconds since 1970, times 2048. No restart reuses one; it has 63 bits until 2112."""
     return JobId(int(unix_time * 1_000_000) << 11)
@@ -92,17 +93,18 @@ class SchedulerCore:
     def __init__(self, first_job: JobId, most_unclaimed: int = 1000, most_per_address: int = 64) -> None:
         self._most_unclaimed, self._most_per_address = most_unclaimed, most_per_address
         self._fleet, self._jobs = Fleet(), Jobs(first_job)
-        self._slots = Slots(self._fleet, self._jobs)
+        self._events: list[Event] = []
+        self._slots = Slots(self._fleet, self._jobs, self._events.append)
 
     # -- build servers --
 
     def heartbeat(
         self, server_id: ServerId, heartbeat: Heartbeat, now: float, report: ServerReport | None = None
-    ) -> bool:
+    ) -> Events:
         """Note that a build server lives. A new nonce means a new server: the old one is dropped with its jobs.
 
         :param report: what our build server adds to the protocol. One that says that it is gone is dropped.
-        :returns: whether it is new.
+        :returns: what follows; :class:`~sccachedist.scheduler.events.ServerJoined` is in it if the server is new.
         :raises DecodeError: a number or the key in it is out of bounds.
         :raises IdentityInUse: our build server lives at this address and has another job key.
         :raises LimitExceeded: too many others have the same IP address.
@@ -117,10 +119,11 @@ class SchedulerCore:
             raise IdentityInUse(f"build server {server_id} lives, and has another job key")
         is_new = known is None or known.heartbeat.server_nonce != heartbeat.server_nonce
         if known is not None and is_new:
-            self._slots.drop_server(server_id)
+            self._slots.drop_server(server_id, Departure.REPLACED, now)
         if known is None or is_new:
             known = BuildServer(server_id, heartbeat, now)
             self._fleet.enter(known)
+            self._events.append(ServerJoined(now, server_id, heartbeat.num_cpus, report is not None))
         known.seen = now
         was_ours = known.report is not None
         if report is None or report.number > known.number:
@@ -130,9 +133,9 @@ class SchedulerCore:
             self._slots.expect_all(known)
         if report is not None and report.number > known.number:  # else another message has overtaken it
             self._settle(known, report, now)
-        return is_new
+        return self._caused()
 
-    def job_states(self, server_id: ServerId, said: JobStates, now: float) -> None:
+    def job_states(self, server_id: ServerId, said: JobStates, now: float) -> Events:
         """Apply our build server's report of where several jobs stand.
 
         :raises UnknownServer: it has sent no heartbeat since it started; that has to come first.
@@ -145,20 +148,20 @@ class SchedulerCore:
             server.number = said.number
             for job_id, state in said.states:
                 self._told(server, job_id, state, said.number, now)
+        return self._caused()
 
     def jobs_of_others(self, server_id: ServerId, named: Iterable[JobId]) -> list[JobId]:
         """The named jobs that belong to another build server: what this one says of them has no effect."""
         return [job_id for job_id in named if self._is_of_another(server_id, self._jobs.get(job_id))]
 
-    def drain(self, server_id: ServerId, drained: bool) -> bool:
+    def drain(self, server_id: ServerId, drained: bool, now: float) -> Events:
         """Give the build server at an address no more jobs, also if it comes later; or jobs again.
 
         :mod:`sccachedist.scheduler.routes` decides who may ask for this.
-
-        :return: whether a build server lives there.
         """
         self._fleet.drain(server_id, drained)
-        return self._fleet.get(server_id) is not None
+        self._events.append(ServerDrained(now, server_id, drained, self._fleet.get(server_id) is not None))
+        return self._caused()
 
     def certificate(self, server_id: ServerId) -> ServerCertificate:
         """The certificate to trust for a build server.
@@ -178,6 +181,10 @@ class SchedulerCore:
     def status(self) -> SchedulerStatus:
         """How many servers, CPUs and confirmed jobs there are."""
         return SchedulerStatus(len(self._fleet), self._fleet.num_cpus, self._jobs.confirmed)
+
+    def snapshot(self, waiting: Mapping[Party, int], now: float) -> Snapshot:
+        """All that is known now, see :func:`~sccachedist.scheduler.snapshot.snapshot_of`."""
+        return snapshot_of(self._fleet, self._jobs, waiting, now)
 
     @property
     def has_servers(self) -> bool:
@@ -230,36 +237,39 @@ class SchedulerCore:
             self._presumed(server, toolchain, now) if server.needs_no_question(now) else None,
         )
 
-    def confirm(self, reserved: Reservation, assigned: AssignJobResult, now: float) -> None:
+    def confirm(self, reserved: Reservation, assigned: AssignJobResult, now: float) -> Events:
         """Note that the build server has taken the job, or is presumed to take it.
 
         :raises UnknownServer: it was dropped or replaced meanwhile, and the reservation with it.
-        :raises BadTransition: it claims a state that no new job can be in; its slot is given back.
+        :raises BadTransition: it claims a state that no new job can be in: the caller releases the reservation.
         """
         job = self._jobs.get(reserved.job_id)
         if job is None:
             raise UnknownServer(f"build server {reserved.server_id} went away during an allocation")
         if assigned.state not in (JobState.PENDING, JobState.READY):
-            self.release(reserved, now, failed=True)
             raise BadTransition(f"build server {reserved.server_id} says that a new job is {assigned.state.name}")
         if reserved.presumed is None:
             self._fleet.succeeded(self._fleet[reserved.server_id])
         self._slots.move(reserved.job_id, job, assigned.state, now)
+        return self._caused()
 
-    def release(self, reserved: Reservation, now: float, *, failed: bool) -> None:
+    def release(self, reserved: Reservation, now: float, *, failed: bool) -> Events:
         """Give a reservation's slot back: the build server has not taken the job.
 
         :param failed: whether that is the build server's fault, which backs it off.
         """
         job = self._jobs.get(reserved.job_id)
         if job is not None:
-            self._slots.drop(reserved.job_id)
+            self._slots.drop(reserved.job_id, JobEnd.NOT_TAKEN, now)
             if failed:
-                self._fleet.failed(self._fleet[reserved.server_id], job.since, now)
+                server = self._fleet[reserved.server_id]
+                self._fleet.failed(server, job.since, now)
+                self._events.append(ServerAvoided(now, reserved.server_id, server.backoff.until))
+        return self._caused()
 
     # -- jobs --
 
-    def update(self, job_id: JobId, server_id: ServerId, state: JobState, now: float) -> None:
+    def update(self, job_id: JobId, server_id: ServerId, state: JobState, now: float) -> Events:
         """Apply a build server's report of where a job stands, which also shows that the server lives.
 
         A late Complete has no effect.
@@ -270,7 +280,7 @@ class SchedulerCore:
         job = self._jobs.get(job_id)
         if job is None:
             if state is JobState.COMPLETE:
-                return
+                return ()
             raise UnknownJob("Unknown job")
         if self._is_of_another(server_id, job):
             raise UnknownJob(f"Job {job_id} is not a job of build server {server_id}")
@@ -281,28 +291,39 @@ class SchedulerCore:
             self._slots.end(job_id, job, now)
         else:
             self._slots.move(job_id, job, state, now)
+        return self._caused()
 
     @property
     def next_to_lend(self) -> float | None:
         """When to call :meth:`lend` next, if a client waits for a slot."""
         return self._jobs.next_to_lend
 
-    def lend(self, now: float) -> None:
+    def lend(self, now: float) -> Events:
         """Lend to others the slots of jobs whose clients have not come in time."""
         self._slots.lend(now)
+        return self._caused()
 
-    def expire(self, now: float) -> Expired:
+    def expire(self, now: float) -> Events:
         """Drop silent servers, and jobs whose clients have not come, some at a time; end backoffs that are over."""
         self._fleet.forgive(now)
-        silent = tuple(self._fleet.silent(now))
-        for server_id in silent:
-            self._slots.drop_server(server_id)
-        stale = tuple(self._slots.stale(now))
-        for job_id in stale:
+        for server_id in self._fleet.silent(now):
+            self._slots.drop_server(server_id, Departure.SILENT, now)
+        for job_id in tuple(self._slots.stale(now)):
             self._fleet[self._jobs[job_id].server_id].proven = False  # perhaps clients cannot reach it
-            self._slots.drop(job_id)
-        self.lend(now)
-        return Expired(silent, stale, more=self._jobs.has_due(now))
+            self._slots.drop(job_id, JobEnd.EXPIRED, now)
+        self._slots.lend(now)
+        return self._caused()
+
+    def has_due(self, now: float) -> bool:
+        """Whether :meth:`expire` has left jobs over that are due."""
+        return self._jobs.has_due(now)
+
+    def _caused(self) -> Events:
+        if not self._events:
+            return ()
+        events = tuple(self._events)
+        self._events.clear()
+        return events
 
     # -- what our build server says --
 
@@ -314,7 +335,7 @@ class SchedulerCore:
         """Apply a heartbeat's list of live jobs: release those that are missing, note those that it names."""
         server.number = report.number
         if report.availability is Availability.GONE:
-            self._slots.drop_server(server.server_id)
+            self._slots.drop_server(server.server_id, Departure.GONE, now)
             return
         self._fleet.learned(server, report)
         for job_id, state in report.jobs:
@@ -324,7 +345,7 @@ class SchedulerCore:
             if job.number is None and job.phase is JobPhase.STARTED:
                 job.number = report.number  # reported by itself; heartbeats name it from now on
             elif job.number is not None and job.number < report.number:
-                self._slots.drop(job_id)
+                self._slots.drop(job_id, JobEnd.LOST, now)
 
     def _told(self, server: BuildServer, job_id: JobId, state: JobState, number: int, now: float) -> None:
         """Apply what our build server says of a job. An unknown one is adopted: it is from before this scheduler."""
@@ -338,6 +359,7 @@ class SchedulerCore:
         if job is None:
             job = Job(server.server_id, None, "", AFTER_REPORT[JobPhase.RESERVED, state], now)
             self._slots.enter(job_id, job, now)
+            self._events.append(JobAdopted(now, job_id, server.server_id))
         # A Ready job waits for its client: until that comes, heartbeats need not name it.
         job.number = None if state is JobState.READY else number
         if job.phase is JobPhase.PENDING and state is JobState.PENDING:

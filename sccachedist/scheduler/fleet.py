@@ -9,7 +9,7 @@ The least loaded server is found without a look at the others, so a farm of thou
 import heapq
 import hmac
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from itertools import count, islice
 
@@ -45,6 +45,7 @@ class BuildServer:
         when a client does not come for a job.
     :param drained: whether an administrator wants it to get no jobs.
     :param lent: how many of its jobs have lent their slots to others.
+    :param joined: when it was first heard of, since it began to run or the scheduler did.
     :param presumed: by toolchain, since when clients are not asked for it, because another one is bringing it.
     """
 
@@ -61,6 +62,7 @@ class BuildServer:
     jobs: set[JobId] = attrs.field(factory=set)
     toolchains: set[str] = attrs.field(factory=set)
     presumed: dict[str, float] = attrs.field(factory=dict)
+    joined: float = attrs.field(default=attrs.Factory(lambda self: self.seen, takes_self=True), init=False)
 
     @property
     def takes_jobs(self) -> bool:
@@ -151,6 +153,14 @@ class Fleet:
     def get(self, server_id: ServerId) -> BuildServer | None:
         """The server at this address, if it lives."""
         return self._servers.get(server_id)
+
+    def servers(self) -> Iterable[BuildServer]:
+        """All of them."""
+        return self._servers.values()
+
+    def toolchains(self) -> Iterable[tuple[str, Iterable[ServerId]]]:
+        """The toolchains that are known to be somewhere, each with the servers that have it."""
+        return self._holders.items()
 
     def count_at(self, server_id: ServerId) -> int:
         """How many servers have the IP address of this one."""

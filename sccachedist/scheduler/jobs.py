@@ -6,6 +6,7 @@ long a slot is held for a client that does not come in :mod:`sccachedist.schedul
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 
 import attrs
 
@@ -37,6 +38,8 @@ class Job:
     """One job.
 
     :param client: whose it is; None if it is from before this scheduler was started.
+    :param since: from when the time limit of its phase counts: the begin of the phase, or the last sign of an upload.
+    :param began: when each of its phases began. A phase that was not reported is missing.
     :param hold: its part of the client's share of unused slots, until the client comes.
     :param lent: whether others may have its slot, because its client did not come in time.
     :param lends_at: when to decide that.
@@ -56,6 +59,9 @@ class Job:
     lent: bool = False
     lends_at: float = math.inf
     expires_at: float = math.inf
+    began: dict[JobPhase, float] = attrs.field(
+        default=attrs.Factory(lambda self: {self.phase: self.since}, takes_self=True), init=False
+    )
 
     def give_up_hold(self) -> None:
         """Count it in its client's share no longer."""
@@ -114,6 +120,10 @@ class Jobs:
     def get(self, job_id: JobId) -> Job | None:
         """The job of this id, if there is one."""
         return self._jobs.get(job_id)
+
+    def items(self) -> Iterable[tuple[JobId, Job]]:
+        """All jobs with their ids."""
+        return self._jobs.items()
 
     def lend_at(self, job_id: JobId, when: float) -> None:
         """Decide at time ``when`` whether to lend a job's slot."""
@@ -180,6 +190,7 @@ class Jobs:
             return False
         self._count(job, -1)
         job.phase, job.since, job.lends_at = phase, now, math.inf
+        job.began[phase] = now
         self._count(job, 1)
         return True
 

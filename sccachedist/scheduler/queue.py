@@ -30,6 +30,11 @@ class Queue(Generic[T]):
     def __len__(self) -> int:
         return self._places.used
 
+    @property
+    def waiting(self) -> dict[Party, int]:
+        """How many tickets of each client wait."""
+        return {client: len(tickets) for client, tickets in self._tickets.items()}
+
     def enter(self, client: Party, ticket: T) -> None:
         """Add a ticket behind the client's others.
 

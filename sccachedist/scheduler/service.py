@@ -8,9 +8,7 @@ from typing import Any
 
 import attrs
 from twisted.application.service import IService, MultiService
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
-from twisted.logger import LogLevel
 
 from sccachedist.auth.jwks import SignedClientTokens
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN, ServerAuth, SharedServerToken, SignedServerToken
@@ -22,21 +20,24 @@ from sccachedist.config import (
     TokenAuth,
     load_scheduler_settings,
 )
-from sccachedist.daemon.logs import Logger, QuietLog
+from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
 from sccachedist.daemon.startup import AtStart, AtStop, RoleOptions, check_address, make_role
 from sccachedist.peers.http_client import Calls, pinned_calls, trusting_calls
 from sccachedist.peers.messages import decoded
 from sccachedist.peers.pins import Pins
-from sccachedist.scheduler.allocation import Allocation
+from sccachedist.scheduler.admin_routes import AdminRoutes
 from sccachedist.scheduler.client_auth import client_auth
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
+from sccachedist.scheduler.event_log import EventLog
+from sccachedist.scheduler.events import Event, ServerLeft
 from sccachedist.scheduler.job_tokens import JobTokens
-from sccachedist.scheduler.queue import Queue
 from sccachedist.scheduler.routes import SchedulerRoutes
+from sccachedist.scheduler.term import Term, Terms
 from sccachedist.web.listener import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
+from sccachedist.web.router import Mounted
 from sccachedist.web.tls import CertificateFiles
 from sccachedist.web.turns import Turns
 from sccachedist.wire.bincode import encode
@@ -69,46 +70,36 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     """
     check_address("public_addr", settings.public_addr)
     pins = Pins()
-    core = SchedulerCore(first_job_id(time.time()), settings.limits.unclaimed_jobs, settings.limits.servers_per_address)
     inward, outward = pinned_calls(reactor, pins), trusting_calls(reactor)
-    queue: Queue[Deferred[None]] = Queue(settings.queue.max_waiting)
+    build_servers = PinnedBuildServers(inward, pins)
     began = time.time() - reactor.seconds()
     tokens = JobTokens(lambda: began + reactor.seconds())
-    allocation = Allocation(core, PinnedBuildServers(inward), queue, settings.queue.max_wait_secs, reactor, tokens)
+    observers = (EventLog(reactor.seconds), build_servers.observe)
+
+    def begin_term() -> Term:
+        limits, first_job = settings.limits, first_job_id(tokens.now())
+        core = SchedulerCore(first_job, limits.unclaimed_jobs, limits.servers_per_address)
+        return Term(core, build_servers, settings.queue, reactor, tokens, observers)
+
+    terms = Terms(begin_term)
     clients = client_auth(settings, outward, reactor)
-    routes = SchedulerRoutes(
-        core,
-        allocation,
-        pins,
-        clients,
-        server_auth(settings.server_auth),
-        settings.admin.token,
-        settings.network.trusted_proxies,
-        settings.limits,
-        reactor,
-        tokens.now,
+    trusted = settings.network.trusted_proxies
+    routes = Mounted(
+        SchedulerRoutes(terms, clients, server_auth(settings.server_auth), trusted, settings.limits, reactor),
+        AdminRoutes(terms, settings.admin.token),
     )
 
-    quiet_log = QuietLog(reactor.seconds)
-
     def expire() -> None:
-        expired = core.expire(reactor.seconds())
-        for server_id in expired.servers:
-            pins.forget(server_id)
-            log.warn("build server {server} is silent and dropped", server=str(server_id))
-        for job_id in expired.jobs:
-            quiet_log.tell(log, LogLevel.warn, "unclaimed", "job {job_id} was not claimed", job_id=job_id)
-        allocation.serve_waiting()
-        if expired.more and service.running:
+        if terms.current.expire() and service.running:
             reactor.callLater(PAUSE_SECS, expire)
 
     async def send_away() -> None:
         end_at_once_when_told_again()
-        allocation.send_away()
+        terms.stop()
 
     service = MultiService()
     turns = Turns(reactor)
-    site: IProtocolFactory = Site(routes, reactor, settings.limits, settings.network.trusted_proxies, turns)
+    site: IProtocolFactory = Site(routes, reactor, settings.limits, trusted, turns)
     if settings.tls is not None:
         files = CertificateFiles(settings.tls.certificate, settings.tls.private_key)
         site = over_tls(files, site, reactor, turns)
@@ -128,12 +119,22 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
 
 @attrs.frozen
 class PinnedBuildServers:
-    """Asks build servers, and believes only their pinned certificates."""
+    """Build servers, asked by the protocol, each with the certificate that the reservation names.
+
+    :param pins: those that ``calls`` accept.
+    """
 
     _calls: Calls
+    _pins: Pins
+
+    def observe(self, event: Event) -> None:
+        """Forget the pin of a build server that has left."""
+        if isinstance(event, ServerLeft):
+            self._pins.forget(event.server_id)
 
     async def assign(self, reserved: Reservation, token: str, toolchain: Toolchain) -> AssignJobResult:
         """See :meth:`sccachedist.scheduler.allocation.BuildServers.assign`."""
+        self._pins.set(reserved.server_id, reserved.cert_digest)
         octets = await self._calls.post(
             f"https://{reserved.server_id}/api/v1/distserver/assign_job/{reserved.job_id}",
             encode(TOOLCHAIN, toolchain),

@@ -11,6 +11,16 @@ from collections.abc import Iterator
 
 from sccachedist.budgets import Party
 from sccachedist.job_phases import JobPhase
+from sccachedist.scheduler.events import (
+    Departure,
+    JobAllocated,
+    JobEnd,
+    JobEnded,
+    JobStarted,
+    Observer,
+    ServerLeft,
+    SlotLent,
+)
 from sccachedist.scheduler.fleet import BuildServer, Fleet
 from sccachedist.scheduler.jobs import BRINGS_SECS, Job, Jobs
 from sccachedist.scheduler.shares import HOLD_SECS, Shares
@@ -19,10 +29,13 @@ from sccachedist.wire.messages import JobId, JobState
 
 
 class Slots:
-    """The jobs, and the slots that they take of their build servers."""
+    """The jobs, and the slots that they take of their build servers.
 
-    def __init__(self, fleet: Fleet, jobs: Jobs) -> None:
-        self._fleet, self._jobs, self._shares = fleet, jobs, Shares()
+    :param tell: called with what happens to them.
+    """
+
+    def __init__(self, fleet: Fleet, jobs: Jobs, tell: Observer) -> None:
+        self._fleet, self._jobs, self._shares, self._tell = fleet, jobs, Shares(), tell
         self._lent = 0
 
     def may_hold_more(self, client: Party, now: float) -> bool:
@@ -43,8 +56,13 @@ class Slots:
 
     def move(self, job_id: JobId, job: Job, state: JobState, now: float) -> None:
         """Apply a report. A job that has lent its slot takes one again, if the report moves it."""
+        was = job.phase
         if not self._jobs.move(job, state, now):
             return
+        if was is JobPhase.RESERVED:
+            self._tell(JobAllocated(now, job_id, job.server_id, job.client, job.toolchain))
+        if job.phase is JobPhase.STARTED:
+            self._tell(JobStarted(now, job_id, job.server_id))
         server = self._fleet[job.server_id]
         if job.lent:
             self._take_back(job, server)
@@ -59,28 +77,29 @@ class Slots:
         """Give back the slot of a job that is complete. The start of a short job may not have been reported."""
         if job.phase is JobPhase.READY:
             self._came(job, now)
-        self.drop(job_id)
+        self.drop(job_id, JobEnd.COMPLETE, now)
 
     def heard(self, job: Job, now: float) -> None:
         """Note that a job's client sends its toolchain."""
         if job.client is not None:
             self._shares.heard(job.client, now)
 
-    def drop(self, job_id: JobId) -> None:
+    def drop(self, job_id: JobId, how: JobEnd, now: float) -> None:
         """Forget a job and give its slot back."""
-        job = self._jobs.drop(job_id)
+        job = self._forget(job_id, how, now)
         server = self._fleet[job.server_id]
         server.jobs.remove(job_id)
         if job.lent:
             self._take_back(job, server)
         self._fleet.changed(server)
 
-    def drop_server(self, server_id: ServerId) -> None:
+    def drop_server(self, server_id: ServerId, why: Departure, now: float) -> None:
         """Forget a build server and its jobs."""
         server = self._fleet.leave(server_id)
         self._lent -= server.lent
         for job_id in server.jobs:
-            self._jobs.drop(job_id)
+            self._forget(job_id, JobEnd.SERVER_LEFT, now)
+        self._tell(ServerLeft(now, server_id, why))
 
     def lend(self, now: float) -> None:
         """Lend to others the slots of jobs whose clients have not come in time."""
@@ -93,6 +112,7 @@ class Slots:
                 server.lent += 1
                 self._lent += 1
                 self._fleet.changed(server)
+                self._tell(SlotLent(now, job_id, job.server_id))
             else:
                 self._jobs.lend_at(job_id, now + HOLD_SECS)
             if job.client is not None:
@@ -111,6 +131,11 @@ class Slots:
         """Set the time limits of a build server's jobs: it has turned out to be ours, or to be published."""
         for job_id in server.jobs:
             self._jobs.expect(job_id, ours=server.report is not None)
+
+    def _forget(self, job_id: JobId, how: JobEnd, now: float) -> Job:
+        job = self._jobs.drop(job_id)
+        self._tell(JobEnded(now, job_id, job.server_id, job.client, job.toolchain, how, job.began))
+        return job
 
     @staticmethod
     def _may_lend(job: Job, server: BuildServer, now: float) -> bool:

@@ -55,6 +55,7 @@ from sccachedist.server.tls import ShownIdentity
 from sccachedist.server.toolchain_cache import Toolchains
 from sccachedist.web.listener import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
+from sccachedist.web.router import Mounted
 from sccachedist.web.turns import Turns
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
@@ -143,7 +144,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         heartbeat.scheduler_time,
     )
     turns = Turns(reactor)
-    site = Site(ServerRoutes(runner, identity, limits), reactor, limits, turns=turns)
+    site = Site(Mounted(ServerRoutes(runner, identity, limits)), reactor, limits, turns=turns)
     service = ServerService(
         opening=(
             *([partial(_become, account, settings, builder, lock)] if account else []),

@@ -26,7 +26,7 @@ from sccachedist.web.file_sender import send_file
 from sccachedist.web.parsing import Fields, RequestLine, head_of
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import FileResponse, Response
-from sccachedist.web.router import Call, Mounted, Routes, response_for
+from sccachedist.web.router import Call, Mounted, response_for
 from sccachedist.web.turns import Turns, unhurried
 
 log = Logger()
@@ -61,7 +61,7 @@ class Request(server.Request):
             self.setHeader("Connection", "close")
         self._head = head_of(line, fields, self.channel.peer_host)
         try:
-            self.call = self.site.api.admit(self.site.routes, self._head)
+            self.call = self.site.routes.admit(self._head)
             self.call.granted.addCallback(self._know)
         except Exception as error:
             self.refuse(error)
@@ -162,18 +162,17 @@ class Site(server.Site):
 
     def __init__(
         self,
-        routes: Routes,
+        routes: Mounted,
         reactor: Any,
         limits: ConnectionLimits | None = None,
         exempt: Sequence[IPNetwork] = (),
         turns: Turns | None = None,
     ) -> None:
-        self.api = routes.api
         self.routes = routes
         self.limits = limits or ConnectionLimits()
         self.connections = Connections(self.limits, exempt, reactor)
         self.turns = turns or unhurried(reactor)
-        super().__init__(Mounted(routes.app), reactor=reactor)
+        super().__init__(routes, reactor=reactor)
 
     def buildProtocol(self, addr: IAddress | None) -> Channel | None:  # type: ignore[override]  # not HTTP/2
         """A channel for a new connection; None if it is refused, and then it is closed at once."""

@@ -1,9 +1,9 @@
 """Routes of a role: Klein finds them, one envelope surrounds them all.
 
-A role's routes are methods of a class of :class:`Routes`. When a request's headers are there, :meth:`Api.admit` finds
-the route, checks whether the sender is allowed, and opens the body. When the body has come, :class:`Mounted` lets Klein
-call the route with what the sender was granted and what the body held. The result or error becomes the response
-(:mod:`sccachedist.web.responses`). What a route does is not known here.
+A role's routes are methods of one or more classes of :class:`Routes`. When a request's headers are there,
+:meth:`Mounted.admit` finds the route, checks whether the sender is allowed, and opens the body. When the body has come,
+:class:`Mounted` lets Klein call the route with what the sender was granted and what the body held. The result or error
+becomes the response (:mod:`sccachedist.web.responses`). What a route does is not known here.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -60,6 +60,7 @@ class Call:
     :param as_json: whether the sender prefers the response in JSON.
     :param endpoint: the name of its route; ``ids`` are those in its path.
     :param granted: fires with what the route's ``allow`` returns, or fails with a refusal.
+    :param app: Klein's app that has the route.
     """
 
     head: Head
@@ -69,6 +70,7 @@ class Call:
     granted: Deferred[Any]
     body: Body[Any]
     is_public: bool
+    app: Klein
 
 
 class AdmittedRequest(Protocol):
@@ -113,7 +115,7 @@ class _U64Converter(BaseConverter):
 
 
 class Api:
-    """The routes of one role."""
+    """The routes that one class declares."""
 
     def __init__(self) -> None:
         self.app = Klein()
@@ -125,7 +127,7 @@ class Api:
     def route(
         self, method: str, path: str, *, allow: Allow, body: OpenBody, answer: Codec[Any], is_public: bool = False
     ) -> Callable[[Route], Route]:
-        """Declare a method of a role's routes.
+        """Declare a method of that class.
 
         :param path: a werkzeug rule; ``<server_id:name>`` and ``<u64:name>`` stand for the protocol's ids.
         :param allow: called with the routes, the head and the ids: returns what is granted or raises a refusal.
@@ -145,7 +147,50 @@ class Api:
 
         return declare
 
-    def admit(self, routes: object, head: Head) -> Call:
+    def find(self, head: Head) -> tuple[str, Mapping[str, Any]] | None:
+        """The name of the route for a request, and the ids in its path; None if there is none."""
+        try:
+            return self._paths.match(head.path, head.method)
+        except HTTPException:
+            return None
+
+    def admit(self, routes: object, app: Klein, head: Head, endpoint: str, ids: Mapping[str, Any]) -> Call:
+        """Admit or refuse a request to a route that :meth:`find` has found.
+
+        :raises SccachedistError: the sender is not allowed, or the body cannot be taken.
+        """
+        envelope = self._envelopes[endpoint]
+        granted: Deferred[Any] = Deferred.fromCoroutine(envelope.allow(routes, head, **ids))
+        if isinstance(getattr(granted, "result", None), Failure):
+            _raise_from(granted)
+        try:
+            body = envelope.body(routes, head, **ids)
+            return Call(head.decided(), endpoint, ids, prefers_json(head), granted, body, envelope.is_public, app)
+        except BaseException:
+            granted.addErrback(lambda _: None)  # it is not waited for any more
+            raise
+
+
+class Routes(Protocol):
+    """Some routes of a role: a class with these two attributes, whose methods :meth:`Api.route` declares."""
+
+    api: Api
+    app: Klein
+
+
+class Mounted(Resource):
+    """All routes of a role. A request's route is known when it is rendered: Klein would look for it once more.
+
+    :param mounted: the most frequent ones first.
+    """
+
+    isLeaf = True  # noqa: N815
+
+    def __init__(self, *mounted: Routes) -> None:
+        super().__init__()
+        self._mounted = [(routes, routes.api, routes.app) for routes in mounted]
+
+    def admit(self, head: Head) -> Call:
         """Admit or refuse a request by its head.
 
         :raises UnknownRoute: there is no such route.
@@ -154,37 +199,18 @@ class Api:
         """
         if len(head.path) > LONGEST_PATH:
             raise UnknownRoute("no route with so long a path")
-        try:
-            endpoint, ids = self._paths.match(head.path, head.method)
-        except HTTPException as error:
-            raise UnknownRoute("no such route") from error
-        if head.repeated:  # perhaps it is a proxy's fault: no client's build may fail for it
-            raise AmbiguousRequest(f"the request has two headers {head.repeated[0]}")
-        envelope = self._envelopes[endpoint]
-        granted: Deferred[Any] = Deferred.fromCoroutine(envelope.allow(routes, head, **ids))
-        if isinstance(getattr(granted, "result", None), Failure):
-            _raise_from(granted)
-        try:
-            body = envelope.body(routes, head, **ids)
-            return Call(head.decided(), endpoint, ids, prefers_json(head), granted, body, envelope.is_public)
-        except BaseException:
-            granted.addErrback(lambda _: None)  # it is not waited for any more
-            raise
-
-
-class Mounted(Resource):
-    """Klein's routes for requests whose route is known. Klein's own resource would look for it once more."""
-
-    isLeaf = True  # noqa: N815
-
-    def __init__(self, app: Klein) -> None:
-        super().__init__()
-        self._app = app
+        for routes, api, app in self._mounted:
+            if (found := api.find(head)) is None:
+                continue
+            if head.repeated:  # perhaps it is a proxy's fault: no client's build may fail for it
+                raise AmbiguousRequest(f"the request has two headers {head.repeated[0]}")
+            return api.admit(routes, app, head, *found)
+        raise UnknownRoute("no such route")
 
     def render(self, request: Any) -> int:
         """Run the route; cancel it when the sender goes away."""
         call: Call = request.call
-        running = cast(Deferred[Any], self._app.execute_endpoint(call.endpoint, request, **call.ids))
+        running = cast(Deferred[Any], call.app.execute_endpoint(call.endpoint, request, **call.ids))
         over = request.notifyFinish()
         over.addErrback(lambda _: running.cancel())
 
@@ -200,13 +226,6 @@ class Mounted(Resource):
 
         running.addCallbacks(finish, fail)
         return NOT_DONE_YET
-
-
-class Routes(Protocol):
-    """The routes of one role: a class with these two attributes, whose methods :meth:`Api.route` declares."""
-
-    api: Api
-    app: Klein
 
 
 async def _answer(

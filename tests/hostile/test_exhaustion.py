@@ -26,7 +26,7 @@ from tests.hostile.attacks import NO_INPUTS, jobs, toolchain
 from tests.hostile.conftest import entries, harmless
 from tests.hostile.victim import Victim
 from tests.sandbox.archives import gzipped, octal, raw_header
-from tests.scheduler.farms import FIRST_JOB, A, assigned, heartbeat
+from tests.scheduler.farms import FIRST_JOB, A, assigned, expired, heartbeat
 from tests.scheduler.farms import farm as core_with
 
 SLOW = 60
@@ -47,9 +47,9 @@ def test_row_02_abandoned_slots_come_back_on_time() -> None:
             core.confirm(core.reserve(0.0), assigned(state), 0.0)
         taken = core.status().in_progress
         core.heartbeat(A, heartbeat(2), CLAIM_SECS[phase])
-        assert core.expire(CLAIM_SECS[phase]).jobs == ()
+        assert expired(core, CLAIM_SECS[phase]).jobs == ()
         assert core.status().in_progress == taken, "a client that is late has its job, whoever has its slot meanwhile"
-        assert core.expire(CLAIM_SECS[phase] + 1).servers == ()
+        assert expired(core, CLAIM_SECS[phase] + 1).servers == ()
         assert core.has_room
         assert core.status().in_progress == 0
 

@@ -7,6 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from sccachedist.budgets import Party
 from sccachedist.scheduler.core import SchedulerCore
+from sccachedist.scheduler.events import Event, Events
 from sccachedist.scheduler.shares import HOLD_SECS, LEAST_HOLD_SECS
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId, JobState, job_capacity
@@ -54,12 +55,25 @@ class Server:
     backoff: float = 0
 
 
+class ToldCore(SchedulerCore):
+    """A core that keeps the events that its calls return."""
+
+    def __init__(self, first_job: JobId) -> None:
+        super().__init__(first_job)
+        self.told: list[Event] = []
+
+    def _caused(self) -> Events:
+        events = super()._caused()
+        self.told += events
+        return events
+
+
 class CoreBesideModel(RuleBasedStateMachine):
     """The core and the model, side by side; nothing happens to them here."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.core = SchedulerCore(FIRST_JOB)
+        self.core = ToldCore(FIRST_JOB)
         self.now = 0.0
         self.servers: dict[ServerId, Server] = {}
         self.jobs: list[Job] = []

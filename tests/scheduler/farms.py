@@ -2,8 +2,11 @@
 
 from contextlib import suppress
 
+import attrs
+
 from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
+from sccachedist.scheduler.events import Events, JobEnded, ServerLeft
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, JobStates, ServerReport
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, JobId, JobState
@@ -23,6 +26,22 @@ def heartbeat(
 
 def assigned(state: JobState = JobState.READY) -> AssignJobResult:
     return AssignJobResult(state, need_toolchain=state is JobState.PENDING)
+
+
+@attrs.frozen
+class Expired:
+    """The servers and jobs that were dropped because their time was over."""
+
+    servers: tuple[ServerId, ...]
+    jobs: tuple[JobId, ...]
+
+
+def expired(core: SchedulerCore, now: float) -> Expired:
+    """Drop what is silent or stale. The jobs of servers that are dropped are not shown."""
+    events = core.expire(now)
+    servers = tuple(event.server_id for event in events if isinstance(event, ServerLeft))
+    ended = (event for event in events if isinstance(event, JobEnded))
+    return Expired(servers, tuple(event.job_id for event in ended if event.server_id not in servers))
 
 
 def farm(*cpus: int) -> SchedulerCore:
@@ -67,7 +86,7 @@ class Ours:
         availability = Availability.OPEN if open_ else Availability.DRAINING
         return ServerReport(self.number, secs, availability, tuple((jobs or {}).items()), toolchains)
 
-    def beat(self, report: ServerReport, now: float = 0.0, nonce: int = 1) -> bool:
+    def beat(self, report: ServerReport, now: float = 0.0, nonce: int = 1) -> Events:
         return self.core.heartbeat(self.server_id, heartbeat(nonce=nonce), now, report)
 
     def says(self, states: dict[JobId, JobState], now: float = 0.0, number: int | None = None, nonce: int = 1) -> None:

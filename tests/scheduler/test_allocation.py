@@ -11,7 +11,9 @@ from sccachedist.budgets import Party
 from sccachedist.errors import PeerError
 from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler.allocation import MOST_TRIES, Allocation
-from sccachedist.scheduler.core import Reservation, SchedulerCore
+from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
+from sccachedist.scheduler.events import Event
+from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.queue import Queue
 from sccachedist.scheduler.shares import HOLD_SECS
 from sccachedist.wire.addresses import ServerId
@@ -38,9 +40,13 @@ class AllocationTests(SynchronousTestCase):
 
     def use(self, core: SchedulerCore, max_wait_secs: float = 0) -> None:
         self.core, self.clock = core, Clock()
+        self.told: list[Event] = []
         build_servers = FakeBuildServers()
         self.assignments = build_servers.assignments
-        self.allocation = Allocation(core, build_servers, Queue(most=3), max_wait_secs, self.clock)
+        tokens = JobTokens(self.clock.seconds)
+        self.allocation = Allocation(
+            core, build_servers, Queue(most=3), max_wait_secs, self.clock, tokens, self.told.extend
+        )
 
     def allocate(self, archive_id: str = "0a" * 32, client: str = "client") -> Deferred[AllocJobResponse]:
         return Deferred.fromCoroutine(self.allocation.allocate(Party(client), Toolchain(archive_id)))
@@ -384,5 +390,5 @@ class WaitingTests(AllocationTests):
         """Those who wait when the scheduler stops are answered."""
         self.fill()
         waiting = self.allocate()
-        self.allocation.send_away()
-        assert self.reason(waiting) == "Insufficient capacity across 2 available servers"
+        self.allocation.send_away(NoCapacity("the scheduler stops"))
+        assert self.reason(waiting) == "the scheduler stops"

@@ -4,10 +4,10 @@ import pytest
 
 from sccachedist.errors import DecodeError, LimitExceeded, UnknownJob, UnknownServer
 from sccachedist.job_phases import JobPhase
-from sccachedist.scheduler.core import MOST_CPUS, MOST_KEY_BYTES, Expired, NoCapacity, SchedulerCore
+from sccachedist.scheduler.core import MOST_CPUS, MOST_KEY_BYTES, NoCapacity, SchedulerCore
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobState, SchedulerStatus, ServerCertificate
-from tests.scheduler.farms import FIRST_JOB, A, B, C, assigned, farm, free_slots, heartbeat, job_in
+from tests.scheduler.farms import FIRST_JOB, A, B, C, Expired, assigned, expired, farm, free_slots, heartbeat, job_in
 
 # -- build servers --
 
@@ -69,8 +69,8 @@ def test_silence() -> None:
     jobs = [job_in(JobPhase.STARTED, core) for _ in range(2)]
     assert [job.server_id for job in jobs] == [A, B]
     core.heartbeat(B, heartbeat(), now=60.0)
-    assert core.expire(now=90.0) == Expired((), ())
-    assert core.expire(now=90.1) == Expired((A,), ())
+    assert expired(core, 90.0) == Expired((), ())
+    assert expired(core, 90.1) == Expired((A,), ())
     assert core.status() == SchedulerStatus(1, 2, 1)
     with pytest.raises(UnknownServer):
         core.certificate(A)
@@ -84,8 +84,8 @@ def test_reports_are_signs_of_life() -> None:
     core = farm(2)
     job = job_in(JobPhase.STARTED, core)
     core.update(job.job_id, A, JobState.STARTED, now=80.0)
-    assert core.expire(now=170.0) == Expired((), ())
-    assert core.expire(now=170.1) == Expired((A,), ())
+    assert expired(core, 170.0) == Expired((), ())
+    assert expired(core, 170.1) == Expired((A,), ())
 
 
 # -- who gets the next job --
@@ -200,9 +200,9 @@ def test_room_at_one_that_failed() -> None:
     assert core.has_room
     jobs = [core.reserve(0.0, tried=[A]) for _ in range(2)]
     assert (core.has_room, core.has_better_than([]), core.has_better_than([B])) == (False, True, False)
-    core.drain(B, drained=True)
+    core.drain(B, drained=True, now=0.0)
     assert (core.has_room, core.has_better_than([])) == (True, False)
-    core.drain(B, drained=False)
+    core.drain(B, drained=False, now=0.0)
     core.expire(10.1)
     assert core.has_room
     core.release(jobs[0], 10.1, failed=False)

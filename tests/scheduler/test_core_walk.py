@@ -12,12 +12,22 @@ from hypothesis.stateful import Bundle, MultipleResults, consumes, initialize, i
 
 from sccachedist.budgets import Party
 from sccachedist.errors import BadTransition, DecodeError, SccachedistError, UnknownJob, UnknownServer
+from sccachedist.scheduler.backoff import MOST_SECS
 from sccachedist.scheduler.core import IdentityInUse, NoCapacity, Reservation
+from sccachedist.scheduler.events import (
+    JobAdopted,
+    JobAllocated,
+    JobEnded,
+    JobStarted,
+    ServerJoined,
+    ServerLeft,
+    SlotLent,
+)
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, JobStates, ServerReport
 from sccachedist.wire.messages import JobId, JobState
 from tests.scheduler.core_model import CLIENTS, LIFE, OURS_SECS, CoreBesideModel, Job, Server
-from tests.scheduler.farms import FIRST_JOB, SERVERS, assigned, free_slots, heartbeat
+from tests.scheduler.farms import FIRST_JOB, SERVERS, assigned, expired, free_slots, heartbeat
 
 
 class Walk(CoreBesideModel):
@@ -38,9 +48,10 @@ class Walk(CoreBesideModel):
 
     @rule(server_id=st.sampled_from(SERVERS), cpus=st.integers(1, 3), nonce=st.sampled_from([1, 1, 1, 2]))
     def a_heartbeat(self, server_id: ServerId, cpus: int, nonce: int) -> None:
-        is_new = self.core.heartbeat(server_id, heartbeat(cpus, nonce), self.now)
+        events = self.core.heartbeat(server_id, heartbeat(cpus, nonce), self.now)
         known = self.servers.get(server_id)
-        assert is_new == (known is None or known.nonce != nonce)
+        is_new = known is None or known.nonce != nonce
+        assert any(isinstance(event, ServerJoined) for event in events) == is_new
         if known is not None and is_new:
             self.drop(server_id)
         if is_new:
@@ -69,7 +80,8 @@ class Walk(CoreBesideModel):
         states |= dict.fromkeys(self.of_others(server_id, foreign), JobState.STARTED)
         self.number += 1
         report = ServerReport(self.number, OURS_SECS, Availability.OPEN, tuple(states.items()), ())
-        assert self.core.heartbeat(server_id, heartbeat(cpus, nonce), self.now, report) == is_new
+        events = self.core.heartbeat(server_id, heartbeat(cpus, nonce), self.now, report)
+        assert any(isinstance(event, ServerJoined) for event in events) == is_new
         if known is not None and is_new:
             self.drop(server_id)
         if is_new:
@@ -128,7 +140,7 @@ class Walk(CoreBesideModel):
         server = self.servers.get(server_id)
         if server is not None and server.ours:
             report = ServerReport(0, OURS_SECS, Availability.GONE, (), ())
-            assert not self.core.heartbeat(server_id, heartbeat(7, server.nonce), self.now, report)
+            assert self.core.heartbeat(server_id, heartbeat(7, server.nonce), self.now, report) == ()
             server.seen = self.now
 
     @rule(server_id=st.sampled_from(SERVERS), secs=st.sampled_from([0, 3601, 2**64 - 1]))
@@ -200,6 +212,7 @@ class Walk(CoreBesideModel):
                 self.servers[job.server_id].failed, self.servers[job.server_id].backoff = None, 0
         else:
             self.refused(BadTransition, reserved, state)
+            self.core.release(reserved, self.now, failed=True)
             self.jobs.remove(job)
             self.blame(job)
         return reserved
@@ -264,7 +277,7 @@ class Walk(CoreBesideModel):
 
     @rule()
     def a_look_at_the_clock(self) -> None:
-        expired = self.core.expire(self.now)
+        dropped = expired(self.core, self.now)
         silent = {
             each
             for each, server in self.servers.items()
@@ -275,8 +288,8 @@ class Walk(CoreBesideModel):
         stale = [job for job in self.jobs if self.now - job.since > job.patience(self.servers[job.server_id].ours)]
         self.jobs = [job for job in self.jobs if job not in stale]
         self.lend()
-        assert set(expired.servers) == silent
-        assert set(expired.jobs) == {job.job_id for job in stale}
+        assert set(dropped.servers) == silent
+        assert set(dropped.jobs) == {job.job_id for job in stale}
 
     @invariant()
     def the_status_is_right(self) -> None:
@@ -284,6 +297,43 @@ class Walk(CoreBesideModel):
         assert status.num_servers == len(self.servers)
         assert status.num_cpus == sum(server.cpus for server in self.servers.values())
         assert status.in_progress == sum(job.where != "reserved" for job in self.jobs)
+
+    @invariant()
+    def the_events_are_right(self) -> None:
+        """Who follows the events knows which servers live and which jobs there are, and sees no job end twice."""
+        servers: set[ServerId] = set()
+        jobs: set[JobId] = set()
+        ended: set[JobId] = set()
+        for event in self.core.told:
+            match event:
+                case ServerJoined(server_id=server_id):
+                    servers.add(server_id)
+                case ServerLeft(server_id=server_id):
+                    servers.remove(server_id)
+                case JobAllocated(job_id=job_id) | JobAdopted(job_id=job_id):
+                    assert job_id not in jobs
+                    jobs.add(job_id)
+                    ended.discard(job_id)  # one that was dropped may be adopted
+                case JobStarted(job_id=job_id) | SlotLent(job_id=job_id):
+                    assert job_id in jobs
+                case JobEnded(job_id=job_id):
+                    assert job_id not in ended
+                    assert list(event.began.values()) == sorted(event.began.values())
+                    ended.add(job_id)
+                    jobs.discard(job_id)
+        assert servers == set(self.servers)
+        assert jobs == {job.job_id for job in self.jobs if job.where != "reserved"}
+
+    @invariant()
+    def the_snapshot_is_right(self) -> None:
+        seen = self.core.snapshot({}, self.now)
+        assert {server.server_id: (server.taken, server.ours) for server in seen.servers} == {
+            server_id: (self.taken(server_id), server.ours) for server_id, server in self.servers.items()
+        }
+        assert {(job.job_id, job.server_id, job.phase.name.lower(), job.client, job.lent) for job in seen.jobs} == {
+            (job.job_id, job.server_id, job.where, job.client, job.lent) for job in self.jobs
+        }
+        assert all(server.avoided_secs <= MOST_SECS for server in seen.servers)
 
     @invariant()
     def shares_are_right(self) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from sccachedist.errors import BadTransition, UnknownJob, UnknownServer
 from sccachedist.job_phases import JobPhase
-from sccachedist.scheduler.core import Expired, SchedulerCore, first_job_id
+from sccachedist.scheduler.core import SchedulerCore, first_job_id
 from sccachedist.wire.messages import JobId, JobState
-from tests.scheduler.farms import FIRST_JOB, A, B, assigned, farm, free_slots, heartbeat, job_in
+from tests.scheduler.farms import FIRST_JOB, A, B, Expired, assigned, expired, farm, free_slots, heartbeat, job_in
 
 # -- reservations --
 
@@ -37,8 +37,10 @@ def test_released() -> None:
 def test_impossible_assignment(state: JobState) -> None:
     """A build server that says that a new job runs or has ended loses it, and its good name."""
     core = farm(2, 2)
+    reserved = core.reserve(now=0.0)
     with pytest.raises(BadTransition, match=f"a new job is {state.name}"):
-        core.confirm(core.reserve(now=0.0), assigned(state), now=0.0)
+        core.confirm(reserved, assigned(state), now=0.0)
+    core.release(reserved, now=0.0, failed=True)
     assert (core.status().in_progress, free_slots(core)) == (0, 6)
     assert core.reserve(now=0.0).server_id == B
 
@@ -61,8 +63,8 @@ def replace(core: SchedulerCore) -> float:
 def never_answer(core: SchedulerCore) -> float:
     for now in (80.0, 160.0, 240.0, 300.0):
         core.heartbeat(A, heartbeat(), now)
-    assert core.expire(now=300.0) == Expired((), ())
-    assert core.expire(now=300.1) == Expired((), (FIRST_JOB,))
+    assert expired(core, 300.0) == Expired((), ())
+    assert expired(core, 300.1) == Expired((), (FIRST_JOB,))
     return 300.1
 
 
@@ -99,12 +101,12 @@ def test_steps(phase: JobPhase, state: JobState) -> None:
     if phase is JobPhase.RESERVED or state is JobState.PENDING:
         with pytest.raises(BadTransition, match=f"Job 7 cannot go from {phase.name} to {state.name}"):
             core.update(job.job_id, A, state, now=50.0)
-        assert core.expire(now=90.1).servers == (A,)
+        assert expired(core, 90.1).servers == (A,)
         return
     core.update(job.job_id, A, state, now=50.0)
     assert free_slots(core) == (3 if state is JobState.COMPLETE else 2)
     started = phase is JobPhase.STARTED or state is JobState.STARTED
-    assert core.expire(now=111.0) == Expired((), () if started or state is JobState.COMPLETE else (job.job_id,))
+    assert expired(core, 111.0) == Expired((), () if started or state is JobState.COMPLETE else (job.job_id,))
 
 
 def test_life_of_a_job() -> None:
@@ -130,7 +132,7 @@ def test_job_of_another_server(phase: JobPhase, state: JobState) -> None:
     with pytest.raises(UnknownJob, match=r"Job 7 is not a job of build server 127\.0\.0\.2:10501"):
         core.update(job.job_id, B, state, now=50.0)
     assert (core.status(), free_slots(core)) == before
-    assert core.expire(now=90.1).servers == (A, B)
+    assert expired(core, 90.1).servers == (A, B)
 
 
 @pytest.mark.parametrize("state", JobState)
@@ -153,8 +155,8 @@ def test_unclaimed(phase: JobPhase, seconds: float) -> None:
     core = farm(2)
     job = job_in(phase, core, now=1000.0)
     core.heartbeat(A, heartbeat(), now=1000.0 + seconds)
-    assert core.expire(now=1000.0 + seconds) == Expired((), ())
-    assert core.expire(now=1000.1 + seconds) == Expired((), (job.job_id,))
+    assert expired(core, 1000.0 + seconds) == Expired((), ())
+    assert expired(core, 1000.1 + seconds) == Expired((), (job.job_id,))
     assert (core.status().in_progress, free_slots(core)) == (0, 3)
 
 
@@ -163,8 +165,8 @@ def test_slow_assignment() -> None:
     core = farm(2)
     reserved = core.reserve(now=0.0)
     core.confirm(reserved, assigned(JobState.READY), now=20.0)
-    assert core.expire(now=80.0) == Expired((), ())
-    assert core.expire(now=80.1) == Expired((), (reserved.job_id,))
+    assert expired(core, 80.0) == Expired((), ())
+    assert expired(core, 80.1) == Expired((), (reserved.job_id,))
 
 
 @pytest.mark.field(15)
@@ -174,11 +176,11 @@ def test_long_upload() -> None:
     job = job_in(JobPhase.PENDING, core)
     for now in (80.0, 160.0, 240.0, 290.0):
         core.heartbeat(A, heartbeat(), now)
-        assert core.expire(now) == Expired((), ())
+        assert expired(core, now) == Expired((), ())
     core.update(job.job_id, A, JobState.READY, now=290.0)
     core.update(job.job_id, A, JobState.READY, now=340.0)
-    assert core.expire(now=350.0) == Expired((), ())
-    assert core.expire(now=350.1) == Expired((), (job.job_id,))
+    assert expired(core, 350.0) == Expired((), ())
+    assert expired(core, 350.1) == Expired((), (job.job_id,))
 
 
 def test_long_compile() -> None:
@@ -187,8 +189,8 @@ def test_long_compile() -> None:
     job = job_in(JobPhase.STARTED, core)
     for now in range(0, 1201, 30):
         core.heartbeat(A, heartbeat(), float(now))
-        assert core.expire(float(now)) == Expired((), ())
-    assert core.expire(1200.1) == Expired((), (job.job_id,))
+        assert expired(core, float(now)) == Expired((), ())
+    assert expired(core, 1200.1) == Expired((), (job.job_id,))
 
 
 # -- job ids --

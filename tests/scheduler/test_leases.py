@@ -6,11 +6,25 @@ import pytest
 
 from sccachedist.budgets import Party
 from sccachedist.errors import DecodeError, LimitExceeded, UnknownServer
-from sccachedist.scheduler.core import MOST_HEARTBEAT_SECS, Expired, IdentityInUse, SchedulerCore
+from sccachedist.scheduler.core import MOST_HEARTBEAT_SECS, IdentityInUse, SchedulerCore
+from sccachedist.scheduler.events import Departure, ServerLeft
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import JobId, JobState, SchedulerStatus
-from tests.scheduler.farms import CLANG, FIRST_JOB, GCC, A, B, Ours, assigned, farm, free_slots, heartbeat
+from tests.scheduler.farms import (
+    CLANG,
+    FIRST_JOB,
+    GCC,
+    A,
+    B,
+    Expired,
+    Ours,
+    assigned,
+    expired,
+    farm,
+    free_slots,
+    heartbeat,
+)
 
 PENDING, READY, STARTED, COMPLETE = JobState
 
@@ -33,7 +47,7 @@ def test_lost_start(core: SchedulerCore, ours: Ours) -> None:
     job = ours.allocate().job_id
     for now in range(5, 200, 5):
         ours.beat(ours.report({job: STARTED}), float(now))
-        assert core.expire(float(now)) == Expired((), ())
+        assert expired(core, float(now)) == Expired((), ())
     assert core.status().in_progress == 1
 
 
@@ -50,8 +64,8 @@ def test_a_client_that_does_not_reach_it(core: SchedulerCore, ours: Ours) -> Non
     ours.beat(ours.report({}, GCC))
     job = ours.allocate().job_id
     ours.beat(ours.report({}, GCC), now=8.0)
-    assert core.expire(8.0) == Expired((), ())
-    assert core.expire(8.1) == Expired((), (job,))
+    assert expired(core, 8.0) == Expired((), ())
+    assert expired(core, 8.1) == Expired((), (job,))
     ours.beat(ours.report({job: STARTED}, GCC), now=15.0)
     assert core.status().in_progress == 1
 
@@ -98,11 +112,11 @@ def test_long_upload(core: SchedulerCore, ours: Ours) -> None:
     job = ours.allocate().job_id
     abandoned = ours.allocate(toolchain=CLANG).job_id
     ours.says({job: PENDING}, now=7.0)
-    assert core.expire(8.0) == Expired((), ())
-    assert core.expire(8.1) == Expired((), (abandoned,))
+    assert expired(core, 8.0) == Expired((), ())
+    assert expired(core, 8.1) == Expired((), (abandoned,))
     for now in range(10, 600, 5):
         ours.beat(ours.report({job: PENDING}), float(now))
-        assert core.expire(float(now)) == Expired((), ())
+        assert expired(core, float(now)) == Expired((), ())
     assert core.status().in_progress == 1
 
 
@@ -111,8 +125,8 @@ def test_upload_of_a_farm_of_thousands(core: SchedulerCore, ours: Ours) -> None:
     job = ours.allocate().job_id
     for now in (1.0, 61.0, 121.0):
         ours.beat(ours.report({job: PENDING}, secs=60), now)
-        assert core.expire(now + 59) == Expired((), ())
-    assert core.expire(241.1) == Expired((), (job,))
+        assert expired(core, now + 59) == Expired((), ())
+    assert expired(core, 241.1) == Expired((), (job,))
 
 
 def test_restarted_scheduler(core: SchedulerCore) -> None:
@@ -166,7 +180,7 @@ def test_overtaken_heartbeat(core: SchedulerCore, ours: Ours) -> None:
     ours.says({job: COMPLETE})
     ours.beat(during, now=51.0)
     assert core.status().in_progress == 0
-    assert core.expire(80.0) == Expired((), ())
+    assert expired(core, 80.0) == Expired((), ())
 
 
 def test_overtaken_states(core: SchedulerCore, ours: Ours) -> None:
@@ -216,7 +230,7 @@ def test_two_name_a_job_from_before(core: SchedulerCore) -> None:
     for seconds in range(0, 100, 5):
         first.beat(first.report({contested: STARTED}), float(seconds))
         second.beat(second.report({contested: STARTED, other: STARTED}), float(seconds))
-        assert core.expire(float(seconds)) == Expired((), ())
+        assert expired(core, float(seconds)) == Expired((), ())
     assert core.status() == SchedulerStatus(num_servers=2, num_cpus=4, in_progress=2)
     first.beat(first.report(), 100.0)
     second.beat(second.report({contested: STARTED, other: STARTED}), 100.0)
@@ -278,8 +292,8 @@ def test_silence(core: SchedulerCore) -> None:
     """A build server that announced a heartbeat every 5 s is dropped when it has missed six."""
     ours = Ours(core)
     ours.beat(ours.report({JobId(99): STARTED}))
-    assert core.expire(30.0) == Expired((), ())
-    assert core.expire(30.1) == Expired((A,), ())
+    assert expired(core, 30.0) == Expired((), ())
+    assert expired(core, 30.1) == Expired((A,), ())
     assert core.status() == SchedulerStatus(0, 0, 0)
 
 
@@ -298,7 +312,7 @@ def test_gone(core: SchedulerCore, ours: Ours) -> None:
     """A build server that says that it is gone is not counted any more, from that moment on."""
     ours.allocate()
     gone = ServerReport(ours.number + 1, 5, Availability.GONE, (), ())
-    assert not ours.beat(gone)
+    assert ServerLeft(0.0, A, Departure.GONE) in ours.beat(gone)
     assert core.status() == SchedulerStatus(0, 0, 0)
     assert core.report(A).unclaimed == 0
 
@@ -307,9 +321,9 @@ def test_gone(core: SchedulerCore, ours: Ours) -> None:
 def test_drained_by_an_administrator(core: SchedulerCore, is_ours: bool) -> None:
     """A build server that is drained gets no jobs, even after its restart, until it is undrained."""
     ours = Ours(core)
-    core.drain(A, drained=True)
+    core.drain(A, drained=True, now=0.0)
     for nonce in (1, 2):
         core.heartbeat(A, heartbeat(nonce=nonce), 0.0, ours.report() if is_ours else None)
         assert not core.has_room
-    core.drain(A, drained=False)
+    core.drain(A, drained=False, now=0.0)
     assert core.has_room

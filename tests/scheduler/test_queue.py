@@ -121,3 +121,11 @@ def test_every_history(steps: list[str]) -> None:
                 client = waiting.pop(called)
                 assert all(called < other for other, whose in waiting.items() if whose == client)
         assert len(entered) == len(waiting)
+
+
+def test_who_waits() -> None:
+    """It tells how many tickets of each client wait, and nothing of a client whose tickets are gone."""
+    entered = queue("A1", "A2", "B1")
+    assert entered.waiting == {A: 2, B: 1}
+    entered.leave(B, "B1")
+    assert entered.waiting == {A: 2}

@@ -15,14 +15,16 @@ from farmkit.memory_http import OCTETS, Answer, Browser, Connection, bearer, hea
 from sccachedist import __version__
 from sccachedist.auth.clients import SharedClientToken
 from sccachedist.auth.servers import SharedServerToken
-from sccachedist.config import SchedulerLimits
+from sccachedist.config import QueueSettings, SchedulerLimits
 from sccachedist.errors import DecodeError, LimitExceeded, PeerError
-from sccachedist.peers.pins import Pins
-from sccachedist.scheduler.allocation import Allocation
+from sccachedist.scheduler.admin_routes import AdminRoutes
 from sccachedist.scheduler.core import SchedulerCore
-from sccachedist.scheduler.queue import Queue
+from sccachedist.scheduler.event_log import EventLog
+from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.routes import SchedulerRoutes
+from sccachedist.scheduler.term import Term, Terms
 from sccachedist.web.request import Site
+from sccachedist.web.router import Mounted
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import (
@@ -57,24 +59,26 @@ class Scheduler:
     """A scheduler with the tokens of the recorded farm; its first job is 0, as the published scheduler's."""
 
     clock: Clock = attrs.field(factory=Clock)
-    pins: Pins = attrs.field(factory=Pins)
+    waiting: QueueSettings = attrs.field(factory=lambda: QueueSettings(max_wait_secs=0))
     servers: FakeBuildServers = attrs.field(factory=FakeBuildServers)
+    terms: Terms = attrs.field(init=False)
     browser: Browser = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        core = SchedulerCore(JobId(0))
+        self.terms = Terms(self.begin_term)
         routes = SchedulerRoutes(
-            core,
-            Allocation(core, self.servers, Queue(most=1), 0, self.clock),
-            self.pins,
+            self.terms,
             SharedClientToken("clienttok"),
             SharedServerToken("servertok"),
-            "admintok",
             [ip_network("10.9.0.0/16")],
             LIMITS,
             self.clock,
         )
-        self.browser = Browser(Site(routes, self.clock), self.clock)
+        self.browser = Browser(Site(Mounted(routes, AdminRoutes(self.terms, "admintok")), self.clock), self.clock)
+
+    def begin_term(self) -> Term:
+        tokens, log = JobTokens(lambda: 0.0), EventLog(self.clock.seconds)
+        return Term(SchedulerCore(JobId(0)), self.servers, self.waiting, self.clock, tokens, [log])
 
     def ask(self, number: int) -> Answer:
         return self.browser.ask(exchange(number).asked())
@@ -197,15 +201,6 @@ def test_behind_a_proxy(scheduler: Scheduler) -> None:
     assert scheduler.browser.ask(HEARTBEAT_16.asked({"X-Real-IP": "here"}), "10.9.0.1").status == 400
 
 
-def test_pinned(scheduler: Scheduler) -> None:
-    """A build server is known by the certificate of its last heartbeat."""
-    with pytest.raises(PeerError):
-        scheduler.pins.digest(b"127.0.0.1", 11502)
-    scheduler.ask(16)
-    heartbeat = decode(HEARTBEAT, HEARTBEAT_16.body)
-    assert scheduler.pins.digest(b"127.0.0.1", 11502) == heartbeat.cert_digest
-
-
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -224,8 +219,6 @@ def test_lying_heartbeat(scheduler: Scheduler, wrong: dict[str, Any]) -> None:
     asked = attrs.evolve(HEARTBEAT_16, body=encode(HEARTBEAT, heartbeat)).asked()
     assert scheduler.browser.ask(asked).status == 400
     assert scheduler.status() == SchedulerStatus(0, 0, 0)
-    with pytest.raises(PeerError):
-        scheduler.pins.digest(b"127.0.0.1", 11502)
 
 
 def test_unknown_certificate(scheduler: Scheduler) -> None:

@@ -13,8 +13,10 @@ from farmkit.memory_reactor import Reactor
 from sccachedist.auth.servers import SharedServerToken, SignedServerToken
 from sccachedist.config import InsecureAuth, JwtHs256, SchedulerSettings, TokenAuth
 from sccachedist.errors import PeerError
+from sccachedist.peers.pins import Pins
 from sccachedist.scheduler import service as service_module
 from sccachedist.scheduler.core import Reservation
+from sccachedist.scheduler.events import Departure, ServerLeft
 from sccachedist.scheduler.fleet import SERVER_SECS
 from sccachedist.scheduler.service import ASSIGN_SECS, EXPIRY_SECS, PinnedBuildServers, scheduler_service, server_auth
 from sccachedist.wire.addresses import ServerId
@@ -109,10 +111,21 @@ class RecordedCalls:
         return self.answer
 
 
-def assign(calls: RecordedCalls) -> Any:
-    servers = PinnedBuildServers(calls)  # type: ignore[arg-type]
+def assign(calls: RecordedCalls, pins: Pins | None = None) -> Any:
+    servers = PinnedBuildServers(calls, pins or Pins())  # type: ignore[arg-type]
     toolchain = Toolchain("8b53360fcff9963612978c7daff36bb3b57fa3fa21972afce9bb54baa1a2d66d")
     return outcome(Deferred.fromCoroutine(servers.assign(RESERVED, "token", toolchain)))
+
+
+def test_pinned() -> None:
+    """A build server is called with the certificate that the reservation names, until it has left."""
+    pins, calls = Pins(), RecordedCalls(exchange(19).response)
+    server = RESERVED.server_id
+    assign(calls, pins)
+    assert pins.digest(str(server.host).encode(), server.port) == RESERVED.cert_digest
+    PinnedBuildServers(calls, pins).observe(ServerLeft(1.0, server, Departure.SILENT))  # type: ignore[arg-type]
+    with pytest.raises(PeerError):
+        pins.digest(str(server.host).encode(), server.port)
 
 
 def test_assigned_as_recorded() -> None:

@@ -7,7 +7,7 @@ from sccachedist.errors import LimitExceeded
 from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler import shares as shares_module
 from sccachedist.scheduler.alarms import MOST_AT_ONCE
-from sccachedist.scheduler.core import Expired, NoCapacity, Reservation, SchedulerCore
+from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
 from sccachedist.scheduler.jobs import BRINGS_SECS, OUR_CLAIM_SECS
 from sccachedist.scheduler.shares import (
     ABSENT_SECS,
@@ -18,7 +18,7 @@ from sccachedist.scheduler.shares import (
     Shares,
 )
 from sccachedist.wire.messages import JobState
-from tests.scheduler.farms import FIRST_JOB, A, B, Ours, assigned, free_slots, heartbeat
+from tests.scheduler.farms import FIRST_JOB, A, B, Expired, Ours, assigned, expired, free_slots, heartbeat
 
 PENDING, READY, STARTED, COMPLETE = JobState
 GREEDY, MODEST = Party("greedy"), Party("modest")
@@ -58,8 +58,8 @@ def test_a_client_that_does_not_come(core: SchedulerCore, ours: Ours, state: Job
     assert (free_slots(core), core.next_to_lend, core.status().in_progress) == (3, None, 1)
     patience = OUR_CLAIM_SECS[JobPhase[state.name]]
     ours.beat(ours.report(), patience)
-    assert core.expire(patience) == Expired((), ())
-    assert core.expire(patience + 1) == Expired((), (job.job_id,))
+    assert expired(core, patience) == Expired((), ())
+    assert expired(core, patience + 1) == Expired((), (job.job_id,))
     assert free_slots(core) == 3
 
 
@@ -122,7 +122,7 @@ def test_a_published_server_lends_what_it_has(published: SchedulerCore) -> None:
     assert free_slots(published, 20.0) == 0
     assert published.next_to_lend == 20.0 + HOLD_SECS
     published.heartbeat(A, heartbeat(), 62.5)
-    assert len(published.expire(62.5).jobs) == 3
+    assert len(expired(published, 62.5).jobs) == 3
     published.lend(63.0)
     assert free_slots(published, 62.5) == 3
 
@@ -147,11 +147,11 @@ def test_one_that_becomes_ours(published: SchedulerCore) -> None:
     published.expire(1.0)
     ours = Ours(published)
     ours.beat(ours.report(), 5.0)
-    assert published.expire(8.1) == Expired((), (job.job_id,))
+    assert expired(published, 8.1) == Expired((), (job.job_id,))
     job = give(published, now=11.0)
     published.heartbeat(A, heartbeat(), 12.0)
-    assert published.expire(70.0) == Expired((), ())
-    assert published.expire(71.1) == Expired((), (job.job_id,))
+    assert expired(published, 70.0) == Expired((), ())
+    assert expired(published, 71.1) == Expired((), (job.job_id,))
 
 
 # -- shares --
@@ -320,9 +320,9 @@ def test_very_many_at_once() -> None:
     for _ in range(400):
         give(core, None)
     looks = 0
-    while core.expire(HOLD_SECS + 0.1).more:
+    while core.expire(HOLD_SECS + 0.1) and core.has_due(HOLD_SECS + 0.1):
         looks += 1
     assert (looks, free_slots(core)) == (400 // MOST_AT_ONCE - 1, 451)
     core.heartbeat(A, heartbeat(cpus=400), 61.0)
-    dropped = [len(core.expire(61.0).jobs) for _ in range(400 // MOST_AT_ONCE + 1)]
+    dropped = [len(expired(core, 61.0).jobs) for _ in range(400 // MOST_AT_ONCE + 1)]
     assert dropped == [MOST_AT_ONCE] * (400 // MOST_AT_ONCE) + [0]

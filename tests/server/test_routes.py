@@ -13,6 +13,7 @@ from sccachedist.config import ServerLimits
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.tls import ShownIdentity
 from sccachedist.web.request import Site
+from sccachedist.web.router import Mounted
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import encode
@@ -71,7 +72,7 @@ def peer(tmp_path: Path) -> Iterator[Peer]:
     host = Host(tmp_path, LIMITS)
     identity = ShownIdentity(tmp_path / "identity", ServerId.parse("127.0.0.1:10501"))
     identity.load()
-    site = Site(ServerRoutes(host.server, identity, LIMITS), host.clock)
+    site = Site(Mounted(ServerRoutes(host.server, identity, LIMITS)), host.clock)
     yield Peer(host, identity.current.job_key, Browser(site, host.clock))
     host.stock.close()
 

@@ -15,7 +15,7 @@ from sccachedist.web.bodies import MessageBody, NoBody
 from sccachedist.web.request import Site
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import MessageFile
-from sccachedist.web.router import Api
+from sccachedist.web.router import Api, Mounted
 from sccachedist.wire.messages import SCHEDULER_STATUS, TOOLCHAIN, SchedulerStatus, Toolchain
 
 TOKEN = "the secret of this suite"
@@ -133,7 +133,7 @@ class Role:
 def visited(directory: Path) -> tuple[Role, Browser]:
     """A role, and somebody to ask it."""
     clock, role = Clock(), Role(directory)
-    return role, Browser(Site(role, clock), clock)
+    return role, Browser(Site(Mounted(role), clock), clock)
 
 
 def pieces(octets: bytes, size: int) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from sccachedist.daemon.logs import LINES_PER_KIND
 from sccachedist.web.connection_limits import PAUSE_SECS, SWEEP_SECS, SWEPT, Connections, crowd_of
 from sccachedist.web.deadlines import LINGER_SECS
 from sccachedist.web.request import Site
+from sccachedist.web.router import Mounted
 from sccachedist.wire.messages import SchedulerStatus
 from tests.web.roles import TOKEN, Role
 
@@ -36,7 +37,7 @@ PROXY = "127.0.0.9"
 
 def visiting(directory: Path, limits: ConnectionLimits = LIMITS) -> tuple[Role, Browser]:
     clock, role = Clock(), Role(directory)
-    return role, Browser(Site(role, clock, limits, [ip_network(PROXY)]), clock)
+    return role, Browser(Site(Mounted(role), clock, limits, [ip_network(PROXY)]), clock)
 
 
 @pytest.fixture

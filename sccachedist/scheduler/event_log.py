@@ -1,0 +1,68 @@
+"""The lines that a scheduler logs about its build servers and jobs: an observer of its events."""
+
+from collections.abc import Callable
+
+from twisted.logger import LogLevel
+
+from sccachedist.daemon.logs import Logger, QuietLog
+from sccachedist.scheduler.events import (
+    Departure,
+    Event,
+    JobAllocated,
+    JobEnd,
+    JobEnded,
+    JobStarted,
+    ServerAvoided,
+    ServerDrained,
+    ServerJoined,
+    ServerLeft,
+)
+
+log = Logger()
+
+
+class EventLog:
+    """Logs events. What happens to each job is told at ``debug``.
+
+    :param seconds: a monotonic clock.
+    """
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._quiet_log = QuietLog(seconds)
+
+    def __call__(self, event: Event) -> None:
+        """Log an event, if there is a line for it."""
+        match event:
+            case JobAllocated(job_id=job_id, server_id=server_id, client=client):
+                log.debug(
+                    "job {job_id} of {client} assigned to {server}", job_id=job_id, client=client, server=server_id
+                )
+            case JobStarted(job_id=job_id, server_id=server_id):
+                log.debug("job {job_id} started on {server}", job_id=job_id, server=server_id)
+            case JobEnded(how=JobEnd.EXPIRED, job_id=job_id, server_id=server_id, client=client):
+                self._quiet_log.tell(
+                    log,
+                    LogLevel.warn,
+                    "unclaimed",
+                    "job {job_id} of {client} on {server} was not claimed",
+                    job_id=job_id,
+                    client=client,
+                    server=server_id,
+                )
+            case JobEnded(job_id=job_id, server_id=server_id, how=how):
+                log.debug("job {job_id} on {server} is over: {how}", job_id=job_id, server=server_id, how=how.value)
+            case ServerJoined(server_id=server_id, num_cpus=cpus):
+                log.info("build server {server} with {cpus} CPUs", server=server_id, cpus=cpus)
+            case ServerLeft(server_id=server_id, why=Departure.SILENT):
+                log.warn("build server {server} is silent and dropped", server=server_id)
+            case ServerLeft(server_id=server_id, why=Departure.GONE):
+                log.info("build server {server} has gone", server=server_id)
+            case ServerAvoided(server_id=server_id, at=at, until=until):
+                log.debug("build server {server} is avoided for {secs:.0f} s", server=server_id, secs=until - at)
+            case ServerDrained(server_id=server_id, drained=drained, is_here=is_here):
+                log.info(
+                    "administrator: {order} {server}{remark}",
+                    order="drain" if drained else "undrain",
+                    server=server_id,
+                    remark="" if is_here else ", which is not here",
+                )

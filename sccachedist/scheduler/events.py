@@ -1,0 +1,148 @@
+"""What happens to build servers and jobs, as values: each call that changes the scheduler's core returns its events.
+
+Pure. What is done about an event is decided by observers (:data:`Observer`), of which the core knows nothing. Times are
+seconds by the clock of the core's caller.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+
+import attrs
+
+from sccachedist.budgets import Party
+from sccachedist.job_phases import JobPhase
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.messages import JobId
+
+
+class Departure(Enum):
+    """Why a build server left."""
+
+    SILENT = "nothing was heard of it for too long"
+    GONE = "it said that it ends"
+    REPLACED = "another one, or itself after a restart, came to its address"
+
+
+class JobEnd(Enum):
+    """Why a job ended, as far as the scheduler knows: a build server reports the end, not the result."""
+
+    COMPLETE = "its build server reported the end"
+    NOT_TAKEN = "its build server did not take it"
+    LOST = "its build server no longer names it"
+    EXPIRED = "its client did not come in time, or its end was not reported"
+    SERVER_LEFT = "its build server left"
+
+
+@attrs.frozen
+class ServerJoined:
+    """A build server is new, or has been restarted.
+
+    :param ours: whether it adds to the published protocol.
+    """
+
+    at: float
+    server_id: ServerId
+    num_cpus: int
+    ours: bool
+
+
+@attrs.frozen
+class ServerLeft:
+    """A build server is dropped; :class:`JobEnded` tells of each of its jobs."""
+
+    at: float
+    server_id: ServerId
+    why: Departure
+
+
+@attrs.frozen
+class ServerDrained:
+    """An administrator wants a build server to get no jobs, or jobs again.
+
+    :param is_here: whether one lives at that address.
+    """
+
+    at: float
+    server_id: ServerId
+    drained: bool
+    is_here: bool
+
+
+@attrs.frozen
+class ServerAvoided:
+    """A build server did not take a job, and is backed off until then."""
+
+    at: float
+    server_id: ServerId
+    until: float
+
+
+@attrs.frozen
+class JobAllocated:
+    """A job has a build server, which has taken it or is presumed to."""
+
+    at: float
+    job_id: JobId
+    server_id: ServerId
+    client: Party | None
+    toolchain: str
+
+
+@attrs.frozen
+class JobAdopted:
+    """Our build server names a job that this scheduler does not know: it is from before its start."""
+
+    at: float
+    job_id: JobId
+    server_id: ServerId
+
+
+@attrs.frozen
+class JobStarted:
+    """A job's compile has begun. Of a short job, only the end may be told."""
+
+    at: float
+    job_id: JobId
+    server_id: ServerId
+
+
+@attrs.frozen
+class SlotLent:
+    """A job's client has not come, and others may have its slot meanwhile."""
+
+    at: float
+    job_id: JobId
+    server_id: ServerId
+
+
+@attrs.frozen
+class JobEnded:
+    """A job is forgotten.
+
+    :param client: whose it was; None if it was adopted. ``toolchain`` is empty then.
+    :param began: when each of its phases began. A phase that was not reported is missing.
+    """
+
+    at: float
+    job_id: JobId
+    server_id: ServerId
+    client: Party | None
+    toolchain: str
+    how: JobEnd
+    began: Mapping[JobPhase, float]
+
+
+Event = (
+    ServerJoined
+    | ServerLeft
+    | ServerDrained
+    | ServerAvoided
+    | JobAllocated
+    | JobAdopted
+    | JobStarted
+    | SlotLent
+    | JobEnded
+)
+Events = tuple[Event, ...]
+#: Called with each event, in order. It must not fail, nor change the core.
+Observer = Callable[[Event], None]

@@ -1,0 +1,131 @@
+"""What a scheduler knows at one time, as values: all that a page, a command or a metric reads of it.
+
+Pure. It takes a look at each server and each job, so it is made for those who watch, not for each request.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import attrs
+
+from sccachedist.budgets import Party
+from sccachedist.job_phases import JobPhase
+from sccachedist.scheduler.fleet import BuildServer, Fleet
+from sccachedist.scheduler.jobs import Job, Jobs
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.messages import JobId
+
+
+@attrs.frozen
+class ServerView:
+    """A build server.
+
+    :param slots: how many jobs it takes at a time; ``taken``: how many of them are in use.
+    :param jobs: its jobs, those included that have lent their slots.
+    :param is_open: whether it accepts jobs (it may be full): neither itself nor an administrator drains it.
+    :param avoided_secs: for how long it is still backed off; 0 if it is not.
+    :param up_secs: since when it is known; ``seen_secs``: since when nothing was heard of it.
+    """
+
+    server_id: ServerId
+    ours: bool
+    num_cpus: int
+    slots: int
+    taken: int
+    jobs: int
+    is_open: bool
+    drained: bool
+    avoided_secs: float
+    up_secs: float
+    seen_secs: float
+    toolchains: int
+
+
+@attrs.frozen
+class JobView:
+    """A job that is not over.
+
+    :param client: whose it is; None if it is from before this scheduler's start.
+    :param began: when each of its phases began, in seconds before now.
+    :param lent: whether others may have its slot, because its client has not come.
+    """
+
+    job_id: JobId
+    server_id: ServerId
+    client: Party | None
+    toolchain: str
+    phase: JobPhase
+    began: Mapping[JobPhase, float]
+    lent: bool
+
+
+@attrs.frozen
+class ClientView:
+    """A client that has jobs or waits for slots."""
+
+    client: Party
+    jobs: int
+    waiting: int
+
+
+@attrs.frozen
+class ToolchainView:
+    """A toolchain, by its archive id, and the build servers that are known to have it: ours alone tell."""
+
+    archive_id: str
+    servers: tuple[ServerId, ...]
+
+
+@attrs.frozen
+class Snapshot:
+    """All of it.
+
+    :param waiting: how many requests for a slot wait.
+    """
+
+    servers: tuple[ServerView, ...]
+    jobs: tuple[JobView, ...]
+    waiting: int
+    clients: tuple[ClientView, ...]
+    toolchains: tuple[ToolchainView, ...]
+
+
+def snapshot_of(fleet: Fleet, jobs: Jobs, waiting: Mapping[Party, int], now: float) -> Snapshot:
+    """Look at everything.
+
+    :param waiting: how many requests of each client wait for a slot.
+    """
+    shown = tuple(_job_view(job_id, job, now) for job_id, job in jobs.items())
+    per_client = Counter(job.client for job in shown if job.client is not None)
+    return Snapshot(
+        servers=tuple(_server_view(server, now) for server in fleet.servers()),
+        jobs=shown,
+        waiting=sum(waiting.values()),
+        clients=tuple(
+            ClientView(client, per_client[client], waiting.get(client, 0))
+            for client in dict.fromkeys((*per_client, *waiting))
+        ),
+        toolchains=tuple(ToolchainView(toolchain, tuple(holders)) for toolchain, holders in fleet.toolchains()),
+    )
+
+
+def _server_view(server: BuildServer, now: float) -> ServerView:
+    return ServerView(
+        server_id=server.server_id,
+        ours=server.report is not None,
+        num_cpus=server.heartbeat.num_cpus,
+        slots=server.slots,
+        taken=server.taken,
+        jobs=len(server.jobs),
+        is_open=server.takes_jobs,
+        drained=server.drained,
+        avoided_secs=max(0.0, server.backoff.until - now),
+        up_secs=now - server.joined,
+        seen_secs=now - server.seen,
+        toolchains=len(server.toolchains),
+    )
+
+
+def _job_view(job_id: JobId, job: Job, now: float) -> JobView:
+    began = {phase: now - at for phase, at in job.began.items()}
+    return JobView(job_id, job.server_id, job.client, job.toolchain, job.phase, began, job.lent)

@@ -1,0 +1,217 @@
+"""All that a scheduler knows, in one value, and what clients, build servers and administrators ask of it.
+
+A :class:`Term` lasts as long as the scheduler decides without a break. It knows the build servers and jobs, which
+clients wait, and who observes. When another term begins (:class:`Terms`), the old one is thrown away: its clients wait
+on in the new one, and our build servers' next heartbeats tell the new one of their jobs.
+
+Routes take the current term for each request and keep nothing of it. HTTP is not known here.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import attrs
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import LogLevel
+
+from sccachedist.budgets import Party
+from sccachedist.config import QueueSettings
+from sccachedist.daemon.logs import Logger, QuietLog
+from sccachedist.errors import DecodeError, SccachedistError
+from sccachedist.scheduler.allocation import Allocation, BuildServers, Ticket
+from sccachedist.scheduler.certificates import certificate_digest
+from sccachedist.scheduler.core import NoCapacity, SchedulerCore
+from sccachedist.scheduler.events import Events, Observer, ServerDrained, ServerJoined
+from sccachedist.scheduler.job_tokens import JobTokens
+from sccachedist.scheduler.queue import Queue
+from sccachedist.scheduler.snapshot import Snapshot
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.extension import JobStates, SchedulerReport, ServerReport
+from sccachedist.wire.messages import (
+    AllocJobFail,
+    AllocJobSuccess,
+    Heartbeat,
+    HeartbeatResult,
+    JobId,
+    JobState,
+    SchedulerStatus,
+    ServerCertificate,
+    Toolchain,
+)
+
+log = Logger()
+
+
+class TermEnded(SccachedistError):
+    """The scheduler's term has ended. Another one has begun, which is to be asked instead."""
+
+
+class Term:
+    """What a scheduler knows, and its decisions, told to the observers.
+
+    :param core: knows the build servers and jobs; it is this term's alone.
+    :param tokens: issues the job tokens of clients.
+    :param observers: called with each event, in order.
+    """
+
+    def __init__(
+        self,
+        core: SchedulerCore,
+        build_servers: BuildServers,
+        waiting: QueueSettings,
+        clock: IReactorTime,
+        tokens: JobTokens,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self._core, self._clock, self._tokens, self._observers = core, clock, tokens, observers
+        self._queue: Queue[Ticket] = Queue(waiting.max_waiting)
+        self._allocation = Allocation(
+            core, build_servers, self._queue, waiting.max_wait_secs, clock, tokens, self._tell
+        )
+        self._quiet_log = QuietLog(clock.seconds)
+
+    async def place(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
+        """Find a build server for one job, and wait for a slot if necessary.
+
+        :raises TermEnded: it ended while the client waited.
+        """
+        return await self._allocation.allocate(client, toolchain)
+
+    def heartbeat(
+        self, server_id: ServerId, heartbeat: Heartbeat, report: ServerReport | None
+    ) -> tuple[HeartbeatResult, SchedulerReport | None]:
+        """Note that a build server lives.
+
+        :param report: what ours adds. The second part of the answer is for it alone.
+        :raises DecodeError: a number in it is out of bounds, or clients must not trust its certificate.
+        :raises IdentityInUse: another one lives at its address.
+        :raises LimitExceeded: too many have the same IP address.
+        """
+        self._check_certificate(server_id, heartbeat)
+        if report is not None:
+            self._look_for_jobs_of_others(server_id, report.jobs)
+        events = self._core.heartbeat(server_id, heartbeat, self._clock.seconds(), report)
+        self._follow(events)
+        is_new = any(isinstance(event, ServerJoined) for event in events)
+        return HeartbeatResult(is_new), None if report is None else self._report(server_id)
+
+    def job_states(self, server_id: ServerId, said: JobStates) -> None:
+        """Apply our build server's report of where several jobs stand.
+
+        :raises UnknownServer: it has to send a heartbeat first.
+        """
+        self._look_for_jobs_of_others(server_id, said.states)
+        self._follow(self._core.job_states(server_id, said, self._clock.seconds()))
+
+    def update(self, server_id: ServerId, job_id: JobId, state: JobState) -> None:
+        """Apply a build server's report of where one job stands.
+
+        :raises UnknownJob: it has no such job.
+        :raises BadTransition: the job cannot go to that state.
+        """
+        self._follow(self._core.update(job_id, server_id, state, self._clock.seconds()))
+
+    def drain(self, server_id: ServerId, drained: bool) -> bool:
+        """Give the build server at an address no more jobs, or jobs again; returns whether one lives there."""
+        events = self._core.drain(server_id, drained, self._clock.seconds())
+        self._follow(events)
+        return any(isinstance(event, ServerDrained) and event.is_here for event in events)
+
+    def certificate(self, server_id: ServerId) -> ServerCertificate:
+        """The certificate to trust for a build server.
+
+        :raises UnknownServer: no such server lives.
+        """
+        return self._core.certificate(server_id)
+
+    def status(self) -> SchedulerStatus:
+        """The farm in numbers."""
+        return self._core.status()
+
+    def snapshot(self) -> Snapshot:
+        """All that is known now."""
+        return self._core.snapshot(self._queue.waiting, self._clock.seconds())
+
+    def expire(self) -> bool:
+        """Drop what is silent or stale, some of it at a time; returns whether there is more."""
+        now = self._clock.seconds()
+        self._follow(self._core.expire(now))
+        return self._core.has_due(now)
+
+    def end(self, reason: SccachedistError) -> None:
+        """Let all clients that wait fail for a reason."""
+        self._allocation.send_away(reason)
+
+    def _follow(self, events: Events) -> None:
+        """Tell the observers, and give slots that have come free to clients that wait."""
+        self._tell(events)
+        self._allocation.serve_waiting()
+
+    def _tell(self, events: Events) -> None:
+        for event in events:
+            for observer in self._observers:
+                observer(event)
+
+    def _report(self, server_id: ServerId) -> SchedulerReport:
+        return attrs.evolve(self._core.report(server_id), time=int(self._tokens.now()))
+
+    def _check_certificate(self, server_id: ServerId, heartbeat: Heartbeat) -> None:
+        """Refuse a build server whose certificate clients must not trust, and tell the log.
+
+        :raises DecodeError: it is refused, for a reason of :mod:`sccachedist.scheduler.certificates`.
+        """
+        try:
+            if certificate_digest(heartbeat.cert_pem, server_id) != heartbeat.cert_digest:
+                raise DecodeError("the certificate does not have the digest that was sent with it")
+        except DecodeError as error:
+            self._quiet_log.tell(
+                log,
+                LogLevel.warn,
+                "certificate",
+                "build server {server} is refused: {error}; it makes a proper certificate when it is restarted "
+                "without its old one",
+                server=str(server_id),
+                error=str(error),
+            )
+            raise
+
+    def _look_for_jobs_of_others(self, server_id: ServerId, named: Iterable[tuple[JobId, JobState]]) -> None:
+        """Tell the log, now and then, that a build server names jobs of others."""
+        others = self._core.jobs_of_others(server_id, (job_id for job_id, _ in named))
+        if others:
+            self._quiet_log.tell(
+                log,
+                LogLevel.warn,
+                "jobs of others",
+                "build server {server} names {count} jobs of others, which has no effect: {job_id} is one of them",
+                server=str(server_id),
+                count=len(others),
+                job_id=others[0],
+            )
+
+
+class Terms:
+    """The current term, and how the next one begins.
+
+    :param begin: makes a term.
+    """
+
+    def __init__(self, begin: Callable[[], Term]) -> None:
+        self._begin = begin
+        self.current = begin()
+
+    async def place(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
+        """Find a build server for one job. If the term ends while the client waits, it waits on in the next one."""
+        while True:
+            try:
+                return await self.current.place(client, toolchain)
+            except TermEnded:
+                continue
+
+    def renew(self) -> None:
+        """Throw the current term away and begin another one."""
+        ended, self.current = self.current, self._begin()
+        ended.end(TermEnded("the scheduler's term has ended"))
+
+    def stop(self) -> None:
+        """Let all clients that wait compile locally, because the scheduler stops."""
+        self.current.end(NoCapacity("the scheduler stops"))
