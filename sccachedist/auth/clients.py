@@ -26,6 +26,11 @@ def party_of(account: str, sender: IPAddress) -> Party:
     return Party(f"{account[:16]}@{neighbourhood(sender)}")
 
 
+def address_of(party: Party | None) -> str:
+    """The address of a party of :func:`party_of`, for a log."""
+    return "unknown" if party is None else party.rpartition("@")[2]
+
+
 class ClientAuth(Protocol):
     """Decides whether a client token is good."""
 

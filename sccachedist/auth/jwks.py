@@ -16,11 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWTError
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from twisted.logger import LogLevel
 
 from sccachedist.auth.bearer import IPAddress
 from sccachedist.auth.clients import digest_of, party_of
 from sccachedist.budgets import Party
-from sccachedist.daemon.logs import Logger
+from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import AuthUnavailable, ClientRefused, DecodeError, PeerError
 from sccachedist.singleflight import SingleFlight
 
@@ -83,6 +84,7 @@ class SigningKeys:
 
     def __init__(self, provider: KeyProvider, now: Callable[[], float]) -> None:
         self._provider, self._now = provider, now
+        self._quiet_log = QuietLog(now)
         self._keys: dict[str, PublicKey] = {}
         self._reached = False
         self._next_fetch = now()
@@ -111,12 +113,15 @@ class SigningKeys:
             keys = read_keys(await self._provider.fetch())
         except (PeerError, DecodeError) as error:
             self._reached, self._next_fetch = False, self._now() + RETRY_SECS
-            log.warn("no keys to check client tokens with: {error}", error=str(error))
+            form = "no keys to check client tokens with: {error}"
+            self._quiet_log.tell(log, LogLevel.warn, "keys", form, why=str(error), error=str(error))
         else:
+            if not self._reached or keys.keys() != self._keys.keys():
+                log.info("{count} keys to check client tokens with", count=len(keys))
+            self._quiet_log.forget("keys")
             # Keys may change just after the start, so the first fetch does not delay the second.
             self._next_fetch = self._now() + (REFETCH_SECS if self._keys else 0)
             self._reached, self._keys = True, keys
-            log.info("{count} keys to check client tokens with", count=len(keys))
 
 
 @attrs.frozen

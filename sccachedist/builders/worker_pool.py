@@ -19,6 +19,7 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IProcessTransport, IReactorProcess, IReactorTime
 from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
 import sccachedist
@@ -179,7 +180,13 @@ class SandboxWorker(ProcessProtocol):
         self._ended = True
         words = self._last_words.decode(errors="replace").strip()
         if not self._killed:
-            log.error("a sandbox worker ended: {reason}: {words}", reason=reason.getErrorMessage(), words=words)
+            log.emit(
+                LogLevel.error if self._answers.waiting else LogLevel.warn if words else LogLevel.info,
+                "a sandbox worker ended{lost}: {reason} {words}",
+                lost=", and its job with it" if self._answers.waiting else "; another one takes its place",
+                reason=reason.getErrorMessage(),
+                words=words,
+            )
         self._gone(self)
         self._answers.put(
             Failed(FailureKind.BUILD, f"a sandbox worker ended before its time {words.splitlines()[-1:]}")

@@ -5,11 +5,12 @@ is installed after the roles are made, and writes all that it is given. What Twi
 and end, is not changed.
 
 Strangers decide the content and the number of many lines. So their text is escaped and cut, :class:`QuietLog` counts
-frequent events instead of logging each one, and there is a bound for all lines together.
+events that are repeated instead of logging each one, and there is a bound for all lines together.
 """
 
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 
 import attrs
@@ -30,8 +31,13 @@ LEVELS = {
 }
 #: The most characters of one field of a line: no error of our own is longer.
 LONGEST_FIELD = 2000
-#: The most lines about one kind of event within ``QUIET_SECS`` seconds; a later line says how many more came.
-LINES_PER_KIND, QUIET_SECS = 5, 60.0
+#: Seconds for which an event that peers cause is counted after its line; the next line has the count.
+QUIET_SECS = 300.0
+#: The most lines about different reasons of one peer, and about one kind of event of all peers: so many at once, and as
+#: many again within ``QUIET_SECS``.
+LINES_PER_PEER, LINES_PER_KIND = 5, 50
+#: The most peers that one :class:`QuietLog` remembers, and reasons of each.
+MOST_PEERS, MOST_REASONS = 1000, 20
 
 _PLAIN = (bool, int, float, type(None))
 
@@ -112,7 +118,7 @@ def _fit_to_be_read(failure: object) -> object:
 
 
 class QuietLog:
-    """Logs what strangers cause: the first few events of each kind, and then how often the kind happens.
+    """Logs what peers cause: each new reason of each peer at once, then how often it came, every few minutes.
 
     At ``debug``, each event is logged.
 
@@ -121,57 +127,96 @@ class QuietLog:
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
-        self._kinds: dict[str, _Kind] = {}
+        self._kinds: dict[str, Allowance] = {}
+        self._peers: OrderedDict[tuple[str, str], _Peer] = OrderedDict()
 
-    def tell(self, log: Logger, level: LogLevel, kind: str, format: str, **fields: object) -> None:  # noqa: A002
-        """Log an event of a kind, or count it.
+    def tell(
+        self,
+        log: Logger,
+        level: LogLevel,
+        kind: str,
+        format: str,  # noqa: A002
+        *,
+        by: str = "",
+        why: str = "",
+        **fields: object,
+    ) -> None:
+        """Log an event, or count it.
 
         :param kind: one of a small set of our own; it must hold no text from a stranger.
+        :param by: the peer that causes it, if the kind does not say that.
+        :param why: what tells one reason from another, without numbers that differ each time.
         """
-        now = self._seconds()
-        known = self._kinds.get(kind)
-        if known is None or now >= known.until:
-            untold = known.untold if known else 0
-            self._kinds[kind] = known = _Kind(now + QUIET_SECS)
-            more = f", and {untold} more times since it was last told" if untold else ""
-        elif known.told < LINES_PER_KIND:
-            more = ""
-        else:
-            known.untold += 1
+        peer, of_all = self._peer(kind, by), self._allowance(kind)
+        more = peer.more(excerpt(why), self._seconds(), of_all)
+        if more is None:
             log.emit(LogLevel.debug, format, **fields)
             return
-        known.told += 1
-        log.emit(level, format + "{more}", more=more, **fields)
+        counted = f", and {more} more times since it was last told" if more else ""
+        log.emit(level, format + "{more}", more=counted, **fields)
+
+    def forget(self, kind: str, by: str = "") -> None:
+        """Log the next event of a kind and a peer at once, because what caused the earlier ones is over."""
+        if (kind, by) in self._peers:
+            self._peers[kind, by].reasons.clear()
+
+    def _peer(self, kind: str, by: str) -> "_Peer":
+        if (kind, by) not in self._peers:
+            if len(self._peers) >= MOST_PEERS:
+                self._peers.popitem(last=False)
+            self._peers[kind, by] = _Peer(_few(LINES_PER_PEER, self._seconds))
+        self._peers.move_to_end((kind, by))
+        return self._peers[kind, by]
+
+    def _allowance(self, kind: str) -> Allowance:
+        if kind not in self._kinds:
+            self._kinds[kind] = _few(LINES_PER_KIND, self._seconds)
+        return self._kinds[kind]
+
+
+def _few(lines: int, seconds: Callable[[], float]) -> Allowance:
+    return Allowance(lines, lines / QUIET_SECS, seconds)
 
 
 @attrs.define
-class _Kind:
-    until: float
-    told: int = 0
-    untold: int = 0
+class _Peer:
+    """What was told of one kind of event of one peer: for each reason until when, and how many came after that."""
+
+    allowance: Allowance
+    reasons: OrderedDict[str, tuple[float, int]] = attrs.field(factory=OrderedDict)
+
+    def more(self, why: str, now: float, of_all: Allowance) -> int | None:
+        """How many more events the line about this one has to count; None if it is itself only counted."""
+        until, untold = self.reasons.get(why, (now, 0))
+        if now < until:
+            self.reasons[why] = until, untold + 1
+            return None
+        if not (self.allowance.allows_one_more() and of_all.allows_one_more()):
+            return None
+        self.reasons[why] = now + QUIET_SECS, 0
+        self.reasons.move_to_end(why)
+        if len(self.reasons) > MOST_REASONS:
+            self.reasons.popitem(last=False)
+        for several in (self.allowance, of_all):
+            untold, several.left_out = untold + several.left_out, 0
+        return untold
 
 
-log = Logger()
-
-
-def choose_levels(directives: str) -> None:
+def choose_levels(directives: str) -> list[str]:
     """Choose what is logged in the whole process; by default, ``info`` and above.
 
     :param directives: levels, separated by commas, each for all modules or, as ``module=level``, for one and those
-        below it. A level that is not understood is logged and has no effect, as with the published programs.
+        below it.
+    :returns: those that are not understood; they have no effect, as with the published programs.
     """
     _chosen.clearLogLevels()
-    levels = {}
+    levels, others = {}, []
     for directive in filter(None, map(str.strip, directives.split(","))):
         module, _, level = directive.rpartition("=")
         if level.lower() in LEVELS:
             levels[module] = LEVELS[level.lower()]
         else:
-            expected = ", ".join(LEVELS)
-            log.warn(
-                "SCCACHE_LOG: {given!r} is not understood, expected [MODULE=]LEVEL of {expected}",
-                given=directive,
-                expected=expected,
-            )
+            others.append(directive)
     for module, chosen in levels.items():
         _chosen.setLogLevelForNamespace(module, chosen)
+    return others

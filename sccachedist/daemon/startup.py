@@ -19,7 +19,7 @@ from sccachedist import __version__
 from sccachedist.config import SchedulerSettings, ServerSettings, exposed_secrets
 from sccachedist.daemon.clocks import let_time_only_grow
 from sccachedist.daemon.fd_limit import affordable
-from sccachedist.daemon.logs import Logger, bound_lines, choose_levels
+from sccachedist.daemon.logs import LEVELS, Logger, bound_lines, choose_levels
 from sccachedist.daemon.signals import survive_and_tell
 from sccachedist.directories import check_way, trusted
 from sccachedist.errors import ConfigError, UntrustedPath
@@ -84,7 +84,7 @@ def make_role(
 
     survive_and_tell(reactor)
     let_time_only_grow(reactor)
-    choose_levels(os.environ.get(LOG_VARIABLE, ""))
+    misunderstood = choose_levels(os.environ.get(LOG_VARIABLE, ""))
     bound_lines()
     try:
         settings = load(options.config)
@@ -95,6 +95,9 @@ def make_role(
             address=str(settings.public_addr),
             file=str(options.config),
         )
+        for directive in misunderstood:
+            form = "{variable}: {given!r} is not understood, expected [MODULE=]LEVEL of {expected}"
+            log.warn(form, variable=LOG_VARIABLE, given=directive, expected=", ".join(LEVELS))
         for file, mode in exposed_secrets(options.config):
             log.warn("{file} holds a secret, and others may read or change it: mode {mode}", file=str(file), mode=mode)
     except ConfigError as error:

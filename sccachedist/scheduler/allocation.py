@@ -12,9 +12,11 @@ import attrs
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import LogLevel
 
+from sccachedist.auth.clients import address_of
 from sccachedist.budgets import Party
-from sccachedist.daemon.logs import Logger
+from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import (
     BadTransition,
     DecodeError,
@@ -85,6 +87,7 @@ class Allocation:
         self._core, self._build_servers, self._clock, self._tell = core, build_servers, clock, tell
         self._queue, self._max_wait_secs, self._tokens = queue, max_wait_secs, tokens
         self._look: IDelayedCall | None = None
+        self._quiet_log = QuietLog(clock.seconds)
 
     async def allocate(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
         """A build server and a token for one job, or the reason why there is none."""
@@ -166,7 +169,18 @@ class Allocation:
             try:
                 return await self._assign(reserved, toolchain, client)
             except (PeerError, UnknownServer, BadTransition) as error:
-                log.warn("job not assigned to {server}: {error}", server=str(tried[-1]), error=str(error))
+                self._quiet_log.tell(
+                    log,
+                    LogLevel.warn,
+                    "assign",
+                    "job {job_id} of {client} not assigned to {server}: {error}",
+                    by=str(reserved.server_id),
+                    why=str(error).replace(str(reserved.job_id), ""),
+                    job_id=reserved.job_id,
+                    client=address_of(client),
+                    server=str(reserved.server_id),
+                    error=str(error),
+                )
         raise NoCapacity(f"{MOST_TRIES} build servers did not take the job")
 
     async def _assign(self, reserved: Reservation, toolchain: Toolchain, client: Party) -> AllocJobSuccess:

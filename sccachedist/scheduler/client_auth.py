@@ -5,12 +5,13 @@ How a token is checked is not known here: :mod:`sccachedist.auth` decides that.
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import LogLevel
 
 from sccachedist.auth.clients import INSECURE_CLIENT_TOKEN, ClientAuth, SharedClientToken
 from sccachedist.auth.jwks import SignedClientTokens, SigningKeys
 from sccachedist.auth.token_service import ForwardedClientTokens
 from sccachedist.config import InsecureAuth, JwtValidate, ProxyToken, SchedulerSettings, TokenAuth
-from sccachedist.daemon.logs import Logger
+from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import AuthUnavailable, PeerError
 from sccachedist.peers.http_client import Calls
 
@@ -43,6 +44,7 @@ class HttpTokenService:
 
     _calls: Calls
     _url: str
+    _quiet_log: QuietLog
 
     async def accepts(self, token: str) -> bool:
         """Whether the service accepts a token.
@@ -54,8 +56,10 @@ class HttpTokenService:
         except PeerError as error:
             if error.status in _REFUSALS:
                 return False
-            log.warn("nobody to check client tokens: {error}", error=str(error))
+            form = "client tokens cannot be checked: {error}"
+            self._quiet_log.tell(log, LogLevel.warn, "token service", form, why=str(error), error=str(error))
             raise AuthUnavailable("client tokens cannot be checked now") from error
+        self._quiet_log.forget("token service")
         return True
 
 
@@ -68,9 +72,8 @@ def client_auth(settings: SchedulerSettings, calls: Calls, clock: IReactorTime) 
         case TokenAuth(token=token):
             return SharedClientToken(token)
         case ProxyToken(url=url, cache_secs=cache_secs):
-            return ForwardedClientTokens(
-                HttpTokenService(calls, url), cache_secs or 0, settings.limits.token_checks, clock.seconds
-            )
+            service = HttpTokenService(calls, url, QuietLog(clock.seconds))
+            return ForwardedClientTokens(service, cache_secs or 0, settings.limits.token_checks, clock.seconds)
         case JwtValidate(audience=audience, issuer=issuer, jwks_url=url):
             keys = SigningKeys(HttpKeyProvider(calls, url), clock.seconds)
             return SignedClientTokens(keys, audience, issuer, settings.jwt.algorithms)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from twisted.logger import LogLevel
 
+from sccachedist.auth.clients import address_of
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.scheduler.events import (
     Departure,
@@ -34,9 +35,8 @@ class EventLog:
         """Log an event, if there is a line for it."""
         match event:
             case JobAllocated(job_id=job_id, server_id=server_id, client=client):
-                log.debug(
-                    "job {job_id} of {client} assigned to {server}", job_id=job_id, client=client, server=server_id
-                )
+                form = "job {job_id} of {client} assigned to {server}"
+                log.debug(form, job_id=job_id, client=address_of(client), server=server_id)
             case JobStarted(job_id=job_id, server_id=server_id):
                 log.debug("job {job_id} started on {server}", job_id=job_id, server=server_id)
             case JobEnded(how=JobEnd.EXPIRED, job_id=job_id, server_id=server_id, client=client):
@@ -45,8 +45,10 @@ class EventLog:
                     LogLevel.warn,
                     "unclaimed",
                     "job {job_id} of {client} on {server} was not claimed",
+                    by=address_of(client),
+                    why=str(server_id),
                     job_id=job_id,
-                    client=client,
+                    client=address_of(client),
                     server=server_id,
                 )
             case JobEnded(job_id=job_id, server_id=server_id, how=how):
@@ -54,7 +56,8 @@ class EventLog:
             case ServerJoined(server_id=server_id, num_cpus=cpus):
                 log.info("build server {server} with {cpus} CPUs", server=server_id, cpus=cpus)
             case ServerLeft(server_id=server_id, why=Departure.SILENT):
-                log.warn("build server {server} is silent and dropped", server=server_id)
+                form = "build server {server} is silent and dropped"
+                self._quiet_log.tell(log, LogLevel.warn, "silent", form, by=str(server_id), server=server_id)
             case ServerLeft(server_id=server_id, why=Departure.GONE):
                 log.info("build server {server} has gone", server=server_id)
             case ServerAvoided(server_id=server_id, at=at, until=until):

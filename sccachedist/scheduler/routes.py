@@ -11,7 +11,7 @@ from twisted.logger import LogLevel
 
 from sccachedist import __version__
 from sccachedist.auth.bearer import IPAddress, IPNetwork, sender_address
-from sccachedist.auth.clients import ClientAuth
+from sccachedist.auth.clients import ClientAuth, address_of
 from sccachedist.auth.servers import ServerAuth, check_server
 from sccachedist.budgets import Budget, Party
 from sccachedist.config import SchedulerLimits
@@ -125,7 +125,10 @@ class SchedulerRoutes:
         allocated = await self._terms.place(client, toolchain)
         if isinstance(allocated, AllocJobFail):
             reason = allocated.msg
-            self._quiet_log.tell(log, LogLevel.info, "no job", "no job allocated: {reason}", reason=reason)
+            address, form = address_of(client), "no job allocated for {client}: {reason}"
+            self._quiet_log.tell(
+                log, LogLevel.info, "no job", form, by=address, why=reason, client=address, reason=reason
+            )
         return allocated
 
     @api.route(

@@ -169,6 +169,8 @@ class Term:
                 "certificate",
                 "build server {server} is refused: {error}; it makes a proper certificate when it is restarted "
                 "without its old one",
+                by=str(server_id),
+                why=str(error),
                 server=str(server_id),
                 error=str(error),
             )
@@ -183,6 +185,7 @@ class Term:
                 LogLevel.warn,
                 "jobs of others",
                 "build server {server} names {count} jobs of others, which has no effect: {job_id} is one of them",
+                by=str(server_id),
                 server=str(server_id),
                 count=len(others),
                 job_id=others[0],

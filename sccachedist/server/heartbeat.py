@@ -9,9 +9,10 @@ from collections.abc import Callable
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
-from sccachedist.daemon.logs import Logger
+from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import PeerError
 from sccachedist.server.scheduler_session import SchedulerSession, unreached
 from sccachedist.server.toolchain_log import ToolchainLog
@@ -35,6 +36,8 @@ LEAST_SECS = 1.0
 MOST_SECS = 60
 #: Bytes of news of toolchains in one heartbeat; the rest is in the next ones, which come soon.
 NEWS_BYTES = 128 * 1024
+#: The kind of log lines that say why a heartbeat failed, and what else they say about a refusal.
+_NOT_HEARD, _REFUSED = "heartbeat", " (it refuses this server's token or address; its log says why)"
 
 
 class HeartbeatService(Service):
@@ -66,6 +69,7 @@ class HeartbeatService(Service):
         self._under_way: Deferred[None] | None = None
         self._failures, self._again = 0, False
         self._known = False
+        self._quiet_log = QuietLog(clock.seconds)
         self._untold = Waiters()
         self._telling = False
         self.unclaimed = 0
@@ -108,7 +112,7 @@ class HeartbeatService(Service):
             try:
                 await self._tell()
             except PeerError as error:
-                log.warn("no heartbeat: {error}", error=str(error))
+                self._tell_why(error)
 
     async def told(self) -> None:
         """Wait until a heartbeat with the present state was sent, or failed; calls meanwhile share the next one."""
@@ -149,6 +153,8 @@ class HeartbeatService(Service):
         self._asked_for = self._seconds if report is None else max(self._seconds, min(report.heartbeat_secs, MOST_SECS))
         if result.is_new or not self._known:
             log.info("registered with the scheduler")
+        if self._failures:
+            self._quiet_log.forget(_NOT_HEARD)
         self._known, self._failures = True, 0
         self._news_bytes = min(2 * self._news_bytes + 1, NEWS_BYTES)
         if report is not None:
@@ -168,14 +174,20 @@ class HeartbeatService(Service):
 
     def _failed(self, failure: Failure) -> float:
         """Log the error, and return the seconds to the next try: no error ends the heartbeats."""
-        if self.running and not failure.check(PeerError):
+        if isinstance(failure.value, PeerError):
+            self._tell_why(failure.value)
+        elif self.running:
             log.failure("no heartbeat", failure)
-        elif not self._failures:
-            log.warn("no heartbeat: {error}", error=failure.getErrorMessage())
         self._known = False
         pause = min(MOST_RETRY_SECS, FIRST_RETRY_SECS * (1 << self._failures))
         self._failures = min(self._failures + 1, 10)
         return pause * (1 - JITTER * self._chance())
+
+    def _tell_why(self, error: PeerError) -> None:
+        """Log why the scheduler has not heard of this server: each new reason at once, and the same one seldom."""
+        hint = "" if error.status != 401 else _REFUSED
+        form = "the scheduler has no heartbeat of this server: {error}{hint}"
+        self._quiet_log.tell(log, LogLevel.warn, _NOT_HEARD, form, why=str(error), error=str(error), hint=hint)
 
     def _schedule(self, seconds: float) -> None:
         self._under_way = None

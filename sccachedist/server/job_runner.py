@@ -16,11 +16,12 @@ from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import LogLevel
 
 from sccachedist.budgets import Budget, Hold, Party
 from sccachedist.builders.interface import Builder, BuildJob
 from sccachedist.config import ServerLimits
-from sccachedist.daemon.logs import Logger
+from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.directories import clear, held
 from sccachedist.disks import on_disk
 from sccachedist.errors import (
@@ -87,6 +88,8 @@ class JobRunner:
         self._spool, self._limits, self._clock, self._scheduler_time = spool, limits, clock, scheduler_time
         self.memory, self.disk = memory, disk
         self._holds: dict[JobId, tuple[Hold, ...]] = {}
+        self._clients: dict[JobId, str] = {}
+        self._quiet_log = QuietLog(clock.seconds)
         self._idle: Deferred[None] | None = None
         #: How many failed compiles the clients had to repeat, since the start.
         self.verified_failures = 0
@@ -134,7 +137,7 @@ class JobRunner:
         needed = archive_id(toolchain.archive_id)
         return self._core.assign(job_id, needed, present=needed in self._toolchains, now=self._clock.seconds())
 
-    def receive_toolchain(self, job_id: JobId, party: Party) -> "Delivery":
+    def receive_toolchain(self, job_id: JobId, head: Head, party: Party) -> "Delivery":
         """Return a body that takes the toolchain of a job, or ignores it if there is no such job.
 
         :raises SccachedistError: the toolchain cannot be taken.
@@ -142,8 +145,9 @@ class JobRunner:
         try:
             toolchain = self._core.begin_upload(job_id, self._clock.seconds())
         except (UnknownJob, NoPlace) as error:
-            self._turn_away(job_id, error)
+            self._turn_away(job_id, head, error)
             return Delivery(None, lambda: None)
+        self._clients[job_id] = head.peer
         try:
             upload = self._toolchains.receive(toolchain, party)
         except BaseException:
@@ -160,7 +164,7 @@ class JobRunner:
             await self._toolchains.publish(upload)
             made_ready = self._core.toolchain_arrived(job_id, self._clock.seconds())
         except (ToolchainError, DiskError) as error:
-            log.warn("toolchain of job {job_id}: {error}", job_id=job_id, error=str(error))
+            self._tell(LogLevel.warn, "toolchain of job {job_id}, from {client}: {error}", job_id, error)
             # Report it before the answer, so that the scheduler asks the next client for the toolchain.
             self._over(job_id)
             await self._reports.flush()
@@ -181,8 +185,9 @@ class JobRunner:
         try:
             self._core.claim(job_id, self._clock.seconds())
         except (UnknownJob, NoPlace) as error:
-            self._turn_away(job_id, error)
+            self._turn_away(job_id, head, error)
             return NoBody()
+        self._clients[job_id] = head.peer
         memory, room = self._holds[job_id] = self.memory.open(party), self.disk.open(party)
         try:
             given_up = partial(self._over, job_id)
@@ -213,10 +218,11 @@ class JobRunner:
             toolchain = await self._wait_for_toolchain(job_id)
         except BaseException as error:
             remove_file(received.inputs)
+            if isinstance(error, ToolchainError):
+                self._tell(LogLevel.info, "job {job_id} of {client} not run: {error}", job_id, error)
             self._over(job_id)
             if not isinstance(error, ToolchainError):
                 raise
-            log.info("job {job_id} not run: {error}", job_id=job_id, error=str(error))
             return JobNotFound()
         self._reports.report(job_id, JobState.STARTED)
         try:
@@ -254,9 +260,15 @@ class JobRunner:
         else:
             received.room.shrink(-more)
 
-    def _turn_away(self, job_id: JobId, error: SccachedistError) -> None:
+    def _tell(self, level: LogLevel, form: str, job_id: JobId, error: Exception, client: str | None = None) -> None:
+        """Log what becomes of a job, unless the same has been told of its client lately."""
+        client, said = client or self._clients.get(job_id, "unknown"), str(error)
+        why = said.replace(str(job_id), "")
+        self._quiet_log.tell(log, level, form, form, by=client, why=why, job_id=job_id, client=client, error=said)
+
+    def _turn_away(self, job_id: JobId, head: Head, error: SccachedistError) -> None:
         """Refuse a client's request. If there was no place for it, the job is over: the client compiles locally."""
-        log.info("job {job_id} not taken: {error}", job_id=job_id, error=str(error))
+        self._tell(LogLevel.info, "job {job_id} of {client} not taken: {error}", job_id, error, head.peer)
         if isinstance(error, NoPlace):
             self._over(job_id)
 
@@ -274,6 +286,7 @@ class JobRunner:
         """Release what a job holds, so that its slot is free; no token opens the job any more."""
         for hold in self._holds.pop(job_id, ()):
             hold.close()
+        self._clients.pop(job_id, None)
         was_here = self._core.drop(job_id)
         self._tell_idle()
         return was_here
@@ -281,7 +294,8 @@ class JobRunner:
     def expire(self) -> None:
         """Drop jobs that no client has claimed in time."""
         for job_id in self._core.expire(self._clock.seconds()):
-            log.info("job {job_id} was not claimed", job_id=job_id)
+            client, form = self._clients.pop(job_id, "unknown"), "job {job_id} of {client} was not claimed"
+            self._quiet_log.tell(log, LogLevel.info, "unclaimed", form, by=client, job_id=job_id, client=client)
             self._reports.report_extension(job_id, JobState.COMPLETE)
 
     def leave(self) -> None:
@@ -321,7 +335,8 @@ class JobRunner:
                 )
         except DecodeError as error:
             raise BuildError(f"the inputs cannot be unpacked: {error}") from error
-        log.debug("job {job_id} took {seconds:.3f} s", job_id=job_id, seconds=self._clock.seconds() - began)
+        form, took = "job {job_id} of {client} took {seconds:.3f} s", self._clock.seconds() - began
+        log.debug(form, job_id=job_id, client=self._clients.get(job_id), seconds=took)
 
 
 class Delivery(Body[Upload | None]):

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
+from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
-from sccachedist.daemon.logs import Logger
+from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import PeerError
 from sccachedist.server.scheduler_session import SchedulerSession, unreached
 from sccachedist.waiters import Waiters
@@ -36,6 +37,7 @@ class PerJobReports:
         self._queues: dict[JobId, deque[JobState]] = {}
         self._under_way: set[Deferred[None]] = set()
         self._waiting = Waiters()
+        self._quiet_log = QuietLog(clock.seconds)
 
     def report(self, job_id: JobId, state: JobState) -> None:
         """Report a job's state, after the job's earlier reports."""
@@ -77,8 +79,12 @@ class PerJobReports:
                 self._troubled()
                 pause = next(pauses, None) if unreached(error) else None
                 if pause is None:
-                    log.warn(
+                    self._quiet_log.tell(
+                        log,
+                        LogLevel.warn,
+                        "report",
                         "the scheduler was not told that job {job_id} is {state}: {error}",
+                        why=str(error).replace(str(job_id), ""),
                         job_id=job_id,
                         state=state.name,
                         error=str(error),

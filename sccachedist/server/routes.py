@@ -71,7 +71,7 @@ class ServerRoutes:
         )
 
     def _archive(self, head: Head, job_id: JobId) -> Delivery:
-        return self._runner.receive_toolchain(job_id, self._party(head, job_id))
+        return self._runner.receive_toolchain(job_id, head, self._party(head, job_id))
 
     def _job(self, head: Head, job_id: JobId) -> InputsSpool | NoBody:
         return self._runner.receive_inputs(job_id, head, self._party(head, job_id))

@@ -357,7 +357,7 @@ class Channel(TwistedProtocol):
 
     def give_up(self, limit: str) -> None:
         """Close the connection. A peer that is sending a request is told why, if a limit has a key."""
-        if limit:
+        if limit and not self.is_idle:  # clients keep connections for a next request that may never come
             phase = self.progress.phase.name.lower()
             self._connections.tell(limit, self.peer_host, f"a connection closed that was {phase}")
         if self.progress.phase is not Phase.RECEIVING or not limit:

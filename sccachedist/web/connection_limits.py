@@ -99,7 +99,8 @@ class Connections:
         if closed is None:
             self.tell(limit, host, "a connection refused")
             return False
-        self.tell(limit, closed.peer_host, "a connection closed that has shown no good token")
+        shown = "was idle" if closed in self._known else "has shown no good token"
+        self.tell(limit, closed.peer_host, f"a connection closed that {shown}")
         self.remove(closed)
         closed.give_up("")
         return True
@@ -111,7 +112,15 @@ class Connections:
         :param what: what the peer did, or what was done to it.
         """
         self.quiet_log.tell(
-            log, LogLevel.warn, f"limit {limit}", "limit {limit}: {what}, {peer}", limit=limit, what=what, peer=peer
+            log,
+            LogLevel.warn,
+            f"limit {limit}",
+            "limits.{limit}: {what}, {peer}",
+            by=crowd_of(peer),
+            why=what,
+            limit=limit,
+            what=what,
+            peer=peer,
         )
 
     def add(self, connection: Watched) -> None:

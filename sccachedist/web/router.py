@@ -7,7 +7,7 @@ becomes the response (:mod:`sccachedist.web.responses`). What a route does is no
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, Protocol, cast
 from uuid import uuid4
 
@@ -25,6 +25,7 @@ from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import AmbiguousRequest, DecodeError, SccachedistError
 from sccachedist.printable import excerpt
 from sccachedist.web.bodies import Body
+from sccachedist.web.connection_limits import crowd_of
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import (
     FileResponse,
@@ -247,17 +248,20 @@ async def _answer(
 
 def response_for(error: Exception, head: Head, quiet_log: QuietLog) -> Response:
     """The response to a request that failed. The error is logged, unless there are many like it."""
-    told = partial(quiet_log.tell, log, method=excerpt(head.method), path=excerpt(head.path), peer=head.peer)
-    kind = f"{type(error).__name__} {getattr(error, 'limit', '')}"
+    kind, incident = type(error).__name__, uuid4().hex[:12]
+    fields: dict[str, Any] = {"method": excerpt(head.method), "path": excerpt(head.path), "peer": head.peer}
+    fields["by"] = crowd_of(head.peer)
     if isinstance(error, SccachedistError):
         answer = error_response(error)
         level = LogLevel.debug if error.routine else LogLevel.info
-        form = "{method} {path} from {peer} answered {status}: {error}"
-        told(level, f"{kind} {level.name}", form, status=answer.status, error=excerpt(str(error), _LONGEST_REASON))
+        form, said = "{method} {path} from {peer} answered {status}: {error}", excerpt(str(error), _LONGEST_REASON)
+        why = getattr(error, "limit", said)
+        quiet_log.tell(log, level, f"{kind} {level.name}", form, why=why, status=answer.status, error=said, **fields)
         return answer
-    incident = uuid4().hex[:12]
     form = "incident {incident} at {method} {path}, {peer}"
-    told(LogLevel.critical, kind, form, incident=incident, log_failure=Failure(error))
+    # Each incident is a reason of its own: its number has been told to the peer.
+    failure = Failure(error)
+    quiet_log.tell(log, LogLevel.critical, kind, form, why=incident, incident=incident, log_failure=failure, **fields)
     return incident_response(incident)
 
 

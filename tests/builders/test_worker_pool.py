@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from sccachedist.builders.worker_pool import Workers
@@ -120,6 +121,29 @@ class WorkersTests(SynchronousTestCase):
         self.assertNoResult(asked)  # it still dies
         process.end()
         self.failureResultOf(asked, kind)
+
+    def ended(self, words: bytes = b"") -> list[LogLevel]:
+        """The levels of what is logged when the first process ends by itself."""
+        process = self.reactor.processes[0]
+        process.worker.errReceived(words)
+        with capturedLogs() as events:
+            process.end()
+        return [event["log_level"] for event in events]
+
+    def test_a_worker_that_ends_with_its_job(self) -> None:
+        """That is an error."""
+        asked = self.ask()
+        assert self.ended() == [LogLevel.error]
+        self.failureResultOf(asked, BuildError)
+
+    def test_a_worker_that_another_one_replaces(self) -> None:
+        """No job is lost by that, so it is no error; what the worker said may be worth a look."""
+        for words, level in ((b"", LogLevel.info), (b"Traceback", LogLevel.warn)):
+            self.setUp()
+            asked = self.ask()
+            self.reactor.processes[0].answers(Done(), Done())
+            self.successResultOf(asked)
+            assert self.ended(words) == [level]
 
     def test_cancelling_kills(self) -> None:
         """And is over when the process is gone."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+import attrs
 import pytest
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs, eventAsText
@@ -11,7 +12,9 @@ from twisted.python.failure import Failure
 from sccachedist.daemon import logs
 from sccachedist.daemon.logs import (
     LINES_PER_KIND,
+    LINES_PER_PEER,
     LONGEST_FIELD,
+    MOST_PEERS,
     QUIET_SECS,
     Allowance,
     Logger,
@@ -69,10 +72,8 @@ def test_levels(directives: str, scheduler: str, routes: str, server: str) -> No
 
 @pytest.mark.parametrize("directive", ["loud", "sccachedist", "a=b=c", "sccachedist=", "=", "{}", "7"])
 def test_directive_that_is_not_understood(directive: str) -> None:
-    """It is one line in the log, also where only errors are asked for; what stands beside it counts."""
-    with capturedLogs() as events:
-        choose_levels(f"error,{directive}")
-    assert [(event["log_level"], event["given"]) for event in events] == [(LogLevel.warn, directive)]
+    """It is given back; what stands beside it counts."""
+    assert choose_levels(f"error,{directive}") == [directive]
     assert least_logged("sccachedist") == "error"
 
 
@@ -142,26 +143,82 @@ def test_failures() -> None:
     assert events[0]["log_failure"].check(ValueError)
 
 
-def test_told_a_few_times() -> None:
-    """Of what happens often some are told, then how many there were; at debug all are told."""
-    clock, log = Clock(), Logger()
-    quiet = QuietLog(clock.seconds)
+@attrs.define
+class Quiet:
+    """A quiet log in simulated time, and what it tells."""
 
-    def tell(times: int, kind: str) -> list[str]:
+    clock: Clock = attrs.field(factory=Clock)
+    log: QuietLog = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.log = QuietLog(self.clock.seconds)
+
+    def tell(self, times: int = 1, kind: str = "kind", by: str = "peer", why: str = "") -> list[str]:
+        """The lines for so many events of this kind, peer and reason, one after the other."""
         with capturedLogs() as events:
-            for number in range(times):
-                quiet.tell(log, LogLevel.warn, kind, "{number}", number=number)
-        return [str(eventAsText(event, includeTimestamp=False, includeSystem=False)) for event in events]
+            for _ in range(times):
+                self.log.tell(Logger(), LogLevel.warn, kind, "{by}: {why}", by=by, why=why)
+        return [
+            str(eventAsText(event | {"by": by, "why": why}, includeTimestamp=False, includeSystem=False))
+            for event in events
+        ]
 
-    few = [str(number) for number in range(LINES_PER_KIND)]
-    assert tell(1000, "a") == few
-    assert tell(1, "b") == ["0"]
-    clock.advance(QUIET_SECS)
-    more = f"0, and {1000 - LINES_PER_KIND} more times since it was last told"
-    assert tell(1000, "a") == [more, *few[1:]]
-    assert tell(LINES_PER_KIND, "b") == few
+
+def more(times: int) -> str:
+    return f", and {times} more times since it was last told"
+
+
+def test_each_new_reason_of_each_peer_at_once() -> None:
+    """What a peer repeats is told once, and then how often it came, every few minutes; a new reason is told at once."""
+    quiet = Quiet()
+    assert quiet.tell(100, why="refused") == ["peer: refused"]
+    assert quiet.tell(100, why="401") == ["peer: 401"]
+    assert quiet.tell(100, why="refused") == []
+    assert quiet.tell(100, by="other", why="refused") == ["other: refused"]
+    quiet.clock.advance(QUIET_SECS)
+    assert quiet.tell(100, why="refused") == ["peer: refused" + more(199)]
+    assert quiet.tell(1, why="401") == ["peer: 401" + more(99)]
+
+
+def test_reasons_that_differ_each_time() -> None:
+    """However many reasons a peer has, a few lines are told of it in each while."""
+    quiet = Quiet()
+
+    def tell(count: int) -> list[str]:
+        return [line for number in range(count) for line in quiet.tell(why=str(number))]
+
+    assert tell(1000) == [f"peer: {number}" for number in range(LINES_PER_PEER)]
+    quiet.clock.advance(2 * QUIET_SECS)
+    assert quiet.tell(why="last") == ["peer: last" + more(1000 - LINES_PER_PEER)]
+
+
+def test_peers_without_end() -> None:
+    """However many peers there are, a few lines are told of a kind in each while, and few peers are remembered."""
+    quiet = Quiet()
+    told = [line for number in range(2 * MOST_PEERS) for line in quiet.tell(by=str(number))]
+    assert len(told) == LINES_PER_KIND
+    assert quiet.tell(kind="another") == ["peer: "]
+    quiet.clock.advance(2 * QUIET_SECS)
+    assert quiet.tell(by="last") == ["last: " + more(2 * MOST_PEERS - LINES_PER_KIND)]
+    assert len(quiet.log._peers) == MOST_PEERS
+
+
+def test_what_was_over_is_told_again() -> None:
+    """What ended and begins again is told at once, but not without end."""
+    quiet = Quiet()
+    told = []
+    for _ in range(1000):
+        told += quiet.tell(3, why="refused")
+        quiet.log.forget("kind", "peer")
+    assert told == ["peer: refused"] * LINES_PER_PEER
+    quiet.log.forget("never told")
+
+
+def test_all_is_told_at_debug() -> None:
+    """Who asks for details gets each event."""
+    quiet = Quiet()
     choose_levels("debug")
-    assert len(tell(1000, "a")) == 1000
+    assert len(quiet.tell(1000)) == 1000
 
 
 def test_lines_without_end(monkeypatch: pytest.MonkeyPatch) -> None:

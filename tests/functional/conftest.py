@@ -138,7 +138,8 @@ def pytest_runtest_makereport(
 def _logs(fixture: object) -> list[tuple[str, str]]:
     match fixture:
         case Farm():
-            return [("scheduler", fixture.scheduler.tail()), ("build server", fixture.server.tail())]
+            daemons = {name: getattr(fixture, name, None) for name in ("scheduler", "server")}  # some never started
+            return [(name, daemon.tail()) for name, daemon in daemons.items() if daemon]
         case Client():
             return [("client", fixture.daemon.tail())]
     return []

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from farmkit.busybox_jobs import shell
-from sccachedist.daemon.logs import LINES_PER_KIND
+from sccachedist.daemon.logs import LINES_PER_PEER
 from tests.hostile.attacks import NO_INPUTS
 from tests.hostile.neighbour import Neighbour
 from tests.hostile.ports import flood, ports
@@ -39,7 +39,7 @@ def test_row_41_a_log_without_end(neighbour: Neighbour) -> None:
     took = time.monotonic() - began
     for log, size in zip(logs, before, strict=True):
         lines = log.read_bytes()[size:].splitlines()
-        assert len([line for line in lines if b"#debug]" not in line]) <= 2 * LINES_PER_KIND
+        assert len([line for line in lines if b"#debug]" not in line]) <= 2 * LINES_PER_PEER
         assert len(lines) <= 10_000 + 1000 * took
         assert max(map(len, lines)) < 600
 

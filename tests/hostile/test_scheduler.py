@@ -11,7 +11,7 @@ import pytest
 from farmkit.fake_server import TAKEN, FakeServer
 from farmkit.farm import Farm
 from farmkit.raw_client import RawClient
-from sccachedist.daemon.logs import LINES_PER_KIND
+from sccachedist.daemon.logs import LINES_PER_PEER
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.extension import EXTENDED_HEARTBEAT, JOB_STATES, Availability, JobStates, ServerReport
 from sccachedist.wire.messages import HEARTBEAT, AllocJobFail, AllocJobSuccess, JobState, SchedulerStatus
@@ -179,7 +179,7 @@ def test_row_28_what_only_ours_may_say_of_jobs(victim: Victim, attacker: RawClie
         fake.name(attacker, 100, {}, Availability.GONE)
     said = f"build server {fake.server_id} names 1 jobs of others, which has no effect: {job.job_id} is one of them"
     told = [line for line in victim.farm.scheduler.log.read_text().splitlines() if said in line and "#warn]" in line]
-    assert 1 <= len(told) <= LINES_PER_KIND
+    assert 1 <= len(told) <= LINES_PER_PEER
     victim.still_runs(job)
     victim.unharmed()
 

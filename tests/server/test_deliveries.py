@@ -15,7 +15,7 @@ from sccachedist.server.toolchain_cache import JOB_WAITS_SECS
 from sccachedist.server.uploads import Upload
 from sccachedist.wire.messages import AssignJobResult, JobId, JobNotFound, JobState, SubmitToolchainResult, Toolchain
 from sccachedist.wire.tokens import Grant
-from tests.server.servers import JOB, OTHER, PARTY, Host, answered, run, spooled
+from tests.server.servers import HEAD, JOB, OTHER, PARTY, Host, answered, run, spooled
 from tests.server.stocks import ARCHIVES, GCC
 from tests.support.broken_disks import failing
 
@@ -28,7 +28,7 @@ def submit(host: Host, upload: Upload | None, job_id: JobId = JOB) -> Deferred[S
 
 
 def begin_upload(host: Host, job_id: JobId = JOB) -> Delivery:
-    return host.server.receive_toolchain(job_id, PARTY)
+    return host.server.receive_toolchain(job_id, HEAD, PARTY)
 
 
 # -- assignments and toolchains --
@@ -87,7 +87,7 @@ def test_submitted_again(host: Host) -> None:
 
 def test_submitted_for_nothing(host: Host) -> None:
     """Without a job there is no place for a toolchain."""
-    nothing = host.server.receive_toolchain(JOB, PARTY).complete()
+    nothing = host.server.receive_toolchain(JOB, HEAD, PARTY).complete()
     assert nothing is None
     assert outcome(submit(host, nothing)) is SubmitToolchainResult.JOB_NOT_FOUND
 

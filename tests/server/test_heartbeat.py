@@ -2,6 +2,7 @@
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, eventAsText
 from twisted.trial.unittest import SynchronousTestCase
 
 from farmkit.fakes import FakeScheduler
@@ -98,6 +99,23 @@ class HeartbeatTests(SynchronousTestCase):
         self.nothing_for(30.0)
         self.answer(AWAY)
         self.nothing_for(0.2)
+
+    def told(self, *answers: bool | Exception) -> list[str]:
+        """What is logged while the next tries get these answers."""
+        with capturedLogs() as events:
+            for answer in answers:
+                self.answer(answer)
+                self.clock.advance(MOST_RETRY_SECS)
+        return [eventAsText(event).partition("of this server: ")[2] or event["log_format"] for event in events]
+
+    def test_each_new_reason_is_told(self) -> None:
+        """Why the scheduler does not hear of us is told at once when it changes, and when it begins again."""
+        refused = PeerError("status 401", status=401)
+        told = self.told(*[AWAY] * 30, *[refused] * 30, *[AWAY] * 30, True)
+        hint = " (it refuses this server's token or address; its log says why)"
+        assert told == [str(AWAY), f"status 401{hint}", "registered with the scheduler"]
+        self.clock.advance(30.0)
+        assert self.told(AWAY) == [str(AWAY)]
 
     def test_back_in_two_seconds(self) -> None:
         """However long the scheduler was away, and whatever chance says, it is asked again in less than two seconds."""

@@ -268,7 +268,7 @@ def test_one_body_at_a_time(ready: Host) -> None:
     """A second request of a job is passed over while the first comes in, and does it no harm."""
     first = ready.server.receive_inputs(JOB, HEAD, PARTY)
     assert isinstance(ready.server.receive_inputs(JOB, HEAD, PARTY), NoBody)
-    assert ready.server.receive_toolchain(JOB, PARTY).complete() is None
+    assert ready.server.receive_toolchain(JOB, HEAD, PARTY).complete() is None
     first.write(frame(REQUEST, b"inputs"))
     running = Deferred.fromCoroutine(ready.server.run(JOB, first.complete()))
     ready.builder.jobs.answer(JOB, None)
