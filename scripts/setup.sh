@@ -108,6 +108,7 @@ if [ "$1" != unit ] && [ "$1" != demo ]; then
     needs icecc-create-env icecc
     needs faketime faketime
     needs ip iproute2
+    needs logrotate logrotate
     needs make make
     needs nginx nginx-light
     ldconfig -p | grep -q 'libseccomp\.so\.2' || missing="$missing libseccomp2"

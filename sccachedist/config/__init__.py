@@ -5,6 +5,7 @@ the roles use a setting.
 """
 
 from sccachedist.config.files import exposed_secrets, load_scheduler_settings, load_server_settings
+from sccachedist.config.operation import LogFormat, LogSettings
 from sccachedist.config.published import (
     BuilderSettings,
     ClientAuthSettings,
@@ -47,6 +48,8 @@ __all__ = [
     "JwtSettings",
     "JwtToken",
     "JwtValidate",
+    "LogFormat",
+    "LogSettings",
     "NetworkSettings",
     "OverlayBuilderSettings",
     "PolicySettings",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from attrs import Factory, field, frozen
 
+from sccachedist.config.operation import LogSettings
 from sccachedist.config.published import (
     BUILDER,
     CLIENT_AUTH,
@@ -339,6 +340,7 @@ class SchedulerSettings:
     jwt: JwtSettings = field(factory=JwtSettings, metadata=table(JwtSettings))
     queue: QueueSettings = field(factory=QueueSettings, metadata=table(QueueSettings))
     admin: AdminSettings = field(factory=AdminSettings, metadata=table(AdminSettings))
+    log: LogSettings = field(factory=LogSettings, metadata=table(LogSettings))
     limits: SchedulerLimits = field(factory=SchedulerLimits, metadata=table(SchedulerLimits))
 
 
@@ -368,4 +370,5 @@ class ServerSettings:
     docker: DockerSettings = field(factory=DockerSettings, metadata=table(DockerSettings))
     policy: PolicySettings = field(factory=PolicySettings, metadata=table(PolicySettings))
     shutdown: ShutdownSettings = field(factory=ShutdownSettings, metadata=table(ShutdownSettings))
+    log: LogSettings = field(factory=LogSettings, metadata=table(LogSettings))
     limits: ServerLimits = field(factory=ServerLimits, metadata=table(ServerLimits))

@@ -152,8 +152,9 @@ class QuietLog:
         if more is None:
             log.emit(LogLevel.debug, format, **fields)
             return
-        counted = f", and {more} more times since it was last told" if more else ""
-        log.emit(level, format + "{more}", more=counted, **fields)
+        if more:
+            fields["repeated"], format = more, f"{format}, and {{repeated}} more times since it was last told"  # noqa: A001
+        log.emit(level, format, **fields)
 
     def forget(self, kind: str, by: str = "") -> None:
         """Log the next event of a kind and a peer at once, because what caused the earlier ones is over."""

@@ -20,22 +20,8 @@ log = Logger()
 SURVIVED = ("SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
-class _Handler:
-    """Handles a signal until another handler replaces it.
-
-    It counts as false, so that ``twistd --logfile`` sees no handler and lets SIGUSR1 rotate the log, as it does when
-    a role has no use for that signal.
-    """
-
-    def __init__(self, work: Callable[[], object]) -> None:
-        self._work = work
-
-    def __call__(self, *_: object) -> None:
-        """Handle the signal."""
-        self._work()
-
-    def __bool__(self) -> bool:
-        return False
+#: What is done at each signal now, in this order. The process has one set of signals.
+_actions: dict[str, list[Callable[[], object]]] = {}
 
 
 def survive(tell: Callable[[str], object]) -> None:
@@ -44,18 +30,18 @@ def survive(tell: Callable[[str], object]) -> None:
     :param tell: called with the name of each signal that comes, between any two steps of the program.
     """
     for name in SURVIVED:
-        _handle(name, _Handler(partial(tell, name)))
+        _handle(name, partial(_call, tell, name))
 
 
 def survive_and_tell(reactor: Any) -> None:
     """The same, with a log line for each signal once ``reactor`` runs, until the process ends."""
-    survive(lambda name: reactor.callFromThread(_tell_nothing_to_do, name))
+    survive(lambda name: reactor.callFromThread(_act, name))
     reactor.addSystemEventTrigger("after", "startup", _take_any_number)
     reactor.addSystemEventTrigger("after", "shutdown", _ignore)
 
 
 class OnSignal(Service):
-    """Calls ``work`` at each signal of one kind, while its role runs.
+    """Calls ``work`` at each signal of one kind, while its role runs, beside what others do at it.
 
     :param name: the signal's, such as SIGUSR1; if the system has no such signal, it never comes.
     """
@@ -66,12 +52,13 @@ class OnSignal(Service):
     def startService(self) -> None:
         """Handle the signal from now on."""
         super().startService()
-        _handle(self._name, lambda *_: self._reactor.callFromThread(self._work))
+        _actions.setdefault(self._name, []).append(self._work)
+        _handle(self._name, lambda *_: self._reactor.callFromThread(_act, self._name))
 
     def stopService(self) -> None:
-        """From now on, only log that nothing is done at the signal."""
+        """Handle the signal no more; if nothing else does, that is what the log says of it."""
         super().stopService()
-        _handle(self._name, lambda *_: self._reactor.callFromThread(_tell_nothing_to_do, self._name))
+        _actions[self._name].remove(self._work)
 
 
 def end_at_once_when_told_again() -> None:
@@ -97,5 +84,14 @@ def _ignore() -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
-def _tell_nothing_to_do(name: str) -> None:
-    log.info("{signal}: nothing is done at this signal now", signal=name)
+def _call(tell: Callable[[str], object], name: str, *_: object) -> None:
+    tell(name)
+
+
+def _act(name: str) -> None:
+    """Do all that is to be done at a signal; if that is nothing, log it."""
+    if not (actions := tuple(_actions.get(name, ()))):
+        log.info("{signal}: nothing is done at this signal now", signal=name)
+    for work in actions:
+        with log.failuresHandled("at {signal}", signal=name):
+            work()

@@ -8,19 +8,21 @@ import os
 import socket
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver
 from twisted.python import usage
 
 from sccachedist import __version__
 from sccachedist.config import SchedulerSettings, ServerSettings, exposed_secrets
 from sccachedist.daemon.clocks import let_time_only_grow
 from sccachedist.daemon.fd_limit import affordable
+from sccachedist.daemon.log_output import LogOutput, log_output
 from sccachedist.daemon.logs import LEVELS, Logger, bound_lines, choose_levels
-from sccachedist.daemon.signals import survive_and_tell
+from sccachedist.daemon.signals import OnSignal, survive_and_tell
 from sccachedist.directories import check_way, trusted
 from sccachedist.errors import ConfigError, UntrustedPath
 from sccachedist.wire.addresses import ServerId
@@ -97,7 +99,7 @@ def make_role(
         )
         for directive in misunderstood:
             form = "{variable}: {given!r} is not understood, expected [MODULE=]LEVEL of {expected}"
-            log.warn(form, variable=LOG_VARIABLE, given=directive, expected=", ".join(LEVELS))
+            log.error(form, variable=LOG_VARIABLE, given=directive, expected=", ".join(LEVELS))
         for file, mode in exposed_secrets(options.config):
             log.warn("{file} holds a secret, and others may read or change it: mode {mode}", file=str(file), mode=mode)
     except ConfigError as error:
@@ -106,19 +108,31 @@ def make_role(
         role = build(attrs.evolve(settings, limits=affordable(settings.limits)), reactor)
     except ConfigError as error:
         raise SystemExit(f"sccachedist: {options.config}: {error}") from error
-    service = _Role(options.config)
+    try:
+        output = log_output(options.parent, settings.log.format, name) if options.parent else None
+    except ConfigError as error:
+        raise SystemExit(f"sccachedist: {error}") from error
+    service = _Role(options.config, output)
     role.setServiceParent(service)
+    if output is not None and output.file is not None:
+        OnSignal("SIGHUP", output.file.reopen, cast(Any, reactor)).setServiceParent(service)
     gc.collect()
     gc.freeze()  # what exists now stays: to search it at each collection would make every pause half as long again
     return service
 
 
 class _Role(MultiService):
-    """A role that ends the process with one line if it cannot start."""
+    """A role that ends the process with one line if it cannot start, and whose application logs to ``output``."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, output: LogOutput | None) -> None:
         super().__init__()
-        self._config = config
+        self._config, self._output = config, output
+
+    def setServiceParent(self, parent: Any) -> None:  # noqa: N802
+        """Become the application's service, before it begins to log."""
+        super().setServiceParent(parent)
+        if self._output is not None:
+            parent.setComponent(ILogObserver, self._output)
 
     def startService(self) -> None:
         """Start the role."""

@@ -68,10 +68,28 @@ def test_while_a_role_runs() -> None:
     assert [event["signal"] for event in events] == ["SIGUSR1", "SIGUSR1"]
 
 
-def test_twistd_may_rotate() -> None:
-    """With ``--logfile`` twistd gives SIGUSR1 to its log, if nobody has it: it takes this handler for none."""
-    survive(lambda _: None)
-    assert not signal.getsignal(signal.SIGUSR1)
+def test_several_actions() -> None:
+    """All that is to be done at a signal is done, also when one part fails; each part ends by itself."""
+    reactor: Any = WhenItRuns()
+    done: list[str] = []
+    survive_and_tell(reactor)
+    services = [
+        OnSignal("SIGHUP", work, reactor)
+        for work in (lambda: 1 // 0, lambda: done.append("a"), lambda: done.append("b"))
+    ]
+    for service in services:
+        service.startService()
+    with capturedLogs() as events:
+        send("SIGHUP")
+        reactor.advance(0)
+    assert done == ["a", "b"]
+    assert [event["log_failure"].check(ZeroDivisionError) for event in events] == [ZeroDivisionError]
+    for service in services[:2]:
+        service.stopService()
+    send("SIGHUP")
+    reactor.advance(0)
+    assert done == ["a", "b", "b"]
+    services[2].stopService()
 
 
 def test_the_end() -> None:

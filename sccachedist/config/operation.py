@@ -1,0 +1,28 @@
+"""The tables of the configuration about how a daemon is operated, not about what it does.
+
+This module does not know how a role uses a setting.
+"""
+
+import enum
+
+from attrs import field, frozen
+
+from sccachedist.config.schema import key
+from sccachedist.config.values import one_of
+
+
+class LogFormat(enum.Enum):
+    """The form of a log's lines."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@frozen
+class LogSettings:
+    """How a daemon writes its log; ``twistd`` is told where."""
+
+    format: LogFormat = field(
+        default=LogFormat.TEXT,
+        metadata=key(one_of(LogFormat), "A line of text for each event, or a JSON object on a line of its own."),
+    )
