@@ -17,13 +17,13 @@ from twisted.scripts.twistd import run
 
 from sccachedist import __version__
 from sccachedist.cli.admin_client import set_drained
+from sccachedist.cli.standard_streams import ends_in_a_line, open_missing_streams
 from sccachedist.config import JwtHs256, load_scheduler_settings
 from sccachedist.config.values import URL
 from sccachedist.daemon.logs import LEVELS
 from sccachedist.daemon.signals import survive
 from sccachedist.daemon.startup import LOG_VARIABLE
-from sccachedist.errors import ConfigError, DecodeError, PeerError
-from sccachedist.printable import printable
+from sccachedist.errors import ConfigError, DecodeError
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.tokens import KEY_SIZE, decode_secret_key, server_token
 
@@ -40,12 +40,11 @@ _PLUGINS = {"scheduler": "sccache-scheduler", "server": "sccache-server"}
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command, with the process's arguments if none are given."""
+    open_missing_streams()
     parser = _parser()
-    parsed = parser.parse_args(arguments)
-    try:
+    with ends_in_a_line(parser.prog):
+        parsed = parser.parse_args(arguments)
         parsed.run(parsed)
-    except (ConfigError, PeerError) as error:
-        raise SystemExit(f"{parser.prog}: {printable(str(error))}") from error
 
 
 def _run_role(parsed: argparse.Namespace) -> None:

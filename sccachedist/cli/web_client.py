@@ -4,12 +4,17 @@ Like the daemons, it follows no redirect and uses no proxy: a secret goes only t
 It does not know what is asked.
 """
 
+import contextlib
 import email.utils
 import hashlib
+import socket
 import ssl
-from datetime import datetime
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, RemoteDisconnected
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
@@ -17,6 +22,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificates
 
 from sccachedist.errors import ConfigError, PeerError
+
+C = TypeVar("C", bound=HTTPConnection)
 
 #: The most bytes that are read of an answer.
 _ANSWER_BYTES = 1 << 20
@@ -67,7 +74,7 @@ class Question:
     accept: str = "*/*"
 
     def ask(self, seconds: float, trust: Trust | None = None) -> Reply:
-        """Send the request; each step may take ``seconds``.
+        """Send the request; to connect, and then to answer, may each take ``seconds``.
 
         :raises PeerError: there is no answer, or the server's certificate is not trusted; the text says which.
         :raises ConfigError: the file of authorities cannot be used.
@@ -80,21 +87,46 @@ class Question:
         if self.body is not None:
             headers["Content-Type"] = "application/octet-stream"
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        try:
-            connection.request("GET" if self.body is None else "POST", target, self.body, headers)
-            answer = connection.getresponse()
-            return Reply(answer.status, answer.read(_ANSWER_BYTES), _date(answer.getheader("Date")))
-        except (OSError, HTTPException) as error:
-            raise PeerError(_why(error)) from error
-        finally:
-            connection.close()
+        with _cut_after(seconds, connection.sock) as late:
+            try:
+                connection.request("GET" if self.body is None else "POST", target, self.body, headers)
+                answer = connection.getresponse()
+                reply = Reply(answer.status, answer.read(_ANSWER_BYTES), _date(answer.getheader("Date")))
+            except (OSError, HTTPException) as error:
+                raise PeerError(f"no answer within {seconds:g} s" if late.is_set() else _why(error)) from error
+            finally:
+                connection.close()
+        if late.is_set():
+            raise PeerError(f"no whole answer within {seconds:g} s")
+        return reply
+
+
+@contextlib.contextmanager
+def _cut_after(seconds: float, connection: socket.socket) -> Iterator[threading.Event]:
+    """End a connection after a while, whatever is waited for on it: a peer may send a byte at a time.
+
+    The event is set when that is done.
+    """
+    late = threading.Event()
+
+    def cut() -> None:
+        late.set()
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)  # TLS's own would change what is being read from
+
+    timer = threading.Timer(seconds, cut)
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
 
 
 def _connection(url: SplitResult, seconds: float, trust: Trust) -> HTTPConnection:
     """A connection to the URL's server; for ``https``, TLS is already set up and the certificate trusted."""
     host = url.hostname or ""
     if url.scheme == "http":
-        return HTTPConnection(host, url.port, timeout=seconds)
+        return _opened(HTTPConnection(host, url.port, timeout=seconds))
     if trust.pin is not None and trust.authorities is None:
         connection = _opened(HTTPSConnection(host, url.port, timeout=seconds, context=_believing_anybody()))
         if hashlib.sha256(connection.sock.getpeercert(binary_form=True) or b"").digest() == trust.pin:
@@ -108,10 +140,10 @@ def _connection(url: SplitResult, seconds: float, trust: Trust) -> HTTPConnectio
     return _opened(HTTPSConnection(host, url.port, timeout=seconds, context=context))
 
 
-def _opened(connection: HTTPSConnection) -> HTTPSConnection:
+def _opened(connection: C) -> C:
     try:
         connection.connect()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for a host that is no name
         connection.close()
         raise PeerError(_why(error)) from error
     return connection
@@ -127,11 +159,17 @@ def _believing_anybody() -> ssl.SSLContext:
 def _why(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted here ({error.verify_message})"
+    if isinstance(error, UnicodeError):
+        return "its host is no name"
+    if isinstance(error, HTTPException) and not isinstance(error, RemoteDisconnected):
+        return f"what answers there does not speak HTTP as it should ({type(error).__name__})"
     return str(error) or type(error).__name__
 
 
 def _date(text: str | None) -> datetime | None:
+    """A time with its zone, None if a peer's words are none."""
     try:
-        return None if text is None else email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        date = None if text is None else email.utils.parsedate_to_datetime(text)
+    except (ValueError, OverflowError, TypeError):
         return None
+    return None if date is None else date.replace(tzinfo=date.tzinfo or UTC)

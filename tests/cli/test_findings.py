@@ -1,6 +1,7 @@
 """What the doctor makes of facts."""
 
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
 
@@ -80,8 +81,12 @@ def test_who_answers(shown: bytes | None, own: bytes | None, level: Level) -> No
 
 def test_limits() -> None:
     """Which are in force, and by what."""
-    assert findings.limit_of("memory", "/sys/fs/cgroup/x", "").text == "by control groups, below /sys/fs/cgroup/x"
-    assert "Delegate=yes" in findings.limit_of("pids", "", "Permission denied").mend
+    found = findings.limit_of("memory", "/sys/fs/cgroup/x", "", root=True)
+    assert found.text == "by control groups, below /sys/fs/cgroup/x"
+    for root in (False, True):
+        mend = findings.limit_of("pids", "", "Permission denied", root=root).mend
+        assert ("start as root" in mend) is not root
+        assert "Delegate=yes" in mend
 
 
 def test_as_whom_compiles_run() -> None:
@@ -89,3 +94,62 @@ def test_as_whom_compiles_run() -> None:
     assert findings.jobs_user(0).level is Level.WARNING
     assert "sandbox.user" in str(findings.jobs_user(0))
     assert findings.jobs_user(1000).level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("why", "seccomp", "hinted"),
+    [
+        ("pivot_root: Operation not permitted", 2, True),
+        ("clone3: Function not implemented", 2, True),
+        ("pivot_root: Operation not permitted", 0, False),
+        ("No space left on device", 2, False),
+    ],
+)
+def test_a_filter_that_may_be_to_blame(why: str, seccomp: int, hinted: bool) -> None:
+    """It is named where what was refused is what filters refuse."""
+    found = findings.broken_sandbox(why, seccomp)
+    assert (found.level, found.text) == (Level.FAILED, why)
+    assert ("Seccomp: 2" in found.mend) is hinted
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "level"),
+    [
+        (200, b'{"num_servers": 3}', Level.OK),
+        (200, b'{"num_servers": "3"}', Level.FAILED),
+        (200, b"[" * 100_000, Level.FAILED),
+        (200, b"\xff", Level.FAILED),
+        (200, b"", Level.FAILED),
+        (302, b'{"num_servers": 3}', Level.FAILED),
+    ],
+)
+def test_who_is_no_scheduler(status: int, body: bytes, level: Level) -> None:
+    """What answers there may be anything."""
+    assert findings.farm("scheduler", status, body).level is level
+
+
+def test_services_that_know_clients() -> None:
+    """Keys are counted, a token service may say what it likes to who shows no token."""
+    assert str(findings.keys("keys", 200, b'{"keys": [1, 2]}')) == "ok       keys: it has 2 keys"
+    assert findings.keys("keys", 200, b"[]").level is Level.FAILED
+    assert "status 404" in findings.keys("keys", 404, b'{"keys": []}').text
+    assert findings.answers("url", 401, b"").level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("left", "status", "level"),
+    [
+        ("192.0.2.1", 200, Level.OK),
+        ("192.0.2.1", 401, Level.OK),
+        ("192.0.2.1", None, Level.OK),
+        ("192.0.2.9", 500, Level.OK),
+        ("192.0.2.9", 401, Level.FAILED),
+        ("192.0.2.9", None, Level.WARNING),
+        ("2001:db8::1", 401, Level.FAILED),
+    ],
+)
+def test_which_address_calls_leave_from(left: str, status: int | None, level: Level) -> None:
+    """Another than public_addr's is what is wrong if the scheduler refuses; a proxy may have made it good."""
+    found = findings.sender(ip_address(left), ip_address("192.0.2.1"), status)
+    assert found.level is level
+    assert "192.0.2.1" in found.text

@@ -23,9 +23,12 @@ def farm(tmp_path: Path) -> Iterator[Farm]:
     yield from running_farm(Farm(tmp_path / "farm"))
 
 
-def doctor(config: Path, **variables: str) -> tuple[int, dict[str, str]]:
-    """The exit status, and what is said of each check: its level, then the rest of the line."""
-    arguments = (str(PROGRAMS / "sccachedist"), "doctor", "--config", str(config))
+def doctor(config: Path, *before: str, **variables: str) -> tuple[int, dict[str, str]]:
+    """The exit status, and what is said of each check: its level, then the rest of the line.
+
+    :param before: a program that runs the command.
+    """
+    arguments = (*before, str(PROGRAMS / "sccachedist"), "doctor", "--config", str(config))
     ended = Command(arguments, inherited(PYTHONPATH=str(CHECKOUT)) | variables, CHECKOUT).run()
     lines = {}
     for line in ended.stdout.splitlines():
@@ -33,6 +36,7 @@ def doctor(config: Path, **variables: str) -> tuple[int, dict[str, str]]:
         check, _, text = rest.strip().partition(": ")
         lines[check] = f"{level} {text}"
     assert lines, ended
+    assert ended.stderr == ""
     return ended.returncode, lines
 
 
@@ -45,7 +49,7 @@ def test_a_build_server_that_is_well(farm: Farm) -> None:
     """Nothing fails, whether the daemon runs or not, and a running one is left alone."""
     status, lines = doctor(config_of(farm, "server"))
     assert status == 0, lines
-    for check in ("bubblewrap", "sandbox", "scheduler", "token", "clocks", "public_addr"):
+    for check in ("bubblewrap", "sandbox", "scheduler", "token", "sender", "clocks", "public_addr"):
         assert lines[check].startswith("ok "), lines
     assert {"limit of memory", "limit of pids", "cache_dir", "builder.build_dir"} <= lines.keys()
     assert farm.status().num_servers == 1

@@ -3,20 +3,30 @@
 ``probes`` collects the facts and ``findings`` decides what they mean.
 """
 
-import json
 import os
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import attrs
 
 from sccachedist.builders.cgroups import own_groups
 from sccachedist.builders.overlay import OverlayBuilder
 from sccachedist.cli.admin_client import own_url, trust_in
 from sccachedist.cli.doctor import findings
-from sccachedist.cli.doctor.findings import GIB, Finding
-from sccachedist.cli.doctor.probes import free_space, own_certificate, said_by, shown_certificate
+from sccachedist.cli.doctor.findings import GIB, Finding, Level, failed, good, warning
+from sccachedist.cli.doctor.probes import (
+    free_space,
+    leaves_from,
+    own_certificate,
+    refused_namespace,
+    restrictions,
+    said_by,
+    shown_certificate,
+)
+from sccachedist.cli.doctor.restrictions import cause_of
 from sccachedist.cli.web_client import Question, Reply, Trust
 from sccachedist.config import (
     DockerBuilderSettings,
@@ -27,79 +37,120 @@ from sccachedist.config import (
     SchedulerSettings,
     ServerSettings,
 )
+from sccachedist.daemon.privileges import Account
 from sccachedist.directories import check_way, make_private
 from sccachedist.errors import BuildError, ConfigError, PeerError
-from sccachedist.server.service import make_builder
+from sccachedist.server.service import make_builder, server_token
+from sccachedist.web.tls import CertificateFiles
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import JOB_STATE, JobState
 
 #: The number of a job that no scheduler ever reaches.
 _NO_JOB = 2**64 - 1
 _ROOM_FOR_JOBS = GIB
-#: Seconds for each step of an answer.
+#: Seconds for an answer.
 _SECS = 10
+_JSON = "application/json"
 
-Say = Callable[[Finding], None]
+#: What one check finds, one line after the other.
+Findings = AsyncIterator[Finding]
+Checks = Iterator[tuple[str, Findings]]
 
 
-async def examine_server(reactor: Any, settings: ServerSettings, token: str, trust: Trust, say: Say) -> None:
-    """Check a build server's host and its scheduler; the build server's daemon may be running or not.
+async def carried_out(check: str, findings_of_it: Findings) -> list[Finding]:
+    """What a check finds. A check that itself goes wrong is a finding, so that the others follow."""
+    seen = []
+    try:
+        async for finding in findings_of_it:
+            seen.append(finding)  # noqa: PERF401 - what came before an error counts
+    except ConfigError as error:
+        seen.append(failed(check, str(error), "correct it"))
+    except Exception as error:  # the edge of a check: the others follow
+        seen.append(failed(check, f"cannot be checked: {type(error).__name__}: {error}"))
+    return seen
 
-    :param token: the token that the build server shows to the scheduler.
+
+def server_checks(reactor: Any, settings: ServerSettings, trust: Trust) -> Checks:
+    """The checks of a build server's host and its scheduler; the build server's daemon may be running or not.
+
     :param trust: what proves the identity of a scheduler with TLS.
     """
     match settings.builder:
         case OverlayBuilderSettings(build_dir=build_dir, bwrap_path=bwrap_path):
-            say(findings.bwrap_version(said_by(str(bwrap_path), "--version")))
-            for finding in _limits(build_dir):
-                say(finding)
-            say(findings.jobs_user(os.geteuid() if settings.sandbox.user is None else -1))
-            say(await _trial(_overlay(reactor, settings, build_dir, bwrap_path)))
-            say(_disk("builder.build_dir", build_dir, _ROOM_FOR_JOBS))
+            yield "bubblewrap", _found(lambda: findings.bwrap_version(said_by(str(bwrap_path), "--version")))
+            yield "limits", _limits(build_dir)
+            yield "sandbox.user", _jobs_user(settings)
+            yield "sandbox", _sandbox(reactor, settings, build_dir, bwrap_path)
+            yield "builder.build_dir", _disk("builder.build_dir", build_dir, _ROOM_FOR_JOBS)
         case DockerBuilderSettings():
-            say(_program("docker", "docker", "version"))
-            say(await _trial(_ours(reactor, settings)))
+            yield "docker", _program("docker", "docker", "version")
+            yield "sandbox", _trial(_ours(reactor, settings))
         case PotBuilderSettings(pot_cmd=pot):
-            say(_program("pot", str(pot), "version"))
-            say(await _trial(_ours(reactor, settings)))
-    say(_disk("cache_dir", settings.cache_dir, settings.toolchain_cache_size))
-    for finding in _scheduler(settings.scheduler_url, token, trust):
-        say(finding)
-    say(findings.public_address(shown_certificate(settings.public_addr), own_certificate(settings.cache_dir)))
+            yield "pot", _program("pot", str(pot), "version")
+            yield "sandbox", _trial(_ours(reactor, settings))
+    yield "cache_dir", _disk("cache_dir", settings.cache_dir, settings.toolchain_cache_size)
+    yield "scheduler", _scheduler(settings, trust)
+    yield "public_addr", _public_address(settings)
 
 
-async def examine_scheduler(settings: SchedulerSettings, authorities: Path | None, say: Say) -> None:
-    """Check a scheduler, and the services that know its clients.
+def scheduler_checks(settings: SchedulerSettings, authorities: Path | None) -> Checks:
+    """The checks of a scheduler, and of the services that know its clients.
 
     :param authorities: a file with the authorities for the scheduler's certificate, if it is not the one of ``[tls]``.
     """
-    try:
-        trust = trust_in(settings, authorities)
-    except ConfigError as error:
-        say(findings.failed("tls", str(error), "correct it, or its owner"))
-        trust = Trust()
-    say(_reached("public_addr", f"{own_url(settings)}/api/v1/scheduler/status", _farm, trust, start=True))
+    yield "public_addr", _own_scheduler(settings, authorities)
     match settings.client_auth:
         case JwtValidate(jwks_url=url):
-            say(_reached("client_auth.jwks_url", url, _keys))
+            yield "client_auth.jwks_url", _service("client_auth.jwks_url", url, findings.keys)
         case ProxyToken(url=url):
-            say(_reached("client_auth.url", url, lambda reply: f"it answers, {reply.status} to who shows no token"))
+            yield "client_auth.url", _service("client_auth.url", url, findings.answers)
 
 
-def _limits(build_dir: Path) -> Iterator[Finding]:
+async def _found(look: Callable[[], Finding]) -> Findings:
+    yield look()
+
+
+async def _limits(build_dir: Path) -> Findings:
     groups = own_groups(build_dir / "doctor")
     for limited in groups.prepare():
-        yield findings.limit_of(limited.controller, limited.parent and str(Path(limited.parent).parent), limited.reason)
+        parent = limited.parent and str(Path(limited.parent).parent)
+        yield findings.limit_of(limited.controller, parent, limited.reason, root=os.geteuid() == 0)
     groups.clear()
 
 
-async def _trial(trial: Coroutine[Any, Any, None]) -> Finding:
+def _account(settings: ServerSettings) -> Account | None:
+    """The user whom a build server becomes, if it does.
+
+    :raises ConfigError: it cannot become that user.
+    """
+    return None if settings.sandbox.user is None else Account.named(settings.sandbox.user, "sandbox.user")
+
+
+async def _jobs_user(settings: ServerSettings) -> Findings:
+    account = _account(settings)
+    yield findings.jobs_user(os.geteuid() if account is None else account.uid)
+
+
+async def _sandbox(reactor: Any, settings: ServerSettings, build_dir: Path, bwrap: Path) -> Findings:
+    try:
+        account = _account(settings)
+    except ConfigError:  # that is another check's finding
+        account = None
+    if cause := cause_of(refused_namespace(account), restrictions()):
+        yield failed("sandbox", cause.text, cause.mend)
+        return
+    async for finding in _trial(_overlay(reactor, settings, build_dir, bwrap)):
+        yield finding
+
+
+async def _trial(trial: Coroutine[Any, Any, None]) -> Findings:
     """Run the same trial job as a build server at its start."""
     try:
         await trial
     except (BuildError, OSError) as error:
-        return findings.failed("sandbox", str(error))
-    return findings.good("sandbox", "a trial job ran, and saw what it should and no more")
+        yield findings.broken_sandbox(str(error), restrictions().seccomp)
+    else:
+        yield good("sandbox", "a trial job ran, and saw what it should and no more")
 
 
 async def _overlay(reactor: Any, settings: ServerSettings, build_dir: Path, bwrap: Path) -> None:
@@ -124,51 +175,76 @@ async def _ours(reactor: Any, settings: ServerSettings) -> None:
         await builder.stop()
 
 
-def _program(check: str, *command: str) -> Finding:
+async def _program(check: str, *command: str) -> Findings:
     if said_by(*command) is None:
-        return findings.failed(check, f"{' '.join(command)!r} fails", "install it, start its daemon, or give the right")
-    return findings.good(check, "it answers")
+        yield failed(check, f"{' '.join(command)!r} fails", "install it, start its daemon, or give the right")
+    else:
+        yield good(check, "it answers")
 
 
-def _disk(check: str, directory: Path, wanted: int) -> Finding:
+async def _disk(check: str, directory: Path, wanted: int) -> Findings:
     try:
-        return findings.space(check, free_space(directory), wanted)
+        yield findings.space(check, free_space(directory), wanted)
     except OSError as error:
-        return findings.failed(check, f"{directory} cannot be written: {error.strerror}", "correct it, or its owner")
+        yield failed(check, f"{directory} cannot be written: {error.strerror}", "correct it, or its owner")
 
 
-def _scheduler(url: str, token: str, trust: Trust) -> Iterator[Finding]:
-    api = f"{url}/api/v1/scheduler"
-    yield _reached("scheduler", f"{api}/status", _farm, trust)
-    asked = Question(f"{api}/job_state/{_NO_JOB}", token, encode(JOB_STATE, JobState.STARTED))
+async def _scheduler(settings: ServerSettings, trust: Trust) -> Findings:
+    api = f"{settings.scheduler_url}/api/v1/scheduler"
+    status: int | None = None
+    reply = _asked("scheduler", Question(f"{api}/status", accept=_JSON), trust)
+    yield reply if isinstance(reply, Finding) else findings.farm("scheduler", reply.status, reply.body)
     try:
-        reply: Reply | None = asked.ask(_SECS, trust)
-    except (PeerError, ConfigError):
-        reply = None
-    yield findings.token(reply.status if reply else None)
-    if reply and reply.date:
+        token = server_token(settings)
+    except ConfigError as error:
+        yield failed("token", str(error), "have the scheduler's auth generate-jwt-hs256-server-token make it")
+    else:
+        if not isinstance(reply, Finding):
+            job = Question(f"{api}/job_state/{_NO_JOB}", token, encode(JOB_STATE, JobState.STARTED))
+            answer = _asked("token", job, trust)
+            status = None if isinstance(answer, Finding) else answer.status
+        yield findings.token(status)
+    if (left := leaves_from(settings.scheduler_url)) is not None:
+        yield findings.sender(left, settings.public_addr.host, status)
+    if not isinstance(reply, Finding) and reply.date is not None:
         yield findings.clocks(datetime.now(UTC), reply.date)
 
 
-def _reached(
-    check: str, url: str, meaning: Callable[[Reply], str], trust: Trust | None = None, *, start: bool = False
-) -> Finding:
+async def _public_address(settings: ServerSettings) -> Findings:
     try:
-        return findings.good(check, meaning(Question(url, accept="application/json").ask(_SECS, trust)))
+        yield findings.public_address(shown_certificate(settings.public_addr), own_certificate(settings.cache_dir))
+    except OSError as error:
+        yield warning(
+            "public_addr", f"who answers there cannot be told: {error}", "run the doctor as the daemon's user"
+        )
+
+
+async def _own_scheduler(settings: SchedulerSettings, authorities: Path | None) -> Findings:
+    trust = Trust()
+    try:
+        if settings.tls is not None:
+            CertificateFiles(settings.tls.certificate, settings.tls.private_key)
+        trust = trust_in(settings, authorities)
     except ConfigError as error:
-        return findings.failed(check, str(error), "correct --ca")
+        yield failed("tls", str(error), "correct it, or its owner")
+    reply = _asked("public_addr", Question(f"{own_url(settings)}/api/v1/scheduler/status", accept=_JSON), trust)
+    if isinstance(reply, Finding):
+        yield attrs.evolve(reply, level=Level.WARNING, mend="start the scheduler, or see what is in between")
+    else:
+        yield findings.farm("public_addr", reply.status, reply.body)
+
+
+async def _service(check: str, url: str, meaning: Callable[[str, int, bytes], Finding]) -> Findings:
+    reply = _asked(check, Question(url, accept=_JSON), Trust())
+    yield reply if isinstance(reply, Finding) else meaning(check, reply.status, reply.body)
+
+
+def _asked(check: str, question: Question, trust: Trust) -> Reply | Finding:
+    """The answer, or the finding that there is none.
+
+    :raises ConfigError: ``--ca`` is no good.
+    """
+    try:
+        return question.ask(_SECS, trust)
     except PeerError as error:
-        text = f"{url} cannot be reached: {error}"
-        if start:
-            return findings.warning(check, text, "start the scheduler")
-        return findings.failed(check, text, "correct it, or see what is in between")
-    except (ValueError, KeyError, TypeError):
-        return findings.failed(check, f"{url} answers what it should not", "correct it")
-
-
-def _farm(reply: Reply) -> str:
-    return f"it answers, and has {json.loads(reply.body)['num_servers']} build servers"
-
-
-def _keys(reply: Reply) -> str:
-    return f"it has {len(json.loads(reply.body)['keys'])} keys"
+        return failed(check, f"{question.url} cannot be reached: {error}", "correct it, or see what is in between")

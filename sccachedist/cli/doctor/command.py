@@ -1,18 +1,18 @@
 """The whole command: from a configuration file to printed lines and an exit status. It does not know the checks."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from sccachedist.cli.doctor.checks import examine_scheduler, examine_server
+from sccachedist.cli.doctor.checks import Checks, carried_out, scheduler_checks, server_checks
 from sccachedist.cli.doctor.findings import Finding, exit_status, permissions
 from sccachedist.cli.web_client import Trust
 from sccachedist.config import SchedulerSettings, ServerSettings, load_scheduler_settings, load_server_settings
 from sccachedist.errors import ConfigError
 from sccachedist.printable import printable
-from sccachedist.server.service import server_token
 
 
 def run_doctor(config: Path, authorities: Path | None = None) -> None:
@@ -20,24 +20,42 @@ def run_doctor(config: Path, authorities: Path | None = None) -> None:
 
     :param authorities: a file with the authorities for a scheduler with TLS, if not this host's own.
     :raises ConfigError: the file is neither role's.
+    :raises OSError: the lines cannot be printed.
     """
     settings = load_either(config)
     seen: list[Finding] = []
+    ended: list[OSError | None] = []
 
-    def say(finding: Finding) -> None:
-        seen.append(finding)
-        print(printable(str(finding)), flush=True)  # noqa: T201
-
-    async def examine(reactor: Any) -> None:
-        say(permissions(config.stat().st_mode))
+    def checks(reactor: Any) -> Checks:
         match settings:
             case ServerSettings():
-                await examine_server(reactor, settings, server_token(settings), Trust(authorities=authorities), say)
+                return server_checks(reactor, settings, Trust(authorities=authorities))
             case SchedulerSettings():
-                await examine_scheduler(settings, authorities, say)
-        raise SystemExit(exit_status(seen))
+                return scheduler_checks(settings, authorities)
 
-    react(lambda reactor: Deferred.fromCoroutine(examine(reactor)))
+    async def examine(reactor: Any) -> None:
+        try:
+            _say(seen, permissions(config.stat().st_mode))
+            for check, found in checks(reactor):
+                _say(seen, *await carried_out(check, found))
+        except OSError as error:  # react would print where
+            ended.append(error)
+        else:
+            ended.append(None)
+
+    with contextlib.suppress(SystemExit):  # react has no other end
+        react(lambda reactor: Deferred.fromCoroutine(examine(reactor)))
+    if not ended:
+        raise KeyboardInterrupt
+    if ended[0] is not None:
+        raise ended[0]
+    raise SystemExit(exit_status(seen))
+
+
+def _say(seen: list[Finding], *findings: Finding) -> None:
+    for finding in findings:
+        seen.append(finding)
+        print(printable(str(finding)), flush=True)  # noqa: T201
 
 
 def load_either(config: Path) -> ServerSettings | SchedulerSettings:
@@ -50,7 +68,13 @@ def load_either(config: Path) -> ServerSettings | SchedulerSettings:
     except ConfigError as error:
         try:
             return load_scheduler_settings(config)
-        except ConfigError:
-            if config.exists() and "scheduler_url" not in config.read_text(errors="replace"):
-                raise
-            raise error from None
+        except ConfigError as other:
+            raise (error if _is_a_servers(config) else other) from None
+
+
+def _is_a_servers(config: Path) -> bool:
+    """Whether a file that is wrong seems to be meant for a build server."""
+    try:
+        return "scheduler_url" in config.read_text(errors="replace")
+    except OSError:
+        return True

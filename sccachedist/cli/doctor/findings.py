@@ -1,6 +1,9 @@
 """What facts about a host mean to an operator, and what to do about each. Pure: it collects no facts."""
 
 import enum
+import errno
+import json
+import os
 import re
 import stat
 from collections.abc import Iterable
@@ -8,6 +11,7 @@ from datetime import datetime
 
 import attrs
 
+from sccachedist.auth.bearer import IPAddress
 from sccachedist.builders.cgroups import WITHOUT_GROUPS
 from sccachedist.daemon.privileges import JOBS_OF_ROOT
 
@@ -107,12 +111,17 @@ def space(check: str, free: int, wanted: int) -> Finding:
     return good(check, text)
 
 
-def limit_of(controller: str, parent: str, reason: str) -> Finding:
-    """What limits a job's memory or processes: control groups below ``parent``, or else the kernel for each process."""
+def limit_of(controller: str, parent: str, reason: str, *, root: bool) -> Finding:
+    """What limits a job's memory or processes: control groups below ``parent``, or else the kernel for each process.
+
+    :param root: whether it is root who could not make any.
+    """
     check = f"limit of {controller}"
     if parent:
         return good(check, f"by control groups, below {parent}")
-    mend = "start as root, or by systemd with Delegate=yes"
+    mend = "start by systemd with Delegate=yes, or in a container that may write to its control groups"
+    if not root:
+        mend = "start as root, or by systemd with Delegate=yes"
     return warning(check, f"{WITHOUT_GROUPS[controller]}, no control groups ({reason})", mend)
 
 
@@ -126,6 +135,49 @@ def jobs_user(uid: int) -> Finding:
     return good("sandbox.user", "compiles run without root's rights to files")
 
 
+def broken_sandbox(why: str, seccomp: int) -> Finding:
+    """What a trial job failed for, with a word about a seccomp filter if that may have refused what it needs.
+
+    :param seccomp: ``Seccomp`` of ``/proc/self/status``.
+    """
+    if seccomp and any(os.strerror(number) in why for number in (errno.EPERM, errno.ENOSYS)):
+        mend = f"perhaps the seccomp filter in force here forbids it (Seccomp: {seccomp} in /proc/self/status)"
+        return failed("sandbox", why, mend)
+    return failed("sandbox", why)
+
+
+def farm(check: str, status: int, body: bytes) -> Finding:
+    """Whether it is a scheduler that answered, and how many build servers it has."""
+    match _told(body) if status == 200 else None:
+        case {"num_servers": int(number)}:
+            return good(check, f"it answers, and has {number} build servers")
+    return failed(check, f"no scheduler answers there, but something else{_whether(status)}", "correct the address")
+
+
+def keys(check: str, status: int, body: bytes) -> Finding:
+    """Whether an identity provider published keys."""
+    match _told(body) if status == 200 else None:
+        case {"keys": [*items]}:
+            return good(check, f"it has {len(items)} keys")
+    return failed(check, f"it answers without keys{_whether(status)}", "correct it")
+
+
+def answers(check: str, status: int, _: bytes) -> Finding:
+    """A token service that was shown no token may answer anything."""
+    return good(check, f"it answers, {status} to who shows no token")
+
+
+def _whether(status: int) -> str:
+    return "" if status == 200 else f", with status {status}"
+
+
+def _told(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
 def token(status: int | None) -> Finding:
     """Whether the scheduler accepts this build server's token.
 
@@ -136,6 +188,23 @@ def token(status: int | None) -> Finding:
     if status == 401:
         return failed("token", "the scheduler refuses it, or this host's address", "its log says which")
     return good("token", "the scheduler takes it")
+
+
+def sender(left: IPAddress, own: IPAddress, status: int | None) -> Finding:
+    """Whether calls to the scheduler leave from the address that the scheduler is told, which it compares.
+
+    :param left: the address that they leave from, before anything in between changes it.
+    :param own: that of ``public_addr``.
+    :param status: as for :func:`token`.
+    """
+    if left == own:
+        return good("sender", f"calls to the scheduler leave from public_addr's address, {own}")
+    text = f"calls to the scheduler leave from {left}, and public_addr is at {own}"
+    if status == 401:
+        return failed("sender", text, "correct public_addr, or the route")
+    if status is None:
+        return warning("sender", text, "correct public_addr, or the route, unless a proxy is in between")
+    return good("sender", f"{text}, as which the scheduler knows them")
 
 
 def public_address(shown: bytes | None, own: bytes | None) -> Finding:

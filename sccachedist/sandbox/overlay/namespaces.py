@@ -30,10 +30,7 @@ _DEVICES_OPTIONS = "size=64k,mode=755"
 _MOST_INODES = 1_000_000  # each takes about a kilobyte of memory beside the size
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
 
-_NAMESPACES_ADVICE = (
-    "allow user namespaces: user.max_user_namespaces above 0, on Ubuntu "
-    "kernel.apparmor_restrict_unprivileged_userns=0, in a container a profile that permits unshare and mount"
-)
+_NAMESPACES_ADVICE = "sccachedist doctor says which sysctl, filter, profile or mask forbids them"
 _OVERLAY_ADVICE = "overlayfs in a user namespace needs Linux 5.11 or newer, and the overlay module"
 
 _libc = ctypes.CDLL(None, use_errno=True)
