@@ -14,6 +14,7 @@ from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.extension import SchedulerReport, ServerReport
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, HeartbeatResult, JobId, JobState, Toolchain
 from sccachedist.wire.tokens import check_job_token
+from sccachedist.wire.usage import NO_USAGE, Usage
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -109,7 +110,10 @@ class FakeFollower:
 
 @attrs.define
 class FakeBuilder:
-    """A builder of the :class:`~sccachedist.builders.interface.Builder` kind; a job waits until a test ends it."""
+    """A builder of the :class:`~sccachedist.builders.interface.Builder` kind; a job waits until a test ends it.
+
+    :param usage: what each job takes; ``NO_USAGE`` is not told.
+    """
 
     jobs: Requests[JobId, None] = attrs.field(factory=Requests)
     seen: list[BuildJob] = attrs.field(factory=list)
@@ -117,6 +121,7 @@ class FakeBuilder:
     stopped: int = 0
     result: bytes = ANSWER
     discarded: list[ArchiveId] = attrs.field(factory=list)
+    usage: Usage = NO_USAGE
 
     async def start(self) -> None:
         await self.starting.ask("start")
@@ -125,6 +130,8 @@ class FakeBuilder:
         assert job.archive.exists()
         assert job.inputs.exists()
         self.seen.append(job)
+        if self.usage != NO_USAGE:
+            job.used(self.usage)
         await self.jobs.ask(job.job_id)
         job.answer.write_bytes(self.result)
 

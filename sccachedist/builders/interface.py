@@ -9,6 +9,7 @@ from typing import Protocol
 
 import attrs
 
+from sccachedist.builders.worker_protocol import Used, unheard
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import JobId
 
@@ -23,6 +24,8 @@ class BuildJob:
     :param answer: the file that gets the whole body of the ``RunJobResult`` answer. It may be the file of the inputs:
         the builder has read them by then. The caller owns it, also when the run fails and leaves a part of it.
     :param as_json: whether the answer is JSON instead of bincode.
+    :param used: called with what the job took, before its run returns or fails. It is not called if the job was killed
+        from here: it was cancelled, took too long, or its worker died.
     """
 
     job_id: JobId
@@ -32,6 +35,7 @@ class BuildJob:
     inputs: Path
     answer: Path
     as_json: bool
+    used: Used = attrs.field(default=unheard, eq=False, repr=False)
 
 
 class UploadObserver(Protocol):
@@ -65,7 +69,7 @@ class Builder(Protocol):
     async def run(self, job: BuildJob) -> None:
         """Run the compile; when this returns, ``job.answer`` holds a complete result.
 
-        Cancelling kills all of the job's processes at once.
+        Cancelling kills all of the job's processes at once. What the job took is told to ``job.used``.
 
         :raises BuildError: there is no result that may be shown to a user, or the inputs cannot be unpacked.
         :raises LimitExceeded: the job is larger or longer than ``[limits]`` allows.

@@ -125,7 +125,8 @@ class WorkerBuilder:
             spares = self._spares[job.toolchain]
             sandbox = spares.pop() if spares else f"{SANDBOX_PREFIX}{uuid.uuid4()}"
             try:
-                await self._workers.ask(self._request(job, sandbox), self._job_secs, job.toolchain)
+                request = self._request(job, sandbox)
+                await self._workers.ask(request, self._job_secs, job.toolchain, used=job.used)
             except BaseException as error:
                 if isinstance(error, ToolchainError):
                     self._toolchains.forget(job.toolchain)

@@ -34,6 +34,7 @@ from sccachedist.builders.worker_protocol import (
     Reply,
     Request,
     Size,
+    Used,
     failed,
     raised,
     request_frame,
@@ -43,6 +44,7 @@ from sccachedist.daemon.logs import Logger
 from sccachedist.errors import BuildError, DecodeError, LimitExceeded, SccachedistError
 from sccachedist.waiters import Waiters
 from sccachedist.wire.bincode import decode
+from sccachedist.wire.usage import NO_USAGE
 
 log = Logger()
 
@@ -97,11 +99,14 @@ class SandboxWorker(ProcessProtocol):
         """Whether it has reported that it is ready, or that it cannot be."""
         return self._set_up or bool(self._answers.pending)
 
-    async def ask(self, request: Request, reach: Reach | None = None, grown: Grown = unheard) -> Size:
+    async def ask(
+        self, request: Request, reach: Reach | None = None, grown: Grown = unheard, used: Used = unheard
+    ) -> Size:
         """Send a request as soon as the worker is set up; return the size in its answer.
 
         :param reach: called with a function that writes to the worker meanwhile, and with None when it no longer reads.
         :param grown: called with the growing size of what the worker unpacks; an error that it raises ends the request.
+        :param used: called with what the job took, also if it failed, if the request was to run one.
         :raises SccachedistError: the error that the worker reports, or :class:`BuildError` when it ends.
         """
         if not self._set_up:
@@ -110,15 +115,17 @@ class SandboxWorker(ProcessProtocol):
         self._grown = grown
         self.transport.write(request_frame(request))
         if reach is None:
-            return await self._answer()
+            return await self._answer(used)
         reach(self.transport.write)
         try:
-            return await self._answer()
+            return await self._answer(used)
         finally:
             reach(None)
 
-    async def _answer(self) -> Size:
+    async def _answer(self, used: Used = unheard) -> Size:
         answer = await self._answers.get()
+        if answer.usage != NO_USAGE:
+            used(answer.usage)
         if isinstance(answer, Failed):
             raise raised(answer)
         return answer.size
@@ -208,10 +215,12 @@ class Workers:
         self._busy: set[SandboxWorker] = set()
         self.stopped = False
 
-    async def ask(self, request: Request, seconds: float, kind: str = "", grown: Grown = unheard) -> Size:
+    async def ask(
+        self, request: Request, seconds: float, kind: str = "", grown: Grown = unheard, used: Used = unheard
+    ) -> Size:
         """Wait until fewer than ``most`` workers work, then do as :meth:`ask_at_once`."""
         async with self._turns:
-            return await self.ask_at_once(request, seconds, kind=kind, grown=grown)
+            return await self.ask_at_once(request, seconds, kind=kind, grown=grown, used=used)
 
     async def ask_at_once(
         self,
@@ -221,12 +230,13 @@ class Workers:
         *,
         kind: str = "",
         grown: Grown = unheard,
+        used: Used = unheard,
     ) -> Size:
         """Have a worker serve a request now, no matter how many work.
 
         When this raises or was cancelled, the worker and every process that it started are gone.
 
-        :param reach: see :meth:`SandboxWorker.ask`, also for ``grown`` and the return value.
+        :param reach: see :meth:`SandboxWorker.ask`, also for ``grown``, ``used`` and the return value.
         :param kind: a worker whose last request was of this kind is preferred: it is ready for it.
         :raises LimitExceeded: it took longer than ``seconds``.
         :raises SccachedistError: the error that the worker reports.
@@ -239,7 +249,7 @@ class Workers:
         try:
             if not self._idle:
                 self._idle.append(self._spawn())
-            size = await self._asked(worker.ask(request, reach, grown), seconds)
+            size = await self._asked(worker.ask(request, reach, grown, used), seconds)
             self._idle.append(worker)
             return size
         except BaseException:

@@ -33,6 +33,7 @@ from sccachedist.wire.bincode import (
     struct,
 )
 from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
+from sccachedist.wire.usage import NO_USAGE, USAGE, Usage
 
 T = TypeVar("T")
 
@@ -58,8 +59,12 @@ NOTHING = Size()
 Grown = Callable[[Size], None]
 
 
-def unheard(_: Size) -> None:
-    """Ignore a size."""
+#: Called with what a job took.
+Used = Callable[[Usage], None]
+
+
+def unheard(_: Size | Usage) -> None:
+    """Ignore what is told."""
 
 
 @attrs.frozen
@@ -197,9 +202,11 @@ class Done:
     """The request is done.
 
     :param size: of what was unpacked, if the request was to unpack.
+    :param usage: what the job took, if the request was to run one.
     """
 
     size: Size = NOTHING
+    usage: Usage = NO_USAGE
 
 
 class FailureKind(enum.Enum):
@@ -215,11 +222,15 @@ class FailureKind(enum.Enum):
 
 @attrs.frozen
 class Failed:
-    """The request failed; ``limit`` is empty unless a limit was hit."""
+    """The request failed; ``limit`` is empty unless a limit was hit.
+
+    :param usage: what the job took until then, if the request was to run one.
+    """
 
     kind: FailureKind
     text: str
     limit: str = ""
+    usage: Usage = NO_USAGE
 
 
 Request = RunJob | UnpackToolchain | FollowToolchain | RemoveToolchain | RemoveSandbox | RemoveAll | Sweep
@@ -248,8 +259,8 @@ REQUEST: Codec[Request] = choice(
 ARRIVED: Codec[Arrived] = struct(Arrived, size=U64, whole=BOOL)
 _SIZE = struct(Size, bytes=U64, inodes=U64)
 REPLY: Codec[Reply] = choice(
-    Done=struct(Done, size=_SIZE),
-    Failed=struct(Failed, kind=enumeration(FailureKind), text=TEXT, limit=TEXT),
+    Done=struct(Done, size=_SIZE, usage=USAGE),
+    Failed=struct(Failed, kind=enumeration(FailureKind), text=TEXT, limit=TEXT, usage=USAGE),
     Growing=struct(Growing, size=_SIZE),
 )
 

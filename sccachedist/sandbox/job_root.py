@@ -47,8 +47,8 @@ def place_toolchain(
         raise ToolchainError(f"toolchain {request.toolchain} cannot be unpacked: {error}") from error
 
 
-def place_inputs(job: RunJob, root: Root) -> None:
-    """Unpack the inputs over the toolchain, and make the directories that the compile expects.
+def place_inputs(job: RunJob, root: Root) -> Size:
+    """Unpack the inputs over the toolchain, and make the directories that the compile expects; returns their size.
 
     :raises DecodeError: the inputs are damaged, or a path leads out of the root.
     :raises LimitExceeded: they are too many or too large.
@@ -57,6 +57,7 @@ def place_inputs(job: RunJob, root: Root) -> None:
         tally = unpack(stream, root, limits)
     for directory in directories(job.command, job.outputs):
         root.make_directories(directory.encode(), made=tally.directory)
+    return tally.size
 
 
 def outputs_below(job: RunJob, root: Root, exit_code: int) -> Iterator[tuple[str, Iterable[bytes]]]:

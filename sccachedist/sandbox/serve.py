@@ -8,10 +8,14 @@ import os
 import sys
 from typing import BinaryIO, Protocol
 
+import attrs
+
 from sccachedist.builders.worker_protocol import (
+    NOTHING,
     REPLY,
     REQUEST,
     Done,
+    Failed,
     FollowToolchain,
     Growing,
     Grown,
@@ -30,6 +34,7 @@ from sccachedist.builders.worker_protocol import (
 )
 from sccachedist.errors import SccachedistError
 from sccachedist.sandbox.archive.growing_archive import GrowingArchive
+from sccachedist.sandbox.meter import Meter
 from sccachedist.wire.bincode import decode, encode
 
 
@@ -39,8 +44,8 @@ class Sandboxes(Protocol):
     def set_up(self) -> None:
         """Prepare this process, before its first request."""
 
-    def run_job(self, job: RunJob) -> None:
-        """Run a compile in a sandbox and write its answer."""
+    def run_job(self, job: RunJob, meter: Meter) -> None:
+        """Run a compile in a sandbox and write its answer; the meter is told of each phase and of all that was used."""
 
     def tidy(self) -> None:
         """Clean up after a request, once its answer is sent."""
@@ -87,16 +92,18 @@ def _serve(sandboxes: Sandboxes, request: Request, more: BinaryIO, answers: Bina
     def grown(size: Size) -> None:
         _send(answers, Growing(size))
 
+    meter = Meter()
     try:
-        return Done(_perform(sandboxes, request, more, grown) or Size())
+        reply: Done | Failed = Done(_perform(sandboxes, request, meter, more, grown) or NOTHING)
     except (SccachedistError, OSError) as error:
-        return failed(error)
+        reply = failed(error)
+    return attrs.evolve(reply, usage=meter.usage()) if isinstance(request, RunJob) else reply
 
 
-def _perform(sandboxes: Sandboxes, request: Request, more: BinaryIO, grown: Grown) -> Size | None:
+def _perform(sandboxes: Sandboxes, request: Request, meter: Meter, more: BinaryIO, grown: Grown) -> Size | None:
     match request:
         case RunJob():
-            sandboxes.run_job(request)
+            sandboxes.run_job(request, meter)
         case UnpackToolchain():
             return sandboxes.unpack_toolchain(request, grown)
         case FollowToolchain():

@@ -38,6 +38,7 @@ from sccachedist.errors import (
 from sccachedist.files import remove_file
 from sccachedist.server.inputs import InputsSpool, ReceivedJob
 from sccachedist.server.job_reports import JobReports
+from sccachedist.server.job_usage import note_usage
 from sccachedist.server.jobs import Issue, ServerCore
 from sccachedist.server.portability import LocalOptions, reason_to_stay
 from sccachedist.server.toolchain_cache import Toolchains
@@ -57,6 +58,7 @@ from sccachedist.wire.messages import (
     Toolchain,
 )
 from sccachedist.wire.tokens import Grant
+from sccachedist.wire.usage import NO_USAGE, Usage
 
 log = Logger()
 
@@ -319,7 +321,12 @@ class JobRunner:
             idle.callback(None)
 
     async def _build(self, job_id: JobId, toolchain: ArchiveId, received: ReceivedJob) -> None:
-        began = self._clock.seconds()
+        began, usage = self._clock.seconds(), NO_USAGE
+
+        def used(found: Usage) -> None:
+            nonlocal usage
+            usage = found
+
         try:
             async with self._toolchains.using(toolchain) as archive:
                 await self._builder.run(
@@ -331,12 +338,13 @@ class JobRunner:
                         inputs=received.inputs,
                         answer=received.inputs,  # one file less to make and to remove
                         as_json=received.as_json,
+                        used=used,
                     )
                 )
         except DecodeError as error:
             raise BuildError(f"the inputs cannot be unpacked: {error}") from error
-        form, took = "job {job_id} of {client} took {seconds:.3f} s", self._clock.seconds() - began
-        log.debug(form, job_id=job_id, client=self._clients.get(job_id), seconds=took)
+        finally:
+            note_usage(job_id, self._clients.get(job_id, "unknown"), self._clock.seconds() - began, usage)
 
 
 class Delivery(Body[Upload | None]):

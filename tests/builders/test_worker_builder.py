@@ -17,8 +17,9 @@ from sccachedist.builders.worker_protocol import (
     UnpackToolchain,
 )
 from sccachedist.config import ServerLimits
-from sccachedist.errors import BuildError, ToolchainError
+from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
 from sccachedist.wire.messages import JobId
+from sccachedist.wire.usage import Usage
 from tests.builders.worker_host import JOB, OTHER, PROGRAM, TOOLCHAIN, Asked, BuilderCase
 
 
@@ -46,6 +47,26 @@ class BuilderTests(BuilderCase):
         self.assertNoResult(job)
         self.host.asked(RemoveSandbox).ends()
         self.failureResultOf(job, BuildError)
+
+    def test_what_a_job_took(self) -> None:
+        """It is told before the job is over, whether it succeeded or failed; a worker that dies tells nothing."""
+        took, heard = Usage(run_ns=5), list[Usage]()
+        job = attrs.evolve(JOB, used=heard.append)
+        well = self.doing(self.builder.run(job))
+        self.host.asked(UnpackToolchain).ends()
+        self.host.asked(RunJob).ends(usage=took)
+        self.successResultOf(well)
+        assert heard == [took]
+        too_large = self.doing(self.builder.run(job))
+        self.host.asked(RunJob).ends(LimitExceeded("stdio_bytes", "too much"), usage=took)
+        assert heard == [took, took]
+        self.host.asked(RemoveSandbox).ends()
+        self.failureResultOf(too_large, LimitExceeded)
+        died = self.doing(self.builder.run(job))
+        self.host.asked(RunJob).end()
+        self.host.asked(RemoveSandbox).ends()
+        self.failureResultOf(died, BuildError)
+        assert heard == [took, took]
 
     def test_a_job_that_is_cancelled_twice(self) -> None:
         """No job waits any longer, but its leftovers are removed all the same."""

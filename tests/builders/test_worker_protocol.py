@@ -6,6 +6,7 @@ import pytest
 from sccachedist.builders.worker_protocol import (
     REPLY,
     REQUEST,
+    Done,
     Failed,
     FollowToolchain,
     JobLimits,
@@ -14,6 +15,7 @@ from sccachedist.builders.worker_protocol import (
     RemoveToolchain,
     Request,
     RunJob,
+    Size,
     Sweep,
     UnpackLimits,
     UnpackToolchain,
@@ -26,6 +28,7 @@ from sccachedist.errors import BuildError, CompileFailed, DecodeError, DiskFull,
 from sccachedist.policy import OnFailure
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
+from sccachedist.wire.usage import Usage
 
 NAMES = CompileCommand("e", ("a",), (("n", "v"),), "/")
 LIMITS = JobLimits(*range(len(attrs.fields(JobLimits))))
@@ -67,6 +70,16 @@ def test_errors_arrive_as_they_were_raised(error: Exception, kind: type[Exceptio
     again = raised(answer)
     assert (type(again), str(again)) == (kind, str(error))
     assert again.routine == getattr(error, "routine", False)
+
+
+def test_what_a_job_took_arrives() -> None:
+    """With its answer and with its failure."""
+    usage = Usage(run_ns=5, prewarmed=True)
+    for answer in (
+        Done(Size(1, 2), usage),
+        attrs.evolve(failed(LimitExceeded("stdio_bytes", "too much")), usage=usage),
+    ):
+        assert decode(REPLY, encode(REPLY, answer)) == answer
 
 
 @pytest.mark.parametrize(("kind", "others"), [(JobLimits, {"scratch_bytes"}), (UnpackLimits, set[str]())])

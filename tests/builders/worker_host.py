@@ -40,6 +40,7 @@ from sccachedist.config import ServerLimits
 from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, JobId, RunJobRequest
+from sccachedist.wire.usage import NO_USAGE, Usage
 
 TOOLCHAIN, OTHER = archive_id("a" * 64), archive_id("b" * 64)
 JOB = BuildJob(
@@ -113,10 +114,10 @@ class Asked(Process):
             frames.append(stream.read(*FRAME_LENGTH.unpack(header)))
         return frames
 
-    def ends(self, error: Exception | None = None, size: Size = NOTHING) -> None:
+    def ends(self, error: Exception | None = None, size: Size = NOTHING, usage: Usage = NO_USAGE) -> None:
         """Answer the request; after an error it is killed."""
         self.clear()
-        self.answers(failed(error) if error else Done(size))
+        self.answers(attrs.evolve(failed(error), usage=usage) if error else Done(size, usage))
         if error:
             self.end()
 

@@ -60,13 +60,15 @@ def test_nothing_is_made_for_nobody(maker: Maker, ahead: Prewarm) -> None:
 
 def test_one_is_ready_and_none_serves_twice(maker: Maker, ahead: Prewarm) -> None:
     """What a job has used is removed, and the next job finds another one."""
-    first = ahead.acquire(GCC)
+    first, stood_ready = ahead.acquire(GCC)
+    assert not stood_ready
     ahead.refill()
     ahead.refill()
     assert [each.alive for each in maker.made] == [False, True]
-    assert ahead.acquire(GCC) is not first
+    second, stood_ready = ahead.acquire(GCC)
+    assert (second is first, stood_ready) == (False, True)
     assert len(maker.made) == 2
-    ahead.acquire(GCC)
+    assert not ahead.acquire(GCC)[1]
     assert len(maker.made) == 3
 
 
@@ -75,7 +77,7 @@ def test_what_does_not_fit(maker: Maker, ahead: Prewarm, place: Place) -> None:
     """A toolchain that was unpacked again is another one."""
     ahead.acquire(GCC)
     ahead.refill()
-    ahead.acquire(place)
+    assert not ahead.acquire(place)[1]
     ahead.refill()
     assert [each.place for each in maker.made] == [GCC, GCC, place, place]
 
@@ -85,7 +87,8 @@ def test_one_that_has_died(maker: Maker, ahead: Prewarm) -> None:
     ahead.acquire(GCC)
     ahead.refill()
     maker.made[-1].alive = False
-    assert cast(Made, ahead.acquire(GCC)).alive
+    here, stood_ready = ahead.acquire(GCC)
+    assert (cast(Made, here).alive, stood_ready) == (True, False)
 
 
 def test_one_that_cannot_be_made(maker: Maker, ahead: Prewarm) -> None:
@@ -96,4 +99,4 @@ def test_one_that_cannot_be_made(maker: Maker, ahead: Prewarm) -> None:
     with pytest.raises(BuildError, match="no sandbox"):
         ahead.acquire(GCC)
     maker.broken = False
-    assert cast(Made, ahead.acquire(GCC)).alive
+    assert cast(Made, ahead.acquire(GCC)[0]).alive

@@ -20,7 +20,7 @@ def test_in_the_place_of_the_inputs(tmp_path: Path, before: bytes, as_json: bool
     new, old = tmp_path / "new", tmp_path / "old"
     old.write_bytes(before)
     for path in (new, old):
-        write_result(path, OUTPUT, [("/a", [b"1", b"2"]), ("/b", [])], as_json=as_json)
+        assert write_result(path, OUTPUT, [("/a", [b"1", b"2"]), ("/b", []), ("/c", [b"3"])], as_json=as_json) == 3
     assert old.read_bytes() == new.read_bytes()
 
 

@@ -2,14 +2,17 @@
 
 import errno
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import capturedLogs, eventAsText
 
 from farmkit.deferreds import outcome, pending
 from farmkit.fakes import ANSWER
+from sccachedist.daemon.logs import choose_levels
 from sccachedist.errors import (
     BadTransition,
     BuildError,
@@ -26,6 +29,7 @@ from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, AssignJobResult, JobId, JobNotFound, JobState, Toolchain
 from sccachedist.wire.run_job_frame import frame
 from sccachedist.wire.tokens import Grant
+from sccachedist.wire.usage import NO_USAGE, Usage
 from tests.server.servers import HEAD, JOB, OTHER, PARTY, REQUEST, Host, answered, run, run_in_vain, spooled
 from tests.server.stocks import ARCHIVES, CLANG, GCC
 from tests.support.broken_disks import failing
@@ -95,6 +99,32 @@ def test_failed_compiles_are_counted(ready: Host) -> None:
         assert outcome(running) is error
     assert ready.server.verified_failures == 1
     assert spooled(ready) == []
+
+
+@pytest.fixture
+def _debug() -> Iterator[None]:
+    """Everything is logged."""
+    choose_levels("debug")
+    yield
+    choose_levels("")
+
+
+@pytest.mark.usefixtures("_debug")
+@pytest.mark.parametrize("error", [None, LimitExceeded("stdio_bytes", "too much"), BuildError("killed")])
+def test_what_a_job_took_is_noted(ready: Host, error: Exception | None) -> None:
+    """Once for each job, however it ended."""
+    took = Usage(run_ns=2_500_000_000, cpu_user_ns=10**9, cpu_system_ns=10**9, peak_memory_bytes=2**26, prewarmed=True)
+    ready.builder.usage = NO_USAGE if isinstance(error, BuildError) else took
+    with capturedLogs() as events:
+        running = run(ready)
+        ready.clock.advance(3)
+        ready.builder.jobs.answer(JOB, error)
+        outcome(running)
+    told = [eventAsText(each, includeTimestamp=False, includeSystem=False) for each in events]
+    known = "2.500 s to compile, 2.000 s of CPU, 64 MiB, sandbox stood ready"
+    unknown = "0.000 s to compile, 0.000 s of CPU, 0 MiB, sandbox made for it"
+    expected = f"job 7 of {HEAD.peer} took 3.000 s: {unknown if isinstance(error, BuildError) else known}"
+    assert [text for text in told if " took " in text] == [expected]
 
 
 def test_a_compile_that_stays_at_home(ready: Host) -> None:

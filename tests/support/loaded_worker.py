@@ -3,15 +3,16 @@
 from pathlib import Path
 
 from sccachedist.builders.worker_protocol import RunJob
+from sccachedist.sandbox.meter import Meter
 from sccachedist.sandbox.overlay.worker import OverlaySandboxes, main
 from tests.support.loaded import WORKERS, note
 
 _run_job = OverlaySandboxes.run_job
 
 
-def run_job(sandboxes: OverlaySandboxes, request: RunJob) -> None:
+def run_job(sandboxes: OverlaySandboxes, request: RunJob, meter: Meter) -> None:
     """Run it, then note what that took."""
-    _run_job(sandboxes, request)
+    _run_job(sandboxes, request, meter)
     note(Path(sandboxes.home, WORKERS))
 
 

@@ -31,6 +31,7 @@ from sccachedist.sandbox.docker.commands import (
     run_arguments,
 )
 from sccachedist.sandbox.docker.images import has_image, remove_finished, written_by
+from sccachedist.sandbox.meter import Meter
 from sccachedist.sandbox.processes import Ended, call, running
 from sccachedist.sandbox.result.outcome import OutputSizes, check_outputs, reported
 from sccachedist.sandbox.result.result_writer import CHUNK, write_result
@@ -76,8 +77,11 @@ class Watch:
         self._next = self._clock() + _LOOK_SECS
 
 
-def run_job(job: RunJob) -> None:
+def run_job(job: RunJob, meter: Meter) -> None:
     """Run the compile, write its answer, and remove its container.
+
+    Its processes are the engine's: what they take is not known here. The container is made while the inputs are written
+    to it, so the time that it takes belongs to that of unpacking and that of running.
 
     :raises BuildError: there is no result that may be shown to a user.
     :raises DecodeError: the inputs are damaged, or a path leads out of the root.
@@ -87,20 +91,26 @@ def run_job(job: RunJob) -> None:
     try:
         watch = Watch(job.sandbox, job.limits.scratch_bytes)
         run = run_arguments(job.sandbox, job.toolchain, job.limits)
-        ended = call(run, ADVICE, _inputs(job), job.limits.stdio_bytes, watch)
-        _write_result(job, ended)
+        ended = call(run, ADVICE, _inputs(job, meter), job.limits.stdio_bytes, watch)
+        meter.begin("collect_ns")
+        meter.output_bytes = _write_result(job, ended)
     finally:
         remove_finished(job.sandbox)
 
 
-def _inputs(job: RunJob) -> Iterator[bytes]:
+def _inputs(job: RunJob, meter: Meter) -> Iterator[bytes]:
+    meter.begin("unpack_ns")
     script = file_member(SCRIPT.lstrip("/"), job_script(job.command, job.outputs).encode(), 0o644)
     with opened_inputs(job) as (stream, limits):
-        yield from repacked(stream, Tally(limits), whole=False)
+        tally = Tally(limits)
+        yield from repacked(stream, tally, whole=False)
+    meter.input_bytes = tally.size.bytes
     yield script + END
+    meter.begin("run_ns")
 
 
-def _write_result(job: RunJob, ended: Ended) -> None:
+def _write_result(job: RunJob, ended: Ended) -> int:
+    """Returns how many bytes the outputs have together."""
     with running(results_arguments(job.sandbox), ADVICE) as process:
         stream = cast(BinaryIO, process.stdout)
         found = read_archive(stream)
@@ -111,11 +121,12 @@ def _write_result(job: RunJob, ended: Ended) -> None:
         check_executed(job.command, exit_code, ended.stderr)
         # Before the outputs are read: of a killed compiler the signal is reported, not a missing output.
         output = reported(job.command, job.on_failure, attrs.evolve(ended, exit_code=exit_code))
-        write_result(Path(job.answer), output, _outputs(job, found, exit_code), as_json=job.as_json)
+        size = write_result(Path(job.answer), output, _outputs(job, found, exit_code), as_json=job.as_json)
         while stream.read(CHUNK):  # padding: docker cp fails if it cannot write it
             pass
     if process.returncode:
         raise BuildError("docker cp did not give all outputs")
+    return size
 
 
 def _exit_code(found: Found) -> int | None:

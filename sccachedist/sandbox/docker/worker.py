@@ -12,6 +12,7 @@ from sccachedist.builders.worker_protocol import Grown, RunJob, Size, UnpackTool
 from sccachedist.errors import BuildError
 from sccachedist.sandbox.archive.growing_archive import GrowingArchive
 from sccachedist.sandbox.docker import images, job
+from sccachedist.sandbox.meter import Meter
 from sccachedist.sandbox.serve import serve
 
 
@@ -27,9 +28,9 @@ class DockerSandboxes:
     def set_up(self) -> None:
         """Do nothing."""
 
-    def run_job(self, request: RunJob) -> None:
+    def run_job(self, request: RunJob, meter: Meter) -> None:
         """Run a container."""
-        job.run_job(request)
+        job.run_job(request, meter)
 
     def tidy(self) -> None:
         """Do nothing: the container is gone."""

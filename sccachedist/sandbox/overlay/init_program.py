@@ -2,8 +2,9 @@
 
 The program reads its stdin to the end: the bytes that :func:`orders` makes. If there are none, it ends. If it cannot
 run the command, it writes the error's number to the descriptor that the orders name. It is the first process of the
-sandbox: it also waits for orphaned processes, and ends with the command's exit code as a shell shows it. How the
-sandbox is set up is not known here: :mod:`sccachedist.sandbox.overlay.sandbox` does it.
+sandbox: it also waits for orphaned processes. When the command has ended, it kills what is left and waits for that;
+then it ends with the command's exit code as a shell shows it. How the sandbox is set up is not known here:
+:mod:`sccachedist.sandbox.overlay.sandbox` does it.
 """
 
 import os

@@ -18,6 +18,7 @@ from sccachedist.builders.worker_protocol import RunJob
 from sccachedist.errors import ToolchainError
 from sccachedist.sandbox.beneath import Root
 from sccachedist.sandbox.job_root import outputs_below, place_inputs, root_at
+from sccachedist.sandbox.meter import Meter
 from sccachedist.sandbox.overlay.bwrap import bwrap_arguments
 from sccachedist.sandbox.overlay.layout import DEVICES, SCRATCH, TOOLCHAINS
 from sccachedist.sandbox.overlay.masks import kernel_secrets
@@ -83,19 +84,23 @@ def opened(place: Place, bwrap: str, filter_fd: int, init_fd: int) -> Iterator[O
         unmount(SCRATCH)
 
 
-def run_job(job: RunJob, here: Opened, watch: Callable[[], None]) -> None:
+def run_job(job: RunJob, here: Opened, watch: Callable[[], None], meter: Meter) -> None:
     """Run the compile and write its answer.
 
     :param watch: raises when the compile has hit a limit of this process.
+    :param meter: is told of each phase, of sizes, and of the processes of the sandbox when they have ended.
     :raises BuildError: there is no result that may be shown to a user.
     :raises DecodeError: the inputs are damaged, or a path leads out of the root.
     :raises LimitExceeded: the job is too large.
     """
-    place_inputs(job, here.root)
-    ended = here.sandbox.run(job.command, job.limits.stdio_bytes, watch)
+    meter.begin("unpack_ns")
+    meter.input_bytes = place_inputs(job, here.root).bytes
+    meter.begin("run_ns")
+    ended = here.sandbox.run(job.command, job.limits.stdio_bytes, watch, meter.add)
+    meter.begin("collect_ns")
     # Before the outputs are read: of a killed compiler the signal is reported, not a missing output.
-    output = reported(job.command, job.on_failure, ended)
-    write_result(Path(job.answer), output, outputs_below(job, here.root, ended.exit_code), as_json=job.as_json)
+    output, files = reported(job.command, job.on_failure, ended), outputs_below(job, here.root, ended.exit_code)
+    meter.output_bytes = write_result(Path(job.answer), output, files, as_json=job.as_json)
 
 
 @contextlib.contextmanager

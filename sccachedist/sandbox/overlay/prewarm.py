@@ -22,16 +22,16 @@ class Prewarm:
         self._ready: Opened | None = None
         self._last: Place | None = None
 
-    def acquire(self, place: Place) -> Opened:
-        """Return the place that was made ahead, if it fits, else make one now.
+    def acquire(self, place: Place) -> tuple[Opened, bool]:
+        """Return the place that was made ahead, if it fits, else make one now; and whether it was made ahead.
 
         :raises SccachedistError: it cannot be made.
         """
-        ready, self._ready = self._ready, None
-        if ready is None or not ready.fits(place):
-            ready = self._open(place)
+        made, self._ready = self._ready, None
+        ready = made if made is not None and made.fits(place) else None
+        here = ready or self._open(place)
         self._last = place
-        return ready
+        return here, ready is not None
 
     def refill(self) -> None:
         """Remove the place of the last job and make another like it; if that fails, the next job gets the error."""

@@ -7,9 +7,11 @@ code. It does not know what the command is for.
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 import attrs
@@ -41,11 +43,19 @@ class Sandbox:
         """Whether it still waits: a host without memory may have killed it."""
         return self._process.poll() is None
 
-    def run(self, command: CompileCommand, stdio_bytes: int, watch: Callable[[], None]) -> Ended:
-        """Run the command to its end; no process of the sandbox is left then.
+    def run(
+        self,
+        command: CompileCommand,
+        stdio_bytes: int,
+        watch: Callable[[], None],
+        ended: Callable[[resource.struct_rusage], None],
+    ) -> Ended:
+        """Run the command to its end; no process of the sandbox is left then, nor after an error.
 
         :param stdio_bytes: the most bytes of stdout, and the most of stderr.
         :param watch: raises when the command has hit another limit; called now and then, and at the end.
+        :param ended: called with what the sandbox took: bubblewrap, which waits for the first process of the sandbox,
+            which waits for all others.
         :raises BuildError: the sandbox did not start, or the command could not be executed.
         :raises LimitExceeded: the command went beyond a limit.
         """
@@ -53,18 +63,41 @@ class Sandbox:
         words = orders(command, reported.fileno(), self._init_fd)
         reported.close()  # else report.read() would never end
         feed(cast(IO[bytes], self._process.stdin), [words])
-        stdout, stderr = drained(self._process, stdio_bytes, watch)
-        ended = Ended(self._process.wait(), stdout, stderr)
-        _reap()
+        try:
+            stdout, stderr = drained(self._process, stdio_bytes, watch)
+        except BaseException:
+            self._end_command()
+            raise
+        finally:
+            for pid, status, used in _waited():
+                if pid == self._process.pid:
+                    self._process.returncode = os.waitstatus_to_exitcode(status)
+                ended(used)
         watch()
         if reason := failure(report.read()):
             raise BuildError(f"the sandbox did not run the command: {reason}")
-        return attrs.evolve(ended, exit_code=_exit_code(self._status.read(), ended))
+        return _with_exit_code(self._status.read(), Ended(self._process.returncode, stdout, stderr))
 
     def end(self) -> None:
         """Kill the sandbox if it still waits."""
-        if self.alive and (told := self._status.readline()):  # no line: the sandbox has not started
-            os.kill(json.loads(told)["child-pid"], signal.SIGKILL)
+        if self.alive and (first := self._first_process()):
+            _kill([first])
+
+    def _end_command(self) -> None:
+        """Kill the command. The first process then ends what is left, and what all of them took is counted.
+
+        If there is no command, or the kernel does not name it, kill the first process itself.
+        """
+        if first := self._first_process():
+            children: list[int] = []
+            with contextlib.suppress(OSError):
+                children = [*map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split())]
+            _kill(children or [first])
+
+    def _first_process(self) -> int:
+        """Return the id of the first process, which waits or has run the command; 0 if the sandbox did not start."""
+        told = self._status.readline()
+        return int(json.loads(told)["child-pid"]) if told else 0
 
 
 @contextlib.contextmanager
@@ -89,7 +122,8 @@ def sandbox(arguments: Callable[[int, int, int], list[str]], filter_fd: int, ini
                 finally:
                     made.end()
         finally:
-            _reap()
+            for _ in _waited():
+                pass
 
 
 @contextlib.contextmanager
@@ -100,15 +134,21 @@ def _pipe() -> Iterator[tuple[BinaryIO, BinaryIO]]:
         yield to_read, to_write
 
 
-def _reap() -> None:
-    """Wait for all children, so for the sandbox's first process, which is its last to end."""
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _waited() -> Iterator[tuple[int, int, resource.struct_rusage]]:
+    """Wait for all children, so for the sandbox's first process, which is its last to end; yield what wait4 says."""
     with contextlib.suppress(ChildProcessError):
         while True:
-            os.waitpid(-1, 0)
+            yield os.wait4(-1, 0)
 
 
-def _exit_code(status: bytes, ended: Ended) -> int:
+def _with_exit_code(status: bytes, ended: Ended) -> Ended:
     for line in status.splitlines():
         if (code := json.loads(line).get("exit-code")) is not None:
-            return int(code)
+            return attrs.evolve(ended, exit_code=int(code))
     raise BuildError(f"the sandbox did not run the command: {ended.last_words}")

@@ -16,6 +16,7 @@ import attrs
 
 from sccachedist.builders.worker_protocol import Grown, JobLimits, RunJob, Size, UnpackToolchain
 from sccachedist.sandbox.archive.growing_archive import GrowingArchive
+from sccachedist.sandbox.meter import Meter
 from sccachedist.sandbox.overlay import job, namespaces, toolchain_store
 from sccachedist.sandbox.overlay.init_program import init_program
 from sccachedist.sandbox.overlay.layout import DEVICES, SCRATCH
@@ -52,10 +53,11 @@ class OverlaySandboxes:
         made = functools.partial(job.opened, bwrap=self.bwrap, filter_fd=self._limits.filter_fd, init_fd=init_fd)
         self._prewarm = Prewarm(made)
 
-    def run_job(self, request: RunJob) -> None:
+    def run_job(self, request: RunJob, meter: Meter) -> None:
         """Run a job in a sandbox on an overlay."""
         place = job.place_for(request.toolchain, scratch_size(request.limits))
-        job.run_job(request, self._prewarm.acquire(place), self._limits.check)
+        here, meter.prewarmed = self._prewarm.acquire(place)
+        job.run_job(request, here, self._limits.check, meter)
 
     def tidy(self) -> None:
         """Remove the last job's place, and make one for the next job."""

@@ -12,6 +12,7 @@ from sccachedist.builders.worker_protocol import Grown, RunJob, Size, UnpackTool
 from sccachedist.errors import BuildError
 from sccachedist.sandbox.archive.growing_archive import GrowingArchive
 from sccachedist.sandbox.job_root import place_toolchain, root_at
+from sccachedist.sandbox.meter import Meter
 from sccachedist.sandbox.pot import job
 from sccachedist.sandbox.pot.pots import IMAGE_PREFIX, Pots
 from sccachedist.sandbox.serve import serve
@@ -26,9 +27,9 @@ class PotSandboxes:
     def set_up(self) -> None:
         """Do nothing."""
 
-    def run_job(self, request: RunJob) -> None:
+    def run_job(self, request: RunJob, meter: Meter) -> None:
         """Run a job in a clone."""
-        job.run_job(request, self.pots)
+        job.run_job(request, self.pots, meter)
 
     def tidy(self) -> None:
         """Do nothing: the clone serves the next job."""

@@ -3,8 +3,8 @@
  *
  * It reads its orders from stdin to the end: the bytes that sccachedist/sandbox/overlay/init_program.py makes. If there
  * are none, it ends. If it cannot run the command, it writes the error's number to a descriptor that the orders name. It
- * is the first process of the sandbox: it also waits for orphans, and ends with the command's exit code as a shell shows
- * it.
+ * is the first process of the sandbox: it also waits for orphans, ends what the command has left, and ends with the
+ * command's exit code as a shell shows it.
  *
  * It makes itself undumpable: then the kernel shows other processes without privileges neither its program, nor its
  * descriptors, nor its memory. So the command can reach nothing of it; later sandboxes run the same program file.
@@ -16,7 +16,9 @@
 
 #define ROOM_SIZE (8L << 20)
 #define PIECE (1L << 20)
+#define SIGKILL 9
 #define SIGCHLD 17
+#define WNOHANG 1
 
 /* The orders: all addresses point into the room; each list of addresses ends with a zero, and so does each text. */
 struct orders {
@@ -82,6 +84,20 @@ static int exit_code_of(long child)
     }
 }
 
+/* In a sandbox, kills all other processes and waits for them. The kernel would do so too, when the first process ends,
+ * but it would not add what they took to what the first process took. Elsewhere, "all others" would be all of a host. */
+static void end_others(void)
+{
+    long ended, flags = WNOHANG;
+    if (CALL1(__NR_getpid, 0) != 1)
+        return;
+    while ((ended = CALL4(__NR_wait4, -1, 0, flags, 0)) >= 0)
+        if (ended == 0) {
+            CALL2(__NR_kill, -1, SIGKILL);
+            flags = 0;
+        }
+}
+
 static void begin(char **stack)
 {
     (void)stack;
@@ -99,5 +115,7 @@ static void begin(char **stack)
         tell(result);
     CALL1(__NR_close, room->report);
     CALL1(__NR_close, room->own);
-    leave(exit_code_of(result));
+    result = exit_code_of(result);
+    end_others();
+    leave(result);
 }

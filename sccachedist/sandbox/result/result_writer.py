@@ -23,8 +23,10 @@ _MOST_JSON = 16 * 1024 * 1024  # a list of numbers takes thirty times its bytes 
 
 def write_result(
     path: Path, output: ProcessOutput, files: Iterable[tuple[str, Iterable[bytes]]], *, as_json: bool
-) -> None:
+) -> int:
     """Write ``Complete`` with these outputs: pairs of the name that the client asked for and the content in pieces.
+
+    Returns how many bytes all contents have together, before compression.
 
     An existing file is overwritten and then cut to its new size, not emptied first: an emptied file goes to its disk at
     once.
@@ -39,15 +41,17 @@ def write_result(
         out.write(head)
         count_at = out.tell()
         _write_number(out, 0)
+        inflated = 0
         for count, (name, content) in enumerate(files, start=1):
-            _write_file(out, name, content)
+            inflated += _write_file(out, name, content)
             _overwrite_number(out, count_at, count)
         out.truncate()
         if as_json:
             _become_json(out)
+    return inflated
 
 
-def _write_file(out: BinaryIO, name: str, content: Iterable[bytes]) -> None:
+def _write_file(out: BinaryIO, name: str, content: Iterable[bytes]) -> int:
     head = bytearray()
     TEXT.write(name, head)
     out.write(head)
@@ -56,6 +60,7 @@ def _write_file(out: BinaryIO, name: str, content: Iterable[bytes]) -> None:
     inflated = _compress(content, out)
     _overwrite_number(out, length_at, out.tell() - length_at - 8)
     _write_number(out, inflated)
+    return inflated
 
 
 def _compress(content: Iterable[bytes], out: BinaryIO) -> int:

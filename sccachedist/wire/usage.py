@@ -1,0 +1,44 @@
+"""What one job took at its build server: a value and its bytes.
+
+A sandbox worker measures it (:mod:`sccachedist.sandbox.meter`); the daemon passes it on.
+"""
+
+import attrs
+
+from sccachedist.wire.bincode import numbers
+
+
+@attrs.frozen
+class Usage:
+    """What one job took. A number is 0 if its kind of sandbox cannot tell it, or if the job did not come that far.
+
+    The four times follow one another; together they are the job's time in its worker, but for sending the answer.
+
+    :param sandbox_ns: nanoseconds until there was a sandbox; next to none if it stood ready.
+    :param unpack_ns: nanoseconds in which the inputs were unpacked.
+    :param run_ns: nanoseconds in which the command ran.
+    :param collect_ns: nanoseconds in which the outputs were read and the answer was written.
+    :param cpu_user_ns: CPU time of all processes of the sandbox, also of those that made it, some milliseconds.
+    :param cpu_system_ns: CPU time of the kernel for them.
+    :param peak_memory_bytes: the most that one of these processes had in memory at a time. It is never less than what
+        the worker itself has, some 20 MB: Linux counts what a process held before it executed its program.
+    :param input_bytes: the unpacked inputs, in whole blocks of a disk.
+    :param output_bytes: all outputs together, before they were compressed.
+    :param prewarmed: whether the sandbox stood ready when the job came.
+    """
+
+    sandbox_ns: int = 0
+    unpack_ns: int = 0
+    run_ns: int = 0
+    collect_ns: int = 0
+    cpu_user_ns: int = 0
+    cpu_system_ns: int = 0
+    peak_memory_bytes: int = 0
+    input_bytes: int = 0
+    output_bytes: int = 0
+    prewarmed: bool = attrs.field(default=False, converter=bool)
+
+
+#: What is known of a job whose worker was killed.
+NO_USAGE = Usage()
+USAGE = numbers(Usage)
