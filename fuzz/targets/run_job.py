@@ -11,7 +11,8 @@ from sccachedist.errors import SccachedistError
 from sccachedist.sandbox.beneath import components
 from sccachedist.sandbox.command import check_executed, directories, env_arguments, inside
 from sccachedist.sandbox.overlay.init_program import orders
-from sccachedist.sandbox.result.outcome import check_outputs, reported_code
+from sccachedist.sandbox.result.outcome import reported_code
+from sccachedist.sandbox.result.outputs import check_outputs
 from sccachedist.server.command_limits import CommandCheck
 from sccachedist.wire.bincode import decode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, RunJobRequest

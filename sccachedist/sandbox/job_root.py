@@ -16,7 +16,7 @@ from sccachedist.sandbox.archive.opened import opened_inputs, opened_toolchain
 from sccachedist.sandbox.archive.unpack import unpack
 from sccachedist.sandbox.beneath import DIRECTORY, Root
 from sccachedist.sandbox.command import directories, inside
-from sccachedist.sandbox.result.outcome import OutputSizes, check_outputs
+from sccachedist.sandbox.result.outputs import OutputSizes, check_outputs, returned_outputs
 from sccachedist.sandbox.result.result_writer import CHUNK
 
 
@@ -67,7 +67,7 @@ def outputs_below(job: RunJob, root: Root, exit_code: int) -> Iterator[tuple[str
     :raises LimitExceeded: one is too large, or all together are.
     """
     made, sizes = set(), OutputSizes(job.limits.output_bytes, job.limits.outputs_bytes)
-    for output in job.outputs:
+    for output in returned_outputs(job.command, job.outputs):
         try:
             descriptor = root.open_regular(inside(job.command, output).encode())
         except FileNotFoundError:

@@ -129,7 +129,7 @@ ROWS = (
     Row(_CLANG, ("-fpass-plugin=", "-frandomize-layout-seed-file=", "-fthinlto-index="), Why.NOT_SENT, _ANY),
     Row(
         _RUSTC,
-        ("-C profile-use=", "-Z profile-sample-use=", "-Z codegen-backend=", "-Z llvm-plugins="),
+        ("-Z profile-sample-use=", "-Z codegen-backend=", "-Z llvm-plugins="),
         Why.NOT_SENT,
         _ANY,
     ),

@@ -1,6 +1,8 @@
 """Compile options, one set at a time, by the published client: what comes back is what a local compile makes."""
 
+import base64
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,6 +142,39 @@ def libraries_built_by(command: Command) -> dict[str, bytes]:
 
 def is_of_library(path: Path) -> bool:
     return path.name.removeprefix("lib").partition("-")[0] in LIBRARIES
+
+
+# What "llvm-profdata merge" of LLVM 14 makes of ":ir f 1 1 5", a word a line: a function f that was called five times.
+_PROFILE = (
+    "eNr7n1NQlJ+W2cjOAAaMDGhAgwlCs0H5AgyoCmE0KxrNgMYXUGfACha0MWIVd+BlRtEPU/VgMgtW8QYpNqziCgvZsYofUOfEKp6w"
+    "jgurOIMpD1bxBbt5sYp/qOPDKm4gzY9VPMIOu/gdR+ziZk7Yxe1xiDMy9C/0uVvqP/EMPGSgdBquqORAjg90RS+gDAB2fhey"
+)
+
+
+@pytest.mark.parametrize("profile", ["{folder}/calls.profdata", "calls.profdata"])
+def test_a_profile_that_a_crate_is_compiled_with(client: Client, tmp_path: Path, profile: str) -> None:
+    """The client sends it, and also declares it as an output, in the crate's folder if its name is relative."""
+    (tmp_path / "lib.rs").write_text("pub fn one() -> u32 {\n    1\n}\n")
+    (tmp_path / "calls.profdata").write_bytes(zlib.decompress(base64.b64decode(_PROFILE)))
+    kinds = ("--crate-type", "lib", "--emit=dep-info,metadata,link", "--out-dir", str(tmp_path / "made"))
+    use = ("-C", f"profile-use={profile.format(folder=tmp_path)}")
+    command = ("rustc", "--crate-name", "one", "lib.rs", *kinds, *use)
+    before = client.statistics()
+    remote = crate_made_by(client.compiling(command, tmp_path))
+    after = client.statistics()
+    assert (after.total_remote, after.errors) == (before.total_remote + 1, before.errors)
+    assert remote == crate_made_by(Command(command, inherited(), tmp_path))
+    assert remote.keys() == {"libone.rlib", "libone.rmeta", "one.d"}
+
+
+def crate_made_by(command: Command) -> dict[str, bytes]:
+    """Compile into an empty folder; give what is in it then."""
+    made = command.folder / "made"
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    ended = command.run(300)
+    assert ended.returncode == 0, ended
+    return {path.name: path.read_bytes() for path in made.iterdir()}
 
 
 def test_files_that_the_client_does_not_ask_for(tmp_path: Path, toolchains: Path) -> None:

@@ -114,14 +114,26 @@ _PAX: dict[str, Case] = {
     "a sparse member of GNU": (raw_header(b"s", b"S", octal(3)) + padded(b"abc"), REFUSED),
 }
 
+_SOURCE: Picture = {b"home/": b"", b"home/dev/": b"", b"home/dev/x.c": b"abc"}
+_NOTHING: Picture = {}
+
 _KINDS: dict[str, Case] = {
-    f"a member of type {kind!r}": (raw_header(b"dev/x", kind), REFUSED)
-    for kind in (b"3", b"4", b"6", b"8", b"9", b"A", b"D", b"I", b"M", b"N", b"V", b"X", b"Z", b"\xff")
-} | {
     "a file as V7 wrote it": (raw_header(b"f", b"\0"), {b"f": b""}),
     "a directory as V7 wrote it": (raw_header(b"d/", b"\0"), {b"d/": b""}),
     "a contiguous file": (raw_header(b"f", b"7"), {b"f": b""}),
 }
+for _kind in (b"8", b"9", b"A", b"D", b"I", b"M", b"N", b"V", b"X", b"Z", b"\xff"):
+    _KINDS[f"a member of type {_kind!r}"] = raw_header(b"dev/x", _kind), REFUSED
+for _kind in (b"3", b"4", b"6", b" "):
+    _KINDS[f"a special file of type {_kind!r}"] = raw_header(b"x", _kind), _NOTHING
+    _KINDS[f"one of type {_kind!r} that a sandbox has"] = (
+        raw_header(b"./dev/null", _kind, octal(3)) + padded(b"abc"),
+        _NOTHING,
+    )
+    _KINDS[f"the text of one of type {_kind!r}"] = (
+        raw_header(b"home/dev/x.c", _kind, octal(3)) + padded(b"abc"),
+        _SOURCE,
+    )
 
 _LINKS: dict[str, Case] = {
     "a symlink to nothing": (raw_header(b"a", b"2"), REFUSED),

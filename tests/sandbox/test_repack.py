@@ -93,8 +93,6 @@ def test_a_directory_in_the_place_of_a_link() -> None:
     [
         tar(file("../x", b"")),
         tar(member("x", tarfile.LNKTYPE, "../x")),
-        tar(member("x", tarfile.CHRTYPE)),
-        tar(member("x", tarfile.FIFOTYPE)),
         tar(file("x", b"content"))[:600],
         b"garbage" * 100,
     ],

@@ -37,6 +37,9 @@ def repacked(stream: BinaryIO, tally: Tally, *, whole: bool) -> Iterator[bytes]:
     directories: set[int] = set()  # hashes of names: there may be many long ones
     for member, content in read_archive(stream):
         tally.name(max(len(member.name), len(member.link)))
+        if member.kind is MemberKind.NOTHING:
+            tally.entry()
+            continue
         name = _plain(member.name)
         if member.kind is MemberKind.SYMLINK:
             symlinks.add(name)

@@ -2,7 +2,7 @@
 
 Names and link targets come out as the bytes that the archive holds: :mod:`sccachedist.sandbox.archive.unpack` decides
 whether they may be used. For any archive, memory is bounded by the largest size of a name and one chunk of content. A
-member that cannot be unpacked faithfully (device, FIFO, sparse file) is an error.
+sparse file is an error. Nothing is made of a device, a FIFO or a socket.
 """
 
 import enum
@@ -28,12 +28,13 @@ _PAX_LENGTH = re.compile(rb"[1-9][0-9]{0,7} ")
 
 
 class MemberKind(enum.Enum):
-    """What kind of entry a member becomes."""
+    """What kind of entry a member becomes; ``NOTHING``: none, its content is passed over."""
 
     FILE = enum.auto()
     HARD_LINK = enum.auto()
     SYMLINK = enum.auto()
     DIRECTORY = enum.auto()
+    NOTHING = enum.auto()
 
 
 # V7 wrote NUL for a file; "7" is a contiguous file, which POSIX lets a reader take for a plain one.
@@ -45,6 +46,14 @@ _KINDS = {
     b"2": MemberKind.SYMLINK,
     b"5": MemberKind.DIRECTORY,
 }
+
+#: Character device, block device, FIFO, and what Rust's ``tar`` writes for a socket: none is made. But clients send the
+#: preprocessed text of a source file under the type of that file, which may be a device (``gcc -x c /dev/null``) or a
+#: link to one: with content the member is a regular file, as the published build server takes it.
+_SPECIAL = (b"3", b"4", b"6", b" ")
+
+#: Directories that a sandbox has of its own: what a compile reads there is there without the client.
+_OF_SANDBOX = (b"dev", b"proc")
 
 
 @attrs.frozen
@@ -125,9 +134,10 @@ def _next_header(stream: BinaryIO) -> bytes | None:
 
 def _member(header: bytes, extended: dict[bytes, bytes]) -> Member:
     name = extended.get(b"path") or _header_name(header)
-    kind = _KINDS.get(header[156:157])
+    flag = header[156:157]
+    kind = _kind_of_special(name, _size(header, extended)) if flag in _SPECIAL else _KINDS.get(flag)
     if kind is None:
-        raise DecodeError(f"a member of type {header[156:157]!r} is not unpacked: {name[:200]!r}")
+        raise DecodeError(f"a member of type {flag!r} is not unpacked: {name[:200]!r}")
     if kind is MemberKind.FILE and name.endswith(b"/"):
         kind = MemberKind.DIRECTORY  # as V7 wrote them
     if not name or b"\0" in name:
@@ -136,10 +146,16 @@ def _member(header: bytes, extended: dict[bytes, bytes]) -> Member:
         name=name,
         kind=kind,
         mode=_number(header[100:108]) & 0o7777,
-        size=_size(header, extended) if kind is MemberKind.FILE else 0,
+        size=_size(header, extended) if kind in (MemberKind.FILE, MemberKind.NOTHING) else 0,
         mtime=_number(header[136:148]),
         link=_link(header, extended) if kind in (MemberKind.HARD_LINK, MemberKind.SYMLINK) else b"",
     )
+
+
+def _kind_of_special(name: bytes, size: int) -> MemberKind:
+    """Return what a device or the like becomes."""
+    first = next((part for part in name.split(b"/") if part not in (b"", b".")), b"")
+    return MemberKind.FILE if size and first not in _OF_SANDBOX else MemberKind.NOTHING
 
 
 def _header_name(header: bytes) -> bytes:

@@ -64,6 +64,8 @@ def _unpack_member(root: Root, member: Member, content: Content, tally: Tally) -
             tally.entry()
         return
     tally.entry()
+    if member.kind is MemberKind.NOTHING:
+        return
     with root.parent(member.name, tally.directory) as (directory, name):
         if member.kind is MemberKind.HARD_LINK:
             _hard_link(root, member.link, directory, name, tally)

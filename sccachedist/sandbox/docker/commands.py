@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from sccachedist.builders.worker_protocol import SANDBOX_PREFIX, JobLimits
 from sccachedist.sandbox.beneath import components
 from sccachedist.sandbox.command import directories, env_arguments, inside, refuse_nul
+from sccachedist.sandbox.result.outputs import returned_outputs
 from sccachedist.wire.messages import CompileCommand
 
 #: A busybox in every image and a script in every container, under names that no toolchain uses.
@@ -69,6 +70,7 @@ def job_script(command: CompileCommand, outputs: tuple[str, ...]) -> str:
     needed = [posixpath.join("/", directory) for directory in directories(command, outputs)]
     for directory in needed:
         components(directory.encode())
+    returned = frozenset(returned_outputs(command, outputs))
     run = [BUSYBOX, "env", *env_arguments(command)]
     refuse_nul([*run, *outputs])
     lines = [
@@ -78,7 +80,7 @@ def job_script(command: CompileCommand, outputs: tuple[str, ...]) -> str:
         # The trap runs only if busybox cannot be executed: a successful exec removes it.
         f"(trap '\"$b\" rm -r {RESULTS}' EXIT; exec {_quoted(run)} </dev/null)",
         "code=$?",
-        *(_gather(index, inside(command, output)) for index, output in enumerate(outputs)),
+        *(_gather(index, inside(command, output)) for index, output in enumerate(outputs) if output in returned),
         f'echo "$code" >{RESULTS}/{EXIT_CODE}',
     ]
     return "\n".join(lines) + "\n"

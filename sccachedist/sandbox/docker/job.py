@@ -33,7 +33,8 @@ from sccachedist.sandbox.docker.commands import (
 from sccachedist.sandbox.docker.images import has_image, remove_finished, written_by
 from sccachedist.sandbox.meter import Meter
 from sccachedist.sandbox.processes import Ended, call, running
-from sccachedist.sandbox.result.outcome import OutputSizes, check_outputs, reported
+from sccachedist.sandbox.result.outcome import reported
+from sccachedist.sandbox.result.outputs import OutputSizes, check_outputs
 from sccachedist.sandbox.result.result_writer import CHUNK, write_result
 
 # How docker cp names the files of a directory.
