@@ -5,7 +5,7 @@ the roles use a setting.
 """
 
 from sccachedist.config.files import exposed_secrets, load_scheduler_settings, load_server_settings
-from sccachedist.config.operation import LogFormat, LogSettings
+from sccachedist.config.operation import LogFormat, LogSettings, ServerNetworkSettings
 from sccachedist.config.published import (
     BuilderSettings,
     ClientAuthSettings,
@@ -62,6 +62,7 @@ __all__ = [
     "SchedulerSettings",
     "ServerAuthSettings",
     "ServerLimits",
+    "ServerNetworkSettings",
     "ServerSettings",
     "ShutdownSettings",
     "TlsSettings",

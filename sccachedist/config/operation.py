@@ -4,11 +4,12 @@ This module does not know how a role uses a setting.
 """
 
 import enum
+from ipaddress import IPv4Address, IPv6Address
 
 from attrs import field, frozen
 
 from sccachedist.config.schema import key
-from sccachedist.config.values import one_of
+from sccachedist.config.values import IP, one_of
 
 
 class LogFormat(enum.Enum):
@@ -25,4 +26,18 @@ class LogSettings:
     format: LogFormat = field(
         default=LogFormat.TEXT,
         metadata=key(one_of(LogFormat), "A line of text for each event, or a JSON object on a line of its own."),
+    )
+
+
+@frozen
+class ServerNetworkSettings:
+    """How a build server reaches the scheduler."""
+
+    source_address: IPv4Address | IPv6Address | None = field(
+        default=None,
+        metadata=key(
+            IP,
+            "The address of this host from which calls to the scheduler leave; by default that of ``public_addr``, if "
+            "this host has it. ``0.0.0.0`` or ``::`` leaves the choice to the host.",
+        ),
     )

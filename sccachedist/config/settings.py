@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import Factory, field, frozen
 
-from sccachedist.config.operation import LogSettings
+from sccachedist.config.operation import LogSettings, ServerNetworkSettings
 from sccachedist.config.published import (
     BUILDER,
     CLIENT_AUTH,
@@ -364,6 +364,7 @@ class ServerSettings:
     toolchain_cache_size: int = field(
         default=10 * GIB, metadata=key(CACHE_BYTES, "The most bytes of the kept toolchain archives.")
     )
+    network: ServerNetworkSettings = field(factory=ServerNetworkSettings, metadata=table(ServerNetworkSettings))
     heartbeat: HeartbeatSettings = field(factory=HeartbeatSettings, metadata=table(HeartbeatSettings))
     capacity: CapacitySettings = field(factory=CapacitySettings, metadata=table(CapacitySettings))
     sandbox: SandboxSettings = field(factory=SandboxSettings, metadata=table(SandboxSettings))

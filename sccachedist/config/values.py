@@ -6,7 +6,7 @@ What is accepted follows ``sccache-dist`` 0.16.0, as found by running it. This m
 import enum
 import re
 from functools import partial
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -101,6 +101,7 @@ def one_of(names: type[enum.Enum]) -> Value:
 
 
 ADDRESS = Value(str, "IP:PORT such as 192.168.1.1:10501 or [2001:db8::1]:10501", ServerId.parse)
+IP = Value(str, "an IP address", ip_address)
 NETWORK = Value(str, "an IP network such as 10.0.0.0/8, or an IP address", ip_network)
 ORIGIN = Value(str, "a http or https URL without a path", _origin)
 URL = Value(str, "a http or https URL", _url)

@@ -6,6 +6,7 @@ module does not know what is asked.
 """
 
 from collections.abc import Callable, Hashable, Iterable
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, cast
 
 import attrs
@@ -34,23 +35,45 @@ class Endpoints:
     """Where an agent connects to. An IP address is used directly; Twisted's own endpoint would look it up in a thread.
 
     :param timeout: seconds for a connection to be accepted.
+    :param source: which address of this host to send from; None if the kernel is to choose it.
     """
 
     _reactor: Any
     _policy: IPolicyForHTTPS
     _timeout: float
+    _source: Callable[[], IPv4Address | IPv6Address | None]
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:  # noqa: N802
         """The endpoint of a URL, with TLS for ``https``."""
-        host = uri.host.decode("ascii")
-        if isIPAddress(host):
-            kind: Any = TCP4ClientEndpoint
-        else:
-            kind = TCP6ClientEndpoint if isIPv6Address(host) else HostnameEndpoint
-        endpoint: IStreamClientEndpoint = kind(self._reactor, host, uri.port, timeout=self._timeout)
+        endpoint = _Endpoint(self._reactor, uri.host.decode("ascii"), uri.port, self._timeout, self._source)
         if uri.scheme == b"http":
             return endpoint
         return wrapClientTLS(self._policy.creatorForNetloc(uri.host, uri.port), endpoint)
+
+
+@implementer(IStreamClientEndpoint)
+@attrs.frozen
+class _Endpoint:
+    """A host and a port, reached from the right address. That is looked up when a connection is made: it may change."""
+
+    _reactor: Any
+    _host: str
+    _port: int
+    _timeout: float
+    _source: Callable[[], IPv4Address | IPv6Address | None]
+
+    def connect(self, factory: IProtocolFactory) -> Deferred[Any]:
+        """Connect; a source address of the other kind of IP than the host's has no effect."""
+        source, version, kind = self._source(), 0, cast(Any, HostnameEndpoint)
+        if isIPAddress(self._host):
+            version, kind = 4, TCP4ClientEndpoint
+        elif isIPv6Address(self._host):
+            version, kind = 6, TCP6ClientEndpoint
+        bind = None if source is None or version not in (0, source.version) else (str(source), 0)
+        connecting: Deferred[Any] = kind(
+            self._reactor, self._host, self._port, timeout=self._timeout, bindAddress=bind
+        ).connect(factory)
+        return connecting
 
 
 def _unnoticed() -> None:

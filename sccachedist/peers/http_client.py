@@ -7,6 +7,7 @@ calls the services that know its clients (:func:`trusting_calls`). Only the call
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from http.cookiejar import DefaultCookiePolicy
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, NoReturn
 
 import attrs
@@ -181,19 +182,34 @@ def _as_it_is(response: IResponse) -> IResponse:
 
 def pinned_calls(reactor: IReactorTime, pins: Pins) -> Calls:
     """Calls by ``https`` to the build server whose certificate is pinned for the URL's host and port."""
-    return _calls(reactor, PinPolicy(pins), PinnedPool(reactor, pins))
+    return _calls(reactor, PinPolicy(pins), PinnedPool(reactor, pins), _any_address)
 
 
-def trusting_calls(reactor: IReactorTime, lost: Callable[[], None] = lambda: None) -> Calls:
+def _any_address() -> None:
+    """Leave it to the kernel which address a call leaves from."""
+
+
+def trusting_calls(
+    reactor: IReactorTime,
+    lost: Callable[[], None] = lambda: None,
+    source: Callable[[], IPv4Address | IPv6Address | None] = _any_address,
+) -> Calls:
     """Calls by ``http``, or by ``https`` to a server whose certificate the platform's authorities signed.
 
     :param lost: called when a peer closes a connection that is kept for the next call.
+    :param source: which address of this host a call leaves from; None if the kernel is to choose it.
     """
-    return _calls(reactor, HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS()), BoundedPool(reactor, lost=lost))
+    policy = HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS())
+    return _calls(reactor, policy, BoundedPool(reactor, lost=lost), source)
 
 
-def _calls(reactor: Any, policy: IPolicyForHTTPS, pool: BoundedPool) -> Calls:
-    endpoints = Endpoints(reactor, policy, CONNECT_SECS)
+def _calls(
+    reactor: Any,
+    policy: IPolicyForHTTPS,
+    pool: BoundedPool,
+    source: Callable[[], IPv4Address | IPv6Address | None],
+) -> Calls:
+    endpoints = Endpoints(reactor, policy, CONNECT_SECS, source)
 
     def asking(pool: BoundedPool) -> _Ask:
         no_cookies = IndexableCookieJar(DefaultCookiePolicy(allowed_domains=[]))

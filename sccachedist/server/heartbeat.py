@@ -186,7 +186,7 @@ class HeartbeatService(Service):
     def _tell_why(self, error: PeerError) -> None:
         """Log why the scheduler has not heard of this server: each new reason at once, and the same one seldom."""
         hint = "" if error.status != 401 else _REFUSED
-        form = "the scheduler has no heartbeat of this server: {error}{hint}"
+        form = "no heartbeat: {error}{hint}"
         self._quiet_log.tell(log, LogLevel.warn, _NOT_HEARD, form, why=str(error), error=str(error), hint=hint)
 
     def _schedule(self, seconds: float) -> None:

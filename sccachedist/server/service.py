@@ -42,6 +42,7 @@ from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
 from sccachedist.daemon.startup import AtStop, RoleOptions, check_address, check_directory, check_trusted, make_role
 from sccachedist.errors import BuildError, ConfigError, PeerRefused
 from sccachedist.peers.http_client import trusting_calls
+from sccachedist.peers.source_address import is_own, source_address
 from sccachedist.server.announcement import announcement
 from sccachedist.server.cache_lock import CACHE_DIRECTORIES, IDENTITY, CacheLock
 from sccachedist.server.heartbeat import HeartbeatService
@@ -90,6 +91,9 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     :raises ConfigError: the settings cannot be met on this host.
     """
     check_address("bind_address", settings.bind_address)
+    chosen = settings.network.source_address
+    if chosen is not None and not chosen.is_unspecified and not is_own(chosen):
+        raise ConfigError(f"network.source_address: {chosen} is not an address of this host")
     account = _account(settings)
     _check_directories(settings, account)
     cache, limits = settings.cache_dir, settings.limits
@@ -113,7 +117,8 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         builder.follow,
         evicted,
     )
-    calls = trusting_calls(reactor, lambda: heartbeat.connection_lost())
+    source = partial(source_address, settings.public_addr.host, chosen)
+    calls = trusting_calls(reactor, lambda: heartbeat.connection_lost(), source)
     incarnation = Incarnation()
     link = HttpSchedulerSession(calls, settings.scheduler_url, server_token(settings), incarnation)
     heartbeat = HeartbeatService(

@@ -106,7 +106,7 @@ class HeartbeatTests(SynchronousTestCase):
             for answer in answers:
                 self.answer(answer)
                 self.clock.advance(MOST_RETRY_SECS)
-        return [eventAsText(event).partition("of this server: ")[2] or event["log_format"] for event in events]
+        return [eventAsText(event).partition("no heartbeat: ")[2] or event["log_format"] for event in events]
 
     def test_each_new_reason_is_told(self) -> None:
         """Why the scheduler does not hear of us is told at once when it changes, and when it begins again."""

@@ -1,0 +1,81 @@
+"""A build server on a host with several addresses: its calls leave from the one that the scheduler expects."""
+
+import ctypes
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PUBLISHED_SCHEDULER, Launch, adding
+from farmkit.processes import Command
+from tests.faults.network import ip
+
+pytestmark = pytest.mark.functional
+
+FIRST, SECOND = "10.78.0.2", "10.78.0.3"
+_CLONE_NEWNET = 0x40000000
+
+
+@pytest.fixture(autouse=True)
+def _two_addresses() -> Iterator[None]:
+    """Put this thread, and what it starts, on a host of its own that has two addresses in one network."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        assert libc.unshare(_CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        ip("link", "set", "lo", "up")
+        ip("link", "add", "card0", "type", "bridge")
+        for address in (FIRST, SECOND):
+            ip("addr", "add", f"{address}/24", "dev", "card0")
+        ip("link", "set", "card0", "up")
+        yield
+    finally:
+        libc.setns(before, _CLONE_NEWNET)
+        os.close(before)
+
+
+SCHEDULERS = {"ours": OUR_SCHEDULER, "published": PUBLISHED_SCHEDULER}
+
+
+@pytest.mark.parametrize("name", [False, True], ids=["by_address", "by_name"])
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_it_registers(tmp_path: Path, scheduler: str, name: bool) -> None:
+    """Also where the kernel would choose another address, and the scheduler is known by a name."""
+    server = by_name(OUR_SERVER) if name else OUR_SERVER
+    host = "127.0.0.1" if name else FIRST
+    with Farm(tmp_path, SCHEDULERS[scheduler], server, host, SECOND) as farm:
+        assert farm.status().num_servers == 1
+
+
+def by_name(launch: Launch) -> Launch:
+    """The same daemon, which knows the scheduler by a name."""
+
+    def launch_by_name(config: Path) -> Command:
+        config.write_text(config.read_text().replace("http://127.0.0.1:", "http://localhost:"))
+        return launch(config)
+
+    return launch_by_name
+
+
+@pytest.mark.parametrize("chosen", [FIRST, "0.0.0.0"])
+def test_source_address(tmp_path: Path, chosen: str) -> None:
+    """Another address can be chosen, or left to the kernel: a scheduler that knows this host by that one takes it."""
+    farm = Farm(tmp_path, launch_server=adding(OUR_SERVER, network=f'source_address = "{chosen}"'))
+    farm.scheduler_host, farm.server_host = FIRST, SECOND
+    try:
+        farm.start_scheduler()
+        farm.launch_only_server()
+        said = f"a token of {farm.server_id} came from {FIRST}"
+        farm.server.wait_until(lambda: said in farm.scheduler.tail(), 60, "it is refused")
+    finally:
+        farm.stop()
+
+
+def test_an_address_of_another_host(tmp_path: Path) -> None:
+    """It cannot be chosen."""
+    farm = Farm(tmp_path, launch_server=adding(OUR_SERVER, network='source_address = "10.78.0.4"'))
+    farm.launch_only_server()
+    assert farm.server.process.wait(60) == 1
+    assert "network.source_address: 10.78.0.4 is not an address of this host" in farm.server.tail()
