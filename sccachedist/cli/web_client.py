@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificates
 
 from sccachedist.errors import ConfigError, PeerError
+from sccachedist.peers.wrong_scheme import PATIENCE_SECS, wrong_scheme
 
 C = TypeVar("C", bound=HTTPConnection)
 
@@ -93,11 +94,15 @@ class Question:
                 answer = connection.getresponse()
                 reply = Reply(answer.status, answer.read(_ANSWER_BYTES), _date(answer.getheader("Date")))
             except (OSError, HTTPException) as error:
-                raise PeerError(f"no answer within {seconds:g} s" if late.is_set() else _why(error)) from error
+                raise PeerError(
+                    f"no answer within {seconds:g} s" if late.is_set() else _why(error, self.url)
+                ) from error
             finally:
                 connection.close()
         if late.is_set():
             raise PeerError(f"no whole answer within {seconds:g} s")
+        if reply.status == 400 and url.scheme == "http" and (wrong := wrong_scheme(self.url)):
+            raise PeerError(wrong)
         return reply
 
 
@@ -126,9 +131,9 @@ def _connection(url: SplitResult, seconds: float, trust: Trust) -> HTTPConnectio
     """A connection to the URL's server; for ``https``, TLS is already set up and the certificate trusted."""
     host = url.hostname or ""
     if url.scheme == "http":
-        return _opened(HTTPConnection(host, url.port, timeout=seconds))
+        return _opened(HTTPConnection(host, url.port, timeout=seconds), url)
     if trust.pin is not None and trust.authorities is None:
-        connection = _opened(HTTPSConnection(host, url.port, timeout=seconds, context=_believing_anybody()))
+        connection = _opened(_Secured(url, seconds, _believing_anybody()), url)
         if hashlib.sha256(connection.sock.getpeercert(binary_form=True) or b"").digest() == trust.pin:
             return connection
         connection.close()
@@ -137,15 +142,37 @@ def _connection(url: SplitResult, seconds: float, trust: Trust) -> HTTPConnectio
     except OSError as error:  # includes ssl.SSLError
         raise ConfigError(f"{trust.authorities}: expected the certificates of authorities, PEM") from error
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # the daemons and the published programs are not so strict either
-    return _opened(HTTPSConnection(host, url.port, timeout=seconds, context=context))
+    return _opened(_Secured(url, seconds, context), url)
 
 
-def _opened(connection: C) -> C:
+class _Secured(HTTPSConnection):
+    """A connection with TLS, which notices soon if the peer does not speak that."""
+
+    def __init__(self, url: SplitResult, seconds: float, context: ssl.SSLContext) -> None:
+        super().__init__(url.hostname or "", url.port, timeout=seconds, context=context)
+        self._url, self._seconds, self._tls = url.geturl(), seconds, context
+
+    def connect(self) -> None:
+        """Connect and begin TLS."""
+        HTTPConnection.connect(self)
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
+        self.sock.settimeout(min(PATIENCE_SECS, self._seconds))
+        try:
+            self.sock.do_handshake()
+        except TimeoutError as error:
+            if wrong := wrong_scheme(self._url):
+                raise ConnectionError(wrong) from error
+            self.sock.settimeout(self._seconds)
+            self.sock.do_handshake()
+        self.sock.settimeout(self._seconds)
+
+
+def _opened(connection: C, url: SplitResult) -> C:
     try:
         connection.connect()
     except (OSError, UnicodeError) as error:  # the latter for a host that is no name
         connection.close()
-        raise PeerError(_why(error)) from error
+        raise PeerError(_why(error, url.geturl())) from error
     return connection
 
 
@@ -156,9 +183,11 @@ def _believing_anybody() -> ssl.SSLContext:
     return context
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, url: str) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted here ({error.verify_message})"
+    if isinstance(error, ssl.SSLError | ConnectionResetError | HTTPException) and (wrong := wrong_scheme(url)):
+        return wrong
     if isinstance(error, UnicodeError):
         return "its host is no name"
     if isinstance(error, HTTPException) and not isinstance(error, RemoteDisconnected):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import attrs
 from hyperlink import URL
@@ -22,7 +22,8 @@ from twisted.internet.error import (
     ConnectionLost,
     DNSLookupError,
 )
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.web.client import (
     Agent,
@@ -39,12 +40,15 @@ from sccachedist.errors import PeerError
 from sccachedist.peers.bodies import Octets, read_body
 from sccachedist.peers.connection_pool import BoundedPool, Endpoints, PinnedPool
 from sccachedist.peers.pins import PinPolicy, Pins
+from sccachedist.peers.wrong_scheme import PATIENCE_SECS, wrong_scheme
 
 #: Seconds in which a peer has to accept a connection; its kernel is asked twice in them. An answer may take longer, but
 #: a peer that is not there is not waited for.
 CONNECT_SECS = 3.0
 
 _Ask = Callable[..., Deferred[Any]]
+#: From the origin of a URL to what is wrong with its scheme.
+_Look = Callable[[str], Deferred[str | None]]
 
 #: The errors of Twisted's client whose cause lies outside this process.
 _FAILURES = (ConnectError, ConnectingCancelledError, DNSLookupError, ResponseFailed)
@@ -58,12 +62,15 @@ class Calls:
     :param pool: the connections that ``kept`` keeps.
     :param kept: makes a request over a kept connection, if there is one.
     :param fresh: makes a request over a connection of its own.
+    :param look: says whether a URL's scheme is wrong; None if it is always right.
     """
 
     _clock: IReactorTime
     _pool: BoundedPool
     _kept: _Ask
     _fresh: _Ask
+    _look: "_Look | None"
+    _spoke: set[str] = attrs.field(factory=set, init=False)
 
     async def get(self, url: str, *, token: str | None = None, timeout: float, limit: int) -> bytes:
         """Make a GET request, as :meth:`post` does."""
@@ -92,15 +99,48 @@ class Calls:
             raise PeerError(f"no answer within {seconds:g} s") from cause
 
         asked = Deferred.fromCoroutine(self._ask(call))
+        found: list[str] = []
+        looking = self._look_meanwhile(call, asked, found)
         try:
-            return await asked.addTimeout(timeout, self._clock, too_slow)
-        except PeerError as error:
-            raise PeerError(f"{call}: {error}", status=error.status) from error
-        except _FAILURES as error:
-            causes = list(_causes(error))
-            if any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
-                raise CancelledError from error
-            raise PeerError(f"{call}: {_text(causes)}") from error
+            octets = await asked.addTimeout(timeout, self._clock, too_slow)
+        except (PeerError, CancelledError, *_FAILURES) as error:
+            raise await self._meaning(call, error, found) from error
+        finally:
+            if looking is not None and looking.active():
+                looking.cancel()
+        self._spoke.add(call.origin)
+        return octets
+
+    def _look_meanwhile(self, call: "_Call", asked: Deferred[bytes], found: list[str]) -> IDelayedCall | None:
+        """Look in a moment whether TLS is waited for in vain, if no call to the peer has succeeded before.
+
+        Then the call is cancelled, and what was found is added to ``found``.
+        """
+        look = self._look
+        if look is None or not call.is_secure or call.origin in self._spoke:
+            return None
+
+        def end(wrong: str | None) -> None:
+            if wrong is not None:
+                found.append(wrong)
+                asked.cancel()
+
+        return self._clock.callLater(PATIENCE_SECS, lambda: look(call.origin).addCallbacks(end, lambda _: None))
+
+    async def _meaning(self, call: "_Call", error: Exception, found: list[str]) -> Exception:
+        """The error that a failed call raises."""
+        causes = list(_causes(error))
+        if not found and any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
+            return CancelledError()
+        status = error.status if isinstance(error, PeerError) else None
+        text = str(error) if isinstance(error, PeerError) else _text(causes)
+        # Some TLS ports answer a plain request with 400. That a certificate is not trusted shows that TLS is spoken.
+        is_doubtful = isinstance(error, ResponseFailed) and "certificate" not in text
+        if not found and self._look is not None and (is_doubtful or (status == 400 and not call.is_secure)):
+            found += filter(None, [await self._look(call.origin)])
+        if found:
+            return PeerError(f"{call}: {found[0]}")
+        return PeerError(f"{call}: {text}", status=status)
 
     async def _ask(self, call: "_Call") -> bytes:
         try:
@@ -122,6 +162,16 @@ class _Call:
 
     def __str__(self) -> str:
         return f"{self._method} {self._url}"
+
+    @property
+    def origin(self) -> str:
+        """The scheme, host and port of the URL."""
+        return "/".join(self._url.split("/", 3)[:3])
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether TLS is asked for."""
+        return self._url.startswith("https:")
 
     @property
     def _method(self) -> str:
@@ -182,7 +232,7 @@ def _as_it_is(response: IResponse) -> IResponse:
 
 def pinned_calls(reactor: IReactorTime, pins: Pins) -> Calls:
     """Calls by ``https`` to the build server whose certificate is pinned for the URL's host and port."""
-    return _calls(reactor, PinPolicy(pins), PinnedPool(reactor, pins), _any_address)
+    return _calls(reactor, PinPolicy(pins), PinnedPool(reactor, pins), _any_address, None)
 
 
 def _any_address() -> None:
@@ -193,14 +243,20 @@ def trusting_calls(
     reactor: IReactorTime,
     lost: Callable[[], None] = lambda: None,
     source: Callable[[], IPv4Address | IPv6Address | None] = _any_address,
+    look: Callable[[str], str | None] = wrong_scheme,
 ) -> Calls:
     """Calls by ``http``, or by ``https`` to a server whose certificate the platform's authorities signed.
 
     :param lost: called when a peer closes a connection that is kept for the next call.
     :param source: which address of this host a call leaves from; None if the kernel is to choose it.
+    :param look: see :func:`~sccachedist.peers.wrong_scheme.wrong_scheme`; called in a thread.
     """
-    policy = HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS())
-    return _calls(reactor, policy, BoundedPool(reactor, lost=lost), source)
+    policy, threads = HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS()), cast(Any, reactor)
+
+    def looked(url: str) -> Deferred[str | None]:
+        return deferToThreadPool(threads, threads.getThreadPool(), look, url)
+
+    return _calls(reactor, policy, BoundedPool(reactor, lost=lost), source, looked)
 
 
 def _calls(
@@ -208,6 +264,7 @@ def _calls(
     policy: IPolicyForHTTPS,
     pool: BoundedPool,
     source: Callable[[], IPv4Address | IPv6Address | None],
+    look: _Look | None,
 ) -> Calls:
     endpoints = Endpoints(reactor, policy, CONNECT_SECS, source)
 
@@ -216,7 +273,7 @@ def _calls(
         client = HTTPClient(_Plain(Agent.usingEndpointFactory(reactor, endpoints, pool)), cookiejar=no_cookies)
         return partial(client.request, allow_redirects=False, unbuffered=True, reactor=reactor)
 
-    return Calls(reactor, pool, asking(pool), asking(BoundedPool(reactor, persistent=False)))
+    return Calls(reactor, pool, asking(pool), asking(BoundedPool(reactor, persistent=False)), look)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IProtocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 
+from farmkit.memory_reactor import Reactor
 from sccachedist.errors import PeerError
 from sccachedist.peers.connection_pool import ANSWER_BYTES
 from sccachedist.peers.http_client import CONNECT_SECS, Calls, trusting_calls
@@ -56,11 +57,17 @@ class Peer(StringTransport):
 class Farm:
     """Peers without a network: each connection that is opened waits for the test to speak for the peer."""
 
-    reactor: MemoryReactorClock = attrs.field(factory=MemoryReactorClock)
+    reactor: MemoryReactorClock = attrs.field(factory=Reactor)
     calls: Calls = attrs.field(init=False)
+    looked: list[str] = attrs.field(factory=list)
+    wrong: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        self.calls = trusting_calls(self.reactor)
+        self.calls = trusting_calls(self.reactor, look=self.look)
+
+    def look(self, url: str) -> str | None:
+        self.looked.append(url)
+        return self.wrong
 
     def post(self, timeout: float = 10, limit: int = 100) -> Deferred[Any]:
         return self.run(self.calls.post(URL, b"ping", token=TOKEN, timeout=timeout, limit=limit))
