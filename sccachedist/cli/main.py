@@ -17,7 +17,7 @@ from twisted.scripts.twistd import run
 
 from sccachedist import __version__
 from sccachedist.cli.admin_client import set_drained
-from sccachedist.cli.standard_streams import ends_in_a_line, open_missing_streams
+from sccachedist.cli.standard_streams import ends_in_a_line, escape_what_cannot_be_written, open_missing_streams
 from sccachedist.config import JwtHs256, load_scheduler_settings
 from sccachedist.config.values import URL
 from sccachedist.daemon.logs import LEVELS
@@ -41,6 +41,7 @@ _PLUGINS = {"scheduler": "sccache-scheduler", "server": "sccache-server"}
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command, with the process's arguments if none are given."""
     open_missing_streams()
+    escape_what_cannot_be_written()
     parser = _parser()
     with ends_in_a_line(parser.prog):
         parsed = parser.parse_args(arguments)

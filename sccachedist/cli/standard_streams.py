@@ -4,6 +4,7 @@ It does not know the commands.
 """
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -14,6 +15,13 @@ from sccachedist.printable import printable
 
 #: What a shell adds to the number of the signal that ended a program.
 _BY_SIGNAL = 128
+
+
+def escape_what_cannot_be_written() -> None:
+    """Have characters that the locale's encoding lacks, and those of file names that are not UTF-8, written escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def open_missing_streams() -> None:

@@ -45,6 +45,9 @@ class Value:
         try:
             if type(value) is self.given:  # not isinstance: to Python, true is an int
                 return self.convert(value)
+        except UnicodeEncodeError as error:
+            if error.encoding != "utf-8":
+                raise _wrong(where, f"not in {error.encoding}, the locale's encoding: set LC_ALL=C.UTF-8") from error
         except (ValueError, DecodeError):
             pass
         raise _wrong(where, f"expected {self.expected}")

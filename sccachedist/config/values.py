@@ -4,6 +4,7 @@ What is accepted follows ``sccache-dist`` 0.16.0, as found by running it. This m
 """
 
 import enum
+import os
 import re
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -31,7 +32,8 @@ def _text(text: str) -> str:
 def _path(text: str) -> Path:
     if not text:
         raise ValueError
-    return Path(_text(text))
+    os.fsencode(_text(text))  # raises at what the locale's encoding lacks
+    return Path(text)
 
 
 def _token(text: str) -> str:
