@@ -54,12 +54,12 @@ class StaleToken(SccachedistError):
 class LimitExceeded(SccachedistError):
     """Something is larger, longer or more than a limit allows.
 
-    :param limit: the key of the limit under ``[limits]``.
+    :param limit: the key of the limit under ``[limits]``, or the dotted key of one that stands elsewhere.
     """
 
     def __init__(self, limit: str, reason: str) -> None:
         super().__init__(f"{reason} (limit: {limit})")
-        self.limit = limit
+        self.limit, self.reason = limit, reason
 
 
 class DiskError(SccachedistError):

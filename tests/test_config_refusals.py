@@ -52,6 +52,24 @@ def hs256(secret_key: str) -> str:
 
 
 @pytest.mark.parametrize(
+    ("text", "load", "line"),
+    [
+        (SERVER, load_scheduler_settings, "this is a build server's configuration"),
+        (CACHE, load_scheduler_settings, "this is a build server's configuration"),
+        (f'{CACHE}{ADDR}unknown = "{SECRET}"', load_scheduler_settings, "this is a build server's configuration"),
+        (SCHEDULER, load_server_settings, "this is a scheduler's configuration"),
+        (f"{ADDR}{CLIENT_AUTH}", load_server_settings, "this is a scheduler's configuration"),
+        ('[dist]\nscheduler_url = "http://127.0.0.1"\n', load_server_settings, "this is a client's configuration"),
+        ("[dist]\n[cache.disk]\n", load_scheduler_settings, "this is a client's configuration"),
+        (f"{SCHEDULER}[limits]\ninputs_bytes = 7\n", load_scheduler_settings, f"limits.inputs_bytes: {FOR_A_SERVER}"),
+    ],
+)
+def test_files_of_others(path: Path, text: str, load: Callable[[Path], object], line: str) -> None:
+    """The other role's file, and a client's, is recognised; a single key of it is named."""
+    assert refusal(path, text, load) == f"{path}: {line}"
+
+
+@pytest.mark.parametrize(
     ("text", "line"),
     [
         ("", f"public_addr: missing, {AN_ADDRESS}"),
@@ -149,7 +167,7 @@ def test_wrong_scheduler_files(path: Path, text: str, line: str) -> None:
             f"{CACHE}toolchain_cache_size = {2**64}\n",
             "toolchain_cache_size: expected a number of bytes",
         ),
-        (CACHE, f"{CACHE}network.trusted_proxies = []\n", f"network: {FOR_A_SCHEDULER}"),
+        (CACHE, f"{CACHE}network.trusted_proxies = []\n", f"network.trusted_proxies: {FOR_A_SCHEDULER}"),
         (CACHE, f"{CACHE}limits.unclaimed_jobs = 7\n", f"limits.unclaimed_jobs: {FOR_A_SCHEDULER}"),
     ],
 )

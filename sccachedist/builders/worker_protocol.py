@@ -288,7 +288,7 @@ def failed(error: Exception) -> Failed:
     text = str(error)[:_LONGEST_TEXT]
     match error:
         case LimitExceeded():
-            return Failed(FailureKind.LIMIT, text.removesuffix(f" (limit: {error.limit})"), error.limit)
+            return Failed(FailureKind.LIMIT, error.reason[:_LONGEST_TEXT], error.limit)
         case ToolchainError():
             return Failed(FailureKind.TOOLCHAIN, text)
         case CompileFailed(routine=routine):

@@ -13,13 +13,16 @@ from typing import TypeVar
 
 import tomli
 
-from sccachedist.config.schema import read_settings, refuse_misplaced
+from sccachedist.config.schema import read_settings, refuse_misplaced, refuse_other
 from sccachedist.config.secrets import exposed, with_secrets
 from sccachedist.config.settings import SchedulerSettings, ServerSettings
 from sccachedist.directories import trusted
 from sccachedist.errors import ConfigError
 
 T = TypeVar("T")
+
+#: A table that only the file of sccache itself has.
+_OF_CLIENTS = "dist"
 
 
 def load_scheduler_settings(path: Path) -> SchedulerSettings:
@@ -54,7 +57,11 @@ def _described(file: os.stat_result) -> str:
 
 def _load(settings: type[T], path: Path, theirs: type, whose: str) -> T:
     try:
-        document = with_secrets(_parse(_text(path), path.suffix), path.parent)
+        document = _parse(_text(path), path.suffix)
+        refuse_other(document, settings, theirs, whose)
+        if isinstance(document, dict) and _OF_CLIENTS in document:
+            raise ConfigError("this is a client's configuration")
+        document = with_secrets(document, path.parent)
         refuse_misplaced(document, settings, theirs, whose)
         return read_settings(settings, document)
     except ConfigError as error:

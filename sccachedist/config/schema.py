@@ -166,6 +166,25 @@ def read_settings(settings: type[T], value: object, where: str = "") -> T:
     return settings(**read)
 
 
+def refuse_other(document: object, mine: type, theirs: type, whose: str) -> None:
+    """Refuse the other role's file as a whole: it has keys that every such file must have, and none of this one's.
+
+    :param theirs: the class of the other file's settings; ``whose`` is what the error calls that file.
+    :raises ConfigError: one line that says whose file it is.
+    """
+    known, known_there = _required(mine), _required(theirs)
+    if (
+        isinstance(document, dict)
+        and document.keys() & (known_there - known)
+        and not document.keys() & (known - known_there)
+    ):
+        raise ConfigError(f"this is {whose} configuration")
+
+
+def _required(settings: type) -> set[str]:
+    return {name for name, declared in keys_of(settings).items() if declared.required}
+
+
 def refuse_misplaced(document: object, mine: type, theirs: type, whose: str, where: str = "") -> None:
     """Refuse a key that belongs only in the other role's file: it would have no effect here.
 

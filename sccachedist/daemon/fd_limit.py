@@ -26,7 +26,7 @@ def affordable(limits: L) -> L:
         return limits
     connections = max(1, there - RESERVED, there // 2)
     log.warn(
-        "limit connections: {given} are not to be had with {there} descriptors, {connections} are (see ulimit -Hn)",
+        "limits.connections: {given} are not to be had with {there} descriptors, {connections} are (see ulimit -Hn)",
         given=limits.connections,
         there=there,
         connections=connections,

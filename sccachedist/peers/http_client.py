@@ -4,6 +4,7 @@ The scheduler calls its build servers (:func:`pinned_calls`), a build server cal
 calls the services that know its clients (:func:`trusting_calls`). Only the callers know what the octets mean.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from http.cookiejar import DefaultCookiePolicy
@@ -41,6 +42,7 @@ from sccachedist.peers.bodies import Octets, read_body
 from sccachedist.peers.connection_pool import BoundedPool, Endpoints, PinnedPool
 from sccachedist.peers.pins import PinPolicy, Pins
 from sccachedist.peers.wrong_scheme import PATIENCE_SECS, wrong_scheme
+from sccachedist.printable import excerpt
 
 #: Seconds in which a peer has to accept a connection; its kernel is asked twice in them. An answer may take longer, but
 #: a peer that is not there is not waited for.
@@ -188,7 +190,7 @@ class _Call:
         response = await ask(self._method, _parsed(self._url), headers=headers, data=body)
         octets = await read_body(response, self._limit)
         if response.code // 100 != 2:
-            raise PeerError(f"status {response.code}", status=response.code)
+            raise PeerError(f"status {response.code}{_said(octets)}", status=response.code)
         if len(octets) > self._limit:
             raise PeerError(f"the answer is longer than {self._limit} bytes")
         return octets
@@ -283,6 +285,17 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield error
     for failure in reasons or ():
         yield from _causes(failure.value)
+
+
+def _said(octets: bytes) -> str:
+    """What a daemon's answer to a wrong request says, to be appended; nothing if it is not of that form."""
+    try:
+        match json.loads(octets):
+            case {"description": str(description)}:
+                return f" ({excerpt(description)})"
+    except (ValueError, RecursionError):
+        pass
+    return ""
 
 
 def _text(causes: list[BaseException]) -> str:

@@ -28,7 +28,7 @@ def wrong_scheme(url: str) -> str | None:
     port = parsed.port or (443 if is_secure else 80)
     try:
         said = _answer(host, port, _request(host) if is_secure else _hello(host))
-    except OSError:
+    except (OSError, UnicodeError):  # the latter for a host that is no name
         return None
     if is_secure:
         # A TLS port may answer a plain request with status 400, and then says so in words.

@@ -40,6 +40,7 @@ log = Logger()
 MOST_TRIES = 4
 #: The least seconds between two looks for slots whose clients do not come.
 LEAST_LOOK_SECS = 0.01
+_WAIT_KEY = " (limit: queue.max_wait_secs)"
 
 
 class BuildServers(Protocol):
@@ -149,7 +150,7 @@ class Allocation:
             self.serve_waiting()  # perhaps a slot is free, and all in front wait for their own jobs
             return await ticket.turn.addTimeout(self._max_wait_secs, self._clock)
         except defer.TimeoutError as error:
-            raise NoCapacity(f"no slot came free within {self._max_wait_secs} seconds") from error
+            raise NoCapacity(f"no slot came free within {self._max_wait_secs} seconds{_WAIT_KEY}") from error
         finally:
             self._queue.leave(client, ticket)
             self._wait_for_slots()

@@ -270,7 +270,8 @@ class ServerCore:
         is_late = now - job.since > (OUR_SLOT_SECS if job.is_introduced else PUBLISHED_SLOT_SECS)
         if self._open[use] >= self.slots + few(self.slots) or (is_late and self._late[use] >= few(self.slots)):
             self.refused += 1
-            raise NoPlace(f"{self._open[use]} of {use.name} are open, and {self._late[use]} of them late")
+            late = f"and {self._late[use]} of them late (limit: capacity.cpus)"
+            raise NoPlace(f"{self._open[use]} of {use.name} are open, {late}")
         job.use, job.is_late = use, is_late
         self._used.add(job_id)
         self._open[use] += 1

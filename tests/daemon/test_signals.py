@@ -9,11 +9,13 @@ import pytest
 from twisted.logger import capturedLogs
 
 from farmkit.memory_reactor import Reactor
+from sccachedist.daemon import signals
 from sccachedist.daemon.signals import SURVIVED, OnSignal, survive, survive_and_tell
 
 
 @pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
+def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(signals, "_actions", {})  # a role of an earlier test may not have been stopped
     before = {name: signal.getsignal(getattr(signal, name)) for name in SURVIVED}
     yield
     for name, handler in before.items():

@@ -43,4 +43,4 @@ def test_one_that_writes_too_much() -> None:
     containers.seconds += 2.0
     with pytest.raises(LimitExceeded) as caught:
         watch()
-    assert caught.value.limit == "scratch_bytes"
+    assert caught.value.limit == "sandbox.scratch_bytes"

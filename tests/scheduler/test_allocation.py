@@ -235,7 +235,7 @@ class WaitingTests(AllocationTests):
         job, *_ = self.fill()
         waiting = self.allocate()
         self.clock.advance(60.0)
-        assert self.reason(waiting) == "no slot came free within 60 seconds"
+        assert self.reason(waiting) == "no slot came free within 60 seconds (limit: queue.max_wait_secs)"
         self.free(job)
         assert self.assignments.waiting == []
 

@@ -74,7 +74,9 @@ class Watch:
         if self._clock() < self._next:
             return
         if self._written(self._sandbox) > self._scratch_bytes:
-            raise LimitExceeded("scratch_bytes", f"a compile wrote more than {self._scratch_bytes} bytes to disk")
+            raise LimitExceeded(
+                "sandbox.scratch_bytes", f"a compile wrote more than {self._scratch_bytes} bytes to disk"
+            )
         self._next = self._clock() + _LOOK_SECS
 
 
