@@ -119,12 +119,19 @@ class FakeBuilder:
     seen: list[BuildJob] = attrs.field(factory=list)
     starting: Requests[str, None] = attrs.field(factory=Requests)
     stopped: int = 0
+    lacks: str = ""
     result: bytes = ANSWER
     discarded: list[ArchiveId] = attrs.field(factory=list)
     usage: Usage = NO_USAGE
 
     async def start(self) -> None:
         await self.starting.ask("start")
+
+    def complaint(self) -> str:
+        return self.lacks
+
+    async def prove(self) -> None:
+        await self.starting.ask("prove")
 
     async def run(self, job: BuildJob) -> None:
         assert job.archive.exists()

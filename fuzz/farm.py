@@ -31,7 +31,8 @@ from sccachedist.errors import BuildError, PeerError
 from sccachedist.scheduler.service import scheduler_service
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.server.jobs import ServerCore
-from sccachedist.server.service import ServerService, server_service
+from sccachedist.server.lifecycle import ServerService
+from sccachedist.server.service import server_service
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import RUN_JOB_RESULT, JobComplete, JobId, ProcessOutput

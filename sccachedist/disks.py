@@ -1,6 +1,8 @@
-"""One error for everything that the system reports of a disk that is full, broken, read-only or gone."""
+"""Disks that are full, broken, read-only or gone: one error for all that the system reports, and a look beforehand."""
 
 import errno
+import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +10,10 @@ from pathlib import Path
 from sccachedist.errors import DiskError, DiskFull
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+#: A disk with less room than that, in bytes and files, is full: hardly a job has less.
+LEAST_BYTES, LEAST_FILES = 4 << 20, 64
+#: Bytes that a test writes to each disk.
+TRIAL_BYTES = 1 << 20
 
 
 @contextmanager
@@ -23,3 +29,38 @@ def on_disk(*places: Path) -> Iterator[None]:
     except OSError as error:
         kind = DiskFull if error.errno in _FULL else DiskError
         raise kind(f"the disk of {' or '.join(map(str, places))}: {error.strerror or error}") from error
+
+
+def disks_of(directory: Path) -> list[Path]:
+    """A directory, and one in it for each other file system that is mounted there.
+
+    :raises DiskError: its disk does not answer.
+    """
+    with on_disk(directory):
+        places = [directory, *(place for place in directory.iterdir() if place.is_dir())]
+        return list({place.stat().st_dev: place for place in reversed(places)}.values())
+
+
+def complaint_about(directory: Path) -> str:
+    """Say which disk has no room or does not answer; empty if all have room. A file system may not count files."""
+    try:
+        for disk in disks_of(directory):
+            with on_disk(disk):
+                state = os.statvfs(disk)
+            if state.f_bavail * state.f_frsize < LEAST_BYTES:
+                return f"the disk of {disk}: less than {LEAST_BYTES >> 20} MiB are free"
+            if state.f_files and state.f_favail < LEAST_FILES:
+                return f"the disk of {disk}: there is room for fewer than {LEAST_FILES} more files"
+    except DiskError as error:
+        return str(error)
+    return ""
+
+
+def write_to(directory: Path) -> None:
+    """Write a file and remove it.
+
+    :raises DiskError: the disk does not take it.
+    """
+    with on_disk(directory), tempfile.TemporaryFile(dir=directory) as trial:
+        trial.write(bytes(TRIAL_BYTES))
+        trial.flush()

@@ -65,6 +65,11 @@ class Room:
         return Size(self._bytes, self._inodes)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is no toolchain, nor anything of one that was removed."""
+        return not self._sizes and not self.unswept.bytes
+
+    @property
     def is_clogged(self) -> bool:
         """Whether a sweep should come before the next unpacking: more than a quarter of the room is unswept."""
         return self.unswept.bytes * 4 > self._most.bytes or self.unswept.inodes * 4 > self._most.inodes

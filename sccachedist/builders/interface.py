@@ -60,6 +60,15 @@ class Builder(Protocol):
         :raises BuildError: it does not; the text says what is wrong and what would mend it.
         """
 
+    async def prove(self) -> None:
+        """Prove again that the sandbox works, beside the jobs that run.
+
+        :raises BuildError: it does not.
+        """
+
+    def complaint(self) -> str:
+        """Say why no toolchain could be unpacked now, as far as a quick look shows; empty if one could."""
+
     def follow(self, toolchain: ArchiveId, archive: Path) -> UploadObserver:
         """Return an observer for the upload of a toolchain that a job will need at once.
 

@@ -24,6 +24,7 @@ from sccachedist.config import ServerLimits
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.privileges import Account
 from sccachedist.directories import clear, lock_file, make_private, open_private
+from sccachedist.disks import complaint_about
 from sccachedist.errors import BuildError
 from sccachedist.policy import OnFailure
 from sccachedist.sandbox.overlay.layout import DIRECTORIES, TOOLCHAINS
@@ -72,6 +73,10 @@ class OverlayBuilder(WorkerBuilder):
         super().__init__(
             reactor, program, proof, limits, scratch_bytes, slots, room=room, on_failure=on_failure, follow=True
         )
+
+    def complaint(self) -> str:
+        """See :meth:`sccachedist.builders.interface.Builder.complaint`. Toolchains that are unpacked can make room."""
+        return complaint_about(self._home) if self._room.is_empty and self._home.exists() else ""
 
     def give_to(self, account: Account) -> None:
         """Give all that this builder needs to the user that this process is about to become.

@@ -114,6 +114,10 @@ class WorkerBuilder:
         """
         await self._try(self._proof(self))
 
+    def complaint(self) -> str:
+        """See :meth:`sccachedist.builders.interface.Builder.complaint`."""
+        return ""
+
     def follow(self, toolchain: ArchiveId, archive: Path) -> UploadFollower:
         """See :meth:`sccachedist.builders.interface.Builder.follow`."""
         return UploadFollower(partial(self._follow, toolchain, archive))

@@ -23,19 +23,22 @@ from collections.abc import Collection, Iterable, Mapping
 import attrs
 
 from sccachedist.budgets import Party
-from sccachedist.errors import BadTransition, DecodeError, LimitExceeded, SccachedistError, UnknownJob, UnknownServer
+from sccachedist.errors import BadTransition, LimitExceeded, SccachedistError, UnknownJob, UnknownServer
 from sccachedist.job_phases import AFTER_REPORT, JobPhase
 from sccachedist.scheduler.events import (
     Departure,
     Event,
     Events,
+    Fault,
     JobAdopted,
     JobEnd,
     ServerAvoided,
     ServerDrained,
     ServerJoined,
+    ServerUnfit,
 )
 from sccachedist.scheduler.fleet import BuildServer, Fleet
+from sccachedist.scheduler.heartbeat_bounds import check_heartbeat
 from sccachedist.scheduler.jobs import Job, Jobs
 from sccachedist.scheduler.slots import Slots
 from sccachedist.scheduler.snapshot import Snapshot, snapshot_of
@@ -43,12 +46,6 @@ from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, JobStates, SchedulerReport, ServerReport
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, JobId, JobState, SchedulerStatus, ServerCertificate
 
-#: The most CPUs that a build server may claim. The wire would take more, but then could not carry a farm's sum.
-MOST_CPUS = 1 << 16
-#: The most bytes of the key for a build server's job tokens. The published one has 32.
-MOST_KEY_BYTES = 1024
-#: The most seconds between two heartbeats that our build server may announce.
-MOST_HEARTBEAT_SECS = 3600
 #: Heartbeats per second above which our build servers are told to send fewer: a few hundred take a tenth of a CPU.
 MOST_HEARTBEATS_PER_SEC = 400
 
@@ -109,7 +106,7 @@ class SchedulerCore:
         :raises IdentityInUse: our build server lives at this address and has another job key.
         :raises LimitExceeded: too many others have the same IP address.
         """
-        _check(heartbeat, report)
+        check_heartbeat(heartbeat, report)
         known = self._fleet.get(server_id)
         if known is None and self._fleet.count_at(server_id) >= self._most_per_address:
             raise LimitExceeded(
@@ -125,7 +122,7 @@ class SchedulerCore:
             self._fleet.enter(known)
             self._events.append(ServerJoined(now, server_id, heartbeat.num_cpus, report is not None))
         known.seen = now
-        was_ours = known.report is not None
+        was_ours, was_unfit = known.report is not None, known.unfit
         if report is None or report.number > known.number:
             known.report = report
             self._fleet.renew(known, heartbeat)
@@ -133,6 +130,8 @@ class SchedulerCore:
             self._slots.expect_all(known)
         if report is not None and report.number > known.number:  # else another message has overtaken it
             self._settle(known, report, now)
+        if known.unfit != was_unfit:
+            self._events.append(ServerUnfit(now, server_id, known.unfit))
         return self._caused()
 
     def job_states(self, server_id: ServerId, said: JobStates, now: float) -> Events:
@@ -249,7 +248,7 @@ class SchedulerCore:
         if assigned.state not in (JobState.PENDING, JobState.READY):
             raise BadTransition(f"build server {reserved.server_id} says that a new job is {assigned.state.name}")
         if reserved.presumed is None:
-            self._fleet.succeeded(self._fleet[reserved.server_id])
+            self._fleet.succeeded(self._fleet[reserved.server_id], now)
         self._slots.move(reserved.job_id, job, assigned.state, now)
         return self._caused()
 
@@ -264,7 +263,7 @@ class SchedulerCore:
             if failed:
                 server = self._fleet[reserved.server_id]
                 self._fleet.failed(server, job.since, now)
-                self._events.append(ServerAvoided(now, reserved.server_id, server.backoff.until))
+                self._events.append(ServerAvoided(now, reserved.server_id, server.backoff.until, Fault.NOT_TAKEN))
         return self._caused()
 
     # -- jobs --
@@ -289,6 +288,7 @@ class SchedulerCore:
         self._fleet[server_id].seen = now
         if state is JobState.COMPLETE:
             self._slots.end(job_id, job, now)
+            self._count(self._fleet[server_id], 0, now)
         else:
             self._slots.move(job_id, job, state, now)
         return self._caused()
@@ -309,14 +309,24 @@ class SchedulerCore:
         for server_id in self._fleet.silent(now):
             self._slots.drop_server(server_id, Departure.SILENT, now)
         for job_id in tuple(self._slots.stale(now)):
-            self._fleet[self._jobs[job_id].server_id].proven = False  # perhaps clients cannot reach it
+            server = self._fleet[self._jobs[job_id].server_id]
+            server.proven = False  # perhaps clients cannot reach it
             self._slots.drop(job_id, JobEnd.EXPIRED, now)
+            self._count(server, 1, now)
         self._slots.lend(now)
         return self._caused()
 
     def has_due(self, now: float) -> bool:
         """Whether :meth:`expire` has left jobs over that are due."""
         return self._jobs.has_due(now)
+
+    def _count(self, server: BuildServer, home: int, now: float) -> None:
+        """Count the end of a job of a published server; ours tells with its heartbeats how many it sent home."""
+        if server.report is None and self._fleet.ended(server, 1, home, now):
+            self._avoid(server, now)
+
+    def _avoid(self, server: BuildServer, now: float) -> None:
+        self._events.append(ServerAvoided(now, server.server_id, server.record.avoided.until, Fault.SENDS_HOME))
 
     def _caused(self) -> Events:
         if not self._events:
@@ -338,6 +348,8 @@ class SchedulerCore:
             self._slots.drop_server(server.server_id, Departure.GONE, now)
             return
         self._fleet.learned(server, report)
+        if report.health is not None and self._fleet.told(server, report.health, now):
+            self._avoid(server, now)
         for job_id, state in report.jobs:
             self._told(server, job_id, state, report.number, now)
         for job_id in tuple(server.jobs):
@@ -378,12 +390,3 @@ class SchedulerCore:
         others = (self._jobs[job_id] for job_id in server.jobs)
         is_brought = any(job.brings(toolchain, now) for job in others) and server.may_presume(toolchain, now)
         return AssignJobResult(JobState.PENDING, need_toolchain=not is_brought)
-
-
-def _check(heartbeat: Heartbeat, report: ServerReport | None) -> None:
-    if not 1 <= heartbeat.num_cpus <= MOST_CPUS:
-        raise DecodeError(f"a build server has 1 to {MOST_CPUS} CPUs, not {heartbeat.num_cpus}")
-    if len(heartbeat.jwt_key) > MOST_KEY_BYTES:
-        raise DecodeError(f"jwt_key has more than {MOST_KEY_BYTES} bytes")
-    if report is not None and not 1 <= report.heartbeat_secs <= MOST_HEARTBEAT_SECS:
-        raise DecodeError(f"heartbeats come every 1 to {MOST_HEARTBEAT_SECS} seconds")

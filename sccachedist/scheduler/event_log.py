@@ -9,6 +9,7 @@ from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.scheduler.events import (
     Departure,
     Event,
+    Fault,
     JobAllocated,
     JobEnd,
     JobEnded,
@@ -17,6 +18,7 @@ from sccachedist.scheduler.events import (
     ServerDrained,
     ServerJoined,
     ServerLeft,
+    ServerUnfit,
 )
 
 log = Logger()
@@ -60,8 +62,14 @@ class EventLog:
                 self._quiet_log.tell(log, LogLevel.warn, "silent", form, by=str(server_id), server=server_id)
             case ServerLeft(server_id=server_id, why=Departure.GONE):
                 log.info("build server {server} has gone", server=server_id)
-            case ServerAvoided(server_id=server_id, at=at, until=until):
-                log.debug("build server {server} is avoided for {secs:.0f} s", server=server_id, secs=until - at)
+            case ServerAvoided(server_id=server_id, at=at, until=until, why=why):
+                level = LogLevel.warn if why is Fault.SENDS_HOME else LogLevel.debug  # the refusal is told elsewhere
+                form = "build server {server} is avoided for {secs:.0f} s: {why}"
+                log.emit(level, form, server=server_id, secs=until - at, why=why.value)
+            case ServerUnfit(server_id=server_id, why=""):
+                log.info("build server {server} is fit for jobs again", server=server_id)
+            case ServerUnfit(server_id=server_id, why=why):
+                log.warn("build server {server} says that it is unfit for jobs: {why}", server=server_id, why=why)
             case ServerDrained(server_id=server_id, drained=drained, is_here=is_here):
                 log.info(
                     "administrator: {order} {server}{remark}",

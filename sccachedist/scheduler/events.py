@@ -68,13 +68,30 @@ class ServerDrained:
     is_here: bool
 
 
+class Fault(Enum):
+    """Why a build server is avoided."""
+
+    NOT_TAKEN = "it did not take a job"
+    SENDS_HOME = "it sends far more of its jobs home than the others"
+
+
 @attrs.frozen
 class ServerAvoided:
-    """A build server did not take a job, and is backed off until then."""
+    """A build server gets jobs only if no other has room, until then."""
 
     at: float
     server_id: ServerId
     until: float
+    why: Fault
+
+
+@attrs.frozen
+class ServerUnfit:
+    """Our build server says why it gets no jobs until its self-test passes; with an empty text it is fit again."""
+
+    at: float
+    server_id: ServerId
+    why: str
 
 
 @attrs.frozen
@@ -137,6 +154,7 @@ Event = (
     | ServerLeft
     | ServerDrained
     | ServerAvoided
+    | ServerUnfit
     | JobAllocated
     | JobAdopted
     | JobStarted

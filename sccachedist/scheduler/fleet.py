@@ -1,7 +1,8 @@
 """The build servers of a scheduler: which of them gets a job, and how long a silent one is believed.
 
 Pure: the time is an argument. It knows which jobs each server has, not what becomes of them.
-:mod:`sccachedist.scheduler.backoff` decides how long a server is backed off that did not take a job.
+:mod:`sccachedist.scheduler.backoff` decides how long a server is backed off that did not take a job, and
+:mod:`sccachedist.scheduler.home_rates` which server sends too many jobs home.
 
 The least loaded server is found without a look at the others, so a farm of thousands is as quick as one of two.
 """
@@ -17,8 +18,9 @@ import attrs
 
 from sccachedist.errors import UnknownServer
 from sccachedist.scheduler.backoff import Backoff
+from sccachedist.scheduler.home_rates import HomeRates, Record
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.extension import Availability, ServerReport
+from sccachedist.wire.extension import Availability, Health, ServerReport
 from sccachedist.wire.messages import Heartbeat, JobId, job_capacity
 
 #: A silent server is dropped with its jobs: a published one after these seconds, ours after so many missed heartbeats.
@@ -46,6 +48,7 @@ class BuildServer:
     :param drained: whether an administrator wants it to get no jobs.
     :param lent: how many of its jobs have lent their slots to others.
     :param joined: when it was first heard of, since it began to run or the scheduler did.
+    :param record: which part of its jobs it sent home.
     :param presumed: by toolchain, since when clients are not asked for it, because another one is bringing it.
     """
 
@@ -59,6 +62,7 @@ class BuildServer:
     drained: bool = False
     lent: int = 0
     backoff: Backoff = attrs.field(factory=Backoff)
+    record: Record = attrs.field(factory=Record)
     jobs: set[JobId] = attrs.field(factory=set)
     toolchains: set[str] = attrs.field(factory=set)
     presumed: dict[str, float] = attrs.field(factory=dict)
@@ -68,6 +72,17 @@ class BuildServer:
     def takes_jobs(self) -> bool:
         """Whether it accepts jobs (it may be full)."""
         return not self.drained and (self.report is None or self.report.availability is Availability.OPEN)
+
+    @property
+    def unfit(self) -> str:
+        """Why it gets no jobs until its self-test passes; empty if it is fit, or does not tell."""
+        health = None if self.report is None else self.report.health
+        return "" if health is None else health.unfit
+
+    @property
+    def avoided_until(self) -> float:
+        """Until when it gets jobs only if no other has room."""
+        return max(self.backoff.until, self.record.avoided.until)
 
     @property
     def slots(self) -> int:
@@ -134,6 +149,7 @@ class Fleet:
         self._by_host: Counter[IPv4Address | IPv6Address] = Counter()
         self._holders: dict[str, dict[ServerId, None]] = {}
         self._shunned: set[ServerId] = set()
+        self._home_rates = HomeRates()
         self._drained: set[ServerId] = set()
         self._cpus = self._slots = 0
         # Servers with room and without a backoff, least loaded first. What is not of a server's last turn is outdated.
@@ -271,12 +287,26 @@ class Fleet:
         self._shunned.add(server.server_id)
         self.changed(server)
 
-    def succeeded(self, server: BuildServer) -> None:
+    def succeeded(self, server: BuildServer, now: float) -> None:
         """End a server's backoff: it has taken a job."""
         server.proven = True
         server.backoff = Backoff()
-        self._shunned.discard(server.server_id)
+        self.forgive(now)
         self.changed(server)
+
+    def ended(self, server: BuildServer, ended: int, home: int, now: float) -> bool:
+        """Count jobs of a published server, and how many of them were sent home; returns whether it is avoided."""
+        return self._judged(server, self._home_rates.add(server.record, ended, home, now))
+
+    def told(self, server: BuildServer, health: Health, now: float) -> bool:
+        """Count what our server tells of its jobs; returns whether it is avoided from now on."""
+        return self._judged(server, self._home_rates.told(server.record, health.ended, health.sent_home, now))
+
+    def _judged(self, server: BuildServer, is_avoided: bool) -> bool:
+        if is_avoided:
+            self._shunned.add(server.server_id)
+            self.changed(server)
+        return is_avoided
 
     def changed(self, server: BuildServer) -> None:
         """Rank a server again: its jobs have changed, or what it says of itself."""
@@ -306,7 +336,7 @@ class Fleet:
             shunned = (self._servers[server_id] for server_id in self._shunned if server_id not in tried)
             return min(
                 (server for server in shunned if server.has_room),
-                key=lambda server: server.backoff.failed,
+                key=lambda server: max(server.backoff.failed, server.record.avoided.failed),
                 default=None,
             )
         if toolchain in best.toolchains:
@@ -346,7 +376,7 @@ class Fleet:
         """End the backoffs that are over."""
         for server_id in tuple(self._shunned):
             server = self._servers[server_id]
-            if server.backoff.is_over(now):
+            if now > server.avoided_until:
                 self._shunned.discard(server_id)
                 self.changed(server)
 

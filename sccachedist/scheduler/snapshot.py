@@ -23,7 +23,9 @@ class ServerView:
     :param slots: how many jobs it takes at a time; ``taken``: how many of them are in use.
     :param jobs: its jobs, those included that have lent their slots.
     :param is_open: whether it accepts jobs (it may be full): neither itself nor an administrator drains it.
-    :param avoided_secs: for how long it is still backed off; 0 if it is not.
+    :param unfit: why it gets no jobs until its self-test passes; empty if it is fit, or does not tell.
+    :param avoided_secs: for how long it still gets jobs only if no other has room; 0 if that is not so.
+    :param sent_home: which part of its latest jobs it sent home.
     :param up_secs: since when it is known; ``seen_secs``: since when nothing was heard of it.
     """
 
@@ -35,7 +37,9 @@ class ServerView:
     jobs: int
     is_open: bool
     drained: bool
+    unfit: str
     avoided_secs: float
+    sent_home: float
     up_secs: float
     seen_secs: float
     toolchains: int
@@ -119,7 +123,9 @@ def _server_view(server: BuildServer, now: float) -> ServerView:
         jobs=len(server.jobs),
         is_open=server.takes_jobs,
         drained=server.drained,
-        avoided_secs=max(0.0, server.backoff.until - now),
+        unfit=server.unfit,
+        avoided_secs=max(0.0, server.avoided_until - now),
+        sent_home=server.record.results.part(),
         up_secs=now - server.joined,
         seen_secs=now - server.seen,
         toolchains=len(server.toolchains),

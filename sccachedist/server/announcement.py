@@ -46,6 +46,7 @@ def announcement(
         availability=runner.availability,
         jobs=runner.named_jobs,
         toolchains=(),
+        health=runner.health,
     )
     room = limits.heartbeat_bytes - len(encode(EXTENDED_HEARTBEAT, (heartbeat, report)))
     if room < 0 or len(report.jobs) > MOST_JOBS:

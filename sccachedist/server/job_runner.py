@@ -41,13 +41,14 @@ from sccachedist.server.job_reports import JobReports
 from sccachedist.server.job_usage import note_usage
 from sccachedist.server.jobs import Issue, ServerCore
 from sccachedist.server.portability import LocalOptions, reason_to_stay
+from sccachedist.server.self_test import SelfTest
 from sccachedist.server.toolchain_cache import Toolchains
 from sccachedist.server.uploads import Upload
 from sccachedist.web.bodies import Body, NoBody
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import MessageFile
 from sccachedist.wire.archive_id import ArchiveId, archive_id
-from sccachedist.wire.extension import Availability
+from sccachedist.wire.extension import Availability, Health
 from sccachedist.wire.messages import (
     AssignJobResult,
     CompileCommand,
@@ -69,6 +70,7 @@ class JobRunner:
     :param spool: the directory for inputs and answers of running jobs.
     :param memory: the budget for bodies and commands in memory; ``disk`` is that for uploads, inputs and answers.
     :param local_options: ``policy.local_options``: further options with which the client has to compile locally.
+    :param self_test: is told how jobs end.
     :param scheduler_time: returns the time by our scheduler's clock, if that is known.
     """
 
@@ -83,11 +85,13 @@ class JobRunner:
         memory: Budget,
         disk: Budget,
         clock: IReactorTime,
+        self_test: SelfTest,
         local_options: Iterable[str] = (),
         scheduler_time: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._core, self._toolchains, self._builder, self._reports = core, toolchains, builder, reports
         self._spool, self._limits, self._clock, self._scheduler_time = spool, limits, clock, scheduler_time
+        self._self_test = self_test
         self.memory, self.disk = memory, disk
         self._holds: dict[JobId, tuple[Hold, ...]] = {}
         self._clients: dict[JobId, str] = {}
@@ -111,6 +115,15 @@ class JobRunner:
     def availability(self) -> Availability:
         """Whether this server accepts jobs."""
         return self._core.availability
+
+    def judge(self, unfit: str) -> None:
+        """Accept no new job while this server is unfit, for a reason; with an empty one, it is fit."""
+        self._core.unfit = unfit
+
+    @property
+    def health(self) -> Health:
+        """How this server fares."""
+        return self._self_test.fitness.health
 
     @property
     def named_jobs(self) -> tuple[tuple[JobId, JobState], ...]:
@@ -167,6 +180,7 @@ class JobRunner:
             made_ready = self._core.toolchain_arrived(job_id, self._clock.seconds())
         except (ToolchainError, DiskError) as error:
             self._tell(LogLevel.warn, "toolchain of job {job_id}, from {client}: {error}", job_id, error)
+            self._self_test.failed(error)
             # Report it before the answer, so that the scheduler asks the next client for the toolchain.
             self._over(job_id)
             await self._reports.flush()
@@ -232,9 +246,11 @@ class JobRunner:
             self._charge_answer(received)
         except BaseException as error:
             self.verified_failures += isinstance(error, CompileFailed)
+            self._self_test.failed(error)
             remove_file(received.inputs)
             self._ended(job_id)
             raise
+        self._self_test.succeeded()
         return MessageFile(received.inputs, partial(self._ended, job_id))
 
     async def _wait_for_toolchain(self, job_id: JobId) -> ArchiveId:
@@ -275,7 +291,8 @@ class JobRunner:
             self._over(job_id)
 
     def _over(self, job_id: JobId) -> None:
-        """End a job that has not started, and tell our scheduler that it will not run."""
+        """End a job that has not started, and tell our scheduler that it will not run. A disk may be the cause."""
+        self._self_test.look()
         if self._drop(job_id):
             self._reports.report_extension(job_id, JobState.COMPLETE)
 

@@ -99,6 +99,8 @@ class ServerCore:
         self._used: set[JobId] = set()
         self._open, self._late = Counter[OpenRequest](), Counter[OpenRequest]()
         self._ready = self._drained = self._leaving = self._gone = False
+        #: Why this server gets no jobs for now, as :mod:`sccachedist.server.fitness` says; empty if it is fit.
+        self.unfit = ""
 
     @property
     def availability(self) -> Availability:
@@ -123,6 +125,8 @@ class ServerCore:
             return "is shutting down"
         if not self._ready:
             return "is starting"
+        if self.unfit:
+            return f"is unfit for jobs: {self.unfit}"
         return "is drained" if self._drained else None
 
     @property

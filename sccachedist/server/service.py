@@ -5,17 +5,14 @@ Only this module knows all parts. Draining by signal stands here; draining by HT
 """
 
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from twisted.application.service import IService, MultiService
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
+from twisted.application.service import IService
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
-from twisted.python.failure import Failure
 
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN
 from sccachedist.budgets import Budget
@@ -49,8 +46,10 @@ from sccachedist.server.heartbeat import HeartbeatService
 from sccachedist.server.job_reports import JobReports
 from sccachedist.server.job_runner import JobRunner, open_spool
 from sccachedist.server.jobs import ServerCore
+from sccachedist.server.lifecycle import ServerService
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.scheduler_session import HttpSchedulerSession, Incarnation
+from sccachedist.server.self_test import SelfTest
 from sccachedist.server.spent_token_file import KeptSpentJobs
 from sccachedist.server.tls import ShownIdentity
 from sccachedist.server.toolchain_cache import Toolchains
@@ -71,12 +70,6 @@ Options = RoleOptions
 EXPIRY_SECS = 10.0
 #: Seconds between two checks of the certificate's age.
 RENEWAL_SECS = 3600.0
-#: Seconds until a builder that does not work is started again.
-BUILDER_RETRY_SECS = 30.0
-#: Seconds that the last reports may take when the server stops.
-LAST_REPORTS_SECS = 5.0
-#: Seconds that a stopping server waits for clients that were sent here, and between two checks for them.
-UNCLAIMED_SECS, UNCLAIMED_PAUSE_SECS = 3.0, 0.5
 
 
 def makeService(options: RoleOptions) -> IService:
@@ -84,7 +77,7 @@ def makeService(options: RoleOptions) -> IService:
     return make_role("build server", options, load_server_settings, server_service)
 
 
-def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None = None) -> "ServerService":
+def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None = None) -> ServerService:
     """Return a build server that is not started yet.
 
     :param listen: opens ports; by default the reactor does.
@@ -135,6 +128,11 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     # For each job here, another client may be on its way to a slot, so each job counts twice.
     reports = JobReports(link, reactor, heartbeat.soon, lambda untold: 2 * (core.taken + untold) < slots)
 
+    def judge(unfit: str) -> None:
+        runner.judge(unfit)
+        _in_background(heartbeat.tell())
+
+    self_test = SelfTest(builder, cache, judge, reactor)
     runner = JobRunner(
         core,
         toolchains,
@@ -145,6 +143,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         memory,
         disk,
         reactor,
+        self_test,
         settings.policy.local_options,
         heartbeat.scheduler_time,
     )
@@ -162,6 +161,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         builder=builder,
         heartbeat=heartbeat,
         runner=runner,
+        self_test=self_test,
         reports=reports,
         stopping=end_at_once_when_told_again,
         grace_secs=settings.shutdown.grace_secs,
@@ -190,95 +190,6 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     ):
         child.setServiceParent(service)
     return service
-
-
-class ServerService(MultiService):
-    """Starts and stops a build server in the right order.
-
-    :param opening: steps on the disk that come first, in this order.
-    :param stopping: called when stopping begins.
-    """
-
-    def __init__(
-        self,
-        *,
-        opening: Sequence[Callable[[], object]],
-        builder: Builder,
-        heartbeat: HeartbeatService,
-        runner: JobRunner,
-        reports: JobReports,
-        stopping: Callable[[], None],
-        grace_secs: float,
-        clock: IReactorTime,
-    ) -> None:
-        super().__init__()
-        self._opening, self._builder, self._heartbeat = opening, builder, heartbeat
-        self._runner, self._reports = runner, reports
-        self._stopping, self._grace_secs, self._clock = stopping, grace_secs, clock
-        self._beginning: Deferred[None] | None = None
-
-    def startService(self) -> None:
-        """Open the caches and listen; register with the scheduler when the builder has shown that it works.
-
-        :raises ConfigError: ``cache_dir`` cannot be used.
-        """
-        try:
-            for opened in self._opening:
-                opened()
-        except OSError as error:
-            raise ConfigError(f"cache_dir: {error}") from error
-        super().startService()
-        self._beginning = Deferred.fromCoroutine(self._begin())
-        self._beginning.addErrback(_not_begun)
-
-    def stopService(self) -> Deferred[None]:
-        """Wait for running jobs, at most ``shutdown.grace_secs``, then end everything."""
-        return Deferred.fromCoroutine(self._end())
-
-    async def _begin(self) -> None:
-        while True:
-            try:
-                await self._builder.start()
-                break
-            except BuildError as error:
-                log.error(
-                    "not registering: {error}; next try in {secs} s",
-                    error=str(error),
-                    secs=BUILDER_RETRY_SECS,
-                )
-            await deferLater(self._clock, BUILDER_RETRY_SECS)
-        self._runner.open()
-        self._heartbeat.setServiceParent(self)
-
-    async def _end(self) -> None:
-        self._stopping()
-        if self._beginning is not None:
-            self._beginning.cancel()
-        await self._within(self._grace_secs, self._finish_jobs())
-        await self._within(LAST_REPORTS_SECS, self._reports.delivered())
-        self._runner.end()
-        await self._tell()
-        await super().stopService()
-        await self._builder.stop()
-        self._reports.give_up()
-
-    async def _finish_jobs(self) -> None:
-        """Tell the scheduler to send no more jobs, and wait for the jobs and clients that it has sent."""
-        self._runner.leave()
-        await self._tell()
-        await self._runner.idle()
-        given_up = self._clock.seconds() + UNCLAIMED_SECS
-        while self._heartbeat.unclaimed and self._clock.seconds() < given_up:
-            await deferLater(self._clock, UNCLAIMED_PAUSE_SECS)
-            await self._runner.idle()
-            await self._tell()
-
-    async def _tell(self) -> None:
-        await self._within(LAST_REPORTS_SECS, self._heartbeat.tell())
-
-    async def _within(self, seconds: float, work: Coroutine[Deferred[Any], Any, None]) -> None:
-        """Wait for some work; cancel it when the time is over."""
-        await Deferred.fromCoroutine(work).addTimeout(seconds, self._clock, lambda *_: None)
 
 
 def _account(settings: ServerSettings) -> Account | None:
@@ -323,11 +234,6 @@ def _become(account: Account, settings: ServerSettings, builder: Builder, lock: 
     except BuildError as error:
         raise ConfigError(f"builder.build_dir: {error}") from error
     account.become()
-
-
-def _not_begun(failure: Failure) -> None:
-    if not failure.check(CancelledError):  # the service stops before the builder works
-        log.failure("the builder does not start", failure)
 
 
 def make_builder(settings: ServerSettings, reactor: Any) -> WorkerBuilder:

@@ -11,10 +11,10 @@ from enum import Enum
 
 import attrs
 
-from sccachedist.wire.bincode import TEXT, U64, enumeration, extended, pair, sequence, struct
+from sccachedist.wire.bincode import TEXT, U64, Json, Reader, enumeration, extended, pair, sequence, struct
 from sccachedist.wire.messages import HEARTBEAT, HEARTBEAT_RESULT, JOB_STATE, JobId, JobState
 
-_MARK = b"sccachedist 1\n"
+_MARK, _HEALTH_MARK = b"sccachedist 1\n", b"sccachedist 2\n"
 
 
 class Availability(Enum):
@@ -23,6 +23,20 @@ class Availability(Enum):
     OPEN = "Open"
     DRAINING = "Draining"
     GONE = "Gone"
+
+
+@attrs.frozen
+class Health:
+    """How a build server fares. A server of an earlier release does not tell.
+
+    :param unfit: why it gets no jobs until its self-test passes; empty if it is fit. It is not ``OPEN`` then.
+    :param ended: the jobs that it has ended since its start.
+    :param sent_home: those of them that gave no result for a reason that may lie with this server.
+    """
+
+    unfit: str = ""
+    ended: int = 0
+    sent_home: int = 0
 
 
 @attrs.frozen
@@ -37,6 +51,7 @@ class ServerReport:
     :param gone: archive ids that it has lost since change ``since``.
     :param since: the last change that the scheduler has heard of, as its answer said.
     :param until: the last change that this report covers.
+    :param health: None if it does not tell.
     """
 
     number: int
@@ -47,6 +62,7 @@ class ServerReport:
     gone: tuple[str, ...] = ()
     since: int = 0
     until: int = 0
+    health: Health | None = None
 
 
 @attrs.frozen
@@ -83,9 +99,7 @@ MOST_JOBS, MOST_TOOLCHAINS = 4096, 16_384
 
 _STATES = sequence(pair(U64, JOB_STATE), MOST_JOBS)
 
-EXTENDED_HEARTBEAT = extended(
-    HEARTBEAT,
-    _MARK,
+_REPORT = extended(
     struct(
         ServerReport,
         number=U64,
@@ -97,6 +111,29 @@ EXTENDED_HEARTBEAT = extended(
         since=U64,
         until=U64,
     ),
+    _HEALTH_MARK,
+    struct(Health, unfit=TEXT, ended=U64, sent_home=U64),
+)
+
+
+class _ReportCodec:
+    """A report with the server's health behind it."""
+
+    def write(self, value: ServerReport, out: bytearray) -> None:
+        _REPORT.write((value, value.health), out)
+
+    def read(self, source: Reader) -> ServerReport:
+        report, health = _REPORT.read(source)
+        return attrs.evolve(report, health=health)
+
+    def to_json(self, value: ServerReport) -> Json:
+        return _REPORT.to_json((value, value.health))
+
+
+EXTENDED_HEARTBEAT = extended(
+    HEARTBEAT,
+    _MARK,
+    _ReportCodec(),
 )
 EXTENDED_HEARTBEAT_RESULT = extended(
     HEARTBEAT_RESULT, _MARK, struct(SchedulerReport, unclaimed=U64, heartbeat_secs=U64, told=U64, time=U64)

@@ -23,6 +23,7 @@ from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import (
     RUN_JOB_RESULT,
     SUBMIT_TOOLCHAIN_RESULT,
+    JobAlloc,
     JobComplete,
     RunJobRequest,
     SubmitToolchainResult,
@@ -106,22 +107,36 @@ class Host:
         """A toolchain like no other, with so many bytes that do not compress."""
         return write_toolchain(self.ground / "toolchain.tar.gz", {}, filler)
 
-    def submit(self, archive: Path) -> Reply:
-        """Bring a toolchain that is not there."""
+    def slot(self, archive: Path) -> JobAlloc:
+        """A job whose toolchain is to be brought."""
         slot = self.client.slot(id_of(archive))
         assert slot.need_toolchain
-        return self.client.submit(slot.job_alloc, archive.read_bytes())
+        return slot.job_alloc
 
-    def run(self, archive: Path, request: RunJobRequest = HELLO, inputs: int = 0) -> Reply:
-        """A job, with so many bytes of inputs; its toolchain is brought where it is asked for."""
-        job = self.client.ready(archive, id_of(archive))
+    def submit(self, archive: Path, job: JobAlloc) -> Reply:
+        """Bring the toolchain of a job."""
+        return self.client.submit(job, archive.read_bytes())
+
+    def job(self, archive: Path) -> JobAlloc:
+        """A job; its toolchain is brought where it is asked for."""
+        return self.client.ready(archive, id_of(archive))
+
+    def run(self, job: JobAlloc, request: RunJobRequest = HELLO, inputs: int = 0) -> Reply:
+        """Run a job, with so many bytes of inputs."""
         packed = write_inputs(self.ground / "inputs", {"/inputs": os.urandom(inputs)})
         return self.client.run(job, request, packed.read_bytes())
 
+    def fit(self) -> bool:
+        """Whether the build server is fit for jobs, and the scheduler has heard of it."""
+        server, scheduler = (daemon.log.read_text() for daemon in (self.farm.server, self.farm.scheduler))
+        again = server.count("] fit for jobs again"), scheduler.count("is fit for jobs again")
+        return again == (server.count("unfit for jobs until"),) * 2
+
     def works(self, archive: Path) -> None:
         """The next job is run, and nothing is left of those that were not."""
+        wait_until(self.fit, 40, "the build server is fit for jobs again")
         all_slots_free(self.farm, 10)  # else the scheduler may take a toolchain that was refused for one that comes
-        result = self.run(archive).message(RUN_JOB_RESULT)
+        result = self.run(self.job(archive)).message(RUN_JOB_RESULT)
         assert isinstance(result, JobComplete), result
         assert result.output.stdout == b"hello\n"
         all_slots_free(self.farm, 10)
@@ -175,15 +190,17 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 def test_a_cache_smaller_than_the_toolchain(host: Host) -> None:
     """Whoever brings it is told that it cannot be kept."""
-    assert host.submit(host.toolchain(CACHE)).body == CANNOT_CACHE
+    archive = host.toolchain(CACHE)
+    assert host.submit(archive, host.slot(archive)).body == CANNOT_CACHE
     host.works(host.toolchain())
 
 
 def test_full_while_a_toolchain_comes_in(host: Host) -> None:
     """The upload is refused; the same toolchain can be brought when there is room again."""
     archive = host.toolchain(4 * MB)
+    job = host.slot(archive)
     with host.cache.full():
-        refused(host.submit(archive), "cache/incoming: No space left on device")
+        refused(host.submit(archive, job), "cache/incoming: No space left on device")
     host.works(archive)
 
 
@@ -191,8 +208,9 @@ def test_full_while_inputs_come_in(host: Host) -> None:
     """The job is refused, and half of its inputs are never used."""
     archive = host.toolchain()
     host.works(archive)
+    job = host.job(archive)
     with host.cache.full():
-        refused(host.run(archive, inputs=4 * MB), "cache/spool: No space left on device")
+        refused(host.run(job, inputs=4 * MB), "cache/spool: No space left on device")
     host.works(archive)
 
 
@@ -200,8 +218,9 @@ def test_full_while_an_answer_is_written(host: Host) -> None:
     """The compile has ended well, and is repeated by its client all the same."""
     archive = host.toolchain()
     host.works(archive)
+    job = host.job(archive)
     with host.cache.full():
-        made = host.run(archive, shell("dd if=/dev/urandom of=/made bs=1M count=4", "/made"))
+        made = host.run(job, shell("dd if=/dev/urandom of=/made bs=1M count=4", "/made"))
         refused(made, "cache/spool: No space left on device")
     host.works(archive)
 
@@ -210,7 +229,7 @@ def test_full_while_a_toolchain_is_unpacked(host: Host) -> None:
     """Half a toolchain is never compiled with, and nothing of it stays."""
     archive = host.toolchain(DISK // 3)
     with host.build.full():
-        refused(host.run(archive), "build/sccachedist/toolchains: No space left on device")
+        refused(host.run(host.job(archive)), "build/sccachedist/toolchains: No space left on device")
         toolchains = host.build.path / "sccachedist/toolchains"
         assert not [name for name in files(toolchains) if id_of(archive) in name]
         wait_until(lambda: files(toolchains) == [], 10, "nothing of it is left")
@@ -233,9 +252,11 @@ def test_read_only(host: Host) -> None:
     """Nothing is taken in while nothing can be written."""
     archive = host.toolchain()
     host.works(archive)
+    job, another = host.job(archive), host.toolchain(2000)
+    bringing = host.slot(another)
     with host.cache.read_only():
-        refused(host.run(archive), "cache/spool: Read-only file system")
-        refused(host.submit(host.toolchain(2000)), "cache/incoming: Read-only file system")
+        refused(host.run(job), "cache/spool: Read-only file system")
+        refused(host.submit(another, bringing), "cache/incoming: Read-only file system")
     host.works(archive)
 
 
@@ -244,7 +265,7 @@ def test_an_unpacked_toolchain_is_removed(host: Host) -> None:
     archive = host.toolchain()
     host.works(archive)
     shutil.rmtree(host.build.path / "sccachedist/toolchains" / id_of(archive))
-    refused(host.run(archive), "no longer in")
+    refused(host.run(host.job(archive)), "no longer in")
     host.works(archive)
 
 
@@ -262,5 +283,5 @@ def test_the_cache_is_removed(host: Host) -> None:
     host.works(archive)
     for directory in host.cache.path.iterdir():
         shutil.rmtree(directory)
-    refused(host.run(archive), "cannot be read: No such file or directory")
+    refused(host.run(host.job(archive)), "cannot be read: No such file or directory")
     host.works(archive)

@@ -4,7 +4,8 @@ import pytest
 
 from sccachedist.errors import DecodeError, LimitExceeded, UnknownJob, UnknownServer
 from sccachedist.job_phases import JobPhase
-from sccachedist.scheduler.core import MOST_CPUS, MOST_KEY_BYTES, NoCapacity, SchedulerCore
+from sccachedist.scheduler.core import NoCapacity, SchedulerCore
+from sccachedist.scheduler.heartbeat_bounds import MOST_CPUS, MOST_KEY_BYTES
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobState, SchedulerStatus, ServerCertificate
 from tests.scheduler.farms import FIRST_JOB, A, B, C, Expired, assigned, expired, farm, free_slots, heartbeat, job_in

@@ -10,6 +10,7 @@ from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.events import (
     Departure,
     Event,
+    Fault,
     JobAdopted,
     JobAllocated,
     JobEnd,
@@ -130,7 +131,7 @@ def test_drained_avoided_and_lent(core: SchedulerCore) -> None:
     assert core.drain(A, drained=True, now=1.0) == (ServerDrained(1.0, A, drained=True, is_here=False),)
     core.heartbeat(A, heartbeat(), 2.0)
     assert core.drain(A, drained=False, now=3.0) == (ServerDrained(3.0, A, drained=False, is_here=True),)
-    assert ServerAvoided(4.0, A, until=14.0) in core.release(core.reserve(4.0), 4.0, failed=True)
+    assert ServerAvoided(4.0, A, 14.0, Fault.NOT_TAKEN) in core.release(core.reserve(4.0), 4.0, failed=True)
     job = core.reserve(20.0)
     core.confirm(job, assigned(), 20.0)
     assert core.lend(20.0 + HOLD_SECS + 0.1) == (SlotLent(20.0 + HOLD_SECS + 0.1, job.job_id, A),)

@@ -6,8 +6,9 @@ import pytest
 
 from sccachedist.budgets import Party
 from sccachedist.errors import DecodeError, LimitExceeded, UnknownServer
-from sccachedist.scheduler.core import MOST_HEARTBEAT_SECS, IdentityInUse, SchedulerCore
+from sccachedist.scheduler.core import IdentityInUse, SchedulerCore
 from sccachedist.scheduler.events import Departure, ServerLeft
+from sccachedist.scheduler.heartbeat_bounds import MOST_HEARTBEAT_SECS
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import JobId, JobState, SchedulerStatus

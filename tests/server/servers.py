@@ -15,6 +15,7 @@ from sccachedist.server.inputs import ReceivedJob
 from sccachedist.server.job_reports import JobReports
 from sccachedist.server.job_runner import JobRunner, open_spool
 from sccachedist.server.jobs import ServerCore
+from sccachedist.server.self_test import SelfTest
 from sccachedist.server.toolchain_cache import BEGIN_SECS
 from sccachedist.web.request_head import Head
 from sccachedist.wire.archive_id import ArchiveId
@@ -42,12 +43,15 @@ class Host:
     scheduler_time: float | None = None
     stock: Stock = attrs.field(init=False)
     reports: JobReports = attrs.field(init=False)
+    self_test: SelfTest = attrs.field(init=False)
+    judged: list[str] = attrs.field(factory=list)
     server: JobRunner = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.stock = Stock(self.directory, clock=self.clock)
         self.reports = JobReports(self.scheduler, self.clock, lambda: None, lambda _: False)
         open_spool(self.spool)
+        self.self_test = SelfTest(self.builder, self.directory, self.judged.append, self.clock)
         self.server = JobRunner(
             self.core,
             self.stock.toolchains,
@@ -58,6 +62,7 @@ class Host:
             self.memory,
             self.stock.disk,
             self.clock,
+            self.self_test,
             ["-mours"],
             lambda: self.scheduler_time,
         )

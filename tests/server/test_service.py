@@ -26,14 +26,8 @@ from sccachedist.config import (
 from sccachedist.errors import BuildError, ConfigError
 from sccachedist.server import service as service_module
 from sccachedist.server.identity import JOB_KEY_BYTES
-from sccachedist.server.service import (
-    BUILDER_RETRY_SECS,
-    LAST_REPORTS_SECS,
-    ServerService,
-    make_builder,
-    server_service,
-    server_token,
-)
+from sccachedist.server.lifecycle import BUILDER_RETRY_SECS, LAST_REPORTS_SECS, ServerService
+from sccachedist.server.service import make_builder, server_service, server_token
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import TOOLCHAIN, JobId, Toolchain

@@ -1,5 +1,6 @@
 """What our own daemons add to the protocol's messages, and that published ones do not mind."""
 
+import attrs
 import pytest
 
 from sccachedist.errors import DecodeError
@@ -9,6 +10,7 @@ from sccachedist.wire.extension import (
     EXTENDED_HEARTBEAT_RESULT,
     JOB_STATES,
     Availability,
+    Health,
     JobStates,
     SchedulerReport,
     ServerReport,
@@ -16,7 +18,11 @@ from sccachedist.wire.extension import (
 from sccachedist.wire.messages import HEARTBEAT, HEARTBEAT_RESULT, Heartbeat, HeartbeatResult, JobId, JobState
 
 HEARD = Heartbeat(b"job key", 2, 1, b"digest", b"certificate")
-REPORT = ServerReport(3, 5, Availability.DRAINING, ((JobId(7), JobState.STARTED),), ("0c" * 32,), ("0d" * 32,), 3, 5)
+HEALTH = Health("no room", ended=9, sent_home=2)
+REPORT = ServerReport(
+    3, 5, Availability.DRAINING, ((JobId(7), JobState.STARTED),), ("0c" * 32,), ("0d" * 32,), 3, 5, HEALTH
+)
+EARLIER = attrs.evolve(REPORT, health=None)
 
 
 def test_extended() -> None:
@@ -36,15 +42,19 @@ def test_not_extended(behind: bytes) -> None:
 
 def test_newer() -> None:
     """A report may grow at its end."""
-    octets = encode(EXTENDED_HEARTBEAT, (HEARD, REPORT))
-    assert decode(EXTENDED_HEARTBEAT, octets + b"what a later release says") == (HEARD, REPORT)
+    for report in (REPORT, EARLIER):
+        octets = encode(EXTENDED_HEARTBEAT, (HEARD, report))
+        assert decode(EXTENDED_HEARTBEAT, octets + b"what a later release says") == (HEARD, report)
 
 
 def test_cut_off() -> None:
-    """A report that is cut off anywhere is an error, not half a report."""
+    """A report that is cut off anywhere is an error, not half a report; one without the server's health is whole."""
     octets = encode(EXTENDED_HEARTBEAT, (HEARD, REPORT))
     mark = len(encode(HEARTBEAT, HEARD)) + len(b"sccachedist 1\n")
-    for end in range(mark, len(octets)):
+    health = len(encode(EXTENDED_HEARTBEAT, (HEARD, EARLIER)))
+    for end in range(health, health + len(b"sccachedist 2\n")):
+        assert decode(EXTENDED_HEARTBEAT, octets[:end]) == (HEARD, EARLIER)
+    for end in (*range(mark, health), *range(health + len(b"sccachedist 2\n"), len(octets))):
         with pytest.raises(DecodeError):
             decode(EXTENDED_HEARTBEAT, octets[:end])
 

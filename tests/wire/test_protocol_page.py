@@ -20,6 +20,7 @@ from sccachedist.wire.extension import (
     MOST_JOBS,
     MOST_TOOLCHAINS,
     Availability,
+    Health,
 )
 from sccachedist.wire.messages import (
     HEARTBEAT,
@@ -75,6 +76,9 @@ def written(name: str, value: object) -> Iterator[str]:
         case str():
             yield from shown(encode(TEXT, value)[:8], f"{name}: {len(value)} bytes")
             yield from shown(value.encode(), f'"{value}"' if len(value) <= 16 else "")
+        case Health():
+            yield from shown(b"sccachedist 2\n", r'the mark, "sccachedist 2\n"')
+            yield from fields(value)
         case bytes():
             yield from shown(encode(U64, len(value)), f"{name}: {len(value)} bytes")
             yield from shown(value, "")
@@ -129,7 +133,8 @@ def test_every_field() -> None:
     for name in ("heartbeat", "heartbeat-result", "job-states"):
         message = decode(MESSAGES[name], octets(EXAMPLES[name]))
         ours = message[1] if isinstance(message, tuple) else message
-        assert [field.name for field in attrs.fields(type(ours)) if f"``{field.name}``" not in PAGE] == []
+        names = [field.name for kind in (type(ours), Health) for field in attrs.fields(kind)]
+        assert [name for name in names if f"``{name}``" not in PAGE] == []
     for word in (*Availability, *JobState):
         assert f"``{word.value}``" in PAGE
     assert f"{MOST_JOBS} jobs" in PAGE

@@ -1,0 +1,103 @@
+"""A farm of two build servers, one of which cannot compile: builds go on as if it were not there.
+
+It needs root, for the disks.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import attrs
+import pytest
+
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SERVER
+from farmkit.processes import Daemon, wait_until
+from farmkit.projects import write_project
+from farmkit.published_client import Client
+from tests.faults.build import SMALL
+from tests.functional.test_builds import build
+from tests.support.slots import all_slots_free
+
+pytestmark = pytest.mark.functional
+
+FILES, PARALLEL = 100, 4
+#: Of a hundred compiles, so many may go home.
+MOST_HOME = 2
+
+
+@attrs.frozen
+class Disk:
+    """A file system in memory that holds a toolchain, and can be filled."""
+
+    path: Path
+
+    @contextmanager
+    def mounted(self) -> Iterator[None]:
+        self.path.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1G", "tmpfs", self.path], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", "--lazy", self.path], check=True)
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Leave no room at all, for a while."""
+        state, filler = os.statvfs(self.path), self.path / "filler"
+        with filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, state.f_bavail * state.f_bsize)
+        try:
+            yield
+        finally:
+            filler.unlink()
+
+
+def says(daemon: Daemon, words: str) -> None:
+    """Wait until a daemon logs something."""
+    wait_until(lambda: words in daemon.log.read_text(), 60, words)
+
+
+@pytest.mark.parametrize(
+    ("directory", "is_warm"),
+    [
+        pytest.param("cache", True, id="no_room_for_inputs"),
+        pytest.param("build", False, id="no_room_for_the_unpacked_toolchain"),
+    ],
+)
+def test_a_full_disk(tmp_path: Path, toolchains: Path, directory: str, is_warm: bool) -> None:
+    """Hardly a compile goes home, both servers say why, and when there is room again the server compiles again."""
+    disk = Disk(tmp_path / "second/server" / directory)
+    project = write_project(tmp_path / "project", SMALL, FILES - 1)
+    with ExitStack() as held:
+        held.enter_context(disk.mounted())
+        (tmp_path / "first").mkdir()
+        first = held.enter_context(Farm(tmp_path / "first"))
+        second = first.beside(tmp_path / "second", OUR_SERVER)
+        held.callback(second.stop)
+        second.start_server()
+        wait_until(lambda: first.status().num_servers == 2, 60, "both are registered")
+        client = held.enter_context(Client(tmp_path / "client", first.scheduler_url, first.client_token, toolchains))
+
+        def compile_all() -> int:
+            """How many compiles of a build were given back."""
+            before = client.statistics().errors
+            build(project, lambda source: client.compiling(project.compile_command(source), project.folder), PARALLEL)
+            return client.statistics().errors - before
+
+        if is_warm:
+            assert compile_all() == 0
+            assert set(client.statistics().remote) == {str(first.server_id), str(second.server_id)}
+        with disk.full():
+            assert compile_all() <= MOST_HOME
+            says(second.server, "unfit for jobs until a self-test passes: the disk of")
+            says(first.scheduler, f"build server {second.server_id} says that it is unfit for jobs: the disk of")
+            assert compile_all() == 0, "it stays so"
+        says(second.server, "fit for jobs again")
+        says(first.scheduler, f"build server {second.server_id} is fit for jobs again")
+        all_slots_free(first)
+        before = client.statistics()
+        assert compile_all() == 0
+        assert str(second.server_id) in client.statistics().servers_since(before)
