@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from sccachedist.errors import BuildError
 from sccachedist.wire.messages import CompileCommand
 
+#: The variables in which compilers look for one, as gcc and LLVM do.
+_TEMPORARY = frozenset(("TMPDIR", "TMP", "TEMP", "TEMPDIR"))
+
 
 def inside(command: CompileCommand, output: str) -> str:
     """Return an output's place in the root: a relative one is relative to ``cwd``."""
@@ -19,6 +22,15 @@ def inside(command: CompileCommand, output: str) -> str:
 def directories(command: CompileCommand, outputs: Iterable[str]) -> list[str]:
     """Return the directories that a compile expects to exist: its ``cwd`` and those of its outputs."""
     return [command.cwd, *(posixpath.dirname(inside(command, output)) for output in outputs)]
+
+
+def temporary_directories(command: CompileCommand) -> list[str]:
+    """Return the directories for temporary files that a command's environment names, without those that cannot be.
+
+    They are there on the client's machine. Without them ``clang`` and ``rustc`` fail, and ``gcc`` takes another one.
+    """
+    named = [value for name, value in command.env_vars if name in _TEMPORARY and value and "\0" not in value]
+    return [posixpath.join(command.cwd, directory) for directory in dict.fromkeys(named)]
 
 
 def variables(command: CompileCommand) -> list[tuple[str, str]]:

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sccachedist.builders.worker_protocol import Grown, RunJob, Size, UnpackToolchain, unheard
-from sccachedist.errors import DecodeError, ToolchainError
+from sccachedist.errors import DecodeError, LimitExceeded, ToolchainError
 from sccachedist.sandbox.archive.growing_archive import GrowingArchive
 from sccachedist.sandbox.archive.opened import opened_inputs, opened_toolchain
 from sccachedist.sandbox.archive.unpack import unpack
 from sccachedist.sandbox.beneath import DIRECTORY, Root
-from sccachedist.sandbox.command import directories, inside
+from sccachedist.sandbox.command import directories, inside, temporary_directories
 from sccachedist.sandbox.result.outputs import OutputSizes, check_outputs, returned_outputs
 from sccachedist.sandbox.result.result_writer import CHUNK
 
@@ -57,6 +57,9 @@ def place_inputs(job: RunJob, root: Root) -> Size:
         tally = unpack(stream, root, limits)
     for directory in directories(job.command, job.outputs):
         root.make_directories(directory.encode(), made=tally.directory)
+    for directory in temporary_directories(job.command):
+        with contextlib.suppress(DecodeError, LimitExceeded, OSError):  # then the compiler finds what it finds
+            root.make_directories(directory.encode(), made=tally.directory)
     return tally.size
 
 

@@ -184,6 +184,30 @@ async def test_devices(farm: Farm) -> None:
     assert outputs_of(await farm.compile("", ("/dev/null",), command=command)) == {}
 
 
+@pytest.mark.parametrize("variable", ["TMPDIR", "TMP", "TEMP", "TEMPDIR"])
+@in_reactor
+async def test_a_directory_for_temporary_files(farm: Farm, variable: str) -> None:
+    """The one that the client's environment names is there, and the job may write to it; also by a relative name."""
+    script = f'echo kept > "${variable}/x" && cat "${variable}/x" > a.o'
+    for directory in ("/home/somebody/tmp", "here", "/tmp"):
+        made = await farm.compile(script, ("a.o",), env=((variable, directory),))
+        assert outputs_of(made) == {"a.o": b"kept\n"}, made
+
+
+@pytest.mark.parametrize(
+    "directory", ["/work/input", "/../x", "/work/link", "/dev/x", "/proc/x", "a/" * 1000, "x" * 5000]
+)
+@in_reactor
+async def test_one_that_cannot_be(farm: Farm, tmp_path: Path, directory: str) -> None:
+    """The job runs all the same, and nothing is made outside of its root, where a link of the inputs leads."""
+    link = member("work/link", b"2", f"../../../../../../../..{tmp_path}/outside/x")
+    inputs = zlib.compress(tar(file("work/input", b"from the client"), link))
+    result = await farm.compile("cat input > a.o", ("a.o",), inputs=inputs, env=(("TMPDIR", directory),))
+    assert outputs_of(result) == {"a.o": b"from the client"}
+    assert not (tmp_path / "outside").exists()
+    assert (await farm.compile("ls -d /dev/x /proc/x 2>/dev/null; true")).output.stdout == b""
+
+
 BAD_INPUTS = {
     "garbage": b"garbage",
     "cut off": zlib.compress(tar(file("work/x", b"x" * 5000)))[:-20],

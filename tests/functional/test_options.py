@@ -177,6 +177,25 @@ def crate_made_by(command: Command) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in made.iterdir()}
 
 
+@pytest.mark.parametrize("variable", ["TMPDIR", "TMP", "TEMP", "TEMPDIR"])
+@pytest.mark.parametrize("compiler", [GCC, CLANG], ids=lambda compiler: compiler.name)
+def test_a_directory_for_temporary_files(client: Client, tmp_path: Path, compiler: Compiler, variable: str) -> None:
+    """A compiler that runs an assembler finds the directory that its environment names."""
+    (tmp_path / "unit.c").write_text("int one(void)\n{\n    return 1;\n}\n")
+    (tmp_path / "temporary").mkdir()
+    command = (compiler.name, *(("-fno-integrated-as",) if compiler is CLANG else ()), "-c", "unit.c", "-o", "unit.o")
+    for named in (str(tmp_path / "temporary"), "temporary"):
+        before = client.statistics()
+        through, locally = client.compiling(command, tmp_path), Command(command, inherited(), tmp_path)
+        remote, local = (
+            made_by(attrs.evolve(each, environment={**each.environment, variable: named}), compiler)
+            for each in (through, locally)
+        )
+        after = client.statistics()
+        assert (after.total_remote, after.errors) == (before.total_remote + 1, before.errors)
+        assert remote == local
+
+
 def test_files_that_the_client_does_not_ask_for(tmp_path: Path, toolchains: Path) -> None:
     """A compiler's reports stay where a published build server runs it; ours sends such compiles home."""
     (tmp_path / "unit.c").write_text("int one(void)\n{\n    return 1;\n}\n")

@@ -3,7 +3,7 @@
 import pytest
 
 from sccachedist.errors import BuildError
-from sccachedist.sandbox.command import check_executed, directories, env_arguments, inside
+from sccachedist.sandbox.command import check_executed, directories, env_arguments, inside, temporary_directories
 from sccachedist.wire.messages import CompileCommand
 
 COMMAND = CompileCommand("/bin/cc", ("-c",), (("A", "b c"), ("B=C", "d"), ("", "e"), ("PWD", "/x")), "/work")
@@ -48,3 +48,9 @@ def test_a_command_that_was_not_executed(exit_code: int, stderr: bytes) -> None:
 def test_a_compiler_that_ends_like_env(exit_code: int, stderr: bytes) -> None:
     """Its status is the user's."""
     check_executed(COMMAND, exit_code, stderr)
+
+
+def test_temporary_directories() -> None:
+    """Those that any compiler looks for, each once; not what can be no name."""
+    named = (("TMPDIR", "/t"), ("TMP", "t"), ("TEMP", "/t"), ("TEMPDIR", ""), ("HOME", "/h"), ("TMP", "/x\0y"))
+    assert temporary_directories(CompileCommand("/bin/cc", (), named, "/work")) == ["/t", "/work/t"]

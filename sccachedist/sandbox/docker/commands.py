@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from sccachedist.builders.worker_protocol import SANDBOX_PREFIX, JobLimits
 from sccachedist.sandbox.beneath import components
-from sccachedist.sandbox.command import directories, env_arguments, inside, refuse_nul
+from sccachedist.sandbox.command import directories, env_arguments, inside, refuse_nul, temporary_directories
 from sccachedist.sandbox.result.outputs import returned_outputs
 from sccachedist.wire.messages import CompileCommand
 
@@ -71,12 +71,14 @@ def job_script(command: CompileCommand, outputs: tuple[str, ...]) -> str:
     for directory in needed:
         components(directory.encode())
     returned = frozenset(returned_outputs(command, outputs))
+    temporary = [posixpath.join("/", directory) for directory in temporary_directories(command)]
     run = [BUSYBOX, "env", *env_arguments(command)]
     refuse_nul([*run, *outputs])
     lines = [
         f"b={BUSYBOX}",
         _GATHER,
         f'"$b" rm -rf {RESULTS} && "$b" mkdir -p {RESULTS} {_quoted(needed)} && cd {_quoted(needed[:1])} || exit',
+        *([f'"$b" mkdir -p {_quoted(temporary)} 2>/dev/null'] if temporary else []),
         # The trap runs only if busybox cannot be executed: a successful exec removes it.
         f"(trap '\"$b\" rm -r {RESULTS}' EXIT; exec {_quoted(run)} </dev/null)",
         "code=$?",
