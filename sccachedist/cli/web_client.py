@@ -21,7 +21,9 @@ import attrs
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificates
 
+from sccachedist.auth.bearer import IPAddress
 from sccachedist.errors import ConfigError, PeerError
+from sccachedist.peers.source_address import binding
 from sccachedist.peers.wrong_scheme import PATIENCE_SECS, wrong_scheme
 
 C = TypeVar("C", bound=HTTPConnection)
@@ -67,12 +69,16 @@ class Reply:
 
 @attrs.frozen
 class Question:
-    """One request: a POST if there is a body, otherwise a GET."""
+    """One request: a POST if there is a body, otherwise a GET.
+
+    :param source: the address of this host that it leaves from; None if the kernel is to choose it.
+    """
 
     url: str
     token: str | None = attrs.field(default=None, repr=False)
     body: bytes | None = None
     accept: str = "*/*"
+    source: IPAddress | None = None
 
     def ask(self, seconds: float, trust: Trust | None = None) -> Reply:
         """Send the request; to connect, and then to answer, may each take ``seconds``.
@@ -81,7 +87,7 @@ class Question:
         :raises ConfigError: the file of authorities cannot be used.
         """
         url = urlsplit(self.url)
-        connection = _connection(url, seconds, trust or Trust())
+        connection = _connection(url, seconds, trust or Trust(), self.source)
         headers = {"Accept": self.accept, "Connection": "close"}
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token}"
@@ -127,13 +133,13 @@ def _cut_after(seconds: float, connection: socket.socket) -> Iterator[threading.
         timer.cancel()
 
 
-def _connection(url: SplitResult, seconds: float, trust: Trust) -> HTTPConnection:
+def _connection(url: SplitResult, seconds: float, trust: Trust, source: IPAddress | None) -> HTTPConnection:
     """A connection to the URL's server; for ``https``, TLS is already set up and the certificate trusted."""
-    host = url.hostname or ""
+    bind = binding(source, url.hostname or "")
     if url.scheme == "http":
-        return _opened(HTTPConnection(host, url.port, timeout=seconds), url)
+        return _opened(HTTPConnection(url.hostname or "", url.port, timeout=seconds, source_address=bind), url)
     if trust.pin is not None and trust.authorities is None:
-        connection = _opened(_Secured(url, seconds, _believing_anybody()), url)
+        connection = _opened(_Secured(url, seconds, _believing_anybody(), bind), url)
         if hashlib.sha256(connection.sock.getpeercert(binary_form=True) or b"").digest() == trust.pin:
             return connection
         connection.close()
@@ -142,14 +148,16 @@ def _connection(url: SplitResult, seconds: float, trust: Trust) -> HTTPConnectio
     except OSError as error:  # includes ssl.SSLError
         raise ConfigError(f"{trust.authorities}: expected the certificates of authorities, PEM") from error
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # the daemons and the published programs are not so strict either
-    return _opened(_Secured(url, seconds, context), url)
+    return _opened(_Secured(url, seconds, context, bind), url)
 
 
 class _Secured(HTTPSConnection):
     """A connection with TLS, which notices soon if the peer does not speak that."""
 
-    def __init__(self, url: SplitResult, seconds: float, context: ssl.SSLContext) -> None:
-        super().__init__(url.hostname or "", url.port, timeout=seconds, context=context)
+    def __init__(
+        self, url: SplitResult, seconds: float, context: ssl.SSLContext, source: tuple[str, int] | None
+    ) -> None:
+        super().__init__(url.hostname or "", url.port, timeout=seconds, context=context, source_address=source)
         self._url, self._seconds, self._tls = url.geturl(), seconds, context
 
     def connect(self) -> None:

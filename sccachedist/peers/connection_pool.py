@@ -22,6 +22,7 @@ from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
 from sccachedist.peers.pins import Pins
+from sccachedist.peers.source_address import binding
 
 #: The most bytes of one answer, head and body. The protocol's longest answer has a few hundred.
 ANSWER_BYTES = 2**20
@@ -64,15 +65,13 @@ class _Endpoint:
 
     def connect(self, factory: IProtocolFactory) -> Deferred[Any]:
         """Connect; a source address of the other kind of IP than the host's has no effect."""
-        source, version, kind = self._source(), 0, cast(Any, HostnameEndpoint)
         if isIPAddress(self._host):
-            version, kind = 4, TCP4ClientEndpoint
-        elif isIPv6Address(self._host):
-            version, kind = 6, TCP6ClientEndpoint
-        bind = None if source is None or version not in (0, source.version) else (str(source), 0)
-        connecting: Deferred[Any] = kind(
-            self._reactor, self._host, self._port, timeout=self._timeout, bindAddress=bind
-        ).connect(factory)
+            kind: Any = TCP4ClientEndpoint
+        else:
+            kind = TCP6ClientEndpoint if isIPv6Address(self._host) else HostnameEndpoint
+        bind = binding(self._source(), self._host)
+        endpoint = kind(self._reactor, self._host, self._port, timeout=self._timeout, bindAddress=bind)
+        connecting: Deferred[Any] = endpoint.connect(factory)
         return connecting
 
 

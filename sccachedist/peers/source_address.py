@@ -25,6 +25,18 @@ def source_address(
     return public if is_own(public) else None
 
 
+def binding(source: IPv4Address | IPv6Address | None, host: str) -> tuple[str, int] | None:
+    """What a socket is bound to that connects to a host from an address; None if that is not to be.
+
+    :param host: a name, or an IP address: one of the other version is not reached from ``source``.
+    """
+    try:
+        is_fit = source is not None and ip_address(host.partition("%")[0]).version == source.version
+    except ValueError:
+        is_fit = source is not None
+    return (str(source), 0) if is_fit else None
+
+
 def is_own(address: IPv4Address | IPv6Address) -> bool:
     """Whether an address is one of this host's, so that a socket can be bound to it.
 

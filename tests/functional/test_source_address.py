@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from farmkit.farm import Farm
-from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PUBLISHED_SCHEDULER, Launch, adding
-from farmkit.processes import Command
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PROGRAMS, PUBLISHED_SCHEDULER, Launch, adding
+from farmkit.processes import Command, inherited
 from tests.faults.network import ip
 
 pytestmark = pytest.mark.functional
@@ -47,6 +47,10 @@ def test_it_registers(tmp_path: Path, scheduler: str, name: bool) -> None:
     host = "127.0.0.1" if name else FIRST
     with Farm(tmp_path, SCHEDULERS[scheduler], server, host, SECOND) as farm:
         assert farm.status().num_servers == 1
+        doctor = (str(PROGRAMS / "sccachedist"), "doctor", "--config", str(farm.server_folder / "server.conf"))
+        said = Command(doctor, inherited(), Path("/")).run().stdout
+    assert "the scheduler takes it" in said, said
+    assert f"calls to the scheduler leave from public_addr's address, {SECOND}" in said
 
 
 def by_name(launch: Launch) -> Launch:

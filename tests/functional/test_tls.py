@@ -117,10 +117,13 @@ def test_read_again(farm: Farm) -> None:
     farm.scheduler.process.send_signal(1)
     wait_until(lambda: shown(farm) != first, 20, "the new certificate is shown")
     second = shown(farm)
-    (farm.folder / "scheduler.key").write_text("nonsense")
+    private_key = farm.folder / "scheduler.key"
+    good = private_key.read_text()
+    private_key.write_text("nonsense")
     farm.scheduler.process.send_signal(1)
     farm.scheduler.wait_until(lambda: "the certificate from before stays" in farm.scheduler.tail(), 20, "it is said")
     assert "tls.private_key" in farm.scheduler.tail(3)
+    private_key.write_text(good)
     assert shown(farm) == second
     assert json.loads(farm.ask("status"))["num_servers"] == 1
 

@@ -40,6 +40,7 @@ from sccachedist.config import (
 from sccachedist.daemon.privileges import Account
 from sccachedist.directories import check_way, make_private
 from sccachedist.errors import BuildError, ConfigError, PeerError
+from sccachedist.peers.source_address import source_address
 from sccachedist.server.service import make_builder, server_token
 from sccachedist.web.tls import CertificateFiles
 from sccachedist.wire.bincode import encode
@@ -191,8 +192,9 @@ async def _disk(check: str, directory: Path, wanted: int) -> Findings:
 
 async def _scheduler(settings: ServerSettings, trust: Trust) -> Findings:
     api = f"{settings.scheduler_url}/api/v1/scheduler"
+    source = source_address(settings.public_addr.host, settings.network.source_address)
     status: int | None = None
-    reply = _asked("scheduler", Question(f"{api}/status", accept=_JSON), trust)
+    reply = _asked("scheduler", Question(f"{api}/status", accept=_JSON, source=source), trust)
     yield reply if isinstance(reply, Finding) else findings.farm("scheduler", reply.status, reply.body)
     try:
         token = server_token(settings)
@@ -200,11 +202,11 @@ async def _scheduler(settings: ServerSettings, trust: Trust) -> Findings:
         yield failed("token", str(error), "have the scheduler's auth generate-jwt-hs256-server-token make it")
     else:
         if not isinstance(reply, Finding):
-            job = Question(f"{api}/job_state/{_NO_JOB}", token, encode(JOB_STATE, JobState.STARTED))
+            job = Question(f"{api}/job_state/{_NO_JOB}", token, encode(JOB_STATE, JobState.STARTED), source=source)
             answer = _asked("token", job, trust)
             status = None if isinstance(answer, Finding) else answer.status
         yield findings.token(status)
-    if (left := leaves_from(settings.scheduler_url)) is not None:
+    if (left := leaves_from(settings.scheduler_url, source)) is not None:
         yield findings.sender(left, settings.public_addr.host, status)
     if not isinstance(reply, Finding) and reply.date is not None:
         yield findings.clocks(datetime.now(UTC), reply.date)

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sccachedist.auth.bearer import IPAddress
 from sccachedist.cli.doctor.restrictions import KINDS, MOUNT, PROC, Refusal, Restrictions
 from sccachedist.daemon.privileges import Account
+from sccachedist.peers.source_address import binding
 from sccachedist.wire.addresses import ServerId
 
 _SECS = 10
@@ -55,9 +56,14 @@ def free_space(directory: Path) -> int:
     return state.f_bavail * state.f_frsize
 
 
-def leaves_from(url: str) -> IPAddress | None:
-    """The address of this host that calls to a URL leave from, None if there is no way to it. It sends nothing."""
+def leaves_from(url: str, source: IPAddress | None) -> IPAddress | None:
+    """The address of this host that calls to a URL leave from, None if there is no way to it. It sends nothing.
+
+    :param source: the one that is asked for; None if the kernel chooses it.
+    """
     split = urlsplit(url)
+    if binding(source, split.hostname or "") is not None:
+        return source
     port = split.port or (443 if split.scheme == "https" else 80)
     with contextlib.suppress(OSError, UnicodeError):
         for family, kind, protocol, _, address in socket.getaddrinfo(split.hostname, port, type=socket.SOCK_DGRAM):
