@@ -8,7 +8,7 @@ from bench.meters import Stopwatch
 from bench.quantities import Bar, Quantity, by_turns, percentile
 from bench.run import Run
 from bench.sides import Side, both
-from sccachedist.server.service import usable_cpus
+from sccachedist.builders.cpus import usable_cpus
 from sccachedist.wire.messages import job_capacity
 
 _BYTES = 200_000

@@ -14,7 +14,7 @@ from bench.run import Run
 from bench.sides import Side, both
 from farmkit.projects import CXX, Project, write_project
 from farmkit.published_client import Client
-from sccachedist.server.service import usable_cpus
+from sccachedist.builders.cpus import usable_cpus
 from sccachedist.wire.messages import job_capacity
 
 _PARTS = 100

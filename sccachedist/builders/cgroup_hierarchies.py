@@ -1,4 +1,4 @@
-"""Finds where this process can make control groups, in texts of ``/proc``: pure.
+"""Finds where this process is in control groups, and can make some, in texts of ``/proc``: pure.
 
 With version 1 each controller has a hierarchy of its own, with version 2 all share one. Whether the process has the
 right to make groups there, :mod:`sccachedist.builders.cgroups` finds out.
@@ -16,7 +16,8 @@ CONTROLLERS = ("memory", "pids")
 class Hierarchy:
     """A tree of control groups.
 
-    :param controllers: those of :data:`CONTROLLERS` that it has; empty for version 2, where each group lists its own.
+    :param controllers: those that it has of the ones that were asked for; empty for version 2, where each group lists
+        its own.
     :param own: the directory of the group that the process is in.
     """
 
@@ -25,14 +26,14 @@ class Hierarchy:
     own: str
 
 
-def hierarchies(mounts: str, memberships: str) -> tuple[Hierarchy, ...]:
-    """Return the hierarchies that may limit a job, version 1 first; a controller is in only one of them.
+def hierarchies(mounts: str, memberships: str, wanted: tuple[str, ...] = CONTROLLERS) -> tuple[Hierarchy, ...]:
+    """Return the hierarchies that may have these controllers, version 1 first; a controller is in only one of them.
 
     :param mounts: the text of ``/proc/self/mountinfo``.
     :param memberships: the text of ``/proc/self/cgroup``.
     """
     members = dict(_membership(line) for line in memberships.splitlines())
-    found = [_hierarchy(line.split(" "), members) for line in mounts.splitlines()]
+    found = [_hierarchy(line.split(" "), members, wanted) for line in mounts.splitlines()]
     return tuple(sorted((each for each in found if each is not None), key=lambda each: each.version))
 
 
@@ -42,12 +43,12 @@ def _membership(line: str) -> tuple[frozenset[str], str]:
     return frozenset(filter(None, controllers.split(","))), path
 
 
-def _hierarchy(fields: list[str], members: dict[frozenset[str], str]) -> Hierarchy | None:
+def _hierarchy(fields: list[str], members: dict[frozenset[str], str], wanted: tuple[str, ...]) -> Hierarchy | None:
     root, place = fields[3:5]
     kind, _, options = fields[fields.index("-") + 1 :][:3]
     match kind:
         case "cgroup":
-            controllers = tuple(each for each in CONTROLLERS if each in options.split(","))
+            controllers = tuple(each for each in wanted if each in options.split(","))
             path = next((path for held, path in members.items() if held.intersection(controllers)), None)
             return None if path is None else Hierarchy(1, controllers, _below(place, root, path))
         case "cgroup2" if frozenset() in members:

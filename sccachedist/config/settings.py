@@ -258,7 +258,9 @@ class CapacitySettings:
 
     cpus: int | None = field(
         default=None,
-        metadata=key(CPUS, "The CPUs that it offers; by default, all that it may use."),
+        metadata=key(
+            CPUS, "The CPUs that it offers; by default, all that it may use, within the quotas of its groups."
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from twisted.internet.threads import deferToThreadPool
 
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN
 from sccachedist.budgets import Budget
+from sccachedist.builders.cpus import usable_cpus
 from sccachedist.builders.disk_room import room_for
 from sccachedist.builders.docker import docker_builder
 from sccachedist.builders.interface import Builder
@@ -286,13 +287,6 @@ def offered_cpus(settings: ServerSettings) -> int:
 def job_slots(settings: ServerSettings) -> int:
     """Return how many jobs the scheduler gives this build server at a time."""
     return job_capacity(offered_cpus(settings))
-
-
-def usable_cpus() -> int:
-    """Return the number of CPUs that this process may use, or of all CPUs if the system does not tell."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _in_background(work: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:

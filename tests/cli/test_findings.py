@@ -5,6 +5,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from sccachedist.builders.cpus import Quota
 from sccachedist.cli.doctor import findings
 from sccachedist.cli.doctor.findings import GIB, Level, exit_status, failed, good, warning
 
@@ -126,6 +127,23 @@ def test_a_filter_that_may_be_to_blame(why: str, seccomp: int, hinted: bool) -> 
 def test_who_is_no_scheduler(status: int, body: bytes, level: Level) -> None:
     """What answers there may be anything."""
     assert findings.farm("scheduler", status, body).level is level
+
+
+@pytest.mark.parametrize(
+    ("configured", "quota", "level", "offers"),
+    [
+        (None, None, Level.OK, "offers 4: the process may use 4 CPUs, and no quota"),
+        (None, Quota(2.5, "/g"), Level.OK, "offers 3: the process may use 4 CPUs, and a quota of 2.5 by /g"),
+        (2, Quota(2.5, "/g"), Level.OK, "offers 2: "),
+        (4, Quota(2.5, "/g"), Level.WARNING, "offers 4, but "),
+        (5, None, Level.WARNING, "offers 5, but "),
+    ],
+)
+def test_cpus(configured: int | None, quota: Quota | None, level: Level, offers: str) -> None:
+    """More than the process may use is a warning."""
+    found = findings.cpus(configured, 4, quota)
+    assert found.level is level
+    assert found.text.startswith(offers)
 
 
 def test_services_that_know_clients() -> None:

@@ -256,12 +256,3 @@ def test_every_builder(tmp_path: Path, builder: BuilderSettings) -> None:
     """The builder that the configuration names is there, and has done nothing yet."""
     kind = OverlayBuilder if isinstance(builder, OverlayBuilderSettings) else WorkerBuilder
     assert type(make_builder(settings(tmp_path, builder=builder), Reactor())) is kind
-
-
-def test_usable_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The CPUs that may be used count, not those that the machine has; systems that cannot tell count them all."""
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {3, 5}, raising=False)
-    assert service_module.usable_cpus() == 2
-    monkeypatch.delattr("os.sched_getaffinity")
-    monkeypatch.setattr("os.cpu_count", lambda: None)
-    assert service_module.usable_cpus() == 1

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from sccachedist.builders.cgroups import own_groups
+from sccachedist.builders.cpus import allowed_cpus, least_quota
 from sccachedist.builders.overlay import OverlayBuilder
 from sccachedist.cli.admin_client import own_url, trust_in
 from sccachedist.cli.doctor import findings
@@ -89,6 +90,7 @@ def server_checks(reactor: Any, settings: ServerSettings, trust: Trust) -> Check
         case PotBuilderSettings(pot_cmd=pot):
             yield "pot", _program("pot", str(pot), "version")
             yield "sandbox", _trial(_ours(reactor, settings))
+    yield "capacity.cpus", _found(lambda: findings.cpus(settings.capacity.cpus, allowed_cpus(), least_quota()))
     yield "cache_dir", _disk("cache_dir", settings.cache_dir, settings.toolchain_cache_size)
     yield "scheduler", _scheduler(settings, trust)
     yield "public_addr", _public_address(settings)

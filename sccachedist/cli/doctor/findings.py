@@ -13,6 +13,7 @@ import attrs
 
 from sccachedist.auth.bearer import IPAddress
 from sccachedist.builders.cgroups import WITHOUT_GROUPS
+from sccachedist.builders.cpus import Quota
 from sccachedist.daemon.privileges import JOBS_OF_ROOT
 
 GIB = 2**30
@@ -123,6 +124,20 @@ def limit_of(controller: str, parent: str, reason: str, *, root: bool) -> Findin
     if not root:
         mend = "start as root, or by systemd with Delegate=yes"
     return warning(check, f"{WITHOUT_GROUPS[controller]}, no control groups ({reason})", mend)
+
+
+def cpus(configured: int | None, allowed: int, quota: Quota | None) -> Finding:
+    """How many CPUs a build server offers, and what decides that."""
+    usable = allowed if quota is None else min(allowed, quota.whole)
+    why = f"{allowed} CPUs, and no quota of a control group"
+    if quota is not None:
+        why = f"{allowed} CPUs, and a quota of {quota.cpus:.3g} by {quota.group}"
+    if configured is None:
+        return good("capacity.cpus", f"offers {usable}: the process may use {why}")
+    if configured > usable:
+        text = f"offers {configured}, but the process may use {why}"
+        return warning("capacity.cpus", text, f"lower it to {usable}, or let the process use more")
+    return good("capacity.cpus", f"offers {configured}: the process may use {why}")
 
 
 def jobs_user(uid: int) -> Finding:
