@@ -27,7 +27,8 @@ def directories(command: CompileCommand, outputs: Iterable[str]) -> list[str]:
 def temporary_directories(command: CompileCommand) -> list[str]:
     """Return the directories for temporary files that a command's environment names, without those that cannot be.
 
-    They are there on the client's machine. Without them ``clang`` and ``rustc`` fail, and ``gcc`` takes another one.
+    They are there on the client's machine. Without it a ``clang`` that runs an assembler fails, and gcc
+    takes another one.
     """
     named = [value for name, value in command.env_vars if name in _TEMPORARY and value and "\0" not in value]
     return [posixpath.join(command.cwd, directory) for directory in dict.fromkeys(named)]

@@ -77,8 +77,9 @@ def _is_device(place: str) -> bool:
 
 
 def _results(arguments: Sequence[str]) -> list[str]:
-    """Return what options name as the file to make."""
-    return [*_operands(arguments, _RESULT_NEXT, _RESULT_JOINED)]
+    """Return what options name as the file to make. ``cudafe++`` makes a module's id; ``cicc``, with -o, may not."""
+    also = ("--module_id_file_name",) if "--gen_module_id_file" in arguments and "-o" not in arguments else ()
+    return [*_operands(arguments, (*_RESULT_NEXT, *also), _RESULT_JOINED)]
 
 
 def _out_dir(arguments: Sequence[str]) -> str | None:
