@@ -1,7 +1,7 @@
 """Requests to a web server, for a command: plain and synchronous, without the daemons' reactor.
 
-Like the daemons, it follows no redirect and uses no proxy: a secret goes only to the server that was named.
-It does not know what is asked.
+Like the daemons among themselves, it follows no redirect and uses no proxy: a secret goes only to the server that was
+named. It does not know what is asked.
 """
 
 import contextlib

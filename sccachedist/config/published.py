@@ -30,14 +30,16 @@ class JwtValidate:
 
     audience: str = field(metadata=key(TEXT, "The ``aud`` that a token must have."))
     issuer: str = field(metadata=key(TEXT, "The ``iss`` that a token must have."))
-    jwks_url: str = field(metadata=key(URL, "Where the provider publishes its keys."))
+    jwks_url: str = field(
+        metadata=key(URL, "Where the provider publishes its keys. It may be behind a proxy, and redirect.")
+    )
 
 
 @frozen
 class ProxyToken:
     """A web service checks each client's token, shown to it as a Bearer token: an answer of success accepts it."""
 
-    url: str = field(metadata=key(URL, "The service to ask."))
+    url: str = field(metadata=key(URL, "The service to ask. It may be behind a proxy, and redirect."))
     cache_secs: int | None = field(
         default=None,
         metadata=key(SECONDS, "How long a good answer is remembered; without it the service is asked each time."),

@@ -1,7 +1,8 @@
 """A call to a peer: octets out, octets back, or a :class:`~sccachedist.errors.PeerError`.
 
-The scheduler calls its build servers (:func:`pinned_calls`), a build server calls its scheduler, and the scheduler
-calls the services that know its clients (:func:`trusting_calls`). Only the callers know what the octets mean.
+The scheduler calls its build servers (:func:`pinned_calls`), and a build server its scheduler (:func:`trusting_calls`).
+Services that are not of the farm are called by :mod:`sccachedist.peers.service_calls`. Only the callers know what the
+octets mean.
 """
 
 import json
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import attrs
 from hyperlink import URL
@@ -48,12 +49,13 @@ from sccachedist.printable import excerpt
 #: a peer that is not there is not waited for.
 CONNECT_SECS = 3.0
 
-_Ask = Callable[..., Deferred[Any]]
+#: Makes a request: method, parsed URL, ``headers`` and ``data``; the result is the response.
+Ask = Callable[..., Deferred[Any]]
 #: From the origin of a URL to what is wrong with its scheme.
-_Look = Callable[[str], Deferred[str | None]]
+Look = Callable[[str], Deferred[str | None]]
 
 #: The errors of Twisted's client whose cause lies outside this process.
-_FAILURES = (ConnectError, ConnectingCancelledError, DNSLookupError, ResponseFailed)
+FAILURES = (ConnectError, ConnectingCancelledError, DNSLookupError, ResponseFailed)
 
 
 @attrs.frozen
@@ -65,13 +67,15 @@ class Calls:
     :param kept: makes a request over a kept connection, if there is one.
     :param fresh: makes a request over a connection of its own.
     :param look: says whether a URL's scheme is wrong; None if it is always right.
+    :param way: how a URL is asked, for the texts of errors.
     """
 
     _clock: IReactorTime
     _pool: BoundedPool
-    _kept: _Ask
-    _fresh: _Ask
-    _look: "_Look | None"
+    _kept: Ask
+    _fresh: Ask
+    _look: Look | None
+    _way: Callable[[str], str]
     _spoke: set[str] = attrs.field(factory=set, init=False)
 
     async def get(self, url: str, *, token: str | None = None, timeout: float, limit: int) -> bytes:
@@ -105,7 +109,7 @@ class Calls:
         looking = self._look_meanwhile(call, asked, found)
         try:
             octets = await asked.addTimeout(timeout, self._clock, too_slow)
-        except (PeerError, CancelledError, *_FAILURES) as error:
+        except (PeerError, CancelledError, *FAILURES) as error:
             raise await self._meaning(call, error, found) from error
         finally:
             if looking is not None and looking.active():
@@ -131,24 +135,24 @@ class Calls:
 
     async def _meaning(self, call: "_Call", error: Exception, found: list[str]) -> Exception:
         """The error that a failed call raises."""
-        causes = list(_causes(error))
+        causes = list(causes_of(error))
         if not found and any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
             return CancelledError()
         status = error.status if isinstance(error, PeerError) else None
-        text = str(error) if isinstance(error, PeerError) else _text(causes)
+        text = str(error) if isinstance(error, PeerError) else text_of(causes)
         # Some TLS ports answer a plain request with 400. That a certificate is not trusted shows that TLS is spoken.
         is_doubtful = isinstance(error, ResponseFailed) and "certificate" not in text
         if not found and self._look is not None and (is_doubtful or (status == 400 and not call.is_secure)):
             found += filter(None, [await self._look(call.origin)])
         if found:
-            return PeerError(f"{call}: {found[0]}")
-        return PeerError(f"{call}: {text}", status=status)
+            return PeerError(f"{call}{self._way(call.url)}: {found[0]}")
+        return PeerError(f"{call}{self._way(call.url)}: {text}", status=status)
 
     async def _ask(self, call: "_Call") -> bytes:
         try:
             return await call.over(self._kept)
         except ResponseNeverReceived as error:
-            if not all(isinstance(cause, ConnectionDone | ConnectionLost) for cause in _causes(error)):
+            if not all(isinstance(cause, ConnectionDone | ConnectionLost) for cause in causes_of(error)):
                 raise
         return await call.over(self._fresh)
 
@@ -157,29 +161,29 @@ class Calls:
 class _Call:
     """One call, which may be made several times: a POST if there is a body, otherwise a GET."""
 
-    _url: str
+    url: str
     _body: bytes | None
     _token: str | None = attrs.field(repr=False)
     _limit: int
 
     def __str__(self) -> str:
-        return f"{self._method} {self._url}"
+        return f"{self._method} {self.url}"
 
     @property
     def origin(self) -> str:
         """The scheme, host and port of the URL."""
-        return "/".join(self._url.split("/", 3)[:3])
+        return "/".join(self.url.split("/", 3)[:3])
 
     @property
     def is_secure(self) -> bool:
         """Whether TLS is asked for."""
-        return self._url.startswith("https:")
+        return self.url.startswith("https:")
 
     @property
     def _method(self) -> str:
         return "GET" if self._body is None else "POST"
 
-    async def over(self, ask: "_Ask") -> bytes:
+    async def over(self, ask: Ask) -> bytes:
         """Make the call."""
         headers = Headers()
         if self._token is not None:
@@ -187,7 +191,7 @@ class _Call:
         if self._body is not None:
             headers.addRawHeader("Content-Type", "application/octet-stream")
         body = None if self._body is None else Octets(self._body)
-        response = await ask(self._method, _parsed(self._url), headers=headers, data=body)
+        response = await ask(self._method, parsed(self.url), headers=headers, data=body)
         octets = await read_body(response, self._limit)
         if response.code // 100 != 2:
             raise PeerError(f"status {response.code}{_said(octets)}", status=response.code)
@@ -197,10 +201,10 @@ class _Call:
 
 
 @lru_cache(maxsize=256)
-def _parsed(url: str) -> URL:
+def parsed(url: str) -> URL:
     """The parsed URL, the same for most calls. An IPv6 address is kept as it is, for hyperlink takes it for a name."""
-    parsed = _Encoded.from_text(url)
-    return parsed if ":" in parsed.host else URL.to_uri(parsed)
+    encoded = _Encoded.from_text(url)
+    return encoded if ":" in encoded.host else URL.to_uri(encoded)
 
 
 class _Encoded(URL):
@@ -232,6 +236,11 @@ def _as_it_is(response: IResponse) -> IResponse:
     return response
 
 
+def straight(_: str) -> str:
+    """How a URL is asked that needs no further word."""
+    return ""
+
+
 def pinned_calls(reactor: IReactorTime, pins: Pins) -> Calls:
     """Calls by ``https`` to the build server whose certificate is pinned for the URL's host and port."""
     return _calls(reactor, PinPolicy(pins), PinnedPool(reactor, pins), _any_address, None)
@@ -253,12 +262,13 @@ def trusting_calls(
     :param source: which address of this host a call leaves from; None if the kernel is to choose it.
     :param look: see :func:`~sccachedist.peers.wrong_scheme.wrong_scheme`; called in a thread.
     """
-    policy, threads = HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS()), cast(Any, reactor)
+    policy = HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS())
+    return _calls(reactor, policy, BoundedPool(reactor, lost=lost), source, looking_in_a_thread(reactor, look))
 
-    def looked(url: str) -> Deferred[str | None]:
-        return deferToThreadPool(threads, threads.getThreadPool(), look, url)
 
-    return _calls(reactor, policy, BoundedPool(reactor, lost=lost), source, looked)
+def looking_in_a_thread(reactor: Any, look: Callable[[str], str | None]) -> Look:
+    """What blocks, called in a thread of the reactor's."""
+    return lambda url: deferToThreadPool(reactor, reactor.getThreadPool(), look, url)
 
 
 def _calls(
@@ -266,25 +276,30 @@ def _calls(
     policy: IPolicyForHTTPS,
     pool: BoundedPool,
     source: Callable[[], IPv4Address | IPv6Address | None],
-    look: _Look | None,
+    look: Look | None,
 ) -> Calls:
     endpoints = Endpoints(reactor, policy, CONNECT_SECS, source)
 
-    def asking(pool: BoundedPool) -> _Ask:
-        no_cookies = IndexableCookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        client = HTTPClient(_Plain(Agent.usingEndpointFactory(reactor, endpoints, pool)), cookiejar=no_cookies)
-        return partial(client.request, allow_redirects=False, unbuffered=True, reactor=reactor)
+    def asking(pool: BoundedPool) -> Ask:
+        return asking_by(Agent.usingEndpointFactory(reactor, endpoints, pool), reactor)
 
-    return Calls(reactor, pool, asking(pool), asking(BoundedPool(reactor, persistent=False)), look)
+    return Calls(reactor, pool, asking(pool), asking(BoundedPool(reactor, persistent=False)), look, straight)
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def asking_by(agent: IAgent, reactor: Any) -> Ask:
+    """Requests by an agent, without cookies or compression, that go nowhere else."""
+    no_cookies = IndexableCookieJar(DefaultCookiePolicy(allowed_domains=[]))
+    client = HTTPClient(_Plain(agent), cookiejar=no_cookies)
+    return partial(client.request, allow_redirects=False, unbuffered=True, reactor=reactor)
+
+
+def causes_of(error: BaseException) -> Iterator[BaseException]:
     """The causes of an error of Twisted's client, which wraps failures in failures."""
     reasons = getattr(error, "reasons", None)
     if not reasons:
         yield error
     for failure in reasons or ():
-        yield from _causes(failure.value)
+        yield from causes_of(failure.value)
 
 
 def _said(octets: bytes) -> str:
@@ -298,6 +313,6 @@ def _said(octets: bytes) -> str:
     return ""
 
 
-def _text(causes: list[BaseException]) -> str:
+def text_of(causes: list[BaseException]) -> str:
     """The causes in one line of at most 300 characters, however much a peer wrote."""
     return ", ".join(f"{type(cause).__name__}: {cause}" for cause in causes)[:300]

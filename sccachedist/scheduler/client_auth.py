@@ -3,6 +3,8 @@
 How a token is checked is not known here: :mod:`sccachedist.auth` decides that.
 """
 
+from collections.abc import Mapping
+
 import attrs
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import LogLevel
@@ -14,6 +16,7 @@ from sccachedist.config import InsecureAuth, JwtValidate, ProxyToken, SchedulerS
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import AuthUnavailable, PeerError
 from sccachedist.peers.http_client import Calls
+from sccachedist.peers.proxies import Proxies
 
 log = Logger()
 
@@ -21,9 +24,9 @@ log = Logger()
 ANSWER_SECS = 10.0
 #: The most bytes of its answer.
 ANSWER_BYTES = 1 << 19
-#: The statuses by which a token service refuses a token. A redirect, a timeout (408) and "too many requests" (429) are
-#: not the token's fault, and must not fail a build.
-_REFUSALS = frozenset(range(400, 500)) - {408, 429}
+#: The statuses by which a token service refuses a token. A redirect, a proxy that wants other credentials (407), a
+#: timeout (408) and "too many requests" (429) are not the token's fault, and must not fail a build.
+_REFUSALS = frozenset(range(400, 500)) - {407, 408, 429}
 
 
 @attrs.frozen
@@ -61,6 +64,20 @@ class HttpTokenService:
             raise AuthUnavailable("client tokens cannot be checked now") from error
         self._quiet_log.forget("token service")
         return True
+
+
+def service_proxies(settings: SchedulerSettings, environment: Mapping[str, str]) -> Proxies:
+    """The proxies through which the service that the configuration names is asked, if it names one."""
+    match settings.client_auth:
+        case JwtValidate(jwks_url=url) | ProxyToken(url=url):
+            proxies = Proxies.of_environment(environment)
+        case _:
+            return Proxies()
+    for name in proxies.ignored:
+        log.warn("{variable} is ignored: expected http://[USER:PASSWORD@]HOST[:PORT]", variable=name)
+    if proxy := proxies.of(url):
+        log.info("{url} is asked through the proxy {proxy}", url=url, proxy=str(proxy))
+    return proxies
 
 
 def client_auth(settings: SchedulerSettings, calls: Calls, clock: IReactorTime) -> ClientAuth:

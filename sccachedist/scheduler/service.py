@@ -3,6 +3,7 @@
 Only this module knows all parts. It decides nothing of what they do.
 """
 
+import os
 import time
 from typing import Any
 
@@ -24,11 +25,12 @@ from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
 from sccachedist.daemon.startup import AtStart, AtStop, RoleOptions, check_address, make_role
-from sccachedist.peers.http_client import Calls, pinned_calls, trusting_calls
+from sccachedist.peers.http_client import Calls, pinned_calls
 from sccachedist.peers.messages import decoded
 from sccachedist.peers.pins import Pins
+from sccachedist.peers.service_calls import service_calls
 from sccachedist.scheduler.admin_routes import AdminRoutes
-from sccachedist.scheduler.client_auth import client_auth
+from sccachedist.scheduler.client_auth import client_auth, service_proxies
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
 from sccachedist.scheduler.event_log import EventLog
 from sccachedist.scheduler.events import Event, ServerLeft
@@ -70,7 +72,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     """
     check_address("public_addr", settings.public_addr)
     pins = Pins()
-    inward, outward = pinned_calls(reactor, pins), trusting_calls(reactor)
+    inward, outward = pinned_calls(reactor, pins), service_calls(reactor, service_proxies(settings, os.environ))
     build_servers = PinnedBuildServers(inward, pins)
     began = time.time() - reactor.seconds()
     tokens = JobTokens(lambda: began + reactor.seconds())

@@ -41,7 +41,10 @@ from sccachedist.config import (
 from sccachedist.daemon.privileges import Account
 from sccachedist.directories import check_way, make_private
 from sccachedist.errors import BuildError, ConfigError, PeerError
+from sccachedist.peers.proxies import Proxies
+from sccachedist.peers.service_calls import service_calls
 from sccachedist.peers.source_address import source_address
+from sccachedist.scheduler.client_auth import ANSWER_BYTES, ANSWER_SECS
 from sccachedist.server.service import make_builder, server_token
 from sccachedist.web.tls import CertificateFiles
 from sccachedist.wire.bincode import encode
@@ -96,7 +99,7 @@ def server_checks(reactor: Any, settings: ServerSettings, trust: Trust) -> Check
     yield "public_addr", _public_address(settings)
 
 
-def scheduler_checks(settings: SchedulerSettings, authorities: Path | None) -> Checks:
+def scheduler_checks(reactor: Any, settings: SchedulerSettings, authorities: Path | None) -> Checks:
     """The checks of a scheduler, and of the services that know its clients.
 
     :param authorities: a file with the authorities for the scheduler's certificate, if it is not the one of ``[tls]``.
@@ -104,9 +107,9 @@ def scheduler_checks(settings: SchedulerSettings, authorities: Path | None) -> C
     yield "public_addr", _own_scheduler(settings, authorities)
     match settings.client_auth:
         case JwtValidate(jwks_url=url):
-            yield "client_auth.jwks_url", _service("client_auth.jwks_url", url, findings.keys)
+            yield "client_auth.jwks_url", _service(reactor, "client_auth.jwks_url", url, findings.keys)
         case ProxyToken(url=url):
-            yield "client_auth.url", _service("client_auth.url", url, findings.answers)
+            yield "client_auth.url", _service(reactor, "client_auth.url", url, findings.answers)
 
 
 async def _found(look: Callable[[], Finding]) -> Findings:
@@ -238,9 +241,18 @@ async def _own_scheduler(settings: SchedulerSettings, authorities: Path | None) 
         yield findings.farm("public_addr", reply.status, reply.body)
 
 
-async def _service(check: str, url: str, meaning: Callable[[str, int, bytes], Finding]) -> Findings:
-    reply = _asked(check, Question(url, accept=_JSON), Trust())
-    yield reply if isinstance(reply, Finding) else meaning(check, reply.status, reply.body)
+async def _service(reactor: Any, check: str, url: str, meaning: Callable[[str, int, bytes], Finding]) -> Findings:
+    """Ask a service as the scheduler does: through the same proxy, and where it redirects to."""
+    calls = service_calls(reactor, Proxies.of_environment(os.environ))
+    try:
+        yield meaning(check, 200, await calls.get(url, timeout=ANSWER_SECS, limit=ANSWER_BYTES))
+    except PeerError as error:
+        if error.status is None:
+            yield failed(check, str(error), "correct it, or see what is in between")
+        else:
+            yield meaning(check, error.status, b"")
+    finally:
+        await calls.close()
 
 
 def _asked(check: str, question: Question, trust: Trust) -> Reply | Finding:

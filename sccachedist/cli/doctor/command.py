@@ -31,7 +31,7 @@ def run_doctor(config: Path, authorities: Path | None = None) -> None:
             case ServerSettings():
                 return server_checks(reactor, settings, Trust(authorities=authorities))
             case SchedulerSettings():
-                return scheduler_checks(settings, authorities)
+                return scheduler_checks(reactor, settings, authorities)
 
     async def examine(reactor: Any) -> None:
         try:
