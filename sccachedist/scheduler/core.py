@@ -378,7 +378,6 @@ class SchedulerCore:
             job.since = now  # its upload goes on
             if job.upload_began is None:
                 job.upload_began = now
-            self._slots.heard(job, now)
         if state is JobState.READY and job.toolchain:
             self._fleet.gained(server, job.toolchain)
         self._slots.move(job_id, job, state, now)

@@ -5,8 +5,11 @@ does not come keeps others waiting. So its slot is held for a short while, and t
 (:mod:`sccachedist.scheduler.slots`). The client may still come: its job then takes a slot again, like any that runs.
 
 A client that has come for its jobs so far may hold any number of slots. A client that is new, or that lately let a slot
-be lent, has to share: it holds only so many that some stay free for others (:class:`sccachedist.budgets.Budget`). If
-nothing at all is heard of a client, its next slots are lent sooner and sooner.
+be lent, has to share: it holds only so many that some stay free for others (:class:`sccachedist.budgets.Budget`).
+
+A client that lately did not come at all is absent: its slots are not held, but lent at once to whoever waits, also to
+itself. So no one waits for it, and its jobs run all the same if it comes. Two programs may be one client here, one that
+comes and one that does not: what the one does never makes up for the other.
 
 Pure: the time is an argument. Which slots there are, and what a job is, is not known here.
 """
@@ -18,11 +21,10 @@ import attrs
 
 from sccachedist.budgets import Budget, Hold, Party
 
-#: Seconds for which a slot is held: at first, and at least, for a client of which nothing is heard.
-HOLD_SECS, LEAST_HOLD_SECS = 0.8, 0.03
-#: Seconds without a sign of a client after which its slots are held shorter, and by which factor each time.
-ABSENT_SECS, SHORTER = 2.0, 4
-#: Seconds for which a client has to share after one of its slots was lent; the same if its toolchain was arriving.
+#: Seconds for which a slot is held.
+HOLD_SECS = 0.6
+#: Seconds for which a client has to share, and is absent, after one of its slots was lent; if its toolchain was
+#: arriving, it only has to share, for the second number.
 PROBATION_SECS, UPLOAD_PROBATION_SECS = 10.0, 2.0
 #: The part of all slots that may be lent before all clients have to share; those that came so far then share among
 #: themselves. Without this, one party that appears as many clients could let most slots be lent.
@@ -35,18 +37,14 @@ MOST_REMEMBERED = 1 << 14
 class _Record:
     """What is known of a client.
 
-    :param hold_secs: how long a slot is held for it.
     :param comes: whether it has come for a job.
-    :param heard: when it gave its last sign.
     :param shares_until: until when it has to share, because it did not come for another job.
-    :param shortened: when ``hold_secs`` was last shortened.
+    :param absent_until: until when its slots are not held.
     """
 
-    hold_secs: float = HOLD_SECS
     comes: bool = False
-    heard: float = -math.inf
     shares_until: float = -math.inf
-    shortened: float = -math.inf
+    absent_until: float = -math.inf
 
 
 class Shares:
@@ -72,31 +70,25 @@ class Shares:
         budget = self._budget_of(client, now)
         return None if budget is None or not budget.has_room_for(client) else budget.open(client, 1)
 
-    def hold_secs(self, client: Party | None) -> float:
+    def hold_secs(self, client: Party | None, now: float) -> float:
         """The seconds for which a slot is held for a client."""
         record = None if client is None else self._records.get(client)
-        return HOLD_SECS if record is None else record.hold_secs
+        return HOLD_SECS if record is None or now >= record.absent_until else 0.0
 
-    def heard(self, client: Party, now: float) -> None:
-        """Note a sign of a client: it sends what a job needs."""
-        record = self._record(client)
-        record.heard, record.hold_secs = now, HOLD_SECS
-
-    def came(self, client: Party, now: float) -> None:
+    def came(self, client: Party) -> None:
         """Note that a client has come for a job."""
-        self.heard(client, now)
         self._record(client).comes = True
 
-    def missed(self, client: Party, since: float, now: float, *, is_heard: bool) -> None:
-        """Note that a client has not come for a job that it was given at ``since``.
+    def missed(self, client: Party, now: float, *, is_heard: bool) -> None:
+        """Note that a client has not come for a job, although its slot was held.
 
         :param is_heard: whether its toolchain has begun to arrive.
         """
         record = self._record(client)
-        record.shares_until = max(record.shares_until, now + (UPLOAD_PROBATION_SECS if is_heard else PROBATION_SECS))
-        if now - record.heard > ABSENT_SECS and since >= record.shortened:
-            record.hold_secs = max(LEAST_HOLD_SECS, record.hold_secs / SHORTER)
-            record.shortened = now
+        if is_heard:
+            record.shares_until = max(record.shares_until, now + UPLOAD_PROBATION_SECS)
+        else:
+            record.shares_until = record.absent_until = now + PROBATION_SECS
 
     def _budget_of(self, client: Party, now: float) -> Budget | None:
         record = self._records.get(client)

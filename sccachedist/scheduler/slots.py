@@ -68,21 +68,16 @@ class Slots:
             self._take_back(job, server)
             self._fleet.changed(server)
         if job.is_unclaimed:
-            self._jobs.lend_at(job_id, now + self._shares.hold_secs(job.client))
+            self._jobs.lend_at(job_id, now + self._shares.hold_secs(job.client, now))
         else:
-            self._came(job, now)
+            self._came(job)
         self._jobs.expect(job_id, ours=server.report is not None)
 
     def end(self, job_id: JobId, job: Job, now: float) -> None:
         """Give back the slot of a job that is complete. The start of a short job may not have been reported."""
         if job.phase is JobPhase.READY:
-            self._came(job, now)
+            self._came(job)
         self.drop(job_id, JobEnd.COMPLETE, now)
-
-    def heard(self, job: Job, now: float) -> None:
-        """Note that a job's client sends its toolchain."""
-        if job.client is not None:
-            self._shares.heard(job.client, now)
 
     def drop(self, job_id: JobId, how: JobEnd, now: float) -> None:
         """Forget a job and give its slot back."""
@@ -115,8 +110,8 @@ class Slots:
                 self._tell(SlotLent(now, job_id, job.server_id))
             else:
                 self._jobs.lend_at(job_id, now + HOLD_SECS)
-            if job.client is not None:
-                self._shares.missed(job.client, job.since, now, is_heard=job.upload_began is not None)
+            if job.client is not None and now - job.since >= HOLD_SECS:
+                self._shares.missed(job.client, now, is_heard=job.upload_began is not None)
 
     def stale(self, now: float) -> Iterator[JobId]:
         """The jobs whose clients have not come in time. The caller drops them."""
@@ -153,7 +148,7 @@ class Slots:
         server.lent -= 1
         self._lent -= 1
 
-    def _came(self, job: Job, now: float) -> None:
+    def _came(self, job: Job) -> None:
         job.give_up_hold()
         if job.client is not None:
-            self._shares.came(job.client, now)
+            self._shares.came(job.client)

@@ -30,7 +30,7 @@ FIRST_AGAIN_SECS, MOST_AGAIN_SECS = 0.05, 1.0
 #: Seconds that the end of a job waits at most for others.
 LATER_SECS = 0.05
 #: Seconds that a job runs before its start is reported; the scheduler holds its slot for longer.
-STARTED_SECS = 0.25
+STARTED_SECS = 0.2
 #: States in one request.
 MOST_STATES = 1000
 

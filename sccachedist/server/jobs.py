@@ -4,10 +4,11 @@ Pure: no I/O, no clock. A job is assigned by the scheduler, or introduced by its
 scheduler names the toolchain. It waits until its client comes: first with the toolchain, if that is missing, then with
 the inputs. It ends once, in any way, and then its id is spent (:mod:`sccachedist.server.spent_tokens`).
 
-A job has at most one open request, which holds a place. Uploads and runs each have as many places as this server has
-slots, and a :func:`few` more, for what the scheduler has not heard of yet. So uploads that never end take no place of a
-job that could run. A client may come so late that the scheduler has lent its slot to another: such clients get only the
-few, so they take no place of a client that comes in time.
+A job has at most one open request, which holds a place. Uploads have as many places as this server has slots, and a
+:func:`few` more, for what the scheduler has not heard of yet; so uploads that never end take no place of a job that
+could run. Runs have twice as many and a few: the scheduler lends the slot of a client that does not come soon, and if
+it comes all the same, its job waits here for its turn. A client that comes very late gets only one of the few places,
+so it takes none of a client that comes in time.
 """
 
 from collections import Counter
@@ -272,7 +273,8 @@ class ServerCore:
         if job.use is not None:
             raise UnknownJob(f"job {job_id} has an open request already")
         is_late = now - job.since > (OUR_SLOT_SECS if job.is_introduced else PUBLISHED_SLOT_SECS)
-        if self._open[use] >= self.slots + few(self.slots) or (is_late and self._late[use] >= few(self.slots)):
+        places = self.slots * (2 if use is OpenRequest.RUN else 1) + few(self.slots)
+        if self._open[use] >= places or (is_late and self._late[use] >= few(self.slots)):
             self.refused += 1
             late = f"and {self._late[use]} of them late (limit: capacity.cpus)"
             raise NoPlace(f"{self._open[use]} of {use.name} are open, {late}")

@@ -3,12 +3,13 @@
 import math
 
 import attrs
+import pytest
 from hypothesis.stateful import RuleBasedStateMachine
 
 from sccachedist.budgets import Party
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.events import Event, Events
-from sccachedist.scheduler.shares import HOLD_SECS, LEAST_HOLD_SECS
+from sccachedist.scheduler.shares import HOLD_SECS
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId, JobState, job_capacity
 from tests.scheduler.farms import FIRST_JOB
@@ -101,7 +102,7 @@ class CoreBesideModel(RuleBasedStateMachine):
         job.where, job.since, job.lent = where, self.now, False
         job.lends_at = self.core._jobs[job.job_id].lends_at
         if where in ("pending", "ready"):
-            assert LEAST_HOLD_SECS <= job.lends_at - self.now + 1e-6 <= HOLD_SECS + 1e-3
+            assert job.lends_at - self.now in (0.0, pytest.approx(HOLD_SECS))
         else:
             assert job.lends_at == math.inf
 

@@ -10,9 +10,7 @@ from sccachedist.scheduler.alarms import MOST_AT_ONCE
 from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
 from sccachedist.scheduler.jobs import BRINGS_SECS, OUR_CLAIM_SECS
 from sccachedist.scheduler.shares import (
-    ABSENT_SECS,
     HOLD_SECS,
-    LEAST_HOLD_SECS,
     PROBATION_SECS,
     UPLOAD_PROBATION_SECS,
     Shares,
@@ -227,45 +225,46 @@ def test_all_share_where_much_is_lent(published: SchedulerCore) -> None:
     assert published.may_hold_more(MODEST, 61.0)
 
 
-def test_one_of_which_nothing_is_heard(published: SchedulerCore) -> None:
-    """Its slots are lent sooner each time, until there is a sign of it."""
-    now, held = 0.0, []
-    for _ in range(5):
-        job = give(published, now=now)
-        due = published.next_to_lend
-        assert due is not None
-        held.append(due - now)
-        now = due
-        published.lend(now)
-        published.release(job, now, failed=False)
-    assert held == pytest.approx([HOLD_SECS, HOLD_SECS / 4, HOLD_SECS / 16, LEAST_HOLD_SECS, LEAST_HOLD_SECS])
-    comes(published, GREEDY, now)
-    for later in (0.0, ABSENT_SECS):
-        give(published, now=now + later)
-        assert published.next_to_lend == now + later + HOLD_SECS
-        published.lend(now + later + HOLD_SECS)
+def test_an_absent_one(published: SchedulerCore) -> None:
+    """The slots of a client that did not come are lent at once, until that is ten seconds ago."""
+    give(published)
+    published.lend(HOLD_SECS)
+    for later in (0.0, PROBATION_SECS - 0.1):
+        give(published, now=HOLD_SECS + later)
+        assert published.next_to_lend == HOLD_SECS + later
+        published.lend(HOLD_SECS + later)
+    give(published, now=HOLD_SECS + PROBATION_SECS)
+    assert published.next_to_lend == HOLD_SECS + PROBATION_SECS + HOLD_SECS
 
 
-def test_several_at_once_are_missed_once() -> None:
-    """Jobs that were given together say no more than one of them."""
-    shares = Shares()
-    for _ in range(3):
-        shares.missed(GREEDY, 0.0, 1.0, is_heard=False)
-    assert shares.hold_secs(GREEDY) == HOLD_SECS / 4
-    shares.missed(GREEDY, 1.0, 1.2, is_heard=False)
-    assert shares.hold_secs(GREEDY) == HOLD_SECS / 16
-    assert shares.hold_secs(MODEST) == HOLD_SECS
-
-
-def test_a_sign_is_enough(core: SchedulerCore, ours: Ours) -> None:
-    """A client that uploads is there: its slots are held as long as others'."""
+def test_an_absent_one_that_comes(core: SchedulerCore, ours: Ours) -> None:
+    """Its jobs run and are counted. That it came for one tells nothing of another program with the same token."""
     give(core)
     core.lend(HOLD_SECS)
-    job = give(core, now=HOLD_SECS, state=PENDING)
-    assert core.next_to_lend == HOLD_SECS + HOLD_SECS / 4
-    ours.says({job.job_id: PENDING}, HOLD_SECS)
+    late = give(core, now=HOLD_SECS)
+    core.lend(HOLD_SECS)
+    assert free_slots(core, HOLD_SECS) == 3
+    ours.says({late.job_id: STARTED}, HOLD_SECS + 0.1)
+    assert free_slots(core, HOLD_SECS + 0.1) == 2
+    give(core, now=HOLD_SECS + 0.2)
+    assert core.next_to_lend == HOLD_SECS + 0.2
+
+
+def test_what_was_not_held_is_not_missed() -> None:
+    """A slot that is lent at once does not make its client absent for longer."""
+    shares = Shares()
+    shares.missed(GREEDY, 1.0, is_heard=False)
+    assert shares.hold_secs(GREEDY, 1.0 + PROBATION_SECS - 0.1) == 0.0
+    assert shares.hold_secs(GREEDY, 1.0 + PROBATION_SECS) == HOLD_SECS
+    assert shares.hold_secs(MODEST, 1.0) == shares.hold_secs(None, 1.0) == HOLD_SECS
+
+
+def test_one_that_uploads_is_not_absent(core: SchedulerCore, ours: Ours) -> None:
+    """Its slots are held as long as others'."""
+    job = give(core, state=PENDING)
+    ours.says({job.job_id: PENDING}, 0.1)
+    core.lend(HOLD_SECS)
     give(core, now=HOLD_SECS)
-    core.lend(HOLD_SECS + HOLD_SECS / 4)
     assert core.next_to_lend == 2 * HOLD_SECS
 
 
@@ -275,7 +274,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     shares = Shares()
     shares.resize(1, 0)
     for name in "abcad":
-        shares.came(Party(name), 0.0)
+        shares.came(Party(name))
     shares.hold(Party("x"), 0.0)
     assert [name for name in "abcd" if shares.may_hold(Party(name), 0.0)] == ["a", "c", "d"]
 

@@ -132,7 +132,8 @@ class Walk(RuleBasedStateMachine):
         is_late = self.now - job.since > job.slot_secs
         open_ones = [each for each in self.jobs.values() if each.use is use]
         late_ones = [each for each in open_ones if each.is_late]
-        if len(open_ones) == SLOTS + few(SLOTS) or (is_late and len(late_ones) == few(SLOTS)):
+        most = SLOTS * (1 + (use is OpenRequest.RUN)) + few(SLOTS)
+        if len(open_ones) == most or (is_late and len(late_ones) == few(SLOTS)):
             with pytest.raises(NoPlace):
                 begin(job_id, self.now)
             return
@@ -193,7 +194,7 @@ class Walk(RuleBasedStateMachine):
             if job.use is not None
         ]
         assert list(self.core.named) == named
-        assert len(named) <= 2 * (SLOTS + few(SLOTS))
+        assert len(named) <= 3 * SLOTS + 2 * few(SLOTS)
         closed = Availability.GONE if self.gone else Availability.DRAINING
         assert self.core.availability is (Availability.OPEN if self.open and not self.gone else closed)
 

@@ -1,0 +1,104 @@
+"""Clients that are given slots and never come for them, because they cannot pack what they would have to send."""
+
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import attrs
+import pytest
+
+from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PUBLISHED_SCHEDULER, PUBLISHED_SERVER, Launch
+from farmkit.projects import Project, write_project
+from farmkit.published_client import Client
+from tests.faults.build import SMALL
+
+pytestmark = pytest.mark.functional
+
+FILES, PARALLEL = 24, 4
+#: The bytes of a path that does not fit the client's archives, and the most of one name in it.
+DEEP, LONGEST_NAME = 268, 200
+
+
+def unpackable(folder: Path) -> Project:
+    """A project whose files the client cannot pack."""
+    rest = DEEP - len(str(folder)) - 2
+    place = folder / ("d" * (rest // 2)) / ("e" * (rest - rest // 2))
+    assert len(str(place)) == DEEP
+    assert rest // 2 < LONGEST_NAME
+    return write_project(place, SMALL, FILES - 1)
+
+
+@attrs.frozen
+class Pair:
+    """A client whose every compile goes home, and a neighbour with the same token at the same address."""
+
+    absent: Client
+    neighbour: Client
+    lost: Project
+    good: Project
+
+    def compile_good(self, number: int) -> float:
+        """The seconds of one of the neighbour's compiles."""
+        return seconds(self.neighbour, self.good, self.good.sources[number % FILES])
+
+    def compile_lost(self) -> float:
+        """The seconds of a build of the other's."""
+        began = time.monotonic()
+        with ThreadPoolExecutor(PARALLEL) as at_once:
+            list(at_once.map(lambda source: seconds(self.absent, self.lost, source), self.lost.sources))
+        return time.monotonic() - began
+
+
+def seconds(client: Client, project: Project, source: Path) -> float:
+    """How long one compile takes, wherever."""
+    began = time.monotonic()
+    ended = client.compiling(project.compile_command(source), project.folder).run(300)
+    assert ended.returncode == 0, ended
+    return time.monotonic() - began
+
+
+Launches = tuple[Launch, Launch]
+OURS, PUBLISHED = (OUR_SCHEDULER, OUR_SERVER), (PUBLISHED_SCHEDULER, PUBLISHED_SERVER)
+
+
+@contextmanager
+def pair_on(tmp_path: Path, toolchains: Path, launches: Launches) -> Iterator[Pair]:
+    """Both clients on a farm of their own."""
+    (tmp_path / "farm").mkdir(parents=True)
+    with ExitStack() as held:
+        farm = held.enter_context(Farm(tmp_path / "farm", *launches))
+        absent, neighbour = (
+            held.enter_context(Client(tmp_path / name, farm.scheduler_url, farm.client_token, toolchains))
+            for name in ("absent", "neighbour")
+        )
+        pair = Pair(absent, neighbour, unpackable(tmp_path), write_project(tmp_path / "good", SMALL, FILES - 1))
+        pair.compile_good(0)  # brings the toolchain
+        yield pair
+        assert absent.statistics().total_remote == 0
+
+
+def test_it_hardly_waits_for_itself(tmp_path: Path, toolchains: Path) -> None:
+    """Its first build takes at most twice as long as on the published farm, which makes no one wait."""
+    with pair_on(tmp_path / "published", toolchains, PUBLISHED) as pair:
+        published = statistics.median(pair.compile_lost() for _ in range(3))
+    with pair_on(tmp_path / "ours", toolchains, OURS) as pair:
+        ours = pair.compile_lost()
+    assert ours <= 2 * published
+
+
+def test_a_neighbour_does_not_wait(tmp_path: Path, toolchains: Path) -> None:
+    """Beside it, a client that cannot be told from it is not slowed down as by a queue, and never goes home."""
+    medians = {}
+    for name, launches in (("ours", OURS), ("published", PUBLISHED)):
+        with pair_on(tmp_path / name, toolchains, launches) as pair, ThreadPoolExecutor(1) as aside:
+            building, beside = aside.submit(pair.compile_lost), list[float]()
+            while not building.done():
+                beside.append(pair.compile_good(len(beside)))
+            assert len(beside) >= 3
+            medians[name] = statistics.median(beside)
+            assert name == "published" or pair.neighbour.statistics().errors == 0
+    assert medians["ours"] <= 2 * medians["published"], medians
