@@ -2,14 +2,17 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from farmkit.farm import Farm
-from farmkit.launch import PROGRAMS
+from farmkit.launch import CHECKOUT, PROGRAMS
 from sccachedist.cli.doctor.restrictions import KINDS
+from sccachedist.config.settings import DockerSettings
 from tests.functional.test_doctor import config_of, doctor
+from tests.support.docker_engine import docker_engine
 from tests.support.filtered import UNSHARE
 
 pytestmark = pytest.mark.functional
@@ -74,3 +77,22 @@ def test_what_a_container_hides(farm: Farm, steps: tuple[str, ...], named: str) 
 def test_nothing_is_hidden(farm: Farm) -> None:
     """The same devices in another place, and a /proc that hides processes, are no cause."""
     assert sandbox(farm, *after(*devices(*_DEVICES), "mount -t proc -o hidepid=2 proc /proc")).startswith("ok ")
+
+
+def test_a_docker_container(farm: Farm) -> None:
+    """Docker's own restrictions, one taken away after the other: each is named in its turn, then there are none."""
+    host = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", str(CHECKOUT), sys.prefix)
+    shown = [f"--volume={each}:{each}:ro" for each in host if os.path.exists(each)]
+    config = config_of(farm, "server")
+    own = ("--rm", "--network=none", "--tmpfs=/tmp", f"--tmpfs={farm.server_folder}", f"--volume={config}:{config}:ro")
+    with docker_engine() as engine:
+        command = ("docker", "run", *own, *shown)
+        for options, named in (
+            ((), "FAILED a seccomp filter forbids user namespaces (Seccomp: 2 in /proc/self/status)"),
+            (("--security-opt=seccomp=unconfined",), "FAILED masks on /proc (/proc/"),
+            (("--security-opt=seccomp=unconfined", "--security-opt=systempaths=unconfined"), "ok "),
+        ):
+            before = (*command, *options, f"--env=PYTHONPATH={CHECKOUT}", DockerSettings().image)
+            _, lines = doctor(config, *before, **engine.environment)
+            assert lines["sandbox"].startswith(named), lines
+            assert "start as root" not in lines["limit of memory"]
