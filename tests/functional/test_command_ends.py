@@ -73,7 +73,7 @@ def test_the_first_line_of_a_doctor(farm: Farm, role: str) -> None:
     """A reader takes one line and leaves; nothing stays behind."""
     ended = shell('"$@" | head -1', *words(farm, ("doctor", "--config", f"{{{role}}}")))
     assert (ended.stdout.count("\n"), ended.stderr) == (1, "")
-    assert ended.returncode == 141
+    assert ended.returncode in (0, 141)  # it may have said all before the reader has gone
     assert list((farm.server_folder / "build").glob("doctor-*")) == []
 
 

@@ -117,10 +117,13 @@ def test_a_token_of_another_build_server_or_scheduler(config: Path, farm: Farm) 
 
 
 def test_the_address_that_calls_leave_from(config: Path, farm: Farm) -> None:
-    """Another than public_addr's, without anything in between that would change it, is named."""
+    """It is public_addr's, unless the kernel chooses: another one that nothing in between changes is named."""
     other = ServerId.parse(f"127.0.0.9:{free_port()}")
     change(config, "public_addr", str(other))
     change(config, "token", server_token(farm.server_key, other))
+    assert doctor(config)[1]["sender"] == "ok calls to the scheduler leave from public_addr's address, 127.0.0.9"
+    with config.open("a") as more:
+        more.write('\n[network]\nsource_address = "0.0.0.0"\n')
     status, lines = doctor(config)
     assert status == 1
     assert lines["sender"].startswith(
