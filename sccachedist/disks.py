@@ -3,8 +3,8 @@
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sccachedist.errors import DiskError, DiskFull
@@ -31,20 +31,22 @@ def on_disk(*places: Path) -> Iterator[None]:
         raise kind(f"the disk of {' or '.join(map(str, places))}: {error.strerror or error}") from error
 
 
-def disks_of(directory: Path) -> list[Path]:
-    """A directory, and one in it for each other file system that is mounted there.
+def disks_of(directories: Iterable[Path]) -> list[Path]:
+    """One of some directories for each file system that they lie on. Those that are not there are passed over.
 
-    :raises DiskError: its disk does not answer.
+    :raises DiskError: a disk does not answer.
     """
-    with on_disk(directory):
-        places = [directory, *(place for place in directory.iterdir() if place.is_dir())]
-        return list({place.stat().st_dev: place for place in reversed(places)}.values())
+    found: dict[int, Path] = {}
+    for directory in directories:
+        with on_disk(directory), suppress(FileNotFoundError):
+            found.setdefault(directory.stat().st_dev, directory)
+    return list(found.values())
 
 
-def complaint_about(directory: Path) -> str:
+def complaint_about(directories: Iterable[Path]) -> str:
     """Say which disk has no room or does not answer; empty if all have room. A file system may not count files."""
     try:
-        for disk in disks_of(directory):
+        for disk in disks_of(directories):
             with on_disk(disk):
                 state = os.statvfs(disk)
             if state.f_bavail * state.f_frsize < LEAST_BYTES:

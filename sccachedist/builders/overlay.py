@@ -76,7 +76,7 @@ class OverlayBuilder(WorkerBuilder):
 
     def complaint(self) -> str:
         """See :meth:`sccachedist.builders.interface.Builder.complaint`. Toolchains that are unpacked can make room."""
-        return complaint_about(self._home) if self._room.is_empty and self._home.exists() else ""
+        return complaint_about([self._home]) if self._room.is_empty else ""
 
     def give_to(self, account: Account) -> None:
         """Give all that this builder needs to the user that this process is about to become.

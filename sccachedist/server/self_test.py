@@ -4,7 +4,7 @@
 :mod:`sccachedist.builders.selftest`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class SelfTest(Service):
     """Knows whether this build server is fit.
 
     :param builder: runs the trial job.
-    :param directory: its disk, and those of the directories in it, have to have room.
+    :param directories: their disks have to have room. Jobs make a directory again that is not there.
     :param changed: called with the reason when this server becomes unfit, and with an empty text when it is fit again.
     """
 
@@ -39,11 +39,11 @@ class SelfTest(Service):
     def __init__(
         self,
         builder: Builder,
-        directory: Path,
+        directories: Sequence[Path],
         changed: Callable[[str], None],
         clock: IReactorTime,
     ) -> None:
-        self._builder, self._directory, self._changed, self._clock = builder, directory, changed, clock
+        self._builder, self._directories, self._changed, self._clock = builder, directories, changed, clock
         self.fitness = Fitness()
         self._told = ""
         self._next: IDelayedCall | None = None
@@ -104,13 +104,13 @@ class SelfTest(Service):
         testing.addCallbacks(self._tested, self._not_tested)
 
     def _complaint(self) -> str:
-        return complaint_about(self._directory) or self._builder.complaint()
+        return complaint_about(self._directories) or self._builder.complaint()
 
     async def _complaint_of_a_test(self) -> str:
         try:
             if complaint := self._complaint():
                 return complaint
-            for disk in disks_of(self._directory):
+            for disk in disks_of(self._directories):
                 write_to(disk)
             await self._builder.prove()
         except SccachedistError as error:

@@ -133,7 +133,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         runner.judge(unfit)
         _in_background(heartbeat.tell())
 
-    self_test = SelfTest(builder, cache, judge, reactor)
+    self_test = SelfTest(builder, [cache / name for name in CACHE_DIRECTORIES], judge, reactor)
     runner = JobRunner(
         core,
         toolchains,

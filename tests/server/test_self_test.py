@@ -1,5 +1,6 @@
 """The self-test of a build server, on real directories with a builder that is made up."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ class Host:
     test: SelfTest = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.test = SelfTest(self.builder, self.directory, self.judged.append, self.clock)
+        self.test = SelfTest(self.builder, [self.directory], self.judged.append, self.clock)
         self.test.startService()
 
     def proved(self, answer: Exception | None = None) -> None:
@@ -108,19 +109,29 @@ def test_no_room_for_toolchains(host: Host) -> None:
 def test_full(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: dict[str, int], complains: bool) -> None:
     """Bytes and files count."""
     disk(monkeypatch, **state)
-    assert bool(complaint_about(tmp_path)) is complains
+    assert bool(complaint_about([tmp_path])) is complains
 
 
-def test_a_disk_is_gone(host: Host) -> None:
-    """It is noticed, and a test does not pass without it."""
+def test_a_directory_is_gone(host: Host) -> None:
+    """Jobs make it again, so there have to be jobs."""
     host.directory.rmdir()
     host.clock.advance(LOOK_SECS)
-    assert "No such file" in host.judged[0]
-    host.clock.advance(1)
-    assert not host.is_testing
-    host.directory.mkdir()
-    host.clock.advance(2)
-    assert host.is_testing
+    assert host.judged == []
+    host.test.failed(FULL)
+    host.clock.advance(0)
+    host.proved()
+    assert host.judged == [str(FULL), ""]
+
+
+def test_a_disk_does_not_answer(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is as good as full."""
+
+    def fail(_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "statvfs", fail)
+    host.clock.advance(LOOK_SECS)
+    assert host.judged == [f"the disk of {host.directory}: Input/output error"]
 
 
 def test_a_disk_that_takes_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
