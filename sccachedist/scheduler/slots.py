@@ -27,6 +27,10 @@ from sccachedist.scheduler.shares import HOLD_SECS, Shares
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId, JobState
 
+#: How many times its slots a published build server lends, for jobs whose toolchain is there and whose clients do not
+#: come. They could all come at once, and it would run them all.
+READY_TIMES = 8
+
 
 class Slots:
     """The jobs, and the slots that they take of their build servers.
@@ -101,7 +105,7 @@ class Slots:
         for job_id in self._jobs.to_lend(now):
             job = self._jobs[job_id]
             server = self._fleet[job.server_id]
-            if self._may_lend(job, server, now):
+            if self._may_lend(job, server, now) or self._drop_longest_lent(job, server, now):
                 job.lent = True
                 job.give_up_hold()
                 server.lent += 1
@@ -132,14 +136,26 @@ class Slots:
         self._tell(JobEnded(now, job_id, job.server_id, job.client, job.toolchain, how, job.began))
         return job
 
+    def _drop_longest_lent(self, job: Job, server: BuildServer, now: float) -> bool:
+        """Drop the job of a published server that was lent longest, so that a job whose toolchain is there can be lent.
+
+        Its client has not come since, and a published server keeps it for a minute. Else everyone would wait for that.
+        """
+        if server.report is not None or job.phase is not JobPhase.READY:
+            return False
+        lent = (job_id for job_id in server.jobs if self._jobs[job_id].lent)
+        self.drop(min(lent, key=lambda job_id: (self._jobs[job_id].since, job_id)), JobEnd.EXPIRED, now)
+        return True
+
     @staticmethod
     def _may_lend(job: Job, server: BuildServer, now: float) -> bool:
         """Whether a build server may lend one more slot. As a rule, it lends no more than it has.
 
         When many toolchains arrive, their jobs all begin at once, and a published server takes every job. Our build
-        server may lend more for a job whose toolchain does not arrive, or not within ``BRINGS_SECS``.
+        server may lend more for a job whose toolchain does not arrive, or not within ``BRINGS_SECS``; a published one,
+        ``READY_TIMES`` as many as it has for jobs whose toolchain is there.
         """
-        if server.lent < server.slots:
+        if server.lent < server.slots * (READY_TIMES if job.phase is JobPhase.READY else 1):
             return True
         return server.report is not None and (job.upload_began is None or now - job.upload_began > BRINGS_SECS)
 

@@ -63,6 +63,7 @@ def seconds(client: Client, project: Project, source: Path) -> float:
 
 Launches = tuple[Launch, Launch]
 OURS, PUBLISHED = (OUR_SCHEDULER, OUR_SERVER), (PUBLISHED_SCHEDULER, PUBLISHED_SERVER)
+WITH_A_PUBLISHED_SERVER = (OUR_SCHEDULER, PUBLISHED_SERVER)
 
 
 @contextmanager
@@ -93,7 +94,7 @@ def test_it_hardly_waits_for_itself(tmp_path: Path, toolchains: Path) -> None:
 def test_a_neighbour_does_not_wait(tmp_path: Path, toolchains: Path) -> None:
     """Beside it, a client that cannot be told from it is not slowed down as by a queue, and never goes home."""
     medians = {}
-    for name, launches in (("ours", OURS), ("published", PUBLISHED)):
+    for name, launches in (("ours", OURS), ("mixed", WITH_A_PUBLISHED_SERVER), ("published", PUBLISHED)):
         with pair_on(tmp_path / name, toolchains, launches) as pair, ThreadPoolExecutor(1) as aside:
             building, beside = aside.submit(pair.compile_lost), list[float]()
             while not building.done():
@@ -101,4 +102,4 @@ def test_a_neighbour_does_not_wait(tmp_path: Path, toolchains: Path) -> None:
             assert len(beside) >= 3
             medians[name] = statistics.median(beside)
             assert name == "published" or pair.neighbour.statistics().errors == 0
-    assert medians["ours"] <= 2 * medians["published"], medians
+    assert max(medians["ours"], medians["mixed"]) <= 2 * medians["published"], medians

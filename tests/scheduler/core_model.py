@@ -143,7 +143,11 @@ class CoreBesideModel(RuleBasedStateMachine):
             if job.lends_at > self.now:
                 return
             server = self.servers[job.server_id]
-            full = sum(other.lent for other in self.of(job.server_id)) >= job_capacity(server.cpus)
+            lent = [other for other in self.of(job.server_id) if other.lent]
+            full = len(lent) >= job_capacity(server.cpus) * (8 if job.where == "ready" else 1)
+            if full and not server.ours and job.where == "ready":
+                self.jobs.remove(min(lent, key=lambda other: (other.since, other.job_id)))
+                full = False
             if full and not (server.ours and (job.began is None or self.now - job.began > 10)):
                 job.lends_at = self.now + HOLD_SECS
             else:

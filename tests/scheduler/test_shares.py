@@ -3,7 +3,7 @@
 import pytest
 
 from sccachedist.budgets import Party
-from sccachedist.errors import LimitExceeded
+from sccachedist.errors import LimitExceeded, UnknownJob
 from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler import shares as shares_module
 from sccachedist.scheduler.alarms import MOST_AT_ONCE
@@ -15,6 +15,7 @@ from sccachedist.scheduler.shares import (
     UPLOAD_PROBATION_SECS,
     Shares,
 )
+from sccachedist.scheduler.slots import READY_TIMES
 from sccachedist.wire.messages import JobState
 from tests.scheduler.farms import FIRST_JOB, A, B, Expired, Ours, assigned, expired, free_slots, heartbeat
 
@@ -110,19 +111,29 @@ def test_a_build_server_that_goes(core: SchedulerCore, ours: Ours) -> None:
 
 
 def test_a_published_server_lends_what_it_has(published: SchedulerCore) -> None:
-    """It takes whatever it is given: no more slots are lent of it than it has, so that not too many come at once."""
+    """It takes whatever it is given: while toolchains may be arriving, no more slots are lent of it than it has."""
     for now in (0.0, 1.0, 2.0):
-        give(published, now=now)
+        give(published, now=now, state=PENDING)
         published.lend(now + HOLD_SECS)
     for _ in range(3):
-        give(published, None, 3.0)
+        give(published, None, 3.0, PENDING)
     published.lend(20.0)
     assert free_slots(published, 20.0) == 0
     assert published.next_to_lend == 20.0 + HOLD_SECS
-    published.heartbeat(A, heartbeat(), 62.5)
-    assert len(expired(published, 62.5).jobs) == 3
-    published.lend(63.0)
-    assert free_slots(published, 62.5) == 3
+
+
+def test_a_published_server_whose_clients_never_come(published: SchedulerCore) -> None:
+    """Its slots are lent again and again; of too many jobs that nobody comes for, the oldest is dropped."""
+    first = give(published, None, 0.0)
+    for number in range(3 * READY_TIMES):
+        now = float(number)
+        published.heartbeat(A, heartbeat(), now)
+        give(published, None, now)
+        published.lend(now + HOLD_SECS)
+        assert free_slots(published, now + HOLD_SECS) == 3
+    assert published.status().in_progress == 3 * READY_TIMES
+    with pytest.raises(UnknownJob):
+        published.update(first.job_id, A, STARTED, 30.0)
 
 
 def test_uploads_lend_what_there_is(core: SchedulerCore, ours: Ours) -> None:
