@@ -21,6 +21,8 @@ pytestmark = pytest.mark.functional
 FILES, PARALLEL = 24, 4
 #: The bytes of a path that does not fit the client's archives, and the most of one name in it.
 DEEP, LONGEST_NAME = 268, 200
+#: How many times slower a compile may be beside four others on two CPUs. It was seven times when it waited for slots.
+CROWDED = 3
 
 
 def unpackable(folder: Path) -> Project:
@@ -91,15 +93,14 @@ def test_it_hardly_waits_for_itself(tmp_path: Path, toolchains: Path) -> None:
     assert ours <= 2 * published
 
 
-def test_a_neighbour_does_not_wait(tmp_path: Path, toolchains: Path) -> None:
-    """Beside it, a client that cannot be told from it is not slowed down as by a queue, and never goes home."""
-    medians = {}
-    for name, launches in (("ours", OURS), ("mixed", WITH_A_PUBLISHED_SERVER), ("published", PUBLISHED)):
-        with pair_on(tmp_path / name, toolchains, launches) as pair, ThreadPoolExecutor(1) as aside:
-            building, beside = aside.submit(pair.compile_lost), list[float]()
-            while not building.done():
-                beside.append(pair.compile_good(len(beside)))
-            assert len(beside) >= 3
-            medians[name] = statistics.median(beside)
-            assert name == "published" or pair.neighbour.statistics().errors == 0
-    assert max(medians["ours"], medians["mixed"]) <= 2 * medians["published"], medians
+@pytest.mark.parametrize("launches", [OURS, WITH_A_PUBLISHED_SERVER], ids=["ours", "published_server"])
+def test_a_neighbour_does_not_wait(tmp_path: Path, toolchains: Path, launches: Launches) -> None:
+    """A client that cannot be told from it is slowed down by the other's load on this machine, and not by its slots."""
+    with pair_on(tmp_path, toolchains, launches) as pair, ThreadPoolExecutor(1) as aside:
+        alone = [pair.compile_good(number) for number in range(FILES // 2)]
+        building, beside = aside.submit(pair.compile_lost), list[float]()
+        while not building.done():
+            beside.append(pair.compile_good(len(beside)))
+        assert len(beside) >= 3
+        assert statistics.median(beside) <= CROWDED * statistics.median(alone), (alone, beside)
+        assert pair.neighbour.statistics().errors == 0
