@@ -19,8 +19,8 @@ test: coverage
 coverage:
 	scripts/setup.sh dev
 	$(PYTEST) --cov --quiet \
-		$(addprefix tests/scheduler/test_,$(addsuffix .py,core events fleet jobs leases presumed queue shares)) \
-		$(addprefix tests/server/test_,$(addsuffix .py,introduced_jobs jobs lru places spent_tokens)) \
+		$(addprefix tests/scheduler/test_,$(addsuffix .py,core events fleet home_rates jobs leases presumed queue shares)) \
+		$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs jobs lru places spent_tokens)) \
 		$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome tar)) \
 		tests/web/test_deadlines.py tests/test_budgets.py tests/wire
 

@@ -38,7 +38,3 @@ class Backoff:
     def until(self) -> float:
         """When the server is chosen like any other again."""
         return self.failed + self.seconds
-
-    def is_over(self, now: float) -> bool:
-        """Whether the server is chosen like any other again."""
-        return now > self.until

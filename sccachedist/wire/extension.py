@@ -130,11 +130,8 @@ class _ReportCodec:
         return _REPORT.to_json((value, value.health))
 
 
-EXTENDED_HEARTBEAT = extended(
-    HEARTBEAT,
-    _MARK,
-    _ReportCodec(),
-)
+SERVER_REPORT = _ReportCodec()
+EXTENDED_HEARTBEAT = extended(HEARTBEAT, _MARK, SERVER_REPORT)
 EXTENDED_HEARTBEAT_RESULT = extended(
     HEARTBEAT_RESULT, _MARK, struct(SchedulerReport, unclaimed=U64, heartbeat_secs=U64, told=U64, time=U64)
 )

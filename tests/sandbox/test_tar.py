@@ -149,3 +149,19 @@ def test_any_bytes_are_members_or_our_error(noise: bytes, at: int, insert: bool)
     for data in (noise, honest[:at] + noise + honest[at if insert else at + len(noise) :], honest[:at]):
         with contextlib.suppress(DecodeError):
             read(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "becomes"),
+    [
+        (b"/tmp/source.c", 3, MemberKind.FILE),  # a client has read its source from a device
+        (b"/tmp/source.c", 0, MemberKind.NOTHING),
+        (b"/dev/null", 3, MemberKind.NOTHING),
+        (b"./proc/self/fd/0", 3, MemberKind.NOTHING),
+    ],
+)
+def test_special_files(name: bytes, size: int, becomes: MemberKind) -> None:
+    """No device, FIFO or socket is made of an archive: what has content becomes a file, where that may be."""
+    for kind in (b"3", b"4", b"6"):
+        ((member, content),) = read(raw_header(name, kind=kind, size=octal(size)) + padded(b"abc"[:size]))
+        assert (member.kind, member.size, content) == (becomes, size, b"abc"[:size])

@@ -201,3 +201,15 @@ def test_drained() -> None:
     assert core.assign(JOB, GCC, present=True, now=0.0) == READY
     core.drain(False)
     assert core.assign(OTHER_JOB, GCC, present=True, now=0.0) == READY
+
+
+def test_unfit() -> None:
+    """While it is unfit it accepts no job, and says why; clients that were sent here before may come."""
+    core = with_job("ready")
+    core.unfit = "the disk is full"
+    assert core.availability is Availability.DRAINING
+    with pytest.raises(BadTransition, match="this build server is unfit for jobs: the disk is full"):
+        core.assign(OTHER_JOB, GCC, present=True, now=0.0)
+    core.claim(JOB, now=0.0)
+    core.unfit = ""
+    core.assign(OTHER_JOB, GCC, present=True, now=0.0)

@@ -124,6 +124,7 @@ def test_repr_of_a_reader_shows_no_bytes() -> None:
         (POINT, Point(1, 2), {"x": 1, "y": 2}),
         (EITHER, Point(1, 2), {"Point": [1, 2]}),
         (EITHER, Nothing(), "Nothing"),
+        (numbers(Point), Point(1, 2), {"x": 1, "y": 2}),
     ],
 )
 def test_json(codec: Codec[Any], value: Any, form: object) -> None:

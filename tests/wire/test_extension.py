@@ -9,6 +9,7 @@ from sccachedist.wire.extension import (
     EXTENDED_HEARTBEAT,
     EXTENDED_HEARTBEAT_RESULT,
     JOB_STATES,
+    SERVER_REPORT,
     Availability,
     Health,
     JobStates,
@@ -45,6 +46,12 @@ def test_newer() -> None:
     for report in (REPORT, EARLIER):
         octets = encode(EXTENDED_HEARTBEAT, (HEARD, report))
         assert decode(EXTENDED_HEARTBEAT, octets + b"what a later release says") == (HEARD, report)
+
+
+def test_json() -> None:
+    """JSON shows the published part of a heartbeat, and a report by itself without the server's health."""
+    assert EXTENDED_HEARTBEAT.to_json((HEARD, REPORT)) == HEARTBEAT.to_json(HEARD)
+    assert SERVER_REPORT.to_json(REPORT) == SERVER_REPORT.to_json(EARLIER)
 
 
 def test_cut_off() -> None:
