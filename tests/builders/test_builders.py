@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,16 +42,26 @@ async def farm(request: pytest.FixtureRequest) -> AsyncIterator[Farm]:
     shutil.rmtree(made.place)
 
 
+def lineage(pid: int) -> Iterator[int]:
+    """A process, the one that started it, and so on."""
+    while pid != 0:
+        yield pid
+        pid = int(stat_fields(pid)[1])
+
+
 def has_children(pid: int) -> bool:
     """Whether a process has started another one."""
     return bool(Path(f"/proc/{pid}/task/{pid}/children").read_text())
 
 
-def is_ours(pid: int) -> bool:
-    """Whether this process has started it, or one has that it started: the same tests may run beside these."""
-    while pid not in (0, os.getpid()):
-        pid = int(stat_fields(pid)[1])
-    return pid != 0
+def busy_worker(farm: Farm, process: int) -> int:
+    """The worker that a process of a job runs for. Others may wait, with a sandbox that stands ready.
+
+    Where the job's processes are another daemon's, it is the only one with a process of its own.
+    """
+    ours = (pid for pid in named(farm.worker) if os.getpid() in lineage(pid) and pid not in named("--die-with-parent"))
+    workers = {pid for pid in ours if has_children(pid)}
+    return next((pid for pid in lineage(process) if pid in workers), max(workers))
 
 
 @pytest.mark.field(5)
@@ -283,12 +293,7 @@ async def test_a_killed_worker_leaves_nothing(farm: Farm) -> None:
     marker = f"91{os.getpid()}"
     running = Deferred.fromCoroutine(farm.builder.run(farm.job(f"echo x > /work/left; sleep {marker}")))
     await until(lambda: named(f"sleep\0{marker}"))
-    *_, worker = sorted(
-        pid
-        for pid in named(farm.worker)
-        if is_ours(pid) and has_children(pid) and pid not in named("--die-with-parent")
-    )
-    os.kill(worker, signal.SIGKILL)
+    os.kill(busy_worker(farm, named(f"sleep\0{marker}")[-1]), signal.SIGKILL)
     with pytest.raises(BuildError):
         await running
     await until(lambda: not named(f"sleep\0{marker}"))

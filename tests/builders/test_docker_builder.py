@@ -131,7 +131,7 @@ async def test_what_a_container_writes_is_bounded(farm: Farm, engine: DockerEngi
     fill = f"for n in 1 2 3 4 5 6 7 8 9; do /bin/busybox head -c {size} /dev/zero >/work/$n; done"
     with pytest.raises(LimitExceeded) as caught:
         await farm.compile(f"{fill}; sleep 1005")
-    assert caught.value.limit == "scratch_bytes"
+    assert caught.value.limit == "sandbox.scratch_bytes"
     assert (engine.ours(), named("sleep\x001005")) == ([IMAGE], [])
     assert (await farm.compile("head -c 1000000 /dev/zero >a.o; sleep 5", ("a.o",))).output.code == 0
 
