@@ -65,11 +65,11 @@ def test_row_38_slots_for_a_toolchain_that_is_there(neighbour: Neighbour) -> Non
     """Nor do slots that need no upload, of a client that has come for other jobs."""
     attacker = attrs.evolve(neighbour.attacker, address="127.0.2.1")
 
-    def attack(number: int) -> None:
-        if number:
-            attacker.alloc(neighbour.toolchain)
-        else:
-            attacker.ready(neighbour.archive, neighbour.toolchain)
+    attacker.ready(neighbour.archive, neighbour.toolchain)
+
+    def attack(_: int) -> None:
+        allocated = attacker.alloc(neighbour.toolchain)
+        assert isinstance(allocated, AllocJobSuccess) or "unclaimed_jobs" in allocated.msg, allocated
 
     with neighbour.served(38), going_on(attack, 20):
         time.sleep(SECS)
