@@ -6,7 +6,6 @@ All faults happen to one daemon, which is never restarted: after each the next j
 import ctypes
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -29,6 +28,7 @@ from sccachedist.wire.messages import (
     SubmitToolchainResult,
 )
 from tests.support.slots import all_slots_free
+from tests.support.small_disk import SmallDisk
 
 pytestmark = pytest.mark.functional
 
@@ -42,31 +42,8 @@ HELLO = shell("echo hello")
 
 
 @attrs.frozen
-class Disk:
-    """A small file system in memory."""
-
-    path: Path
-
-    @contextmanager
-    def mounted(self) -> Iterator[None]:
-        """Have it at its place."""
-        self.path.mkdir(parents=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", self.path], check=True)
-        try:
-            yield
-        finally:
-            subprocess.run(["umount", "--lazy", self.path], check=True)
-
-    @contextmanager
-    def full(self) -> Iterator[None]:
-        """Leave a little room on it, for a while."""
-        state = os.statvfs(self.path)
-        with (self.path / "filler").open("wb") as filler:
-            os.posix_fallocate(filler.fileno(), 0, state.f_bavail * state.f_bsize - ROOM)
-        try:
-            yield
-        finally:
-            (self.path / "filler").unlink()
+class Disk(SmallDisk):
+    """A small file system that can be read-only, too."""
 
     @contextmanager
     def read_only(self) -> Iterator[None]:
@@ -178,7 +155,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     assert os.geteuid() == 0, "only root can mount disks"
     farm = Farm(tmp_path_factory.mktemp("disks"), OUR_SCHEDULER, with_a_small_cache(OUR_SERVER))
     host = Host(
-        farm, tmp_path_factory.mktemp("client"), *(Disk(farm.server_folder / name) for name in ("cache", "build"))
+        farm, tmp_path_factory.mktemp("client"), *(Disk(farm.server_folder / name, DISK) for name in ("cache", "build"))
     )
     with ExitStack() as held:
         for disk in (host.cache, host.build):
@@ -199,7 +176,7 @@ def test_full_while_a_toolchain_comes_in(host: Host) -> None:
     """The upload is refused; the same toolchain can be brought when there is room again."""
     archive = host.toolchain(4 * MB)
     job = host.slot(archive)
-    with host.cache.full():
+    with host.cache.full(ROOM):
         refused(host.submit(archive, job), "cache/incoming: No space left on device")
     host.works(archive)
 
@@ -209,7 +186,7 @@ def test_full_while_inputs_come_in(host: Host) -> None:
     archive = host.toolchain()
     host.works(archive)
     job = host.job(archive)
-    with host.cache.full():
+    with host.cache.full(ROOM):
         refused(host.run(job, inputs=4 * MB), "cache/spool: No space left on device")
     host.works(archive)
 
@@ -219,7 +196,7 @@ def test_full_while_an_answer_is_written(host: Host) -> None:
     archive = host.toolchain()
     host.works(archive)
     job = host.job(archive)
-    with host.cache.full():
+    with host.cache.full(ROOM):
         made = host.run(job, shell("dd if=/dev/urandom of=/made bs=1M count=4", "/made"))
         refused(made, "cache/spool: No space left on device")
     host.works(archive)
@@ -228,7 +205,7 @@ def test_full_while_an_answer_is_written(host: Host) -> None:
 def test_full_while_a_toolchain_is_unpacked(host: Host) -> None:
     """Half a toolchain is never compiled with, and nothing of it stays."""
     archive = host.toolchain(DISK // 3)
-    with host.build.full():
+    with host.build.full(ROOM):
         refused(host.run(host.job(archive)), "build/sccachedist/toolchains: No space left on device")
         toolchains = host.build.path / "sccachedist/toolchains"
         assert not [name for name in files(toolchains) if id_of(archive) in name]
@@ -242,7 +219,7 @@ def test_full_of_toolchains_that_are_not_in_use(host: Host) -> None:
     for other in others:
         host.works(other)
     archive = host.toolchain(4 * MB)
-    with host.build.full():
+    with host.build.full(ROOM):
         host.works(archive)
         assert files(host.build.path / "sccachedist/toolchains") == [id_of(archive)]
     host.works(others[0])

@@ -3,13 +3,9 @@
 It needs root, for the disks.
 """
 
-import os
-import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
-import attrs
 import pytest
 
 from farmkit.farm import Farm
@@ -20,39 +16,15 @@ from farmkit.published_client import Client
 from tests.faults.build import SMALL
 from tests.functional.test_builds import build
 from tests.support.slots import all_slots_free
+from tests.support.small_disk import SmallDisk
 
 pytestmark = pytest.mark.functional
 
 FILES, PARALLEL = 100, 4
 #: Of a hundred compiles, so many may go home.
 MOST_HOME = 2
-
-
-@attrs.frozen
-class Disk:
-    """A file system in memory that holds a toolchain, and can be filled."""
-
-    path: Path
-
-    @contextmanager
-    def mounted(self) -> Iterator[None]:
-        self.path.mkdir(parents=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1G", "tmpfs", self.path], check=True)
-        try:
-            yield
-        finally:
-            subprocess.run(["umount", "--lazy", self.path], check=True)
-
-    @contextmanager
-    def full(self) -> Iterator[None]:
-        """Leave no room at all, for a while."""
-        state, filler = os.statvfs(self.path), self.path / "filler"
-        with filler.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, state.f_bavail * state.f_bsize)
-        try:
-            yield
-        finally:
-            filler.unlink()
+#: The bytes of a disk that has room for a toolchain.
+DISK = 1 << 30
 
 
 def says(daemon: Daemon, words: str) -> None:
@@ -69,7 +41,7 @@ def says(daemon: Daemon, words: str) -> None:
 )
 def test_a_full_disk(tmp_path: Path, toolchains: Path, directory: str, is_warm: bool) -> None:
     """Hardly a compile goes home, both servers say why, and when there is room again the server compiles again."""
-    disk = Disk(tmp_path / "second/server" / directory)
+    disk = SmallDisk(tmp_path / "second/server" / directory, DISK)
     project = write_project(tmp_path / "project", SMALL, FILES - 1)
     with ExitStack() as held:
         held.enter_context(disk.mounted())
