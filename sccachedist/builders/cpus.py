@@ -40,7 +40,7 @@ def usable_cpus() -> int:
 
 
 def allowed_cpus() -> int:
-    """Return the number of CPUs that this process may run on, whatever its quota."""
+    """Return the number of CPUs that this process may run on, without regard to its quota."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -151,7 +151,7 @@ _stdout: Any = sys.stdout
 
 
 def _print(text: str) -> None:
-    """Write to standard output, in UTF-8 whatever the locale is."""
+    """Write to standard output, in UTF-8 in every locale."""
     if _stdout:
         _stdout.buffer.write(text.encode(errors="backslashreplace"))
         _stdout.buffer.flush()

@@ -145,7 +145,7 @@ class _Tunneled(ProtocolWrapper):
             self._open(rest)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell whoever uses the connection."""
+        """Tell the connection's user."""
         if self._is_open:
             super().connectionLost(reason)
             return

@@ -156,7 +156,7 @@ class SchedulerCore:
     def drain(self, server_id: ServerId, drained: bool, now: float) -> Events:
         """Give the build server at an address no more jobs, also if it comes later; or jobs again.
 
-        :mod:`sccachedist.scheduler.routes` decides who may ask for this.
+        :mod:`sccachedist.scheduler.admin_routes` decides who may ask for this.
         """
         self._fleet.drain(server_id, drained)
         self._events.append(ServerDrained(now, server_id, drained, self._fleet.get(server_id) is not None))

@@ -7,9 +7,9 @@ does not come keeps others waiting. So its slot is held for a short while, and t
 A client that has come for its jobs so far may hold any number of slots. A client that is new, or that lately let a slot
 be lent, has to share: it holds only so many that some stay free for others (:class:`sccachedist.budgets.Budget`).
 
-A client that lately did not come at all is absent: its slots are not held, but lent at once to whoever waits, also to
-itself. So no one waits for it, and its jobs run all the same if it comes. Two programs may be one client here, one that
-comes and one that does not: what the one does never makes up for the other.
+A client that lately did not come at all is absent: its slots are not held, but lent at once to the next client that
+waits, which may be itself. So no one waits for it, and its jobs run all the same if it comes. Two programs may be one
+client here, one that comes and one that does not: what the one does never makes up for the other.
 
 Pure: the time is an argument. Which slots there are, and what a job is, is not known here.
 """

@@ -1,7 +1,7 @@
 """Composes the build server from configuration: ``twistd sccache-server``; starts and stops it in the right order.
 
 Only this module knows all parts. Draining by signal stands here; draining by HTTP is the scheduler's, in
-:mod:`sccachedist.scheduler.routes`.
+:mod:`sccachedist.scheduler.admin_routes`.
 """
 
 import os

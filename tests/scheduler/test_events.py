@@ -48,7 +48,7 @@ def test_a_job_from_begin_to_end(core: SchedulerCore) -> None:
 
 
 def test_phases_that_were_not_reported(core: SchedulerCore) -> None:
-    """The begin of a phase that nobody reported is not made up."""
+    """The begin of a phase that was not reported is not made up."""
     core.heartbeat(A, heartbeat(), 0.0)
     core.confirm(core.reserve(1.0), assigned(), 2.0)
     (ended,) = core.update(FIRST_JOB, A, JobState.COMPLETE, 3.0)

@@ -111,7 +111,7 @@ def test_a_build_server_that_goes(core: SchedulerCore, ours: Ours) -> None:
 
 
 def test_a_published_server_lends_what_it_has(published: SchedulerCore) -> None:
-    """It takes whatever it is given: while toolchains may be arriving, no more slots are lent of it than it has."""
+    """It takes every job: while toolchains may be arriving, no more slots are lent of it than it has."""
     for now in (0.0, 1.0, 2.0):
         give(published, now=now, state=PENDING)
         published.lend(now + HOLD_SECS)
@@ -123,7 +123,7 @@ def test_a_published_server_lends_what_it_has(published: SchedulerCore) -> None:
 
 
 def test_a_published_server_whose_clients_never_come(published: SchedulerCore) -> None:
-    """Its slots are lent again and again; of too many jobs that nobody comes for, the oldest is dropped."""
+    """Its slots are lent again and again; of too many jobs whose clients do not come, the oldest is dropped."""
     first = give(published, None, 0.0)
     for number in range(3 * READY_TIMES):
         now = float(number)

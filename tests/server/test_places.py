@@ -24,7 +24,7 @@ def engaged(slots: int, *, since: float = 0.0, now: float = 0.0) -> int:
 
 @pytest.mark.parametrize(("slots", "most"), [(1, 4), (3, 8), (16, 36)])
 def test_places(slots: int, most: int) -> None:
-    """A build server takes so many jobs as its slots can be lent, and a few more, whatever tokens it is shown."""
+    """A build server takes so many jobs as its slots can be lent, and a few more, with any tokens."""
     assert engaged(slots) == 2 * slots + few(slots) == most
 
 

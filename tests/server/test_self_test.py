@@ -155,7 +155,7 @@ def test_one_test_at_a_time(host: Host) -> None:
 
 
 def test_a_fault_in_the_test(host: Host) -> None:
-    """A test that fails in a way that nobody has foreseen is a failed test."""
+    """A test that fails in an unforeseen way is a failed test."""
     with capturedLogs() as events:
         host.test.failed(FULL)
         host.clock.advance(0)
