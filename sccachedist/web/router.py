@@ -126,7 +126,14 @@ class Api:
         self._envelopes: dict[str, _Envelope] = {}
 
     def route(
-        self, method: str, path: str, *, allow: Allow, body: OpenBody, answer: Codec[Any], is_public: bool = False
+        self,
+        method: str,
+        path: str,
+        *,
+        allow: Allow,
+        body: OpenBody,
+        answer: Codec[Any] | None,
+        is_public: bool = False,
     ) -> Callable[[Route], Route]:
         """Declare a method of that class.
 
@@ -134,7 +141,8 @@ class Api:
         :param allow: called with the routes, the head and the ids: returns what is granted or raises a refusal.
         :param body: called with the same, when the sender is allowed or while that is still being checked.
         :param is_public: whether ``allow`` allows every sender, so that a sender has not shown a good token by it.
-        :param answer: encodes the method's result; a :class:`MessageFile` holds an encoded one.
+        :param answer: encodes the method's result; a :class:`MessageFile` holds an encoded one. None if the method
+            returns a :class:`~sccachedist.web.responses.Response` of a media type of its own.
         """
 
         def declare(function: Route) -> Route:
@@ -230,7 +238,7 @@ class Mounted(Resource):
 
 
 async def _answer(
-    routes: object, function: Route, codec: Codec[Any], call: Call, ids: dict[str, Any], quiet_log: QuietLog
+    routes: object, function: Route, codec: Codec[Any] | None, call: Call, ids: dict[str, Any], quiet_log: QuietLog
 ) -> Response | FileResponse:
     as_json = call.as_json
     try:
@@ -238,7 +246,7 @@ async def _answer(
         result = await function(routes, granted, call.body.complete(), **ids)
         if isinstance(result, MessageFile):
             return file_response(result, as_json=as_json)
-        return message_response(codec, result, as_json=as_json)
+        return cast(Response, result) if codec is None else message_response(codec, result, as_json=as_json)
     except CancelledError:
         raise
     except Exception as error:

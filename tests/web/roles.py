@@ -14,7 +14,7 @@ from sccachedist.errors import ClientRefused, LimitExceeded
 from sccachedist.web.bodies import MessageBody, NoBody
 from sccachedist.web.request import Site
 from sccachedist.web.request_head import Head
-from sccachedist.web.responses import MessageFile
+from sccachedist.web.responses import MessageFile, Response
 from sccachedist.web.router import Api, Mounted
 from sccachedist.wire.messages import SCHEDULER_STATUS, TOOLCHAIN, SchedulerStatus, Toolchain
 
@@ -122,6 +122,11 @@ class Role:
         path = self.directory / "answer"
         path.write_bytes(body * 5000)
         return MessageFile(path, self._count_taken)
+
+    @api.route("GET", "/page", allow=_allow_anyone, body=_nothing, answer=None, is_public=True)
+    async def page(self, _granted: None, _body: None) -> Response:
+        """Something that is no message of the protocol."""
+        return Response(203, (("Content-Type", "text/html"),), b"<p>")
 
     def _count_taken(self) -> None:
         self.taken += 1

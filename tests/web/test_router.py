@@ -56,6 +56,13 @@ def test_somewhere(browser: Browser, path: str) -> None:
     assert browser.ask(request("GET", path)).message(SCHEDULER_STATUS) == STATUS
 
 
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "application/octet-stream"])
+def test_a_media_type_of_its_own(browser: Browser, accept: str) -> None:
+    """A route may answer with what is no message, and does so whatever is accepted."""
+    answer = browser.ask(request("GET", "/page", headers={"Accept": accept}))
+    assert (answer.status, answer.headers["content-type"], answer.body) == (203, "text/html", b"<p>")
+
+
 @pytest.mark.parametrize("number", [0, 7, 2**64 - 1])
 def test_job_ids(browser: Browser, number: int) -> None:
     """All 64 bits of a job id are understood."""
