@@ -23,13 +23,14 @@ FLOORS = (
     {"__main__"},
     {"cli"},
     {"scheduler", "server"},
-    {"web", "peers", "builders"},
+    {"web", "peers", "builders", "records"},
     {"auth", "files"},
     {"daemon"},
     {"config", "singleflight", "waiters"},
     {"directories", "disks", "budgets", "printable", "policy", "job_phases"},
     {"wire"},
     {"errors"},
+    {"outcomes"},
 )
 #: The folders of the checkout beside the package, each with those that it imports.
 BESIDE = {"farmkit": set[str](), "demo": {"farmkit"}, "bench": {"farmkit"}}
@@ -86,7 +87,7 @@ def test_nothing_else_imports_what_a_sandbox_worker_is_made_of() -> None:
     """The daemons never touch what reads a stranger's archive."""
     assert {room(module) for module, target in imports() if room(target) == "sandbox"} == {"builders", "sandbox"}
     assert {room(target) for module, target in imports() if room(module) == "sandbox"} <= {
-        "builders", "sandbox", "disks", "errors", "policy", "wire"
+        "builders", "sandbox", "disks", "errors", "outcomes", "policy", "wire"
     }  # fmt: skip
 
 

@@ -8,13 +8,14 @@ content is older than what the scheduler already knows.
 """
 
 from enum import Enum
+from typing import cast
 
 import attrs
 
-from sccachedist.wire.bincode import TEXT, U64, Json, Reader, enumeration, extended, pair, sequence, struct
+from sccachedist.wire.bincode import OCTETS, TEXT, U64, Json, Reader, enumeration, extended, pair, sequence, struct
 from sccachedist.wire.messages import HEARTBEAT, HEARTBEAT_RESULT, JOB_STATE, JobId, JobState
 
-_MARK, _HEALTH_MARK = b"sccachedist 1\n", b"sccachedist 2\n"
+_MARK, _HEALTH_MARK, _SUMMARIES_MARK = b"sccachedist 1\n", b"sccachedist 2\n", b"sccachedist 3\n"
 
 
 class Availability(Enum):
@@ -81,17 +82,24 @@ class SchedulerReport:
     time: int = 0
 
 
+#: Jobs with what became of them, in bytes.
+Summaries = tuple[tuple[JobId, bytes], ...]
+
+
 @attrs.frozen
 class JobStates:
     """The states of several jobs of one build server, in one message.
 
     :param server_nonce: the nonce of its heartbeats.
     :param number: of this message, see :class:`ServerReport`.
+    :param summaries: of jobs that are Complete, each as its bytes (:mod:`sccachedist.wire.job_summary`). A job of an
+        earlier release's server has none, nor one that it dropped before it began.
     """
 
     server_nonce: int
     number: int
     states: tuple[tuple[JobId, JobState], ...]
+    summaries: Summaries = ()
 
 
 #: The most jobs, and toolchains gained or lost, in one message: more would hold up all other requests.
@@ -137,4 +145,26 @@ EXTENDED_HEARTBEAT_RESULT = extended(
 )
 #: The bytes of one job in a report, and those of one toolchain besides its name.
 JOB_BYTES, TOOLCHAIN_BYTES = 12, 8
-JOB_STATES = struct(JobStates, server_nonce=U64, number=U64, states=_STATES)
+
+_JOB_STATES = extended(
+    struct(JobStates, server_nonce=U64, number=U64, states=_STATES),
+    _SUMMARIES_MARK,
+    sequence(pair(U64, OCTETS), MOST_JOBS),
+)
+
+
+class _JobStatesCodec:
+    """States of jobs with the summaries behind them."""
+
+    def write(self, value: JobStates, out: bytearray) -> None:
+        _JOB_STATES.write((value, value.summaries or None), out)
+
+    def read(self, source: Reader) -> JobStates:
+        states, summaries = _JOB_STATES.read(source)
+        return states if summaries is None else attrs.evolve(states, summaries=cast(Summaries, summaries))
+
+    def to_json(self, value: JobStates) -> Json:
+        return _JOB_STATES.to_json((value, None))
+
+
+JOB_STATES = _JobStatesCodec()

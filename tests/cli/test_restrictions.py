@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from sccachedist.cli.doctor.restrictions import KINDS, MOUNT, PROC, Refusal, Restrictions, cause_of
+from sccachedist.cli.doctor.restrictions import KINDS, MOUNT, PROC, RefusedStep, Restrictions, cause_of
 
 UBUNTU = Restrictions(apparmor_userns=1)
 DOCKER = Restrictions(
@@ -21,7 +21,7 @@ def test_nothing_in_the_way() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_limit_of_namespaces(kind: str) -> None:
     """Its sysctl is named, also where it is another namespace's limit that is reached."""
-    refused, name = Refusal(kind, errno.ENOSPC), f"user.max_{kind}_namespaces"
+    refused, name = RefusedStep(kind, errno.ENOSPC), f"user.max_{kind}_namespaces"
     cause = cause_of(refused, Restrictions({kind: 0}, 0, 1, "docker-default", 2))
     assert cause is not None
     assert (cause.text, cause.mend) == (f"{name} is 0", f"raise it: sysctl -w {name}=10000")
@@ -59,7 +59,7 @@ def test_a_limit_of_namespaces(kind: str) -> None:
 )
 def test_one_cause(step: str, number: int, facts: Restrictions, named: str, mend: str) -> None:
     """What was refused, and with which error, tells apart what may forbid it. Root is not told to be root."""
-    cause = cause_of(Refusal(step, number), facts)
+    cause = cause_of(RefusedStep(step, number), facts)
     assert cause is not None
     assert named in cause.text
     assert mend in cause.mend

@@ -79,3 +79,13 @@ def test_job_states() -> None:
     """Many states in one message."""
     said = JobStates(1, 2, ((JobId(7), JobState.READY), (JobId(8), JobState.COMPLETE)))
     assert decode(JOB_STATES, encode(JOB_STATES, said)) == said
+
+
+def test_summaries_of_jobs() -> None:
+    """They stand behind the states, where an earlier release does not look."""
+    states = JobStates(1, 2, ((JobId(7), JobState.COMPLETE),))
+    said = attrs.evolve(states, summaries=((JobId(7), b"packed"),))
+    octets = encode(JOB_STATES, said)
+    assert decode(JOB_STATES, octets) == said
+    assert octets.startswith(encode(JOB_STATES, states) + b"sccachedist 3\n")
+    assert JOB_STATES.to_json(said) == JOB_STATES.to_json(states)

@@ -61,6 +61,8 @@ def shown(data: bytes, meaning: str) -> Iterator[str]:
 def fields(value: Any) -> Iterator[str]:
     """The fields of a struct, one after the other."""
     for field in attrs.fields(type(value)):
+        if field.name == "summaries":
+            yield from shown(b"sccachedist 3\n", r'the mark, "sccachedist 3\n"')
         yield from written(field.name, getattr(value, field.name))
 
 
@@ -90,10 +92,10 @@ def written(name: str, value: object) -> Iterator[str]:
             raise AssertionError(f"{name}: nothing of that kind is in these messages")
 
 
-def pair(job_id: JobId, state: JobState) -> Iterator[str]:
-    """A job and its state."""
+def pair(job_id: JobId, told: JobState | bytes) -> Iterator[str]:
+    """A job and its state, or its summary."""
     yield from written("job", job_id)
-    yield from written("state", state)
+    yield from written("summary" if isinstance(told, bytes) else "state", told)
 
 
 def lines(message: object) -> Iterator[str]:

@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sccachedist.auth.bearer import IPAddress
-from sccachedist.cli.doctor.restrictions import KINDS, MOUNT, PROC, Refusal, Restrictions
+from sccachedist.cli.doctor.restrictions import KINDS, MOUNT, PROC, RefusedStep, Restrictions
 from sccachedist.daemon.privileges import Account
 from sccachedist.peers.source_address import binding
 from sccachedist.wire.addresses import ServerId
@@ -116,7 +116,7 @@ def restrictions() -> Restrictions:
     )
 
 
-def refused_namespace(account: Account | None) -> Refusal | None:
+def refused_namespace(account: Account | None) -> RefusedStep | None:
     """Take the steps of a sandbox's set-up that systems forbid, in a process of its own; return the first one refused.
 
     :param account: the user whom compiles run as, if not this process's.
@@ -135,10 +135,10 @@ def refused_namespace(account: Account | None) -> Refusal | None:
         said = answer.read()
         os.waitpid(child, 0)
     step, _, number = said.partition(" ")
-    return Refusal(step, int(number)) if said else None
+    return RefusedStep(step, int(number)) if said else None
 
 
-def _refused(account: Account | None) -> Iterator[Refusal]:
+def _refused(account: Account | None) -> Iterator[RefusedStep]:
     """Take the steps in this process, which has to end afterwards."""
     libc = ctypes.CDLL(None, use_errno=True)
     if account is not None:
@@ -146,20 +146,20 @@ def _refused(account: Account | None) -> Iterator[Refusal]:
     users = {"setgroups": "deny", "uid_map": f"0 {os.geteuid()} 1", "gid_map": f"0 {os.getegid()} 1"}
     for kind, flag in _NEW.items():
         if libc.unshare(flag):
-            yield Refusal(kind, ctypes.get_errno())
+            yield RefusedStep(kind, ctypes.get_errno())
     try:
         for name, text in users.items():
             Path("/proc/self", name).write_text(text, encoding="ascii")
     except OSError as error:
-        yield Refusal("user", error.errno or 0)
+        yield RefusedStep("user", error.errno or 0)
     if libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC_PRIVATE), None):
-        yield Refusal(MOUNT, ctypes.get_errno())
+        yield RefusedStep(MOUNT, ctypes.get_errno())
     if os.fork() == 0:  # the first process of the new PID namespace, to which its /proc belongs
         if libc.mount(b"proc", b"/proc", b"proc", ctypes.c_ulong(_MS_NOSUID_NODEV_NOEXEC), None):
-            yield Refusal(PROC, ctypes.get_errno())
+            yield RefusedStep(PROC, ctypes.get_errno())
         for kind, flag in _NEW.items():  # each job has namespaces of its own in its worker's
             if libc.unshare(flag):
-                yield Refusal(kind, ctypes.get_errno())
+                yield RefusedStep(kind, ctypes.get_errno())
         os._exit(0)
     os.wait()
 

@@ -18,7 +18,7 @@ _UNIT = "RestrictNamespaces= and SystemCallFilter= of its unit"
 
 
 @attrs.frozen
-class Refusal:
+class RefusedStep:
     """The first step that the system refused to a process of the user whom compiles run as.
 
     :param step: one of :data:`KINDS`, :data:`MOUNT` or :data:`PROC`.
@@ -64,7 +64,7 @@ class Cause:
     mend: str
 
 
-def cause_of(refusal: Refusal | None, facts: Restrictions) -> Cause | None:
+def cause_of(refusal: RefusedStep | None, facts: Restrictions) -> Cause | None:
     """The one cause why there can be no sandboxes here; None if nothing stands in their way."""
     if not facts.proc:
         return Cause("there is no /proc", "mount it: mount -t proc proc /proc")
@@ -99,7 +99,7 @@ def _masks(masked: tuple[str, ...]) -> Cause:
     )
 
 
-def _forbidden(refusal: Refusal, facts: Restrictions) -> Cause:
+def _forbidden(refusal: RefusedStep, facts: Restrictions) -> Cause:
     """The cause of a refusal that is a matter of rights.
 
     A profile of AppArmor answers EACCES. Ubuntu's restriction grants a user namespace, in which nothing else is. A

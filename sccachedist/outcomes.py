@@ -1,0 +1,220 @@
+"""What becomes of a request for a slot and of its compile: one vocabulary for metrics, records, API, commands and logs.
+
+Pure. Each word has a sentence that says what it means and one that says what mends it; both stand where a reader meets
+the word. The number of a word on the wire is its place in its class: new words come last.
+"""
+
+from enum import Enum
+
+
+class Word(Enum):
+    """A word of the vocabulary: the member's name in small letters.
+
+    :param means: what has happened.
+    :param mend: what to do about it; empty if nothing is wrong.
+    """
+
+    def __init__(self, means: str, mend: str) -> None:
+        self.means, self.mend = means, mend
+
+    @property
+    def word(self) -> str:
+        """As metrics, records and commands write it."""
+        return self.name.lower()
+
+
+class Outcome(Word):
+    """What became of a request for a slot in the end."""
+
+    COMPILED = "The compile succeeded on the build server.", ""
+    COMPILE_ERROR = (
+        "The compiler ended with an error, which the user was shown as the result.",
+        "Mend the source: the messages of the compiler say what is wrong with it.",
+    )
+    SENT_LOCAL = (
+        "The build server gave no result, so the client compiled the file itself: the build is right, only slower.",
+        "Look at the reason.",
+    )
+    REFUSED = ("The request got no slot, so the client compiled the file itself.", "Look at the reason.")
+    UNCLAIMED = (
+        "The client got a slot and did not come to use it.",
+        "Most such clients were interrupted. If it happens often, see whether clients reach the build server.",
+    )
+    SERVER_LOST = (
+        "The build server left, or lost the job, before it reported an end.",
+        "Look into the log of the build server at that time.",
+    )
+    UNTOLD = ("The job is over; its build server does not say how.", "Only a build server of sccachedist tells.")
+
+
+class Refusal(Word):
+    """Why a request got no slot."""
+
+    NO_SERVERS = (
+        "No build server takes jobs.",
+        "Start a build server, or let a drained one take jobs again: sccachedist servers shows their states.",
+    )
+    NO_SLOT = (
+        "All slots were taken, and requests do not wait (queue.max_wait_secs is 0).",
+        "Add build servers, or let requests wait for a slot: queue.max_wait_secs.",
+    )
+    QUEUE_TIMEOUT = (
+        "No slot came free within queue.max_wait_secs.",
+        "Add build servers, or lower the number of compiles that clients start at a time (make -j).",
+    )
+    QUEUE_FULL = (
+        "Too many requests waited for a slot already.",
+        "Add build servers, or raise queue.max_waiting.",
+    )
+    NOT_ASSIGNED = (
+        "Several build servers in turn did not take the job.",
+        "Look for these servers in the log of the scheduler: each refusal stands there with its reason.",
+    )
+    BAD_TOOLCHAIN = (
+        "The name of the toolchain is no archive id.",
+        "The client is no sccache, or a broken one: update it.",
+    )
+    UNCLAIMED_JOBS = (
+        "The client has as many jobs that have not begun as limits.unclaimed_jobs allows.",
+        "See why its jobs do not begin: perhaps it does not reach the build servers. Else raise limits.unclaimed_jobs.",
+    )
+    UNAUTHORIZED = (
+        "The token of the client is missing or wrong: this fails its build.",
+        "Give the client the token that client_auth of the scheduler expects.",
+    )
+    AUTH_UNAVAILABLE = (
+        "The service that checks the tokens of clients did not answer.",
+        "Look at that service: client_auth names it.",
+    )
+    OVER_LIMIT = (
+        "A limit of the scheduler was hit.",
+        "The detail names the key under [limits]: raise it if the client is not to blame.",
+    )
+    CLIENT_GONE = ("The client went away while it waited for a slot.", "")
+    SHUTDOWN = ("The scheduler was stopping.", "")
+    INCIDENT = (
+        "The scheduler failed in an unforeseen way.",
+        "Report it: the log of the scheduler has the rest beside the number of the incident.",
+    )
+
+
+class SentLocal(Word):
+    """Why a build server gave no result for a job, so that the client compiled the file itself."""
+
+    SUSPICIOUS = (
+        "The compile failed, and the farm may be at fault rather than the source.",
+        "If it fails at home as well, mend the source. Else look at the kind.",
+    )
+    OPTIONS = (
+        "The compile would give another result on the farm: its options depend on the machine of the client.",
+        "Leave the option out (the detail names it), or accept that such files are compiled at home.",
+    )
+    SIGNAL = (
+        "The compiler was killed by a signal.",
+        "Perhaps it hit limits.job_memory_bytes or the memory of the host: see the kernel's log of the build server.",
+    )
+    NO_OUTPUT = (
+        "The compiler reported success, but an object file is missing.",
+        "Report the command of this compile as a fault.",
+    )
+    LIMIT = (
+        "The job hit a limit of the build server.",
+        "Raise the key that kind names, in the configuration of the build server.",
+    )
+    TOOLCHAIN = (
+        "The toolchain of the job was not there, or could not be unpacked or kept.",
+        "See whether the disk of the build server is full, or toolchain_cache_size smaller than what is in use.",
+    )
+    INPUTS = (
+        "What the client sent could not be read.",
+        "Client and farm may differ in version, or something on the network between them changed it.",
+    )
+    SANDBOX = (
+        "The build server could not make the sandbox, or it broke.",
+        "Run sccachedist doctor --config server.conf on the build server.",
+    )
+    DISK = (
+        "A disk of the build server is full, read-only, broken or gone.",
+        "Mend the disk that the detail names.",
+    )
+    NO_PLACE = (
+        "All slots of the build server were taken when the client came.",
+        "It happens when a client comes late, after its slot was lent. Add build servers if it happens often.",
+    )
+    STALE_TOKEN = (
+        "The job token was signed with another key.",
+        "The build server has lost its identity: keep its cache_dir across restarts.",
+    )
+    UNKNOWN_JOB = (
+        "The build server did not know the job, or it was over already.",
+        "The client came too late, or twice. If it happens often, compare the clocks of the hosts.",
+    )
+    CLIENT_GONE = ("The client went away before it had the result.", "")
+    SHUTDOWN = (
+        "The build server was stopping, and the job did not end in time.",
+        "Raise shutdown.grace_secs, or drain a build server before it is stopped.",
+    )
+    INCIDENT = (
+        "The build server failed in an unforeseen way.",
+        "Report it: the log of the build server has the rest beside the number of the incident.",
+    )
+
+
+class Suspicion(Word):
+    """What makes a failed compile suspicious: the kind of :attr:`SentLocal.SUSPICIOUS`."""
+
+    VERIFY = (
+        "Nothing points at the farm: the compile is repeated so that the user sees the result of the own machine.",
+        'Mend the source. With policy.on_failure = "suspicious", such a compile is not repeated.',
+    )
+    NOT_EXECUTED = (
+        "A program was not found or could not be executed.",
+        "The toolchain of the client lacks a program, or is for another machine: see the detail.",
+    )
+    MISSING_LIBRARY = (
+        "A shared library is missing.",
+        "The toolchain of the client lacks it: see the detail.",
+    )
+    MISSING_FILE = (
+        "A file is missing that the client did not send.",
+        "Nothing on the farm; such a source is compiled at home.",
+    )
+    PREPROCESSED = (
+        "A warning that is an error may come from the text being preprocessed before it was sent.",
+        "Nothing on the farm. The client's SCCACHE_NO_PREPROCESS or less strict warnings avoid it.",
+    )
+    MACRO = ("A macro of Rust failed; it may read any file of the client's machine.", "Nothing on the farm.")
+    NO_MEMORY = ("The memory was full.", "Raise limits.job_memory_bytes, or give the build server fewer slots.")
+    NO_SPACE = ("The disk was full.", "Raise sandbox.scratch_bytes, or free the disk of the build server.")
+    TOO_MANY = (
+        "There were too many processes or files.",
+        "Raise limits.job_processes, or the limits of the host.",
+    )
+    KILLED = ("A process of the compiler was killed or crashed.", "See the kernel's log of the build server.")
+    SANDBOX = (
+        "The sandbox forbade what the compiler wanted.",
+        "Nothing, if the compile needs the network or other files; else run sccachedist doctor on the build server.",
+    )
+    BROKEN_DISK = ("A disk of the build server is broken.", "Mend the disk of the build server.")
+
+
+class TimedPhase(Word):
+    """A part of the time of a job, in order. The mend says what makes it shorter."""
+
+    QUEUE_WAIT = "waits for a slot, at the scheduler", "more build servers"
+    ASSIGN = "the build server is asked to take the job", ""
+    CLIENT = "is with the client and on the network: all that is in no other phase", "a faster network"
+    TOOLCHAIN_UPLOAD = "the client uploads the toolchain", "a larger toolchain_cache_size, so that it stays"
+    TOOLCHAIN_WAIT = "waits for another client's upload of the toolchain", ""
+    TOOLCHAIN_UNPACK = "the toolchain is unpacked", "a larger disk for unpacked toolchains, so that it stays"
+    INPUTS_RECEIVE = "the preprocessed source comes in", "a faster network"
+    WORKER_WAIT = "waits for a sandbox worker", "fewer slots, or more CPUs"
+    SANDBOX = "the sandbox is made; next to nothing if one stood ready", ""
+    INPUTS_UNPACK = "the inputs are unpacked", ""
+    COMPILE = "the compiler runs", ""
+    OUTPUTS = "the outputs are read and the answer is written", ""
+    ANSWER = "the answer is sent", "a faster network"
+
+
+#: The phases that a build server times, in order; the others are the scheduler's.
+SERVER_PHASES = tuple(TimedPhase)[3:]

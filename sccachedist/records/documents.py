@@ -1,0 +1,215 @@
+"""The JSON documents that a scheduler's API gives and that the commands print: their keys, as types.
+
+Each has a key ``v``, the version of its shape: 1. Times are seconds since 1970, durations are seconds, ids of jobs are
+text, and what is not known is null. ``doc/api`` describes the routes.
+"""
+
+from typing import Literal, TypedDict
+
+ServerState = Literal["open", "full", "avoided", "draining", "unfit"]
+
+
+class Attention(TypedDict):
+    """Something that an administrator should look at."""
+
+    critical: bool
+    about: str
+    text: str
+    mend: str
+
+
+class Recent(TypedDict):
+    """Requests that ended lately, by what became of them.
+
+    ``secs`` is how far back it looks; less than asked if the scheduler has not run, or does not remember, for so long.
+    ``outcomes``, ``refusals`` and ``sent_local`` count by word.
+    """
+
+    secs: float
+    outcomes: dict[str, int]
+    refusals: dict[str, int]
+    sent_local: dict[str, int]
+
+
+class StatusDocument(TypedDict):
+    """``GET /api/v1/farm/status``: the farm at a glance."""
+
+    v: int
+    version: str
+    up_secs: float
+    servers: dict[str, int]  # by ServerState, each server in one
+    published: int
+    cpus: int
+    slots: int
+    running: int
+    waiting: int
+    oldest_wait_secs: float | None
+    recent: Recent
+    attention: list[Attention]
+
+
+class ServerRow(TypedDict):
+    """A build server. ``why`` says what keeps it from new jobs; it is empty if nothing does."""
+
+    address: str
+    state: ServerState
+    why: str
+    published: bool
+    cpus: int
+    slots: int
+    taken: int
+    jobs: int
+    ended: int | None
+    sent_local: int | None
+    sent_local_share: float | None
+    toolchains: int | None
+    up_secs: float
+    seen_secs: float
+
+
+class ServersDocument(TypedDict):
+    """``GET /api/v1/farm/servers``."""
+
+    v: int
+    servers: list[ServerRow]
+
+
+#: One request that is over. The functional form, for ``in`` is a word of Python.
+JobRow = TypedDict(
+    "JobRow",
+    {
+        "v": int,
+        "id": str | None,
+        "asked": float,
+        "ended": float,
+        "client": str | None,
+        "server": str | None,
+        "toolchain": str | None,
+        "outcome": str,
+        "reason": str | None,
+        "kind": str | None,
+        "detail": str | None,
+        "exit": int | None,
+        "output": str | None,
+        "compiler": str | None,
+        "phases": dict[str, float],
+        "slot": int | None,
+        "cpu_user": float | None,
+        "cpu_system": float | None,
+        "memory": int | None,
+        "in": int | None,
+        "out": int | None,
+        "uploaded": int | None,
+        "prewarmed": bool | None,
+    },
+)
+
+
+class RunningRow(TypedDict):
+    """A job that is not over. ``phase`` is one of :class:`~sccachedist.job_phases.JobPhase`, in small letters."""
+
+    id: str
+    client: str | None
+    server: str
+    toolchain: str | None
+    phase: str
+    secs: float
+
+
+class JobsDocument(TypedDict):
+    """``GET /api/v1/farm/jobs``: records, the latest first, and the jobs that are not over.
+
+    ``since``: records before this time are not remembered. ``next``: what to give as ``before`` for the next page.
+    """
+
+    v: int
+    since: float
+    jobs: list[JobRow]
+    running: list[RunningRow]
+    next: str | None
+
+
+class JobDocument(TypedDict):
+    """``GET /api/v1/farm/jobs/ID``: one job, whose number ends with ID. ``job`` is null while it runs."""
+
+    v: int
+    job: JobRow | None
+    running: RunningRow | None
+
+
+class RefusalCount(TypedDict):
+    """Requests of one client that got no slot for one reason."""
+
+    reason: str
+    count: int
+    first: float
+    last: float
+    detail: str | None
+
+
+class WhyDocument(TypedDict):
+    """``GET /api/v1/farm/why?name=NAME``: the latest records whose output ends with NAME, and refusals of the asker.
+
+    The asker's own records come first.
+    """
+
+    v: int
+    since: float
+    jobs: list[JobRow]
+    refusals: list[RefusalCount]
+
+
+class ClientRow(TypedDict):
+    """A client, by address, with what it has and what it had lately."""
+
+    client: str
+    holds: int
+    waits: int
+    recent: Recent
+    slot_secs: float
+
+
+class ClientsDocument(TypedDict):
+    """``GET /api/v1/farm/clients``."""
+
+    v: int
+    since: float
+    clients: list[ClientRow]
+
+
+class ToolchainRow(TypedDict):
+    """A toolchain, by its archive id. ``compiler`` is the file name that jobs with it ran most often, if known."""
+
+    toolchain: str
+    compiler: str | None
+    held_by: list[str]
+    jobs: int
+    last_use: float | None
+
+
+class ToolchainsDocument(TypedDict):
+    """``GET /api/v1/farm/toolchains``."""
+
+    v: int
+    since: float
+    toolchains: list[ToolchainRow]
+
+
+class UsageRow(TypedDict):
+    """What one client, server, toolchain or compiler used."""
+
+    name: str
+    jobs: int
+    outcomes: dict[str, int]
+    slot_secs: float
+    cpu_secs: float
+    wait_secs: float
+
+
+class UsageDocument(TypedDict):
+    """``GET /api/v1/farm/usage?by=client``, or ``server``, ``toolchain``, ``compiler``."""
+
+    v: int
+    since: float
+    by: str
+    usage: list[UsageRow]
