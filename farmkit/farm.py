@@ -18,7 +18,8 @@ from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, Launch
 from farmkit.processes import LOOPBACK, Daemon, answers, free_port
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import SchedulerStatus
-from sccachedist.wire.tokens import KEY_SIZE, server_token
+from sccachedist.wire.secret_key import KEY_SIZE
+from sccachedist.wire.tokens import server_token
 
 _START_SECS = 120  # on a busy machine; as a rule it is two
 

@@ -16,7 +16,8 @@ from sccachedist.wire.addresses import SERVER_ID, ServerId
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.bincode import Codec, decode, encode
 from sccachedist.wire.messages import JobId
-from sccachedist.wire.tokens import check_job_token, decode_secret_key, job_token, read_server_token, server_token
+from sccachedist.wire.secret_key import decode_secret_key
+from sccachedist.wire.tokens import check_job_token, job_token, read_server_token, server_token
 from tests.wire.test_recorded import recorded_messages
 
 KEY = bytes(range(32))

@@ -18,8 +18,6 @@ from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import load_pem_x509_certificates
 
 from sccachedist.auth.bearer import IPAddress
 from sccachedist.errors import ConfigError, PeerError
@@ -49,6 +47,10 @@ def pinned(certificate: Path) -> bytes:
 
     :raises ConfigError: there is none.
     """
+    # Imported here: they take a moment to load, and most schedulers are named with authorities of this host, or none.
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.x509 import load_pem_x509_certificates
+
     try:
         first = load_pem_x509_certificates(certificate.read_bytes())[0]
     except OSError as error:

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from sccachedist.config.schema import Value
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.tokens import decode_secret_key
+from sccachedist.wire.secret_key import decode_secret_key
 
 #: An IPv6 address, or else a name or an IPv4 address without the characters that no host has; then the port.
 _HOST_AND_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:@<>^|%\\]+))(?::[0-9]+)?")

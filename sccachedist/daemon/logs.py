@@ -19,16 +19,13 @@ from twisted.logger import LogLevel, LogLevelFilterPredicate
 from twisted.python.failure import Failure
 from twisted.python.reflect import safe_str
 
+from sccachedist.daemon.log_levels import LEVEL_NAMES
 from sccachedist.printable import excerpt
 
-#: The levels by their names in the published programs; we have none below ``debug``.
-LEVELS = {
-    "error": LogLevel.error,
-    "warn": LogLevel.warn,
-    "info": LogLevel.info,
-    "debug": LogLevel.debug,
-    "trace": LogLevel.debug,
-}
+#: We have no level below ``debug``.
+LEVELS = dict(
+    zip(LEVEL_NAMES, (LogLevel.error, LogLevel.warn, LogLevel.info, LogLevel.debug, LogLevel.debug), strict=True)
+)
 #: The most characters of one field of a line: no error of our own is longer.
 LONGEST_FIELD = 2000
 #: Seconds for which an event that peers cause is counted after its line; the next line has the count.

@@ -20,8 +20,9 @@ from sccachedist import __version__
 from sccachedist.config import SchedulerSettings, ServerSettings, exposed_secrets
 from sccachedist.daemon.clocks import let_time_only_grow
 from sccachedist.daemon.fd_limit import affordable
+from sccachedist.daemon.log_levels import LEVEL_NAMES, LOG_VARIABLE
 from sccachedist.daemon.log_output import LogOutput, log_output
-from sccachedist.daemon.logs import LEVELS, Logger, bound_lines, choose_levels
+from sccachedist.daemon.logs import Logger, bound_lines, choose_levels
 from sccachedist.daemon.signals import OnSignal, survive_and_tell
 from sccachedist.directories import check_way, trusted
 from sccachedist.errors import ConfigError, UntrustedPath
@@ -30,9 +31,6 @@ from sccachedist.wire.addresses import ServerId
 log = Logger()
 
 S = TypeVar("S", SchedulerSettings, ServerSettings)
-
-#: The environment variable that says what is logged, as for the published programs.
-LOG_VARIABLE = "SCCACHE_LOG"
 
 
 class RoleOptions(usage.Options):
@@ -99,7 +97,7 @@ def make_role(
         )
         for directive in misunderstood:
             form = "{variable}: {given!r} is not understood, expected [MODULE=]LEVEL of {expected}"
-            log.error(form, variable=LOG_VARIABLE, given=directive, expected=", ".join(LEVELS))
+            log.error(form, variable=LOG_VARIABLE, given=directive, expected=", ".join(LEVEL_NAMES))
         for file, mode in exposed_secrets(options.config):
             log.warn("{file} holds a secret, and others may read or change it: mode {mode}", file=str(file), mode=mode)
     except ConfigError as error:

@@ -6,7 +6,6 @@ was issued (``iat``) and the client. Who holds which key, and what a token opens
 quotes a token.
 """
 
-import base64
 import json
 from functools import lru_cache
 from typing import Any
@@ -19,9 +18,7 @@ from sccachedist.errors import DecodeError, PeerRefused, StaleToken
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.messages import JobId
-
-#: Bytes of a scheduler's ``secret_key`` and of a build server's job key.
-KEY_SIZE = 32
+from sccachedist.wire.secret_key import KEY_SIZE
 
 _Claims = dict[str, Any]
 
@@ -55,20 +52,6 @@ class _AnyKey(HMACAlgorithm):
 _ALGORITHM = "HS256"
 _JWS = PyJWS(algorithms=())
 _JWS.register_algorithm(_ALGORITHM, _AnyKey(HMACAlgorithm.SHA256))
-
-
-def decode_secret_key(text: str) -> bytes:
-    """A ``secret_key`` from its text: unpadded base64url of 32 bytes, in its one canonical form.
-
-    :raises DecodeError: the text is something else; the error does not quote it.
-    """
-    try:
-        key = base64.urlsafe_b64decode(f"{text}=")
-    except ValueError:
-        key = b""
-    if len(key) != KEY_SIZE or base64.urlsafe_b64encode(key).decode() != f"{text}=":
-        raise DecodeError(f"a secret key is the unpadded base64url of {KEY_SIZE} bytes")
-    return key
 
 
 def job_token(

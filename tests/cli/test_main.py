@@ -11,8 +11,10 @@ import pytest
 
 from sccachedist import __version__
 from sccachedist.cli import main as cli
+from sccachedist.cli import role
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.tokens import decode_secret_key, read_server_token
+from sccachedist.wire.secret_key import decode_secret_key
+from sccachedist.wire.tokens import read_server_token
 
 CHECKOUT = Path(__file__).parents[1]
 KEY = bytes(range(32))
@@ -137,7 +139,7 @@ def twistd(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     ran: list[list[str]] = []
     monkeypatch.setattr(sys, "argv", ["sccachedist"])
     monkeypatch.setenv("SCCACHE_LOG", "info")
-    monkeypatch.setattr(cli, "run", lambda: ran.append([*sys.argv[1:], os.environ["SCCACHE_LOG"]]))
+    monkeypatch.setattr(role, "run", lambda: ran.append([*sys.argv[1:], os.environ["SCCACHE_LOG"]]))
     return ran
 
 
@@ -178,3 +180,43 @@ def test_module() -> None:
         command = [sys.executable, "-m", "sccachedist", arguments]
         ran = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
         assert ran.stdout.startswith(begin)
+
+
+SERVER_CONFIG = """\
+cache_dir = "/c"
+public_addr = "127.0.0.1:10501"
+scheduler_url = "http://127.0.0.1:10600"
+builder = { type = "overlay", build_dir = "/b", bwrap_path = "/usr/bin/bwrap" }
+scheduler_auth = { type = "DANGEROUSLY_INSECURE" }
+"""
+
+
+def test_check(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A configuration that a daemon would take is said to be good, and whose it is."""
+    scheduler = scheduler_config(tmp_path, '{ type = "DANGEROUSLY_INSECURE" }')
+    assert printed(capsys, "check", "--config", scheduler) == f"ok: {scheduler} is a scheduler's configuration"
+    server = tmp_path / "server.conf"
+    server.write_text(SERVER_CONFIG)
+    assert printed(capsys, "check", "--config", str(server)) == f"ok: {server} is a build server's configuration"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (SERVER_CONFIG + "[limits]\njob_sec = 1\n", "limits.job_sec: "),
+        (
+            SCHEDULER + 'server_auth = { type = "DANGEROUSLY_INSECURE" }\n[queue]\nmax_wait_secs = -1\n',
+            "queue.max_wait_secs: expected ",
+        ),
+        ("[dist]\n", "this is a client's configuration"),
+        ("{", "not TOML"),
+        (None, "cannot be read"),
+    ],
+)
+def test_check_says_what_is_wrong(tmp_path: Path, text: str | None, said: str) -> None:
+    """One line with the file and the key, about the role that the file is for, and status 1."""
+    config = tmp_path / "daemon.conf"
+    if text is not None:
+        config.write_text(text)
+    with pytest.raises(SystemExit, match=rf"^[\w.-]+: {config}: {said}[^\n]*$"):
+        cli.main(("check", "--config", str(config)))

@@ -13,11 +13,11 @@ from sccachedist.errors import DecodeError, PeerRefused, StaleToken
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import JobId
+from sccachedist.wire.secret_key import decode_secret_key
 from sccachedist.wire.tokens import (
     Grant,
     check_job_token,
     claimed_server,
-    decode_secret_key,
     job_token,
     read_server_token,
     server_token,

@@ -9,9 +9,9 @@ from twisted.internet.task import react
 
 from sccachedist.cli.doctor.checks import Checks, carried_out, scheduler_checks, server_checks
 from sccachedist.cli.doctor.findings import Finding, exit_status, permissions
+from sccachedist.cli.either_role import load_either
 from sccachedist.cli.web_client import Trust
-from sccachedist.config import SchedulerSettings, ServerSettings, load_scheduler_settings, load_server_settings
-from sccachedist.errors import ConfigError
+from sccachedist.config import SchedulerSettings, ServerSettings
 from sccachedist.printable import printable
 
 
@@ -55,26 +55,4 @@ def run_doctor(config: Path, authorities: Path | None = None) -> None:
 def _say(seen: list[Finding], *findings: Finding) -> None:
     for finding in findings:
         seen.append(finding)
-        print(printable(str(finding)), flush=True)  # noqa: T201
-
-
-def load_either(config: Path) -> ServerSettings | SchedulerSettings:
-    """Read the configuration file of either role.
-
-    :raises ConfigError: it is neither's; the text is about the role that the file seems to be for.
-    """
-    try:
-        return load_server_settings(config)
-    except ConfigError as error:
-        try:
-            return load_scheduler_settings(config)
-        except ConfigError as other:
-            raise (error if _is_a_servers(config) else other) from None
-
-
-def _is_a_servers(config: Path) -> bool:
-    """Whether a file that is wrong seems to be meant for a build server."""
-    try:
-        return "scheduler_url" in config.read_text(errors="replace")
-    except OSError:
-        return True
+        print(printable(str(finding)), flush=True)

@@ -1,0 +1,73 @@
+"""What each command does, from its parsed arguments.
+
+What a command needs is imported when it runs: to start takes long enough as it is, and none but a role loads Twisted.
+"""
+
+import argparse
+import base64
+import secrets
+from pathlib import Path
+
+from sccachedist.errors import ConfigError
+from sccachedist.wire.secret_key import KEY_SIZE
+
+
+def run_role(parsed: argparse.Namespace) -> None:
+    """``scheduler`` and ``server``."""
+    from sccachedist.cli.role import run_in_foreground
+
+    run_in_foreground(parsed.role, parsed.config, parsed.syslog)
+
+
+def drain(parsed: argparse.Namespace) -> None:
+    """``drain`` and ``undrain``."""
+    from sccachedist.cli.admin_client import set_drained
+    from sccachedist.config import load_scheduler_settings
+
+    settings = load_scheduler_settings(parsed.config)
+    print(set_drained(settings, parsed.scheduler, parsed.order, parsed.server, parsed.ca))
+
+
+def doctor(parsed: argparse.Namespace) -> None:
+    """``doctor``."""
+    from sccachedist.cli.doctor.command import run_doctor
+
+    run_doctor(parsed.config, parsed.ca)
+
+
+def check(parsed: argparse.Namespace) -> None:
+    """``check``."""
+    from sccachedist.cli.either_role import load_either, role_of
+
+    print(f"ok: {parsed.config} is a {role_of(load_either(parsed.config))}'s configuration")
+
+
+def generate_key(_: argparse.Namespace) -> None:
+    """``auth generate-jwt-hs256-key``."""
+    print(_text_of(secrets.token_bytes(KEY_SIZE)))
+
+
+def generate_shared_token(parsed: argparse.Namespace) -> None:
+    """``auth generate-shared-token``."""
+    print(_text_of(secrets.token_bytes(parsed.bits // 8)))
+
+
+def generate_server_token(parsed: argparse.Namespace) -> None:
+    """``auth generate-jwt-hs256-server-token``."""
+    from sccachedist.wire.tokens import server_token
+
+    print(server_token(parsed.secret_key or _configured_key(parsed.config), parsed.server))
+
+
+def _configured_key(config: Path) -> bytes:
+    from sccachedist.config import JwtHs256, load_scheduler_settings
+
+    auth = load_scheduler_settings(config).server_auth
+    if not isinstance(auth, JwtHs256):
+        raise ConfigError(f"{config}: server_auth.type: expected jwt_hs256, whose key signs server tokens")
+    return auth.secret_key
+
+
+def _text_of(secret: bytes) -> str:
+    """Unpadded base64url, the form of all keys and tokens in configuration files."""
+    return base64.urlsafe_b64encode(secret).rstrip(b"=").decode()

@@ -1,0 +1,139 @@
+"""The arguments of the ``sccachedist`` command. What a command does stands in :mod:`sccachedist.cli.actions`."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from sccachedist import __version__
+from sccachedist.cli import actions
+from sccachedist.daemon.log_levels import LEVEL_NAMES, LOG_VARIABLE
+from sccachedist.errors import DecodeError
+from sccachedist.wire.secret_key import decode_secret_key
+
+if TYPE_CHECKING:
+    from sccachedist.wire.addresses import ServerId
+
+T = TypeVar("T")
+
+_LEVELS = ", ".join(LEVEL_NAMES)
+_ENVIRONMENT = (
+    f"{LOG_VARIABLE}=LEVEL, or a list such as {LOG_VARIABLE}=warn,sccachedist.server=debug, says what is logged, by "
+    f"default info and above; a LEVEL is one of {_LEVELS}. SCCACHE_NO_DAEMON=1 is understood, and nothing depends on "
+    "it: scheduler and server stay in the foreground, and twistd runs them in the background."
+)
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """What the command understands."""
+    parser = argparse.ArgumentParser(
+        prog=None if Path(sys.argv[0]).name != "__main__.py" else "sccachedist",
+        description="The daemons of an sccache compile farm.",
+        epilog=_ENVIRONMENT,
+    )
+    parser.add_argument("--version", action="version", version=f"sccachedist {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for role, about in (("scheduler", "hand out jobs to build servers"), ("server", "run compiles")):
+        command = _add(commands, role, f"{about}, in the foreground", actions.run_role)
+        command.set_defaults(role=role)
+        command.add_argument("--config", required=True, metavar="PATH", help="the configuration file, TOML or JSON")
+        command.add_argument(
+            "--syslog",
+            choices=LEVEL_NAMES,
+            metavar="LEVEL",
+            help=f"log to syslog, what has this level or a higher one, of {_LEVELS}",
+        )
+    for order, about in (
+        ("drain", "give a build server no more jobs; those that it has go on"),
+        ("undrain", "give a build server jobs again"),
+    ):
+        command = _add(commands, order, about, actions.drain)
+        command.set_defaults(order=order)
+        command.add_argument("server", type=_argument(_server), metavar="IP:PORT", help="its public_addr")
+        command.add_argument(
+            "--config", required=True, type=Path, metavar="PATH", help="the scheduler's configuration, with admin.token"
+        )
+        command.add_argument(
+            "--scheduler",
+            type=_argument(_scheduler_url),
+            metavar="URL",
+            help="where the scheduler is, http or https, if not at its public_addr",
+        )
+        _add_authorities(command)
+    command = _add(commands, "doctor", "look for what is wrong with a host or a configuration", actions.doctor)
+    command.add_argument("--config", required=True, type=Path, metavar="PATH", help="of a scheduler or a build server")
+    _add_authorities(command)
+    command = _add(commands, "check", "read a configuration as a daemon would, and say what is wrong", actions.check)
+    command.add_argument("--config", required=True, type=Path, metavar="PATH", help="of a scheduler or a build server")
+    auth = commands.add_parser("auth", help="make keys and tokens").add_subparsers(required=True, metavar="COMMAND")
+    _add(auth, "generate-jwt-hs256-key", "print a secret_key for server_auth.type = jwt_hs256", actions.generate_key)
+    command = _add(
+        auth, "generate-jwt-hs256-server-token", "print a build server's token", actions.generate_server_token
+    )
+    command.add_argument("--server", required=True, type=_argument(_server), metavar="IP:PORT", help="its public_addr")
+    key = command.add_mutually_exclusive_group(required=True)
+    key.add_argument(
+        "--secret-key", type=_argument(decode_secret_key), metavar="KEY", help="the scheduler's secret_key"
+    )
+    key.add_argument("--config", type=Path, metavar="PATH", help="the scheduler's configuration file, which has it")
+    command = _add(auth, "generate-shared-token", "print a token for type = token", actions.generate_shared_token)
+    command.add_argument(
+        "--bits", type=_argument(_bits), default=256, help="how much randomness is in it (default: 256)"
+    )
+    return parser
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    about: str,
+    run: Callable[[argparse.Namespace], None],
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_authorities(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--ca",
+        type=Path,
+        metavar="FILE",
+        help="the authorities, PEM, that vouch for a scheduler with TLS, instead of this host's and the certificate "
+        "of its configuration",
+    )
+
+
+def _server(text: str) -> "ServerId":
+    from sccachedist.wire.addresses import ServerId
+
+    return ServerId.parse(text)
+
+
+def _scheduler_url(text: str) -> str:
+    from sccachedist.config.values import URL
+
+    try:
+        return str(URL.convert(text))
+    except ValueError as error:
+        raise DecodeError(f"expected {URL.expected}") from error
+
+
+def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """One of our parsers as argparse wants it: the user sees the parser's error, without the text that was given."""
+
+    def parsed(text: str) -> T:
+        try:
+            return parse(text)
+        except DecodeError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return parsed
+
+
+def _bits(text: str) -> int:
+    bits = int(text) if text.isascii() and text.isdigit() else 0
+    if not 64 <= bits <= 4096 or bits % 8:
+        raise DecodeError("expected a multiple of 8 from 64 to 4096")
+    return bits

@@ -1,0 +1,42 @@
+"""How a command starts: next to nothing is loaded before it is known what is to be done."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+#: What takes long to load, and the commands do without.
+HEAVY = {"twisted", "klein", "treq", "jwt", "cryptography", "zope"}
+#: Seconds of CPU of a whole command: three times what it takes here.
+MOST_CPU_SECS = 0.3
+
+
+def loaded(script: str) -> set[str]:
+    """What of :data:`HEAVY` a process has loaded after a script."""
+    look = f"{script}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    ran = subprocess.run([sys.executable, "-c", look], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    return HEAVY & set(ran.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["main", "web_client", "either_role"])
+def test_nothing_heavy_is_loaded(module: str) -> None:
+    """Neither to understand the arguments, nor to ask a scheduler, nor to read a configuration."""
+    assert loaded(f"import sccachedist.cli.{module}") == set()
+
+
+def test_a_command_starts_at_once() -> None:
+    """By the CPU that the quickest of a few takes: the machine may be busy."""
+    taken = []
+    for _ in range(4):
+        before = cpu_of_children()
+        subprocess.run([sys.executable, "-m", "sccachedist", "--version"], cwd=CHECKOUT, check=True)
+        taken.append(cpu_of_children() - before)
+    assert min(taken) < MOST_CPU_SECS
+
+
+def cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
