@@ -14,8 +14,8 @@ from random import Random
 import attrs
 
 from sccachedist.budgets import Party
-from sccachedist.errors import LimitExceeded
-from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
+from sccachedist.errors import LimitExceeded, NoCapacity
+from sccachedist.scheduler.core import Reservation, SchedulerCore
 from sccachedist.scheduler.queue import Queue
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, JobStates, ServerReport

@@ -4,6 +4,8 @@ One root, and a leaf for each case that a caller treats differently. :mod:`sccac
 what an error becomes on the wire. This module knows nothing of HTTP nor of Twisted.
 """
 
+from sccachedist.outcomes import Refusal
+
 
 class SccachedistError(Exception):
     """The root of every error that this package raises on purpose. Its text never holds a secret."""
@@ -80,6 +82,17 @@ class UnknownServer(SccachedistError):
 
 class UnknownJob(SccachedistError):
     """A job that does not exist, no longer exists, or is another server's."""
+
+
+class NoCapacity(SccachedistError):
+    """No build server has room for one more job.
+
+    :param refusal: the word for the reason.
+    """
+
+    def __init__(self, refusal: Refusal, reason: str) -> None:
+        super().__init__(reason)
+        self.refusal = refusal
 
 
 class NoPlace(SccachedistError):

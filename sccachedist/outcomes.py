@@ -67,7 +67,7 @@ class Refusal(Word):
         "Add build servers, or raise queue.max_waiting.",
     )
     NOT_ASSIGNED = (
-        "Several build servers in turn did not take the job.",
+        "The build servers that were asked did not take the job.",
         "Look for these servers in the log of the scheduler: each refusal stands there with its reason.",
     )
     BAD_TOOLCHAIN = (

@@ -21,14 +21,17 @@ from sccachedist.errors import (
     BadTransition,
     DecodeError,
     LimitExceeded,
+    NoCapacity,
     PeerError,
     SccachedistError,
     UnknownServer,
 )
-from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
-from sccachedist.scheduler.events import Events
+from sccachedist.outcomes import Refusal
+from sccachedist.scheduler.core import Reservation, SchedulerCore
+from sccachedist.scheduler.events import Events, RequestRefused
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.queue import Queue
+from sccachedist.scheduler.refusals import refusal_of
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.messages import AllocJobFail, AllocJobSuccess, AssignJobResult, JobAlloc, Toolchain
@@ -41,6 +44,10 @@ MOST_TRIES = 4
 #: The least seconds between two looks for slots whose clients do not come.
 LEAST_LOOK_SECS = 0.01
 _WAIT_KEY = " (limit: queue.max_wait_secs)"
+
+
+class TermEnded(SccachedistError):
+    """The scheduler's term has ended. Another one has begun, which is to be asked instead."""
 
 
 class BuildServers(Protocol):
@@ -57,11 +64,13 @@ class BuildServers(Protocol):
 class Ticket:
     """A request that waits for a slot.
 
+    :param asked: when it came.
     :param turn: fires with the slot, or fails if there will be none.
     """
 
     client: Party
     toolchain: Toolchain
+    asked: float
     turn: Deferred[Reservation] = attrs.field(factory=Deferred)
 
 
@@ -90,15 +99,34 @@ class Allocation:
         self._look: IDelayedCall | None = None
         self._quiet_log = QuietLog(clock.seconds)
 
-    async def allocate(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
-        """A build server and a token for one job, or the reason why there is none."""
+    async def allocate(self, client: Party, toolchain: Toolchain, asked: float) -> AllocJobSuccess | AllocJobFail:
+        """A build server and a token for one job, or the reason why there is none.
+
+        :param asked: when the client asked, by the clock.
+        """
         try:
             archive_id(toolchain.archive_id)
             if not self._core.has_room:
                 self._tell(self._core.lend(self._clock.seconds()))
-            return await self._allocate(client, toolchain)
+            return await self._allocate(client, toolchain, asked)
+        except TermEnded:  # it goes on in another term
+            raise
         except (DecodeError, LimitExceeded, NoCapacity) as error:
+            self.refused(client, toolchain, asked, error)
             return AllocJobFail(str(error))
+        except Exception as error:
+            self.refused(client, toolchain, asked, error)
+            raise
+
+    def refused(self, client: Party, toolchain: Toolchain | None, asked: float, error: BaseException) -> None:
+        """Tell that a request ends with an error.
+
+        :param toolchain: None if the request was not read.
+        """
+        is_read = toolchain is not None and not isinstance(error, DecodeError)
+        archive = toolchain.archive_id if toolchain is not None and is_read else ""
+        detail = str(error) if isinstance(error, SccachedistError) else ""
+        self._tell((RequestRefused(self._clock.seconds(), asked, client, archive, refusal_of(error), detail),))
 
     def serve_waiting(self) -> None:
         """Give slots to waiting clients whose turn it is: slots or build servers have come or gone."""
@@ -107,7 +135,7 @@ class Allocation:
             self._tell(self._core.lend(now))
             while (ticket := self._next_ticket(now)) is not None:
                 try:
-                    reserved = self._reserve(ticket.client, ticket.toolchain)
+                    reserved = self._reserve(ticket.client, ticket.toolchain, ticket.asked)
                 except (LimitExceeded, NoCapacity) as error:
                     ticket.turn.errback(error)
                 else:
@@ -143,29 +171,33 @@ class Allocation:
         crowded = len(self._queue) > 0 or not self._core.has_room
         return crowded or not self._core.may_hold_more(client, self._clock.seconds())
 
-    async def _turn(self, client: Party, toolchain: Toolchain) -> Reservation:
-        ticket = Ticket(client, toolchain)
+    async def _turn(self, client: Party, toolchain: Toolchain, asked: float) -> Reservation:
+        ticket = Ticket(client, toolchain, asked)
         self._queue.enter(client, ticket)
         try:
             self.serve_waiting()  # perhaps a slot is free, and all in front wait for their own jobs
             return await ticket.turn.addTimeout(self._max_wait_secs, self._clock)
         except defer.TimeoutError as error:
-            raise NoCapacity(f"no slot came free within {self._max_wait_secs} seconds{_WAIT_KEY}") from error
+            said = f"no slot came free within {self._max_wait_secs} seconds{_WAIT_KEY}"
+            raise NoCapacity(Refusal.QUEUE_TIMEOUT, said) from error
         finally:
             self._queue.leave(client, ticket)
             self._wait_for_slots()
 
-    def _reserve(self, client: Party, toolchain: Toolchain, tried: Collection[ServerId] = ()) -> Reservation:
-        return self._core.reserve(self._clock.seconds(), tried, toolchain=toolchain.archive_id, client=client)
+    def _reserve(
+        self, client: Party, toolchain: Toolchain, asked: float, tried: Collection[ServerId] = ()
+    ) -> Reservation:
+        now = self._clock.seconds()
+        return self._core.reserve(now, tried, toolchain=toolchain.archive_id, client=client, asked=asked)
 
-    async def _allocate(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess:
+    async def _allocate(self, client: Party, toolchain: Toolchain, asked: float) -> AllocJobSuccess:
         tried: list[ServerId] = []
         for _ in range(MOST_TRIES):
             if self._must_wait(client) and (not tried or self._core.has_better_than(tried)):
-                reserved = await self._turn(client, toolchain)
+                reserved = await self._turn(client, toolchain, asked)
                 tried.clear()  # after a wait, any server with room will do
             else:
-                reserved = self._reserve(client, toolchain, tried)
+                reserved = self._reserve(client, toolchain, asked, tried)
             tried.append(reserved.server_id)
             try:
                 return await self._assign(reserved, toolchain, client)
@@ -182,7 +214,7 @@ class Allocation:
                     server=str(reserved.server_id),
                     error=str(error),
                 )
-        raise NoCapacity(f"{MOST_TRIES} build servers did not take the job")
+        raise NoCapacity(Refusal.NOT_ASSIGNED, f"{MOST_TRIES} build servers did not take the job")
 
     async def _assign(self, reserved: Reservation, toolchain: Toolchain, client: Party) -> AllocJobSuccess:
         try:

@@ -23,8 +23,9 @@ from collections.abc import Collection, Iterable, Mapping
 import attrs
 
 from sccachedist.budgets import Party
-from sccachedist.errors import BadTransition, LimitExceeded, SccachedistError, UnknownJob, UnknownServer
+from sccachedist.errors import BadTransition, LimitExceeded, NoCapacity, SccachedistError, UnknownJob, UnknownServer
 from sccachedist.job_phases import AFTER_REPORT, JobPhase
+from sccachedist.outcomes import Refusal
 from sccachedist.scheduler.events import (
     Departure,
     Event,
@@ -44,14 +45,11 @@ from sccachedist.scheduler.slots import Slots
 from sccachedist.scheduler.snapshot import Snapshot, snapshot_of
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, JobStates, SchedulerReport, ServerReport
+from sccachedist.wire.job_summary import MOST_BYTES
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, JobId, JobState, SchedulerStatus, ServerCertificate
 
 #: Heartbeats per second above which our build servers are told to send fewer: a few hundred take a tenth of a CPU.
 MOST_HEARTBEATS_PER_SEC = 400
-
-
-class NoCapacity(SccachedistError):
-    """No build server has room for one more job."""
 
 
 class IdentityInUse(SccachedistError):
@@ -145,8 +143,9 @@ class SchedulerCore:
         server.seen = now
         if said.number > server.number:  # else a heartbeat has overtaken it and said the same
             server.number = said.number
+            summaries = {job_id: octets for job_id, octets in said.summaries if len(octets) <= MOST_BYTES}
             for job_id, state in said.states:
-                self._told(server, job_id, state, said.number, now)
+                self._told(server, job_id, state, said.number, now, summaries.get(job_id, b""))
         return self._caused()
 
     def jobs_of_others(self, server_id: ServerId, named: Iterable[JobId]) -> list[JobId]:
@@ -212,11 +211,13 @@ class SchedulerCore:
         *,
         toolchain: str = "",
         client: Party | None = None,
+        asked: float | None = None,
     ) -> Reservation:
         """Take a slot of the server that suits best, see :meth:`sccachedist.scheduler.fleet.Fleet.choose`.
 
         :param toolchain: the archive id of the toolchain that the job needs.
         :param tried: servers that have refused this allocation already.
+        :param asked: when the client asked; by default, now.
         :raises NoCapacity: no server has room.
         :raises LimitExceeded: too many of the client's jobs have not started.
         """
@@ -224,9 +225,12 @@ class SchedulerCore:
             raise LimitExceeded("unclaimed_jobs", f"{self._most_unclaimed} jobs of one client have not begun")
         server = self._fleet.choose(toolchain, tried, now)
         if server is None:
-            raise NoCapacity(f"Insufficient capacity across {len(self._fleet)} available servers")
-        job_id = self._jobs.fresh_id()
-        self._slots.enter(job_id, Job(server.server_id, client, toolchain, JobPhase.RESERVED, now), now)
+            refusal = Refusal.NO_SLOT if self.has_servers else Refusal.NO_SERVERS
+            said = f"Insufficient capacity across {len(self._fleet)} available servers"
+            raise NoCapacity(Refusal.NOT_ASSIGNED if tried else refusal, said)
+        job_id, asked = self._jobs.fresh_id(), now if asked is None else asked
+        job = Job(server.server_id, client, toolchain, JobPhase.RESERVED, now, asked=asked)
+        self._slots.enter(job_id, job, now)
         return Reservation(
             job_id,
             server.server_id,
@@ -359,14 +363,16 @@ class SchedulerCore:
             elif job.number is not None and job.number < report.number:
                 self._slots.drop(job_id, JobEnd.LOST, now)
 
-    def _told(self, server: BuildServer, job_id: JobId, state: JobState, number: int, now: float) -> None:
+    def _told(
+        self, server: BuildServer, job_id: JobId, state: JobState, number: int, now: float, summary: bytes = b""
+    ) -> None:
         """Apply what our build server says of a job. An unknown one is adopted: it is from before this scheduler."""
         job = self._jobs.get(job_id)
         if self._is_of_another(server.server_id, job):
             return
         if state is JobState.COMPLETE:
             if job is not None:
-                self._slots.end(job_id, job, now)
+                self._slots.end(job_id, job, now, summary)
             return
         if job is None:
             job = Job(server.server_id, None, "", AFTER_REPORT[JobPhase.RESERVED, state], now)

@@ -11,6 +11,7 @@ import attrs
 
 from sccachedist.budgets import Party
 from sccachedist.job_phases import JobPhase
+from sccachedist.outcomes import Refusal
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId
 
@@ -138,6 +139,8 @@ class JobEnded:
 
     :param client: whose it was; None if it was adopted. ``toolchain`` is empty then.
     :param began: when each of its phases began. A phase that was not reported is missing.
+    :param asked: when its client asked for a slot; of an adopted job, when it was first heard of.
+    :param summary: what its build server tells of it (:mod:`sccachedist.wire.job_summary`); empty if it does not.
     """
 
     at: float
@@ -147,6 +150,26 @@ class JobEnded:
     toolchain: str
     how: JobEnd
     began: Mapping[JobPhase, float]
+    asked: float
+    summary: bytes = b""
+
+
+@attrs.frozen
+class RequestRefused:
+    """A request for a slot ended without one.
+
+    :param asked: when it came.
+    :param client: whose it was; one whose token was not accepted is known by its address alone.
+    :param toolchain: the archive id; empty if it is none, or was not read.
+    :param detail: what the client is told.
+    """
+
+    at: float
+    asked: float
+    client: Party
+    toolchain: str
+    refusal: Refusal
+    detail: str
 
 
 Event = (
@@ -160,6 +183,7 @@ Event = (
     | JobStarted
     | SlotLent
     | JobEnded
+    | RequestRefused
 )
 Events = tuple[Event, ...]
 #: Called with each event, in order. It must not fail, nor change the core.

@@ -40,6 +40,7 @@ class Job:
     :param client: whose it is; None if it is from before this scheduler was started.
     :param since: from when the time limit of its phase counts: the begin of the phase, or the last sign of an upload.
     :param began: when each of its phases began. A phase that was not reported is missing.
+    :param asked: when its client asked for a slot; by default, when it became a job.
     :param hold: its part of the client's share of unused slots, until the client comes.
     :param lent: whether others may have its slot, because its client did not come in time.
     :param lends_at: when to decide that.
@@ -55,6 +56,7 @@ class Job:
     since: float
     number: int | None = None
     upload_began: float | None = None
+    asked: float = attrs.field(default=attrs.Factory(lambda self: self.since, takes_self=True))
     hold: Hold | None = None
     lent: bool = False
     lends_at: float = math.inf

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import LogLevel
 
 from sccachedist import __version__
-from sccachedist.auth.bearer import IPAddress, IPNetwork, sender_address
+from sccachedist.auth.bearer import IPAddress, IPNetwork, neighbourhood, sender_address
 from sccachedist.auth.clients import ClientAuth, address_of
 from sccachedist.auth.servers import ServerAuth, check_server
 from sccachedist.budgets import Budget, Party
@@ -84,7 +84,12 @@ class SchedulerRoutes:
         self._memory = Budget("buffered_bytes", limits.buffered_bytes)
 
     async def _allow_client(self, head: Head) -> Party:
-        return await self._clients.check(head.token, self._sender(head))
+        sender, asked = self._sender(head), self._terms.current.now()
+        try:
+            return await self._clients.check(head.token, sender)
+        except Exception as error:
+            self._terms.current.turned_away(Party(str(neighbourhood(sender))), asked, error)
+            raise
 
     def _sender(self, head: Head) -> IPAddress:
         """A client's address. If a proxy names none, the proxy's own: a refusal would fail the client's build."""

@@ -77,15 +77,15 @@ class Slots:
             self._came(job)
         self._jobs.expect(job_id, ours=server.report is not None)
 
-    def end(self, job_id: JobId, job: Job, now: float) -> None:
+    def end(self, job_id: JobId, job: Job, now: float, summary: bytes = b"") -> None:
         """Give back the slot of a job that is complete. The start of a short job may not have been reported."""
         if job.phase is JobPhase.READY:
             self._came(job)
-        self.drop(job_id, JobEnd.COMPLETE, now)
+        self.drop(job_id, JobEnd.COMPLETE, now, summary)
 
-    def drop(self, job_id: JobId, how: JobEnd, now: float) -> None:
+    def drop(self, job_id: JobId, how: JobEnd, now: float, summary: bytes = b"") -> None:
         """Forget a job and give its slot back."""
-        job = self._forget(job_id, how, now)
+        job = self._forget(job_id, how, now, summary)
         server = self._fleet[job.server_id]
         server.jobs.remove(job_id)
         if job.lent:
@@ -131,9 +131,10 @@ class Slots:
         for job_id in server.jobs:
             self._jobs.expect(job_id, ours=server.report is not None)
 
-    def _forget(self, job_id: JobId, how: JobEnd, now: float) -> Job:
+    def _forget(self, job_id: JobId, how: JobEnd, now: float, summary: bytes = b"") -> Job:
         job = self._jobs.drop(job_id)
-        self._tell(JobEnded(now, job_id, job.server_id, job.client, job.toolchain, how, job.began))
+        told = JobEnded(now, job_id, job.server_id, job.client, job.toolchain, how, job.began, job.asked, summary)
+        self._tell(told)
         return job
 
     def _drop_longest_lent(self, job: Job, server: BuildServer, now: float) -> bool:

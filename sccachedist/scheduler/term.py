@@ -16,10 +16,11 @@ from twisted.logger import LogLevel
 from sccachedist.budgets import Party
 from sccachedist.config import QueueSettings
 from sccachedist.daemon.logs import Logger, QuietLog
-from sccachedist.errors import DecodeError, SccachedistError
-from sccachedist.scheduler.allocation import Allocation, BuildServers, Ticket
+from sccachedist.errors import DecodeError, NoCapacity, SccachedistError
+from sccachedist.outcomes import Refusal
+from sccachedist.scheduler.allocation import Allocation, BuildServers, TermEnded, Ticket
 from sccachedist.scheduler.certificates import certificate_digest
-from sccachedist.scheduler.core import NoCapacity, SchedulerCore
+from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.events import Events, Observer, ServerDrained, ServerJoined
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.queue import Queue
@@ -39,10 +40,6 @@ from sccachedist.wire.messages import (
 )
 
 log = Logger()
-
-
-class TermEnded(SccachedistError):
-    """The scheduler's term has ended. Another one has begun, which is to be asked instead."""
 
 
 class Term:
@@ -69,12 +66,21 @@ class Term:
         )
         self._quiet_log = QuietLog(clock.seconds)
 
-    async def place(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
+    def now(self) -> float:
+        """The time by the clock that events have."""
+        return self._clock.seconds()
+
+    async def place(self, client: Party, toolchain: Toolchain, asked: float) -> AllocJobSuccess | AllocJobFail:
         """Find a build server for one job, and wait for a slot if necessary.
 
+        :param asked: when the client asked, by :meth:`now`.
         :raises TermEnded: it ended while the client waited.
         """
-        return await self._allocation.allocate(client, toolchain)
+        return await self._allocation.allocate(client, toolchain, asked)
+
+    def turned_away(self, client: Party, asked: float, error: BaseException) -> None:
+        """Note that a request for a slot was refused before it was read: the client's token was not accepted."""
+        self._allocation.refused(client, None, asked, error)
 
     def heartbeat(
         self, server_id: ServerId, heartbeat: Heartbeat, report: ServerReport | None
@@ -204,9 +210,10 @@ class Terms:
 
     async def place(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
         """Find a build server for one job. If the term ends while the client waits, it waits on in the next one."""
+        asked = self.current.now()
         while True:
             try:
-                return await self.current.place(client, toolchain)
+                return await self.current.place(client, toolchain, asked)
             except TermEnded:
                 continue
 
@@ -217,4 +224,4 @@ class Terms:
 
     def stop(self) -> None:
         """Let all clients that wait compile locally, because the scheduler stops."""
-        self.current.end(NoCapacity("the scheduler stops"))
+        self.current.end(NoCapacity(Refusal.SHUTDOWN, "the scheduler stops"))

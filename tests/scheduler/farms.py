@@ -4,11 +4,12 @@ from contextlib import suppress
 
 import attrs
 
+from sccachedist.errors import NoCapacity
 from sccachedist.job_phases import JobPhase
-from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
+from sccachedist.scheduler.core import Reservation, SchedulerCore
 from sccachedist.scheduler.events import Events, JobEnded, ServerLeft
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.extension import Availability, JobStates, ServerReport
+from sccachedist.wire.extension import Availability, JobStates, ServerReport, Summaries
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, JobId, JobState
 
 A, B, C = SERVERS = tuple(ServerId.parse(f"127.0.0.{host}:10501") for host in (1, 2, 3))
@@ -89,11 +90,18 @@ class Ours:
     def beat(self, report: ServerReport, now: float = 0.0, nonce: int = 1) -> Events:
         return self.core.heartbeat(self.server_id, heartbeat(nonce=nonce), now, report)
 
-    def says(self, states: dict[JobId, JobState], now: float = 0.0, number: int | None = None, nonce: int = 1) -> None:
+    def says(
+        self,
+        states: dict[JobId, JobState],
+        now: float = 0.0,
+        number: int | None = None,
+        nonce: int = 1,
+        summaries: Summaries = (),
+    ) -> Events:
         if number is None:
             self.number += 1
-        said = JobStates(nonce, self.number if number is None else number, tuple(states.items()))
-        self.core.job_states(self.server_id, said, now)
+        said = JobStates(nonce, self.number if number is None else number, tuple(states.items()), summaries)
+        return self.core.job_states(self.server_id, said, now)
 
     def proves_itself(self) -> None:
         """Take a job, and end it."""

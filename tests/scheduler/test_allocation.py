@@ -8,10 +8,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from farmkit.fakes import FakeBuildServers
 from sccachedist.budgets import Party
-from sccachedist.errors import PeerError
+from sccachedist.errors import NoCapacity, PeerError
 from sccachedist.job_phases import JobPhase
+from sccachedist.outcomes import Refusal
 from sccachedist.scheduler.allocation import MOST_TRIES, Allocation
-from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
+from sccachedist.scheduler.core import Reservation, SchedulerCore
 from sccachedist.scheduler.events import Event
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.queue import Queue
@@ -49,7 +50,9 @@ class AllocationTests(SynchronousTestCase):
         )
 
     def allocate(self, archive_id: str = "0a" * 32, client: str = "client") -> Deferred[AllocJobResponse]:
-        return Deferred.fromCoroutine(self.allocation.allocate(Party(client), Toolchain(archive_id)))
+        return Deferred.fromCoroutine(
+            self.allocation.allocate(Party(client), Toolchain(archive_id), self.clock.seconds())
+        )
 
     def answer(self, server_id: ServerId, answer: AssignJobResult | Exception) -> None:
         self.assignments.answer(server_id, answer)
@@ -166,7 +169,7 @@ class AllocationTests(SynchronousTestCase):
 
     def test_forgotten(self) -> None:
         """An allocation that nobody holds any more gives its slot back."""
-        allocating = self.allocation.allocate(Party("client"), Toolchain("0a" * 32))
+        allocating = self.allocation.allocate(Party("client"), Toolchain("0a" * 32), 0.0)
         allocating.send(None)
         assert free_slots(self.core) == 5
         allocating.close()
@@ -390,5 +393,5 @@ class WaitingTests(AllocationTests):
         """Those who wait when the scheduler stops are answered."""
         self.fill()
         waiting = self.allocate()
-        self.allocation.send_away(NoCapacity("the scheduler stops"))
+        self.allocation.send_away(NoCapacity(Refusal.SHUTDOWN, "the scheduler stops"))
         assert self.reason(waiting) == "the scheduler stops"

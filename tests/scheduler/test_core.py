@@ -2,9 +2,9 @@
 
 import pytest
 
-from sccachedist.errors import DecodeError, LimitExceeded, UnknownJob, UnknownServer
+from sccachedist.errors import DecodeError, LimitExceeded, NoCapacity, UnknownJob, UnknownServer
 from sccachedist.job_phases import JobPhase
-from sccachedist.scheduler.core import NoCapacity, SchedulerCore
+from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.heartbeat_bounds import MOST_CPUS, MOST_KEY_BYTES
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobState, SchedulerStatus, ServerCertificate

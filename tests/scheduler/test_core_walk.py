@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, consumes, initialize, invariant, multiple, rule
 
 from sccachedist.budgets import Party
-from sccachedist.errors import BadTransition, DecodeError, SccachedistError, UnknownJob, UnknownServer
+from sccachedist.errors import BadTransition, DecodeError, NoCapacity, SccachedistError, UnknownJob, UnknownServer
 from sccachedist.scheduler.backoff import MOST_SECS
-from sccachedist.scheduler.core import IdentityInUse, NoCapacity, Reservation
+from sccachedist.scheduler.core import IdentityInUse, Reservation
 from sccachedist.scheduler.events import (
     JobAdopted,
     JobAllocated,

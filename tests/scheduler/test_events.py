@@ -25,6 +25,7 @@ from sccachedist.scheduler.events import (
 from sccachedist.scheduler.shares import HOLD_SECS
 from sccachedist.scheduler.snapshot import ClientView, JobView, ToolchainView
 from sccachedist.wire.extension import Availability, ServerReport
+from sccachedist.wire.job_summary import MOST_BYTES
 from sccachedist.wire.messages import JobId, JobState
 from tests.scheduler.farms import FIRST_JOB, GCC, A, B, Ours, assigned, heartbeat
 
@@ -42,7 +43,7 @@ def test_a_job_from_begin_to_end(core: SchedulerCore) -> None:
     assert core.update(FIRST_JOB, A, JobState.STARTED, 6.0) == (JobStarted(6.0, FIRST_JOB, A),)
     assert core.update(FIRST_JOB, A, JobState.STARTED, 6.5) == ()
     began = {JobPhase.RESERVED: 3.0, JobPhase.PENDING: 4.0, JobPhase.READY: 5.0, JobPhase.STARTED: 6.0}
-    ended = JobEnded(7.0, FIRST_JOB, A, ANN, GCC, JobEnd.COMPLETE, began)
+    ended = JobEnded(7.0, FIRST_JOB, A, ANN, GCC, JobEnd.COMPLETE, began, asked=3.0)
     assert core.update(FIRST_JOB, A, JobState.COMPLETE, 7.0) == (ended,)
     assert core.update(FIRST_JOB, A, JobState.COMPLETE, 8.0) == ()
 
@@ -135,6 +136,29 @@ def test_drained_avoided_and_lent(core: SchedulerCore) -> None:
     job = core.reserve(20.0)
     core.confirm(job, assigned(), 20.0)
     assert core.lend(20.0 + HOLD_SECS + 0.1) == (SlotLent(20.0 + HOLD_SECS + 0.1, job.job_id, A),)
+
+
+def test_when_it_was_asked(core: SchedulerCore) -> None:
+    """The wait for a slot is part of a job's time; an adopted job has none."""
+    core.heartbeat(A, heartbeat(), 0.0)
+    core.confirm(core.reserve(5.0, asked=1.0), assigned(), 6.0)
+    (ended,) = core.update(FIRST_JOB, A, JobState.COMPLETE, 7.0)
+    assert isinstance(ended, JobEnded)
+    assert (ended.asked, ended.began[JobPhase.RESERVED], ended.summary) == (1.0, 5.0, b"")
+
+
+def test_summaries(core: SchedulerCore, ours: Ours) -> None:
+    """What a build server tells of its job travels with the end; of another's job, or too much, it tells in vain."""
+    first, second = (ours.allocate(1.0).job_id for _ in range(2))
+    core.heartbeat(B, heartbeat(), 1.0)
+    others = core.reserve(1.0)
+    core.confirm(others, assigned(), 1.0)
+    summaries = ((first, b"x" * MOST_BYTES), (second, b"x" * (MOST_BYTES + 1)), (others.job_id, b"y"))
+    assert others.server_id == B
+    events = ours.says(dict.fromkeys((first, second, others.job_id), JobState.COMPLETE), 2.0, summaries=summaries)
+    ends = {event.job_id: event.summary for event in events if isinstance(event, JobEnded)}
+    assert ends == {first: b"x" * MOST_BYTES, second: b""}
+    assert core.status().in_progress == 1
 
 
 def test_what_is_refused_causes_nothing(core: SchedulerCore, ours: Ours) -> None:

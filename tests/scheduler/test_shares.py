@@ -3,11 +3,11 @@
 import pytest
 
 from sccachedist.budgets import Party
-from sccachedist.errors import LimitExceeded, UnknownJob
+from sccachedist.errors import LimitExceeded, NoCapacity, UnknownJob
 from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler import shares as shares_module
 from sccachedist.scheduler.alarms import MOST_AT_ONCE
-from sccachedist.scheduler.core import NoCapacity, Reservation, SchedulerCore
+from sccachedist.scheduler.core import Reservation, SchedulerCore
 from sccachedist.scheduler.jobs import BRINGS_SECS, OUR_CLAIM_SECS
 from sccachedist.scheduler.shares import (
     HOLD_SECS,

@@ -13,7 +13,15 @@ from sccachedist.budgets import Party
 from sccachedist.config import QueueSettings
 from sccachedist.errors import PeerError
 from sccachedist.scheduler.core import SchedulerCore
-from sccachedist.scheduler.events import Event, JobAllocated, JobEnd, JobEnded, ServerAvoided, ServerJoined
+from sccachedist.scheduler.events import (
+    Event,
+    JobAllocated,
+    JobEnd,
+    JobEnded,
+    RequestRefused,
+    ServerAvoided,
+    ServerJoined,
+)
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.wire.addresses import ServerId
@@ -101,7 +109,7 @@ def test_observed(scheduler: Scheduler) -> None:
     """Observers hear of each event once, in order, whichever call has caused it: a request's or an allocation's."""
     refused = scheduler.place()
     scheduler.servers.assignments.answer(SERVER, PeerError("status 500", status=500))
-    assert [type(event) for event in scheduler.told] == [ServerJoined, JobEnded, ServerAvoided]
+    assert [type(event) for event in scheduler.told] == [ServerJoined, JobEnded, ServerAvoided, RequestRefused]
     assert pending(refused) or isinstance(outcome(refused), AllocJobFail)
     scheduler.told.clear()
     scheduler.clock.advance(11)  # its backoff is over
