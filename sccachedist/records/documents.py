@@ -2,9 +2,12 @@
 
 Each has a key ``v``, the version of its shape: 1. Times are seconds since 1970, durations are seconds, ids of jobs are
 text, and what is not known is null. ``doc/api`` describes the routes.
+
+A query may have ``since``, how many seconds to look back: commands give that rather than a time, for clocks differ.
+What chooses records is as in :class:`~sccachedist.records.selection.Selection`.
 """
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 ServerState = Literal["open", "full", "avoided", "draining", "unfit"]
 
@@ -119,6 +122,7 @@ class RunningRow(TypedDict):
 class JobsDocument(TypedDict):
     """``GET /api/v1/farm/jobs``: records, the latest first, and the jobs that are not over.
 
+    Queries: ``since``, ``client``, ``server``, ``outcome``, ``reason``, ``output``, ``limit``, ``before``.
     ``since``: records before this time are not remembered. ``next``: what to give as ``before`` for the next page.
     """
 
@@ -130,7 +134,10 @@ class JobsDocument(TypedDict):
 
 
 class JobDocument(TypedDict):
-    """``GET /api/v1/farm/jobs/ID``: one job, whose number ends with ID. ``job`` is null while it runs."""
+    """``GET /api/v1/farm/jobs/ID``: one job, whose number ends with ID. ``job`` is null while it runs.
+
+    No or several such jobs are answered with 404 and a ``description``.
+    """
 
     v: int
     job: JobRow | None
@@ -207,9 +214,22 @@ class UsageRow(TypedDict):
 
 
 class UsageDocument(TypedDict):
-    """``GET /api/v1/farm/usage?by=client``, or ``server``, ``toolchain``, ``compiler``."""
+    """``GET /api/v1/farm/usage?by=client``, or ``server``, ``toolchain``, ``compiler``; and ``since``.
+
+    ``usage`` is as :func:`~sccachedist.records.usage.usage_of` makes it.
+    """
 
     v: int
     since: float
     by: str
     usage: list[UsageRow]
+
+
+class TraceDocument(TypedDict):
+    """``GET /api/v1/farm/trace``: a Chrome trace, as :func:`~sccachedist.records.trace.chrome_trace` makes it.
+
+    Queries: ``since``, ``client``, ``server``. It has no ``v``: the form is that of its readers.
+    """
+
+    traceEvents: list[dict[str, Any]]  # noqa: N815 - its readers want it so
+    displayTimeUnit: str  # noqa: N815
