@@ -22,7 +22,8 @@ coverage:
 		$(addprefix tests/scheduler/test_,$(addsuffix .py,core events fleet home_rates jobs leases presumed queue refusals shares)) \
 		$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs jobs lru places spent_tokens)) \
 		$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome tar)) \
-		tests/web/test_deadlines.py $(addprefix tests/records/test_,record.py selection.py trace.py usage.py) tests/test_budgets.py tests/test_outcomes.py tests/wire
+		$(addprefix tests/records/test_,$(addsuffix .py,record selection trace usage)) \
+		tests/web/test_deadlines.py tests/test_budgets.py tests/test_outcomes.py tests/wire
 
 unit:
 	scripts/setup.sh unit

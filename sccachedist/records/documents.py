@@ -231,5 +231,5 @@ class TraceDocument(TypedDict):
     Queries: ``since``, ``client``, ``server``. It has no ``v``: the form is that of its readers.
     """
 
-    traceEvents: list[dict[str, Any]]  # noqa: N815 - its readers want it so
-    displayTimeUnit: str  # noqa: N815
+    traceEvents: list[dict[str, Any]]
+    displayTimeUnit: str

@@ -1,7 +1,7 @@
 """Records as a Chrome trace, which ui.perfetto.dev and chrome://tracing open.
 
 Pure. A process is a build server, a thread of it a lane: as many as it had jobs at a time. A span is a job, from its
-slot to its end by the scheduler's clock; inside it is a span for each phase, of the duration that the build server told.
+slot to its end by the scheduler's clock; inside it is a span for each phase, as long as the build server told.
 Waits for a slot are a process of their own; counters show how many wait and how many slots are taken.
 """
 
