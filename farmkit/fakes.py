@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 
 from sccachedist.builders.interface import BuildJob
 from sccachedist.errors import BuildError
+from sccachedist.outcomes import SentLocal
 from sccachedist.scheduler.core import Reservation
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId, archive_id
@@ -151,4 +152,4 @@ class FakeBuilder:
     async def stop(self) -> None:
         self.stopped += 1
         for job_id in self.jobs.waiting:
-            self.jobs.answer(job_id, BuildError("the builder stops"))
+            self.jobs.answer(job_id, BuildError(SentLocal.SHUTDOWN, "the builder stops"))

@@ -28,6 +28,7 @@ from sccachedist.budgets import Budget
 from sccachedist.config import OverlayBuilderSettings, SchedulerSettings, ServerSettings, TokenAuth
 from sccachedist.config.settings import AdminSettings, CapacitySettings, HeartbeatSettings, QueueSettings
 from sccachedist.errors import BuildError, PeerError
+from sccachedist.outcomes import SentLocal
 from sccachedist.scheduler.service import scheduler_service
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.server.jobs import ServerCore
@@ -157,7 +158,7 @@ class Builder(FakeBuilder):
             if well:
                 self.jobs.answer(waiting[0], None)
             else:
-                self.jobs.answer(waiting[0], BuildError("fuzzed"))
+                self.jobs.answer(waiting[0], BuildError(SentLocal.SANDBOX, "fuzzed"))
 
 
 @attrs.define

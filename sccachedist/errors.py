@@ -2,9 +2,12 @@
 
 One root, and a leaf for each case that a caller treats differently. :mod:`sccachedist.web.responses` alone decides
 what an error becomes on the wire. This module knows nothing of HTTP nor of Twisted.
+
+An error that can end a job knows why the job has no result: the word is set where the error is raised, so that it need
+not be guessed from the text.
 """
 
-from sccachedist.outcomes import Refusal
+from sccachedist.outcomes import Refusal, SentLocal, Suspicion
 
 
 class SccachedistError(Exception):
@@ -12,6 +15,10 @@ class SccachedistError(Exception):
 
     #: Whether it happens in normal operation: then it is logged at ``debug`` only.
     routine = False
+    #: Why a job that ends with it has no result; None if no job does.
+    sent_local: SentLocal | None = None
+    #: What there is to say of that reason in a word, see :class:`~sccachedist.wire.job_summary.JobSummary`.
+    kind = ""
 
 
 class ConfigError(SccachedistError):
@@ -20,6 +27,8 @@ class ConfigError(SccachedistError):
 
 class DecodeError(SccachedistError):
     """Bytes or text from a peer are not what the protocol says they are: the peer's fault."""
+
+    sent_local = SentLocal.INPUTS
 
 
 class Refused(SccachedistError):
@@ -52,6 +61,8 @@ class AmbiguousRequest(SccachedistError):
 class StaleToken(SccachedistError):
     """A job token is well formed but not signed with the current key, perhaps because an earlier key was lost."""
 
+    sent_local = SentLocal.STALE_TOKEN
+
 
 class LimitExceeded(SccachedistError):
     """Something is larger, longer or more than a limit allows.
@@ -59,13 +70,18 @@ class LimitExceeded(SccachedistError):
     :param limit: the key of the limit under ``[limits]``, or the dotted key of one that stands elsewhere.
     """
 
+    sent_local = SentLocal.LIMIT
+
     def __init__(self, limit: str, reason: str) -> None:
         super().__init__(f"{reason} (limit: {limit})")
-        self.limit, self.reason = limit, reason
+        self.limit = self.kind = limit
+        self.reason = reason
 
 
 class DiskError(SccachedistError):
     """A disk of this machine is full, broken, read-only or gone: the client has to compile locally."""
+
+    sent_local = SentLocal.DISK
 
 
 class UntrustedPath(SccachedistError, OSError):
@@ -75,6 +91,8 @@ class UntrustedPath(SccachedistError, OSError):
 class DiskFull(DiskError):
     """There is no room on a disk, or no room for one more file."""
 
+    kind = "full"
+
 
 class UnknownServer(SccachedistError):
     """A build server that the scheduler does not know, or no longer knows."""
@@ -82,6 +100,8 @@ class UnknownServer(SccachedistError):
 
 class UnknownJob(SccachedistError):
     """A job that does not exist, no longer exists, or is another server's."""
+
+    sent_local = SentLocal.UNKNOWN_JOB
 
 
 class NoCapacity(SccachedistError):
@@ -97,6 +117,8 @@ class NoCapacity(SccachedistError):
 
 class NoPlace(SccachedistError):
     """A build server already has as many jobs as it takes at a time."""
+
+    sent_local = SentLocal.NO_PLACE
 
 
 class BadTransition(SccachedistError):
@@ -117,21 +139,31 @@ class PeerError(SccachedistError):
 class BuildError(SccachedistError):
     """A compile produced no result that may be shown to a user: the client has to compile locally."""
 
+    sent_local: SentLocal
+
+    def __init__(self, sent_local: SentLocal, text: str) -> None:
+        super().__init__(text)
+        self.sent_local = sent_local
+
 
 class CompileFailed(BuildError):
     """A compile failed on the farm: its client repeats it locally, and the user sees that result.
 
-    :param routine: whether the compiler's output gives no hint that the farm may be at fault.
+    It is routine if the compiler's output gives no hint that the farm may be at fault.
     """
 
-    def __init__(self, reason: str, *, routine: bool) -> None:
-        super().__init__(reason)
-        self.routine = routine
+    def __init__(self, suspicion: Suspicion, text: str) -> None:
+        super().__init__(SentLocal.SUSPICIOUS, text)
+        self.kind, self.routine = suspicion.word, suspicion is Suspicion.VERIFY
 
 
 class StaysHome(SccachedistError):
     """A compile would give another result on the farm than on its client: the client has to compile locally."""
 
+    sent_local = SentLocal.OPTIONS
+
 
 class ToolchainError(SccachedistError):
     """A toolchain is missing, does not match its archive id, or cannot be unpacked."""
+
+    sent_local = SentLocal.TOOLCHAIN

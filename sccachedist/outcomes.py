@@ -114,7 +114,7 @@ class SentLocal(Word):
         "Perhaps it hit limits.job_memory_bytes or the memory of the host: see the kernel's log of the build server.",
     )
     NO_OUTPUT = (
-        "The compiler reported success, but an object file is missing.",
+        "The compiler reported success, but an object file is missing or is no regular file.",
         "Report the command of this compile as a fault.",
     )
     LIMIT = (
@@ -126,7 +126,7 @@ class SentLocal(Word):
         "See whether the disk of the build server is full, or toolchain_cache_size smaller than what is in use.",
     )
     INPUTS = (
-        "What the client sent could not be read.",
+        "What the client sent could not be read, or cannot be run here.",
         "Client and farm may differ in version, or something on the network between them changed it.",
     )
     SANDBOX = (
@@ -157,6 +157,11 @@ class SentLocal(Word):
     INCIDENT = (
         "The build server failed in an unforeseen way.",
         "Report it: the log of the build server has the rest beside the number of the incident.",
+    )
+    NOT_EXECUTED = (
+        "The compiler was not found in the sandbox, or could not be executed there.",
+        "The toolchain of the client lacks it, or is for another machine: see the detail. If no job runs there, run "
+        "sccachedist doctor --config server.conf on the build server.",
     )
 
 

@@ -29,7 +29,21 @@ def test_no_member_is_another_ones_alias() -> None:
 def test_numbers_on_the_wire() -> None:
     """Daemons of different releases talk to each other: a word keeps its number."""
     assert [word.word for word in Outcome][:4] == ["compiled", "compile_error", "sent_local", "refused"]
-    assert [word.word for word in SentLocal][:4] == ["suspicious", "options", "signal", "no_output"]
+    assert [word.word for word in SentLocal] == [
+        *(
+            "suspicious",
+            "options",
+            "signal",
+            "no_output",
+            "limit",
+            "toolchain",
+            "inputs",
+            "sandbox",
+            "disk",
+            "no_place",
+        ),
+        *("stale_token", "unknown_job", "client_gone", "shutdown", "incident", "not_executed"),
+    ]
     assert [phase.word for phase in SERVER_PHASES] == [
         "toolchain_upload",
         "toolchain_wait",

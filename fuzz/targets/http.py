@@ -16,6 +16,7 @@ from farmkit.fakes import FakeBuilder
 from farmkit.memory_http import OCTETS, Browser, Connection, bearer, chunked, head, request
 from fuzz.places import scratch
 from sccachedist.errors import BuildError
+from sccachedist.outcomes import SentLocal
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import JOB_STATE, TOOLCHAIN, JobState, Toolchain
 from sccachedist.wire.run_job_frame import frame
@@ -87,7 +88,7 @@ class _Server:
 
     def settle(self) -> None:
         for job_id in self._builder.jobs.waiting:
-            self._builder.jobs.answer(job_id, BuildError("fuzzed"))
+            self._builder.jobs.answer(job_id, BuildError(SentLocal.SANDBOX, "fuzzed"))
         for _ in range(3):
             self._running.reactor.advance(LONG)
         self._builder.seen.clear()

@@ -26,6 +26,7 @@ from sccachedist.daemon.privileges import Account
 from sccachedist.directories import clear, lock_file, make_private, open_private
 from sccachedist.disks import complaint_about
 from sccachedist.errors import BuildError
+from sccachedist.outcomes import SentLocal
 from sccachedist.policy import OnFailure
 from sccachedist.sandbox.overlay.layout import DIRECTORIES, TOOLCHAINS
 from sccachedist.singleflight import SingleFlight
@@ -87,7 +88,7 @@ class OverlayBuilder(WorkerBuilder):
             if not account.has_way(self._home):  # else that user can claim it in start()
                 self._give_home(account)
         except OSError as error:
-            raise BuildError(str(error)) from error
+            raise BuildError(SentLocal.SANDBOX, str(error)) from error
         self._groups.prepare(account.uid)
 
     def _give_home(self, account: Account) -> None:
@@ -176,15 +177,17 @@ def _claim(home: Path) -> int:
         place = open_private(home)
         try:
             if (names := os.listdir(place)) and _MARKER not in names:
-                raise BuildError(f"{home} was not made by sccachedist: name another builder.build_dir")
+                raise BuildError(
+                    SentLocal.SANDBOX, f"{home} was not made by sccachedist: name another builder.build_dir"
+                )
             return _locked(home, place)
         finally:
             os.close(place)
     except BlockingIOError as error:
-        raise BuildError(f"{home} is in use by another build server") from error
+        raise BuildError(SentLocal.SANDBOX, f"{home} is in use by another build server") from error
     except OSError as error:
         reason = error.strerror or error
-        raise BuildError(f"{home} cannot be used: {reason}; correct builder.build_dir") from error
+        raise BuildError(SentLocal.SANDBOX, f"{home} cannot be used: {reason}; correct builder.build_dir") from error
 
 
 def _locked(home: Path, place: int) -> int:

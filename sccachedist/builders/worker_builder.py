@@ -37,6 +37,7 @@ from sccachedist.builders.worker_protocol import (
 from sccachedist.config import ServerLimits
 from sccachedist.daemon.logs import Logger
 from sccachedist.errors import BuildError, DiskFull, SccachedistError, ToolchainError
+from sccachedist.outcomes import SentLocal
 from sccachedist.policy import OnFailure
 from sccachedist.singleflight import SingleFlight
 from sccachedist.wire.archive_id import ArchiveId, archive_id
@@ -160,7 +161,7 @@ class WorkerBuilder:
         try:
             await step
         except (OSError, SccachedistError) as error:
-            raise BuildError(f"the sandbox does not work: {error}") from error
+            raise BuildError(SentLocal.SANDBOX, f"the sandbox does not work: {error}") from error
 
     async def _follow(self, toolchain: ArchiveId, archive: Path, follower: UploadFollower) -> None:
         """Unpack an archive during its upload.

@@ -28,7 +28,6 @@ from sccachedist.builders.worker_protocol import (
     REPLY,
     Done,
     Failed,
-    FailureKind,
     Growing,
     Grown,
     Reply,
@@ -42,6 +41,7 @@ from sccachedist.builders.worker_protocol import (
 )
 from sccachedist.daemon.logs import Logger
 from sccachedist.errors import BuildError, DecodeError, LimitExceeded, SccachedistError
+from sccachedist.outcomes import SentLocal
 from sccachedist.waiters import Waiters
 from sccachedist.wire.bincode import decode
 from sccachedist.wire.usage import NO_USAGE
@@ -196,7 +196,7 @@ class SandboxWorker(ProcessProtocol):
             )
         self._gone(self)
         self._answers.put(
-            Failed(FailureKind.BUILD, f"a sandbox worker ended before its time {words.splitlines()[-1:]}")
+            Failed(SentLocal.SANDBOX, f"a sandbox worker ended before its time {words.splitlines()[-1:]}")
         )
         self._end.wake()
 
@@ -242,7 +242,7 @@ class Workers:
         :raises SccachedistError: the error that the worker reports.
         """
         if self.stopped:
-            raise BuildError("the builder has stopped")
+            raise BuildError(SentLocal.SHUTDOWN, "the builder has stopped")
         worker = self._take(kind) if self._idle else self._spawn()
         worker.kind = kind or worker.kind
         self._busy.add(worker)
@@ -287,7 +287,7 @@ class Workers:
         try:
             self._reactor.spawnProcess(worker, sys.executable, arguments, environment)
         except OSError as error:
-            raise BuildError(f"cannot start a sandbox worker: {error.strerror}") from error
+            raise BuildError(SentLocal.SANDBOX, f"cannot start a sandbox worker: {error.strerror}") from error
         return worker
 
     def _gone(self, worker: SandboxWorker) -> None:

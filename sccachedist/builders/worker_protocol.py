@@ -9,7 +9,6 @@ worker, :func:`failed` and :func:`raised` carry it across, :mod:`sccachedist.ser
 :mod:`sccachedist.web.responses` has the status.
 """
 
-import enum
 import struct as layout
 from collections.abc import Callable
 from functools import cached_property
@@ -17,7 +16,16 @@ from typing import BinaryIO, TypeVar, cast
 
 import attrs
 
-from sccachedist.errors import BuildError, CompileFailed, DiskFull, LimitExceeded, SccachedistError, ToolchainError
+from sccachedist.errors import (
+    BuildError,
+    CompileFailed,
+    DiskError,
+    DiskFull,
+    LimitExceeded,
+    SccachedistError,
+    ToolchainError,
+)
+from sccachedist.outcomes import SentLocal, Suspicion
 from sccachedist.policy import OnFailure
 from sccachedist.wire.bincode import (
     BOOL,
@@ -209,27 +217,17 @@ class Done:
     usage: Usage = NO_USAGE
 
 
-class FailureKind(enum.Enum):
-    """Which error of :mod:`sccachedist.errors` a failure is."""
-
-    BUILD = "build"
-    COMPILE = "compile"
-    SUSPICIOUS_COMPILE = "suspicious compile"
-    TOOLCHAIN = "toolchain"
-    LIMIT = "limit"
-    FULL = "full"
-
-
 @attrs.frozen
 class Failed:
-    """The request failed; ``limit`` is empty unless a limit was hit.
+    """The request failed.
 
+    :param reason: which error it was, see :func:`raised`; ``kind`` is that of the error.
     :param usage: what the job took until then, if the request was to run one.
     """
 
-    kind: FailureKind
+    reason: SentLocal
     text: str
-    limit: str = ""
+    kind: str = ""
     usage: Usage = NO_USAGE
 
 
@@ -260,7 +258,7 @@ ARRIVED: Codec[Arrived] = struct(Arrived, size=U64, whole=BOOL)
 _SIZE = struct(Size, bytes=U64, inodes=U64)
 REPLY: Codec[Reply] = choice(
     Done=struct(Done, size=_SIZE, usage=USAGE),
-    Failed=struct(Failed, kind=enumeration(FailureKind), text=TEXT, limit=TEXT, usage=USAGE),
+    Failed=struct(Failed, reason=enumeration(SentLocal), text=TEXT, kind=TEXT, usage=USAGE),
     Growing=struct(Growing, size=_SIZE),
 )
 
@@ -284,31 +282,26 @@ def request_frame(request: Request) -> bytes:
 
 
 def failed(error: Exception) -> Failed:
-    """Turn an error into an answer; one from outside this package becomes a :class:`BuildError`."""
-    text = str(error)[:_LONGEST_TEXT]
-    match error:
-        case LimitExceeded():
-            return Failed(FailureKind.LIMIT, error.reason[:_LONGEST_TEXT], error.limit)
-        case ToolchainError():
-            return Failed(FailureKind.TOOLCHAIN, text)
-        case CompileFailed(routine=routine):
-            return Failed(FailureKind.COMPILE if routine else FailureKind.SUSPICIOUS_COMPILE, text)
-        case DiskFull():
-            return Failed(FailureKind.FULL, text)
-        case _:
-            return Failed(FailureKind.BUILD, text)
+    """Turn an error into an answer; one from outside this package means that the sandbox broke."""
+    text = (error.reason if isinstance(error, LimitExceeded) else str(error))[:_LONGEST_TEXT]
+    if isinstance(error, SccachedistError) and error.sent_local is not None:
+        return Failed(error.sent_local, text, error.kind)
+    return Failed(SentLocal.SANDBOX, text)
 
 
 def raised(failure: Failed) -> SccachedistError:
-    """Turn such an answer back into the error that :func:`failed` got."""
-    match failure.kind:
-        case FailureKind.LIMIT:
-            return LimitExceeded(failure.limit, failure.text)
-        case FailureKind.TOOLCHAIN:
+    """Turn such an answer back into the error that :func:`failed` got; one that has no class here, a ``BuildError``."""
+    match failure.reason:
+        case SentLocal.LIMIT:
+            return LimitExceeded(failure.kind, failure.text)
+        case SentLocal.TOOLCHAIN:
             return ToolchainError(failure.text)
-        case FailureKind.COMPILE | FailureKind.SUSPICIOUS_COMPILE:
-            return CompileFailed(failure.text, routine=failure.kind is FailureKind.COMPILE)
-        case FailureKind.FULL:
-            return DiskFull(failure.text)
-        case FailureKind.BUILD:
-            return BuildError(failure.text)
+        case SentLocal.SUSPICIOUS:
+            return CompileFailed(_SUSPICIONS[failure.kind], failure.text)
+        case SentLocal.DISK:
+            return (DiskFull if failure.kind == DiskFull.kind else DiskError)(failure.text)
+        case _:
+            return BuildError(failure.reason, failure.text)
+
+
+_SUSPICIONS = {kind.word: kind for kind in Suspicion}

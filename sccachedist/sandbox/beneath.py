@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from sccachedist.errors import BuildError, DecodeError
+from sccachedist.outcomes import SentLocal
 
 Lookup = Callable[[int, bytes, int], int]
 """Open a name below a root: ``(root, path, flags) -> descriptor``, symlinks followed inside the root."""
@@ -79,7 +80,7 @@ class Root:
         descriptor = self._open(self._root, name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise BuildError(f"not a regular file: {path[:200]!r}")
+            raise BuildError(SentLocal.NO_OUTPUT, f"not a regular file: {path[:200]!r}")
         return descriptor
 
     def _made(self, path: bytes, made: Made) -> int:

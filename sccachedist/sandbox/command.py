@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 
 from sccachedist.errors import BuildError
+from sccachedist.outcomes import SentLocal
 from sccachedist.wire.messages import CompileCommand
 
 #: The variables in which compilers look for one, as gcc and LLVM do.
@@ -45,7 +46,7 @@ def refuse_nul(arguments: Iterable[str]) -> None:
     :raises BuildError: one does.
     """
     if any("\0" in argument for argument in arguments):
-        raise BuildError("a compile command holds NUL")
+        raise BuildError(SentLocal.INPUTS, "a compile command holds NUL")
 
 
 def env_arguments(command: CompileCommand) -> list[str]:
@@ -54,7 +55,7 @@ def env_arguments(command: CompileCommand) -> list[str]:
     :raises BuildError: ``env`` would take the executable for a variable.
     """
     if "=" in command.executable:
-        raise BuildError(f"an executable with = in its name is not run: {command.executable!r}")
+        raise BuildError(SentLocal.INPUTS, f"an executable with = in its name is not run: {command.executable!r}")
     environment = [f"{name}={value}" for name, value in (*variables(command), ("PWD", command.cwd))]
     return ["-i", "--", *environment, command.executable, *command.arguments]
 
@@ -69,4 +70,7 @@ def check_executed(command: CompileCommand, exit_code: int, stderr: bytes) -> No
     """
     name = re.escape(command.executable.encode())
     if exit_code in (126, 127) and re.match(rb"env: (can't execute '%b'|%b): " % (name, name), stderr):
-        raise BuildError(f"the sandbox did not run the command: {stderr[:1000].decode(errors='replace').strip()}")
+        raise BuildError(
+            SentLocal.NOT_EXECUTED,
+            f"the sandbox did not run the command: {stderr[:1000].decode(errors='replace').strip()}",
+        )

@@ -14,6 +14,7 @@ from typing import IO, cast
 import attrs
 
 from sccachedist.errors import BuildError, LimitExceeded
+from sccachedist.outcomes import SentLocal
 
 _CHUNK = 64 * 1024
 _LAST_WORDS = 1000
@@ -63,9 +64,9 @@ def running(
             env=environment,
         )
     except FileNotFoundError as error:
-        raise BuildError(f"there is no {arguments[0]}: {advice}") from error
+        raise BuildError(SentLocal.SANDBOX, f"there is no {arguments[0]}: {advice}") from error
     except (OSError, ValueError) as error:
-        raise BuildError(f"cannot run {arguments[0]}: {error}") from error
+        raise BuildError(SentLocal.SANDBOX, f"cannot run {arguments[0]}: {error}") from error
     try:
         yield process
     except BaseException:
@@ -111,7 +112,7 @@ def called(arguments: Sequence[str], advice: str, stdin: Iterable[bytes] = ()) -
     """
     ended = call(arguments, advice, stdin)
     if ended.exit_code:
-        raise BuildError(f"{' '.join(arguments[:2])} failed: {ended.last_words}")
+        raise BuildError(SentLocal.SANDBOX, f"{' '.join(arguments[:2])} failed: {ended.last_words}")
     return ended.stdout
 
 

@@ -36,6 +36,7 @@ from sccachedist.errors import (
     UnknownJob,
 )
 from sccachedist.files import remove_file
+from sccachedist.outcomes import SentLocal
 from sccachedist.server.inputs import InputsSpool, ReceivedJob
 from sccachedist.server.job_reports import JobReports
 from sccachedist.server.job_usage import note_usage
@@ -359,7 +360,7 @@ class JobRunner:
                     )
                 )
         except DecodeError as error:
-            raise BuildError(f"the inputs cannot be unpacked: {error}") from error
+            raise BuildError(SentLocal.INPUTS, f"the inputs cannot be unpacked: {error}") from error
         finally:
             note_usage(job_id, self._clients.get(job_id, "unknown"), self._clock.seconds() - began, usage)
 

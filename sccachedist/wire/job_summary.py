@@ -28,7 +28,8 @@ class JobSummary:
 
     :param outcome: ``COMPILED``, ``COMPILE_ERROR`` or ``SENT_LOCAL``.
     :param reason: of ``SENT_LOCAL``.
-    :param kind: of the reason: a word of :class:`~sccachedist.outcomes.Suspicion`, or the key of a limit.
+    :param kind: of the reason: a word of :class:`~sccachedist.outcomes.Suspicion`, the key of a limit, or ``full`` of a
+        disk.
     :param exit_code: the compiler's own status, 0 to 255; None if it did not come to an end.
     :param slot: the smallest number, from 0, that no other running job of the build server had.
     :param prewarmed: whether the sandbox stood ready.

@@ -4,6 +4,7 @@ import pytest
 
 from sccachedist.builders.refusals import MOST, REMEMBERED_SECS, Refusals
 from sccachedist.errors import BuildError, DiskFull, LimitExceeded, SccachedistError, ToolchainError
+from sccachedist.outcomes import SentLocal
 from sccachedist.wire.archive_id import ArchiveId
 
 A = ArchiveId("a" * 64)
@@ -27,7 +28,7 @@ def test_what_will_always_fail(error: SccachedistError) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        BuildError("a worker ended"),
+        BuildError(SentLocal.SANDBOX, "a worker ended"),
         DiskFull("no room"),
         LimitExceeded("job_secs", "slow"),
         LimitExceeded("toolchains_unpacked_bytes", "others are in use"),

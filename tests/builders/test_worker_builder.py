@@ -18,6 +18,7 @@ from sccachedist.builders.worker_protocol import (
 )
 from sccachedist.config import ServerLimits
 from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
+from sccachedist.outcomes import SentLocal
 from sccachedist.wire.messages import JobId
 from sccachedist.wire.usage import Usage
 from tests.builders.worker_host import JOB, OTHER, PROGRAM, TOOLCHAIN, Asked, BuilderCase
@@ -42,7 +43,7 @@ class BuilderTests(BuilderCase):
         """The job is over when that is done."""
         job = self.unpacked()
         sandbox = self.sandbox()
-        self.host.asked(RunJob).ends(BuildError("wrong"))
+        self.host.asked(RunJob).ends(BuildError(SentLocal.SANDBOX, "wrong"))
         assert self.host.asked(RemoveSandbox).request == RemoveSandbox(sandbox)
         self.assertNoResult(job)
         self.host.asked(RemoveSandbox).ends()
@@ -85,7 +86,7 @@ class BuilderTests(BuilderCase):
         """The job's own failure is what counts."""
         job = self.unpacked()
         self.host.asked(RunJob).ends(ToolchainError("gone"))
-        self.host.asked(RemoveSandbox).ends(BuildError("stuck"))
+        self.host.asked(RemoveSandbox).ends(BuildError(SentLocal.SANDBOX, "stuck"))
         self.failureResultOf(job, ToolchainError)
 
     def test_a_toolchain_that_has_vanished(self) -> None:
@@ -169,7 +170,7 @@ class BuilderTests(BuilderCase):
         """Where the trial job finds no room, it is tried again when there is some."""
         Asked.sweeps = False
         self.addCleanup(setattr, Asked, "sweeps", True)
-        tried = iter([BuildError("no room"), None])
+        tried = iter([BuildError(SentLocal.SANDBOX, "no room"), None])
 
         async def proven(_: Builder) -> None:
             if (error := next(tried)) is not None:

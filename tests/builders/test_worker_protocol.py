@@ -24,7 +24,16 @@ from sccachedist.builders.worker_protocol import (
     raised,
 )
 from sccachedist.config import ServerLimits
-from sccachedist.errors import BuildError, CompileFailed, DecodeError, DiskFull, LimitExceeded, ToolchainError
+from sccachedist.errors import (
+    BuildError,
+    CompileFailed,
+    DecodeError,
+    DiskError,
+    DiskFull,
+    LimitExceeded,
+    ToolchainError,
+)
+from sccachedist.outcomes import SentLocal, Suspicion
 from sccachedist.policy import OnFailure
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
@@ -55,21 +64,25 @@ def test_requests_arrive_as_they_were_sent(request_: Request) -> None:
     [
         (LimitExceeded("stdio_bytes", "too much"), LimitExceeded),
         (ToolchainError("bad"), ToolchainError),
-        (BuildError("wrong"), BuildError),
-        (CompileFailed("a mistake", routine=True), CompileFailed),
-        (CompileFailed("no memory", routine=False), CompileFailed),
+        (BuildError(SentLocal.SANDBOX, "wrong"), BuildError),
+        (CompileFailed(Suspicion.VERIFY, "a mistake"), CompileFailed),
+        (CompileFailed(Suspicion.NO_MEMORY, "no memory"), CompileFailed),
         (DecodeError("bad inputs"), BuildError),
         (OSError(28, "No space left"), BuildError),
+        (BuildError(SentLocal.SIGNAL, "killed"), BuildError),
         (DiskFull("the disk of /build: no space left"), DiskFull),
+        (DiskError("the disk of /build: broken"), DiskError),
     ],
 )
 def test_errors_arrive_as_they_were_raised(error: Exception, kind: type[Exception]) -> None:
-    """A failure in a worker is the same failure here; what is nobody's is a failed build."""
+    """A failure in a worker is the same failure here, for the same reason; another error means a broken sandbox."""
     answer = decode(REPLY, encode(REPLY, failed(error)))
     assert isinstance(answer, Failed)
     again = raised(answer)
     assert (type(again), str(again)) == (kind, str(error))
     assert again.routine == getattr(error, "routine", False)
+    assert again.sent_local is getattr(error, "sent_local", SentLocal.SANDBOX)
+    assert again.kind == getattr(error, "kind", "")
 
 
 def test_what_a_job_took_arrives() -> None:

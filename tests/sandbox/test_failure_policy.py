@@ -2,6 +2,7 @@
 
 import pytest
 
+from sccachedist.outcomes import Suspicion
 from sccachedist.policy import OnFailure
 from sccachedist.sandbox.result.failure_policy import suspicion
 
@@ -100,7 +101,31 @@ def test_success_is_never_suspicious(policy: OnFailure) -> None:
 def test_the_reason_is_in_plain_words() -> None:
     """With what gave it away."""
     why = suspicion(OnFailure.SUSPICIOUS, 1, b"", b"x: LLVM ERROR: Out Of Memory\n")
-    assert why == "the memory is full, it says 'Out Of Memory'"
+    assert why == (Suspicion.NO_MEMORY, "the memory is full, it says 'Out Of Memory'")
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("x: error while loading shared libraries", Suspicion.MISSING_LIBRARY),
+        ("cc1: Exec format error", Suspicion.NOT_EXECUTED),
+        ("a.c: No such file or directory", Suspicion.MISSING_FILE),
+        ("cc1: all warnings being treated as errors", Suspicion.PREPROCESSED),
+        ("error: proc macro panicked", Suspicion.MACRO),
+        ("cc1: out of memory", Suspicion.NO_MEMORY),
+        ("No space left on device", Suspicion.NO_SPACE),
+        ("cannot fork", Suspicion.TOO_MANY),
+        ("internal compiler error", Suspicion.KILLED),
+        ("Permission denied", Suspicion.SANDBOX),
+        ("Input/output error", Suspicion.BROKEN_DISK),
+        ("a.c:1:1: error: no", Suspicion.VERIFY),
+    ],
+)
+def test_each_row_has_a_kind(words: str, kind: Suspicion) -> None:
+    """Records and metrics count by it."""
+    found = suspicion(OnFailure.VERIFY, 1, b"", words.encode())
+    assert found is not None
+    assert found[0] is kind
 
 
 def test_long_words() -> None:

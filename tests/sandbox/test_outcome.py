@@ -3,6 +3,7 @@
 import pytest
 
 from sccachedist.errors import BuildError, CompileFailed
+from sccachedist.outcomes import SentLocal, Suspicion
 from sccachedist.policy import OnFailure
 from sccachedist.sandbox.processes import Ended
 from sccachedist.sandbox.result.outcome import reported, reported_code
@@ -31,8 +32,9 @@ def test_codes(exit_code: int, cwd: str, code: int) -> None:
 @pytest.mark.parametrize("cwd", ["/", "/prefix/disk-C/x"])
 def test_a_killed_compiler_is_no_result(exit_code: int, cwd: str) -> None:
     """The client has to try by itself."""
-    with pytest.raises(BuildError):
+    with pytest.raises(BuildError) as caught:
         reported_code(exit_code, cwd)
+    assert caught.value.sent_local is SentLocal.SIGNAL
 
 
 def ended(exit_code: int, stderr: bytes = b"") -> Ended:
@@ -46,11 +48,15 @@ def test_what_a_client_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "stderr", "routine"),
-    [(OnFailure.VERIFY, b"x.c:1: error: no", True), (OnFailure.SUSPICIOUS, b"x.c: No such file or directory", False)],
+    ("policy", "stderr", "kind"),
+    [
+        (OnFailure.VERIFY, b"x.c:1: error: no", Suspicion.VERIFY),
+        (OnFailure.SUSPICIOUS, b"x.c: No such file or directory", Suspicion.MISSING_FILE),
+    ],
 )
-def test_a_failure_that_the_client_repeats(policy: OnFailure, stderr: bytes, routine: bool) -> None:
-    """The client gets no result; the error says whether each failure is treated so."""
+def test_a_failure_that_the_client_repeats(policy: OnFailure, stderr: bytes, kind: Suspicion) -> None:
+    """The client gets no result; the error says whether each failure is treated so, and else what is suspicious."""
     with pytest.raises(CompileFailed, match="failed with status 1") as caught:
         reported(GCC, policy, ended(1, stderr))
-    assert caught.value.routine is routine
+    assert caught.value.routine is (kind is Suspicion.VERIFY)
+    assert (caught.value.sent_local, caught.value.kind) == (SentLocal.SUSPICIOUS, kind.word)

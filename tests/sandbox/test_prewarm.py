@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from sccachedist.errors import BuildError
+from sccachedist.outcomes import SentLocal
 from sccachedist.sandbox.overlay.job import Opened, Place
 from sccachedist.sandbox.overlay.prewarm import Prewarm
 
@@ -36,7 +37,7 @@ class Maker:
     def make(self, place: Place) -> Iterator[Opened]:
         assert not any(each.alive for each in self.made), "the last one is removed first"
         if self.broken:
-            raise BuildError("no sandbox")
+            raise BuildError(SentLocal.SANDBOX, "no sandbox")
         self.made.append(Made(place))
         yield cast(Opened, self.made[-1])
         self.made[-1].alive = False

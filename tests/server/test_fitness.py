@@ -12,6 +12,7 @@ from sccachedist.errors import (
     StaysHome,
     ToolchainError,
 )
+from sccachedist.outcomes import SentLocal, Suspicion
 from sccachedist.server.fitness import (
     LONGEST_REASON,
     MOST_RELAPSE_SECS,
@@ -24,7 +25,7 @@ from sccachedist.server.fitness import (
 from sccachedist.wire.extension import Health
 
 FULL = DiskFull("the disk of /spool: No space left on device")
-BROKEN = BuildError("no namespaces for a sandbox")
+BROKEN = BuildError(SentLocal.SANDBOX, "no namespaces for a sandbox")
 
 
 def test_a_disk_fails() -> None:
@@ -81,7 +82,7 @@ def test_a_suspicion() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        CompileFailed("exit status 1", routine=False),
+        CompileFailed(Suspicion.NO_MEMORY, "exit status 1"),
         StaysHome("-march=native"),
         LimitExceeded("job_secs", "too long"),
         SccachedistError("anything else"),
@@ -120,7 +121,7 @@ def test_health() -> None:
     fitness = Fitness()
     for _ in range(3):
         fitness.succeeded()
-    fitness.failed(CompileFailed("exit status 1", routine=True), now=0.0)
+    fitness.failed(CompileFailed(Suspicion.VERIFY, "exit status 1"), now=0.0)
     fitness.failed(DiskError("the disk\nof /spool: " + "x" * 1000), now=0.0)
     health = fitness.health
     assert (health.ended, health.sent_home, len(health.unfit)) == (5, 1, LONGEST_REASON)

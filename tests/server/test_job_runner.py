@@ -22,6 +22,7 @@ from sccachedist.errors import (
     StaysHome,
     ToolchainError,
 )
+from sccachedist.outcomes import SentLocal, Suspicion
 from sccachedist.server.job_runner import open_spool
 from sccachedist.server.jobs import TOKEN_SECS, UNCLAIMED_SECS
 from sccachedist.web.bodies import NoBody
@@ -81,7 +82,9 @@ def test_scheduler_is_silent(ready: Host) -> None:
     assert ready.scheduler.reports.waiting == [(JOB, JobState.STARTED)]
 
 
-@pytest.mark.parametrize("error", [BuildError("no sandbox"), LimitExceeded("job_secs", "slow"), ToolchainError("x")])
+@pytest.mark.parametrize(
+    "error", [BuildError(SentLocal.SANDBOX, "no sandbox"), LimitExceeded("job_secs", "slow"), ToolchainError("x")]
+)
 def test_failed(ready: Host, error: Exception) -> None:
     """A run without a result keeps no file, frees the slot, and says what was wrong."""
     running = run(ready)
@@ -93,7 +96,10 @@ def test_failed(ready: Host, error: Exception) -> None:
 def test_failed_compiles_are_counted(ready: Host) -> None:
     """Those that their clients repeat, and no other."""
     ready.assign(OTHER)
-    for job_id, error in ((JOB, CompileFailed("status 1", routine=True)), (OTHER, BuildError("no sandbox"))):
+    for job_id, error in (
+        (JOB, CompileFailed(Suspicion.VERIFY, "status 1")),
+        (OTHER, BuildError(SentLocal.SANDBOX, "no sandbox")),
+    ):
         running = run(ready, job_id)
         ready.builder.jobs.answer(job_id, error)
         assert outcome(running) is error
@@ -110,7 +116,9 @@ def _debug() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_debug")
-@pytest.mark.parametrize("error", [None, LimitExceeded("stdio_bytes", "too much"), BuildError("killed")])
+@pytest.mark.parametrize(
+    "error", [None, LimitExceeded("stdio_bytes", "too much"), BuildError(SentLocal.SANDBOX, "killed")]
+)
 def test_what_a_job_took_is_noted(ready: Host, error: Exception | None) -> None:
     """Once for each job, however it ended."""
     took = Usage(run_ns=2_500_000_000, cpu_user_ns=10**9, cpu_system_ns=10**9, peak_memory_bytes=2**26, prewarmed=True)
@@ -217,7 +225,7 @@ def test_leave_waits(ready: Host) -> None:
     leaving = leave(ready)
     ready.builder.jobs.answer(JOB, None)
     assert pending(leaving)
-    ready.builder.jobs.answer(OTHER, BuildError("no"))
+    ready.builder.jobs.answer(OTHER, BuildError(SentLocal.SANDBOX, "no"))
     assert pending(leaving)
     assert answered(running[0]) == ANSWER
     assert outcome(leaving) is None
@@ -257,7 +265,7 @@ def test_a_disk_that_removes_nothing_holds_no_job(ready: Host, monkeypatch: pyte
     running = run(ready)
     with monkeypatch.context() as broken:
         broken.setattr(Path, "unlink", failing(errno.EROFS))
-        ready.builder.jobs.answer(JOB, BuildError("it failed"))
+        ready.builder.jobs.answer(JOB, BuildError(SentLocal.SANDBOX, "it failed"))
     assert isinstance(outcome(running), BuildError)
     assert ready.core.running == 0
     assert ready.reported() == WALK

@@ -13,6 +13,7 @@ from twisted.logger import LogLevel, capturedLogs
 from farmkit.fakes import FakeBuilder
 from sccachedist.disks import LEAST_FILES, complaint_about
 from sccachedist.errors import BuildError, DiskFull
+from sccachedist.outcomes import SentLocal
 from sccachedist.server import self_test as module
 from sccachedist.server.self_test import LOOK_SECS, SelfTest
 
@@ -66,7 +67,7 @@ def test_unfit_and_fit_again(host: Host) -> None:
         host.test.failed(FULL)
         assert host.judged == [str(FULL)]
         host.clock.advance(0)
-        host.proved(BuildError("the sandbox does not work"))
+        host.proved(BuildError(SentLocal.SANDBOX, "the sandbox does not work"))
         host.clock.advance(1)
         host.proved()
     assert host.judged == [str(FULL), ""]

@@ -24,6 +24,7 @@ from sccachedist.config import (
     TokenAuth,
 )
 from sccachedist.errors import BuildError, ConfigError
+from sccachedist.outcomes import SentLocal
 from sccachedist.server import service as service_module
 from sccachedist.server.identity import JOB_KEY_BYTES
 from sccachedist.server.lifecycle import BUILDER_RETRY_SECS, LAST_REPORTS_SECS, ServerService
@@ -129,7 +130,7 @@ def test_builder_does_not_work(running: Running) -> None:
     """A build server whose sandbox does not work says why, does not register, and tries again."""
     with capturedLogs() as events:
         running.start()
-        running.builder.starting.answer("start", BuildError("bwrap is missing: install bubblewrap"))
+        running.builder.starting.answer("start", BuildError(SentLocal.SANDBOX, "bwrap is missing: install bubblewrap"))
     (error,) = [event for event in events if event["log_level"] is LogLevel.error]
     assert error["error"] == "bwrap is missing: install bubblewrap"
     running.reactor.advance(BUILDER_RETRY_SECS)
@@ -163,7 +164,7 @@ def test_ends(running: Running, when: str) -> None:
     with capturedLogs() as events:
         running.start()
         if when != "starting":
-            running.builder.starting.answer("start", None if when == "working" else BuildError("no"))
+            running.builder.starting.answer("start", None if when == "working" else BuildError(SentLocal.SANDBOX, "no"))
         stopping = running.service.stopService()
         running.reactor.pump([LAST_REPORTS_SECS] * 2)  # the scheduler is to be told, and is not there
         assert outcome(stopping) is None

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from sccachedist import errors as e
+from sccachedist.outcomes import SentLocal
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import JSON, UnknownRoute, error_response, message_response, prefers_json
 from sccachedist.wire.messages import SCHEDULER_STATUS, SchedulerStatus
@@ -39,7 +40,7 @@ TABLE: list[tuple[e.SccachedistError, int, str | None, str | None, bytes]] = [
     (e.UnknownJob("Unknown job"), 500, None, JSON_UTF8, described("Unknown job")),
     (e.BadTransition("not there"), 500, None, JSON_UTF8, described("not there")),
     (e.PeerError("silent", status=401), 500, None, JSON_UTF8, described("silent")),
-    (e.BuildError("no sandbox"), 500, None, JSON_UTF8, described("no sandbox")),
+    (e.BuildError(SentLocal.SANDBOX, "no sandbox"), 500, None, JSON_UTF8, described("no sandbox")),
     (e.ToolchainError("damaged"), 500, None, JSON_UTF8, described("damaged")),
 ]
 

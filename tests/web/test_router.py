@@ -10,6 +10,7 @@ from twisted.logger import LogLevel, capturedLogs
 from farmkit.memory_http import Browser, bearer, request
 from sccachedist.daemon.logs import choose_levels
 from sccachedist.errors import CompileFailed, PeerError
+from sccachedist.outcomes import Suspicion
 from sccachedist.wire.messages import SCHEDULER_STATUS, TOOLCHAIN, Toolchain
 from tests.web.roles import STATUS, TOKEN, Role, visited
 
@@ -107,7 +108,7 @@ def test_refusal_in_a_route(role: Role, browser: Browser) -> None:
 @pytest.mark.parametrize("routine", [False, True])
 def test_a_refusal_in_the_log(role: Role, browser: Browser, *, routine: bool) -> None:
     """It is one line, which those alone see who look closely where it belongs to any day's work."""
-    role.error = CompileFailed("a compile failed", routine=routine)
+    role.error = CompileFailed(Suspicion.VERIFY if routine else Suspicion.NO_MEMORY, "a compile failed")
     choose_levels("debug")
     with capturedLogs() as events:
         browser.ask(request("GET", "/status"))

@@ -15,6 +15,7 @@ from pathlib import Path
 from sccachedist.builders.interface import Builder, BuildJob
 from sccachedist.builders.selftest.requirements import Requirement, Seen, looked_at, unmet_requirements
 from sccachedist.errors import BuildError, CompileFailed
+from sccachedist.outcomes import SentLocal
 from sccachedist.sandbox.programs.probe import READ, read_by_it, trial_program
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.bincode import decode, encode
@@ -53,22 +54,22 @@ async def probe(
         try:
             await builder.run(job)
         except CompileFailed as error:
-            raise BuildError(_FAILED) from error
+            raise BuildError(SentLocal.SANDBOX, _FAILED) from error
         finally:
             await builder.discard(toolchain)
         output = _output((place / "answer").read_bytes())
     proof, *seen = [output] if command else read_by_it(output)
     if proof != _INPUT:
-        raise BuildError("a trial job in the sandbox did not give what it should")
+        raise BuildError(SentLocal.SANDBOX, "a trial job in the sandbox did not give what it should")
     if requirements and (broken := unmet_requirements(Seen.by(seen), requirements)):
-        raise BuildError(broken)
+        raise BuildError(SentLocal.SANDBOX, broken)
 
 
 def _output(answer: bytes) -> bytes:
     match decode(RUN_JOB_RESULT, answer):
         case JobComplete(output=output, outputs=((_, data),)) if output.code == 0:
             return zlib.decompress(data.compressed)
-    raise BuildError(_FAILED)
+    raise BuildError(SentLocal.SANDBOX, _FAILED)
 
 
 def _toolchain() -> bytes:

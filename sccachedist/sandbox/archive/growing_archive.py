@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from sccachedist.builders.worker_protocol import ARRIVED, Arrived, read_frame
 from sccachedist.errors import BuildError
+from sccachedist.outcomes import SentLocal
 from sccachedist.wire.bincode import decode
 
 
@@ -34,7 +35,7 @@ class GrowingArchive:
         if self._last.whole:
             return False
         if (news := read_frame(self._news)) is None:
-            raise BuildError("the daemon has gone")
+            raise BuildError(SentLocal.SHUTDOWN, "the daemon has gone")
         self._last = decode(ARRIVED, news)
         return True
 

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from sccachedist.builders.worker_protocol import SANDBOX_PREFIX, Grown, Size, UnpackToolchain
 from sccachedist.errors import BuildError, DecodeError, ToolchainError
+from sccachedist.outcomes import SentLocal
 from sccachedist.sandbox.archive.opened import opened_toolchain
 from sccachedist.sandbox.archive.repack import END, directory_member, file_member, repacked
 from sccachedist.sandbox.archive.tally import Tally
@@ -69,7 +70,7 @@ def remove_finished(name: str) -> None:
     """Kill and remove a container, if there is one, after the program that made it has ended."""
     ended = call(["docker", "rm", "--force", "--volumes", name], ADVICE)
     if ended.exit_code and _lines("ps", "--all", "--quiet", "--filter", f"name=^/?{name}$"):
-        raise BuildError(f"container {name} cannot be removed: {ended.last_words}")
+        raise BuildError(SentLocal.SANDBOX, f"container {name} cannot be removed: {ended.last_words}")
 
 
 def written_by(name: str) -> int:
@@ -82,7 +83,7 @@ def written_by(name: str) -> int:
 def _taken(name: str, base: str) -> bool:
     ended = call(["docker", "create", "--pull", "never", "--name", name, base, "none"], ADVICE)
     if ended.exit_code and b"is already in use" not in ended.stderr:
-        raise BuildError(f"nobody can tell whether container {name} is there: {ended.last_words}")
+        raise BuildError(SentLocal.SANDBOX, f"nobody can tell whether container {name} is there: {ended.last_words}")
     return not ended.exit_code
 
 
@@ -115,7 +116,7 @@ def _base_container(toolchain: str) -> str:
 def _busybox(sandbox: str, base: str) -> bytes:
     ended = call(busybox_arguments(sandbox, base), ADVICE, stdio_bytes=_BUSYBOX_BYTES)
     if ended.exit_code or not ended.stdout:
-        raise BuildError(f"no busybox in image {base} (docker.image): {ended.last_words}")
+        raise BuildError(SentLocal.SANDBOX, f"no busybox in image {base} (docker.image): {ended.last_words}")
     return ended.stdout
 
 

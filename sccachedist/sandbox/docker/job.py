@@ -15,6 +15,7 @@ import attrs
 
 from sccachedist.builders.worker_protocol import RunJob
 from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
+from sccachedist.outcomes import SentLocal
 from sccachedist.sandbox.archive.opened import opened_inputs
 from sccachedist.sandbox.archive.repack import END, file_member, repacked
 from sccachedist.sandbox.archive.tally import Tally
@@ -120,7 +121,7 @@ def _write_result(job: RunJob, ended: Ended) -> int:
         exit_code = _exit_code(found)
         if exit_code is None:
             _check_toolchain(job)
-            raise BuildError(f"the sandbox did not run the command: {ended.last_words}")
+            raise BuildError(SentLocal.SANDBOX, f"the sandbox did not run the command: {ended.last_words}")
         check_executed(job.command, exit_code, ended.stderr)
         # Before the outputs are read: of a killed compiler the signal is reported, not a missing output.
         output = reported(job.command, job.on_failure, attrs.evolve(ended, exit_code=exit_code))
@@ -128,7 +129,7 @@ def _write_result(job: RunJob, ended: Ended) -> int:
         while stream.read(CHUNK):  # padding: docker cp fails if it cannot write it
             pass
     if process.returncode:
-        raise BuildError("docker cp did not give all outputs")
+        raise BuildError(SentLocal.SANDBOX, "docker cp did not give all outputs")
     return size
 
 
@@ -151,7 +152,7 @@ def _outputs(job: RunJob, found: Found, exit_code: int) -> Iterator[tuple[str, I
     for member, content in found:
         output = job.outputs[_index(member, len(job.outputs))]
         if member.kind is not MemberKind.FILE:
-            raise BuildError(f"not a regular file: {output!r}")
+            raise BuildError(SentLocal.NO_OUTPUT, f"not a regular file: {output!r}")
         sizes.add(output, member.size)
         made.add(output)
         yield output, content
@@ -161,5 +162,5 @@ def _outputs(job: RunJob, found: Found, exit_code: int) -> Iterator[tuple[str, I
 def _index(member: Member, count: int) -> int:
     match = _OUTPUT.fullmatch(member.name)
     if match is None or int(match[1]) >= count:
-        raise BuildError("a container left what is no output")
+        raise BuildError(SentLocal.SANDBOX, "a container left what is no output")
     return int(match[1])

@@ -10,6 +10,7 @@ import attrs
 
 from sccachedist.builders.worker_protocol import Grown, RunJob, Size, UnpackToolchain
 from sccachedist.errors import BuildError
+from sccachedist.outcomes import SentLocal
 from sccachedist.sandbox.archive.growing_archive import GrowingArchive
 from sccachedist.sandbox.docker import images, job
 from sccachedist.sandbox.meter import Meter
@@ -41,7 +42,7 @@ class DockerSandboxes:
 
     def follow_toolchain(self, request: UnpackToolchain, growing: GrowingArchive, grown: Grown) -> Size:
         """Refuse: an image is made of a whole archive."""
-        raise BuildError("an image is made of a whole archive")
+        raise BuildError(SentLocal.SANDBOX, "an image is made of a whole archive")
 
     def remove_toolchain(self, toolchain: str) -> None:
         """Remove the image."""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from itertools import accumulate, chain, islice
 
 from sccachedist.errors import BuildError
+from sccachedist.outcomes import SentLocal
 from sccachedist.sandbox.command import refuse_nul, variables
 from sccachedist.sandbox.programs import built_program
 from sccachedist.wire.messages import CompileCommand
@@ -56,7 +57,7 @@ def orders(command: CompileCommand, report_fd: int, own_fd: int) -> bytes:
         words += [*islice(addresses, len(each)), 0]
     told = b"".join((*map(_WORD.pack, words), *packed))
     if len(told) > _ROOM:
-        raise BuildError("the sandbox did not run the command: its command line is too long")
+        raise BuildError(SentLocal.INPUTS, "the sandbox did not run the command: its command line is too long")
     return told
 
 

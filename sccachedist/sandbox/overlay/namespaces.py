@@ -17,6 +17,7 @@ import struct
 from pathlib import Path
 
 from sccachedist.errors import BuildError
+from sccachedist.outcomes import SentLocal
 
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000000
 _CLONE_NEWIPC = 0x08000000  # held_memory enters a job's and can come back only to one of this user namespace
@@ -58,7 +59,9 @@ def enter() -> None:
         _go_on_as_first()
         _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None)
     except OSError as error:
-        raise BuildError(f"no namespaces for a sandbox: {error.strerror}; {_NAMESPACES_ADVICE}") from error
+        raise BuildError(
+            SentLocal.SANDBOX, f"no namespaces for a sandbox: {error.strerror}; {_NAMESPACES_ADVICE}"
+        ) from error
 
 
 def _leave_sysfs() -> None:
@@ -185,7 +188,7 @@ def mount_overlay(target: str, lower: str, upper: str, work: str) -> None:
     try:
         _mount("overlay", target, "overlay", _MS_NOSUID | _MS_NODEV, options)
     except OSError as error:
-        raise BuildError(f"cannot mount an overlay: {error.strerror}; {_OVERLAY_ADVICE}") from error
+        raise BuildError(SentLocal.SANDBOX, f"cannot mount an overlay: {error.strerror}; {_OVERLAY_ADVICE}") from error
 
 
 def _mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None) -> None:

@@ -17,6 +17,7 @@ from typing import IO, BinaryIO, cast
 import attrs
 
 from sccachedist.errors import BuildError
+from sccachedist.outcomes import SentLocal
 from sccachedist.sandbox.overlay.init_program import failure, orders
 from sccachedist.sandbox.processes import Ended, drained, feed, running
 from sccachedist.wire.messages import CompileCommand
@@ -75,7 +76,7 @@ class Sandbox:
                 ended(used)
         watch()
         if reason := failure(report.read()):
-            raise BuildError(f"the sandbox did not run the command: {reason}")
+            raise BuildError(SentLocal.NOT_EXECUTED, f"the sandbox did not run the command: {reason}")
         return _with_exit_code(self._status.read(), Ended(self._process.returncode, stdout, stderr))
 
     def end(self) -> None:
@@ -151,4 +152,4 @@ def _with_exit_code(status: bytes, ended: Ended) -> Ended:
     for line in status.splitlines():
         if (code := json.loads(line).get("exit-code")) is not None:
             return attrs.evolve(ended, exit_code=int(code))
-    raise BuildError(f"the sandbox did not run the command: {ended.last_words}")
+    raise BuildError(SentLocal.SANDBOX, f"the sandbox did not run the command: {ended.last_words}")

@@ -10,6 +10,7 @@ import attrs
 
 from sccachedist.builders.worker_protocol import SANDBOX_PREFIX
 from sccachedist.errors import BuildError
+from sccachedist.outcomes import SentLocal
 from sccachedist.sandbox.command import env_arguments
 from sccachedist.sandbox.processes import Ended, call, called
 from sccachedist.wire.messages import CompileCommand
@@ -79,7 +80,7 @@ class Pots:
         run = ["/bin/sh", "-c", _RUN, "sh", command.cwd, *env_arguments(command)]
         ended = call(["jexec", name, *run], "this builder needs FreeBSD", stdio_bytes=stdio_bytes)
         if ended.stderr.startswith(b"jexec: "):
-            raise BuildError(f"the sandbox did not run the command: {ended.last_words}")
+            raise BuildError(SentLocal.SANDBOX, f"the sandbox did not run the command: {ended.last_words}")
         return ended
 
     def _do(self, *arguments: str) -> bytes:

@@ -10,6 +10,7 @@ import attrs
 
 from sccachedist.builders.worker_protocol import Grown, RunJob, Size, UnpackToolchain
 from sccachedist.errors import BuildError
+from sccachedist.outcomes import SentLocal
 from sccachedist.sandbox.archive.growing_archive import GrowingArchive
 from sccachedist.sandbox.job_root import place_toolchain, root_at
 from sccachedist.sandbox.meter import Meter
@@ -45,7 +46,7 @@ class PotSandboxes:
 
     def follow_toolchain(self, request: UnpackToolchain, growing: GrowingArchive, grown: Grown) -> Size:
         """Refuse: a pot is made of a whole archive."""
-        raise BuildError("a pot is made of a whole archive")
+        raise BuildError(SentLocal.SANDBOX, "a pot is made of a whole archive")
 
     def remove_toolchain(self, toolchain: str) -> None:
         """Destroy the toolchain's pot."""

@@ -7,6 +7,7 @@ import platform
 from importlib import resources
 
 from sccachedist.errors import BuildError
+from sccachedist.outcomes import SentLocal
 
 #: The kinds of machines that there are programs for.
 MACHINES = ("x86_64", "aarch64")
@@ -18,5 +19,5 @@ def built_program(name: str) -> bytes:
     :raises BuildError: there is none.
     """
     if (machine := platform.machine()) not in MACHINES:
-        raise BuildError(f"no sandbox on {machine}: only on {' and '.join(MACHINES)}")
+        raise BuildError(SentLocal.SANDBOX, f"no sandbox on {machine}: only on {' and '.join(MACHINES)}")
     return resources.files(__name__).joinpath(f"{name}.{machine}").read_bytes()

@@ -10,9 +10,10 @@ First of four stations of an error on its way to a status: it is raised here,
 """
 
 from sccachedist.errors import BuildError, CompileFailed
+from sccachedist.outcomes import SentLocal
 from sccachedist.policy import OnFailure
 from sccachedist.sandbox.processes import Ended
-from sccachedist.sandbox.result.failure_policy import VERIFIED, suspicion
+from sccachedist.sandbox.result.failure_policy import suspicion
 from sccachedist.wire.messages import CompileCommand, ProcessOutput
 
 _SIGNALS = range(129, 193)
@@ -28,7 +29,7 @@ def reported_code(exit_code: int, cwd: str) -> int:
     :raises BuildError: it was killed. The cause cannot be told: the memory limit, the sandbox, or its own fault.
     """
     if exit_code in _SIGNALS:
-        raise BuildError(f"the compiler was killed by signal {exit_code - 128}")
+        raise BuildError(SentLocal.SIGNAL, f"the compiler was killed by signal {exit_code - 128}")
     return exit_code if cwd.startswith(_WINDOWS_PATHS) else exit_code << 8
 
 
@@ -40,6 +41,6 @@ def reported(command: CompileCommand, policy: OnFailure, ended: Ended) -> Proces
     """
     code = reported_code(ended.exit_code, command.cwd)
     if (why := suspicion(policy, ended.exit_code, ended.stdout, ended.stderr)) is not None:
-        reason = f"a compile failed with status {ended.exit_code}: {why}"
-        raise CompileFailed(reason, routine=why == VERIFIED)
+        kind, text = why
+        raise CompileFailed(kind, f"a compile failed with status {ended.exit_code}: {text}")
     return ProcessOutput(code, ended.stdout, ended.stderr)

@@ -21,6 +21,7 @@ from itertools import zip_longest
 import attrs
 
 from sccachedist.errors import BuildError, LimitExceeded
+from sccachedist.outcomes import SentLocal
 from sccachedist.wire.messages import CompileCommand
 
 #: Options whose operand is the file to make, as the next argument or joined. ``cudafe++`` has no shorter one.
@@ -68,7 +69,7 @@ def check_outputs(command: CompileCommand, outputs: tuple[str, ...], made: Colle
     :raises BuildError: one is missing.
     """
     if exit_code == 0 and (missing := required_outputs(command, outputs).difference(made)):
-        raise BuildError(f"the compiler succeeded without making {min(missing)!r}")
+        raise BuildError(SentLocal.NO_OUTPUT, f"the compiler succeeded without making {min(missing)!r}")
 
 
 def _is_device(place: str) -> bool:

@@ -8,6 +8,7 @@ import platform
 from pathlib import Path
 
 from sccachedist.errors import BuildError
+from sccachedist.outcomes import SentLocal
 
 
 def open_filter() -> int:
@@ -19,4 +20,4 @@ def open_filter() -> int:
     try:
         return os.open(Path(__file__).with_name(f"{machine}.bpf"), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        raise BuildError(f"no seccomp filter for {machine}") from error
+        raise BuildError(SentLocal.SANDBOX, f"no seccomp filter for {machine}") from error
