@@ -19,10 +19,10 @@ test: coverage
 coverage:
 	scripts/setup.sh dev
 	$(PYTEST) --cov --quiet \
-		$(addprefix tests/scheduler/test_,$(addsuffix .py,core events fleet home_rates jobs leases presumed queue refusals shares)) \
+		$(addprefix tests/scheduler/test_,$(addsuffix .py,core events fleet home_rates job_records jobs leases presumed queue refusals shares)) \
 		$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs jobs lru places spent_tokens)) \
 		$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome tar)) \
-		$(addprefix tests/records/test_,$(addsuffix .py,record selection trace usage)) \
+		$(addprefix tests/records/test_,$(addsuffix .py,record ring selection trace usage)) \
 		tests/web/test_deadlines.py tests/test_budgets.py tests/test_outcomes.py tests/wire
 
 unit:

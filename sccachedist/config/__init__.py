@@ -5,7 +5,7 @@ the roles use a setting.
 """
 
 from sccachedist.config.files import exposed_secrets, load_scheduler_settings, load_server_settings
-from sccachedist.config.operation import LogFormat, LogSettings, ServerNetworkSettings
+from sccachedist.config.operation import LogFormat, LogSettings, RecordSettings, ServerNetworkSettings
 from sccachedist.config.published import (
     BuilderSettings,
     ClientAuthSettings,
@@ -56,6 +56,7 @@ __all__ = [
     "PotBuilderSettings",
     "ProxyToken",
     "QueueSettings",
+    "RecordSettings",
     "SandboxSettings",
     "SchedulerAuthSettings",
     "SchedulerLimits",

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from attrs import field, frozen
 
 from sccachedist.config.schema import key
-from sccachedist.config.values import IP, one_of
+from sccachedist.config.values import BOOL, IP, NUMBER, one_of
 
 
 class LogFormat(enum.Enum):
@@ -27,6 +27,23 @@ class LogSettings:
         default=LogFormat.TEXT,
         metadata=key(one_of(LogFormat), "A line of text for each event, or a JSON object on a line of its own."),
     )
+
+
+@frozen
+class RecordSettings:
+    """What a scheduler keeps of each request for a slot that is over."""
+
+    keep: int = field(
+        default=20_000,
+        metadata=key(NUMBER, "How many of the latest records it has in memory, each about 600 bytes; 0 for none."),
+    )
+    addresses: bool = field(
+        default=True,
+        metadata=key(
+            BOOL, "Whether records have the IP addresses of clients; else a client has a name until the next restart."
+        ),
+    )
+    names: bool = field(default=True, metadata=key(BOOL, "Whether records have the names of output files."))
 
 
 @frozen

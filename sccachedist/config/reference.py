@@ -64,6 +64,8 @@ def _row(name: str, declared: Key) -> KeyRow:
 def _default(declared: Key) -> str:
     """A default as it would stand in a file, with a size also in larger units."""
     match declared.default:
+        case bool(is_so):
+            return str(is_so).lower()
         case int(number):
             return f"{number}{_in_units(number)}" if declared.shape in (BYTES, CACHE_BYTES) else str(number)
         case enum.Enum(value=text) | (str() | Path() as text):

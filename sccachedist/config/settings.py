@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import Factory, field, frozen
 
-from sccachedist.config.operation import LogSettings, ServerNetworkSettings
+from sccachedist.config.operation import LogSettings, RecordSettings, ServerNetworkSettings
 from sccachedist.config.published import (
     BUILDER,
     CLIENT_AUTH,
@@ -343,6 +343,7 @@ class SchedulerSettings:
     queue: QueueSettings = field(factory=QueueSettings, metadata=table(QueueSettings))
     admin: AdminSettings = field(factory=AdminSettings, metadata=table(AdminSettings))
     log: LogSettings = field(factory=LogSettings, metadata=table(LogSettings))
+    records: RecordSettings = field(factory=RecordSettings, metadata=table(RecordSettings))
     limits: SchedulerLimits = field(factory=SchedulerLimits, metadata=table(SchedulerLimits))
 
 

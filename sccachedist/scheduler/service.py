@@ -34,6 +34,7 @@ from sccachedist.scheduler.client_auth import client_auth, service_proxies
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
 from sccachedist.scheduler.event_log import EventLog
 from sccachedist.scheduler.events import Event, ServerLeft
+from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.routes import SchedulerRoutes
 from sccachedist.scheduler.term import Term, Terms
@@ -76,7 +77,8 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     build_servers = PinnedBuildServers(inward, pins)
     began = time.time() - reactor.seconds()
     tokens = JobTokens(lambda: began + reactor.seconds())
-    observers = (EventLog(reactor.seconds), build_servers.observe)
+    records = JobRecords(settings.records, began, reactor.seconds)
+    observers = (EventLog(reactor.seconds), build_servers.observe, records)
 
     def begin_term() -> Term:
         limits, first_job = settings.limits, first_job_id(tokens.now())

@@ -1,0 +1,175 @@
+"""Makes the record of each request for a slot that is over, of the scheduler's events: an observer.
+
+It keeps the latest ones, and counts all. Where else records go, and what is shown of them, is not known here.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from sccachedist.auth.clients import address_of
+from sccachedist.budgets import Party
+from sccachedist.config import RecordSettings
+from sccachedist.errors import DecodeError
+from sccachedist.job_phases import JobPhase
+from sccachedist.outcomes import Outcome, Refusal, SentLocal
+from sccachedist.printable import excerpt
+from sccachedist.records.ring import ENDED, Entry, Ring, entry_of
+from sccachedist.scheduler.events import Event, JobEnd, JobEnded, RequestRefused
+from sccachedist.wire.job_summary import MOST_TEXT, ending, packed, unpacked
+
+#: Senders without a good token may make so many records a second, and so many are kept of them: else they could push
+#: out all others. They are counted all the same.
+STRANGERS_PER_SEC, MOST_STRANGERS = 10, 1000
+
+_NOT_COMPLETE = {
+    JobEnd.LOST: Outcome.SERVER_LOST,
+    JobEnd.SERVER_LEFT: Outcome.SERVER_LOST,
+    JobEnd.EXPIRED: Outcome.UNCLAIMED,
+}
+
+
+def outcome_of(ended: JobEnded) -> tuple[Outcome, SentLocal | None]:
+    """What became of a job, and why its client compiled locally, if it did."""
+    if ended.how is not JobEnd.COMPLETE:
+        lost = ended.how is JobEnd.EXPIRED and JobPhase.STARTED in ended.began
+        return Outcome.SERVER_LOST if lost else _NOT_COMPLETE[ended.how], None
+    try:
+        return ending(ended.summary) if ended.summary else (Outcome.UNTOLD, None)
+    except DecodeError:  # perhaps a word of a later release
+        return Outcome.UNTOLD, None
+
+
+def is_of_a_job(ended: JobEnded) -> bool:
+    """Whether it is no reservation that came to nothing: its request goes on, or is refused."""
+    return ended.began.keys() != {JobPhase.RESERVED}
+
+
+class JobRecords:
+    """The records of the latest requests.
+
+    :param began: seconds since 1970 when the clock of the events was 0.
+    :param now: that clock.
+    :param takers: called with each entry.
+
+    ``counts`` has how many requests ended in each way since the start, by outcome and reason.
+    """
+
+    def __init__(
+        self,
+        settings: RecordSettings,
+        began: float,
+        now: Callable[[], float],
+        takers: Sequence[Callable[[Entry], None]] = (),
+    ) -> None:
+        self._settings, self._began, self._now, self._takers = settings, began, now, takers
+        self.counts: Counter[tuple[Outcome, Refusal | SentLocal | None]] = Counter()
+        self._ring = Ring(settings.keep, self.now())
+        self._strangers = Ring(min(settings.keep, MOST_STRANGERS), self.now())
+        self._second, self._left = 0, 0
+        self._key = secrets.token_bytes(16)
+
+    def now(self) -> float:
+        """Seconds since 1970, by the clock of the records."""
+        return self._began + self._now()
+
+    @property
+    def since(self) -> float:
+        """From when on all requests are remembered, but for those of strangers."""
+        return self._ring.since
+
+    def __call__(self, event: Event) -> None:
+        """Make a record if an event ends a request."""
+        match event:
+            case JobEnded() if is_of_a_job(event):
+                self._ended(event)
+            case RequestRefused():
+                self._refused(event)
+
+    def latest_first(self) -> list[Entry]:
+        """All entries."""
+        entries, strangers = self._ring.latest_first(), self._strangers.latest_first()
+        return sorted(entries + strangers, key=lambda entry: -entry[ENDED]) if strangers else entries
+
+    def ending_with(self, digits: str) -> list[Entry]:
+        """The entries of jobs whose numbers end so; a whole number is one job's."""
+        whole = self._ring.get(int(digits))
+        return [whole] if whole else self._ring.ending_with(digits)
+
+    def name_of(self, client: Party | None) -> str | None:
+        """A client as records name it: its address, or a name that is good until the scheduler is restarted."""
+        if client is None:
+            return None
+        address = address_of(client)
+        if self._settings.addresses:
+            return address
+        return f"client-{hmac.digest(self._key, address.encode(), hashlib.sha256).hex()[:8]}"
+
+    def _ended(self, event: JobEnded) -> None:
+        outcome, reason = outcome_of(event)
+        self.counts[outcome, reason] += 1
+        began = iter(event.began.values())
+        reserved = next(began)
+        assigned = next(began, reserved)
+        if event.client is None:  # it was adopted: these times are an earlier scheduler's
+            reserved = assigned = event.asked
+        self._add(
+            entry_of(
+                event.job_id,
+                self._began + event.asked,
+                self._began + event.at,
+                self.name_of(event.client),
+                str(event.server_id),
+                event.toolchain,
+                outcome,
+                reason,
+                wait_secs=reserved - event.asked,
+                assign_secs=assigned - reserved,
+                summary=event.summary if self._settings.names else _without_name(event.summary),
+            ),
+            self._ring,
+        )
+
+    def _refused(self, event: RequestRefused) -> None:
+        self.counts[Outcome.REFUSED, event.refusal] += 1
+        is_stranger = "@" not in event.client
+        if is_stranger and not self._may_note_stranger(int(event.at)):
+            return
+        self._add(
+            entry_of(
+                None,
+                self._began + event.asked,
+                self._began + event.at,
+                self.name_of(event.client),
+                None,
+                event.toolchain,
+                Outcome.REFUSED,
+                event.refusal,
+                detail=excerpt(event.detail, MOST_TEXT[-1]),
+                wait_secs=event.at - event.asked,
+            ),
+            self._strangers if is_stranger else self._ring,
+        )
+
+    def _may_note_stranger(self, second: int) -> bool:
+        if second != self._second:
+            self._second, self._left = second, STRANGERS_PER_SEC
+        self._left -= 1
+        return self._left >= 0
+
+    def _add(self, entry: Entry, ring: Ring) -> None:
+        ring.add(entry)
+        for take in self._takers:
+            take(entry)
+
+
+def _without_name(summary: bytes) -> bytes:
+    """A summary without the name of the output."""
+    try:
+        return summary and packed(attrs.evolve(unpacked(summary), output=""))
+    except DecodeError:
+        return b""
