@@ -103,6 +103,7 @@ if [ "$1" != unit ] && [ "$1" != demo ]; then
     needs qemu-aarch64 qemu-user
     needs busybox busybox-static
     needs cargo cargo
+    needs cmake cmake
     needs clang clang
     needs dockerd docker.io
     needs icecc-create-env icecc
