@@ -19,7 +19,8 @@ test: coverage
 coverage:
 	scripts/setup.sh dev
 	$(PYTEST) --cov --quiet \
-		$(addprefix tests/scheduler/test_,$(addsuffix .py,core events fleet home_rates job_records jobs leases presumed queue refusals shares)) \
+		$(addprefix tests/scheduler/test_,$(addsuffix .py,core events fleet home_rates job_records jobs leases presumed queue)) \
+		$(addprefix tests/scheduler/test_,$(addsuffix .py,refusals shares snapshot)) \
 		$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs jobs lru places spent_tokens)) \
 		$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome tar)) \
 		$(addprefix tests/records/test_,$(addsuffix .py,record ring selection trace usage)) \

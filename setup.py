@@ -42,6 +42,7 @@ setup(
         "hyperlink>=21,<22",
         'isal>=1.7,<2; platform_system == "Linux" and platform_machine in "x86_64 aarch64"',
         "klein>=24.8,<27",
+        "prometheus-client>=0.21,<1",
         "pyjwt>=2.8,<3",
         "pyopenssl>=24.3,<27",
         "service-identity>=24.1,<27",

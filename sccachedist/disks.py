@@ -58,6 +58,15 @@ def complaint_about(directories: Iterable[Path]) -> str:
     return ""
 
 
+def free_bytes(directory: Path) -> int | None:
+    """How many bytes are left for this process where a directory lies; None if that cannot be told."""
+    try:
+        state = os.statvfs(directory)
+    except OSError:
+        return None
+    return state.f_bavail * state.f_frsize
+
+
 def write_to(directory: Path) -> None:
     """Write a file and remove it.
 

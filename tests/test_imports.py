@@ -23,6 +23,7 @@ FLOORS = (
     {"__main__"},
     {"cli"},
     {"scheduler", "server"},
+    {"metrics"},
     {"web", "peers", "builders", "records"},
     {"auth", "files"},
     {"daemon"},

@@ -136,7 +136,7 @@ class OverlayBuilder(WorkerBuilder):
             os.close(self._lock)
             self._lock = None
         self._lock = _claim(self._home)
-        workers, self._workers = self._workers, self._new_workers()
+        workers, self.workers = self.workers, self._new_workers()
         self._forget_all()
         await workers.stop()
 

@@ -83,7 +83,7 @@ class WorkerBuilder:
         self._job_secs, self._on_failure = limits.job_secs, on_failure
         self._job_limits = limits_from(limits, JobLimits, scratch_bytes=scratch_bytes)
         self._unpack_limits = limits_from(limits, UnpackLimits)
-        self._workers = self._new_workers()
+        self.workers = self._new_workers()
         self._room = Room(room)
         self._toolchains = UnpackedToolchains(self._room, self._remove)
         self._refusals = Refusals()
@@ -98,7 +98,7 @@ class WorkerBuilder:
         """See :meth:`sccachedist.builders.interface.Builder.start`."""
         self._started = True
         self._forget_all()
-        await self._try(self._workers.ask(RemoveAll(), self._job_secs))
+        await self._try(self.workers.ask(RemoveAll(), self._job_secs))
         swept = self._sweep()
         try:
             await self.prove()
@@ -131,7 +131,7 @@ class WorkerBuilder:
             sandbox = spares.pop() if spares else f"{SANDBOX_PREFIX}{uuid.uuid4()}"
             try:
                 request = self._request(job, sandbox)
-                await self._workers.ask(request, self._job_secs, job.toolchain, used=job.used)
+                await self.workers.ask(request, self._job_secs, job.toolchain, used=job.used)
             except BaseException as error:
                 if isinstance(error, ToolchainError):
                     self._toolchains.forget(job.toolchain)
@@ -147,15 +147,15 @@ class WorkerBuilder:
 
     async def stop(self) -> None:
         """See :meth:`sccachedist.builders.interface.Builder.stop`."""
-        await self._workers.stop()
-        self._workers = self._new_workers()
+        await self.workers.stop()
+        self.workers = self._new_workers()
         self._forget_all()
         if self._started:
             self._started = self._to_sweep = False
             await self._clear_up(RemoveAll(), REMOVAL_AT_STOP_SECS)
             await self._clear_up(Sweep(), SWEEP_AT_STOP_SECS)
-            await self._workers.stop()
-            self._workers = self._new_workers()
+            await self.workers.stop()
+            self.workers = self._new_workers()
 
     async def _try(self, step: Coroutine[Deferred[Any], Any, object]) -> None:
         try:
@@ -190,7 +190,7 @@ class WorkerBuilder:
 
     async def _followed(self, request: FollowToolchain, follower: UploadFollower) -> None:
         grown = partial(self._toolchains.grown, archive_id(request.unpacking.toolchain))
-        grown(await self._workers.ask_at_once(request, self._job_secs, follower.reach, grown=grown))
+        grown(await self.workers.ask_at_once(request, self._job_secs, follower.reach, grown=grown))
 
     async def _unpack(self, job: BuildJob) -> bool:
         """Unpack a toolchain; if the disk is full, evict idle toolchains, sweep, and try again, at most twice.
@@ -220,7 +220,7 @@ class WorkerBuilder:
     async def _try_to_unpack(self, job: BuildJob) -> bool:
         request, grown = self._unpacking(job.toolchain, job.archive), partial(self._toolchains.grown, job.toolchain)
         try:
-            grown(await self._workers.ask(request, self._job_secs, grown=grown))
+            grown(await self.workers.ask(request, self._job_secs, grown=grown))
         except SccachedistError:  # a killed worker leaves what it has unpacked so far
             await self._clear_up(RemoveToolchain(job.toolchain))
             self._sweep()
@@ -247,7 +247,7 @@ class WorkerBuilder:
         return swept.addErrback(lambda failure: log.failure("what was removed is not swept", failure))
 
     async def _clear_up(self, request: Request, seconds: float | None = None) -> None:
-        workers = self._workers
+        workers = self.workers
         try:
             await workers.ask_at_once(request, seconds or self._job_secs)
         except SccachedistError as error:

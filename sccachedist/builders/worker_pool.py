@@ -141,6 +141,11 @@ class SandboxWorker(ProcessProtocol):
         with contextlib.suppress(ProcessExitedAlready):
             self.transport.signalProcess("KILL")
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether it did not end by itself."""
+        return self._killed
+
     async def ended(self) -> None:
         """Wait until the process is gone."""
         if not self._ended:
@@ -214,6 +219,13 @@ class Workers:
         self._idle: list[SandboxWorker] = []
         self._busy: set[SandboxWorker] = set()
         self.stopped = False
+        #: Workers that were started, and those that ended by themselves, since the start.
+        self.started = self.died = 0
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many workers are idle, and how many are busy."""
+        return len(self._idle), len(self._busy)
 
     async def ask(
         self, request: Request, seconds: float, kind: str = "", grown: Grown = unheard, used: Used = unheard
@@ -288,8 +300,10 @@ class Workers:
             self._reactor.spawnProcess(worker, sys.executable, arguments, environment)
         except OSError as error:
             raise BuildError(SentLocal.SANDBOX, f"cannot start a sandbox worker: {error.strerror}") from error
+        self.started += 1
         return worker
 
     def _gone(self, worker: SandboxWorker) -> None:
+        self.died += not worker.was_killed
         with contextlib.suppress(ValueError):
             self._idle.remove(worker)

@@ -5,7 +5,14 @@ the roles use a setting.
 """
 
 from sccachedist.config.files import exposed_secrets, load_scheduler_settings, load_server_settings
-from sccachedist.config.operation import LogFormat, LogSettings, RecordSettings, ServerNetworkSettings
+from sccachedist.config.operation import (
+    LogFormat,
+    LogSettings,
+    MetricsSettings,
+    RecordSettings,
+    SchedulerMetricsSettings,
+    ServerNetworkSettings,
+)
 from sccachedist.config.published import (
     BuilderSettings,
     ClientAuthSettings,
@@ -22,6 +29,7 @@ from sccachedist.config.published import (
     TokenAuth,
 )
 from sccachedist.config.settings import (
+    AdminSettings,
     ConnectionLimits,
     DockerSettings,
     JwtSettings,
@@ -38,6 +46,7 @@ from sccachedist.config.settings import (
 )
 
 __all__ = [
+    "AdminSettings",
     "BuilderSettings",
     "ClientAuthSettings",
     "ConnectionLimits",
@@ -50,6 +59,7 @@ __all__ = [
     "JwtValidate",
     "LogFormat",
     "LogSettings",
+    "MetricsSettings",
     "NetworkSettings",
     "OverlayBuilderSettings",
     "PolicySettings",
@@ -60,6 +70,7 @@ __all__ = [
     "SandboxSettings",
     "SchedulerAuthSettings",
     "SchedulerLimits",
+    "SchedulerMetricsSettings",
     "SchedulerSettings",
     "ServerAuthSettings",
     "ServerLimits",

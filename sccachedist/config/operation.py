@@ -9,7 +9,8 @@ from ipaddress import IPv4Address, IPv6Address
 from attrs import field, frozen
 
 from sccachedist.config.schema import key
-from sccachedist.config.values import BOOL, IP, NUMBER, one_of
+from sccachedist.config.values import ADDRESS, BOOL, IP, NUMBER, TOKEN, one_of
+from sccachedist.wire.addresses import ServerId
 
 
 class LogFormat(enum.Enum):
@@ -56,5 +57,34 @@ class ServerNetworkSettings:
             IP,
             "The address of this host from which calls to the scheduler leave; by default that of ``public_addr``, if "
             "this host has it. ``0.0.0.0`` or ``::`` leaves the choice to the host.",
+        ),
+    )
+
+
+@frozen
+class MetricsSettings:
+    """Where a monitoring system finds the metrics of a daemon."""
+
+    address: ServerId | None = field(
+        default=None,
+        metadata=key(
+            ADDRESS,
+            "The address of a plain HTTP port for ``/metrics``, ``/healthz`` and ``/readyz``; by default there is none."
+            " Anyone who reaches it may read them, so it belongs on the loopback or on a network for management.",
+        ),
+    )
+
+
+@frozen
+class SchedulerMetricsSettings(MetricsSettings):
+    """Where a monitoring system finds the metrics of the farm."""
+
+    token: str | None = field(
+        default=None,
+        repr=False,
+        metadata=key(
+            TOKEN,
+            "The bearer token with which ``/metrics``, ``/metrics/servers`` and ``/metrics/targets`` at ``public_addr``"
+            " may be read; ``admin.token`` does as well.",
         ),
     )

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from attrs import Factory, field, frozen
 
-from sccachedist.config.operation import LogSettings, RecordSettings, ServerNetworkSettings
+from sccachedist.config.operation import (
+    LogSettings,
+    MetricsSettings,
+    RecordSettings,
+    SchedulerMetricsSettings,
+    ServerNetworkSettings,
+)
 from sccachedist.config.published import (
     BUILDER,
     CLIENT_AUTH,
@@ -344,6 +350,9 @@ class SchedulerSettings:
     admin: AdminSettings = field(factory=AdminSettings, metadata=table(AdminSettings))
     log: LogSettings = field(factory=LogSettings, metadata=table(LogSettings))
     records: RecordSettings = field(factory=RecordSettings, metadata=table(RecordSettings))
+    metrics: SchedulerMetricsSettings = field(
+        factory=SchedulerMetricsSettings, metadata=table(SchedulerMetricsSettings)
+    )
     limits: SchedulerLimits = field(factory=SchedulerLimits, metadata=table(SchedulerLimits))
 
 
@@ -375,4 +384,5 @@ class ServerSettings:
     policy: PolicySettings = field(factory=PolicySettings, metadata=table(PolicySettings))
     shutdown: ShutdownSettings = field(factory=ShutdownSettings, metadata=table(ShutdownSettings))
     log: LogSettings = field(factory=LogSettings, metadata=table(LogSettings))
+    metrics: MetricsSettings = field(factory=MetricsSettings, metadata=table(MetricsSettings))
     limits: ServerLimits = field(factory=ServerLimits, metadata=table(ServerLimits))

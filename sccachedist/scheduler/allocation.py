@@ -142,6 +142,12 @@ class Allocation:
                     ticket.turn.callback(reserved)
         self._wait_for_slots()
 
+    @property
+    def oldest_wait_secs(self) -> float:
+        """How long the first of the requests that wait has waited; 0 without any."""
+        now = self._clock.seconds()
+        return max((now - ticket.asked for ticket in self._queue.firsts), default=0.0)
+
     def send_away(self, reason: SccachedistError) -> None:
         """Let all requests that wait fail for a reason."""
         while (ticket := self._queue.next()) is not None:

@@ -178,6 +178,11 @@ class Fleet:
         """The toolchains that are known to be somewhere, each with the servers that have it."""
         return self._holders.items()
 
+    @property
+    def num_toolchains(self) -> int:
+        """How many different toolchains are known to be somewhere."""
+        return len(self._holders)
+
     def count_at(self, server_id: ServerId) -> int:
         """How many servers have the IP address of this one."""
         return self._by_host[server_id.host]

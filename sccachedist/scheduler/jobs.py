@@ -111,7 +111,8 @@ class Jobs:
     def __init__(self, first: JobId) -> None:
         self._next = first
         self._jobs: dict[JobId, Job] = {}
-        self._reserved = 0
+        #: How many jobs are in each phase.
+        self.phases: Counter[JobPhase] = Counter()
         self._unclaimed: Counter[Party] = Counter()
         self._lending = Alarms(lambda job_id: job.lends_at if (job := self._jobs.get(job_id)) else math.inf)
         self._expiring = Alarms(lambda job_id: job.expires_at if (job := self._jobs.get(job_id)) else math.inf)
@@ -167,7 +168,7 @@ class Jobs:
     @property
     def confirmed(self) -> int:
         """How many jobs are no longer only reserved."""
-        return len(self._jobs) - self._reserved
+        return len(self._jobs) - self.phases[JobPhase.RESERVED]
 
     def unclaimed(self, client: Party) -> int:
         """How many jobs of a client have not started."""
@@ -204,7 +205,7 @@ class Jobs:
         return job
 
     def _count(self, job: Job, change: int) -> None:
-        self._reserved += change * (job.phase is JobPhase.RESERVED)
+        self.phases[job.phase] += change
         if job.client is not None and job.phase is not JobPhase.STARTED:
             self._unclaimed[job.client] += change
             if not self._unclaimed[job.client]:

@@ -35,6 +35,11 @@ class Queue(Generic[T]):
         """How many tickets of each client wait."""
         return {client: len(tickets) for client, tickets in self._tickets.items()}
 
+    @property
+    def firsts(self) -> list[T]:
+        """The ticket of each client that has waited longest."""
+        return [next(iter(tickets)) for tickets in self._tickets.values()]
+
     def enter(self, client: Party, ticket: T) -> None:
         """Add a ticket behind the client's others.
 

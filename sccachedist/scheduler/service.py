@@ -5,6 +5,7 @@ Only this module knows all parts. It decides nothing of what they do.
 
 import os
 import time
+from functools import partial
 from typing import Any
 
 import attrs
@@ -25,6 +26,9 @@ from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
 from sccachedist.daemon.startup import AtStart, AtStop, RoleOptions, check_address, make_role
+from sccachedist.metrics.common import monitor_port, watch
+from sccachedist.metrics.registry import Registry
+from sccachedist.metrics.series import SCHEDULER
 from sccachedist.peers.http_client import Calls, pinned_calls
 from sccachedist.peers.messages import decoded
 from sccachedist.peers.pins import Pins
@@ -32,11 +36,14 @@ from sccachedist.peers.service_calls import service_calls
 from sccachedist.scheduler.admin_routes import AdminRoutes
 from sccachedist.scheduler.client_auth import client_auth, service_proxies
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
+from sccachedist.scheduler.event_counts import EventCounts
 from sccachedist.scheduler.event_log import EventLog
 from sccachedist.scheduler.events import Event, ServerLeft
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
+from sccachedist.scheduler.metrics import SchedulerMetrics
 from sccachedist.scheduler.routes import SchedulerRoutes
+from sccachedist.scheduler.scrape_routes import ScrapeRoutes
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.web.listener import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
@@ -77,8 +84,8 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     build_servers = PinnedBuildServers(inward, pins)
     began = time.time() - reactor.seconds()
     tokens = JobTokens(lambda: began + reactor.seconds())
-    records = JobRecords(settings.records, began, reactor.seconds)
-    observers = (EventLog(reactor.seconds), build_servers.observe, records)
+    records, counts = JobRecords(settings.records, began, reactor.seconds), EventCounts()
+    observers = (EventLog(reactor.seconds), build_servers.observe, records, counts)
 
     def begin_term() -> Term:
         limits, first_job = settings.limits, first_job_id(tokens.now())
@@ -88,9 +95,12 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     terms = Terms(begin_term)
     clients = client_auth(settings, outward, reactor)
     trusted = settings.network.trusted_proxies
+    registry = Registry(SCHEDULER)
+    metrics = SchedulerMetrics(registry, terms, counts, records.counts, reactor, began)
     routes = Mounted(
         SchedulerRoutes(terms, clients, server_auth(settings.server_auth), trusted, settings.limits, reactor),
         AdminRoutes(terms, settings.admin.token),
+        ScrapeRoutes(metrics, [token for token in (settings.metrics.token, settings.admin.token) if token]),
     )
 
     def expire() -> None:
@@ -103,13 +113,20 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
 
     service = MultiService()
     turns = Turns(reactor)
-    site: IProtocolFactory = Site(routes, reactor, settings.limits, trusted, turns)
+    site = Site(routes, reactor, settings.limits, trusted, turns)
+    port: IProtocolFactory = site
+    files = None
     if settings.tls is not None:
         files = CertificateFiles(settings.tls.certificate, settings.tls.private_key)
-        site = over_tls(files, site, reactor, turns)
+        port = over_tls(files, site, reactor, turns)
         OnSignal("SIGHUP", files.reload, reactor).setServiceParent(service)
+    listen = listen or listening_with(reactor)
+    watch(registry, "scheduler", site, partial(_expiry, files), reactor).setServiceParent(service)
+    if settings.metrics.address is not None:
+        unready = partial(_unready, service)
+        monitor_port(settings.metrics.address, metrics.expose, unready, reactor, listen).setServiceParent(service)
     for child in (
-        Listener(settings.public_addr, site, listen or listening_with(reactor)),
+        Listener(settings.public_addr, port, listen),
         PeriodicService(EXPIRY_SECS, expire, reactor),
         AtStop(send_away),
         AtStop(inward.close),
@@ -119,6 +136,16 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     if isinstance(clients, SignedClientTokens):  # so that a wrong jwks_url is in the log at once
         AtStart(clients.keys.fetch).setServiceParent(service)
     return service
+
+
+def _expiry(files: CertificateFiles | None) -> float | None:
+    """When the certificate that is shown to peers expires."""
+    return None if files is None else files.expires
+
+
+def _unready(service: MultiService) -> str:
+    """Why the scheduler is not ready for requests; empty if it is."""
+    return "" if service.running else "it stops"
 
 
 @attrs.frozen

@@ -1,10 +1,12 @@
 """What a scheduler knows at one time, as values: all that a page, a command or a metric reads of it.
 
-Pure. It takes a look at each server and each job, so it is made for those who watch, not for each request.
+Pure. A :class:`Snapshot` takes a look at each server and each job, so it is made for those who watch, not for each
+request. Those who read only :class:`Totals` and servers, some at a time, do not hold a scheduler of thousands up.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 
 import attrs
 
@@ -27,6 +29,7 @@ class ServerView:
     :param avoided_secs: for how long it still gets jobs only if no other has room; 0 if that is not so.
     :param sent_home: which part of its latest jobs it sent home.
     :param up_secs: since when it is known; ``seen_secs``: since when nothing was heard of it.
+    :param metrics_port: the port of its metrics, at the IP address of ``server_id``; 0 if it has not told one.
     """
 
     server_id: ServerId
@@ -43,6 +46,18 @@ class ServerView:
     up_secs: float
     seen_secs: float
     toolchains: int
+    metrics_port: int
+
+    @property
+    def state(self) -> str:
+        """The one of these words that says best whether it gets jobs: unfit, draining, avoided, full or open."""
+        if self.unfit:
+            return "unfit"
+        if not self.is_open:
+            return "draining"
+        if self.avoided_secs:
+            return "avoided"
+        return "full" if self.taken >= self.slots else "open"
 
 
 @attrs.frozen
@@ -94,6 +109,37 @@ class Snapshot:
     toolchains: tuple[ToolchainView, ...]
 
 
+@attrs.frozen
+class Totals:
+    """The numbers that are known without a look at each server and job.
+
+    :param phases: how many jobs are in each phase.
+    :param waiting: how many requests for a slot wait.
+    :param toolchains: how many different toolchains are known to be somewhere.
+    """
+
+    cpus: int
+    phases: Mapping[JobPhase, int]
+    waiting: int
+    toolchains: int
+
+
+def totals_of(fleet: Fleet, jobs: Jobs, waiting: int) -> Totals:
+    """Count."""
+    return Totals(fleet.num_cpus, dict(jobs.phases), waiting, fleet.num_toolchains)
+
+
+def servers_of(fleet: Fleet, some: int, clock: Callable[[], float]) -> Iterator[tuple[ServerView, ...]]:
+    """Look at ``some`` build servers at a time; those that have left meanwhile are passed over.
+
+    :param clock: the time now, as the caller of the core has it.
+    """
+    ids = iter([server.server_id for server in fleet.servers()])
+    while group := tuple(islice(ids, some)):
+        now, servers = clock(), map(fleet.get, group)
+        yield tuple(_server_view(server, now) for server in servers if server is not None)
+
+
 def snapshot_of(fleet: Fleet, jobs: Jobs, waiting: Mapping[Party, int], now: float) -> Snapshot:
     """Look at everything.
 
@@ -129,6 +175,7 @@ def _server_view(server: BuildServer, now: float) -> ServerView:
         up_secs=now - server.joined,
         seen_secs=now - server.seen,
         toolchains=len(server.toolchains),
+        metrics_port=0 if server.report is None else server.report.metrics_port,
     )
 
 

@@ -7,7 +7,7 @@ on in the new one, and our build servers' next heartbeats tell the new one of th
 Routes take the current term for each request and keep nothing of it. HTTP is not known here.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
@@ -24,7 +24,7 @@ from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.events import Events, Observer, ServerDrained, ServerJoined
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.queue import Queue
-from sccachedist.scheduler.snapshot import Snapshot
+from sccachedist.scheduler.snapshot import ServerView, Snapshot, Totals
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import JobStates, SchedulerReport, ServerReport
 from sccachedist.wire.messages import (
@@ -136,6 +136,19 @@ class Term:
     def snapshot(self) -> Snapshot:
         """All that is known now."""
         return self._core.snapshot(self._queue.waiting, self._clock.seconds())
+
+    def totals(self) -> Totals:
+        """What is known without a look at each server and job."""
+        return self._core.totals(len(self._queue))
+
+    def servers(self, some: int) -> Iterator[tuple[ServerView, ...]]:
+        """All build servers, some at a time: the caller lets the reactor turn in between."""
+        return self._core.servers(some, self._clock.seconds)
+
+    @property
+    def oldest_wait_secs(self) -> float:
+        """How long the first of the requests that wait has waited; 0 without any."""
+        return self._allocation.oldest_wait_secs
 
     def expire(self) -> bool:
         """Drop what is silent or stale, some of it at a time; returns whether there is more."""

@@ -24,6 +24,7 @@ def announcement(
     limits: ServerLimits,
     heartbeat_secs: int,
     news_bytes: int,
+    metrics_port: int = 0,
 ) -> tuple[Heartbeat, ServerReport]:
     """Return the next heartbeat and its report for our scheduler; the nonce changes at each start.
 
@@ -32,6 +33,7 @@ def announcement(
 
     :param heartbeat_secs: seconds to the next heartbeat.
     :param news_bytes: the most bytes of news of toolchains.
+    :param metrics_port: the port of this server's metrics at its public IP address; 0 if there is none.
     """
     heartbeat = Heartbeat(
         jwt_key=identity.current.job_key,
@@ -47,6 +49,7 @@ def announcement(
         jobs=runner.named_jobs,
         toolchains=(),
         health=runner.health,
+        metrics_port=metrics_port,
     )
     room = limits.heartbeat_bytes - len(encode(EXTENDED_HEARTBEAT, (heartbeat, report)))
     if room < 0 or len(report.jobs) > MOST_JOBS:

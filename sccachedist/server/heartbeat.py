@@ -76,6 +76,15 @@ class HeartbeatService(Service):
         """The jobs that the scheduler has given to this build server and that have not come, as it said last."""
 
         self._time: float | None = None
+        #: How many heartbeats the scheduler took, refused, or did not get.
+        self.results = {"taken": 0, "refused": 0, "unreached": 0}
+        #: When it took the last one; None before the first.
+        self.taken_at: float | None = None
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the scheduler took the last heartbeat."""
+        return self._known
 
     def scheduler_time(self) -> float | None:
         """Return the time now by our scheduler's clock, which dates its tokens; None if it has not sent that."""
@@ -144,9 +153,12 @@ class HeartbeatService(Service):
         try:
             result, report = await self._scheduler.heartbeat(*self._message(announced, self._news_bytes))
         except PeerError as error:
+            self.results["unreached" if unreached(error) else "refused"] += 1
             if not unreached(error):  # the scheduler refused it: its limits may be smaller
                 self._news_bytes //= 8
             raise
+        self.results["taken"] += 1
+        self.taken_at = self._clock.seconds()
         self._announced = announced
         self.unclaimed = 0 if report is None else report.unclaimed
         self._time = None if report is None or not report.time else report.time - self._clock.seconds()

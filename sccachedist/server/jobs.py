@@ -95,6 +95,8 @@ class ServerCore:
 
     def __init__(self, slots: int = MOST_JOBS, spent: SpentJobs | None = None) -> None:
         self.slots, self.refused = slots, 0
+        #: How many jobs found their toolchain here, and how many did not.
+        self.arrived = {True: 0, False: 0}
         self._jobs: dict[JobId, _Job] = {}
         self._spent = SpentJobs() if spent is None else spent
         self._used: set[JobId] = set()
@@ -129,6 +131,27 @@ class ServerCore:
         if self.unfit:
             return f"is unfit for jobs: {self.unfit}"
         return "is drained" if self._drained else None
+
+    @property
+    def state(self) -> str:
+        """Whether jobs are accepted, in a word: leaving, starting, unfit, drained or open."""
+        if self._leaving:
+            return "leaving"
+        if not self._ready:
+            return "starting"
+        if self.unfit:
+            return "unfit"
+        return "drained" if self._drained else "open"
+
+    @property
+    def unready(self) -> str:
+        """Why no job is accepted; empty if jobs are."""
+        return f"it {self._closed}" if self._closed else ""
+
+    @property
+    def phases(self) -> Counter[JobPhase]:
+        """How many jobs are in each phase."""
+        return Counter(job.phase for job in self._jobs.values())
 
     @property
     def running(self) -> int:
@@ -266,6 +289,7 @@ class ServerCore:
             if oldest is not None:
                 del self._jobs[oldest]
         self._jobs[job_id] = job
+        self.arrived[job.has_toolchain] += 1
         return job
 
     def _begin(self, job_id: JobId, use: OpenRequest, now: float) -> _Job:

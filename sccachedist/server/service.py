@@ -5,9 +5,11 @@ Only this module knows all parts. Draining by signal stands here; draining by HT
 """
 
 import os
+import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService
@@ -39,6 +41,9 @@ from sccachedist.daemon.privileges import JOBS_OF_ROOT, Account
 from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
 from sccachedist.daemon.startup import AtStop, RoleOptions, check_address, check_directory, check_trusted, make_role
 from sccachedist.errors import BuildError, ConfigError, PeerRefused
+from sccachedist.metrics.common import monitor_port, watch
+from sccachedist.metrics.registry import Registry
+from sccachedist.metrics.series import SERVER
 from sccachedist.peers.http_client import trusting_calls
 from sccachedist.peers.source_address import is_own, source_address
 from sccachedist.server.announcement import announcement
@@ -48,6 +53,7 @@ from sccachedist.server.job_reports import JobReports
 from sccachedist.server.job_runner import JobRunner, open_spool
 from sccachedist.server.jobs import ServerCore
 from sccachedist.server.lifecycle import ServerService
+from sccachedist.server.metrics import DISK_SECS, ServerMetrics
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.scheduler_session import HttpSchedulerSession, Incarnation
 from sccachedist.server.self_test import SelfTest
@@ -100,6 +106,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         _in_background(builder.discard(toolchain))
         return _in_background(heartbeat.told())  # then the scheduler asks the next client that needs it to upload it
 
+    in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
     toolchains = Toolchains(
         cache,
         settings.toolchain_cache_size,
@@ -107,18 +114,18 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         limits.toolchain_bytes,
         disk,
         reactor,
-        partial(deferToThreadPool, reactor, reactor.getThreadPool()),
+        in_thread,
         builder.follow,
         evicted,
     )
     source = partial(source_address, settings.public_addr.host, chosen)
     calls = trusting_calls(reactor, lambda: heartbeat.connection_lost(), source)
-    incarnation = Incarnation()
+    incarnation, metrics_port = Incarnation(), told_metrics_port(settings)
     link = HttpSchedulerSession(calls, settings.scheduler_url, server_token(settings), incarnation)
     heartbeat = HeartbeatService(
         link,
         lambda seconds, news: announcement(
-            identity, runner, toolchains.log, incarnation, offered_cpus(settings), limits, seconds, news
+            identity, runner, toolchains.log, incarnation, offered_cpus(settings), limits, seconds, news, metrics_port
         ),
         toolchains.log,
         settings.heartbeat.secs,
@@ -180,8 +187,28 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         if identity.current != shown:
             heartbeat.soon()
 
+    listen = listen or listening_with(reactor)
+    if settings.metrics.address is not None:
+        registry = Registry(SERVER)
+        metrics = ServerMetrics(
+            registry,
+            core,
+            heartbeat,
+            toolchains,
+            lambda: builder.workers,
+            settings.toolchain_cache_size,
+            directories_of(settings),
+            in_thread,
+            time.time() - reactor.seconds(),
+        )
+        for part in (
+            watch(registry, "server", site, lambda: identity.expires, reactor),
+            monitor_port(settings.metrics.address, metrics.expose, lambda: unready(core, heartbeat), reactor, listen),
+            PeriodicService(DISK_SECS, metrics.look_at_disks, reactor),
+        ):
+            part.setServiceParent(service)
     for child in (
-        Listener(settings.bind_address, over_tls(identity, site, reactor, turns), listen or listening_with(reactor)),
+        Listener(settings.bind_address, over_tls(identity, site, reactor, turns), listen),
         PeriodicService(EXPIRY_SECS, runner.expire, reactor),
         PeriodicService(RENEWAL_SECS, renew, reactor),
         AtStop(calls.close),
@@ -191,6 +218,25 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     ):
         child.setServiceParent(service)
     return service
+
+
+def told_metrics_port(settings: ServerSettings) -> int:
+    """Return the port of the metrics if it is at the public IP address, where the scheduler tells others to look."""
+    address, public = settings.metrics.address, settings.public_addr
+    if address is None or not (address.host.is_unspecified or address.host == public.host):
+        return 0
+    return address.port
+
+
+def directories_of(settings: ServerSettings) -> dict[str, Path]:
+    """Return the directories whose disks fill up, by their names in the configuration without ``_dir``."""
+    build = settings.builder.build_dir if isinstance(settings.builder, OverlayBuilderSettings) else None
+    return {"cache": settings.cache_dir} | ({"build": build} if build else {})
+
+
+def unready(core: ServerCore, heartbeat: HeartbeatService) -> str:
+    """Return why this server is not ready for jobs; empty if it is."""
+    return core.unready or ("" if heartbeat.is_registered else "it is not registered with the scheduler")
 
 
 def _account(settings: ServerSettings) -> Account | None:

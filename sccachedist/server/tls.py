@@ -30,6 +30,8 @@ class ShownIdentity:
     """
 
     current: Identity
+    #: When its certificate expires, in seconds since 1970.
+    expires: float
     _context: SSL.Context
 
     def __init__(self, directory: Path, public_addr: ServerId) -> None:
@@ -44,7 +46,8 @@ class ShownIdentity:
             self._directory, self._public_addr, datetime.now(UTC), lambda text: log.info("{text}", text=text)
         )
         key = load_pem_private_key(self.current.private_key_pem, password=None)
-        self._context = server_context(key, [load_pem_x509_certificate(self.current.certificate_pem)])
+        certificate = load_pem_x509_certificate(self.current.certificate_pem)
+        self._context, self.expires = server_context(key, [certificate]), certificate.not_valid_after_utc.timestamp()
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Begin TLS on a new connection."""

@@ -18,7 +18,7 @@ from sccachedist.budgets import Budget, Party
 from sccachedist.daemon.logs import Logger
 from sccachedist.directories import clear, held
 from sccachedist.disks import on_disk
-from sccachedist.errors import DiskError, ToolchainError
+from sccachedist.errors import DiskError, SccachedistError, ToolchainError
 from sccachedist.files import remove_file, settle
 from sccachedist.server.kept_archives import found_archives
 from sccachedist.server.lru import ToolchainIndex
@@ -68,6 +68,9 @@ class Toolchains:
         self._changes = Waiters()
         self._verified: set[ArchiveId] = set()
         self._work: SingleFlight[Path] = SingleFlight()
+        #: Uploads by what became of them, and removed toolchains by reason, since the start.
+        self.uploaded = {"stored": 0, "not_wanted": 0, "refused": 0}
+        self.removed = {"room": 0, "damaged": 0}
 
     def open(self) -> None:
         """Make the directories, remove unfinished uploads of an earlier process, and list the archives."""
@@ -82,6 +85,14 @@ class Toolchains:
     def log(self) -> ToolchainLog:
         """Which changes the scheduler has to hear of."""
         return self._index.log
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @property
+    def size(self) -> int:
+        """The bytes of all archives."""
+        return self._index.size
 
     def receive(self, toolchain: ArchiveId, party: Party) -> Upload:
         """Begin the upload of an archive; if the archive is here already, the bytes are ignored.
@@ -116,8 +127,14 @@ class Toolchains:
         """
         try:
             await upload.verify()
-            if not upload.incoming.is_over:
+            if upload.incoming.is_over:
+                self.uploaded["not_wanted"] += 1
+            else:
                 self._publish(upload)
+                self.uploaded["stored"] += 1
+        except SccachedistError:
+            self.uploaded["refused"] += 1
+            raise
         finally:
             upload.abort()
 
@@ -212,6 +229,7 @@ class Toolchains:
 
     async def _lose(self, toolchain: ArchiveId) -> None:
         """Remove a bad archive and tell the scheduler, which asks the next client to upload it."""
+        self.removed["damaged"] += 1
         remove_file(self._path(toolchain))
         await self._forget(toolchain)
 
@@ -225,6 +243,7 @@ class Toolchains:
     def _enter(self, toolchain: ArchiveId, size: int) -> None:
         for other in self._index.add(toolchain, size):
             log.info("toolchain {toolchain} makes room", toolchain=other)
+            self.removed["room"] += 1
             self._remove(other)
 
     def _remove(self, toolchain: ArchiveId) -> None:

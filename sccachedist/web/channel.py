@@ -119,10 +119,13 @@ class Channel(TwistedProtocol):
 
     def handshakeCompleted(self) -> None:
         """TLS has begun: the peer may send a request."""
+        self._connections.counts.handshakes["done"] += 1
         self._enter(Phase.IDLE)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is closed."""
+        if self.progress.phase is Phase.HANDSHAKE:
+            self._connections.counts.handshakes["failed"] += 1
         self._connections.remove(self)
         self.connected = 0
         request, self._request = self._request, None
@@ -358,8 +361,9 @@ class Channel(TwistedProtocol):
     def give_up(self, limit: str) -> None:
         """Close the connection. A peer that is sending a request is told why, if a limit has a key."""
         if limit and not self.is_idle:  # clients keep connections for a next request that may never come
-            phase = self.progress.phase.name.lower()
-            self._connections.tell(limit, self.peer_host, f"a connection closed that was {phase}")
+            what = f"a connection closed that was {self.progress.phase.name.lower()}"
+            is_answered = self.progress.phase is Phase.RECEIVING and self._request is not None
+            self._connections.tell(limit, self.peer_host, what, is_counted=is_answered)
         if self.progress.phase is not Phase.RECEIVING or not limit:
             self.transport.abortConnection()
             return

@@ -22,6 +22,7 @@ from twisted.logger import LogLevel
 from sccachedist.auth.bearer import IPNetwork, plain_address
 from sccachedist.config import ConnectionLimits
 from sccachedist.daemon.logs import Logger, QuietLog
+from sccachedist.web.port_counts import PortCounts
 
 log = Logger()
 
@@ -61,9 +62,13 @@ class Connections:
     """The open connections of a role.
 
     :param exempt: the networks whose addresses stand for many peers each.
+    :param counts: counts the limits that are hit.
     """
 
-    def __init__(self, limits: ConnectionLimits, exempt: Sequence[IPNetwork], clock: IReactorTime) -> None:
+    def __init__(
+        self, limits: ConnectionLimits, exempt: Sequence[IPNetwork], clock: IReactorTime, counts: PortCounts
+    ) -> None:
+        self.counts = counts
         self._limits, self._exempt, self._clock = limits, exempt, clock
         self.quiet_log = QuietLog(clock.seconds)
         self._open: set[Watched] = set()
@@ -105,12 +110,14 @@ class Connections:
         closed.give_up("")
         return True
 
-    def tell(self, limit: str, peer: str, what: str) -> None:
-        """Tell the log, unless it has been told lately, which limit a peer has hit.
+    def tell(self, limit: str, peer: str, what: str, *, is_counted: bool = False) -> None:
+        """Count which limit a peer has hit, and tell the log unless it has been told lately.
 
         :param limit: its key under ``[limits]``.
         :param what: what the peer did, or what was done to it.
+        :param is_counted: whether a response to the peer counts it.
         """
+        self.counts.limits[limit] += not is_counted
         self.quiet_log.tell(
             log,
             LogLevel.warn,

@@ -24,8 +24,9 @@ from sccachedist.web.channel import Channel
 from sccachedist.web.connection_limits import Connections
 from sccachedist.web.file_sender import send_file
 from sccachedist.web.parsing import Fields, RequestLine, head_of
+from sccachedist.web.port_counts import NO_ROUTE, PortCounts
 from sccachedist.web.request_head import Head
-from sccachedist.web.responses import FileResponse, Response
+from sccachedist.web.responses import FileResponse, Response, UnknownRoute
 from sccachedist.web.router import Call, Mounted, response_for
 from sccachedist.web.turns import Turns, unhurried
 
@@ -38,6 +39,7 @@ class Request(server.Request):
     channel: Channel  # type: ignore[assignment]  # it stands in for Twisted's
     site: "Site"
     call: Call | None
+    route: str
     _head: Head | None
 
     def __init__(self, channel: Channel) -> None:
@@ -47,6 +49,7 @@ class Request(server.Request):
         self.content = self.args = self.path = cast(Any, None)
         self.site = channel.site
         self.call = self._head = None
+        self.route, self.began = NO_ROUTE, 0.0
         self._is_gone = False
 
     @property
@@ -54,16 +57,24 @@ class Request(server.Request):
         """Where errors are logged."""
         return self.site.connections.quiet_log
 
+    @property
+    def counts(self) -> PortCounts:
+        """Where they are counted."""
+        return self.site.counts
+
     def begin(self, line: RequestLine, fields: Fields) -> bool:
         """Admit the request by its headers, or refuse it."""
         self.method, self.uri, self.clientproto = line.method, line.path, line.version
         if not fields.persistent:
             self.setHeader("Connection", "close")
-        self._head = head_of(line, fields, self.channel.peer_host)
+        self._head, self.began = head_of(line, fields, self.channel.peer_host), self.site.reactor.seconds()
         try:
             self.call = self.site.routes.admit(self._head)
+            self.route = self.call.endpoint
             self.call.granted.addCallback(self._know)
         except Exception as error:
+            if not isinstance(error, UnknownRoute):
+                self.route = self.site.routes.name_of(self._head)
             self.refuse(error)
         self._head = self._head.decided()
         return self.call is not None
@@ -95,11 +106,11 @@ class Request(server.Request):
         self._abandon()
         self.channel.persistent = False
         self.setHeader("Connection", "close")
-        self._write(response_for(error, cast(Head, self._head), self.quiet_log))
+        self._write(response_for(error, cast(Head, self._head), self.quiet_log, self.counts))
 
     def processingFailed(self, reason: Failure) -> None:
         """The route or its sending failed: respond as to any other error, where Twisted would send a page."""
-        answer = response_for(cast(Exception, reason.value), cast(Head, self._head), self.quiet_log)
+        answer = response_for(cast(Exception, reason.value), cast(Head, self._head), self.quiet_log, self.counts)
         if self.startedWriting:  # what has been sent cannot be taken back
             self.unregisterProducer()
             self.channel.abort()
@@ -170,7 +181,8 @@ class Site(server.Site):
     ) -> None:
         self.routes = routes
         self.limits = limits or ConnectionLimits()
-        self.connections = Connections(self.limits, exempt, reactor)
+        self.counts = PortCounts()
+        self.connections = Connections(self.limits, exempt, reactor, self.counts)
         self.turns = turns or unhurried(reactor)
         super().__init__(routes, reactor=reactor)
 
@@ -182,7 +194,10 @@ class Site(server.Site):
         return Channel(self, host, self.limits, self.connections, self.turns, Request)
 
     def log(self, request: http.Request) -> None:
-        """Log one line for each request, for operators that want to see them all."""
+        """Count each request that was answered, and log a line for operators that want to see them all."""
+        route = cast(Request, request).route
+        self.counts.answered[route, request.code] += 1
+        self.counts.timed(route, self.reactor.seconds() - cast(Request, request).began)
         log.debug(
             "{method} {uri} answered {code}",
             method=excerpt(request.method.decode("latin-1")),

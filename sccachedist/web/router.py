@@ -22,10 +22,11 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, ValidationError
 
 from sccachedist.daemon.logs import Logger, QuietLog
-from sccachedist.errors import AmbiguousRequest, DecodeError, SccachedistError
+from sccachedist.errors import AmbiguousRequest, DecodeError, LimitExceeded, SccachedistError
 from sccachedist.printable import excerpt
 from sccachedist.web.bodies import Body
 from sccachedist.web.connection_limits import crowd_of
+from sccachedist.web.port_counts import NO_ROUTE, PortCounts
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import (
     FileResponse,
@@ -82,6 +83,10 @@ class AdmittedRequest(Protocol):
     @property
     def quiet_log(self) -> QuietLog:
         """Where errors are logged."""
+
+    @property
+    def counts(self) -> PortCounts:
+        """Where they are counted."""
 
     def send(self, answer: Response | FileResponse) -> Awaitable[None]:
         """Send a response, up to its end."""
@@ -148,13 +153,18 @@ class Api:
         def declare(function: Route) -> Route:
             @wraps(function)
             async def endpoint(routes: object, request: AdmittedRequest, **ids: Any) -> None:
-                await request.send(await _answer(routes, function, answer, request.call, ids, request.quiet_log))
+                await request.send(await _answer(routes, function, answer, request, ids))
 
             self._envelopes[function.__name__] = _Envelope(allow, body, is_public)
             self.app.route(path, methods=[method])(endpoint)
             return function
 
         return declare
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of these routes."""
+        return tuple(self._envelopes)
 
     def find(self, head: Head) -> tuple[str, Mapping[str, Any]] | None:
         """The name of the route for a request, and the ids in its path; None if there is none."""
@@ -216,6 +226,19 @@ class Mounted(Resource):
             return api.admit(routes, app, head, *found)
         raise UnknownRoute("no such route")
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all routes."""
+        return tuple(name for _, api, _ in self._mounted for name in api.names)
+
+    def name_of(self, head: Head) -> str:
+        """The name of the route that a refused request was for; ``NO_ROUTE`` if there is none."""
+        if len(head.path) <= LONGEST_PATH:
+            for _, api, _ in self._mounted:
+                if (found := api.find(head)) is not None:
+                    return found[0]
+        return NO_ROUTE
+
     def render(self, request: Any) -> int:
         """Run the route; cancel it when the sender goes away."""
         call: Call = request.call
@@ -238,8 +261,9 @@ class Mounted(Resource):
 
 
 async def _answer(
-    routes: object, function: Route, codec: Codec[Any] | None, call: Call, ids: dict[str, Any], quiet_log: QuietLog
+    routes: object, function: Route, codec: Codec[Any] | None, request: AdmittedRequest, ids: dict[str, Any]
 ) -> Response | FileResponse:
+    call = request.call
     as_json = call.as_json
     try:
         granted = await call.granted
@@ -251,14 +275,16 @@ async def _answer(
         raise
     except Exception as error:
         call.body.abort()
-        return response_for(error, call.head, quiet_log)
+        return response_for(error, call.head, request.quiet_log, request.counts)
 
 
-def response_for(error: Exception, head: Head, quiet_log: QuietLog) -> Response:
-    """The response to a request that failed. The error is logged, unless there are many like it."""
+def response_for(error: Exception, head: Head, quiet_log: QuietLog, counts: PortCounts) -> Response:
+    """The response to a request that failed. The error is counted, and logged unless there are many like it."""
     kind, incident = type(error).__name__, uuid4().hex[:12]
     fields: dict[str, Any] = {"method": excerpt(head.method), "path": excerpt(head.path), "peer": head.peer}
     fields["by"] = crowd_of(head.peer)
+    if isinstance(error, LimitExceeded):
+        counts.limits[error.limit] += 1
     if isinstance(error, SccachedistError):
         answer = error_response(error)
         level = LogLevel.debug if error.routine else LogLevel.info
@@ -266,6 +292,7 @@ def response_for(error: Exception, head: Head, quiet_log: QuietLog) -> Response:
         why = getattr(error, "limit", said)
         quiet_log.tell(log, level, f"{kind} {level.name}", form, why=why, status=answer.status, error=said, **fields)
         return answer
+    counts.incidents += 1
     form = "incident {incident} at {method} {path}, {peer}"
     # Each incident is a reason of its own: its number has been told to the peer.
     failure = Failure(error)

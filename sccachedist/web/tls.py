@@ -49,7 +49,10 @@ class CertificateFiles:
 
     :param certificate: PEM, the certificate first, then the authorities between it and the root.
     :param private_key: PEM, without a passphrase.
+    :ivar expires: when the certificate expires, in seconds since 1970.
     """
+
+    expires: float
 
     def __init__(self, certificate: Path, private_key: Path) -> None:
         self._certificate, self._private_key = certificate, private_key
@@ -79,11 +82,13 @@ class CertificateFiles:
             raise ConfigError(f"tls.certificate: {self._certificate}: {_why(error)}") from error
         try:
             private_key = load_pem_private_key(self._private_key.read_bytes(), password=None)
-            return server_context(private_key, chain)
+            context = server_context(private_key, chain)
         except (OSError, TypeError, ValueError) as error:
             raise ConfigError(f"tls.private_key: {self._private_key}: {_why(error)}") from error
         except SSL.Error as error:
             raise ConfigError(f"tls.private_key: {self._private_key}: not the key of the certificate") from error
+        self.expires = chain[0].not_valid_after_utc.timestamp()
+        return context
 
 
 def _why(error: Exception) -> str:

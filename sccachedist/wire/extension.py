@@ -12,10 +12,11 @@ from typing import cast
 
 import attrs
 
-from sccachedist.wire.bincode import OCTETS, TEXT, U64, Json, Reader, enumeration, extended, pair, sequence, struct
+from sccachedist.wire.bincode import OCTETS, TEXT, U16, U64, Json, Reader, enumeration, extended, pair, sequence, struct
 from sccachedist.wire.messages import HEARTBEAT, HEARTBEAT_RESULT, JOB_STATE, JobId, JobState
 
 _MARK, _HEALTH_MARK, _SUMMARIES_MARK = b"sccachedist 1\n", b"sccachedist 2\n", b"sccachedist 3\n"
+_PORT_MARK = b"metrics port\n"
 
 
 class Availability(Enum):
@@ -53,6 +54,8 @@ class ServerReport:
     :param since: the last change that the scheduler has heard of, as its answer said.
     :param until: the last change that this report covers.
     :param health: None if it does not tell.
+    :param metrics_port: the port of its metrics, at its own IP address; 0 if there is none. Only a server that tells
+        its health tells that.
     """
 
     number: int
@@ -64,6 +67,7 @@ class ServerReport:
     since: int = 0
     until: int = 0
     health: Health | None = None
+    metrics_port: int = 0
 
 
 @attrs.frozen
@@ -120,22 +124,27 @@ _REPORT = extended(
         until=U64,
     ),
     _HEALTH_MARK,
-    struct(Health, unfit=TEXT, ended=U64, sent_home=U64),
+    extended(struct(Health, unfit=TEXT, ended=U64, sent_home=U64), _PORT_MARK, U16),
 )
 
 
 class _ReportCodec:
-    """A report with the server's health behind it."""
+    """A report with the server's health behind it, and behind that the port of its metrics."""
 
     def write(self, value: ServerReport, out: bytearray) -> None:
-        _REPORT.write((value, value.health), out)
+        _REPORT.write((value, self._behind(value)), out)
 
     def read(self, source: Reader) -> ServerReport:
-        report, health = _REPORT.read(source)
-        return attrs.evolve(report, health=health)
+        report, behind = _REPORT.read(source)
+        health, port = behind or (None, None)
+        return attrs.evolve(report, health=health, metrics_port=port or 0)
 
     def to_json(self, value: ServerReport) -> Json:
-        return _REPORT.to_json((value, value.health))
+        return _REPORT.to_json((value, self._behind(value)))
+
+    @staticmethod
+    def _behind(value: ServerReport) -> tuple[Health, int | None] | None:
+        return None if value.health is None else (value.health, value.metrics_port or None)
 
 
 SERVER_REPORT = _ReportCodec()

@@ -56,6 +56,11 @@ def test_leaving() -> None:
     assert order(entered) == ["B1"]
 
 
+def test_firsts() -> None:
+    """The one of each client that has waited longest."""
+    assert queue("A1", "B1", "A2").firsts == ["A1", "B1"]
+
+
 def test_too_many() -> None:
     """One more than may wait is refused, and has taken nobody's place."""
     entered: Queue[str] = Queue(most=1)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from sccachedist.errors import BadTransition, UnknownJob
+from sccachedist.job_phases import JobPhase
 from sccachedist.server.jobs import UNCLAIMED_SECS, ServerCore
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.extension import Availability
@@ -42,6 +43,35 @@ def test_no_second_run(toolchain: ArchiveId) -> None:
     with pytest.raises(BadTransition, match="job 7 is assigned already"):
         core.assign(JOB, toolchain, present=True, now=0.0)
     assert core.running == 1
+
+
+def test_states() -> None:
+    """A build server says in a word whether it takes jobs, and why not."""
+    core = ServerCore()
+    seen = [(core.state, core.unready)]
+    for change in (
+        core.open,
+        lambda: core.drain(True),
+        lambda: setattr(core, "unfit", "the disk is full"),
+        core.leave,
+    ):
+        change()
+        seen.append((core.state, core.unready))
+    assert seen == [
+        ("starting", "it is starting"),
+        ("open", ""),
+        ("drained", "it is drained"),
+        ("unfit", "it is unfit for jobs: the disk is full"),
+        ("leaving", "it is shutting down"),
+    ]
+
+
+def test_counts() -> None:
+    """Jobs are counted by phase, and by whether they found their toolchain."""
+    core = with_job("claimed")
+    core.assign(OTHER_JOB, CLANG, present=False, now=0.0)
+    assert core.phases == {JobPhase.STARTED: 1, JobPhase.PENDING: 1}
+    assert sum(core.arrived.values()) == 2
 
 
 def test_life_of_a_job() -> None:

@@ -15,6 +15,7 @@ from farmkit.memory_http import Browser, Connection, bearer, head, request
 from sccachedist.config import ConnectionLimits
 from sccachedist.web.connection_limits import PAUSE_SECS, SWEEP_SECS, SWEPT, Connections, crowd_of
 from sccachedist.web.deadlines import LINGER_SECS
+from sccachedist.web.port_counts import PortCounts
 from sccachedist.web.request import Site
 from sccachedist.web.router import Mounted
 from sccachedist.wire.messages import SchedulerStatus
@@ -162,7 +163,7 @@ class Late:
 def test_a_crowd_is_looked_at_in_parts() -> None:
     """Thousands that are late hold nobody up: some are given up at a time, and all of them soon."""
     clock = Clock()
-    connections = Connections(LIMITS, [], clock)
+    connections = Connections(LIMITS, [], clock, PortCounts())
     for _ in range(2 * SWEPT + 1):
         connections.add(Late(connections))
     clock.advance(SWEEP_SECS)

@@ -24,6 +24,7 @@ REPORT = ServerReport(
     3, 5, Availability.DRAINING, ((JobId(7), JobState.STARTED),), ("0c" * 32,), ("0d" * 32,), 3, 5, HEALTH
 )
 EARLIER = attrs.evolve(REPORT, health=None)
+WITH_PORT = attrs.evolve(REPORT, metrics_port=10502)
 
 
 def test_extended() -> None:
@@ -43,9 +44,17 @@ def test_not_extended(behind: bytes) -> None:
 
 def test_newer() -> None:
     """A report may grow at its end."""
-    for report in (REPORT, EARLIER):
+    for report in (WITH_PORT, REPORT, EARLIER):
         octets = encode(EXTENDED_HEARTBEAT, (HEARD, report))
         assert decode(EXTENDED_HEARTBEAT, octets + b"what a later release says") == (HEARD, report)
+
+
+def test_the_port_of_metrics() -> None:
+    """It stands behind all that servers of earlier releases say, and schedulers of earlier releases know."""
+    octets = encode(SERVER_REPORT, WITH_PORT)
+    assert octets == encode(SERVER_REPORT, REPORT) + b"metrics port\n" + (10502).to_bytes(2, "little")
+    for end in range(len(encode(SERVER_REPORT, REPORT)), len(octets) - 2):
+        assert decode(SERVER_REPORT, octets[:end]) == REPORT
 
 
 def test_json() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import pytest
 
-from sccachedist.wire.bincode import TEXT, U64, Codec, decode, encode
+from sccachedist.wire.bincode import TEXT, U16, U64, Codec, decode, encode
 from sccachedist.wire.extension import (
     EXTENDED_HEARTBEAT,
     EXTENDED_HEARTBEAT_RESULT,
@@ -71,6 +71,10 @@ def written(name: str, value: object) -> Iterator[str]:
     match value:
         case bool():
             yield from shown(bytes([value]), f"{name} = {str(value).lower()}")
+        case int() if name == "metrics_port":
+            if value:
+                yield from shown(b"metrics port\n", r'the mark, "metrics port\n"')
+                yield from shown(encode(U16, value), f"{name} = {value}")
         case int():
             yield from shown(encode(U64, value), f"{name} = {value}")
         case Enum():

@@ -1,0 +1,115 @@
+"""The series of one role with their values: histograms that are told, and plain numbers that are read when asked for.
+
+A registry belongs to one role: several roles may live in one process. All of it runs in the reactor's thread.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from time import perf_counter
+from typing import Any, TypeAlias
+
+from prometheus_client import CollectorRegistry, GCCollector, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from sccachedist.metrics.series import COLLECTION_SECONDS, Kind, Series
+
+#: The value of a series, or one for each value of its label (a text), or for each combination of its labels (a tuple of
+#: texts). What has no value is not exported.
+Reading: TypeAlias = float | Mapping[Any, float] | None
+Family: TypeAlias = CounterMetricFamily | GaugeMetricFamily
+
+#: The most characters of an Accept that is read, and what stands for a longer one, or one with an odd version.
+_LONGEST_ACCEPT, _PLAIN = 500, "text/plain"
+
+disable_created_metrics()  # else each counter is exported twice
+
+
+class Registry:
+    """The values of a role's series.
+
+    :param rows: all series that there are, besides those of the process, which the library has.
+    """
+
+    def __init__(self, rows: Iterable[Series]) -> None:
+        self._without = {row.name: row for row in rows}
+        self._read = _Read()
+        self._took = 0.0
+        self.library = CollectorRegistry()
+        self.read(COLLECTION_SECONDS, lambda: self._took)
+        self.library.register(self._read)
+        ProcessCollector(registry=self.library)
+        GCCollector(registry=self.library)
+
+    @property
+    def without_values(self) -> set[str]:
+        """The names of series that have no source of values yet."""
+        return set(self._without)
+
+    def read(self, name: str, look: Callable[[], Reading]) -> None:
+        """Have a function tell the value of a counter or gauge at each exposition."""
+        self._read.looks.append((self._without.pop(name), look))
+
+    def histogram(self, name: str) -> Histogram:
+        """A histogram, with children for the known values of its label."""
+        row = self._without.pop(name)
+        made = Histogram(row.name, row.about, tuple(row.labels), registry=self.library, buckets=row.buckets)
+        for (value,) in _known(row):
+            made.labels(value)
+        return made
+
+    def exposition(self, accept: str) -> tuple[str, bytes]:
+        """All series as text: the media type and the bytes.
+
+        :param accept: what the reader accepts.
+        """
+        began = perf_counter()
+        try:
+            encode, media_type = choose_encoder(accept if len(accept) <= _LONGEST_ACCEPT else _PLAIN)
+        except (TypeError, ValueError):  # the library compares words with numbers then
+            encode, media_type = choose_encoder(_PLAIN)
+        text = encode(self.library)
+        self._took = perf_counter() - began
+        return media_type, text
+
+
+class _Read(Collector):
+    """The counters and gauges, as the library wants them."""
+
+    def __init__(self) -> None:
+        self.looks: list[tuple[Series, Callable[[], Reading]]] = []
+
+    def describe(self) -> Iterator[Family]:
+        """Nothing: what is exported is known when the values are."""
+        return iter(())
+
+    def collect(self) -> Iterator[Family]:
+        """The families with their values now."""
+        for row, look in self.looks:
+            family = _family(row)
+            for labels, value in _values(row, look()):
+                family.add_metric(labels, value)
+            yield family
+
+
+def _family(row: Series) -> Family:
+    kind = CounterMetricFamily if row.kind is Kind.COUNTER else GaugeMetricFamily
+    return kind(row.name, row.about, labels=tuple(row.labels))
+
+
+def _values(row: Series, reading: Reading) -> Iterator[tuple[tuple[str, ...], float]]:
+    if reading is None:
+        return
+    if not isinstance(reading, Mapping):
+        yield (), reading
+        return
+    known: dict[tuple[str, ...], float] = dict.fromkeys(_known(row), 0.0)
+    for labels, value in reading.items():
+        known[(labels,) if isinstance(labels, str) else labels] = value
+    yield from known.items()
+
+
+def _known(row: Series) -> Iterator[tuple[str]]:
+    """The known values of the label of a series that has one."""
+    if len(row.labels) == 1:
+        yield from ((value,) for value in next(iter(row.labels.values())))

@@ -1,0 +1,327 @@
+"""Every series that a daemon exports: its name, kind, labels and meaning, as data.
+
+The registry makes them from this table, and so does the documentation. Pure: where a value comes from is not known
+here. A label that can have any value has a bound elsewhere: routes and statuses are those of the code, and series of a
+build server are exported for those that live. No label holds a name, a token or a number that a client chooses.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+
+import attrs
+
+from sccachedist.config import ConnectionLimits, SchedulerLimits, ServerLimits
+from sccachedist.outcomes import SERVER_PHASES, Outcome, Refusal, SentLocal, Suspicion, Word
+
+#: The upper bounds of histograms' buckets, in seconds: how late the reactor is, how long a client waits for a slot, and
+#: how long a request takes.
+LAG_SECS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+WAIT_SECS = (0.001, 0.1, 1, 5, 10, 20, 30, 60, 120)
+REQUEST_SECS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10, 60, 600)
+#: The same of a build server's jobs and of the phases of one; for memory, bytes from 64 MiB to 16 GiB.
+JOB_SECS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+PHASE_SECS = (0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 300)
+MEMORY_BYTES = tuple(float(1 << power) for power in range(26, 35))
+#: The only series that the registry itself has the value of.
+COLLECTION_SECONDS = "sccachedist_metrics_collection_seconds"
+
+
+class Kind(Enum):
+    """What the values of a series are."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@attrs.frozen
+class Series:
+    """One row of the table.
+
+    :param labels: each with the values that are known beforehand; they are exported from the start, for the rate of a
+        series that begins with its first event is wrong.
+    :param buckets: upper bounds of a histogram.
+    """
+
+    name: str
+    kind: Kind
+    about: str
+    labels: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    buckets: tuple[float, ...] = ()
+
+
+def _keys(limits: type[ConnectionLimits]) -> tuple[str, ...]:
+    return tuple(field.name for field in attrs.fields(limits))
+
+
+def _words(words: Iterable[Word]) -> tuple[str, ...]:
+    return tuple(word.word for word in words)
+
+
+def _common(limits: type[ConnectionLimits]) -> tuple[Series, ...]:
+    return (
+        Series(
+            "sccachedist_build_info",
+            Kind.GAUGE,
+            "1, with what runs as labels.",
+            {"role": (), "version": (), "python": (), "twisted": ()},
+        ),
+        Series(
+            "sccachedist_http_requests_total",
+            Kind.COUNTER,
+            "Requests that were answered, by route and status; the route of a request that finds none is unknown.",
+            {"route": (), "code": ()},
+        ),
+        Series(
+            "sccachedist_http_request_seconds",
+            Kind.HISTOGRAM,
+            "Time from the headers of a request to the end of its response.",
+            {"route": ()},
+            REQUEST_SECS,
+        ),
+        Series("sccachedist_connections", Kind.GAUGE, "Open connections."),
+        Series("sccachedist_connections_max", Kind.GAUGE, "Connections that may be open at a time."),
+        Series(
+            "sccachedist_limits_hit_total",
+            Kind.COUNTER,
+            "Limits that peers and jobs have hit, by their key under [limits].",
+            {"limit": _keys(limits)},
+        ),
+        Series(
+            "sccachedist_tls_handshakes_total",
+            Kind.COUNTER,
+            "TLS handshakes of incoming connections, by how they ended.",
+            {"result": ("done", "failed")},
+        ),
+        Series(
+            "sccachedist_certificate_expiry_timestamp_seconds",
+            Kind.GAUGE,
+            "When the certificate that is shown to peers expires; missing without TLS.",
+        ),
+        Series("sccachedist_incidents_total", Kind.COUNTER, "Unforeseen errors; the log has each."),
+        Series(
+            "sccachedist_event_loop_lag_seconds",
+            Kind.HISTOGRAM,
+            "How late the daemon was at a task that is due each second.",
+            {},
+            LAG_SECS,
+        ),
+        Series(COLLECTION_SECONDS, Kind.GAUGE, "How long it took to render these series the last time."),
+    )
+
+
+SCHEDULER = (
+    *_common(SchedulerLimits),
+    Series(
+        "sccachedist_scheduler_allocations_total",
+        Kind.COUNTER,
+        "Requests for a slot: allocated, or why there was none.",
+        {"outcome": ("allocated", *_words(Refusal))},
+    ),
+    Series(
+        "sccachedist_scheduler_jobs_outcome_total",
+        Kind.COUNTER,
+        "Jobs that are over, by what became of them; a published build server does not tell (untold).",
+        {"outcome": _words(outcome for outcome in Outcome if outcome is not Outcome.REFUSED)},
+    ),
+    Series(
+        "sccachedist_scheduler_sent_local_total",
+        Kind.COUNTER,
+        "Jobs whose client compiled locally, by the reason that their build server told.",
+        {"reason": _words(SentLocal)},
+    ),
+    Series(
+        "sccachedist_scheduler_queue_wait_seconds",
+        Kind.HISTOGRAM,
+        "How long the requests waited that got a slot, observed when their job is over.",
+        {},
+        WAIT_SECS,
+    ),
+    Series("sccachedist_scheduler_waiting_clients", Kind.GAUGE, "Requests that wait for a slot now."),
+    Series(
+        "sccachedist_scheduler_oldest_wait_seconds", Kind.GAUGE, "How long the first of them has waited; 0 without any."
+    ),
+    Series(
+        "sccachedist_scheduler_jobs",
+        Kind.GAUGE,
+        "Jobs that are not over, by phase.",
+        {"state": ("reserved", "pending", "ready", "started")},
+    ),
+    Series(
+        "sccachedist_scheduler_jobs_ended_total",
+        Kind.COUNTER,
+        "Jobs that are over, by how the scheduler knows: complete as the build server reported, not_taken by it, lost "
+        "if it no longer names the job, expired if the client did not come, server_left with all its jobs.",
+        {"how": ("complete", "not_taken", "lost", "expired", "server_left")},
+    ),
+    Series(
+        "sccachedist_scheduler_jobs_adopted_total",
+        Kind.COUNTER,
+        "Jobs from before the scheduler's start that build servers named.",
+    ),
+    Series(
+        "sccachedist_scheduler_slots_lent_total",
+        Kind.COUNTER,
+        "Slots that others got because the client of their job did not come soon.",
+    ),
+    Series(
+        "sccachedist_scheduler_build_servers",
+        Kind.GAUGE,
+        "Build servers; each is in one state.",
+        {"state": ("open", "full", "avoided", "draining", "unfit")},
+    ),
+    Series("sccachedist_scheduler_build_servers_published", Kind.GAUGE, "Those that run the published program."),
+    Series("sccachedist_scheduler_cpus", Kind.GAUGE, "CPUs of all build servers."),
+    Series("sccachedist_scheduler_slots", Kind.GAUGE, "Slots of the build servers that take jobs."),
+    Series("sccachedist_scheduler_build_servers_joined_total", Kind.COUNTER, "Build servers that came or came back."),
+    Series(
+        "sccachedist_scheduler_build_servers_lost_total",
+        Kind.COUNTER,
+        "Build servers that left: silent ones, those that said that they are gone, and those replaced at their address "
+        "(also by themselves, restarted).",
+        {"reason": ("silent", "gone", "replaced")},
+    ),
+    Series(
+        "sccachedist_scheduler_build_servers_avoided_total",
+        Kind.COUNTER,
+        "How often a build server was avoided for a while: it did not take a job, or sends far more jobs home than the "
+        "others.",
+        {"reason": ("not_taken", "sends_home")},
+    ),
+    Series("sccachedist_scheduler_toolchains", Kind.GAUGE, "Different toolchains that build servers hold."),
+)
+
+#: At /metrics/servers of a scheduler: its view of each build server, which published ones do not export themselves.
+SERVERS = tuple(
+    Series(f"sccachedist_scheduler_server_{name}", kind, about, {"server": ()})
+    for name, kind, about in (
+        ("slots", Kind.GAUGE, "Jobs that the build server takes at a time."),
+        ("slots_taken", Kind.GAUGE, "Slots that are in use."),
+        ("jobs", Kind.GAUGE, "Jobs of the build server, those included that have lent their slots."),
+        ("drained", Kind.GAUGE, "1 if an administrator drained it."),
+        ("open", Kind.GAUGE, "1 if it accepts jobs (it may be full)."),
+        ("unfit", Kind.GAUGE, "1 if it gets no jobs until its self-test passes."),
+        ("avoided_seconds", Kind.GAUGE, "For how long it still gets jobs only if no other has room."),
+        ("sent_home_ratio", Kind.GAUGE, "Which part of its latest jobs it sent home."),
+        ("toolchains", Kind.GAUGE, "Toolchains that it is known to hold."),
+        ("last_seen_timestamp_seconds", Kind.GAUGE, "When it was last heard of."),
+    )
+)
+
+SERVER = (
+    *_common(ServerLimits),
+    Series(
+        "sccachedist_server_jobs_ended_total",
+        Kind.COUNTER,
+        "Jobs that are over, by what became of them.",
+        {"outcome": _words((Outcome.COMPILED, Outcome.COMPILE_ERROR, Outcome.SENT_LOCAL, Outcome.UNCLAIMED))},
+    ),
+    Series(
+        "sccachedist_server_sent_local_total",
+        Kind.COUNTER,
+        "Jobs whose client compiles locally, by the reason.",
+        {"reason": _words(SentLocal)},
+    ),
+    Series(
+        "sccachedist_server_suspicions_total",
+        Kind.COUNTER,
+        "Failed compiles that may be the farm's fault, by what is suspicious.",
+        {"kind": _words(Suspicion)},
+    ),
+    Series(
+        "sccachedist_server_job_phase_seconds",
+        Kind.HISTOGRAM,
+        "What the time of a job went into.",
+        {"phase": _words(SERVER_PHASES)},
+        PHASE_SECS,
+    ),
+    Series(
+        "sccachedist_server_job_seconds",
+        Kind.HISTOGRAM,
+        "All phases of a job together, but for those at its client.",
+        {},
+        JOB_SECS,
+    ),
+    Series(
+        "sccachedist_server_job_cpu_seconds_total",
+        Kind.COUNTER,
+        "CPU time of jobs, sandboxes included.",
+        {"mode": ("user", "system")},
+    ),
+    Series(
+        "sccachedist_server_job_memory_peak_bytes",
+        Kind.HISTOGRAM,
+        "The most memory that one process of a job had at a time.",
+        {},
+        MEMORY_BYTES,
+    ),
+    Series(
+        "sccachedist_server_received_bytes_total",
+        Kind.COUNTER,
+        "Bytes of toolchains and inputs that clients of jobs sent.",
+        {"kind": ("toolchain", "inputs")},
+    ),
+    Series("sccachedist_server_sent_bytes_total", Kind.COUNTER, "Bytes of answers of jobs."),
+    Series(
+        "sccachedist_server_sandboxes_total",
+        Kind.COUNTER,
+        "Sandboxes of jobs that ran, by whether they stood ready.",
+        {"prepared": ("yes", "no")},
+    ),
+    Series(
+        "sccachedist_server_jobs",
+        Kind.GAUGE,
+        "Jobs that are here, by phase.",
+        {"state": ("pending", "ready", "started")},
+    ),
+    Series("sccachedist_server_slots", Kind.GAUGE, "Jobs that the scheduler gives this build server at a time."),
+    Series(
+        "sccachedist_server_state",
+        Kind.GAUGE,
+        "1 for the state that the build server is in.",
+        {"state": ("starting", "open", "unfit", "drained", "leaving")},
+    ),
+    Series("sccachedist_server_registered", Kind.GAUGE, "1 while the scheduler has taken the last heartbeat."),
+    Series(
+        "sccachedist_server_heartbeats_total",
+        Kind.COUNTER,
+        "Heartbeats that the scheduler took, refused, or did not get.",
+        {"result": ("taken", "refused", "unreached")},
+    ),
+    Series(
+        "sccachedist_server_last_heartbeat_timestamp_seconds",
+        Kind.GAUGE,
+        "When the scheduler last took one; missing before the first.",
+    ),
+    Series("sccachedist_server_toolchains", Kind.GAUGE, "Toolchain archives that are kept."),
+    Series("sccachedist_server_toolchain_cache_bytes", Kind.GAUGE, "The bytes of these archives."),
+    Series("sccachedist_server_toolchain_cache_max_bytes", Kind.GAUGE, "The most bytes that they may have."),
+    Series(
+        "sccachedist_server_toolchain_requests_total",
+        Kind.COUNTER,
+        "Jobs that found their toolchain here when they came, and those that did not.",
+        {"result": ("present", "missing")},
+    ),
+    Series(
+        "sccachedist_server_toolchain_uploads_total",
+        Kind.COUNTER,
+        "Toolchains that came in whole: stored, not_wanted for another upload was quicker, refused for their digest or "
+        "for want of room.",
+        {"result": ("stored", "not_wanted", "refused")},
+    ),
+    Series(
+        "sccachedist_server_toolchain_evictions_total",
+        Kind.COUNTER,
+        "Toolchains that were removed: to make room for another, or for they were damaged.",
+        {"reason": ("room", "damaged")},
+    ),
+    Series("sccachedist_server_workers", Kind.GAUGE, "Sandbox workers.", {"state": ("idle", "busy")}),
+    Series("sccachedist_server_worker_starts_total", Kind.COUNTER, "Sandbox workers that were started."),
+    Series("sccachedist_server_worker_deaths_total", Kind.COUNTER, "Sandbox workers that ended by themselves."),
+    Series(
+        "sccachedist_server_disk_free_bytes",
+        Kind.GAUGE,
+        "Room on the disks of cache_dir and builder.build_dir; missing if a disk does not answer.",
+        {"directory": ()},
+    ),
+)

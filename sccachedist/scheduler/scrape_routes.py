@@ -1,0 +1,72 @@
+"""A scheduler's endpoints for a monitoring system: the metrics of the farm, and where those of build servers are.
+
+They stand at the scheduler's own port, so a token is asked for. What they show is made in
+:mod:`sccachedist.scheduler.metrics`.
+"""
+
+from collections.abc import Sequence
+
+import attrs
+from werkzeug.http import parse_accept_header
+
+from sccachedist.auth.bearer import same_secret
+from sccachedist.errors import PeerRefused
+from sccachedist.scheduler.metrics import SchedulerMetrics
+from sccachedist.web.bodies import NoBody
+from sccachedist.web.request_head import Head
+from sccachedist.web.responses import Response
+from sccachedist.web.router import Api
+
+#: The most characters of an Accept-Encoding that is read.
+_LONGEST_CODING = 300
+
+
+@attrs.frozen
+class Accepted:
+    """What a reader accepts: media types, and whether they may be compressed."""
+
+    media_types: str
+    gzip: bool
+
+    @classmethod
+    def of(cls, head: Head) -> "Accepted":
+        """As its request says."""
+        codings = head.headers.get("accept-encoding", "")
+        gzip = len(codings) <= _LONGEST_CODING and parse_accept_header(codings)["gzip"] > 0
+        return cls(head.headers.get("accept", ""), gzip)
+
+
+class ScrapeRoutes:
+    """What a monitoring system asks a scheduler.
+
+    :param tokens: the secrets that it may show.
+    """
+
+    api = Api()
+    app = api.app
+
+    def __init__(self, metrics: SchedulerMetrics, tokens: Sequence[str]) -> None:
+        self._metrics, self._tokens = metrics, tokens
+
+    async def _allow_scraper(self, head: Head) -> Accepted:
+        if not any(same_secret(head.token or "", token) for token in self._tokens):
+            raise PeerRefused("invalid_bearer_token", "no token for metrics")
+        return Accepted.of(head)
+
+    def _nothing(self, head: Head) -> NoBody:
+        return NoBody()
+
+    @api.route("GET", "/metrics", allow=_allow_scraper, body=_nothing, answer=None)
+    async def metrics(self, accepted: Accepted, _body: None) -> Response:
+        """Show the series of the scheduler."""
+        return await self._metrics.expose(accepted.media_types)
+
+    @api.route("GET", "/metrics/servers", allow=_allow_scraper, body=_nothing, answer=None)
+    async def metrics_servers(self, accepted: Accepted, _body: None) -> Response:
+        """Show the series of each build server."""
+        return await self._metrics.servers(gzip=accepted.gzip)
+
+    @api.route("GET", "/metrics/targets", allow=_allow_scraper, body=_nothing, answer=None)
+    async def metrics_targets(self, _accepted: Accepted, _body: None) -> Response:
+        """Say where the metrics of build servers are."""
+        return await self._metrics.targets()
