@@ -24,7 +24,8 @@ coverage:
 		$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs jobs lru places spent_tokens)) \
 		$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome tar)) \
 		$(addprefix tests/records/test_,$(addsuffix .py,record ring selection trace usage)) \
-		tests/web/test_deadlines.py tests/test_budgets.py tests/test_outcomes.py tests/wire
+		tests/web/test_deadlines.py tests/test_budgets.py tests/test_outcomes.py tests/wire \
+		tests/cli/farm tests/cli/test_scheduler_address.py
 
 unit:
 	scripts/setup.sh unit

@@ -35,6 +35,13 @@ def doctor(parsed: argparse.Namespace) -> None:
     run_doctor(parsed.config, parsed.ca)
 
 
+def ask_farm(parsed: argparse.Namespace) -> None:
+    """``status``, ``servers``, ``jobs`` and all others that show a farm."""
+    from sccachedist.cli.farm.command import run_farm_command
+
+    run_farm_command(parsed)
+
+
 def check(parsed: argparse.Namespace) -> None:
     """``check``."""
     from sccachedist.cli.either_role import load_either, role_of

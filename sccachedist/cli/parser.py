@@ -3,19 +3,19 @@
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from sccachedist import __version__
 from sccachedist.cli import actions
+from sccachedist.cli.farm.options import add_farm_commands, argument
 from sccachedist.daemon.log_levels import LEVEL_NAMES, LOG_VARIABLE
 from sccachedist.errors import DecodeError
 from sccachedist.wire.secret_key import decode_secret_key
 
 if TYPE_CHECKING:
     from sccachedist.wire.addresses import ServerId
-
-T = TypeVar("T")
 
 _LEVELS = ", ".join(LEVEL_NAMES)
 _ENVIRONMENT = (
@@ -29,7 +29,7 @@ def command_parser() -> argparse.ArgumentParser:
     """What the command understands."""
     parser = argparse.ArgumentParser(
         prog=None if Path(sys.argv[0]).name != "__main__.py" else "sccachedist",
-        description="The daemons of an sccache compile farm.",
+        description="The daemons of an sccache compile farm, and a look into one.",
         epilog=_ENVIRONMENT,
     )
     parser.add_argument("--version", action="version", version=f"sccachedist {__version__}")
@@ -50,13 +50,13 @@ def command_parser() -> argparse.ArgumentParser:
     ):
         command = _add(commands, order, about, actions.drain)
         command.set_defaults(order=order)
-        command.add_argument("server", type=_argument(_server), metavar="IP:PORT", help="its public_addr")
+        command.add_argument("server", type=argument(_server), metavar="IP:PORT", help="its public_addr")
         command.add_argument(
             "--config", required=True, type=Path, metavar="PATH", help="the scheduler's configuration, with admin.token"
         )
         command.add_argument(
             "--scheduler",
-            type=_argument(_scheduler_url),
+            type=argument(_scheduler_url),
             metavar="URL",
             help="where the scheduler is, http or https, if not at its public_addr",
         )
@@ -64,6 +64,8 @@ def command_parser() -> argparse.ArgumentParser:
     command = _add(commands, "doctor", "look for what is wrong with a host or a configuration", actions.doctor)
     command.add_argument("--config", required=True, type=Path, metavar="PATH", help="of a scheduler or a build server")
     _add_authorities(command)
+    farm = partial(_add, commands, run=actions.ask_farm)
+    add_farm_commands(farm, _scheduler_url, _add_authorities)
     command = _add(commands, "check", "read a configuration as a daemon would, and say what is wrong", actions.check)
     command.add_argument("--config", required=True, type=Path, metavar="PATH", help="of a scheduler or a build server")
     auth = commands.add_parser("auth", help="make keys and tokens").add_subparsers(required=True, metavar="COMMAND")
@@ -71,16 +73,12 @@ def command_parser() -> argparse.ArgumentParser:
     command = _add(
         auth, "generate-jwt-hs256-server-token", "print a build server's token", actions.generate_server_token
     )
-    command.add_argument("--server", required=True, type=_argument(_server), metavar="IP:PORT", help="its public_addr")
+    command.add_argument("--server", required=True, type=argument(_server), metavar="IP:PORT", help="its public_addr")
     key = command.add_mutually_exclusive_group(required=True)
-    key.add_argument(
-        "--secret-key", type=_argument(decode_secret_key), metavar="KEY", help="the scheduler's secret_key"
-    )
+    key.add_argument("--secret-key", type=argument(decode_secret_key), metavar="KEY", help="the scheduler's secret_key")
     key.add_argument("--config", type=Path, metavar="PATH", help="the scheduler's configuration file, which has it")
     command = _add(auth, "generate-shared-token", "print a token for type = token", actions.generate_shared_token)
-    command.add_argument(
-        "--bits", type=_argument(_bits), default=256, help="how much randomness is in it (default: 256)"
-    )
+    command.add_argument("--bits", type=argument(_bits), default=256, help="how random it is (default: 256)")
     return parser
 
 
@@ -118,18 +116,6 @@ def _scheduler_url(text: str) -> str:
         return str(URL.convert(text))
     except ValueError as error:
         raise DecodeError(f"expected {URL.expected}") from error
-
-
-def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """One of our parsers as argparse wants it: the user sees the parser's error, without the text that was given."""
-
-    def parsed(text: str) -> T:
-        try:
-            return parse(text)
-        except DecodeError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return parsed
 
 
 def _bits(text: str) -> int:

@@ -26,7 +26,7 @@ from sccachedist.peers.wrong_scheme import PATIENCE_SECS, wrong_scheme
 
 C = TypeVar("C", bound=HTTPConnection)
 
-#: The most bytes that are read of an answer.
+#: The most bytes that are read of an answer, unless a question says otherwise.
 _ANSWER_BYTES = 1 << 20
 
 
@@ -74,6 +74,7 @@ class Question:
     """One request: a POST if there is a body, otherwise a GET.
 
     :param source: the address of this host that it leaves from; None if the kernel is to choose it.
+    :param longest: the most bytes that are read of the answer.
     """
 
     url: str
@@ -81,6 +82,7 @@ class Question:
     body: bytes | None = None
     accept: str = "*/*"
     source: IPAddress | None = None
+    longest: int = _ANSWER_BYTES
 
     def ask(self, seconds: float, trust: Trust | None = None) -> Reply:
         """Send the request; to connect, and then to answer, may each take ``seconds``.
@@ -100,7 +102,7 @@ class Question:
             try:
                 connection.request("GET" if self.body is None else "POST", target, self.body, headers)
                 answer = connection.getresponse()
-                reply = Reply(answer.status, answer.read(_ANSWER_BYTES), _date(answer.getheader("Date")))
+                reply = Reply(answer.status, answer.read(self.longest), _date(answer.getheader("Date")))
             except (OSError, HTTPException) as error:
                 raise PeerError(
                     f"no answer within {seconds:g} s" if late.is_set() else _why(error, self.url)

@@ -21,7 +21,7 @@ def loaded(script: str) -> set[str]:
     return HEAVY & set(ran.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["main", "web_client", "either_role"])
+@pytest.mark.parametrize("module", ["main", "web_client", "either_role", "farm.command"])
 def test_nothing_heavy_is_loaded(module: str) -> None:
     """Neither to understand the arguments, nor to ask a scheduler, nor to read a configuration."""
     assert loaded(f"import sccachedist.cli.{module}") == set()

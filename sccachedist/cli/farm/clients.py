@@ -1,0 +1,39 @@
+"""``clients``: who compiles, who waits, and whose files go home. Pure."""
+
+from sccachedist.cli.farm.screen import ADDRESS, Cell, Column, Screen, table
+from sccachedist.cli.farm.words import HOME, REMOTE, compiled_share
+from sccachedist.records.documents import ClientRow, ClientsDocument
+
+_COLUMNS = (
+    Column("CLIENT", keep="start", least=ADDRESS),
+    Column("HOLDS", right=True),
+    Column("WAITS", right=True),
+    Column("SLOT TIME", right=True),
+    Column("COMPILED", right=True),
+    Column("SENT HOME", right=True),
+    Column("MOSTLY FOR", keep="start"),
+)
+
+
+def render(document: ClientsDocument, screen: Screen) -> str:
+    """A line for each client, the one with the most first."""
+    rows = sorted(document["clients"], key=lambda row: (-row["holds"], -row["waits"], -row["slot_secs"], row["client"]))
+    shown = table(_COLUMNS, [_row(row, screen) for row in rows], screen)
+    return "\n".join([shown, screen.fitting(f"slot time and compiles since {screen.clock(document['since'])}")])
+
+
+def _row(row: ClientRow, screen: Screen) -> list[Cell | str]:
+    recent = row["recent"]
+    share = compiled_share(recent)
+    home = sum(recent["outcomes"].get(word, 0) for word in HOME)
+    reasons = recent["sent_local"] | recent["refusals"]
+    worst = max(reasons, key=lambda word: (reasons[word], word), default=None) if home else ""
+    return [
+        screen.text(row["client"]),
+        screen.number(row["holds"]),
+        screen.number(row["waits"]),
+        screen.duration(row["slot_secs"]),
+        screen.number(sum(recent["outcomes"].get(word, 0) for word in REMOTE)),
+        screen.number(home) + (f" ({100 * (1 - share):.1f} %)" if share is not None and home else ""),
+        screen.text(worst),
+    ]

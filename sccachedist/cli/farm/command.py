@@ -1,0 +1,264 @@
+"""The shell around the commands that ask a scheduler: from parsed arguments to what is printed, and the exit status.
+
+What a document looks like as a text is not known here.
+"""
+
+import argparse
+import codecs
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import attrs
+
+from sccachedist.cli.farm import clients, job, jobs, record_files, servers, status, toolchains, usage, why
+from sccachedist.cli.farm.api import ask
+from sccachedist.cli.farm.record_files import RecordFile
+from sccachedist.cli.farm.screen import Screen
+from sccachedist.cli.farm.times import secs_back
+from sccachedist.cli.scheduler_address import Given, SchedulerPlace, scheduler_place
+from sccachedist.errors import PeerError
+from sccachedist.printable import printable
+from sccachedist.records.documents import (
+    ClientsDocument,
+    JobDocument,
+    JobRow,
+    JobsDocument,
+    ServersDocument,
+    StatusDocument,
+    ToolchainsDocument,
+    TraceDocument,
+    UsageDocument,
+    WhyDocument,
+)
+from sccachedist.records.selection import Selection
+from sccachedist.records.trace import chrome_trace
+from sccachedist.records.usage import usage_of
+
+D = TypeVar("D")
+
+_AGAIN, _TO_THE_END = "\x1b[H", "\x1b[J"
+
+
+class Ask(Protocol):
+    """Asks the scheduler for a document."""
+
+    def __call__(self, path: str, query: dict[str, str], shape: type[D]) -> D:
+        """:raises PeerError: there is none."""
+
+
+@attrs.frozen
+class View:
+    """A document, and how it is shown.
+
+    :param is_fine: whether the command ends with status 0.
+    """
+
+    document: Any
+    render: Callable[[Screen], str]
+    is_fine: bool = True
+
+
+def run_farm_command(parsed: argparse.Namespace) -> None:
+    """Show one document, or one after the other until the user has seen enough.
+
+    :raises ConfigError: there is no scheduler to ask, or a file cannot be read.
+    :raises PeerError: the scheduler gives no document.
+    """
+    source = _Source.of(parsed)
+    if parsed.view == "trace":
+        _write_trace(parsed, source)
+    elif parsed.watch is None:
+        view = source.view(parsed)
+        print(_shown(view, parsed, source))
+        source.tell_passed_over()
+        if not view.is_fine:
+            raise SystemExit(1)
+    else:
+        _watch(parsed, source)
+
+
+@attrs.define
+class _Source:
+    """A scheduler, or a file of records."""
+
+    place: SchedulerPlace | None
+    file: RecordFile | None
+
+    @classmethod
+    def of(cls, parsed: argparse.Namespace) -> "_Source":
+        path = getattr(parsed, "file", None)
+        if path is not None:
+            return cls(None, RecordFile(path))
+        given = Given(parsed.scheduler, parsed.config, parsed.token_file, parsed.ca)
+        return cls(scheduler_place(given), None)
+
+    @property
+    def name(self) -> str:
+        return str(self.file.path) if self.file else self.place.url if self.place else ""
+
+    def view(self, parsed: argparse.Namespace) -> View:
+        """What there is to be seen now."""
+        if self.file is not None:
+            return _FROM_FILE[parsed.view](parsed, self.file)
+        assert self.place is not None
+        return _FROM_SCHEDULER[parsed.view](parsed, partial(ask, self.place))
+
+    def tell_passed_over(self) -> None:
+        """Say how many lines of the file are no records."""
+        if self.file is not None and self.file.passed_over:
+            print(printable(f"{self.file.path}: {self.file.passed_over} lines are no records"), file=sys.stderr)
+
+
+def _shown(view: View, parsed: argparse.Namespace, source: _Source) -> str:
+    return json.dumps(view.document) if parsed.json else view.render(_screen(parsed, source.name))
+
+
+def _watch(parsed: argparse.Namespace, source: _Source) -> None:
+    """Look again and again. A scheduler that is restarted is waited for."""
+    on_terminal = sys.stdout.isatty() and not parsed.json
+    while True:
+        try:
+            text = _shown(source.view(parsed), parsed, source)
+        except PeerError as error:
+            text = printable(str(error))
+        if on_terminal:
+            lines = text.split("\n")[: shutil.get_terminal_size().lines - 1]
+            text = _AGAIN + "".join(f"{line}\x1b[K\n" for line in lines) + _TO_THE_END
+        print(text, end="" if on_terminal else "\n", flush=True)
+        time.sleep(parsed.watch)
+
+
+def _screen(parsed: argparse.Namespace, source: str) -> Screen:
+    """What standard output can show."""
+    has_colour = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+    return Screen(
+        width=shutil.get_terminal_size((0, 0)).columns or None,
+        colour=has_colour and not parsed.no_color,
+        unicode=codecs.lookup(sys.stdout.encoding).name == "utf-8",
+        source=source,
+    )
+
+
+def _secs_back(parsed: argparse.Namespace) -> float | None:
+    return None if parsed.since is None else secs_back(parsed.since, datetime.now().astimezone())
+
+
+def _query(parsed: argparse.Namespace, *names: str) -> dict[str, str]:
+    """The options that the user has given."""
+    query = {name: str(getattr(parsed, name)) for name in names if getattr(parsed, name, None) is not None}
+    secs = _secs_back(parsed)
+    return query if secs is None else query | {"since": f"{secs:.0f}"}
+
+
+def _status(_: argparse.Namespace, ask: Ask) -> View:
+    document = ask("status", {}, StatusDocument)
+    return View(document, partial(status.render, document), status.is_fine(document))
+
+
+def _servers(parsed: argparse.Namespace, ask: Ask) -> View:
+    document = servers.in_states(ask("servers", {}, ServersDocument), parsed.state)
+    return View(document, partial(servers.render, document))
+
+
+def _clients(_: argparse.Namespace, ask: Ask) -> View:
+    document = ask("clients", {}, ClientsDocument)
+    return View(document, partial(clients.render, document))
+
+
+def _toolchains(_: argparse.Namespace, ask: Ask) -> View:
+    document = ask("toolchains", {}, ToolchainsDocument)
+    return View(document, partial(toolchains.render, document))
+
+
+def _jobs(parsed: argparse.Namespace, ask: Ask) -> View:
+    query = _query(parsed, "client", "server", "outcome", "reason", "output", "limit")
+    return _jobs_view(ask("jobs", query, JobsDocument))
+
+
+def _jobs_view(document: JobsDocument) -> View:
+    return View(document, partial(jobs.render, document))
+
+
+def _job(parsed: argparse.Namespace, ask: Ask) -> View:
+    return _job_view(ask(f"jobs/{parsed.id}", {}, JobDocument))
+
+
+def _job_view(document: JobDocument) -> View:
+    return View(document, partial(job.render, document), job.is_known(document))
+
+
+def _why(parsed: argparse.Namespace, ask: Ask) -> View:
+    return _why_view(ask("why", _query(parsed, "name"), WhyDocument), parsed.name)
+
+
+def _why_view(document: WhyDocument, name: str) -> View:
+    return View(document, partial(why.render, document, name=name), why.is_known(document))
+
+
+def _usage(parsed: argparse.Namespace, ask: Ask) -> View:
+    return _usage_view(parsed, ask("usage", _query(parsed, "by"), UsageDocument))
+
+
+def _usage_view(parsed: argparse.Namespace, document: UsageDocument) -> View:
+    if parsed.csv:
+        return View(document, lambda _: usage.as_csv(document))
+    return View(document, partial(usage.render, document))
+
+
+def _rows(parsed: argparse.Namespace, file: RecordFile, *names: str) -> Iterable[JobRow]:
+    """The records of a file that are wanted."""
+    wanted = Selection(since=_since(parsed), **{name: getattr(parsed, name) for name in names})
+    return filter(wanted.wants, file.rows())
+
+
+def _since(parsed: argparse.Namespace) -> float:
+    secs = _secs_back(parsed)
+    return 0.0 if secs is None else time.time() - secs
+
+
+def _usage_of_file(parsed: argparse.Namespace, file: RecordFile) -> View:
+    used = usage_of(_rows(parsed, file), parsed.by)
+    return _usage_view(parsed, UsageDocument(v=1, since=_since(parsed), by=parsed.by, usage=used))
+
+
+_FROM_SCHEDULER: dict[str, Callable[[argparse.Namespace, Ask], View]] = {
+    "status": _status,
+    "servers": _servers,
+    "jobs": _jobs,
+    "job": _job,
+    "why": _why,
+    "clients": _clients,
+    "toolchains": _toolchains,
+    "usage": _usage,
+}
+_FROM_FILE: dict[str, Callable[[argparse.Namespace, RecordFile], View]] = {
+    "jobs": lambda parsed, file: _jobs_view(
+        record_files.jobs_of(_rows(parsed, file, "client", "server", "outcome", "reason", "output"), parsed.limit)
+    ),
+    "job": lambda parsed, file: _job_view(record_files.job_of(file.rows(), parsed.id, file.path)),
+    "why": lambda parsed, file: _why_view(record_files.why_of(file.rows, _since(parsed), parsed.name), parsed.name),
+    "usage": _usage_of_file,
+}
+
+
+def _write_trace(parsed: argparse.Namespace, source: _Source) -> None:
+    if source.file is not None:
+        trace = chrome_trace(_rows(parsed, source.file, "client", "server"))
+    else:
+        assert source.place is not None
+        trace = ask(source.place, "trace", _query(parsed, "client", "server"), TraceDocument)
+    text = json.dumps(trace, separators=(",", ":"))
+    if parsed.output is None:
+        print(text)
+    else:
+        parsed.output.write_text(text + "\n")
+        spans = sum(event.get("ph") == "X" for event in trace["traceEvents"])
+        print(printable(f"{parsed.output}: {spans} spans; ui.perfetto.dev and chrome://tracing open it"))
+    source.tell_passed_over()

@@ -1,0 +1,54 @@
+"""``servers``: who is there, with how much to do, and who takes no jobs and why. Pure."""
+
+from collections.abc import Collection
+
+from sccachedist.cli.farm.screen import Cell, Column, Screen, Style, table
+from sccachedist.records.documents import ServerRow, ServersDocument
+
+#: The states of a build server; each is in one.
+STATES = ("open", "full", "avoided", "draining", "unfit")
+_STYLES: dict[str, Style] = {"open": "good", "avoided": "bad", "unfit": "bad", "draining": "warn"}
+
+_COLUMNS = (
+    Column("ADDRESS"),
+    Column("STATE"),
+    Column("SLOTS", right=True),
+    Column("CPUS", right=True, spare=True),
+    Column("DONE", right=True),
+    Column("SENT HOME", right=True),
+    Column("TOOLCHAINS", right=True, spare=True),
+    Column("UP", right=True, spare=True),
+    Column("SEEN", right=True, spare=True),
+    Column("WHY", keep="start", least=24),
+)
+
+
+def in_states(document: ServersDocument, states: Collection[str]) -> ServersDocument:
+    """The document with those servers alone that are in one of some states."""
+    return ServersDocument(
+        v=document["v"], servers=[row for row in document["servers"] if not states or row["state"] in states]
+    )
+
+
+def render(document: ServersDocument, screen: Screen) -> str:
+    """A line for each build server."""
+    return table(_COLUMNS, [_row(row, screen) for row in document["servers"]], screen)
+
+
+def _row(row: ServerRow, screen: Screen) -> list[Cell | str]:
+    home = screen.number(row["sent_local"])
+    if row["sent_local_share"]:
+        home += f" ({100 * row['sent_local_share']:.0f} %)"
+    why = row["why"] or ("published: it tells no more" if row["published"] else "")
+    return [
+        screen.text(row["address"]),
+        Cell(screen.text(row["state"]), _STYLES.get(row["state"], "")),
+        f"{row['taken']}/{row['slots']}",
+        screen.number(row["cpus"]),
+        screen.number(row["ended"]),
+        home,
+        screen.number(row["toolchains"]),
+        screen.duration(row["up_secs"]),
+        screen.duration(row["seen_secs"]),
+        screen.text(why),
+    ]

@@ -1,0 +1,68 @@
+"""``status``: the farm at a glance. Pure."""
+
+from sccachedist.cli.farm.screen import Screen, paragraph
+from sccachedist.cli.farm.words import HOME, REMOTE, compiled_share
+from sccachedist.records.documents import Recent, StatusDocument
+
+_STATES = ("open", "full", "avoided", "draining", "unfit")
+
+
+def render(document: StatusDocument, screen: Screen) -> str:
+    """A line for each kind of fact; what needs attention comes last."""
+    waiting = f"{document['running']:,} running, {document['waiting']:,} waiting"
+    if document["oldest_wait_secs"] is not None:
+        waiting += f" for up to {screen.duration(document['oldest_wait_secs'])}"
+    facts = [
+        (
+            "scheduler",
+            f"{screen.text(screen.source)}  version {screen.text(document['version'])}, "
+            f"up {screen.duration(document['up_secs'])}",
+        ),
+        ("servers", _servers(document, screen)),
+        ("slots", f"{document['slots']:,} on {document['cpus']:,} CPUs"),
+        ("jobs", waiting),
+        ("recently", _recently(document["recent"], screen)),
+        ("sent home", _sent_home(document["recent"], screen)),
+    ]
+    lines = [screen.fitting(f"{name:11}{text}") for name, text in facts]
+    for each in document["attention"]:
+        title = screen.styled(f"{'attention':11}", "bad" if each["critical"] else "warn")
+        told = ". ".join(
+            part.rstrip(".") for part in (f"{each['about']}: {each['text']}", each["mend"]) if part.strip()
+        )
+        lines.append(title + paragraph(screen.text(told, 500), screen, " " * 11)[11:])
+    return "\n".join(lines)
+
+
+def is_fine(document: StatusDocument) -> bool:
+    """Whether nothing critical needs attention."""
+    return not any(each["critical"] for each in document["attention"])
+
+
+def _servers(document: StatusDocument, screen: Screen) -> str:
+    states = [state for state in (*_STATES, *document["servers"]) if document["servers"].get(state)]
+    counted = ", ".join(f"{document['servers'][state]} {screen.text(state)}" for state in dict.fromkeys(states))
+    text = f"{sum(document['servers'].values()):,}"
+    if counted:
+        text += f": {counted}"
+    if document["published"]:
+        text += f" ({document['published']} of the published program)"
+    return text
+
+
+def _recently(recent: Recent, screen: Screen) -> str:
+    compiled = sum(recent["outcomes"].get(word, 0) for word in REMOTE)
+    share = compiled_share(recent)
+    if share is None:
+        return f"no compiles in {screen.duration(recent['secs'])}"
+    rate = compiled / recent["secs"] if recent["secs"] > 0 else 0.0
+    return f"{rate:,.1f} compiles a second, {100 * share:.1f} % on the farm, in {screen.duration(recent['secs'])}"
+
+
+def _sent_home(recent: Recent, screen: Screen) -> str:
+    reasons = recent["sent_local"] | recent["refusals"]
+    worst = sorted(((count, word) for word, count in reasons.items() if count), key=lambda pair: (-pair[0], pair[1]))
+    count = sum(recent["outcomes"].get(word, 0) for word in HOME)
+    if not count:
+        return "none"
+    return f"{count:,}: " + ", ".join(f"{screen.text(word)} {count:,}" for count, word in worst)

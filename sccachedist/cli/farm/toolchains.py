@@ -1,0 +1,33 @@
+"""``toolchains``: which compilers are on the farm, and where. Pure."""
+
+from sccachedist.cli.farm.screen import Cell, Column, Screen, table
+from sccachedist.records.documents import ToolchainRow, ToolchainsDocument
+
+#: The digits of an archive id that are shown.
+_DIGITS = 12
+
+_COLUMNS = (
+    Column("ID"),
+    Column("COMPILER", keep="start"),
+    Column("JOBS", right=True),
+    Column("LAST USE", right=True),
+    Column("HELD BY", right=True),
+    Column("BUILD SERVERS", keep="start"),
+)
+
+
+def render(document: ToolchainsDocument, screen: Screen) -> str:
+    """A line for each toolchain, the one with the most jobs first."""
+    rows = sorted(document["toolchains"], key=lambda row: (-row["jobs"], row["toolchain"]))
+    return table(_COLUMNS, [_row(row, screen) for row in rows], screen)
+
+
+def _row(row: ToolchainRow, screen: Screen) -> list[Cell | str]:
+    return [
+        screen.text(row["toolchain"][:_DIGITS]),
+        screen.text(row["compiler"]),
+        screen.number(row["jobs"]),
+        screen.clock(row["last_use"]),
+        screen.number(len(row["held_by"])),
+        screen.text(" ".join(row["held_by"]), 1000),
+    ]

@@ -1,0 +1,63 @@
+"""``usage``: who used how much, for people or as CSV. Pure."""
+
+import csv
+import io
+
+from sccachedist.cli.farm.screen import Cell, Column, Screen, table
+from sccachedist.cli.farm.words import HOME, REMOTE
+from sccachedist.printable import printable
+from sccachedist.records.documents import UsageDocument, UsageRow
+
+_HOUR_SECS = 3600.0
+_CSV = ("name", "jobs", "compiled", "sent_home", "slot_secs", "cpu_secs", "wait_secs")
+
+
+def render(document: UsageDocument, screen: Screen) -> str:
+    """A line for each, the one with the most time of slots first."""
+    columns = (
+        Column(document["by"].upper() if document["by"].isalpha() else "NAME", keep="start"),
+        Column("REQUESTS", right=True),
+        Column("COMPILED", right=True),
+        Column("SENT HOME", right=True),
+        Column("SLOT HOURS", right=True),
+        Column("CPU HOURS", right=True),
+        Column("WAITED", right=True),
+    )
+    shown = table(columns, [_row(row, screen) for row in document["usage"]], screen)
+    if not document["since"]:
+        return shown
+    return "\n".join([shown, screen.fitting(f"since {screen.clock(document['since'])}")])
+
+
+def as_csv(document: UsageDocument) -> str:
+    """The same for a spreadsheet, times in seconds."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(_CSV)
+    for row in document["usage"]:
+        writer.writerow(
+            [
+                printable(row["name"]),
+                row["jobs"],
+                _counted(row, REMOTE),
+                _counted(row, HOME),
+                *(round(row[key], 3) for key in ("slot_secs", "cpu_secs", "wait_secs")),
+            ]
+        )
+    return file.getvalue().removesuffix("\n")
+
+
+def _row(row: UsageRow, screen: Screen) -> list[Cell | str]:
+    return [
+        screen.text(row["name"]),
+        screen.number(row["jobs"]),
+        screen.number(_counted(row, REMOTE)),
+        screen.number(_counted(row, HOME)),
+        screen.number(row["slot_secs"] / _HOUR_SECS, "{:,.2f}"),
+        screen.number(row["cpu_secs"] / _HOUR_SECS, "{:,.2f}"),
+        screen.duration(row["wait_secs"]),
+    ]
+
+
+def _counted(row: UsageRow, words: tuple[str, ...]) -> int:
+    return sum(row["outcomes"].get(word, 0) for word in words)

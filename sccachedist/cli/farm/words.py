@@ -1,0 +1,52 @@
+"""The words of :mod:`sccachedist.outcomes` as the commands print them, with the sentences that belong to them. Pure."""
+
+from sccachedist.cli.farm.screen import Cell, Screen, Style
+from sccachedist.outcomes import Outcome, Refusal, SentLocal, Suspicion, Word
+from sccachedist.records.documents import JobRow, Recent
+
+#: What a client compiles itself, by the words of outcomes.
+HOME = (Outcome.SENT_LOCAL.word, Outcome.REFUSED.word)
+#: What the farm compiled.
+REMOTE = (Outcome.COMPILED.word, Outcome.COMPILE_ERROR.word)
+
+_OUTCOMES = {word.word: word for word in Outcome}
+_REFUSALS = {word.word: word for word in Refusal}
+_SENT_LOCAL = {word.word: word for word in SentLocal}
+_KINDS = {word.word: word for word in Suspicion}
+_UNKNOWN = "This version does not know this word: the scheduler is newer."
+
+
+def outcome_cell(row: JobRow, screen: Screen) -> Cell:
+    """What became of a request: the outcome, with its reason and the kind of that."""
+    shown = row["outcome"]
+    if row["reason"]:
+        shown += f": {row['reason']}"
+    if row["kind"]:
+        shown += f" ({row['kind']})"
+    style: Style = {**dict.fromkeys(HOME, "warn"), Outcome.COMPILED.word: "good"}.get(row["outcome"], "")  # type: ignore[assignment]
+    return Cell(screen.text(shown), style)
+
+
+def sentences(row: JobRow) -> tuple[str, str]:
+    """What has happened to a request, and what mends that; the latter is empty if nothing is to be mended."""
+    outcome, reason, kind = row["outcome"], row["reason"], row["kind"]
+    words: list[Word | None] = [_OUTCOMES.get(outcome)]
+    if reason is not None:
+        words = [(_REFUSALS if outcome == Outcome.REFUSED.word else _SENT_LOCAL).get(reason)]
+        if reason == SentLocal.SUSPICIOUS.word and kind is not None:
+            words.append(_KINDS.get(kind))
+    means = " ".join(_UNKNOWN if word is None else word.means for word in words)
+    return means, "" if words[-1] is None else words[-1].mend
+
+
+def refusal_sentences(reason: str) -> tuple[str, str]:
+    """The same for requests that got no slot."""
+    word = _REFUSALS.get(reason)
+    return (_UNKNOWN, "") if word is None else (word.means, word.mend)
+
+
+def compiled_share(recent: Recent) -> float | None:
+    """The share of requests that the farm compiled, of those that it compiled or sent home; None without any."""
+    remote = sum(recent["outcomes"].get(word, 0) for word in REMOTE)
+    whole = remote + sum(recent["outcomes"].get(word, 0) for word in HOME)
+    return remote / whole if whole else None

@@ -1,0 +1,195 @@
+"""Documents as a scheduler gives them, made by hand, for the tests of what shows them."""
+
+from sccachedist.records.documents import (
+    ClientsDocument,
+    JobDocument,
+    JobsDocument,
+    Recent,
+    ServersDocument,
+    StatusDocument,
+    ToolchainsDocument,
+    UsageDocument,
+    WhyDocument,
+)
+from sccachedist.records.usage import usage_of
+from tests.records.rows import job_row, refused_row
+
+#: Monday, 2026-03-02, 14:10 in the zone of Greenwich.
+NOW = 1772460600.0
+
+#: What a stranger may call a file, a client or a compiler.
+HOSTILE = "\x1b[2Jx\u202e\r\n\x9b31m<b>" + "y" * 4096
+
+SANDBOX = job_row(
+    id="3778123456789012412",
+    asked=NOW - 228.4,
+    ended=NOW - 228.0,
+    client="10.1.4.22",
+    server="10.0.0.17:10501",
+    output="lib/Passes/PassBuilder.o",
+    compiler="gcc-12",
+    outcome="sent_local",
+    reason="sandbox",
+    detail="no namespaces for a sandbox: Operation not permitted",
+    exit=None,
+    cpu_user=None,
+    cpu_system=None,
+    memory=None,
+    phases={"queue_wait": 0.0, "assign": 0.001, "client": 0.05, "inputs_receive": 0.004, "sandbox": 0.345},
+)
+COMPILED = job_row(asked=NOW - 500, ended=NOW - 498.9, client="10.1.4.23")
+NO_SLOT = refused_row(asked=NOW - 400, ended=NOW - 340, client="10.1.4.22")
+MEMORY = job_row(
+    asked=NOW - 90000,
+    ended=NOW - 89997,
+    outcome="sent_local",
+    reason="suspicious",
+    kind="no_memory",
+    detail="cc1plus: out of memory",
+    output="src/größe_測試.o",
+    exit=1,
+)
+RECENT = Recent(
+    secs=300.0,
+    outcomes={"compiled": 12_000, "compile_error": 140, "sent_local": 136, "refused": 22},
+    refusals={"queue_timeout": 22},
+    sent_local={"suspicious": 92, "sandbox": 44},
+)
+QUIET = Recent(secs=300.0, outcomes={}, refusals={}, sent_local={})
+
+STATUS = StatusDocument(
+    v=1,
+    version="0.2.0",
+    up_secs=1_051_200.0,
+    servers={"open": 38, "full": 0, "avoided": 1, "draining": 1, "unfit": 0},
+    published=2,
+    cpus=640,
+    slots=760,
+    running=612,
+    waiting=3,
+    oldest_wait_secs=12.0,
+    recent=RECENT,
+    attention=[
+        {
+            "critical": True,
+            "about": "10.0.0.17:10501",
+            "text": "sends 31 % of its jobs home: sandbox",
+            "mend": "Run sccachedist doctor there, or drain it.",
+        },
+        {"critical": False, "about": "10.1.4.22", "text": "is refused: its token is wrong", "mend": ""},
+    ],
+)
+SERVERS = ServersDocument(
+    v=1,
+    servers=[
+        {
+            "address": "10.0.0.16:10501",
+            "state": "open",
+            "why": "",
+            "published": False,
+            "cpus": 16,
+            "slots": 19,
+            "taken": 12,
+            "jobs": 12,
+            "ended": 5020,
+            "sent_local": 3,
+            "sent_local_share": 0.0006,
+            "toolchains": 9,
+            "up_secs": 86400.0,
+            "seen_secs": 1.2,
+        },
+        {
+            "address": "10.0.0.17:10501",
+            "state": "avoided",
+            "why": "sends far more of its jobs home than the others: sandbox; again in 38 s",
+            "published": False,
+            "cpus": 16,
+            "slots": 19,
+            "taken": 0,
+            "jobs": 0,
+            "ended": 142,
+            "sent_local": 44,
+            "sent_local_share": 0.31,
+            "toolchains": 9,
+            "up_secs": 4000.0,
+            "seen_secs": 0.4,
+        },
+        {
+            "address": "[2001:db8::40]:10501",
+            "state": "draining",
+            "why": "",
+            "published": True,
+            "cpus": 8,
+            "slots": 9,
+            "taken": 2,
+            "jobs": 2,
+            "ended": None,
+            "sent_local": None,
+            "sent_local_share": None,
+            "toolchains": None,
+            "up_secs": 60.0,
+            "seen_secs": 29.0,
+        },
+    ],
+)
+JOBS = JobsDocument(
+    v=1,
+    since=NOW - 100_000,
+    jobs=[SANDBOX, NO_SLOT, COMPILED, MEMORY],
+    running=[
+        {
+            "id": "18012345678900000001",
+            "client": "10.1.4.22",
+            "server": "10.0.0.16:10501",
+            "toolchain": "ab" * 32,
+            "phase": "started",
+            "secs": 2.5,
+        }
+    ],
+    next="77",
+)
+JOB = JobDocument(v=1, job=MEMORY, running=None)
+WHY = WhyDocument(
+    v=1,
+    since=NOW - 3600,
+    jobs=[SANDBOX],
+    refusals=[
+        {
+            "reason": "queue_timeout",
+            "count": 3,
+            "first": NOW - 300,
+            "last": NOW - 180,
+            "detail": "no slot came free within 60 seconds",
+        }
+    ],
+)
+CLIENTS = ClientsDocument(
+    v=1,
+    since=NOW - 50_000,
+    clients=[
+        {"client": "10.1.4.22", "holds": 212, "waits": 0, "recent": RECENT, "slot_secs": 112_320.0},
+        {"client": "10.1.4.99", "holds": 0, "waits": 0, "recent": QUIET, "slot_secs": 7.0},
+        {"client": "10.1.4.23", "holds": 212, "waits": 120, "recent": QUIET, "slot_secs": 40.0},
+    ],
+)
+TOOLCHAINS = ToolchainsDocument(
+    v=1,
+    since=NOW - 50_000,
+    toolchains=[
+        {
+            "toolchain": "91c2fa77b013" + "0" * 52,
+            "compiler": None,
+            "held_by": [],
+            "jobs": 0,
+            "last_use": None,
+        },
+        {
+            "toolchain": "4be81f20aa1c" + "0" * 52,
+            "compiler": "gcc-12",
+            "held_by": [f"10.0.0.{number}:10501" for number in range(16, 24)],
+            "jobs": 9120,
+            "last_use": NOW - 1,
+        },
+    ],
+)
+USAGE = UsageDocument(v=1, since=NOW - 50_000, by="client", usage=usage_of(JOBS["jobs"], "client"))
