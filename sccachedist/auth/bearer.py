@@ -39,6 +39,14 @@ def sender_address(peer: str, real_ip: str | None, trusted_proxies: Sequence[IPN
         raise DecodeError("X-Real-IP is not an IP address") from error
 
 
+def client_address(peer: str, real_ip: str | None, trusted_proxies: Sequence[IPNetwork]) -> IPAddress:
+    """The same for a client. If a proxy names none, the proxy's own: a refusal would fail the client's build."""
+    try:
+        return sender_address(peer, real_ip, trusted_proxies)
+    except DecodeError:
+        return sender_address(peer, None, trusted_proxies)
+
+
 def plain_address(text: str) -> IPAddress:
     """An address as people write it: an IPv4 address that came through an IPv6 socket becomes plain IPv4."""
     return _address(text.partition("%")[0])

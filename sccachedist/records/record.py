@@ -46,7 +46,9 @@ class JobRecord:
     @property
     def reason(self) -> Refusal | SentLocal | None:
         """Why there was no slot, or no result."""
-        return self.refusal or (self.summary.reason if self.summary else None)
+        if self.outcome is Outcome.SENT_LOCAL and self.summary is not None:
+            return self.summary.reason
+        return self.refusal
 
     @property
     def phases(self) -> dict[TimedPhase, float]:

@@ -27,6 +27,7 @@ SERVER: Final = 4
 TOOLCHAIN: Final = 5
 OUTCOME: Final = 6
 REASON: Final = 7
+DETAIL: Final = 8
 WAIT: Final = 9
 SUMMARY: Final = 11
 

@@ -15,6 +15,7 @@ import attrs
 from sccachedist.outcomes import TimedPhase
 from sccachedist.records.documents import JobRow, TraceDocument
 
+TIME_UNIT = "ms"
 _QUEUE = 1
 _SERVERS = 2
 _INSIDE = tuple(phase.word for phase in TimedPhase if phase is not TimedPhase.QUEUE_WAIT)
@@ -45,20 +46,24 @@ class _Span:
 
 def chrome_trace(rows: Iterable[JobRow]) -> TraceDocument:
     """The trace of all records that are given, in any order."""
+    return TraceDocument(traceEvents=list(trace_events(rows)), displayTimeUnit=TIME_UNIT)
+
+
+def trace_events(rows: Iterable[JobRow]) -> Iterator[dict[str, Any]]:
+    """The events of that trace."""
     known = sorted(rows, key=lambda row: row["asked"])
     waits, jobs = _waits(known), _jobs(known)
     servers = {server: pid for pid, server in enumerate(sorted({str(job.row["server"]) for job in jobs}), _SERVERS)}
-    events = [_named("process_name", _QUEUE, 0, "queue")]
-    events += [_named("process_name", pid, 0, server) for server, pid in servers.items()]
+    yield _named("process_name", _QUEUE, 0, "queue")
+    yield from (_named("process_name", pid, 0, server) for server, pid in servers.items())
     for lane, wait in _in_lanes(waits):
-        events.append(_event("wait", _QUEUE, lane, wait.begin, wait.end, wait.row))
+        yield _event("wait", _QUEUE, lane, wait.begin, wait.end, wait.row)
     for server, pid in servers.items():
         for lane, job in _in_lanes(each for each in jobs if each.row["server"] == server):
-            events.append(_event(_name(job.row), pid, lane, job.begin, job.end, job.row))
-            events += _phases(job, pid, lane)
-    events += _counter("waiting", waits)
-    events += _counter("slots", jobs)
-    return TraceDocument(traceEvents=events, displayTimeUnit="ms")
+            yield _event(_name(job.row), pid, lane, job.begin, job.end, job.row)
+            yield from _phases(job, pid, lane)
+    yield from _counter("waiting", waits)
+    yield from _counter("slots", jobs)
 
 
 def _waits(rows: list[JobRow]) -> list[_Span]:

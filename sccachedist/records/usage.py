@@ -14,24 +14,39 @@ UNKNOWN = "unknown"
 
 
 def usage_of(rows: Iterable[JobRow], by: By) -> list[UsageRow]:
-    """What each client, server, toolchain or compiler used, the one with the most time of slots first.
+    """What each client, server, toolchain or compiler used, see :class:`UsageSums`."""
+    usage = UsageSums(by)
+    for row in rows:
+        usage.add(row)
+    return usage.rows()
+
+
+class UsageSums:
+    """What each client, server, toolchain or compiler used.
 
     A slot counts from its allocation to the end of the job, the time of its client and of the network included.
     """
-    sums: dict[str, UsageRow] = {}
-    outcomes: dict[str, Counter[str]] = {}
-    for row in rows:
-        name = row[by] or UNKNOWN
-        used = sums.setdefault(
-            name, UsageRow(name=name, jobs=0, outcomes={}, slot_secs=0.0, cpu_secs=0.0, wait_secs=0.0)
-        )
+
+    def __init__(self, by: By) -> None:
+        self._by = by
+        self._sums: dict[str, UsageRow] = {}
+        self._outcomes: dict[str, Counter[str]] = {}
+
+    def add(self, row: JobRow) -> None:
+        """Add what one request used."""
+        name = row[self._by] or UNKNOWN
+        nothing = UsageRow(name=name, jobs=0, outcomes={}, slot_secs=0.0, cpu_secs=0.0, wait_secs=0.0)
+        used = self._sums.setdefault(name, nothing)
         wait = row["phases"].get(TimedPhase.QUEUE_WAIT.word, 0.0)
         used["jobs"] += 1
         used["wait_secs"] += wait
         used["cpu_secs"] += (row["cpu_user"] or 0.0) + (row["cpu_system"] or 0.0)
         if row["id"] is not None:
             used["slot_secs"] += max(0.0, row["ended"] - row["asked"] - wait)
-        outcomes.setdefault(name, Counter())[row["outcome"]] += 1
-    for name, counted in outcomes.items():
-        sums[name]["outcomes"] = dict(counted.most_common())
-    return sorted(sums.values(), key=lambda used: (-used["slot_secs"], used["name"]))
+        self._outcomes.setdefault(name, Counter())[row["outcome"]] += 1
+
+    def rows(self) -> list[UsageRow]:
+        """All of it, the one with the most time of slots first."""
+        for name, counted in self._outcomes.items():
+            self._sums[name]["outcomes"] = dict(counted.most_common())
+        return sorted(self._sums.values(), key=lambda used: (-used["slot_secs"], used["name"]))

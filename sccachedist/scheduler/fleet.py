@@ -122,10 +122,14 @@ class BuildServer:
             self.presumed[toolchain] = since = now
         return now - since <= PRESUMED_SECS
 
+    @property
+    def patience_secs(self) -> float:
+        """For how long it may be silent."""
+        return SERVER_SECS if self.report is None else MISSED_HEARTBEATS * self.report.heartbeat_secs
+
     def is_silent(self, now: float) -> bool:
         """Whether it has been silent for so long that it is taken for dead."""
-        patience = SERVER_SECS if self.report is None else MISSED_HEARTBEATS * self.report.heartbeat_secs
-        return now - self.seen > patience
+        return now - self.seen > self.patience_secs
 
     def may_become(self, heartbeat: Heartbeat, now: float) -> bool:
         """Whether a heartbeat, with any certificate, has the right to its address.

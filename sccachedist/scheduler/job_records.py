@@ -31,6 +31,8 @@ _NOT_COMPLETE = {
     JobEnd.SERVER_LEFT: Outcome.SERVER_LOST,
     JobEnd.EXPIRED: Outcome.UNCLAIMED,
 }
+#: What a build server may say of a job.
+_OF_SERVER = {Outcome.COMPILED, Outcome.COMPILE_ERROR, Outcome.SENT_LOCAL}
 
 
 def outcome_of(ended: JobEnded) -> tuple[Outcome, SentLocal | None]:
@@ -39,9 +41,12 @@ def outcome_of(ended: JobEnded) -> tuple[Outcome, SentLocal | None]:
         lost = ended.how is JobEnd.EXPIRED and JobPhase.STARTED in ended.began
         return Outcome.SERVER_LOST if lost else _NOT_COMPLETE[ended.how], None
     try:
-        return ending(ended.summary) if ended.summary else (Outcome.UNTOLD, None)
-    except DecodeError:  # perhaps a word of a later release
+        outcome, reason = ending(ended.summary)
+    except DecodeError:  # there is none, or it has a word of a later release
         return Outcome.UNTOLD, None
+    if outcome not in _OF_SERVER:
+        return Outcome.UNTOLD, None
+    return outcome, reason if outcome is Outcome.SENT_LOCAL else None
 
 
 def is_of_a_job(ended: JobEnded) -> bool:

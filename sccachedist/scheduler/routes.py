@@ -10,13 +10,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import LogLevel
 
 from sccachedist import __version__
-from sccachedist.auth.bearer import IPAddress, IPNetwork, neighbourhood, sender_address
+from sccachedist.auth.bearer import IPAddress, IPNetwork, client_address, neighbourhood, sender_address
 from sccachedist.auth.clients import ClientAuth, address_of
 from sccachedist.auth.servers import ServerAuth, check_server
 from sccachedist.budgets import Budget, Party
 from sccachedist.config import SchedulerLimits
 from sccachedist.daemon.logs import Logger, QuietLog
-from sccachedist.errors import DecodeError
 from sccachedist.scheduler.term import Terms
 from sccachedist.web.bodies import MessageBody, NoBody
 from sccachedist.web.request_head import Head
@@ -88,15 +87,11 @@ class SchedulerRoutes:
         try:
             return await self._clients.check(head.token, sender)
         except Exception as error:
-            self._terms.current.turned_away(Party(str(neighbourhood(sender))), asked, error)
+            self._terms.current.turned_away(Party(neighbourhood(sender)), asked, error)
             raise
 
     def _sender(self, head: Head) -> IPAddress:
-        """A client's address. If a proxy names none, the proxy's own: a refusal would fail the client's build."""
-        try:
-            return sender_address(head.peer, head.headers.get("x-real-ip"), self._proxies)
-        except DecodeError:
-            return sender_address(head.peer, None, self._proxies)
+        return client_address(head.peer, head.headers.get("x-real-ip"), self._proxies)
 
     async def _allow_server(self, head: Head, **_: object) -> ServerId:
         sender = sender_address(head.peer, head.headers.get("x-real-ip"), self._proxies)

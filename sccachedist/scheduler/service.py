@@ -39,6 +39,8 @@ from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
 from sccachedist.scheduler.event_counts import EventCounts
 from sccachedist.scheduler.event_log import EventLog
 from sccachedist.scheduler.events import Event, ServerLeft
+from sccachedist.scheduler.farm_readers import FarmReaders
+from sccachedist.scheduler.farm_routes import FarmRoutes
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.metrics import SchedulerMetrics
@@ -48,6 +50,7 @@ from sccachedist.scheduler.term import Term, Terms
 from sccachedist.web.listener import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
 from sccachedist.web.router import Mounted
+from sccachedist.web.slices import Slices
 from sccachedist.web.tls import CertificateFiles
 from sccachedist.web.turns import Turns
 from sccachedist.wire.bincode import encode
@@ -92,7 +95,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
         core = SchedulerCore(first_job, limits.unclaimed_jobs, limits.servers_per_address)
         return Term(core, build_servers, settings.queue, reactor, tokens, observers)
 
-    terms = Terms(begin_term)
+    terms, turns = Terms(begin_term), Turns(reactor)
     clients = client_auth(settings, outward, reactor)
     trusted = settings.network.trusted_proxies
     registry = Registry(SCHEDULER)
@@ -101,6 +104,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
         SchedulerRoutes(terms, clients, server_auth(settings.server_auth), trusted, settings.limits, reactor),
         AdminRoutes(terms, settings.admin.token),
         ScrapeRoutes(metrics, [token for token in (settings.metrics.token, settings.admin.token) if token]),
+        FarmRoutes(terms, records, FarmReaders(clients, settings.admin.token, trusted), Slices(turns)),
     )
 
     def expire() -> None:
@@ -112,7 +116,6 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
         terms.stop()
 
     service = MultiService()
-    turns = Turns(reactor)
     site = Site(routes, reactor, settings.limits, trusted, turns)
     port: IProtocolFactory = site
     files = None

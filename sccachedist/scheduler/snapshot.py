@@ -12,9 +12,12 @@ import attrs
 
 from sccachedist.budgets import Party
 from sccachedist.job_phases import JobPhase
+from sccachedist.records.documents import ServerState
+from sccachedist.scheduler.events import Fault
 from sccachedist.scheduler.fleet import BuildServer, Fleet
 from sccachedist.scheduler.jobs import Job, Jobs
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.extension import Health
 from sccachedist.wire.messages import JobId
 
 
@@ -30,6 +33,9 @@ class ServerView:
     :param sent_home: which part of its latest jobs it sent home.
     :param up_secs: since when it is known; ``seen_secs``: since when nothing was heard of it.
     :param metrics_port: the port of its metrics, at the IP address of ``server_id``; 0 if it has not told one.
+    :param patience_secs: after how long a silence it is dropped.
+    :param avoided_why: why it is avoided; None if it is not.
+    :param health: what it tells of itself; None if it does not.
     """
 
     server_id: ServerId
@@ -47,9 +53,12 @@ class ServerView:
     seen_secs: float
     toolchains: int
     metrics_port: int
+    patience_secs: float
+    avoided_why: Fault | None
+    health: Health | None
 
     @property
-    def state(self) -> str:
+    def state(self) -> ServerState:
         """The one of these words that says best whether it gets jobs: unfit, draining, avoided, full or open."""
         if self.unfit:
             return "unfit"
@@ -176,7 +185,16 @@ def _server_view(server: BuildServer, now: float) -> ServerView:
         seen_secs=now - server.seen,
         toolchains=len(server.toolchains),
         metrics_port=0 if server.report is None else server.report.metrics_port,
+        patience_secs=server.patience_secs,
+        avoided_why=_why_avoided(server, now),
+        health=None if server.report is None else server.report.health,
     )
+
+
+def _why_avoided(server: BuildServer, now: float) -> Fault | None:
+    if server.avoided_until <= now:
+        return None
+    return Fault.NOT_TAKEN if server.backoff.until >= server.record.avoided.until else Fault.SENDS_HOME
 
 
 def _job_view(job_id: JobId, job: Job, now: float) -> JobView:

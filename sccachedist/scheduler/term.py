@@ -41,6 +41,9 @@ from sccachedist.wire.messages import (
 
 log = Logger()
 
+#: Seconds for which a snapshot is shown again.
+SNAPSHOT_SECS = 1.0
+
 
 class Term:
     """What a scheduler knows, and its decisions, told to the observers.
@@ -220,6 +223,7 @@ class Terms:
     def __init__(self, begin: Callable[[], Term]) -> None:
         self._begin = begin
         self.current = begin()
+        self._seen: tuple[float, Snapshot] | None = None
 
     async def place(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
         """Find a build server for one job. If the term ends while the client waits, it waits on in the next one."""
@@ -232,8 +236,15 @@ class Terms:
 
     def renew(self) -> None:
         """Throw the current term away and begin another one."""
-        ended, self.current = self.current, self._begin()
+        ended, self.current, self._seen = self.current, self._begin(), None
         ended.end(TermEnded("the scheduler's term has ended"))
+
+    def snapshot(self) -> Snapshot:
+        """All that was known at most ``SNAPSHOT_SECS`` ago: those who watch cost no more if there are many."""
+        now = self.current.now()
+        if self._seen is None or now - self._seen[0] > SNAPSHOT_SECS:
+            self._seen = now, self.current.snapshot()
+        return self._seen[1]
 
     def stop(self) -> None:
         """Let all clients that wait compile locally, because the scheduler stops."""

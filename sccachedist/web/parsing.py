@@ -31,12 +31,13 @@ _DECISIVE = (b"authorization", b"content-type", b"x-real-ip")
 class RequestLine:
     """The first line of a request.
 
-    :param path: without the query, which no route needs.
+    :param path: without the query.
     """
 
     method: bytes
     path: bytes
     version: bytes
+    query: bytes = b""
 
 
 @attrs.frozen
@@ -67,7 +68,8 @@ def parse_request_line(line: bytes) -> RequestLine:
     method, target, minor = found.groups()
     if origin := _ORIGIN.match(target):
         target = target[origin.end() :] or b"/"
-    return RequestLine(method, target.partition(b"?")[0], b"HTTP/1." + minor)
+    path, _, query = target.partition(b"?")
+    return RequestLine(method, path, b"HTTP/1." + minor, query)
 
 
 def parse_head(head: bytes, most_headers: int) -> tuple[RequestLine, Fields]:
@@ -108,6 +110,7 @@ def head_of(line: RequestLine, fields: Fields, peer: str) -> Head:
         repeated=fields.repeated,
         peer=peer,
         length=fields.length,
+        query=line.query.decode(),
     )
 
 

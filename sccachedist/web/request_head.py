@@ -16,6 +16,7 @@ class Head:
     :param peer: the IP address at the other end of the connection.
     :param length: the announced size of the body in bytes; None if it comes in chunks.
     :param repeated: the names of headers that decide something and came more than once.
+    :param query: what stands behind the ``?``, as it came.
     """
 
     method: str
@@ -24,6 +25,7 @@ class Head:
     peer: str
     length: int | None
     repeated: tuple[str, ...] = ()
+    query: str = attrs.field(default="", repr=False)
 
     @property
     def token(self) -> str | None:

@@ -120,12 +120,22 @@ class _U64Converter(BaseConverter):
         return number
 
 
+class _DigitsConverter(BaseConverter):
+    """The end of a job id in a path."""
+
+    regex = r"[0-9]{1,20}"
+
+
 class Api:
     """The routes that one class declares."""
 
     def __init__(self) -> None:
         self.app = Klein()
-        self.app.url_map.converters |= {"server_id": _ServerIdConverter, "u64": _U64Converter}
+        self.app.url_map.converters |= {
+            "server_id": _ServerIdConverter,
+            "u64": _U64Converter,
+            "digits": _DigitsConverter,
+        }
         self.app.url_map.merge_slashes = False
         self._paths = self.app.url_map.bind("")
         self._envelopes: dict[str, _Envelope] = {}
@@ -142,7 +152,8 @@ class Api:
     ) -> Callable[[Route], Route]:
         """Declare a method of that class.
 
-        :param path: a werkzeug rule; ``<server_id:name>`` and ``<u64:name>`` stand for the protocol's ids.
+        :param path: a werkzeug rule; ``<server_id:name>`` and ``<u64:name>`` stand for the protocol's ids,
+            ``<digits:name>`` for the end of one.
         :param allow: called with the routes, the head and the ids: returns what is granted or raises a refusal.
         :param body: called with the same, when the sender is allowed or while that is still being checked.
         :param is_public: whether ``allow`` allows every sender, so that a sender has not shown a good token by it.

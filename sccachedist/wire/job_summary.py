@@ -18,6 +18,7 @@ W = TypeVar("W", bound=Word)
 MOST_TEXT = (64, 200, 64, 500)
 _OUTCOMES, _REASONS = tuple(Outcome), (None, *SentLocal)
 _LAYOUT = struct.Struct(f"<BBhHB{len(SERVER_PHASES)}I6Q4H")
+_LENGTHS = struct.Struct("<4H")
 MOST_BYTES = _LAYOUT.size + sum(MOST_TEXT)
 _MOST_U32, _UNKNOWN_EXIT = 2**32 - 1, -1
 
@@ -123,6 +124,18 @@ def unpacked(octets: bytes) -> JobSummary:
         compiler=compiler,
         detail=detail,
     )
+
+
+def names_of(octets: bytes) -> tuple[str, str]:
+    """Read no more of a summary than the names of the output and of the compiler.
+
+    :raises DecodeError: the bytes are no summary.
+    """
+    if not _LAYOUT.size <= len(octets) <= MOST_BYTES:
+        raise DecodeError(f"a job's summary of {len(octets)} bytes")
+    kind, output, compiler, _ = _LENGTHS.unpack_from(octets, _LAYOUT.size - _LENGTHS.size)
+    begin, middle = _LAYOUT.size + kind, _LAYOUT.size + kind + output
+    return octets[begin:middle].decode(errors="replace"), octets[middle : middle + compiler].decode(errors="replace")
 
 
 def ending(octets: bytes) -> tuple[Outcome, SentLocal | None]:

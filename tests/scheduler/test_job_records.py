@@ -25,6 +25,8 @@ ENDED = JobEnded(9.0, JobId(7), A, CLIENT, GCC, JobEnd.COMPLETE, {RESERVED: 3.0,
 REFUSED = RequestRefused(9.0, 1.0, CLIENT, GCC, Refusal.QUEUE_TIMEOUT, "no slot")
 STRANGER = RequestRefused(9.0, 9.0, Party("10.0.0.9"), "", Refusal.UNAUTHORIZED, "client token refused")
 COMPILED = packed(JobSummary(Outcome.COMPILED, output="a.o", compiler="gcc", exit_code=0))
+#: No build server refuses a slot.
+LIE = packed(JobSummary(Outcome.REFUSED, SentLocal.INCIDENT))
 HOME = packed(JobSummary(Outcome.SENT_LOCAL, SentLocal.SANDBOX))
 
 
@@ -73,6 +75,8 @@ def test_a_refused_request() -> None:
         (attrs.evolve(ENDED, summary=COMPILED), Outcome.COMPILED, None),
         (attrs.evolve(ENDED, summary=HOME), Outcome.SENT_LOCAL, SentLocal.SANDBOX),
         (attrs.evolve(ENDED, summary=b"nonsense"), Outcome.UNTOLD, None),
+        (attrs.evolve(ENDED, summary=LIE), Outcome.UNTOLD, None),
+        (attrs.evolve(ENDED, summary=packed(JobSummary(Outcome.COMPILED, SentLocal.DISK))), Outcome.COMPILED, None),
         (attrs.evolve(ENDED, summary=b"\xff" + COMPILED[1:]), Outcome.UNTOLD, None),
         (attrs.evolve(ENDED, how=JobEnd.LOST), Outcome.SERVER_LOST, None),
         (attrs.evolve(ENDED, how=JobEnd.SERVER_LEFT), Outcome.SERVER_LOST, None),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sccachedist.errors import DecodeError
 from sccachedist.outcomes import SERVER_PHASES, Outcome, SentLocal
-from sccachedist.wire.job_summary import MOST_BYTES, MOST_TEXT, JobSummary, ending, packed, unpacked
+from sccachedist.wire.job_summary import MOST_BYTES, MOST_TEXT, JobSummary, ending, names_of, packed, unpacked
 
 U64 = st.integers(0, 2**64 - 1)
 
@@ -37,11 +37,12 @@ def summaries() -> st.SearchStrategy[JobSummary]:
 
 @given(summaries())
 def test_what_is_told_arrives(summary: JobSummary) -> None:
-    """A summary comes back from its bytes, and its ending without reading the rest."""
+    """A summary comes back from its bytes, and its ending and its names without reading the rest."""
     octets = packed(summary)
     assert len(octets) <= MOST_BYTES
     assert unpacked(octets) == summary
     assert ending(octets) == (summary.outcome, summary.reason)
+    assert names_of(octets) == (summary.output, summary.compiler)
 
 
 @given(st.binary(max_size=MOST_BYTES + 10))
@@ -52,6 +53,7 @@ def test_any_bytes(octets: bytes) -> None:
     except DecodeError:
         return
     ending(octets)
+    names_of(octets)
 
 
 @pytest.mark.parametrize("read", [unpacked, ending])
@@ -61,6 +63,13 @@ def test_no_summary(read: object, octets: bytes) -> None:
     assert callable(read)
     with pytest.raises(DecodeError):
         read(octets)
+
+
+@pytest.mark.parametrize("size", [0, 10, MOST_BYTES + 1])
+def test_no_names(size: int) -> None:
+    """What is too short or too long has no names."""
+    with pytest.raises(DecodeError):
+        names_of(b"\0" * size)
 
 
 def test_texts_beyond_the_end() -> None:

@@ -1,0 +1,127 @@
+"""What an administrator should look at: rules over a snapshot of the farm, and over what became of requests lately.
+
+Pure. Each finding has a text, and the words of :mod:`sccachedist.outcomes` for what mends it.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+import attrs
+
+from sccachedist.outcomes import Outcome, Refusal, SentLocal, Word
+from sccachedist.records.documents import Attention
+from sccachedist.records.ring import CLIENT, SERVER, Entry, reason_of
+from sccachedist.records.tally import RequestTally
+from sccachedist.scheduler.snapshot import ServerView, Snapshot
+
+#: Findings of one kind that are listed one by one.
+MOST_LISTED = 10
+#: A part of the jobs of a server, or of all requests, and so many of them at least, that are worth a look.
+PART, LEAST = 0.1, 5
+#: Seconds that a request waits before it is worth a look.
+LONG_WAIT_SECS = 30.0
+#: What is not the farm's fault.
+_NOT_OURS = {SentLocal.SUSPICIOUS, SentLocal.OPTIONS, SentLocal.CLIENT_GONE}
+_NO_MATTER = {Refusal.UNAUTHORIZED, Refusal.CLIENT_GONE, Refusal.SHUTDOWN, Refusal.NO_SERVERS}
+_LOOK_THERE = "Run sccachedist doctor --config server.conf on the build server, or drain it."
+
+
+@attrs.define
+class Lately:
+    """What became of requests lately, grown by one record at a time."""
+
+    all: RequestTally = attrs.field(factory=RequestTally)
+    servers: defaultdict[str, RequestTally] = attrs.field(factory=lambda: defaultdict(RequestTally))
+    strangers: Counter[str] = attrs.field(factory=Counter)
+
+    def add(self, entry: Entry) -> None:
+        """Count a request."""
+        self.all.add(entry)
+        if entry[SERVER] is not None:
+            self.servers[entry[SERVER]].add(entry)
+        elif reason_of(entry) is Refusal.UNAUTHORIZED:
+            self.strangers[entry[CLIENT] or ""] += 1
+
+
+def attention(snapshot: Snapshot, lately: Lately, oldest_wait_secs: float) -> list[Attention]:
+    """All of it, what is critical first."""
+    found = [
+        *_no_servers(snapshot),
+        *_strangers(lately),
+        *(finding for server in snapshot.servers for finding in _of_server(server)),
+        *_sent_home(lately),
+        *_of_farm(lately),
+        *_waits(snapshot, oldest_wait_secs),
+    ]
+    shown: list[Attention] = []
+    listed: Counter[str] = Counter()
+    for finding in found:
+        listed[finding["mend"]] += 1
+        if listed[finding["mend"]] <= MOST_LISTED:
+            shown.append(finding)
+    return sorted(shown, key=lambda finding: not finding["critical"])
+
+
+def _finding(about: str, text: str, mend: str, *, critical: bool = False) -> Attention:
+    return Attention(critical=critical, about=about, text=text, mend=mend)
+
+
+def _no_servers(snapshot: Snapshot) -> Iterator[Attention]:
+    if not any(server.is_open for server in snapshot.servers):
+        yield _finding("farm", Refusal.NO_SERVERS.means, Refusal.NO_SERVERS.mend, critical=True)
+
+
+def _strangers(lately: Lately) -> Iterator[Attention]:
+    for client, count in lately.strangers.most_common():
+        text = f"{client} is refused with 401 ({_times(count)}): its builds fail."
+        yield _finding(client, text, Refusal.UNAUTHORIZED.mend, critical=True)
+
+
+def _of_server(server: ServerView) -> Iterator[Attention]:
+    address = str(server.server_id)
+    if server.unfit:
+        yield _finding(address, f"{address} says that it is unfit for jobs: {server.unfit}", SentLocal.SANDBOX.mend)
+    if server.avoided_why is not None:
+        text = f"{address} is avoided for {server.avoided_secs:.0f} s: {server.avoided_why.value}."
+        yield _finding(address, text, _LOOK_THERE)
+    if server.seen_secs > server.patience_secs / 2:
+        text = (
+            f"{address} has been silent for {server.seen_secs:.0f} s, and is dropped after {server.patience_secs:.0f}."
+        )
+        yield _finding(address, text, Outcome.SERVER_LOST.mend)
+
+
+def _sent_home(lately: Lately) -> Iterator[Attention]:
+    """Servers that send home more than a part of their jobs, for reasons that may be their own."""
+    for address, tally in lately.servers.items():
+        own = {reason: count for reason, count in tally.reasons().items() if reason not in _NOT_OURS}
+        count = sum(own.values())
+        if count >= LEAST and count >= PART * tally.total:
+            reason = next(iter(own))
+            text = f"{address} sends {count / tally.total:.0%} of its jobs home, most of them for {reason.word}."
+            yield _finding(address, text, reason.mend)
+
+
+def _of_farm(lately: Lately) -> Iterator[Attention]:
+    """Requests without a slot, and jobs that did not come to an end."""
+    counts: dict[Word, int] = {
+        reason: count
+        for reason, count in lately.all.reasons().items()
+        if isinstance(reason, Refusal) and reason not in _NO_MATTER
+    }
+    outcomes = lately.all.outcomes()
+    for outcome, least in ((Outcome.SERVER_LOST, 1), (Outcome.UNCLAIMED, max(LEAST, PART * lately.all.total))):
+        if outcomes.get(outcome, 0) >= least:
+            counts[outcome] = outcomes[outcome]
+    for word, count in counts.items():
+        yield _finding("farm", f"{word.word} ({_times(count)}): {word.means}", word.mend)
+
+
+def _waits(snapshot: Snapshot, oldest_wait_secs: float) -> Iterator[Attention]:
+    if snapshot.waiting and oldest_wait_secs > LONG_WAIT_SECS:
+        text = f"{snapshot.waiting} requests wait for a slot, the first of them for {oldest_wait_secs:.0f} s."
+        yield _finding("farm", text, Refusal.QUEUE_TIMEOUT.mend)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

@@ -1,0 +1,258 @@
+"""The documents of the farm's API, of a snapshot and of records: rows, and sums that grow by one record at a time.
+
+Pure. Which records are wanted is decided in :mod:`sccachedist.scheduler.farm_queries`, what an administrator should
+look at in :mod:`sccachedist.scheduler.attention`.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from sccachedist import __version__
+from sccachedist.errors import DecodeError
+from sccachedist.outcomes import Refusal
+from sccachedist.records.documents import (
+    Attention,
+    ClientRow,
+    JobRow,
+    Recent,
+    RefusalCount,
+    RunningRow,
+    ServerRow,
+    StatusDocument,
+    ToolchainRow,
+)
+from sccachedist.records.ring import (
+    CLIENT,
+    DETAIL,
+    ENDED,
+    OUTCOME,
+    OUTCOMES,
+    SERVER,
+    SUMMARY,
+    TOOLCHAIN,
+    Entry,
+    reason_of,
+    record_of,
+)
+from sccachedist.records.tally import RequestTally
+from sccachedist.scheduler.snapshot import JobView, ServerView, Snapshot, ToolchainView
+from sccachedist.wire.job_summary import names_of
+
+#: Jobs of a toolchain whose compilers are looked at.
+_MOST_LOOKED_AT = 20
+
+
+def job_row(entry: Entry) -> JobRow:
+    """A record."""
+    return cast(JobRow, record_of(entry).to_json())
+
+
+def outline(entry: Entry, *, named: bool) -> JobRow:
+    """As much of a record as :class:`~sccachedist.records.selection.Selection` reads: it takes a tenth of the time.
+
+    :param named: whether it reads the name of the output.
+    """
+    reason = reason_of(entry)
+    return cast(
+        JobRow,
+        {
+            "ended": entry[ENDED],
+            "client": entry[CLIENT],
+            "server": entry[SERVER],
+            "outcome": OUTCOMES[entry[OUTCOME]].word,
+            "reason": reason and reason.word,
+            "output": names(entry)[0] if named else None,
+        },
+    )
+
+
+def names(entry: Entry) -> tuple[str, str]:
+    """The names of the output and of the compiler; empty if they are not known."""
+    try:
+        return names_of(entry[SUMMARY]) if entry[SUMMARY] else ("", "")
+    except DecodeError:
+        return "", ""
+
+
+def status_document(
+    snapshot: Snapshot, up_secs: float, oldest_wait_secs: float, recent: Recent, attention: list[Attention]
+) -> StatusDocument:
+    """The farm at a glance.
+
+    :param oldest_wait_secs: how long the first of the requests that wait has waited.
+    """
+    states = Counter(server.state for server in snapshot.servers)
+    return StatusDocument(
+        v=1,
+        version=__version__,
+        up_secs=round(up_secs, 3),
+        servers={state: states[state] for state in states},
+        published=sum(not server.ours for server in snapshot.servers),
+        cpus=sum(server.num_cpus for server in snapshot.servers),
+        slots=sum(server.slots for server in snapshot.servers),
+        running=len(snapshot.jobs),
+        waiting=snapshot.waiting,
+        oldest_wait_secs=round(oldest_wait_secs, 3) if snapshot.waiting else None,
+        recent=recent,
+        attention=attention,
+    )
+
+
+def server_row(server: ServerView) -> ServerRow:
+    """A build server."""
+    health = server.health
+    return ServerRow(
+        address=str(server.server_id),
+        state=server.state,
+        why=_why(server),
+        published=not server.ours,
+        cpus=server.num_cpus,
+        slots=server.slots,
+        taken=server.taken,
+        jobs=server.jobs,
+        ended=None if health is None else health.ended,
+        sent_local=None if health is None else health.sent_home,
+        sent_local_share=None if health is None else round(server.sent_home, 4),
+        toolchains=server.toolchains if server.ours else None,
+        up_secs=round(server.up_secs, 3),
+        seen_secs=round(server.seen_secs, 3),
+    )
+
+
+def _why(server: ServerView) -> str:
+    match server.state:
+        case "unfit":
+            return server.unfit
+        case "draining":
+            return "an administrator drains it" if server.drained else "it takes no jobs: it drains itself"
+        case "avoided":
+            why = server.avoided_why.value if server.avoided_why else ""
+            return f"{why}; again in {server.avoided_secs:.0f} s"
+        case "full":
+            return "all of its slots are taken"
+    return ""
+
+
+def running_row(job: JobView, client: str | None) -> RunningRow:
+    """A job that is not over.
+
+    :param client: as records name it.
+    """
+    return RunningRow(
+        id=str(job.job_id),
+        client=client,
+        server=str(job.server_id),
+        toolchain=job.toolchain or None,
+        phase=job.phase.name.lower(),
+        secs=round(max(job.began.values()), 3),
+    )
+
+
+class RefusalSums:
+    """How many requests of one client got no slot, by reason.
+
+    :param client: as records name it.
+    """
+
+    def __init__(self, client: str | None) -> None:
+        self._client = client
+        self._rows: dict[Refusal, RefusalCount] = {}
+
+    def add(self, entry: Entry) -> None:
+        """Count a request, if it is one of these. The latest come first."""
+        reason = reason_of(entry)
+        if entry[CLIENT] != self._client or not isinstance(reason, Refusal):
+            return
+        row = self._rows.setdefault(
+            reason,
+            RefusalCount(
+                reason=reason.word,
+                count=0,
+                first=entry[ENDED],
+                last=round(entry[ENDED], 6),
+                detail=entry[DETAIL] or None,
+            ),
+        )
+        row["count"] += 1
+        row["first"] = round(entry[ENDED], 6)
+
+    def rows(self) -> list[RefusalCount]:
+        """All of them, the most frequent first."""
+        return sorted(self._rows.values(), key=lambda row: -row["count"])
+
+
+class ClientSums:
+    """What clients have, and what became of their requests.
+
+    :param names: the clients of the snapshot as records name them, each with its jobs and how many requests wait.
+    """
+
+    def __init__(self, names: Iterable[tuple[str, int, int]]) -> None:
+        self._holds, self._waits = Counter[str](), Counter[str]()
+        self._tallies: defaultdict[str, RequestTally] = defaultdict(RequestTally)
+        for name, holds, waits in names:
+            self._holds[name] += holds
+            self._waits[name] += waits
+
+    def add(self, entry: Entry) -> None:
+        """Count a request."""
+        if entry[CLIENT] is not None:
+            self._tallies[entry[CLIENT]].add(entry)
+
+    def rows(self, secs: float) -> list[ClientRow]:
+        """All of them, the one with the most time of slots first.
+
+        :param secs: how far back the records go.
+        """
+        found = [
+            ClientRow(
+                client=name,
+                holds=self._holds[name],
+                waits=self._waits[name],
+                recent=self._tallies[name].recent(secs),
+                slot_secs=round(self._tallies[name].slot_secs, 3),
+            )
+            for name in {**self._holds, **self._tallies}
+        ]
+        return sorted(found, key=lambda row: (-row["slot_secs"], -row["holds"], row["client"]))
+
+
+class ToolchainSums:
+    """Where toolchains are, and what was compiled with them.
+
+    :param held: those that are known to be somewhere.
+    """
+
+    def __init__(self, held: Iterable[ToolchainView]) -> None:
+        self._held = {view.archive_id: view.servers for view in held}
+        self._jobs, self._last = Counter[str](), dict[str, float]()
+        self._compilers: defaultdict[str, Counter[str]] = defaultdict(Counter)
+
+    def add(self, entry: Entry) -> None:
+        """Count a request. The latest come first."""
+        toolchain = entry[TOOLCHAIN]
+        if not toolchain:
+            return
+        self._jobs[toolchain] += entry[SERVER] is not None
+        self._last.setdefault(toolchain, entry[ENDED])
+        if self._jobs[toolchain] <= _MOST_LOOKED_AT and (compiler := names(entry)[1]):
+            self._compilers[toolchain][compiler] += 1
+
+    def rows(self) -> list[ToolchainRow]:
+        """All of them, the one with the most jobs first."""
+        found = [
+            ToolchainRow(
+                toolchain=toolchain,
+                compiler=next((name for name, _ in self._compilers[toolchain].most_common(1)), None),
+                held_by=[str(server) for server in self._held.get(toolchain, ())],
+                jobs=self._jobs[toolchain],
+                last_use=round(self._last[toolchain], 6) if toolchain in self._last else None,
+            )
+            for toolchain in _all(self._held, self._last)
+        ]
+        return sorted(found, key=lambda row: (-row["jobs"], row["toolchain"]))
+
+
+def _all(*keyed: Mapping[str, object]) -> list[str]:
+    return list(dict.fromkeys(key for each in keyed for key in each))

@@ -1,0 +1,224 @@
+"""The scheduler's endpoints for those who want to see what the farm does, as JSON: ``doc/api`` describes them.
+
+:mod:`sccachedist.scheduler.farm_documents` makes the documents, :mod:`sccachedist.scheduler.farm_queries` reads what is
+asked for. However many records there are, the reactor does other things in between.
+"""
+
+import json
+import math
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Protocol, cast, get_args
+
+from sccachedist.records.documents import JobRow, RunningRow
+from sccachedist.records.ring import CLIENT, ENDED, Entry
+from sccachedist.records.selection import Selection
+from sccachedist.records.trace import TIME_UNIT, trace_events
+from sccachedist.records.usage import By, UsageSums
+from sccachedist.scheduler import farm_queries as queries
+from sccachedist.scheduler.attention import Lately, attention
+from sccachedist.scheduler.farm_documents import (
+    ClientSums,
+    RefusalSums,
+    ToolchainSums,
+    job_row,
+    names,
+    outline,
+    running_row,
+    server_row,
+    status_document,
+)
+from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
+from sccachedist.scheduler.job_records import JobRecords
+from sccachedist.scheduler.term import Terms
+from sccachedist.web.queries import Query
+from sccachedist.web.request_head import Head
+from sccachedist.web.responses import Response, json_response
+from sccachedist.web.router import Api, Route
+from sccachedist.web.slices import Slices
+
+_ROOT = "/api/v1/farm"
+#: How many seconds each route looks back, if the query does not say. Others look at all that is remembered.
+STATUS_SECS, CLIENTS_SECS, WHY_SECS, TRACE_SECS = 900.0, 86_400.0, 3600.0, 600.0
+#: The records that ``why`` gives, the running jobs of a page, and the jobs of a trace, each at most.
+MOST_WHY, MOST_RUNNING, MOST_TRACED = 20, 1000, 5000
+_CHOICE = ("client", "server", "outcome", "reason", "output")
+
+Asked = Mapping[str, str]
+
+
+class _Sum(Protocol):
+    """A sum that grows by one record at a time."""
+
+    def add(self, entry: Entry, /) -> None: ...
+
+
+_api = Api()
+
+
+def _document(path: str, *keys: str) -> Callable[[Route], Route]:
+    """Declare a route for readers that gives a document, and takes a query of these keys."""
+
+    async def allow(routes: "FarmRoutes", head: Head, **_: object) -> FarmReader:
+        return await routes.allow_reader(head)
+
+    def query(_routes: object, head: Head, **_: object) -> Query:
+        return Query(head, keys)
+
+    return _api.route("GET", f"{_ROOT}/{path}", allow=allow, body=query, answer=None)
+
+
+class FarmRoutes:
+    """What administrators and clients ask about the farm.
+
+    :param terms: what the scheduler knows.
+    :param records: what it remembers.
+    """
+
+    api = _api
+    app = api.app
+
+    def __init__(self, terms: Terms, records: JobRecords, readers: FarmReaders, slices: Slices) -> None:
+        self._terms, self._records, self._readers, self._slices = terms, records, readers, slices
+        self._began = records.now()
+
+    async def allow_reader(self, head: Head) -> FarmReader:
+        """Who may read, and under which name its own requests stand in the records."""
+        return await self._readers.check(head)
+
+    @_document("status", "since")
+    async def farm_status(self, reader: FarmReader, query: Asked) -> Response:
+        """The farm at a glance."""
+        since = queries.seconds(query, "since", STATUS_SECS)
+        lately = Lately()
+        secs = await self._sum(reader, since, lately)
+        snapshot, wait = self._terms.snapshot(), self._terms.current.oldest_wait_secs
+        up_secs = self._records.now() - self._began
+        found = attention(snapshot, lately, wait)
+        return await self._answer(reader, status_document(snapshot, up_secs, wait, lately.all.recent(secs), found))
+
+    @_document("servers", "state")
+    async def farm_servers(self, reader: FarmReader, query: Asked) -> Response:
+        """The build servers."""
+        wanted = queries.states(query)
+        servers = self._terms.snapshot().servers
+        rows = (server_row(server) for server in servers if server.state in wanted)
+        return await self._answer(reader, {"v": 1, "servers": rows})
+
+    @_document("jobs", "since", "limit", "before", *_CHOICE)
+    async def farm_jobs(self, reader: FarmReader, query: Asked) -> Response:
+        """Records, the latest first, and on the first page the jobs that are not over."""
+        wanted, mark = queries.selection(query, self._records.now()), queries.Mark.of(query)
+        limit = queries.count(query, "limit", queries.PAGE, queries.MOST_ROWS)
+        page: list[Entry] = []
+        following: str | None = None
+        async for entry in self._wanted(reader, wanted):
+            if not mark.is_behind(entry):
+                continue
+            if len(page) == limit:
+                following = str(mark.after(page))
+                break
+            page.append(entry)
+        is_first = not query.keys() & {"before", "outcome", "reason", "output"}
+        running = await self._running(reader, wanted) if is_first else []
+        document = {"v": 1, "since": self._records.since, "jobs": map(job_row, page)}
+        return await self._answer(reader, document | {"running": running, "next": following})
+
+    @_document("jobs/<digits:digits>")
+    async def farm_job(self, reader: FarmReader, _query: Asked, digits: str) -> Response:
+        """One job, by its number or the end of it."""
+        over = self._records.ending_with(digits)
+        jobs = [job for job in self._terms.snapshot().jobs if str(job.job_id).endswith(digits)]
+        if len(over) + len(jobs) != 1:
+            said = "several jobs have numbers that end" if over or jobs else "no job is remembered whose number ends"
+            return json_response(json.dumps({"description": f"{said} with {digits}"}).encode(), 404)
+        row = job_row(over[0]) if over else None
+        running = running_row(jobs[0], self._records.name_of(jobs[0].client)) if jobs else None
+        return await self._answer(reader, {"v": 1, "job": row, "running": running})
+
+    @_document("why", "name", "since")
+    async def farm_why(self, reader: FarmReader, query: Asked) -> Response:
+        """The latest records of an output, those of the asker's host first; and what that was refused."""
+        name, asker = query.get("name", ""), self._records.name_of(reader.party)
+        since = self._records.now() - queries.seconds(query, "since", WHY_SECS)
+        own: list[Entry] = []
+        others: list[Entry] = []
+        refusals = RefusalSums(asker)
+        async for entry in self._slices.of(reader.peer, self._records.latest_first()):
+            if entry[ENDED] < since:
+                break
+            refusals.add(entry)
+            mine = own if entry[CLIENT] == asker else others
+            if len(mine) < MOST_WHY and name and names(entry)[0].endswith(name):
+                mine.append(entry)
+        jobs = map(job_row, (own + others)[:MOST_WHY])
+        document = {"v": 1, "since": max(since, self._records.since), "jobs": jobs, "refusals": refusals.rows()}
+        return await self._answer(reader, document)
+
+    @_document("clients", "since")
+    async def farm_clients(self, reader: FarmReader, query: Asked) -> Response:
+        """The clients."""
+        shown = ((self._records.name_of(each.client), each) for each in self._terms.snapshot().clients)
+        clients = ClientSums((name, each.jobs, each.waiting) for name, each in shown if name is not None)
+        secs = await self._sum(reader, queries.seconds(query, "since", CLIENTS_SECS), clients)
+        return await self._answer(reader, {"v": 1, "since": self._records.now() - secs, "clients": clients.rows(secs)})
+
+    @_document("toolchains")
+    async def farm_toolchains(self, reader: FarmReader, _query: Asked) -> Response:
+        """The toolchains."""
+        toolchains = ToolchainSums(self._terms.snapshot().toolchains)
+        secs = await self._sum(reader, math.inf, toolchains)
+        document = {"v": 1, "since": self._records.now() - secs, "toolchains": toolchains.rows()}
+        return await self._answer(reader, document)
+
+    @_document("usage", "by", "since")
+    async def farm_usage(self, reader: FarmReader, query: Asked) -> Response:
+        """Who used how much."""
+        by = cast(By, queries.one_of(query, "by", get_args(By), "client"))
+        wanted, usage = queries.selection(query, self._records.now()), UsageSums(by)
+        async for entry in self._wanted(reader, wanted):
+            usage.add(job_row(entry))
+        since = max(wanted.since, self._records.since)
+        return await self._answer(reader, {"v": 1, "since": since, "by": by, "usage": usage.rows()})
+
+    @_document("trace", "since", "client", "server")
+    async def farm_trace(self, reader: FarmReader, query: Asked) -> Response:
+        """A Chrome trace of the latest jobs."""
+        rows: list[JobRow] = []
+        wanted = queries.selection({"since": str(TRACE_SECS), **query}, self._records.now())
+        async for entry in self._wanted(reader, wanted):
+            rows.append(job_row(entry))
+            if len(rows) == MOST_TRACED:
+                break
+        return await self._answer(reader, {"traceEvents": trace_events(rows), "displayTimeUnit": TIME_UNIT})
+
+    async def _answer(self, reader: FarmReader, document: Mapping[str, object]) -> Response:
+        return json_response(await self._slices.json(reader.peer, document))
+
+    async def _sum(self, reader: FarmReader, since: float, into: _Sum) -> float:
+        """Add the records of the last ``since`` seconds; returns how far back they go."""
+        now = self._records.now()
+        async for entry in self._slices.of(reader.peer, self._records.latest_first()):
+            if entry[ENDED] < now - since:
+                break
+            into.add(entry)
+        return min(since, now - self._records.since)
+
+    async def _wanted(self, reader: FarmReader, wanted: Selection) -> AsyncIterator[Entry]:
+        """The records that are wanted, the latest first."""
+        async for entry in self._slices.of(reader.peer, self._records.latest_first()):
+            if entry[ENDED] < wanted.since:
+                break
+            if wanted.wants(outline(entry, named=wanted.output is not None)):
+                yield entry
+
+    async def _running(self, reader: FarmReader, wanted: Selection) -> list[RunningRow]:
+        """The jobs of a client or a build server that are not over."""
+        found: list[RunningRow] = []
+        async for job in self._slices.of(reader.peer, self._terms.snapshot().jobs):
+            client, server = self._records.name_of(job.client), job.server_id
+            is_there = wanted.server in (None, str(server), str(server.host))
+            if wanted.client in (None, client) and is_there:
+                found.append(running_row(job, client))
+            if len(found) == MOST_RUNNING:
+                break
+        return found

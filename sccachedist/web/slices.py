@@ -1,0 +1,55 @@
+"""Long work in slices, between which the reactor does other things. What the work is, is not known here."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred
+
+from sccachedist.web.turns import Turns
+
+T = TypeVar("T")
+
+#: Seconds of CPU after which a slice ends, and after how many items that is looked at.
+SLICE_SECS, LOOK_AFTER = 0.002, 16
+
+
+class Slices:
+    """Goes through many items, and lets the reactor turn in between.
+
+    :param turns: those of the reactor, shared between addresses.
+    :param spent: the seconds of CPU that this thread has used.
+    """
+
+    def __init__(self, turns: Turns, spent: Callable[[], float] = time.thread_time) -> None:
+        self._turns, self._spent = turns, spent
+
+    async def of(self, party: str, items: Iterable[T]) -> AsyncIterator[T]:
+        """The items, one by one.
+
+        :param party: the address for which they are wanted.
+        """
+        began = self._spent()
+        for number, item in enumerate(items, 1):
+            yield item
+            if number % LOOK_AFTER == 0 and self._spent() - began >= SLICE_SECS:
+                turn: Deferred[None] = Deferred()
+                self._turns.run_later(party, partial(turn.callback, None))
+                await turn
+                began = self._spent()
+
+    async def json(self, party: str, document: Mapping[str, object]) -> bytes:
+        """A document in JSON, in ASCII alone. Its lists, or what iterates, may be long; nothing else in it may be."""
+        parts = []
+        for key, value in document.items():
+            if isinstance(value, list | Iterator):
+                items = [_dumped(item) async for item in self.of(party, value)]
+                parts.append(f"{_dumped(key)}:[{','.join(items)}]")
+            else:
+                parts.append(f"{_dumped(key)}:{_dumped(value)}")
+        return f"{{{','.join(parts)}}}".encode()
+
+
+_dumped = json.JSONEncoder(separators=(",", ":")).encode

@@ -1,0 +1,97 @@
+"""What an administrator should look at, and what must not be called wrong."""
+
+from ipaddress import IPv4Address
+from typing import Any
+
+import attrs
+import pytest
+
+from sccachedist.outcomes import Outcome, Refusal, SentLocal
+from sccachedist.records.ring import Entry, entry_of
+from sccachedist.scheduler.attention import LEAST, LONG_WAIT_SECS, MOST_LISTED, Lately, attention
+from sccachedist.scheduler.events import Fault
+from sccachedist.scheduler.snapshot import ServerView, Snapshot
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.messages import JobId
+from tests.scheduler.farms import A, farm
+
+FINE = farm(2).snapshot({}, 0.0).servers[0]
+NO_MATTER = (Refusal.CLIENT_GONE, Refusal.SHUTDOWN, Refusal.NO_SERVERS)
+
+
+def job(outcome: Outcome, reason: SentLocal | None = None) -> Entry:
+    return entry_of(JobId(1), 0.0, 1.0, "10.0.0.1", str(A), "", outcome, reason)
+
+
+def refusal(reason: Refusal) -> Entry:
+    return entry_of(None, 0.0, 1.0, "10.0.0.1", None, "", Outcome.REFUSED, reason)
+
+
+def found(
+    servers: tuple[ServerView, ...] = (FINE,), entries: tuple[Entry, ...] = (), wait: float | None = None
+) -> list[tuple[bool, str]]:
+    """What is critical of each finding, and its text."""
+    lately = Lately()
+    for entry in entries:
+        lately.add(entry)
+    findings = attention(Snapshot(servers, (), int(wait is not None), (), ()), lately, wait or 0.0)
+    assert all(finding["mend"].endswith(".") and finding["about"] for finding in findings)
+    return [(finding["critical"], finding["text"]) for finding in findings]
+
+
+def server(**changes: Any) -> ServerView:
+    return attrs.evolve(FINE, **changes)
+
+
+@pytest.mark.parametrize(
+    ("servers", "entries", "wait"),
+    [
+        ((FINE,), (), None),
+        ((server(taken=FINE.slots),), (), LONG_WAIT_SECS),
+        ((FINE, server(is_open=False, drained=True)), (), None),
+        ((server(seen_secs=FINE.patience_secs / 2),), (), None),
+        ((FINE,), (job(Outcome.COMPILED), job(Outcome.COMPILE_ERROR), job(Outcome.UNTOLD)) * 9, None),
+        ((FINE,), (job(Outcome.SENT_LOCAL, SentLocal.SUSPICIOUS), job(Outcome.UNCLAIMED)) * (LEAST - 1), None),
+        ((FINE,), (job(Outcome.SENT_LOCAL, SentLocal.OPTIONS),) * 99, None),
+        ((FINE,), (*[job(Outcome.COMPILED)] * 99, *[job(Outcome.SENT_LOCAL, SentLocal.SANDBOX)] * LEAST), None),
+        ((FINE,), tuple(refusal(reason) for reason in NO_MATTER), None),
+    ],
+)
+def test_nothing_to_look_at(servers: tuple[ServerView, ...], entries: tuple[Entry, ...], wait: float | None) -> None:
+    """A farm that works draws no attention, full or drained in part as it may be."""
+    assert found(servers, entries, wait) == []
+
+
+@pytest.mark.parametrize(
+    ("servers", "entries", "wait", "critical", "said"),
+    [
+        ((), (), None, True, "No build server takes jobs."),
+        ((server(is_open=False, drained=True),), (), None, True, "No build server takes jobs."),
+        ((FINE,), (refusal(Refusal.UNAUTHORIZED),) * 2, None, True, "10.0.0.1 is refused with 401 (2 times)"),
+        ((FINE, server(unfit="no namespaces", is_open=False)), (), None, False, "unfit for jobs: no namespaces"),
+        ((server(avoided_secs=38.0, avoided_why=Fault.SENDS_HOME),), (), None, False, "is avoided for 38 s: it sends"),
+        ((server(seen_secs=60.0),), (), None, False, "has been silent for 60 s, and is dropped after 90"),
+        ((FINE,), (job(Outcome.SENT_LOCAL, SentLocal.DISK),) * LEAST, None, False, "100% of its jobs home, most of"),
+        ((FINE,), (job(Outcome.SERVER_LOST),), None, False, "server_lost (once)"),
+        ((FINE,), (job(Outcome.UNCLAIMED),) * LEAST, None, False, "unclaimed (5 times)"),
+        ((FINE,), (refusal(Refusal.QUEUE_TIMEOUT),), None, False, "queue_timeout (once): No slot"),
+        ((FINE,), (), LONG_WAIT_SECS + 1, False, "1 requests wait for a slot, the first of them for 31 s."),
+    ],
+)
+def test_what_to_look_at(
+    servers: tuple[ServerView, ...], entries: tuple[Entry, ...], wait: float | None, critical: bool, said: str
+) -> None:
+    """Each rule by itself, with what is wrong and where."""
+    ((is_critical, text),) = found(servers, entries, wait)
+    assert (is_critical, said in text) == (critical, True), text
+
+
+def test_many_of_a_kind() -> None:
+    """A hundred servers with one fault do not hide another finding, and what is critical comes first."""
+    many = tuple(
+        attrs.evolve(FINE, server_id=ServerId(IPv4Address(number), 1), unfit="x", is_open=False)
+        for number in range(100)
+    )
+    texts = found(many, (refusal(Refusal.QUEUE_FULL),))
+    assert [critical for critical, _ in texts] == [True] + [False] * (MOST_LISTED + 1)
+    assert any("queue_full" in text for _, text in texts)

@@ -1,0 +1,43 @@
+"""Long work in slices, and documents that are written in them."""
+
+import json
+from collections.abc import Iterator
+from itertools import chain, repeat
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from farmkit.deferreds import outcome
+from sccachedist.web.slices import LOOK_AFTER, Slices
+from sccachedist.web.turns import unhurried
+
+
+def slices_of(spent: Iterator[float]) -> tuple[Slices, Clock]:
+    clock = Clock()
+    return Slices(unhurried(clock), lambda: next(spent)), clock
+
+
+async def collected(slices: Slices, count: int, into: list[int]) -> None:
+    async for item in slices.of("10.0.0.1", range(count)):
+        into += [item]
+
+
+def test_a_turn_in_between() -> None:
+    """When the time of a slice is used up, the rest waits for its turn."""
+    slices, clock = slices_of(chain([0.0, 0.001, 0.002], repeat(0.002)))
+    found: list[int] = []
+    running = Deferred.fromCoroutine(collected(slices, 3 * LOOK_AFTER, found))
+    assert len(found) == 2 * LOOK_AFTER
+    clock.advance(0)
+    assert len(found) == 3 * LOOK_AFTER
+    outcome(running)
+
+
+def test_documents() -> None:
+    """Lists and what iterates are written item by item; nothing but ASCII comes out."""
+    slices, _ = slices_of(repeat(0.0))
+    shown: dict[str, Any] = {"v": 1, "text": '\u202e\x1b"', "none": None, "list": [{"a": 1}, 2], "empty": []}
+    written = outcome(Deferred.fromCoroutine(slices.json("10.0.0.1", {**shown, "more": map(str, range(3))})))
+    assert json.loads(written) == {**shown, "more": ["0", "1", "2"]}
+    assert written.isascii()
