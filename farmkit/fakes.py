@@ -12,7 +12,7 @@ from sccachedist.outcomes import SentLocal
 from sccachedist.scheduler.core import Reservation
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId, archive_id
-from sccachedist.wire.extension import SchedulerReport, ServerReport
+from sccachedist.wire.extension import SchedulerReport, ServerReport, Summaries
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, HeartbeatResult, JobId, JobState, Toolchain
 from sccachedist.wire.tokens import check_job_token
 from sccachedist.wire.usage import NO_USAGE, Usage
@@ -63,6 +63,7 @@ class FakeScheduler:
     heard: list[ServerReport] = attrs.field(factory=list)
     reports: Requests[tuple[JobId, JobState], None] = attrs.field(factory=Requests)
     batches: Requests[tuple[tuple[JobId, JobState], ...], None] = attrs.field(factory=Requests)
+    summaries: list[Summaries] = attrs.field(factory=list)
 
     async def heartbeat(
         self, heartbeat: Heartbeat, report: ServerReport
@@ -74,7 +75,8 @@ class FakeScheduler:
     async def job_state(self, job_id: JobId, state: JobState) -> None:
         await self.reports.ask((job_id, state))
 
-    async def job_states(self, states: tuple[tuple[JobId, JobState], ...]) -> None:
+    async def job_states(self, states: tuple[tuple[JobId, JobState], ...], summaries: Summaries) -> None:
+        self.summaries.append(summaries)
         await self.batches.ask(states)
 
 
@@ -88,6 +90,24 @@ class FakeBuildServers:
         archive_id(toolchain.archive_id)
         check_job_token(token, reserved.job_key, reserved.job_id)
         return await self.assignments.ask(reserved.server_id)
+
+
+@attrs.define
+class FakeWatch:
+    """Hears how a job gets on in a builder."""
+
+    waits: int = 0
+    begun_count: int = 0
+    usages: list[Usage] = attrs.field(factory=list)
+
+    def unpacked(self) -> None:
+        self.waits += 1
+
+    def begun(self) -> None:
+        self.begun_count += 1
+
+    def used(self, usage: Usage) -> None:
+        self.usages.append(usage)
 
 
 @attrs.define
@@ -114,6 +134,7 @@ class FakeBuilder:
     """A builder of the :class:`~sccachedist.builders.interface.Builder` kind; a job waits until a test ends it.
 
     :param usage: what each job takes; ``NO_USAGE`` is not told.
+    :param to_unpack: whether a job waits for a first answer of the test: then its toolchain is unpacked.
     """
 
     jobs: Requests[JobId, None] = attrs.field(factory=Requests)
@@ -124,6 +145,7 @@ class FakeBuilder:
     result: bytes = ANSWER
     discarded: list[ArchiveId] = attrs.field(factory=list)
     usage: Usage = NO_USAGE
+    to_unpack: bool = False
 
     async def start(self) -> None:
         await self.starting.ask("start")
@@ -138,9 +160,15 @@ class FakeBuilder:
         assert job.archive.exists()
         assert job.inputs.exists()
         self.seen.append(job)
-        if self.usage != NO_USAGE:
-            job.used(self.usage)
-        await self.jobs.ask(job.job_id)
+        if self.to_unpack:
+            await self.jobs.ask(job.job_id)
+            job.watch.unpacked()
+        job.watch.begun()
+        try:
+            await self.jobs.ask(job.job_id)
+        finally:
+            if self.usage is not NO_USAGE:
+                job.watch.used(self.usage)
         job.answer.write_bytes(self.result)
 
     def follow(self, toolchain: ArchiveId, archive: Path) -> FakeFollower:

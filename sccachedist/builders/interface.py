@@ -9,9 +9,38 @@ from typing import Protocol
 
 import attrs
 
-from sccachedist.builders.worker_protocol import Used, unheard
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import JobId
+from sccachedist.wire.usage import Usage
+
+
+class BuildWatch(Protocol):
+    """Is told how a job gets on in the builder."""
+
+    def unpacked(self) -> None:
+        """The job has waited for its toolchain to be unpacked, successfully or not. Not called if it was unpacked."""
+
+    def begun(self) -> None:
+        """It was the job's turn: a sandbox worker has it."""
+
+    def used(self, usage: Usage) -> None:
+        """What the job took, before its run returns or fails.
+
+        Not called if the job was killed from here: it was cancelled, took too long, or its worker died.
+        """
+
+
+class Unwatched:
+    """A :class:`BuildWatch` for jobs of which nothing is to be known."""
+
+    def unpacked(self) -> None:
+        """Ignore it."""
+
+    def begun(self) -> None:
+        """Ignore it."""
+
+    def used(self, usage: Usage) -> None:
+        """Ignore it."""
 
 
 @attrs.frozen
@@ -24,8 +53,7 @@ class BuildJob:
     :param answer: the file that gets the whole body of the ``RunJobResult`` answer. It may be the file of the inputs:
         the builder has read them by then. The caller owns it, also when the run fails and leaves a part of it.
     :param as_json: whether the answer is JSON instead of bincode.
-    :param used: called with what the job took, before its run returns or fails. It is not called if the job was killed
-        from here: it was cancelled, took too long, or its worker died.
+    :param watch: is told how the job gets on.
     """
 
     job_id: JobId
@@ -35,7 +63,7 @@ class BuildJob:
     inputs: Path
     answer: Path
     as_json: bool
-    used: Used = attrs.field(default=unheard, eq=False, repr=False)
+    watch: BuildWatch = attrs.field(factory=Unwatched, eq=False, repr=False)
 
 
 class UploadObserver(Protocol):
@@ -78,7 +106,7 @@ class Builder(Protocol):
     async def run(self, job: BuildJob) -> None:
         """Run the compile; when this returns, ``job.answer`` holds a complete result.
 
-        Cancelling kills all of the job's processes at once. What the job took is told to ``job.used``.
+        Cancelling kills all of the job's processes at once.
 
         :raises BuildError: there is no result that may be shown to a user, or the inputs cannot be unpacked.
         :raises LimitExceeded: the job is larger or longer than ``[limits]`` allows.

@@ -51,6 +51,9 @@ class UnpackedToolchains:
                 del self._users[toolchain]
                 self._waiting.pop(toolchain, Waiters()).wake()
 
+    def __contains__(self, toolchain: ArchiveId) -> bool:
+        return toolchain in self._unpacked
+
     async def prepare(self, toolchain: ArchiveId, unpack: Unpack) -> None:
         """Unpack a toolchain that a job uses, unless it is unpacked; jobs that need it at once share the work.
 

@@ -126,12 +126,16 @@ class WorkerBuilder:
     async def run(self, job: BuildJob) -> None:
         """See :meth:`sccachedist.builders.interface.Builder.run`."""
         with self._toolchains.using(job.toolchain):
-            await self._toolchains.prepare(job.toolchain, lambda: self._unpack(job))
+            if job.toolchain not in self._toolchains:
+                try:
+                    await self._toolchains.prepare(job.toolchain, lambda: self._unpack(job))
+                finally:
+                    job.watch.unpacked()
             spares = self._spares[job.toolchain]
             sandbox = spares.pop() if spares else f"{SANDBOX_PREFIX}{uuid.uuid4()}"
             try:
                 request = self._request(job, sandbox)
-                await self.workers.ask(request, self._job_secs, job.toolchain, used=job.used)
+                await self.workers.ask(request, self._job_secs, job.toolchain, watch=job.watch)
             except BaseException as error:
                 if isinstance(error, ToolchainError):
                     self._toolchains.forget(job.toolchain)

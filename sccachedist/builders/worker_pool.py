@@ -23,6 +23,7 @@ from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
 import sccachedist
+from sccachedist.builders.interface import BuildWatch, Unwatched
 from sccachedist.builders.worker_protocol import (
     FRAME_LENGTH,
     REPLY,
@@ -49,6 +50,7 @@ from sccachedist.wire.usage import NO_USAGE
 log = Logger()
 
 _LAST_WORDS = 2000
+_STOPPED = "the builder has stopped"
 _LONGEST_ANSWER = 64 * 1024
 
 
@@ -206,6 +208,9 @@ class SandboxWorker(ProcessProtocol):
         self._end.wake()
 
 
+_UNWATCHED = Unwatched()
+
+
 class Workers:
     """A pool of workers: those that work, and at least one idle worker that is ready for the next request.
 
@@ -228,11 +233,15 @@ class Workers:
         return len(self._idle), len(self._busy)
 
     async def ask(
-        self, request: Request, seconds: float, kind: str = "", grown: Grown = unheard, used: Used = unheard
+        self, request: Request, seconds: float, kind: str = "", grown: Grown = unheard, watch: BuildWatch = _UNWATCHED
     ) -> Size:
-        """Wait until fewer than ``most`` workers work, then do as :meth:`ask_at_once`."""
+        """Wait until fewer than ``most`` workers work, then do as :meth:`ask_at_once`.
+
+        :param watch: is told when it is the request's turn, and what the job took.
+        """
         async with self._turns:
-            return await self.ask_at_once(request, seconds, kind=kind, grown=grown, used=used)
+            watch.begun()
+            return await self.ask_at_once(request, seconds, kind=kind, grown=grown, used=watch.used)
 
     async def ask_at_once(
         self,
@@ -254,7 +263,7 @@ class Workers:
         :raises SccachedistError: the error that the worker reports.
         """
         if self.stopped:
-            raise BuildError(SentLocal.SHUTDOWN, "the builder has stopped")
+            raise BuildError(SentLocal.SHUTDOWN, _STOPPED)
         worker = self._take(kind) if self._idle else self._spawn()
         worker.kind = kind or worker.kind
         self._busy.add(worker)
@@ -264,9 +273,11 @@ class Workers:
             size = await self._asked(worker.ask(request, reach, grown, used), seconds)
             self._idle.append(worker)
             return size
-        except BaseException:
+        except BaseException as error:
             worker.kill()
             await worker.ended()
+            if self.stopped and isinstance(error, BuildError):
+                raise BuildError(SentLocal.SHUTDOWN, _STOPPED) from error
             raise
         finally:
             self._busy.discard(worker)

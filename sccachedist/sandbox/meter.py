@@ -10,7 +10,7 @@ from typing import Literal
 
 import attrs
 
-from sccachedist.wire.usage import Usage
+from sccachedist.wire.usage import NO_EXIT, Usage
 
 #: The phases of a job in its worker, by the names of their times.
 PhaseTime = Literal["sandbox_ns", "unpack_ns", "run_ns", "collect_ns"]
@@ -29,6 +29,7 @@ class Meter:
     prewarmed: bool = False
     input_bytes: int = 0
     output_bytes: int = 0
+    exit_code: int = NO_EXIT
     _phase: PhaseTime = attrs.field(default="sandbox_ns", init=False)
     _began: int = attrs.field(init=False)
     _times: dict[str, int] = attrs.field(factory=dict, init=False)
@@ -62,4 +63,5 @@ class Meter:
             input_bytes=self.input_bytes,
             output_bytes=self.output_bytes,
             prewarmed=self.prewarmed,
+            exit_code=self.exit_code,
         )

@@ -31,8 +31,11 @@ FIRST_AGAIN_SECS, MOST_AGAIN_SECS = 0.05, 1.0
 LATER_SECS = 0.05
 #: Seconds that a job runs before its start is reported; the scheduler holds its slot for longer.
 STARTED_SECS = 0.2
-#: States in one request.
-MOST_STATES = 1000
+#: States in one request, and bytes of summaries: a scheduler takes four times as many (limits.heartbeat_bytes).
+MOST_STATES, MOST_SUMMARIES_BYTES = 1000, 256 * 1024
+
+#: A job, its state, and what became of it in bytes (:mod:`sccachedist.wire.job_summary`); empty if that is not known.
+_Report = tuple[JobId, JobState, bytes]
 
 
 class BatchedReports:
@@ -50,7 +53,7 @@ class BatchedReports:
         can_wait: Callable[[int], bool],
     ) -> None:
         self._scheduler, self._clock, self._troubled, self._can_wait = scheduler, clock, troubled, can_wait
-        self._states: list[tuple[JobId, JobState]] = []
+        self._states: list[_Report] = []
         self._started: dict[JobId, float] = {}
         self._look: IDelayedCall | None = None
         self._busy = self._is_urgent = False
@@ -59,9 +62,10 @@ class BatchedReports:
         self._pause: Deferred[None] | None = None
         self._waiting = Waiters()
 
-    def report(self, job_id: JobId, state: JobState, *, at_once: bool = False) -> None:
+    def report(self, job_id: JobId, state: JobState, summary: bytes = b"", *, at_once: bool = False) -> None:
         """Report a job's state with the next request.
 
+        :param summary: what became of a job that is over, in bytes.
         :param at_once: whether the report must not wait for others.
         """
         if state is JobState.STARTED:
@@ -71,7 +75,7 @@ class BatchedReports:
         if state is JobState.COMPLETE:
             self._started.pop(job_id, None)
         self._is_urgent |= at_once
-        self._tell(job_id, state)
+        self._tell(job_id, state, summary)
 
     def _look_for_started(self, seconds: float) -> None:
         if self._look is None:
@@ -89,8 +93,8 @@ class BatchedReports:
             del self._started[job_id]
             self._tell(job_id, JobState.STARTED)
 
-    def _tell(self, job_id: JobId, state: JobState) -> None:
-        self._states.append((job_id, state))
+    def _tell(self, job_id: JobId, state: JobState, summary: bytes = b"") -> None:
+        self._states.append((job_id, state, summary))
         if not self._busy:
             self._busy = True
             self._delivery = Deferred.fromCoroutine(self._deliver()).addErrback(_failed)
@@ -115,7 +119,7 @@ class BatchedReports:
     @property
     def _is_patient(self) -> bool:
         """Whether all pending reports may wait: they are ends of jobs, none is urgent, and enough slots are free."""
-        only_ends = all(state is JobState.COMPLETE for _, state in self._states)
+        only_ends = all(state is JobState.COMPLETE for _, state, _ in self._states)
         return only_ends and not self._is_urgent and not self._waiting and self._can_wait(len(self._states))
 
     def _go_on(self) -> None:
@@ -130,25 +134,38 @@ class BatchedReports:
                     self._pause = Deferred()
                     await self._pause.addTimeout(LATER_SECS, self._clock, lambda *_: None)
                     self._pause = None
-                states, self._states = tuple(self._states[:MOST_STATES]), self._states[MOST_STATES:]
-                await self._send(states)
+                count = _fitting(self._states)
+                reports, self._states = self._states[:count], self._states[count:]
+                await self._send(reports)
         finally:
             self._busy, self._pause, self._is_urgent = False, None, False
             self._waiting.wake()
 
-    async def _send(self, states: tuple[tuple[JobId, JobState], ...]) -> None:
+    async def _send(self, reports: list[_Report]) -> None:
+        states = tuple((job_id, state) for job_id, state, _ in reports)
+        summaries = tuple((job_id, summary) for job_id, _, summary in reports if summary)
         try:
-            await self._scheduler.job_states(states)
+            await self._scheduler.job_states(states, summaries)
         except PeerError as error:
             log.debug("the scheduler was not told of {count} states: {error}", count=len(states), error=str(error))
             self._troubled()
-            ends = [(job_id, state) for job_id, state in states if state is JobState.COMPLETE]
+            ends = [report for report in reports if report[1] is JobState.COMPLETE]
             if ends and unreached(error):
                 self._states[:0] = ends
                 pause, self._again = self._again, min(2 * self._again, MOST_AGAIN_SECS)
                 await deferLater(self._clock, pause)
         else:
             self._again = FIRST_AGAIN_SECS
+
+
+def _fitting(reports: list[_Report]) -> int:
+    """How many of some reports fit into one request, at least one."""
+    size = 0
+    for count, (_, _, summary) in enumerate(reports[:MOST_STATES]):
+        size += len(summary)
+        if size > MOST_SUMMARIES_BYTES:
+            return count
+    return min(len(reports), MOST_STATES)
 
 
 def _failed(failure: Failure) -> None:

@@ -11,6 +11,7 @@ import attrs
 
 from sccachedist.budgets import Hold
 from sccachedist.config import ServerLimits
+from sccachedist.directories import clear, held
 from sccachedist.errors import DecodeError, LimitExceeded
 from sccachedist.files import NewFile
 from sccachedist.server.command_limits import CommandCheck
@@ -18,13 +19,13 @@ from sccachedist.web.bodies import require_octets
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import prefers_json
 from sccachedist.wire.bincode import decode
-from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand
+from sccachedist.wire.messages import RUN_JOB_REQUEST, RunJobRequest
 from sccachedist.wire.run_job_frame import FrameHead
 
 #: The most bytes of a command that is judged: to decode a longer one would hold up all other requests.
 JUDGED_BYTES = 128 * 1024
 
-Judge = Callable[[CompileCommand], None]
+Judge = Callable[[RunJobRequest], None]
 
 
 @attrs.frozen
@@ -47,7 +48,7 @@ class InputsSpool:
 
     :param directory: gets the file with the inputs.
     :param memory: is charged for the command, ``room`` for the inputs; the caller that opened both closes them.
-    :param given_up: called when the body ends before it is complete.
+    :param given_up: called when the body ends before it is complete, with the error, see :meth:`abort`.
     :param judge: called with the command before the inputs are taken; an error that it raises refuses the job.
     :raises LimitExceeded: the announced length is too large.
     :raises DiskError: no file can be made.
@@ -60,7 +61,7 @@ class InputsSpool:
         limits: ServerLimits,
         memory: Hold,
         room: Hold,
-        given_up: Callable[[], None],
+        given_up: Callable[[BaseException | None], None],
         judge: Judge = lambda _: None,
     ) -> None:
         require_octets(head)
@@ -85,21 +86,26 @@ class InputsSpool:
         self._file.close()
         return received
 
-    def abort(self) -> None:
+    def abort(self, error: BaseException | None = None) -> None:
         """Remove the file, unless :meth:`complete` has handed it over."""
         if not self._file.closed:
             self._file.discard()
-            self._given_up()
+            self._given_up(error)
 
     def _look(self, octets: bytearray, size: int) -> None:
         self._limited.look(octets, size)
         if len(octets) == size <= JUDGED_BYTES:
             try:
-                command = decode(RUN_JOB_REQUEST, bytes(octets)).command
+                request = decode(RUN_JOB_REQUEST, bytes(octets))
             except DecodeError:  # not UTF-8: the sandbox worker reports it
                 return
-            self._judge(command)
+            self._judge(request)
 
     def _check(self, size: int) -> None:
         if size > self._limits.inputs_bytes:
             raise LimitExceeded("inputs_bytes", f"inputs of {size} bytes")
+
+
+def open_spool(spool: Path) -> None:
+    """Make the directory for inputs and answers, and remove what an earlier process left in it."""
+    clear(held(spool))

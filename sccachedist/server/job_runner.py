@@ -14,19 +14,17 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import LogLevel
 
-from sccachedist.budgets import Budget, Hold, Party
+from sccachedist.budgets import Budget, Party
 from sccachedist.builders.interface import Builder, BuildJob
 from sccachedist.config import ServerLimits
 from sccachedist.daemon.logs import Logger, QuietLog
-from sccachedist.directories import clear, held
 from sccachedist.disks import on_disk
 from sccachedist.errors import (
     BuildError,
-    CompileFailed,
     DecodeError,
     DiskError,
     NoPlace,
@@ -37,30 +35,45 @@ from sccachedist.errors import (
 )
 from sccachedist.files import remove_file
 from sccachedist.outcomes import SentLocal
+from sccachedist.server.deliveries import Delivery
 from sccachedist.server.inputs import InputsSpool, ReceivedJob
+from sccachedist.server.job_course import (
+    ANSWER,
+    ANSWERED,
+    CLIENT_GONE,
+    INPUTS_RECEIVE,
+    SHUTDOWN,
+    TOOLCHAIN_UPLOAD,
+    TOOLCHAIN_WAIT,
+    UNCLAIMED,
+    WORKER_WAIT,
+    Ending,
+    JobCourse,
+    sent_local,
+)
+from sccachedist.server.job_courses import JobCourses, JobObserver
 from sccachedist.server.job_reports import JobReports
-from sccachedist.server.job_usage import note_usage
 from sccachedist.server.jobs import Issue, ServerCore
 from sccachedist.server.portability import LocalOptions, reason_to_stay
 from sccachedist.server.self_test import SelfTest
 from sccachedist.server.toolchain_cache import Toolchains
 from sccachedist.server.uploads import Upload
-from sccachedist.web.bodies import Body, NoBody
+from sccachedist.web.bodies import NoBody
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import MessageFile
 from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.extension import Availability, Health
+from sccachedist.wire.job_summary import JobSummary
 from sccachedist.wire.messages import (
     AssignJobResult,
-    CompileCommand,
     JobId,
     JobNotFound,
     JobState,
+    RunJobRequest,
     SubmitToolchainResult,
     Toolchain,
 )
 from sccachedist.wire.tokens import Grant
-from sccachedist.wire.usage import NO_USAGE, Usage
 
 log = Logger()
 
@@ -73,6 +86,7 @@ class JobRunner:
     :param local_options: ``policy.local_options``: further options with which the client has to compile locally.
     :param self_test: is told how jobs end.
     :param scheduler_time: returns the time by our scheduler's clock, if that is known.
+    :param observers: are told of each job that ends.
     """
 
     def __init__(
@@ -89,20 +103,15 @@ class JobRunner:
         self_test: SelfTest,
         local_options: Iterable[str] = (),
         scheduler_time: Callable[[], float | None] = lambda: None,
+        observers: tuple[JobObserver, ...] = (),
     ) -> None:
         self._core, self._toolchains, self._builder, self._reports = core, toolchains, builder, reports
         self._spool, self._limits, self._clock, self._scheduler_time = spool, limits, clock, scheduler_time
-        self._self_test = self_test
+        self._self_test, self._courses = self_test, JobCourses(clock.seconds, observers)
         self.memory, self.disk = memory, disk
-        self._holds: dict[JobId, tuple[Hold, ...]] = {}
-        self._clients: dict[JobId, str] = {}
         self._quiet_log = QuietLog(clock.seconds)
         self._idle: Deferred[None] | None = None
-        #: How many failed compiles the clients had to repeat, since the start.
-        self.verified_failures = 0
         self._local_options = LocalOptions.of(local_options)
-        #: How many compiles the clients had to do locally because of their options, since the start.
-        self.stayed_home = 0
 
     def open(self) -> None:
         """Accept jobs from now on: a scheduler that knows this server may send some before the next heartbeat."""
@@ -158,16 +167,17 @@ class JobRunner:
 
         :raises SccachedistError: the toolchain cannot be taken.
         """
+        now = self._clock.seconds()
         try:
-            toolchain = self._core.begin_upload(job_id, self._clock.seconds())
+            toolchain = self._core.begin_upload(job_id, now)
         except (UnknownJob, NoPlace) as error:
-            self._turn_away(job_id, head, error)
-            return Delivery(None, lambda: None)
-        self._clients[job_id] = head.peer
+            self._turn_away(job_id, head.peer, error)
+            return Delivery(None, lambda _: None)
+        self._courses.enter(job_id, head.peer).begin(TOOLCHAIN_UPLOAD, now)
         try:
             upload = self._toolchains.receive(toolchain, party)
-        except BaseException:
-            self._over(job_id)
+        except BaseException as error:
+            self._over(job_id, error)
             raise
         self._reports.report_extension(job_id, JobState.PENDING)
         return Delivery(upload, partial(self._over, job_id))
@@ -176,19 +186,23 @@ class JobRunner:
         """Publish the toolchain that a job's client has uploaded; None if there is no such job."""
         if upload is None:
             return SubmitToolchainResult.JOB_NOT_FOUND
+        course = self._courses[job_id]
+        course.uploaded_bytes = upload.size
         try:
             await self._toolchains.publish(upload)
-            made_ready = self._core.toolchain_arrived(job_id, self._clock.seconds())
+            now = self._clock.seconds()
+            made_ready = self._core.toolchain_arrived(job_id, now)
         except (ToolchainError, DiskError) as error:
             self._tell(LogLevel.warn, "toolchain of job {job_id}, from {client}: {error}", job_id, error)
             self._self_test.failed(error)
             # Report it before the answer, so that the scheduler asks the next client for the toolchain.
-            self._over(job_id)
+            self._over(job_id, error)
             await self._reports.flush()
             return SubmitToolchainResult.CANNOT_CACHE
-        except BaseException:
-            self._over(job_id)
+        except BaseException as error:
+            self._over(job_id, error)
             raise
+        course.pause(now)
         self._core.end_upload(job_id)
         if made_ready:
             self._reports.report(job_id, JobState.READY)
@@ -199,27 +213,30 @@ class JobRunner:
 
         :raises SccachedistError: the inputs are too large or cannot be taken.
         """
+        now = self._clock.seconds()
         try:
-            self._core.claim(job_id, self._clock.seconds())
+            self._core.claim(job_id, now)
         except (UnknownJob, NoPlace) as error:
-            self._turn_away(job_id, head, error)
+            self._turn_away(job_id, head.peer, error)
             return NoBody()
-        self._clients[job_id] = head.peer
-        memory, room = self._holds[job_id] = self.memory.open(party), self.disk.open(party)
+        course = self._courses.enter(job_id, head.peer)
+        course.begin(INPUTS_RECEIVE, now)
+        self._courses.take_slot(course)
+        memory, room = course.holds = self.memory.open(party), self.disk.open(party)
         try:
-            given_up = partial(self._over, job_id)
-            return InputsSpool(head, self._spool, self._limits, memory, room, given_up, self._require_portable)
-        except BaseException:
-            self._over(job_id)
+            given_up, judge = partial(self._over, job_id), partial(self._judge_request, course)
+            return InputsSpool(head, self._spool, self._limits, memory, room, given_up, judge)
+        except BaseException as error:
+            self._over(job_id, error)
             raise
 
-    def _require_portable(self, command: CompileCommand) -> None:
-        """Check that a compile means the same here as on its client's machine.
+    def _judge_request(self, course: JobCourse, request: RunJobRequest) -> None:
+        """Note what a job compiles, and check that it means the same here as on its client's machine.
 
         :raises StaysHome: it does not.
         """
-        if (reason := reason_to_stay(command, self._local_options)) is not None:
-            self.stayed_home += 1
+        course.know(request)
+        if (reason := reason_to_stay(request.command, self._local_options)) is not None:
             raise StaysHome(reason)
 
     async def run(self, job_id: JobId, received: ReceivedJob | None) -> MessageFile | JobNotFound:
@@ -231,92 +248,116 @@ class JobRunner:
         """
         if received is None:
             return JobNotFound()
+        course = self._courses[job_id]
+        course.input_bytes = received.room.amount
         try:
-            toolchain = await self._wait_for_toolchain(job_id)
+            toolchain = await self._wait_for_toolchain(job_id, course)
         except BaseException as error:
             remove_file(received.inputs)
             if isinstance(error, ToolchainError):
                 self._tell(LogLevel.info, "job {job_id} of {client} not run: {error}", job_id, error)
-            self._over(job_id)
+            self._over(job_id, error)
             if not isinstance(error, ToolchainError):
                 raise
             return JobNotFound()
         self._reports.report(job_id, JobState.STARTED)
         try:
-            await self._build(job_id, toolchain, received)
-            self._charge_answer(received)
+            await self._build(job_id, toolchain, received, course)
+            course.output_bytes = self._charge_answer(received)
         except BaseException as error:
-            self.verified_failures += isinstance(error, CompileFailed)
             self._self_test.failed(error)
             remove_file(received.inputs)
-            self._ended(job_id)
+            self._ended(job_id, error)
             raise
+        course.begin(ANSWER, self._clock.seconds())
         self._self_test.succeeded()
         return MessageFile(received.inputs, partial(self._ended, job_id))
 
-    async def _wait_for_toolchain(self, job_id: JobId) -> ArchiveId:
+    async def _wait_for_toolchain(self, job_id: JobId, course: JobCourse) -> ArchiveId:
         """Wait for another client's upload: while our scheduler knows of one, it asks for no second.
 
         :raises ToolchainError: the toolchain does not come.
         """
         toolchain = self._core.toolchain(job_id)
         if self._core.awaits_toolchain(job_id):
+            course.begin(TOOLCHAIN_WAIT, self._clock.seconds())
             self._reports.report_extension(job_id, JobState.PENDING)
             await self._toolchains.wait_until_begun(toolchain)
             await self._toolchains.wait_until_present(toolchain)
             self._core.toolchain_arrived(job_id, self._clock.seconds())
         return toolchain
 
-    def _charge_answer(self, received: ReceivedJob) -> None:
-        """Charge the client for the answer's size instead of the inputs': both have the same file.
+    def _charge_answer(self, received: ReceivedJob) -> int:
+        """Charge the client for the answer's size instead of the inputs': both have the same file. Returns the size.
 
         :raises LimitExceeded: the client has too much on the disk already.
         """
         with on_disk(self._spool):
-            more = os.stat(received.inputs).st_size - received.room.amount
+            size = os.stat(received.inputs).st_size
+        more = size - received.room.amount
         if more > 0:
             received.room.grow(more)
         else:
             received.room.shrink(-more)
+        return size
 
     def _tell(self, level: LogLevel, form: str, job_id: JobId, error: Exception, client: str | None = None) -> None:
         """Log what becomes of a job, unless the same has been told of its client lately."""
-        client, said = client or self._clients.get(job_id, "unknown"), str(error)
+        client, said = client or self._courses.client(job_id), str(error)
         why = said.replace(str(job_id), "")
         self._quiet_log.tell(log, level, form, form, by=client, why=why, job_id=job_id, client=client, error=said)
 
-    def _turn_away(self, job_id: JobId, head: Head, error: SccachedistError) -> None:
+    def _turn_away(self, job_id: JobId, client: str, error: SccachedistError) -> None:
         """Refuse a client's request. If there was no place for it, the job is over: the client compiles locally."""
-        self._tell(LogLevel.info, "job {job_id} of {client} not taken: {error}", job_id, error, head.peer)
-        if isinstance(error, NoPlace):
-            self._over(job_id)
+        self._tell(LogLevel.info, "job {job_id} of {client} not taken: {error}", job_id, error, client)
+        if not isinstance(error, NoPlace):
+            return self.turned_away(client, error)
+        self._courses.enter(job_id, client)
+        return self._over(job_id, error)
 
-    def _over(self, job_id: JobId) -> None:
-        """End a job that has not started, and tell our scheduler that it will not run. A disk may be the cause."""
+    def turned_away(self, client: str, error: SccachedistError) -> None:
+        """Tell observers of a request that was refused and ended no job: none such waits, or its token is stale."""
+        self._courses.turned_away(client, sent_local(error))
+
+    def _over(self, job_id: JobId, error: BaseException | None) -> None:
+        """End a job that has not started, and tell our scheduler that it will not run. A disk may be the cause.
+
+        :param error: None if the client has gone.
+        """
         self._self_test.look()
-        if self._drop(job_id):
-            self._reports.report_extension(job_id, JobState.COMPLETE)
+        if (summary := self._drop(job_id, self._ending(error))) is not None:
+            self._reports.report_extension(job_id, JobState.COMPLETE, summary)
 
-    def _ended(self, job_id: JobId) -> None:
-        """End a job that has started, and report it."""
-        if self._drop(job_id):
-            self._reports.report(job_id, JobState.COMPLETE)
+    def _ended(self, job_id: JobId, error: BaseException | None = None) -> None:
+        """End a job that has started, and report it.
 
-    def _drop(self, job_id: JobId) -> bool:
-        """Release what a job holds, so that its slot is free; no token opens the job any more."""
-        for hold in self._holds.pop(job_id, ()):
-            hold.close()
-        self._clients.pop(job_id, None)
-        was_here = self._core.drop(job_id)
+        :param error: None if the answer has been sent.
+        """
+        if (summary := self._drop(job_id, ANSWERED if error is None else self._ending(error))) is not None:
+            self._reports.report(job_id, JobState.COMPLETE, summary)
+
+    def _ending(self, error: BaseException | None) -> Ending:
+        if error is None or isinstance(error, CancelledError):
+            return SHUTDOWN if self._core.availability is Availability.GONE else CLIENT_GONE
+        return sent_local(error)
+
+    def _drop(self, job_id: JobId, ending: Ending) -> JobSummary | None:
+        """Release what a job holds, so that its slot is free; no token opens the job any more.
+
+        Returns what became of it, unless it was over already.
+        """
+        if not self._core.drop(job_id):
+            return None
+        summary = self._courses.end(job_id, ending)
         self._tell_idle()
-        return was_here
+        return summary
 
     def expire(self) -> None:
         """Drop jobs that no client has claimed in time."""
         for job_id in self._core.expire(self._clock.seconds()):
-            client, form = self._clients.pop(job_id, "unknown"), "job {job_id} of {client} was not claimed"
+            client, form = self._courses.client(job_id), "job {job_id} of {client} was not claimed"
             self._quiet_log.tell(log, LogLevel.info, "unclaimed", form, by=client, job_id=job_id, client=client)
-            self._reports.report_extension(job_id, JobState.COMPLETE)
+            self._reports.report_extension(job_id, JobState.COMPLETE, self._courses.end(job_id, UNCLAIMED))
 
     def leave(self) -> None:
         """Accept no new job any more; clients of accepted jobs may still come, and their jobs run."""
@@ -338,13 +379,8 @@ class JobRunner:
             idle, self._idle = self._idle, None
             idle.callback(None)
 
-    async def _build(self, job_id: JobId, toolchain: ArchiveId, received: ReceivedJob) -> None:
-        began, usage = self._clock.seconds(), NO_USAGE
-
-        def used(found: Usage) -> None:
-            nonlocal usage
-            usage = found
-
+    async def _build(self, job_id: JobId, toolchain: ArchiveId, received: ReceivedJob, course: JobCourse) -> None:
+        course.begin(WORKER_WAIT, self._clock.seconds())
         try:
             async with self._toolchains.using(toolchain) as archive:
                 await self._builder.run(
@@ -356,44 +392,8 @@ class JobRunner:
                         inputs=received.inputs,
                         answer=received.inputs,  # one file less to make and to remove
                         as_json=received.as_json,
-                        used=used,
+                        watch=course,
                     )
                 )
         except DecodeError as error:
             raise BuildError(SentLocal.INPUTS, f"the inputs cannot be unpacked: {error}") from error
-        finally:
-            note_usage(job_id, self._clients.get(job_id, "unknown"), self._clock.seconds() - began, usage)
-
-
-class Delivery(Body[Upload | None]):
-    """The body of a ``submit_toolchain``.
-
-    :param upload: takes its bytes; None if there is no such job: then they are ignored.
-    :param given_up: called when it breaks off; after :meth:`complete`, :meth:`JobRunner.submit` is responsible.
-    """
-
-    def __init__(self, upload: Upload | None, given_up: Callable[[], None]) -> None:
-        self._upload, self._given_up, self._is_open = upload, given_up, True
-
-    def write(self, chunk: bytes) -> None:
-        """Pass the next bytes to the upload."""
-        if self._upload is not None:
-            self._upload.write(chunk)
-
-    def complete(self) -> Upload | None:
-        """Return the upload, which is at its end but not verified."""
-        self._is_open = False
-        return self._upload
-
-    def abort(self) -> None:
-        """Abort the upload."""
-        if self._upload is not None:
-            self._upload.abort()
-        if self._is_open:
-            self._is_open = False
-            self._given_up()
-
-
-def open_spool(spool: Path) -> None:
-    """Make the directory for inputs and answers, and remove what an earlier process left in it."""
-    clear(held(spool))

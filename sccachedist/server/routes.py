@@ -8,9 +8,10 @@ from klein import Klein
 
 from sccachedist.budgets import Party
 from sccachedist.config import ServerLimits
-from sccachedist.errors import PeerRefused
+from sccachedist.errors import PeerRefused, StaleToken
+from sccachedist.server.deliveries import Delivery
 from sccachedist.server.inputs import InputsSpool, ReceivedJob
-from sccachedist.server.job_runner import Delivery, JobRunner
+from sccachedist.server.job_runner import JobRunner
 from sccachedist.server.tls import ShownIdentity
 from sccachedist.server.uploads import Upload
 from sccachedist.web.bodies import MessageBody, NoBody
@@ -57,7 +58,12 @@ class ServerRoutes:
             raise PeerRefused("invalid_jwt", "a client's token does not assign jobs")
 
     async def _allow_client(self, head: Head, job_id: JobId) -> None:
-        if (grant := self._grant(head, job_id)) is not None:
+        try:
+            grant = self._grant(head, job_id)
+        except StaleToken as error:
+            self._runner.turned_away(head.peer, error)
+            raise
+        if grant is not None:
             self._runner.introduce(job_id, grant)
 
     def _party(self, head: Head, job_id: JobId) -> Party:

@@ -23,6 +23,7 @@ from sccachedist.wire.extension import (
     JobStates,
     SchedulerReport,
     ServerReport,
+    Summaries,
 )
 from sccachedist.wire.messages import (
     JOB_STATE,
@@ -79,9 +80,10 @@ class SchedulerSession(Protocol):
         :raises PeerError: the scheduler did not take it.
         """
 
-    async def job_states(self, states: tuple[tuple[JobId, JobState], ...]) -> None:
+    async def job_states(self, states: tuple[tuple[JobId, JobState], ...], summaries: Summaries) -> None:
         """Send the states of several jobs, to our scheduler only.
 
+        :param summaries: of those that are over.
         :raises PeerError: the scheduler did not take it.
         """
 
@@ -113,9 +115,9 @@ class HttpSchedulerSession:
         """Send a ``job_state``."""
         _check_noted(await self._post(f"job_state/{job_id}", encode(JOB_STATE, state), UPDATE_JOB_STATE_RESULT))
 
-    async def job_states(self, states: tuple[tuple[JobId, JobState], ...]) -> None:
+    async def job_states(self, states: tuple[tuple[JobId, JobState], ...], summaries: Summaries) -> None:
         """Send a ``job_states``."""
-        said = JobStates(self._incarnation.nonce, self._incarnation.number(), states)
+        said = JobStates(self._incarnation.nonce, self._incarnation.number(), states, summaries)
         _check_noted(await self._post("job_states", encode(JOB_STATES, said), UPDATE_JOB_STATE_RESULT))
 
     async def _post(self, path: str, body: bytes, answer: Codec[T]) -> T:

@@ -49,8 +49,9 @@ from sccachedist.peers.source_address import is_own, source_address
 from sccachedist.server.announcement import announcement
 from sccachedist.server.cache_lock import CACHE_DIRECTORIES, IDENTITY, CacheLock
 from sccachedist.server.heartbeat import HeartbeatService
+from sccachedist.server.inputs import open_spool
 from sccachedist.server.job_reports import JobReports
-from sccachedist.server.job_runner import JobRunner, open_spool
+from sccachedist.server.job_runner import JobRunner
 from sccachedist.server.jobs import ServerCore
 from sccachedist.server.lifecycle import ServerService
 from sccachedist.server.metrics import DISK_SECS, ServerMetrics

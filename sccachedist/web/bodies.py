@@ -34,8 +34,11 @@ class Body(Protocol[R_co]):
         :raises DecodeError: the body is not what it should be.
         """
 
-    def abort(self) -> None:
-        """Keep nothing: the rest does not come, or is not wanted. May be called again, and after :meth:`complete`."""
+    def abort(self, error: BaseException | None = None) -> None:
+        """Keep nothing: the rest does not come, or is not wanted. May be called again, and after :meth:`complete`.
+
+        :param error: why it is not wanted; None if it does not come, because the sender has gone.
+        """
 
 
 class NoBody:
@@ -47,7 +50,7 @@ class NoBody:
     def complete(self) -> None:
         """Return nothing."""
 
-    def abort(self) -> None:
+    def abort(self, error: BaseException | None = None) -> None:
         """There is nothing to undo."""
 
 
@@ -78,7 +81,7 @@ class MessageBody(Body[T]):
         self.abort()
         return message
 
-    def abort(self) -> None:
+    def abort(self, error: BaseException | None = None) -> None:
         """Forget what has come."""
         self._received.clear()
         self._memory.close()

@@ -103,7 +103,7 @@ class Request(server.Request):
 
     def refuse(self, error: Exception) -> None:
         """Answer with an error, before all of the request has come."""
-        self._abandon()
+        self._abandon(error)
         self.channel.persistent = False
         self.setHeader("Connection", "close")
         self._write(response_for(error, cast(Head, self._head), self.quiet_log, self.counts))
@@ -134,8 +134,10 @@ class Request(server.Request):
                 remove_file(answer.file.path)
                 self._write_head(answer.head, os.fstat(body.fileno()).st_size)
                 await send_file(body, self)
-        finally:
-            answer.file.taken()
+        except BaseException as error:
+            answer.file.taken(error)
+            raise
+        answer.file.taken(None)
 
     def _know(self, granted: object) -> object:
         """Note that the sender has shown a good token, unless the route needs none."""
@@ -143,9 +145,9 @@ class Request(server.Request):
             self.site.connections.know(self.channel)
         return granted
 
-    def _abandon(self) -> None:
+    def _abandon(self, error: Exception | None = None) -> None:
         if self.call is not None:
-            self.call.body.abort()
+            self.call.body.abort(error)
             self.call.granted.addErrback(lambda _: None)
             self.call = None
 

@@ -48,11 +48,11 @@ class Response:
 class MessageFile:
     """A file that holds a message in the form that was asked for.
 
-    :param taken: called when it has been sent, or will not be any more.
+    :param taken: called with None when it has been sent, or with the error because of which it will not be any more.
     """
 
     path: Path
-    taken: Callable[[], None]
+    taken: Callable[[BaseException | None], None]
 
 
 @attrs.frozen

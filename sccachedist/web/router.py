@@ -285,7 +285,7 @@ async def _answer(
     except CancelledError:
         raise
     except Exception as error:
-        call.body.abort()
+        call.body.abort(error)
         return response_for(error, call.head, request.quiet_log, request.counts)
 
 

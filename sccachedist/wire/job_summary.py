@@ -27,11 +27,12 @@ _MOST_U32, _UNKNOWN_EXIT = 2**32 - 1, -1
 class JobSummary:
     """One job that a build server has ended.
 
-    :param outcome: ``COMPILED``, ``COMPILE_ERROR`` or ``SENT_LOCAL``.
+    :param outcome: ``COMPILED``, ``COMPILE_ERROR``, ``SENT_LOCAL``, or ``UNCLAIMED`` if its client did not come.
     :param reason: of ``SENT_LOCAL``.
     :param kind: of the reason: a word of :class:`~sccachedist.outcomes.Suspicion`, the key of a limit, or ``full`` of a
         disk.
-    :param exit_code: the compiler's own status, 0 to 255; None if it did not come to an end.
+    :param exit_code: the compiler's own status, 0 to 255, 128 plus the signal's number if it was killed; None if it did
+        not come to an end.
     :param slot: the smallest number, from 0, that no other running job of the build server had.
     :param prewarmed: whether the sandbox stood ready.
     :param phases_us: microseconds of each of :data:`~sccachedist.outcomes.SERVER_PHASES`.

@@ -7,6 +7,9 @@ import attrs
 
 from sccachedist.wire.bincode import numbers
 
+#: The exit code of a command that did not come to an end.
+NO_EXIT = 256
+
 
 @attrs.frozen
 class Usage:
@@ -25,6 +28,8 @@ class Usage:
     :param input_bytes: the unpacked inputs, in whole blocks of a disk.
     :param output_bytes: all outputs together, before they were compressed.
     :param prewarmed: whether the sandbox stood ready when the job came.
+    :param exit_code: of the command, as a shell shows it: 128 plus the signal's number if it was killed;
+        :data:`NO_EXIT` if it did not come to an end.
     """
 
     sandbox_ns: int = 0
@@ -37,6 +42,7 @@ class Usage:
     input_bytes: int = 0
     output_bytes: int = 0
     prewarmed: bool = attrs.field(default=False, converter=bool)
+    exit_code: int = NO_EXIT
 
 
 #: What is known of a job whose worker was killed.

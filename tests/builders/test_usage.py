@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import attrs
 import pytest
 
+from farmkit.fakes import FakeWatch
 from sccachedist.errors import LimitExceeded
 from sccachedist.wire.usage import Usage
 from tests.builders.farms import IDENTITIES, KINDS, Farm, async_fixture, farm_of_kind, in_reactor
@@ -33,15 +34,16 @@ async def farm(request: pytest.FixtureRequest) -> AsyncIterator[Farm]:
 
 async def usage(farm: Farm, script: str, outputs: tuple[str, ...] = (), limit: str = "") -> Usage:
     """What a job took that succeeds, or that a limit ends."""
-    told: list[Usage] = []
-    job = attrs.evolve(farm.job(script, outputs), used=told.append)
+    watch = FakeWatch()
+    job = attrs.evolve(farm.job(script, outputs), watch=watch)
     if limit:
         with pytest.raises(LimitExceeded) as caught:
             await farm.builder.run(job)
         assert caught.value.limit == limit
     else:
         await farm.builder.run(job)
-    (took,) = told
+    (took,) = watch.usages
+    assert watch.begun_count == 1
     return took
 
 

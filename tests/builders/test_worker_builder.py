@@ -5,6 +5,7 @@ from typing import Any
 import attrs
 from twisted.internet.defer import CancelledError
 
+from farmkit.fakes import FakeWatch
 from sccachedist.builders.interface import Builder
 from sccachedist.builders.worker_builder import SWEEP_AT_STOP_SECS, WorkerBuilder
 from sccachedist.builders.worker_protocol import (
@@ -51,8 +52,9 @@ class BuilderTests(BuilderCase):
 
     def test_what_a_job_took(self) -> None:
         """It is told before the job is over, whether it succeeded or failed; a worker that dies tells nothing."""
-        took, heard = Usage(run_ns=5), list[Usage]()
-        job = attrs.evolve(JOB, used=heard.append)
+        took, watch = Usage(run_ns=5), FakeWatch()
+        heard = watch.usages
+        job = attrs.evolve(JOB, watch=watch)
         well = self.doing(self.builder.run(job))
         self.host.asked(UnpackToolchain).ends()
         self.host.asked(RunJob).ends(usage=took)

@@ -11,14 +11,15 @@ from farmkit.deferreds import outcome
 from farmkit.fakes import FakeBuilder, FakeScheduler
 from sccachedist.budgets import Budget, Party
 from sccachedist.config import ServerLimits
-from sccachedist.server.inputs import ReceivedJob
+from sccachedist.server.inputs import ReceivedJob, open_spool
 from sccachedist.server.job_reports import JobReports
-from sccachedist.server.job_runner import JobRunner, open_spool
+from sccachedist.server.job_runner import JobRunner
 from sccachedist.server.jobs import ServerCore
 from sccachedist.server.self_test import SelfTest
 from sccachedist.server.toolchain_cache import BEGIN_SECS
 from sccachedist.web.request_head import Head
 from sccachedist.wire.archive_id import ArchiveId
+from sccachedist.wire.job_summary import JobSummary
 from sccachedist.wire.messages import CompileCommand, JobId, JobState, RunJobRequest, Toolchain
 from sccachedist.wire.run_job_frame import frame
 from tests.server.stocks import GCC, Stock
@@ -45,6 +46,7 @@ class Host:
     reports: JobReports = attrs.field(init=False)
     self_test: SelfTest = attrs.field(init=False)
     judged: list[str] = attrs.field(factory=list)
+    ended: list[tuple[JobId | None, str, JobSummary]] = attrs.field(factory=list)
     server: JobRunner = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -65,6 +67,7 @@ class Host:
             self.self_test,
             ["-mours"],
             lambda: self.scheduler_time,
+            (lambda job_id, client, summary: self.ended.append((job_id, client, summary)),),
         )
         self.server.open()
 

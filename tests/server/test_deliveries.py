@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from farmkit.deferreds import outcome, pending
 from farmkit.fakes import ANSWER
 from sccachedist.errors import DecodeError, LimitExceeded
-from sccachedist.server.job_runner import Delivery
+from sccachedist.server.deliveries import Delivery
 from sccachedist.server.jobs import UNCLAIMED_SECS
 from sccachedist.server.toolchain_cache import JOB_WAITS_SECS
 from sccachedist.server.uploads import Upload

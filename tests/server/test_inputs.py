@@ -30,7 +30,7 @@ def head(length: int | None = None, **headers: str) -> Head:
 
 
 def spool(directory: Path, length: int | None = None, **headers: str) -> InputsSpool:
-    return InputsSpool(head(length, **headers), directory, LIMITS, *holds(), lambda: None)
+    return InputsSpool(head(length, **headers), directory, LIMITS, *holds(), lambda _: None)
 
 
 def holds(memory: int = 1 << 20, disk: int = 1 << 20) -> tuple[Hold, Hold]:
@@ -63,19 +63,19 @@ def receive(body: InputsSpool, pieces: Iterable[bytes]) -> None:
 
 def test_judged_before_the_inputs_come(tmp_path: Path) -> None:
     """A command that is not run here takes no place: it is looked at once, and nothing behind it is stored."""
-    judged: list[CompileCommand] = []
+    judged: list[RunJobRequest] = []
 
-    def judge(command: CompileCommand) -> None:
-        judged.append(command)
+    def judge(request: RunJobRequest) -> None:
+        judged.append(request)
         raise StaysHome("it is for another machine")
 
     for tried, pieces in enumerate(cuts(BODY), start=1):
-        body = InputsSpool(head(), tmp_path, LIMITS, *holds(), lambda: None, judge)
+        body = InputsSpool(head(), tmp_path, LIMITS, *holds(), lambda _: None, judge)
         with pytest.raises(StaysHome):
             receive(body, pieces)
         assert [file.stat().st_size for file in tmp_path.iterdir()] == [0]
         body.abort()
-        assert judged == [REQUEST.command] * tried
+        assert judged == [REQUEST] * tried
     assert list(tmp_path.iterdir()) == []
 
 
@@ -88,8 +88,8 @@ def test_not_judged(tmp_path: Path, request_: RunJobRequest) -> None:
     """What is long, or no text, is left to the sandbox worker."""
     limits = ServerLimits(path_bytes=2 * JUDGED_BYTES)
     octets = frame(request_, INPUTS).replace(b"/bin/cc", b"/bin/c\xff" if not request_.outputs else b"/bin/cc")
-    judged: list[CompileCommand] = []
-    body = InputsSpool(head(), tmp_path, limits, *holds(), lambda: None, judged.append)
+    judged: list[RunJobRequest] = []
+    body = InputsSpool(head(), tmp_path, limits, *holds(), lambda _: None, judged.append)
     body.write(octets)
     body.complete()
     assert judged == []
@@ -184,8 +184,8 @@ def test_a_disk_that_makes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_disk_that_removes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was given up is over all the same."""
-    given_up: list[None] = []
-    body = InputsSpool(head(), tmp_path, LIMITS, *holds(), lambda: given_up.append(None))
+    given_up: list[BaseException | None] = []
+    body = InputsSpool(head(), tmp_path, LIMITS, *holds(), given_up.append)
     with monkeypatch.context() as broken:
         broken.setattr(Path, "unlink", failing(errno.EROFS))
         body.abort()
@@ -203,7 +203,7 @@ def test_a_directory_that_has_vanished(tmp_path: Path) -> None:
 def test_charged(tmp_path: Path) -> None:
     """The command counts in memory and the inputs on the disk, as they come."""
     memory, room = holds()
-    body = InputsSpool(head(), tmp_path, LIMITS, memory, room, lambda: None)
+    body = InputsSpool(head(), tmp_path, LIMITS, memory, room, lambda _: None)
     body.write(BODY[:3])
     body.write(BODY[3:-4])
     assert (memory.amount, room.amount) == (len(BODY) - len(INPUTS), len(INPUTS) - 4)
@@ -214,7 +214,7 @@ def test_charged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("memory", "disk", "key"), [(50, 1000, "buffered_bytes"), (1000, 20, "spool_bytes")])
 def test_too_much_of_all_together(tmp_path: Path, memory: int, disk: int, key: str) -> None:
     """What does not fit beside what others have is refused while it comes."""
-    body = InputsSpool(head(), tmp_path, LIMITS, *holds(memory, disk), lambda: None)
+    body = InputsSpool(head(), tmp_path, LIMITS, *holds(memory, disk), lambda _: None)
     with pytest.raises(LimitExceeded, match=key):
         body.write(BODY)
     body.abort()

@@ -2,35 +2,30 @@
 
 import errno
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import capturedLogs, eventAsText
 
 from farmkit.deferreds import outcome, pending
 from farmkit.fakes import ANSWER
-from sccachedist.daemon.logs import choose_levels
 from sccachedist.errors import (
     BadTransition,
     BuildError,
-    CompileFailed,
     DecodeError,
     LimitExceeded,
     StaysHome,
     ToolchainError,
 )
-from sccachedist.outcomes import SentLocal, Suspicion
-from sccachedist.server.job_runner import open_spool
+from sccachedist.outcomes import SentLocal
+from sccachedist.server.inputs import open_spool
 from sccachedist.server.jobs import TOKEN_SECS, UNCLAIMED_SECS
 from sccachedist.web.bodies import NoBody
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, AssignJobResult, JobId, JobNotFound, JobState, Toolchain
 from sccachedist.wire.run_job_frame import frame
 from sccachedist.wire.tokens import Grant
-from sccachedist.wire.usage import NO_USAGE, Usage
 from tests.server.servers import HEAD, JOB, OTHER, PARTY, REQUEST, Host, answered, run, run_in_vain, spooled
 from tests.server.stocks import ARCHIVES, CLANG, GCC
 from tests.support.broken_disks import failing
@@ -93,58 +88,16 @@ def test_failed(ready: Host, error: Exception) -> None:
     assert (spooled(ready), ready.reported(), ready.core.running) == ([], WALK, 0)
 
 
-def test_failed_compiles_are_counted(ready: Host) -> None:
-    """Those that their clients repeat, and no other."""
-    ready.assign(OTHER)
-    for job_id, error in (
-        (JOB, CompileFailed(Suspicion.VERIFY, "status 1")),
-        (OTHER, BuildError(SentLocal.SANDBOX, "no sandbox")),
-    ):
-        running = run(ready, job_id)
-        ready.builder.jobs.answer(job_id, error)
-        assert outcome(running) is error
-    assert ready.server.verified_failures == 1
-    assert spooled(ready) == []
-
-
-@pytest.fixture
-def _debug() -> Iterator[None]:
-    """Everything is logged."""
-    choose_levels("debug")
-    yield
-    choose_levels("")
-
-
-@pytest.mark.usefixtures("_debug")
-@pytest.mark.parametrize(
-    "error", [None, LimitExceeded("stdio_bytes", "too much"), BuildError(SentLocal.SANDBOX, "killed")]
-)
-def test_what_a_job_took_is_noted(ready: Host, error: Exception | None) -> None:
-    """Once for each job, however it ended."""
-    took = Usage(run_ns=2_500_000_000, cpu_user_ns=10**9, cpu_system_ns=10**9, peak_memory_bytes=2**26, prewarmed=True)
-    ready.builder.usage = NO_USAGE if isinstance(error, BuildError) else took
-    with capturedLogs() as events:
-        running = run(ready)
-        ready.clock.advance(3)
-        ready.builder.jobs.answer(JOB, error)
-        outcome(running)
-    told = [eventAsText(each, includeTimestamp=False, includeSystem=False) for each in events]
-    known = "2.500 s to compile, 2.000 s of CPU, 64 MiB, sandbox stood ready"
-    unknown = "0.000 s to compile, 0.000 s of CPU, 0 MiB, sandbox made for it"
-    expected = f"job 7 of {HEAD.peer} took 3.000 s: {unknown if isinstance(error, BuildError) else known}"
-    assert [text for text in told if " took " in text] == [expected]
-
-
 def test_a_compile_that_stays_at_home(ready: Host) -> None:
     """Its inputs are not taken; an administrator's options count as those of the table."""
     for count, option in enumerate(("-march=native", "-mours"), start=1):
         ready.assign(JobId(count))
         body = ready.server.receive_inputs(JobId(count), HEAD, PARTY)
         command = attrs.evolve(REQUEST.command, arguments=("-c", option))
-        with pytest.raises(StaysHome, match=option):
+        with pytest.raises(StaysHome, match=option) as caught:
             body.write(frame(attrs.evolve(REQUEST, command=command), b"inputs"))
-        body.abort()
-        assert ready.server.stayed_home == count
+        body.abort(caught.value)
+        assert ready.ended[-1][2].reason is SentLocal.OPTIONS
     assert (spooled(ready), ready.core.taken) == ([], 1)
 
 

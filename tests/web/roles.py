@@ -29,6 +29,7 @@ class RecordedBody:
 
     received: bytes = b""
     ended: str = ""
+    error: BaseException | None = None
 
     def write(self, chunk: bytes) -> None:
         assert not self.ended
@@ -40,8 +41,9 @@ class RecordedBody:
         self.ended = "complete"
         return self.received
 
-    def abort(self) -> None:
+    def abort(self, error: BaseException | None = None) -> None:
         self.ended = self.ended or "aborted"
+        self.error = self.error or error
 
 
 @attrs.define(slots=False, eq=False)
@@ -128,7 +130,7 @@ class Role:
         """Something that is no message of the protocol."""
         return Response(203, (("Content-Type", "text/html"),), b"<p>")
 
-    def _count_taken(self) -> None:
+    def _count_taken(self, _: BaseException | None) -> None:
         self.taken += 1
 
     def _count(self, _: object) -> None:

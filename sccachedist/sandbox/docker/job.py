@@ -97,7 +97,7 @@ def run_job(job: RunJob, meter: Meter) -> None:
         run = run_arguments(job.sandbox, job.toolchain, job.limits)
         ended = call(run, ADVICE, _inputs(job, meter), job.limits.stdio_bytes, watch)
         meter.begin("collect_ns")
-        meter.output_bytes = _write_result(job, ended)
+        meter.output_bytes = _write_result(job, ended, meter)
     finally:
         remove_finished(job.sandbox)
 
@@ -113,7 +113,7 @@ def _inputs(job: RunJob, meter: Meter) -> Iterator[bytes]:
     meter.begin("run_ns")
 
 
-def _write_result(job: RunJob, ended: Ended) -> int:
+def _write_result(job: RunJob, ended: Ended, meter: Meter) -> int:
     """Returns how many bytes the outputs have together."""
     with running(results_arguments(job.sandbox), ADVICE) as process:
         stream = cast(BinaryIO, process.stdout)
@@ -123,6 +123,7 @@ def _write_result(job: RunJob, ended: Ended) -> int:
             _check_toolchain(job)
             raise BuildError(SentLocal.SANDBOX, f"the sandbox did not run the command: {ended.last_words}")
         check_executed(job.command, exit_code, ended.stderr)
+        meter.exit_code = exit_code
         # Before the outputs are read: of a killed compiler the signal is reported, not a missing output.
         output = reported(job.command, job.on_failure, attrs.evolve(ended, exit_code=exit_code))
         size = write_result(Path(job.answer), output, _outputs(job, found, exit_code), as_json=job.as_json)

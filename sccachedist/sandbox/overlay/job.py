@@ -98,6 +98,7 @@ def run_job(job: RunJob, here: Opened, watch: Callable[[], None], meter: Meter) 
     meter.begin("run_ns")
     ended = here.sandbox.run(job.command, job.limits.stdio_bytes, watch, meter.add)
     meter.begin("collect_ns")
+    meter.exit_code = ended.exit_code
     # Before the outputs are read: of a killed compiler the signal is reported, not a missing output.
     output, files = reported(job.command, job.on_failure, ended), outputs_below(job, here.root, ended.exit_code)
     meter.output_bytes = write_result(Path(job.answer), output, files, as_json=job.as_json)

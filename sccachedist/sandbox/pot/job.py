@@ -35,6 +35,7 @@ def run_job(job: RunJob, pots: Pots, meter: Meter) -> None:
     meter.begin("run_ns")
     ended = pots.run(job.sandbox, job.command, job.limits.stdio_bytes)
     meter.begin("collect_ns")
+    meter.exit_code = ended.exit_code
     pots.stop(job.sandbox)  # no process changes the outputs while they are read
     meter.output_bytes = _write_result(job, pots, ended)
     _clean(job.sandbox, pots)

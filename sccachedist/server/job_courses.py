@@ -1,0 +1,67 @@
+"""All jobs that clients have come for and that are not over; tells observers what becomes of each.
+
+Which job a request is for, and whether it is over, :mod:`sccachedist.server.job_runner` decides.
+"""
+
+from collections.abc import Callable
+
+from sccachedist.server.job_course import Ending, JobCourse, SlotNumbers
+from sccachedist.wire.job_summary import JobSummary
+from sccachedist.wire.messages import JobId
+
+#: Called with each job that has ended, its client and what became of it. The job is None for a request that was turned
+#: away and ended no job.
+JobObserver = Callable[[JobId | None, str, JobSummary], None]
+_UNKNOWN = "unknown"
+
+
+class JobCourses:
+    """What is known of each job.
+
+    :param seconds: the time.
+    :param observers: are told of each job that ends.
+    """
+
+    def __init__(self, seconds: Callable[[], float], observers: tuple[JobObserver, ...]) -> None:
+        self._seconds, self._observers = seconds, observers
+        self._courses: dict[JobId, JobCourse] = {}
+        self._slots = SlotNumbers()
+
+    def __getitem__(self, job_id: JobId) -> JobCourse:
+        return self._courses[job_id]
+
+    def client(self, job_id: JobId) -> str:
+        """The address of a job's client."""
+        course = self._courses.get(job_id)
+        return _UNKNOWN if course is None else course.client
+
+    def enter(self, job_id: JobId, client: str) -> JobCourse:
+        """Return what is known of a job whose client has come."""
+        if (course := self._courses.get(job_id)) is None:
+            course = self._courses[job_id] = JobCourse(client, self._seconds)
+        return course
+
+    def take_slot(self, course: JobCourse) -> None:
+        """Give a number to a job that runs now."""
+        course.slot = self._slots.take()
+
+    def end(self, job_id: JobId, ending: Ending) -> JobSummary:
+        """Forget a job: it is over. What it holds is released, and all observers are told."""
+        course = self._courses.pop(job_id, None) or JobCourse(_UNKNOWN, self._seconds)
+        if course.holds is not None:
+            course.input_bytes = course.input_bytes or course.holds[1].amount
+            for hold in course.holds:
+                hold.close()
+        if course.slot is not None:
+            self._slots.give_back(course.slot)
+        return self._tell(job_id, course, ending)
+
+    def turned_away(self, client: str, ending: Ending) -> None:
+        """Tell of a request that was refused and ended no job. Anyone may send some, so no job is named."""
+        self._tell(None, JobCourse(client, self._seconds), ending)
+
+    def _tell(self, job_id: JobId | None, course: JobCourse, ending: Ending) -> JobSummary:
+        summary = course.summary(ending, self._seconds())
+        for observe in self._observers:
+            observe(job_id, course.client, summary)
+        return summary

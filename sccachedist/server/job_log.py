@@ -1,0 +1,33 @@
+"""The line that a build server logs of each job that has ended, in the words of :mod:`sccachedist.outcomes`."""
+
+from sccachedist.daemon.logs import Logger
+from sccachedist.outcomes import SERVER_PHASES
+from sccachedist.wire.job_summary import MOST_TEXT, JobSummary
+from sccachedist.wire.messages import JobId
+
+log = Logger()
+
+#: The phases that are in the line, in microseconds at least.
+_LEAST_US = 1000
+_PHASES = tuple(phase.word for phase in SERVER_PHASES)
+_MOST_KIND, _MOST_OUTPUT, _MOST_COMPILER, _MOST_DETAIL = MOST_TEXT
+
+
+def log_job(job_id: JobId, client: str, summary: JobSummary) -> None:
+    """Log what became of a job, at ``info``. Names and the detail are cut and escaped: strangers have written them."""
+    ending = (summary.outcome.word, summary.reason.word if summary.reason else "", summary.kind[:_MOST_KIND])
+    phases = (f"{word} {us / 1e6:.3f}" for word, us in zip(_PHASES, summary.phases_us, strict=True) if us >= _LEAST_US)
+    log.info(
+        "job {job_id} of {client}: {ending}, {seconds:.3f} s ({phases}), {cpu:.3f} s of CPU, {memory} MiB: "
+        "{compiler} {output}{detail}",
+        job_id=job_id,
+        client=client,
+        ending="/".join(filter(None, ending)),
+        seconds=sum(summary.phases_us) / 1e6,
+        phases=", ".join(phases),
+        cpu=(summary.cpu_user_us + summary.cpu_system_us) / 1e6,
+        memory=summary.peak_memory_bytes >> 20,
+        compiler=summary.compiler[:_MOST_COMPILER] or "?",
+        output=summary.output[-_MOST_OUTPUT:] or "?",
+        detail=f": {summary.detail[:_MOST_DETAIL]}" if summary.detail else "",
+    )
