@@ -28,6 +28,14 @@ class LogSettings:
         default=LogFormat.TEXT,
         metadata=key(one_of(LogFormat), "A line of text for each event, or a JSON object on a line of its own."),
     )
+    jobs: bool = field(
+        default=False,
+        metadata=key(
+            BOOL,
+            "Whether each job that is over has a line, at ``info``, with what became of it and how long each phase "
+            "took. A line takes some 0.1 ms of the daemon's time.",
+        ),
+    )
 
 
 @frozen

@@ -13,8 +13,11 @@ _PHASES = tuple(phase.word for phase in SERVER_PHASES)
 _MOST_KIND, _MOST_OUTPUT, _MOST_COMPILER, _MOST_DETAIL = MOST_TEXT
 
 
-def log_job(job_id: JobId, client: str, summary: JobSummary) -> None:
-    """Log what became of a job, at ``info``. Names and the detail are cut and escaped: strangers have written them."""
+def log_job(job_id: JobId | None, client: str, summary: JobSummary) -> None:
+    """Log what became of a job, at ``info``. Names and the detail are cut and escaped: strangers have written them.
+
+    A :data:`~sccachedist.server.job_courses.JobObserver`.
+    """
     ending = (summary.outcome.word, summary.reason.word if summary.reason else "", summary.kind[:_MOST_KIND])
     phases = (f"{word} {us / 1e6:.3f}" for word, us in zip(_PHASES, summary.phases_us, strict=True) if us >= _LEAST_US)
     log.info(

@@ -50,6 +50,7 @@ from sccachedist.server.announcement import announcement
 from sccachedist.server.cache_lock import CACHE_DIRECTORIES, IDENTITY, CacheLock
 from sccachedist.server.heartbeat import HeartbeatService
 from sccachedist.server.inputs import open_spool
+from sccachedist.server.job_log import log_job
 from sccachedist.server.job_reports import JobReports
 from sccachedist.server.job_runner import JobRunner
 from sccachedist.server.jobs import ServerCore
@@ -155,6 +156,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         self_test,
         settings.policy.local_options,
         heartbeat.scheduler_time,
+        (log_job,) if settings.log.jobs else (),
     )
     turns = Turns(reactor)
     site = Site(Mounted(ServerRoutes(runner, identity, limits)), reactor, limits, turns=turns)

@@ -15,8 +15,10 @@ from sccachedist.outcomes import SERVER_PHASES, Outcome, SentLocal, Word
 W = TypeVar("W", bound=Word)
 
 #: The most bytes of each text: kind, output, compiler, detail.
-MOST_TEXT = (64, 200, 64, 500)
+MOST_TEXT = _MOST_KIND, _MOST_OUTPUT, _MOST_COMPILER, _MOST_DETAIL = (64, 200, 64, 500)
 _OUTCOMES, _REASONS = tuple(Outcome), (None, *SentLocal)
+_OUTCOME_NUMBERS = {outcome: number for number, outcome in enumerate(_OUTCOMES)}
+_REASON_NUMBERS = {reason: number for number, reason in enumerate(_REASONS)}
 _LAYOUT = struct.Struct(f"<BBhHB{len(SERVER_PHASES)}I6Q4H")
 _LENGTHS = struct.Struct("<4H")
 MOST_BYTES = _LAYOUT.size + sum(MOST_TEXT)
@@ -62,16 +64,13 @@ class JobSummary:
 
 def packed(summary: JobSummary) -> bytes:
     """The bytes of a summary; texts that are too long lose their end, but the output's name loses its beginning."""
-    kind, compiler, detail = (
-        text.encode(errors="replace")[:most]
-        for text, most in zip(
-            (summary.kind, summary.compiler, summary.detail), (MOST_TEXT[0], *MOST_TEXT[2:]), strict=True
-        )
-    )
-    output = summary.output.encode(errors="replace")[-MOST_TEXT[1] :]
+    kind = summary.kind.encode(errors="replace")[:_MOST_KIND]
+    output = summary.output.encode(errors="replace")[-_MOST_OUTPUT:]
+    compiler = summary.compiler.encode(errors="replace")[:_MOST_COMPILER]
+    detail = summary.detail.encode(errors="replace")[:_MOST_DETAIL]
     fixed = _LAYOUT.pack(
-        _OUTCOMES.index(summary.outcome),
-        _REASONS.index(summary.reason),
+        _OUTCOME_NUMBERS[summary.outcome],
+        _REASON_NUMBERS[summary.reason],
         _UNKNOWN_EXIT if summary.exit_code is None else summary.exit_code,
         summary.slot,
         summary.prewarmed,
