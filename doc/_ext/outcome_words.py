@@ -1,7 +1,7 @@
 """``.. outcome-words:: SentLocal``: a table of the words of a class of :mod:`sccachedist.outcomes`.
 
-Each word is a target, such as ``sentlocal-limit``, for links of alerts and of commands. What the table says is what daemons
-and commands say, so that it cannot be out of date.
+Each word is a target, such as ``sentlocal-limit``, for links of alerts and of commands. What the table says is what the
+daemons and commands say, so that it cannot be out of date.
 """
 
 from collections.abc import Iterator
