@@ -21,9 +21,13 @@ class Made:
 
     place: Place
     alive: bool = True
+    is_finished: bool = False
 
     def fits(self, place: Place) -> bool:
         return self.alive and self.place == place
+
+    def finish(self) -> None:
+        self.is_finished = True
 
 
 @attrs.define

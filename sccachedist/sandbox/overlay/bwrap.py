@@ -1,24 +1,20 @@
 """The command line of bubblewrap: a pure function.
 
-What must hold inside stands in PROTOCOL's "What a sandboxed compile sees today". Which files of ``/proc`` are masked,
-:mod:`sccachedist.sandbox.overlay.masks` finds. The network is not bubblewrap's: the sandbox worker enters an empty
-network namespace once, for all its jobs, which saves making one for each
+What must hold inside stands in PROTOCOL's "What a sandboxed compile sees today". What bubblewrap leaves open in
+``/proc``, :mod:`sccachedist.sandbox.overlay.masks` closes, before a command is told. The network is not bubblewrap's:
+the sandbox worker enters an empty network namespace once, for all its jobs, which saves making one for each
 (:mod:`sccachedist.sandbox.overlay.namespaces`).
 """
 
-from sccachedist.sandbox.overlay.masks import Masked
 
-
-def bwrap_arguments(
-    bwrap: str, root: str, status_fd: int, filter_fd: int, program_fd: int, masked: Masked
-) -> list[str]:
+def bwrap_arguments(bwrap: str, root: str, status_fd: int, block_fd: int, filter_fd: int, program_fd: int) -> list[str]:
     """Return the whole command line that runs a program with ``root`` as its ``/``.
 
     :param root: an absolute path; the program may write there. ``/dev`` is mounted in it already.
     :param status_fd: gets bubblewrap's JSON lines.
+    :param block_fd: is read from and closed when all mounts are there.
     :param filter_fd: a seccomp filter, for the program and its children only.
     :param program_fd: the program, the first process of the sandbox; it inherits only descriptors.
-    :param masked: the kernel's files and directories that look empty inside.
     """
     return [
         bwrap,
@@ -31,9 +27,7 @@ def bwrap_arguments(
         # The root comes first: it would hide what is mounted before it. Devices work in it, for its /dev; neither a
         # toolchain nor a job can have made another one.
         *("--dev-bind", root, "/"),
-        # The jobs of a build server that is root have root's uid outside. Root may write to the kernel's own files
-        # without any capability, so /proc is read-only.
-        *("--proc", "/proc", *masked.arguments(f"{root}/dev/null", f"{root}/dev/shm"), "--remount-ro", "/proc"),  # noqa: S108
-        *("--chdir", "/", "--json-status-fd", str(status_fd), "--seccomp", str(filter_fd)),
+        *("--proc", "/proc", "--chdir", "/"),
+        *("--json-status-fd", str(status_fd), "--block-fd", str(block_fd), "--seccomp", str(filter_fd)),
         *("--", f"/proc/self/fd/{program_fd}"),
     ]

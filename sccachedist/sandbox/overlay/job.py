@@ -21,7 +21,7 @@ from sccachedist.sandbox.job_root import outputs_below, place_inputs, root_at
 from sccachedist.sandbox.meter import Meter
 from sccachedist.sandbox.overlay.bwrap import bwrap_arguments
 from sccachedist.sandbox.overlay.layout import DEVICES, SCRATCH, TOOLCHAINS
-from sccachedist.sandbox.overlay.masks import kernel_secrets
+from sccachedist.sandbox.overlay.masks import close_proc, kernel_secrets
 from sccachedist.sandbox.overlay.namespaces import bind, cover, mount_overlay, mount_scratch, unmount
 from sccachedist.sandbox.overlay.sandbox import Sandbox, sandbox
 from sccachedist.sandbox.result.outcome import reported
@@ -55,6 +55,13 @@ class Opened:
         """Whether it is such a place, and its sandbox still waits."""
         return self.place == place and self.sandbox.alive
 
+    def finish(self) -> None:
+        """Wait until the sandbox is set up; else its command does so.
+
+        :raises OSError: it cannot be set up.
+        """
+        self.sandbox.finish()
+
 
 def place_for(toolchain: str, size: int) -> Place:
     """Return the place that a job with this toolchain needs.
@@ -77,8 +84,9 @@ def opened(place: Place, bwrap: str, filter_fd: int, init_fd: int) -> Iterator[O
     """
     mount_scratch(SCRATCH, place.size)
     try:
-        arguments = functools.partial(bwrap_arguments, bwrap, os.path.abspath(_ROOT), masked=kernel_secrets())
-        with _mounted_root(place.toolchain) as root, sandbox(arguments, filter_fd, init_fd) as waiting:
+        arguments = functools.partial(bwrap_arguments, bwrap, os.path.abspath(_ROOT))
+        finish = functools.partial(close_proc, masked=kernel_secrets())
+        with _mounted_root(place.toolchain) as root, sandbox(arguments, filter_fd, init_fd, finish) as waiting:
             yield Opened(place, root, waiting)
     finally:
         unmount(SCRATCH)

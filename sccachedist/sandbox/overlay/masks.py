@@ -2,7 +2,9 @@
 
 A job of a build server that is root has root's uid outside: it could read files for root alone, without any
 capability. For a job of another user, little is left to mask. Which such files exist depends on the kernel, so they are
-found, not listed. :mod:`sccachedist.sandbox.overlay.bwrap` masks them.
+found, not listed.
+
+Bubblewrap could mask them, but reads and parses the table of mounts for each: a tenth of a millisecond, for each job.
 """
 
 import contextlib
@@ -11,6 +13,8 @@ import os
 from collections.abc import Collection, Iterator
 
 import attrs
+
+from sccachedist.sandbox.overlay.namespaces import cover, make_read_only, mounts_of
 
 #: Files that every user can read and that are masked too: keys of the same user, traces of other processes.
 _PUBLIC = ("/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/timer_stats")
@@ -26,10 +30,22 @@ class Masked:
     files: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
 
-    def arguments(self, file: str, directory: str) -> list[str]:
-        """Return the arguments of bubblewrap that cover them with an always empty file and a directory of the job's."""
-        pairs = [(file, each) for each in self.files] + [(directory, each) for each in self.directories]
-        return [word for empty, each in pairs for word in ("--ro-bind", empty, each)]
+
+def close_proc(process: int, masked: Masked) -> None:
+    """Mask files in the ``/proc`` of a sandbox whose command has not begun, and make all of it read-only.
+
+    The jobs of a build server that is root have root's uid outside. Root may write to the kernel's own files without
+    any capability.
+
+    :param process: the first process of the sandbox, with all its mounts.
+    :raises OSError: something stays open; the command must not run.
+    """
+    with mounts_of(process):
+        for file in masked.files:
+            cover("/dev/null", file)
+        for directory in masked.directories:
+            cover("/dev/shm", directory)  # noqa: S108
+        make_read_only("/proc")
 
 
 @functools.cache

@@ -14,6 +14,7 @@ import signal
 import socket
 import stat
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from sccachedist.errors import BuildError
@@ -146,9 +147,40 @@ def _bind_read_only(source: str, target: str) -> None:
 
 
 def cover(source: str, target: str) -> None:
-    """Show an empty read-only directory at ``target``, so that no file can be put there until it is mounted over."""
+    """Show a file or directory at ``target``, read-only, so that no file can be put there; a device is closed."""
     _mount(source, target, None, _MS_BIND, None)
-    _mount(None, target, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NODEV, None)
+    make_read_only(target)
+
+
+def make_read_only(target: str) -> None:
+    """Make a mount read-only, without devices or programs."""
+    _mount(None, target, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None)
+
+
+@contextlib.contextmanager
+def mounts_of(process: int) -> Iterator[None]:
+    """Be among the mounts of another process, which runs nothing from outside yet; afterwards, be here again.
+
+    :raises OSError: the system refuses.
+    """
+    with contextlib.ExitStack() as opened:
+
+        def open_until_then(path: str, flags: int) -> int:
+            descriptor = os.open(path, flags | os.O_CLOEXEC)
+            opened.callback(os.close, descriptor)
+            return descriptor
+
+        here = open_until_then(".", os.O_PATH | os.O_DIRECTORY)
+        own, other = (open_until_then(f"/proc/{each}/ns/mnt", os.O_RDONLY) for each in ("self", process))
+        _checked(_libc.setns(other, _CLONE_NEWNS))
+        try:
+            yield
+        finally:
+            try:
+                _checked(_libc.setns(own, _CLONE_NEWNS))
+                os.fchdir(here)
+            except OSError:
+                os._exit(1)  # a worker must not serve from there
 
 
 def mount_scratch(directory: str, size: int) -> None:

@@ -37,7 +37,9 @@ class Prewarm:
         """Remove the place of the last job and make another like it; if that fails, the next job gets the error."""
         if self._ready is None and self._last is not None:
             with suppress(SccachedistError, OSError):
-                self._ready = self._open(self._last)
+                ready = self._open(self._last)
+                ready.finish()
+                self._ready = ready
 
     def _open(self, place: Place) -> Opened:
         self._held.close()

@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -22,27 +23,44 @@ from sccachedist.sandbox.overlay.init_program import failure, orders
 from sccachedist.sandbox.processes import Ended, drained, feed, running
 from sccachedist.wire.messages import CompileCommand
 
+_LINES = 4096  # more bytes than bubblewrap writes to its status
 _ADVICE = "install bubblewrap or correct builder.bwrap_path"
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Sandbox:
     """A sandbox whose first program waits for a command; it can run one command.
 
     :param init_fd: the descriptor of that program.
     :param status: the pipe with bubblewrap's JSON lines.
     :param report: both ends of the pipe to which that program writes an error, the reading end first.
+    :param blocked: has an end when bubblewrap has mounted everything.
+    :param finish: called with the first process then, before a command is told; an ``OSError`` forbids the command.
     """
 
     _process: subprocess.Popen[bytes]
     _init_fd: int
     _status: BinaryIO
     _report: tuple[BinaryIO, BinaryIO]
+    _blocked: socket.socket
+    _finish: Callable[[int], None]
+    _said: bytes = attrs.field(default=b"", init=False)
+    _is_finished: bool = attrs.field(default=False, init=False)
 
     @property
     def alive(self) -> bool:
         """Whether it still waits: a host without memory may have killed it."""
         return self._process.poll() is None
+
+    def finish(self) -> None:
+        """Wait until the sandbox is set up.
+
+        :raises OSError: it is not, and no command can run in it.
+        """
+        if not self._is_finished:
+            self._blocked.recv(1)
+            self._finish(self._first_process())
+            self._is_finished = True
 
     def run(
         self,
@@ -62,6 +80,11 @@ class Sandbox:
         """
         report, reported = self._report
         words = orders(command, reported.fileno(), self._init_fd)
+        refused: OSError | None = None
+        try:
+            self.finish()
+        except OSError as error:
+            words, refused = b"", error  # the first process then ends without a command
         reported.close()  # else report.read() would never end
         feed(cast(IO[bytes], self._process.stdin), [words])
         try:
@@ -75,9 +98,12 @@ class Sandbox:
                     self._process.returncode = os.waitstatus_to_exitcode(status)
                 ended(used)
         watch()
+        if refused is not None:
+            said = Ended(0, stdout, stderr).last_words or refused
+            raise BuildError(SentLocal.SANDBOX, f"the sandbox did not run the command: {said}") from refused
         if reason := failure(report.read()):
             raise BuildError(SentLocal.NOT_EXECUTED, f"the sandbox did not run the command: {reason}")
-        return _with_exit_code(self._status.read(), Ended(self._process.returncode, stdout, stderr))
+        return _with_exit_code(self._said + self._status.read(), Ended(self._process.returncode, stdout, stderr))
 
     def end(self) -> None:
         """Kill the sandbox if it still waits."""
@@ -97,27 +123,34 @@ class Sandbox:
 
     def _first_process(self) -> int:
         """Return the id of the first process, which waits or has run the command; 0 if the sandbox did not start."""
-        told = self._status.readline()
-        return int(json.loads(told)["child-pid"]) if told else 0
+        while b"\n" not in self._said and (more := self._status.read(_LINES)):
+            self._said += more
+        line, ended, _ = self._said.partition(b"\n")
+        return int(json.loads(line)["child-pid"]) if ended else 0
 
 
 @contextlib.contextmanager
-def sandbox(arguments: Callable[[int, int, int], list[str]], filter_fd: int, init_fd: int) -> Iterator[Sandbox]:
+def sandbox(
+    arguments: Callable[[int, int, int, int], list[str]], filter_fd: int, init_fd: int, finish: Callable[[int], None]
+) -> Iterator[Sandbox]:
     """Start bubblewrap, without waiting until the sandbox is set up; when the block ends, no process of it is left.
 
-    :param arguments: makes bubblewrap's command line for three descriptors: the status, the filter, the program.
+    :param arguments: makes bubblewrap's command line for four descriptors: the status, one that it reads a byte from
+        and closes when everything is mounted, the filter, the program.
     :param filter_fd: a file that bubblewrap reads, from its beginning.
     :param init_fd: the program of :mod:`sccachedist.sandbox.overlay.init_program`.
+    :param finish: completes the sandbox from outside, see :class:`Sandbox`.
     :raises BuildError: there is no bubblewrap.
     """
     os.lseek(filter_fd, 0, os.SEEK_SET)
-    with _pipe() as (status, given), _pipe() as report:
-        fds = given.fileno(), filter_fd, init_fd
+    with _pipe() as (status, given), _pipe() as report, _blocking() as (blocked, block):
+        fds = given.fileno(), block.fileno(), filter_fd, init_fd
         try:
             inherited = [*fds, report[1].fileno()]
             with running(arguments(*fds), _ADVICE, environment={}, inherited=inherited) as process:
-                given.close()  # else reading the status would never end
-                made = Sandbox(process, init_fd, status, report)
+                for each in (given, block):  # else reading from the other end would never end
+                    each.close()
+                made = Sandbox(process, init_fd, status, report, blocked, finish)
                 try:
                     yield made
                 finally:
@@ -133,6 +166,15 @@ def _pipe() -> Iterator[tuple[BinaryIO, BinaryIO]]:
     reader, writer = os.pipe()
     with open(reader, "rb", buffering=0) as to_read, open(writer, "wb", buffering=0) as to_write:
         yield to_read, to_write
+
+
+@contextlib.contextmanager
+def _blocking() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Open a pair of sockets; a byte waits at the second one."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.send(b"\0")
+        yield ours, theirs
 
 
 def _kill(pids: Iterable[int]) -> None:

@@ -1,0 +1,89 @@
+"""A sandbox between its start and its command, with another program in place of bubblewrap."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryFile
+
+import pytest
+
+from sccachedist.errors import BuildError
+from sccachedist.sandbox.overlay.sandbox import Sandbox, sandbox
+from sccachedist.sandbox.processes import Ended
+from sccachedist.wire.messages import CompileCommand
+
+COMMAND = CompileCommand("/bin/cc", (), (), "/")
+
+#: Says what bubblewrap would, and writes what it is told to stdout.
+_PROGRAM = """
+import os, sys
+status, block = map(int, sys.argv[1:])
+os.write(status, b'{ "child-pid": ')
+os.write(status, b'7 }\\n')
+assert os.read(block, 1)
+os.close(block)
+told = sys.stdin.buffer.read()
+os.write(1, b"told" if told else b"told nothing")
+os.write(status, b'{ "exit-code": 3 }\\n')
+"""
+
+
+def _arguments(status: int, block: int, filter_fd: int, init_fd: int) -> list[str]:
+    return [sys.executable, "-S", "-c", _PROGRAM, str(status), str(block)]
+
+
+class Finish:
+    """Notes the processes that it was called with."""
+
+    def __init__(self, error: OSError | None = None) -> None:
+        self.error, self.processes = error, list[int]()
+
+    def __call__(self, process: int) -> None:
+        self.processes.append(process)
+        if self.error is not None:
+            raise self.error
+
+
+@contextmanager
+def made(finish: Finish) -> Iterator[Sandbox]:
+    with TemporaryFile() as some, sandbox(_arguments, some.fileno(), some.fileno(), finish) as waiting:
+        yield waiting
+
+
+def run(waiting: Sandbox) -> Ended:
+    return waiting.run(COMMAND, 1000, lambda: None, lambda _: None)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_it_is_finished_once_before_its_command(early: bool) -> None:
+    """Ahead of the job, or when the job comes."""
+    finish = Finish()
+    with made(finish) as waiting:
+        if early:
+            waiting.finish()
+        assert run(waiting) == Ended(3, b"told", b"")
+    assert finish.processes == [7]
+
+
+def test_one_that_cannot_be_finished_gets_no_command() -> None:
+    """A command that could read the kernel's secrets must not run."""
+    with made(Finish(PermissionError(1, "not permitted"))) as waiting:
+        with pytest.raises(OSError, match="not permitted"):
+            waiting.finish()
+        with pytest.raises(BuildError, match="told nothing"):
+            run(waiting)
+
+
+def test_one_that_ends_at_once() -> None:
+    """Its last words say why."""
+
+    def arguments(*_: int) -> list[str]:
+        return ["/bin/sh", "-c", "echo no user namespaces >&2"]
+
+    finish = Finish()
+    with (
+        TemporaryFile() as some,
+        sandbox(arguments, some.fileno(), some.fileno(), finish) as waiting,
+        pytest.raises(BuildError, match="no user namespaces"),
+    ):
+        run(waiting)
