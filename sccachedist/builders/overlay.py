@@ -39,6 +39,14 @@ HOME = "sccachedist"
 _MARKER = ".made-by-sccachedist"
 _CLEARING_TRIES, _CLEARING_PAUSE_SECS = 50, 0.02
 _WORKER = "sccachedist.sandbox.overlay.worker"
+#: Bytes that the C library keeps for the next job: as a rule, it gives large pieces back and faults them in again, for
+#: each job, or not, as chance has it. A job's processes do not inherit these variables.
+_KEPT_BYTES = 8 << 20
+_ENVIRONMENT = {
+    "PATH": os.defpath,
+    "MALLOC_TRIM_THRESHOLD_": str(_KEPT_BYTES),
+    "MALLOC_MMAP_THRESHOLD_": str(_KEPT_BYTES),
+}
 
 
 class OverlayBuilder(WorkerBuilder):
@@ -69,7 +77,7 @@ class OverlayBuilder(WorkerBuilder):
         job_limits = limits_from(limits, JobLimits, scratch_bytes=scratch_bytes)
         told = json.dumps(attrs.asdict(job_limits))
         arguments = (str(self._home), str(bwrap), told, *self._groups.parents)
-        program = Program(_WORKER, arguments, {"PATH": os.defpath})
+        program = Program(_WORKER, arguments, _ENVIRONMENT)
         proof = functools.partial(probe, directory=self._home / TOOLCHAINS, requirements=OVERLAY)
         super().__init__(
             reactor, program, proof, limits, scratch_bytes, slots, room=room, on_failure=on_failure, follow=True
