@@ -2,7 +2,7 @@ PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
 CHECKED = sccachedist twisted tests farmkit demo bench fuzz scripts setup.py
 
-.PHONY: bench demo test coverage unit functional compat filters programs fuzz lint lock doc clean faults soak test-lowest test-pythons
+.PHONY: bench commands demo test coverage unit functional compat filters programs fuzz lint lock doc clean faults soak test-lowest test-pythons
 
 demo:
 	scripts/setup.sh demo
@@ -89,6 +89,11 @@ filters:
 programs:
 	scripts/setup.sh dev
 	$(PYTHON) -m scripts.sandbox_programs
+
+# What shells complete the command with, and its man page, from its arguments.
+commands:
+	scripts/setup.sh unit
+	$(PYTHON) -m scripts.command_files
 
 lint:
 	scripts/setup.sh unit

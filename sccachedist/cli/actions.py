@@ -49,6 +49,13 @@ def check(parsed: argparse.Namespace) -> None:
     print(f"ok: {parsed.config} is a {role_of(load_either(parsed.config))}'s configuration")
 
 
+def complete(parsed: argparse.Namespace) -> None:
+    """``completion``."""
+    from sccachedist.cli.completion import completion
+
+    print(completion(parsed.shell), end="")
+
+
 def generate_key(_: argparse.Namespace) -> None:
     """``auth generate-jwt-hs256-key``."""
     print(_text_of(secrets.token_bytes(KEY_SIZE)))

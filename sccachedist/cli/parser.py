@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sccachedist import __version__
 from sccachedist.cli import actions
+from sccachedist.cli.completion import SHELLS
 from sccachedist.cli.farm.options import add_farm_commands, argument
 from sccachedist.daemon.log_levels import LEVEL_NAMES, LOG_VARIABLE
 from sccachedist.errors import DecodeError
@@ -68,6 +69,8 @@ def command_parser() -> argparse.ArgumentParser:
     add_farm_commands(farm, _scheduler_url, _add_authorities)
     command = _add(commands, "check", "read a configuration as a daemon would, and say what is wrong", actions.check)
     command.add_argument("--config", required=True, type=Path, metavar="PATH", help="of a scheduler or a build server")
+    command = _add(commands, "completion", "print what a shell completes this command with", actions.complete)
+    command.add_argument("shell", choices=SHELLS, metavar="SHELL", help=f"{', '.join(SHELLS[:-1])} or {SHELLS[-1]}")
     auth = commands.add_parser("auth", help="make keys and tokens").add_subparsers(required=True, metavar="COMMAND")
     _add(auth, "generate-jwt-hs256-key", "print a secret_key for server_auth.type = jwt_hs256", actions.generate_key)
     command = _add(

@@ -62,7 +62,7 @@ def test_help_lists_both_plugins_without_loading_klein() -> None:
 
 
 def test_a_wheel_offers_both_plugins(tmp_path: Path) -> None:
-    """What is installed from a wheel, and nothing of the checkout, has both roles and the type marker."""
+    """What is installed from a wheel, and nothing of the checkout, has both roles and what belongs to them."""
     source, site = tmp_path / "source", tmp_path / "site"
     shutil.copytree(CHECKOUT, source, ignore=shutil.ignore_patterns(".*", "build", "dropin.cache", "tests"))
     pip = (sys.executable, "-m", "pip", "--no-input")
@@ -74,7 +74,9 @@ def test_a_wheel_offers_both_plugins(tmp_path: Path) -> None:
     assert Command(install, inherited(), tmp_path).run().returncode == 0
     ended = Command((TWISTD, "--help"), inherited(PYTHONPATH=str(site)), tmp_path).run()
     assert plugins(ended.stdout) == {"sccache-scheduler", "sccache-server"}
-    assert (site / "sccachedist" / "py.typed").exists()
+    completions = (f"sccachedist/cli/completion/sccachedist.{shell}" for shell in ("bash", "zsh", "fish"))
+    wanted = ("sccachedist/py.typed", "share/man/man1/sccachedist.1", *completions)
+    assert [name for name in wanted if not (site / name).exists()] == []
 
 
 def plugins(help_text: str) -> set[str]:
