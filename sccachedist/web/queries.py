@@ -41,5 +41,5 @@ class Query(Body[Mapping[str, str]]):
             raise DecodeError("the query has a key twice")
         return values
 
-    def abort(self) -> None:
+    def abort(self, error: BaseException | None = None) -> None:
         """There is nothing to undo."""
