@@ -6,6 +6,7 @@ from bench.cases.failures import VerifiedFailures
 from bench.cases.job_path import JobLatency, JobThroughput
 from bench.cases.large import LargeJob, LargeUpload
 from bench.cases.projects import PROJECT_BUILDS
+from bench.cases.scrapes import Scrapes
 from bench.cases.slow_requests import MemoryUnderSlowRequests, StatusUnderSlowRequests
 from bench.cases.toolchains import TOOLCHAIN_CASES
 from bench.cases.uploads import Uploads
@@ -20,6 +21,7 @@ CASES: tuple[Case, ...] = (
     AllocationRate(),
     StatusUnderSlowRequests(),
     MemoryUnderSlowRequests(),
+    Scrapes(),
     LargeUpload(),
     LargeJob(),
     Uploads(),

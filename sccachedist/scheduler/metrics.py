@@ -26,7 +26,7 @@ from sccachedist.web.responses import JSON, Response
 Ends: TypeAlias = Mapping[tuple[Outcome, Refusal | SentLocal | None], int]
 
 #: Build servers that are looked at in one turn of the reactor.
-SOME = 250
+SOME = 125
 #: The form of Prometheus' text that every release reads.
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 #: What makes gzip of zlib's windows, and the level that takes the least time.
@@ -104,17 +104,21 @@ class SchedulerMetrics:
 
         :param gzip: whether the reader takes them compressed.
         """
-        lines: list[list[str]] = [[_heading(row)] for row in SERVERS]
+        lines = [[_heading(row)] for row in SERVERS]
         async for some in self._servers():
             labels = [f'{{server="{server.server_id}"}}' for server in some]
             columns = zip(*(self._row(server) for server in some), strict=True)
             for row, collected, column in zip(SERVERS, lines, columns, strict=True):
                 values = zip(labels, column, strict=True)
-                collected.append("".join([f"{row.name}{label} {value}\n" for label, value in values]))
-        packer = zlib.compressobj(_FASTEST, wbits=_GZIP) if gzip else None
-        pieces = [piece async for piece in self._encoded(lines, packer)]
-        coding = (("Content-Encoding", "gzip"),) if gzip else ()
-        return Response(200, (("Content-Type", TEXT), *coding), b"".join(pieces))
+                collected.append("".join([f"{row.name}{label} {value}\n" for label, value in values]).encode())
+        if not gzip:
+            return Response(200, (("Content-Type", TEXT),), b"".join(piece for each in lines for piece in each))
+        packed, packer = [], zlib.compressobj(_FASTEST, wbits=_GZIP)
+        for collected in lines:
+            packed += [packer.compress(piece) for piece in collected]
+            await self._turn()
+        packed.append(packer.flush())
+        return Response(200, (("Content-Type", TEXT), ("Content-Encoding", "gzip")), b"".join(packed))
 
     async def targets(self) -> Response:
         """The build servers that have told where their metrics are, for Prometheus to find."""
@@ -153,21 +157,13 @@ class SchedulerMetrics:
                 yield some
             await self._turn()
 
-    async def _encoded(self, lines: list[list[str]], packer: Any) -> AsyncIterator[bytes]:
-        for collected in lines:
-            for piece in collected:
-                yield piece.encode() if packer is None else packer.compress(piece.encode())
-            await self._turn()
-        if packer is not None:
-            yield packer.flush()
-
     async def _turn(self) -> None:
         """Let the reactor do other things."""
         await deferLater(self._clock, 0.0)
 
 
-def _heading(row: Series) -> str:
-    return f"# HELP {row.name} {row.about}\n# TYPE {row.name} {row.kind.value}\n"
+def _heading(row: Series) -> bytes:
+    return f"# HELP {row.name} {row.about}\n# TYPE {row.name} {row.kind.value}\n".encode()
 
 
 def _by_reason(ends: Ends, outcome: Outcome) -> dict[str, int]:

@@ -5,6 +5,7 @@ from collections import Counter
 from sccachedist.metrics.registry import Registry
 from sccachedist.outcomes import SERVER_PHASES, SentLocal
 from sccachedist.wire.job_summary import JobSummary
+from sccachedist.wire.messages import JobId
 
 
 class JobMetrics:
@@ -32,13 +33,18 @@ class JobMetrics:
         self._seconds = registry.histogram(f"{at}job_seconds").observe
         self._memory = registry.histogram(f"{at}job_memory_peak_bytes").observe
 
-    def ended(self, job: JobSummary) -> None:
-        """Count a job. A phase that it did not come to, or that took no time, is not observed."""
-        self._outcomes[job.outcome.word] += 1
+    def ended(self, job_id: JobId | None, _client: str, job: JobSummary) -> None:
+        """Count a job. A phase that it did not come to, or that took no time, is not observed.
+
+        Of a request that ended no job, the reason alone is counted.
+        """
         if job.reason is not None:
             self._reasons[job.reason.word] += 1
             if job.reason is SentLocal.SUSPICIOUS:
                 self._suspicions[job.kind] += 1
+        if job_id is None:
+            return
+        self._outcomes[job.outcome.word] += 1
         for observe, microseconds in zip(self._phases, job.phases_us, strict=True):
             if microseconds:
                 observe(microseconds / 1e6)

@@ -11,7 +11,6 @@ from sccachedist.daemon.logs import Logger
 from sccachedist.disks import free_bytes
 from sccachedist.metrics.registry import Registry
 from sccachedist.server.heartbeat import HeartbeatService
-from sccachedist.server.job_metrics import JobMetrics
 from sccachedist.server.jobs import ServerCore
 from sccachedist.server.toolchain_cache import Toolchains
 from sccachedist.web.responses import Response
@@ -25,7 +24,7 @@ DISK_SECS = 10.0
 class ServerMetrics:
     """The metrics of a build server.
 
-    :param registry: of all its series; those of both roles get their values elsewhere.
+    :param registry: of all its series; those of both roles and of jobs that are over get their values elsewhere.
     :param workers: returns the pool of sandbox workers.
     :param directories: whose disks' room is shown, by their names in the configuration without ``_dir``.
     :param in_thread: runs a function that blocks.
@@ -46,7 +45,6 @@ class ServerMetrics:
     ) -> None:
         self._registry, self._directories, self._in_thread = registry, directories, in_thread
         self._free: dict[str, int] = {}
-        self.jobs = JobMetrics(registry)
         self._looking = False
         read, at = registry.read, "sccachedist_server_"
         read(f"{at}jobs", lambda: {phase.name.lower(): count for phase, count in core.phases.items()})

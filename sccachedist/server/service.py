@@ -50,7 +50,9 @@ from sccachedist.server.announcement import announcement
 from sccachedist.server.cache_lock import CACHE_DIRECTORIES, IDENTITY, CacheLock
 from sccachedist.server.heartbeat import HeartbeatService
 from sccachedist.server.inputs import open_spool
+from sccachedist.server.job_courses import JobObserver
 from sccachedist.server.job_log import log_job
+from sccachedist.server.job_metrics import JobMetrics
 from sccachedist.server.job_reports import JobReports
 from sccachedist.server.job_runner import JobRunner
 from sccachedist.server.jobs import ServerCore
@@ -142,6 +144,10 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         runner.judge(unfit)
         _in_background(heartbeat.tell())
 
+    registry = Registry(SERVER)
+    observers: list[JobObserver] = [log_job] if settings.log.jobs else []
+    if settings.metrics.address is not None:
+        observers.append(JobMetrics(registry).ended)
     self_test = SelfTest(builder, [cache / name for name in CACHE_DIRECTORIES], judge, reactor)
     runner = JobRunner(
         core,
@@ -156,7 +162,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         self_test,
         settings.policy.local_options,
         heartbeat.scheduler_time,
-        (log_job,) if settings.log.jobs else (),
+        tuple(observers),
     )
     turns = Turns(reactor)
     site = Site(Mounted(ServerRoutes(runner, identity, limits)), reactor, limits, turns=turns)
@@ -192,7 +198,6 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
 
     listen = listen or listening_with(reactor)
     if settings.metrics.address is not None:
-        registry = Registry(SERVER)
         metrics = ServerMetrics(
             registry,
             core,

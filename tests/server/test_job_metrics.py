@@ -5,6 +5,7 @@ from sccachedist.metrics.series import SERVER
 from sccachedist.outcomes import SERVER_PHASES, Outcome, SentLocal, Suspicion
 from sccachedist.server.job_metrics import JobMetrics
 from sccachedist.wire.job_summary import JobSummary
+from sccachedist.wire.messages import JobId
 from tests.metrics.exposed import exposed
 
 AT = "sccachedist_server_"
@@ -27,11 +28,12 @@ REFUSED = JobSummary(Outcome.SENT_LOCAL, SentLocal.LIMIT, "inputs_bytes")
 
 
 def test_jobs() -> None:
-    """Each is counted by what became of it; what it took is counted if it ran."""
+    """Each is counted by what became of it, and what it took if it ran; what was turned away, by its reason."""
     registry = Registry([row for row in SERVER if row.name.startswith(AT) or row.name.endswith("collection_seconds")])
     jobs = JobMetrics(registry)
     for job in (COMPILED, SUSPICIOUS, REFUSED):
-        jobs.ended(job)
+        jobs.ended(JobId(7), "127.0.0.1", job)
+    jobs.ended(None, "127.0.0.1", JobSummary(Outcome.SENT_LOCAL, SentLocal.STALE_TOKEN))
     found = exposed(registry.exposition("")[1])
     expected = {
         "jobs_ended_total{compiled}": 1,
@@ -39,6 +41,7 @@ def test_jobs() -> None:
         "jobs_ended_total{compile_error}": 0,
         "sent_local_total{suspicious}": 1,
         "sent_local_total{limit}": 1,
+        "sent_local_total{stale_token}": 1,
         "suspicions_total{killed}": 1,
         "suspicions_total{verify}": 0,
         "job_phase_seconds_count{compile}": 1,
