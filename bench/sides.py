@@ -16,7 +16,7 @@ from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PUBLISHED_SCHEDULER, PUBLI
 from farmkit.load_client import LoadClient
 
 #: Lets our scheduler take jobs that are never run, and build servers, practically without limit, as the published does.
-_UNCLAIMED = "[limits]\nunclaimed_jobs = 1_000_000\nservers_per_address = 10_000\n"
+UNCLAIMED = "[limits]\nunclaimed_jobs = 1_000_000\nservers_per_address = 10_000\n"
 
 
 @attrs.frozen
@@ -72,6 +72,6 @@ def both(*, with_servers: bool = True) -> Iterator[tuple[Side, Side]]:
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         side(PUBLISHED, Path(folder), with_server=with_servers) as published,
-        side(OURS, Path(folder), with_server=with_servers, scheduler_settings=_UNCLAIMED) as ours,
+        side(OURS, Path(folder), with_server=with_servers, scheduler_settings=UNCLAIMED) as ours,
     ):
         yield published, ours

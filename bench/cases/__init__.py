@@ -10,6 +10,7 @@ from bench.cases.scrapes import Scrapes
 from bench.cases.slow_requests import MemoryUnderSlowRequests, StatusUnderSlowRequests
 from bench.cases.toolchains import TOOLCHAIN_CASES
 from bench.cases.uploads import Uploads
+from bench.cases.watching import Watching
 from bench.run import Case
 
 CASES: tuple[Case, ...] = (
@@ -26,5 +27,6 @@ CASES: tuple[Case, ...] = (
     LargeJob(),
     Uploads(),
     VerifiedFailures(),
+    Watching(),
     *CAPACITY_CASES,
 )

@@ -11,7 +11,8 @@ from bench.sides import Side, both
 from sccachedist.builders.cpus import usable_cpus
 from sccachedist.wire.messages import job_capacity
 
-_BYTES = 200_000
+#: What a job copies.
+BYTES = 200_000
 
 
 class JobLatency:
@@ -23,12 +24,12 @@ class JobLatency:
 
     def measure(self, run: Run) -> list[Quantity]:
         """Times and CPU of jobs."""
-        work = copying(run.folder, _BYTES)
+        work = copying(run.folder, BYTES)
         jobs = run.scaled(100, 25)
         with both() as (published, ours):
             for side in (published, ours):
                 side.client.first_compile(work.archive, work.toolchain, work.request, work.inputs)
-            rounds = by_turns(run.scaled(15, 4), published, ours, lambda side: _latency(side, work, jobs))
+            rounds = by_turns(run.scaled(15, 4), published, ours, lambda side: latency(side, work, jobs))
         return [
             rounds.quantity("p50", "ms", Bar(0.75)),
             *(() if run.quick else (rounds.quantity("p99", "ms", Bar(0.75)),)),  # of few jobs, it would be the slowest
@@ -46,12 +47,12 @@ class JobThroughput:
 
     def measure(self, run: Run) -> list[Quantity]:
         """Jobs per second and their CPU."""
-        work = copying(run.folder, _BYTES)
+        work = copying(run.folder, BYTES)
         jobs = run.scaled(240, 60)
         with both() as (published, ours):
             for side in (published, ours):
                 side.client.first_compile(work.archive, work.toolchain, work.request, work.inputs)
-            rounds = by_turns(run.scaled(15, 4), published, ours, lambda side: _throughput(side, work, jobs))
+            rounds = by_turns(run.scaled(15, 4), published, ours, lambda side: throughput(side, work, jobs))
         return [
             rounds.quantity("jobs per second", "1/s", Bar(1.3, reached=True)),
             rounds.quantity("CPU of daemons and children for a job", "ms", Bar(0.9)),
@@ -59,7 +60,9 @@ class JobThroughput:
         ]
 
 
-def _latency(side: Side, work: Work, jobs: int) -> dict[str, float]:
+def latency(side: Side, work: Work, jobs: int) -> dict[str, float]:
+    """Times and CPU of jobs, one after the other."""
+
     def timed() -> float:
         began = time.perf_counter()
         side.client.compile(work.toolchain, work.request, work.inputs)
@@ -70,7 +73,9 @@ def _latency(side: Side, work: Work, jobs: int) -> dict[str, float]:
     return {"p50": percentile(seconds, 0.5) * 1000, "p99": percentile(seconds, 0.99) * 1000, **_cost(watch, jobs)}
 
 
-def _throughput(side: Side, work: Work, jobs: int) -> dict[str, float]:
+def throughput(side: Side, work: Work, jobs: int) -> dict[str, float]:
+    """Jobs per second and their CPU, at full capacity."""
+
     def one(_: int) -> None:
         side.client.compile(work.toolchain, work.request, work.inputs)
 
