@@ -5,7 +5,9 @@ answer says; :mod:`sccachedist.web.responses` has the status of an error.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
+import attrs
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import LogLevel
 
@@ -16,12 +18,15 @@ from sccachedist.auth.servers import ServerAuth, check_server
 from sccachedist.budgets import Budget, Party
 from sccachedist.config import SchedulerLimits
 from sccachedist.daemon.logs import Logger, QuietLog
+from sccachedist.errors import SccachedistError
+from sccachedist.scheduler.farm_readers import FarmReaders
 from sccachedist.scheduler.term import Terms
 from sccachedist.web.bodies import MessageBody, NoBody
 from sccachedist.web.request_head import Head
+from sccachedist.web.responses import prefers_json
 from sccachedist.web.router import Api
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.bincode import annotated
+from sccachedist.wire.bincode import Json, Reader, annotated
 from sccachedist.wire.extension import (
     EXTENDED_HEARTBEAT,
     EXTENDED_HEARTBEAT_RESULT,
@@ -54,7 +59,35 @@ log = Logger()
 _ROOT = "/api/v1/scheduler"
 
 #: The farm in numbers. Their JSON form has this scheduler's version as well.
-_STATUS = annotated(SCHEDULER_STATUS, version=__version__)
+_TOTALS = annotated(SCHEDULER_STATUS, version=__version__)
+
+
+@attrs.frozen
+class ListedStatus:
+    """The farm in numbers, and in their JSON form its build servers for those who may know.
+
+    :param servers: in the form of sccache's pull request 2714; None for all others.
+    """
+
+    totals: SchedulerStatus
+    servers: list[Json] | None
+
+
+class _StatusCodec:
+    """The bytes are the published ones."""
+
+    def write(self, value: ListedStatus, out: bytearray) -> None:
+        _TOTALS.write(value.totals, out)
+
+    def read(self, source: Reader) -> ListedStatus:
+        return ListedStatus(_TOTALS.read(source), None)
+
+    def to_json(self, value: ListedStatus) -> Json:
+        totals = cast(dict[str, Json], _TOTALS.to_json(value.totals))
+        return totals if value.servers is None else {**totals, "servers": value.servers}
+
+
+_STATUS = _StatusCodec()
 
 
 class SchedulerRoutes:
@@ -62,7 +95,7 @@ class SchedulerRoutes:
 
     :param terms: what the scheduler knows.
     :param proxies: the networks from which ``X-Real-IP`` is believed.
-    :param issued: the clock by which job tokens are issued, in seconds since 1970; 0 if that is not told.
+    :param readers: who may see more of the farm than its numbers.
     """
 
     api = Api()
@@ -76,7 +109,9 @@ class SchedulerRoutes:
         proxies: Sequence[IPNetwork],
         limits: SchedulerLimits,
         clock: IReactorTime,
+        readers: FarmReaders,
     ) -> None:
+        self._readers = readers
         self._terms, self._clients, self._servers = terms, clients, servers
         self._proxies, self._limits = proxies, limits
         self._quiet_log = QuietLog(clock.seconds)
@@ -171,7 +206,22 @@ class SchedulerRoutes:
         self._terms.current.job_states(server_id, said)
         return UpdateJobStateSuccess()
 
-    @api.route("GET", f"{_ROOT}/status", allow=_allow_anyone, body=_nothing, answer=_STATUS, is_public=True)
-    async def status(self, _granted: None, _body: None) -> SchedulerStatus:
+    async def _may_see_servers(self, head: Head) -> bool:
+        """Whether the sender may, and reads the form that shows them. Anyone may have the numbers."""
+        if head.token is None or not prefers_json(head):
+            return False
+        try:
+            await self._readers.check(head)
+        except SccachedistError:
+            return False
+        return True
+
+    @api.route("GET", f"{_ROOT}/status", allow=_may_see_servers, body=_nothing, answer=_STATUS, is_public=True)
+    async def status(self, sees_servers: bool, _body: None) -> ListedStatus:
         """Tell anyone how the farm is, in numbers."""
-        return self._terms.current.status()
+        shown = self._terms.snapshot().servers if sees_servers else ()
+        servers: list[Json] = [
+            {"address": str(server.server_id), "num_cpus": server.num_cpus, "in_progress": server.jobs}
+            for server in shown
+        ]
+        return ListedStatus(self._terms.current.status(), servers if sees_servers else None)

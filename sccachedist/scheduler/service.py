@@ -100,11 +100,13 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     trusted = settings.network.trusted_proxies
     registry = Registry(SCHEDULER)
     metrics = SchedulerMetrics(registry, terms, counts, records.counts, reactor, began)
+    readers = FarmReaders(clients, settings.admin.token, trusted)
+    servers, limits = server_auth(settings.server_auth), settings.limits
     routes = Mounted(
-        SchedulerRoutes(terms, clients, server_auth(settings.server_auth), trusted, settings.limits, reactor),
+        SchedulerRoutes(terms, clients, servers, trusted, limits, reactor, readers),
         AdminRoutes(terms, settings.admin.token),
         ScrapeRoutes(metrics, [token for token in (settings.metrics.token, settings.admin.token) if token]),
-        FarmRoutes(terms, records, FarmReaders(clients, settings.admin.token, trusted), Slices(turns)),
+        FarmRoutes(terms, records, readers, Slices(turns)),
     )
 
     def expire() -> None:

@@ -20,6 +20,7 @@ from sccachedist.errors import DecodeError, LimitExceeded, PeerError
 from sccachedist.scheduler.admin_routes import AdminRoutes
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.event_log import EventLog
+from sccachedist.scheduler.farm_readers import FarmReaders
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.routes import SchedulerRoutes
 from sccachedist.scheduler.term import Term, Terms
@@ -73,6 +74,7 @@ class Scheduler:
             [ip_network("10.9.0.0/16")],
             LIMITS,
             self.clock,
+            FarmReaders(SharedClientToken("clienttok"), "admintok", []),
         )
         self.browser = Browser(Site(Mounted(routes, AdminRoutes(self.terms, "admintok")), self.clock), self.clock)
 
@@ -139,6 +141,16 @@ def test_json(farm: Scheduler) -> None:
     certificate = farm.browser.ask(request("GET", f"{ROOT}/server_certificate/{SERVER}", headers=accept))
     digest, pem = (bytes(json.loads(certificate.body)[key]) for key in ("cert_digest", "cert_pem"))
     assert (len(digest), pem[:11]) == (32, b"-----BEGIN ")
+
+
+@pytest.mark.parametrize(("token", "shown"), [("clienttok", True), ("admintok", True), ("wrong", False)])
+def test_servers_in_the_status(farm: Scheduler, token: str, shown: bool) -> None:
+    """Who may compile here sees the build servers in the JSON form; for others it stays as it is, as do the bytes."""
+    asked = request("GET", f"{ROOT}/status", headers={"Accept": "application/json", **bearer(token)})
+    told = json.loads(farm.browser.ask(asked).body)
+    assert told.get("servers") == ([{"address": str(SERVER), "num_cpus": 2, "in_progress": 0}] if shown else None)
+    asked = request("GET", f"{ROOT}/status", headers=bearer(token))
+    assert farm.browser.ask(asked).message(SCHEDULER_STATUS) == SchedulerStatus(1, 2, 0)
 
 
 @pytest.mark.parametrize(
