@@ -5,11 +5,12 @@ This module does not know how a role uses a setting.
 
 import enum
 from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 
 from attrs import field, frozen
 
 from sccachedist.config.schema import key
-from sccachedist.config.values import ADDRESS, BOOL, IP, NUMBER, TOKEN, one_of
+from sccachedist.config.values import ADDRESS, BOOL, BYTES, COUNT, IP, NUMBER, PATH, TOKEN, one_of
 from sccachedist.wire.addresses import ServerId
 
 
@@ -53,6 +54,19 @@ class RecordSettings:
         ),
     )
     names: bool = field(default=True, metadata=key(BOOL, "Whether records have the names of output files."))
+    file: Path | None = field(
+        default=None,
+        metadata=key(
+            PATH,
+            "A file to which all records are written, a JSON object a line; by default there is none. SIGHUP opens it "
+            "again.",
+        ),
+    )
+    rotate_bytes: int = field(
+        default=100 * 2**20,
+        metadata=key(BYTES, "The size at which that file is put aside, packed, as ``FILE.1.gz``."),
+    )
+    keep_files: int = field(default=10, metadata=key(COUNT, "How many files that were put aside are kept."))
 
 
 @frozen

@@ -17,6 +17,7 @@ from sccachedist.auth.servers import INSECURE_SERVER_TOKEN, ServerAuth, SharedSe
 from sccachedist.config import (
     InsecureAuth,
     JwtHs256,
+    RecordSettings,
     SchedulerSettings,
     ServerAuthSettings,
     TokenAuth,
@@ -33,6 +34,8 @@ from sccachedist.peers.http_client import Calls, pinned_calls
 from sccachedist.peers.messages import decoded
 from sccachedist.peers.pins import Pins
 from sccachedist.peers.service_calls import service_calls
+from sccachedist.records.line_writer import LineWriter
+from sccachedist.records.lines import LineFile
 from sccachedist.scheduler.admin_routes import AdminRoutes
 from sccachedist.scheduler.client_auth import client_auth, service_proxies
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
@@ -87,7 +90,9 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     build_servers = PinnedBuildServers(inward, pins)
     began = time.time() - reactor.seconds()
     tokens = JobTokens(lambda: began + reactor.seconds())
-    records, counts = JobRecords(settings.records, began, reactor.seconds), EventCounts()
+    writer = record_writer(settings.records, reactor)
+    takers = () if writer is None else (writer.take,)
+    records, counts = JobRecords(settings.records, began, reactor.seconds, takers), EventCounts()
     observers = (EventLog(reactor.seconds), build_servers.observe, records, counts)
 
     def begin_term() -> Term:
@@ -130,6 +135,9 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     if settings.metrics.address is not None:
         unready = partial(_unready, service)
         monitor_port(settings.metrics.address, metrics.expose, unready, reactor, listen).setServiceParent(service)
+    if writer is not None:
+        writer.setServiceParent(service)
+        OnSignal("SIGHUP", writer.reopen, reactor).setServiceParent(service)
     for child in (
         Listener(settings.public_addr, port, listen),
         PeriodicService(EXPIRY_SECS, expire, reactor),
@@ -151,6 +159,13 @@ def _expiry(files: CertificateFiles | None) -> float | None:
 def _unready(service: MultiService) -> str:
     """Why the scheduler is not ready for requests; empty if it is."""
     return "" if service.running else "it stops"
+
+
+def record_writer(settings: RecordSettings, reactor: Any) -> LineWriter | None:
+    """What writes records to the file that the configuration names, if it names one."""
+    if settings.file is None:
+        return None
+    return LineWriter(LineFile(settings.file, settings.rotate_bytes, settings.keep_files), reactor)
 
 
 @attrs.frozen

@@ -1,0 +1,89 @@
+"""Brings records to their file, once a second and in a thread: no request waits for a disk, be it full or dead.
+
+What does not fit into the queue, or is not taken by the disk, is dropped and counted.
+"""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import LogLevel
+
+from sccachedist.daemon.logs import Logger, QuietLog
+from sccachedist.daemon.periodic import PeriodicService
+from sccachedist.errors import DiskError
+from sccachedist.records.lines import LineFile
+from sccachedist.records.ring import Entry
+from sccachedist.waiters import Waiters
+
+log = Logger()
+
+#: Seconds between two writes, and the records that may wait for one.
+WRITE_SECS, MOST_WAITING = 1.0, 10_000
+#: Seconds that a role waits at its end for the last write.
+STOP_SECS = 5.0
+
+
+class LineWriter(PeriodicService):
+    """Takes records for a file.
+
+    :ivar dropped: how many were not written.
+    """
+
+    def __init__(self, file: LineFile, reactor: Any) -> None:
+        super().__init__(WRITE_SECS, self.write, reactor)
+        self._file, self._reactor, self._quiet_log = file, reactor, QuietLog(reactor.seconds)
+        self._waiting: list[Entry] = []
+        self._is_busy = self._closes = False
+        self._over = Waiters()
+        self.dropped = 0
+
+    def take(self, entry: Entry) -> None:
+        """Take a record, if there is room for it."""
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting.append(entry)
+        else:
+            self.dropped += 1
+
+    def reopen(self) -> None:
+        """Open the file by its name again, with the next write."""
+        self._closes = True
+
+    def write(self) -> None:
+        """Write what waits, unless the disk is still at work."""
+        if not self._is_busy and (self._waiting or self._closes):
+            self._is_busy = True
+            Deferred.fromCoroutine(self._write()).addErrback(lambda failure: log.failure("records", failure))
+
+    def stopService(self) -> Deferred[None]:  # type: ignore[override]
+        """Write what waits, and stop; not for ever, if the disk does not answer."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._finish())
+
+    async def _finish(self) -> None:
+        for _ in range(2):  # what is written now, and what has come since
+            self.write()
+            if self._is_busy:
+                await self._over.wait().addTimeout(STOP_SECS, self._reactor, lambda *_: None)
+
+    async def _write(self) -> None:
+        entries, self._waiting = self._waiting, []
+        closes, self._closes = self._closes, False
+        try:
+            await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._work, entries, closes)
+            self._quiet_log.forget("records")
+        except DiskError as error:
+            self.dropped += len(entries)
+            form = "{count} records are not written: {error}"
+            self._quiet_log.tell(
+                log, LogLevel.warn, "records", form, why=str(error), count=len(entries), error=str(error)
+            )
+        finally:
+            self._is_busy = False
+            self._over.wake()
+
+    def _work(self, entries: list[Entry], closes: bool) -> None:
+        if closes:
+            self._file.close()
+        if entries:
+            self._file.write(entries)

@@ -1,0 +1,104 @@
+"""A file of records: a JSON object a line, rotated by its size.
+
+All of it blocks, so it belongs in a thread. Other programs may rename, remove or truncate the file at any time. When
+records are written is not known here.
+"""
+
+import gzip
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from sccachedist.disks import on_disk
+from sccachedist.records.ring import Entry, record_of
+
+#: Records after which another thread may have the interpreter: the reactor must not wait for a whole batch.
+SOME = 8
+_READABLE_BY_GROUP = 0o640
+_dumped = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def line_of(entry: Entry) -> bytes:
+    """A record as its line, in ASCII."""
+    return f"{_dumped(record_of(entry).to_json())}\n".encode()
+
+
+class LineFile:
+    """Writes records to the end of a file.
+
+    :param rotate_bytes: from which size on it is put aside, packed, as ``PATH.1.gz``; older ones count up.
+    :param keep_files: how many of those are kept.
+    """
+
+    def __init__(self, path: Path, rotate_bytes: int, keep_files: int) -> None:
+        self._path, self._rotate_bytes, self._keep_files = path.absolute(), rotate_bytes, keep_files
+        self._descriptor: int | None = None
+
+    def write(self, entries: Iterable[Entry]) -> None:
+        """Append records, all of them or none.
+
+        :raises DiskError: the disk does not take them.
+        """
+        octets = bytearray()
+        for number, entry in enumerate(entries, 1):
+            octets += line_of(entry)
+            if number % SOME == 0:
+                time.sleep(0)
+        with on_disk(self._path):
+            size = self._append(octets)
+            if size >= self._rotate_bytes:
+                self._rotate()
+
+    def close(self) -> None:
+        """Close the file; the next record opens it again by its name."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _append(self, octets: bytes | bytearray) -> int:
+        """Append; returns the size of the file."""
+        descriptor = self._opened()
+        before = os.fstat(descriptor).st_size
+        rest = memoryview(octets)
+        try:
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(descriptor, before)  # no half of a line
+            raise
+        return before + len(octets)
+
+    def _opened(self) -> int:
+        """The descriptor of the file that has the name now."""
+        if self._descriptor is not None and not self._is_current(self._descriptor):
+            self.close()
+        if self._descriptor is None:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            self._descriptor = os.open(self._path, flags, _READABLE_BY_GROUP)
+        return self._descriptor
+
+    def _is_current(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(descriptor))
+        except FileNotFoundError:
+            return False
+
+    def _rotate(self) -> None:
+        self.close()
+        for number in range(self._keep_files - 1, 0, -1):
+            if (aside := self._aside(number)).exists():
+                aside.replace(self._aside(number + 1))
+        packed, whole = self._aside(1), self._path.with_name(f"{self._path.name}.packing")
+        self._path.replace(whole)
+        with whole.open("rb") as source, gzip.open(packed, "wb", compresslevel=6) as target:
+            os.fchmod(target.fileno(), _READABLE_BY_GROUP)
+            shutil.copyfileobj(source, target, 1 << 20)
+        whole.unlink()
+
+    def _aside(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}.gz")

@@ -1,0 +1,125 @@
+"""The file of records: whole lines, also on a full disk and while others rename the file."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from sccachedist.errors import DiskError
+from sccachedist.outcomes import Outcome
+from sccachedist.records.documents import JobRow
+from sccachedist.records.lines import LineFile, line_of
+from sccachedist.records.ring import Entry, entry_of, record_of
+from sccachedist.wire.job_summary import JobSummary, packed
+from sccachedist.wire.messages import JobId
+from tests.support.documents import check
+
+
+def job(number: int, output: str = "a.o") -> Entry:
+    summary = packed(JobSummary(Outcome.COMPILED, output=output))
+    server, client = "10.0.0.2:1", "10.0.0.1"
+    return entry_of(JobId(number), 1.0, 2.0, client, server, "ab" * 32, Outcome.COMPILED, summary=summary)
+
+
+@attrs.define
+class Lines:
+    """A file of lines, and those that were put aside."""
+
+    path: Path
+    file: LineFile
+
+    def ids(self, number: int | None = None) -> list[str]:
+        path = self.path if number is None else self.path.with_name(f"{self.path.name}.{number}.gz")
+        text = path.read_text() if number is None else gzip.decompress(path.read_bytes()).decode()
+        return [json.loads(line)["id"] for line in text.splitlines()]
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Lines:
+    path = tmp_path / "jobs.jsonl"
+    return Lines(path, LineFile(path, rotate_bytes=2 * len(line_of(job(1))) + 99, keep_files=2))
+
+
+def test_a_line() -> None:
+    """It is the record as the API gives it, in ASCII, whatever a file is called."""
+    line = line_of(job(1, "\x1b[31m\u202e\n.o"))
+    assert line.isascii()
+    assert (line.count(b"\n"), line[-1:]) == (1, b"\n")
+    row: Any = json.loads(line)
+    check(row, JobRow, "JobRow")
+    assert row == record_of(job(1, "\x1b[31m\u202e\n.o")).to_json()
+
+
+def test_appended(lines: Lines) -> None:
+    """Records are added to those that are there, and others but the group may not read them."""
+    lines.file.write([job(1)])
+    lines.file.write([job(2)])
+    assert lines.ids() == ["1", "2"]
+    assert lines.path.stat().st_mode & 0o007 == 0
+
+
+def test_rotated(lines: Lines) -> None:
+    """A file that is large enough is packed and put aside; the oldest ones go."""
+    for number in range(1, 13):
+        lines.file.write([job(number)])
+    assert (lines.ids(1), lines.ids(2)) == (["10", "11", "12"], ["7", "8", "9"])
+    assert {path.name for path in lines.path.parent.iterdir()} == {"jobs.jsonl.1.gz", "jobs.jsonl.2.gz"}
+    lines.file.write([job(13)])
+    assert lines.ids() == ["13"]
+
+
+@pytest.mark.parametrize("moves", [Path.unlink, lambda path: path.rename(path.with_suffix(".old"))])
+def test_moved_by_others(lines: Lines, moves: Any) -> None:
+    """What others rename or remove is made again, at once."""
+    lines.file.write([job(1)])
+    moves(lines.path)
+    lines.file.write([job(2)])
+    assert lines.ids() == ["2"]
+
+
+def test_truncated_by_others(lines: Lines) -> None:
+    """What others empty goes on from its beginning."""
+    lines.file.write([job(1)])
+    os.truncate(lines.path, 0)
+    lines.file.close()
+    lines.file.write([job(2)])
+    assert lines.ids() == ["2"]
+
+
+def test_no_directory(lines: Lines) -> None:
+    """A directory that is not there is a DiskError, and is no matter as soon as it is there."""
+    file = LineFile(lines.path.parent / "sub" / "jobs.jsonl", 2000, 2)
+    with pytest.raises(DiskError, match=r"jobs\.jsonl"):
+        file.write([job(1)])
+    (lines.path.parent / "sub").mkdir()
+    file.write([job(2)])
+    assert (lines.path.parent / "sub" / "jobs.jsonl").read_text().count("\n") == 1
+
+
+def test_full_disk() -> None:
+    """A disk that takes none of it is a DiskError."""
+    file = LineFile(Path("/dev/full"), 2000, 2)
+    with pytest.raises(DiskError, match="No space left"):
+        file.write([job(1)])
+
+
+def test_no_half_of_a_line(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a disk took of a line that it did not take whole is taken back."""
+    lines.file.write([job(1)])
+    write, taken = os.write, iter([10])
+
+    def some(descriptor: int, data: bytes) -> int:
+        for size in taken:
+            return write(descriptor, data[:size])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", some)
+        with pytest.raises(DiskError):
+            lines.file.write([job(2)])
+    lines.file.write([job(3)])
+    assert lines.ids() == ["1", "3"]
