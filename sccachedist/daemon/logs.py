@@ -12,6 +12,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 
 import attrs
 from twisted.logger import Logger as TwistedLogger
@@ -39,6 +40,13 @@ MOST_PEERS, MOST_REASONS = 1000, 20
 _PLAIN = (bool, int, float, type(None))
 
 _chosen = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
+
+
+@lru_cache(1 << 10)  # Twisted looks for each part of a module's name, for each event
+def _dropped(module: str) -> frozenset[LogLevel]:
+    """The levels of a module's events that are not logged."""
+    lowest = _chosen.logLevelForNamespace(module)
+    return frozenset(level for level in LogLevel.iterconstants() if level < lowest)
 
 
 @attrs.define
@@ -86,7 +94,7 @@ class Logger(TwistedLogger):
 
     def emit(self, level: LogLevel, format: str | None = None, **kwargs: object) -> None:  # noqa: A002
         """Log an event, or drop it. Its fields are escaped and cut."""
-        if level < _chosen.logLevelForNamespace(self.namespace):
+        if level in _dropped(self.namespace):
             return
         allowance = _debug_allowance if level is LogLevel.debug else _allowance
         if not allowance.allows_one_more():
@@ -217,4 +225,5 @@ def choose_levels(directives: str) -> list[str]:
             others.append(directive)
     for module, chosen in levels.items():
         _chosen.setLogLevelForNamespace(module, chosen)
+    _dropped.cache_clear()
     return others
