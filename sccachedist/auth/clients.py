@@ -48,6 +48,11 @@ class SharedClientToken:
     """All clients show the same token."""
 
     token: str = attrs.field(repr=False)
+    _digest: str = attrs.field(init=False, repr=False)
+
+    @_digest.default
+    def _digest_once(self) -> str:
+        return digest_of(self.token)
 
     async def check(self, token: str | None, sender: IPAddress) -> Party:
         """Compare the token with the configured one."""
@@ -55,4 +60,4 @@ class SharedClientToken:
             raise ClientRefused("no_bearer_auth", "no client token")
         if not same_secret(token, self.token):
             raise ClientRefused("bearer_auth_failed", "client token refused")
-        return party_of(digest_of(token), sender)
+        return party_of(self._digest, sender)

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
+from functools import lru_cache
 
 import attrs
 
@@ -34,9 +35,11 @@ class JobTokens:
         if not reserved.ours:
             return job_token(reserved.job_key, reserved.job_id)
         return job_token(
-            reserved.job_key, reserved.job_id, toolchain, issued=int(self.now()), client=self._name(client)
+            reserved.job_key, reserved.job_id, toolchain, issued=int(self.now()), client=_name(self._key, client)
         )
 
-    def _name(self, client: Party) -> str:
-        """The name by which a build server knows a client. It tells nothing of the client's token."""
-        return hmac.digest(self._key, client.encode(), hashlib.sha256).hex()[:_NAME_DIGITS]
+
+@lru_cache(1 << 12)  # a client asks for many jobs
+def _name(key: bytes, client: Party) -> str:
+    """The name by which a build server knows a client. It tells nothing of the client's token."""
+    return hmac.digest(key, client.encode(), hashlib.sha256).hex()[:_NAME_DIGITS]

@@ -1,11 +1,15 @@
 """What is known of a request when its headers are there: all that may decide whether its body is read."""
 
 import hashlib
+from functools import lru_cache
 
 import attrs
 
 from sccachedist.auth.bearer import bearer_token
 from sccachedist.budgets import Party
+
+#: The most characters of a token whose sender is remembered: strangers can show long ones.
+_REMEMBERED = 1000
 
 
 @attrs.frozen
@@ -35,8 +39,14 @@ class Head:
     @property
     def sender(self) -> Party:
         """The party that shares memory with others before its token is checked: the token at the address."""
-        return Party(f"{hashlib.sha256((self.token or '').encode()).hexdigest()[:16]}@{self.peer}")
+        token = self.token or ""
+        return (_sender if len(token) <= _REMEMBERED else _sender.__wrapped__)(token, self.peer)
 
     def decided(self) -> "Head":
         """The same without headers: once it is decided on, thousands of requests may wait for their bodies."""
         return Head(self.method, self.path, {}, self.peer, self.length)
+
+
+@lru_cache(1 << 10)  # a build server shows one token for all its requests, and a client for each job that it asks for
+def _sender(token: str, peer: str) -> Party:
+    return Party(f"{hashlib.sha256(token.encode()).hexdigest()[:16]}@{peer}")
