@@ -44,6 +44,8 @@ MOST_WHY, MOST_RUNNING, MOST_TRACED = 20, 1000, 5000
 _CHOICE = ("client", "server", "outcome", "reason", "output")
 
 Asked = Mapping[str, str]
+#: The keys of each route's query.
+QUERIES: dict[str, tuple[str, ...]] = {}
 
 
 class _Sum(Protocol):
@@ -57,6 +59,7 @@ _api = Api()
 
 def _document(path: str, *keys: str) -> Callable[[Route], Route]:
     """Declare a route for readers that gives a document, and takes a query of these keys."""
+    QUERIES[path] = keys
 
     async def allow(routes: "FarmRoutes", head: Head, **_: object) -> FarmReader:
         return await routes.allow_reader(head)

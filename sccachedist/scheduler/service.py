@@ -47,6 +47,7 @@ from sccachedist.scheduler.farm_routes import FarmRoutes
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.metrics import SchedulerMetrics
+from sccachedist.scheduler.record_log import log_record
 from sccachedist.scheduler.routes import SchedulerRoutes
 from sccachedist.scheduler.scrape_routes import ScrapeRoutes
 from sccachedist.scheduler.term import Term, Terms
@@ -91,7 +92,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     began = time.time() - reactor.seconds()
     tokens = JobTokens(lambda: began + reactor.seconds())
     writer = record_writer(settings.records, reactor)
-    takers = () if writer is None else (writer.take,)
+    takers = [*([writer.take] if writer else ()), *([log_record] if settings.log.jobs else ())]
     records, counts = JobRecords(settings.records, began, reactor.seconds, takers), EventCounts()
     observers = (EventLog(reactor.seconds), build_servers.observe, records, counts)
 

@@ -1,10 +1,12 @@
-"""What became of compiles by the published client, as the build server tells: one line a job, in the words of all."""
+"""What became of compiles by the published client: one line a job at each daemon, and a record, in the words of all."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -14,7 +16,10 @@ from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding
 from farmkit.processes import wait_until
 from farmkit.published_client import Client, Override
+from sccachedist.records import documents
 from tests.functional.conftest import running_farm
+from tests.scheduler.test_farm_routes import ROUTES
+from tests.support.farm_api import farm_document
 from tests.support.processes import running
 
 pytestmark = pytest.mark.functional
@@ -23,6 +28,7 @@ LINE = re.compile(
     r"job (\d+) of [0-9.]+: (\S+), ([0-9.]+) s \((.*)\), ([0-9.]+) s of CPU, ([0-9]+) MiB: (\S+) ([^\s:]+)(.*)"
 )
 JOB_SECS = 8
+RECORDS = "jobs.jsonl"
 #: A compile that takes some tenths of a second, and more memory than a worker has.
 SOURCE = "#define T(...) " + 8 * "__VA_ARGS__ " + "\nint x[] = {T(T(T(T(T(T(1,))))))};\n"
 SOURCES = {
@@ -55,14 +61,16 @@ class Line:
 
 @pytest.fixture(scope="module")
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
-    """A farm whose build server tells of each job, and reports mistakes of the user."""
+    """A farm whose daemons tell of each job, and which reports mistakes of the user."""
+    folder = tmp_path_factory.mktemp("farm")
+    scheduler = adding(OUR_SCHEDULER, log="jobs = true", records=f'file = "{folder / RECORDS}"')
     launch = adding(
         OUR_SERVER,
         log="jobs = true",
         policy='on_failure = "suspicious"',
         limits=f"job_memory_bytes = 200_000_000\njob_secs = {JOB_SECS}",
     )
-    yield from running_farm(Farm(tmp_path_factory.mktemp("farm"), OUR_SCHEDULER, launch))
+    yield from running_farm(Farm(folder, scheduler, launch))
 
 
 def told(farm: Farm) -> dict[str, Line]:
@@ -124,3 +132,42 @@ def test_where_the_time_went(farm: Farm) -> None:
     assert 30 < good.memory < 1000
     assert "toolchain_upload" in good.phases or "toolchain_wait" in good.phases
     assert JOB_SECS - 1 < lines["slow"].phases["compile"] < JOB_SECS + 20
+
+
+def records(farm: Farm) -> dict[str, Any]:
+    """The records of jobs with an output, by its name."""
+    rows = farm_document(farm, "jobs", documents.JobsDocument)["jobs"]
+    return {Path(row["output"]).stem: row for row in rows if row["output"]}
+
+
+def test_the_records(farm: Farm) -> None:
+    """The scheduler remembers of each job what its build server told, and its phases are its time."""
+    wait_until(lambda: records(farm).keys() == told(farm).keys(), 10, "all ends are reported")
+    for name, row in records(farm).items():
+        ending = "/".join(filter(None, (row["outcome"], row["reason"], row["kind"])))
+        assert ending == told(farm)[name].ending
+        seconds = row["ended"] - row["asked"]
+        assert abs(sum(row["phases"].values()) - seconds) <= 0.05 * seconds, row
+        assert (row["server"], len(row["toolchain"])) == (str(farm.server_id), 64)
+    (why,) = farm_document(farm, "why", documents.WhyDocument, name="slow.o")["jobs"]
+    assert (why["reason"], why["kind"]) == ("limit", "job_secs")
+    one = farm_document(farm, f"jobs/{why['id'][-12:]}", documents.JobDocument)
+    assert one["job"] == why
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_documents(farm: Farm, path: str) -> None:
+    """Each document has its shape, and is not empty."""
+    found = farm_document(farm, path, ROUTES[path])
+    assert path == "why" or any(found[key] for key in (path, "traceEvents", "recent") if key in found)
+
+
+def test_lines_of_the_scheduler(farm: Farm) -> None:
+    """The log of the scheduler and the file of records have the same jobs, by the same numbers."""
+    numbers = {row["id"] for row in records(farm).values()}
+
+    def written() -> set[str]:
+        return {json.loads(line)["id"] for line in (farm.folder / RECORDS).read_text().splitlines()}
+
+    wait_until(lambda: numbers <= written(), 10, "the records are written")
+    assert numbers <= set(re.findall(r" job (\d+) of [0-9.]+: \S+, ", farm.scheduler.log.read_text()))
