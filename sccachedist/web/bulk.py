@@ -106,8 +106,19 @@ class BulkTLS(TLSMemoryBIOProtocol):
         if self._tap is not None:  # it is connected
             self._tap.open("no turn yet")
             super().dataReceived(data)
-            if self._records.held:
-                self._read_by(*self._records.hand_over())
+            self._hand_over()
+
+    def _shutdownTLS(self) -> None:  # noqa: N802
+        """Twisted's own: end TLS. If the peer has ended it, what came before in the same read may be answered at once.
+
+        Nothing can be sent afterwards.
+        """
+        self._hand_over()
+        super()._shutdownTLS()
+
+    def _hand_over(self) -> None:
+        if self._records.held:
+            self._read_by(*self._records.hand_over())
 
     def _read_by(self, size: int, records: int) -> None:
         """Choose how much is read next: more if the last read was full of large records."""

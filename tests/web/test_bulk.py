@@ -1,10 +1,10 @@
 """TLS for large bodies: what comes together goes on together, and tiny records do not hold others up."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.interfaces import IHandshakeListener, ITransport
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -37,9 +37,17 @@ class Listed(Hearer):
         self.pieces.append(data)
 
 
-def connected() -> tuple[Listed, Any, Callable[[], None]]:
-    """What a server over TLS hears, a client's end of the connection, and what makes time and bytes go on."""
-    clock, shown, hearer, client = Clock(), certified(), Listed(), Protocol()
+class Answering(Listed):
+    """Answers each piece at once."""
+
+    def dataReceived(self, data: bytes) -> None:
+        super().dataReceived(data)
+        cast(ITransport, self.transport).write(b"answer")
+
+
+def connected(hearer: Listed, client: Protocol) -> Callable[[], None]:
+    """Connect a server's protocol over TLS to a client's; return what makes time and bytes go on."""
+    clock, shown = Clock(), certified()
     server = over_tls(shown, Factory.forProtocol(lambda: hearer), clock)
     creator = PinPolicy(pinned(shown)).creatorForNetloc(b"127.0.0.1", 10501)
     asking = TLSMemoryBIOFactory(creator, True, Factory.forProtocol(lambda: client), clock)
@@ -51,12 +59,19 @@ def connected() -> tuple[Listed, Any, Callable[[], None]]:
             pump.flush()
 
     go_on()
+    return go_on
+
+
+def listening() -> tuple[Listed, Any, Callable[[], None]]:
+    """What a server over TLS hears, a client's end of the connection, and what makes time and bytes go on."""
+    hearer, client = Listed(), Protocol()
+    go_on = connected(hearer, client)
     return hearer, client.transport, go_on
 
 
 def test_records_together() -> None:
     """The TLS records that come together go on as one piece."""
-    hearer, client, go_on = connected()
+    hearer, client, go_on = listening()
     client.write(b"0123456789" * 5000)
     go_on()
     assert hearer.pieces == [b"0123456789" * 5000]
@@ -65,11 +80,22 @@ def test_records_together() -> None:
 
 def test_the_end_of_tls() -> None:
     """What comes with the end of a connection is heard before it."""
-    hearer, client, go_on = connected()
+    hearer, client, go_on = listening()
     client.write(b"bye")
     client.loseConnection()
     go_on()
     assert (hearer.heard, hearer.lost is None) == (b"bye", False)
+
+
+def test_an_answer_to_what_came_with_the_end() -> None:
+    """A peer that asks and ends TLS in one piece reads an answer that was made at once."""
+    hearer, client = Answering(), Listed()
+    go_on = connected(hearer, client)
+    carrier: Any = client.transport
+    carrier.write(b"ask")
+    carrier.loseConnection()
+    go_on()
+    assert (hearer.heard, client.heard) == (b"ask", b"answer")
 
 
 def test_no_tls() -> None:
@@ -84,7 +110,7 @@ def test_no_tls() -> None:
 
 def test_wider_reads() -> None:
     """More is read at a time from a peer that sends much in large records, and little from one that sends tiny ones."""
-    hearer, client, go_on = connected()
+    hearer, client, go_on = listening()
     carrier: Any = hearer.transport
     carrier = carrier.transport
     assert carrier.bufferSize == FIRST_READ
