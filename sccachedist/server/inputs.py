@@ -76,9 +76,10 @@ class InputsSpool:
         inputs = self._frame.feed(chunk)
         if kept := len(chunk) - len(inputs):
             self._memory.grow(kept)
-        self._check(self._room.amount + len(inputs))
-        self._room.grow(len(inputs))
-        self._file.write(inputs)
+        if inputs:
+            self._check(self._room.amount + len(inputs))
+            self._room.grow(len(inputs))
+            self._file.write(inputs)
 
     def complete(self) -> ReceivedJob:
         """Return the command, and the file with the inputs."""

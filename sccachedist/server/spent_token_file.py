@@ -52,7 +52,7 @@ class KeptSpentJobs(SpentJobs):
 
     def _read(self, path: Path, generation: Generation) -> None:
         try:
-            with open(_opened(path, os.O_RDONLY), "rb") as file:
+            with open(_opened(path, os.O_RDONLY)[0], "rb") as file:
                 content = file.read((GENERATION_IDS + 1) * _RECORD.size)
         except FileNotFoundError:
             return
@@ -80,9 +80,8 @@ class KeptSpentJobs(SpentJobs):
         if not self._is_open:
             return
         try:
-            descriptor = _opened(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            descriptor, size = _opened(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             try:
-                size = os.fstat(descriptor).st_size
                 if size % _RECORD.size:  # a full disk or a kill has cut off the last record
                     os.ftruncate(descriptor, size - size % _RECORD.size)
                 if size < _RECORD.size:
@@ -102,9 +101,10 @@ class KeptSpentJobs(SpentJobs):
             )
 
 
-def _opened(path: Path, flags: int) -> int:
+def _opened(path: Path, flags: int) -> tuple[int, int]:
     """Open a regular file that this user owns; anything else there is first renamed to ``.broken``.
 
+    :returns: a descriptor, and the size of the file in bytes.
     :raises OSError: it cannot be opened.
     """
     mode = 0o600
@@ -113,14 +113,14 @@ def _opened(path: Path, flags: int) -> int:
     except FileNotFoundError:
         raise
     except OSError:
-        _clear(path)
-        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    found = os.fstat(descriptor)
-    if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1:
-        return descriptor
-    os.close(descriptor)
+        pass
+    else:
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1:
+            return descriptor, found.st_size
+        os.close(descriptor)
     _clear(path)
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode), 0
 
 
 def _clear(path: Path) -> None:

@@ -129,7 +129,7 @@ class Request(server.Request):
             return
         try:
             with on_disk(answer.file.path):
-                body = answer.file.path.open("rb")
+                body = answer.file.path.open("rb", buffering=0)
             with body:
                 remove_file(answer.file.path)
                 self._write_head(answer.head, os.fstat(body.fileno()).st_size)
