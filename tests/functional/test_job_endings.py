@@ -1,4 +1,7 @@
-"""What became of compiles by the published client: one line a job at each daemon, and a record, in the words of all."""
+"""What became of compiles by the published client: one line a job at each daemon, and a record, in the words of all.
+
+The commands say the same.
+"""
 
 import json
 import re
@@ -13,9 +16,10 @@ import pytest
 
 from farmkit.busybox_jobs import BUSYBOX, write_toolchain
 from farmkit.farm import Farm
-from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding
-from farmkit.processes import wait_until
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PROGRAMS, adding
+from farmkit.processes import Command, wait_until
 from farmkit.published_client import Client, Override
+from sccachedist.outcomes import Outcome, Refusal, SentLocal, Suspicion, Word
 from sccachedist.records import documents
 from tests.functional.conftest import running_farm
 from tests.scheduler.test_farm_routes import ROUTES
@@ -44,6 +48,17 @@ ENDINGS = {
     "embeds": r"sent_local/suspicious/missing_file",
     "large": r"sent_local/(limit/job_memory_bytes|signal|suspicious/(no_memory|no_space|killed))",
 }
+#: What ``why`` says of them, and the word whose sentences it shows.
+WHY: dict[str, tuple[str, Word]] = {
+    "good": ("compiled", Outcome.COMPILED),
+    "wrong": ("compile_error", Outcome.COMPILE_ERROR),
+    "embeds": ("sent_local: suspicious (missing_file)", Suspicion.MISSING_FILE),
+    "slow": ("sent_local: limit (job_secs)", SentLocal.LIMIT),
+    "left": ("sent_local: client_gone", SentLocal.CLIENT_GONE),
+}
+#: What it may say of the one that takes too much memory.
+MEMORY = (SentLocal.LIMIT, SentLocal.SIGNAL, Suspicion.NO_MEMORY, Suspicion.NO_SPACE, Suspicion.KILLED)
+SCCACHEDIST = str(PROGRAMS / "sccachedist")
 
 
 @attrs.frozen
@@ -63,9 +78,11 @@ class Line:
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     """A farm whose daemons tell of each job, and which reports mistakes of the user."""
     folder = tmp_path_factory.mktemp("farm")
-    scheduler = adding(OUR_SCHEDULER, log="jobs = true", records=f'file = "{folder / RECORDS}"')
+    records = f'file = "{folder / RECORDS}"'
+    scheduler = adding(OUR_SCHEDULER, log="jobs = true", records=records, queue="max_wait_secs = 1")
     launch = adding(
         OUR_SERVER,
+        capacity="cpus = 2",
         log="jobs = true",
         policy='on_failure = "suspicious"',
         limits=f"job_memory_bytes = 200_000_000\njob_secs = {JOB_SECS}",
@@ -88,7 +105,7 @@ def test_what_became_of_compiles(farm: Farm, tmp_path: Path, toolchains: Path) -
     for name, source in SOURCES.items():
         (tmp_path / f"{name}.c").write_text(source)
     (tmp_path / "data.bin").write_bytes(b"data")
-    for name in ("slow", "left"):
+    for name in ("slow", "slow2", "slow3", "homeless", "left"):
         (tmp_path / f"{name}.c").write_text(f"int {name};\n")
     slow = "/bin/slow-compiler"
     archive = write_toolchain(tmp_path / "slow.tar.gz", {slow: f"{BUSYBOX} sleep 300; :"})
@@ -102,15 +119,19 @@ def test_what_became_of_compiles(farm: Farm, tmp_path: Path, toolchains: Path) -
         return ("gcc", "-c", f"{name}.c", "-o", f"{name}.o")
 
     with clients[0] as client, clients[1] as patient, ThreadPoolExecutor() as aside:
-        aside.submit(patient.compiling(command("slow"), tmp_path).run)
         for name in SOURCES:
             ended = client.compiling(command(name), tmp_path).run(300)
             assert (ended.returncode == 0) is (name != "wrong"), ended
-        wait_until(lambda: "slow" in told(farm), 60, "the limit is hit")
+        for name in ("slow", "slow2", "slow3"):  # as many as there are slots
+            aside.submit(patient.compiling(command(name), tmp_path).run)
+        wait_until(lambda: len(running("slow-compiler")) == 3, 60, "all slots are taken")
+        assert client.compiling(command("homeless"), tmp_path).run(300).returncode == 0
+        wait_until(lambda: {"slow", "slow2", "slow3"} < told(farm).keys(), 60, "the limit is hit")
         aside.submit(patient.compiling(command("left"), tmp_path).run)
         wait_until(lambda: running("slow-compiler") != [], 60, "the compile runs")
         patient.daemon.kill()
         wait_until(lambda: "left" in told(farm), 60, "the compile is over")
+        why_each(client, tmp_path)
     lines = told(farm)
     for name, ending in ENDINGS.items():
         assert re.fullmatch(ending, lines[name].ending), lines[name]
@@ -119,6 +140,29 @@ def test_what_became_of_compiles(farm: Farm, tmp_path: Path, toolchains: Path) -
     assert "a job took more than" in lines["slow"].detail
     assert lines["left"].ending == "sent_local/client_gone"
     assert lines["slow"].compiler == lines["left"].compiler == "slow-compiler"
+
+
+def why_each(client: Client, folder: Path) -> None:
+    """A developer asks why, with nothing but the configuration of the client: each has its sentence and its mend."""
+    for name, (words, word) in WHY.items():
+        said = why(client, folder, name, words)
+        assert word.means in said
+        assert word.mend in said
+    said = why(client, folder, "large", "large.o, ")
+    assert any(word.means in said and word.mend in said for word in MEMORY), said
+    refused = why(client, folder, "homeless", "got no slot: queue_timeout")
+    assert Refusal.QUEUE_TIMEOUT.means in refused
+    assert Refusal.QUEUE_TIMEOUT.mend in refused
+
+
+def why(client: Client, folder: Path, name: str, words: str) -> str:
+    """What the command says of a compile, as one line, when it says these words: an end is told within a second."""
+
+    def ask() -> str:
+        return " ".join(Command((SCCACHEDIST, "why", f"{name}.o"), client.environment, folder).run().stdout.split())
+
+    wait_until(lambda: words in ask(), 60, f"why {name}: {words}")
+    return ask()
 
 
 def test_where_the_time_went(farm: Farm) -> None:
