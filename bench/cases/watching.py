@@ -1,4 +1,4 @@
-"""What it costs to see into a farm: metrics that are scraped each second, records, and a log line for each job.
+"""What it costs to see into a farm: metrics and its status, read every few seconds, records, and a log line for each job.
 
 Both sides are our own daemons: in the column of the published ones all of it is off, in ours it is on.
 """
@@ -6,82 +6,122 @@ Both sides are our own daemons: in the column of the published ones all of it is
 import contextlib
 import tempfile
 import threading
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.cases.job_path import BYTES, latency, throughput
 from bench.jobs import copying
-from bench.quantities import Bar, Quantity, by_turns
+from bench.quantities import Bar, Quantity, Rounds, by_turns, percentile
 from bench.run import Run
 from bench.sides import UNCLAIMED, Role, Side, side
+from farmkit.fake_fleet import TOOLCHAIN, fake_servers
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER
 from farmkit.processes import free_port
 
 _OFF = "[records]\nkeep = 0\n"
-_ON = "[log]\njobs = true\n"
-#: Seconds between two scrapes of one daemon: a monitoring system takes five to sixty.
-_SCRAPE_SECS = 1.0
+_TOKEN = "a monitoring system's"
+#: Seconds between two readings: a monitoring system takes five to sixty, 15 as a rule.
+_READ_SECS = 5.0
+_SERVERS = 1000
 
 
 class Watching:
-    """Small jobs, watched and unwatched."""
+    """Small jobs and allocations, watched and unwatched."""
 
-    name, title, is_quick = (
-        "watching",
-        "a job that copies 200 KB: nothing watched, everything watched (both ours)",
-        False,
-    )
+    name, title, is_quick = "watching", "nothing watched, everything watched (both ours)", False
 
     def measure(self, run: Run) -> list[Quantity]:
-        """Times and CPU of jobs, one after the other and at full capacity."""
+        """Times and CPU of jobs that copy 200 KB, one after the other and at full capacity; times of allocations."""
         work, rounds = copying(run.folder, BYTES), run.scaled(25, 3)
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder, _off(Path(folder)) as off, _on(Path(folder)) as on:
-            for each in (off, on):
-                each.client.first_compile(work.archive, work.toolchain, work.request, work.inputs)
+
+        def compile_first(each: Side) -> None:
+            each.client.first_compile(work.archive, work.toolchain, work.request, work.inputs)
+
+        with _both(compile_first) as (off, on):
             alone = by_turns(rounds, off, on, lambda each: latency(each, work, run.scaled(100, 25)))
             full = by_turns(rounds, off, on, lambda each: throughput(each, work, run.scaled(240, 60)))
+        allocated = _allocations(run)
         return [
-            alone.quantity("p50", "ms", Bar(1.05)),
-            alone.quantity("p99", "ms", Bar(1.05)),
+            alone.quantity("p50", "ms", Bar(1.05)).named("p50 of a job"),
             alone.quantity("CPU of daemons and children for a job", "ms", Bar(1.02)),
             full.quantity("CPU of daemons and children for a job", "ms", Bar(1.02)).named("the same at full capacity"),
+            allocated.quantity("p50", "ms", Bar(1.05)).named(f"p50 of ``alloc_job`` with {_SERVERS} servers"),
+            allocated.quantity("p99", "ms", Bar(1.05)).named(f"p99 of ``alloc_job`` with {_SERVERS} servers"),
         ]
 
 
-@contextlib.contextmanager
-def _off(folder: Path) -> Iterator[Side]:
-    with side(Role("off", OUR_SCHEDULER, OUR_SERVER), folder, scheduler_settings=UNCLAIMED + _OFF) as farm:
-        yield farm
+def _allocations(run: Run) -> Rounds:
+    """Times of allocations, one after the other, while a thousand build servers send heartbeats."""
+
+    def timed(each: Side) -> dict[str, float]:
+        seconds = []
+        for _ in range(run.scaled(1000, 100)):
+            began = time.perf_counter()
+            each.client.alloc(TOOLCHAIN)
+            seconds.append(time.perf_counter() - began)
+        return {"p50": percentile(seconds, 0.5) * 1000, "p99": percentile(seconds, 0.99) * 1000}
+
+    with contextlib.ExitStack() as servers:
+
+        def populate(each: Side) -> None:
+            servers.enter_context(fake_servers(each.farm.scheduler_port, each.farm.server_key, _SERVERS, "ours"))
+
+        with _both(populate, with_servers=False) as (off, on):
+            return by_turns(run.scaled(25, 3), off, on, timed)
 
 
 @contextlib.contextmanager
-def _on(folder: Path) -> Iterator[Side]:
+def _both(prepare: Callable[[Side], None], *, with_servers: bool = True) -> Iterator[tuple[Side, Side]]:
+    """Run both farms; that of which all is watched is being read meanwhile."""
     ports = free_port(), free_port()
-    metrics = [f'[metrics]\naddress = "127.0.0.1:{port}"\n' for port in ports]
-    role = Role("on", OUR_SCHEDULER, OUR_SERVER)
-    with (
-        side(role, folder, scheduler_settings=UNCLAIMED + _ON + metrics[0], server_settings=_ON + metrics[1]) as farm,
-        _scraped(ports),
-    ):
-        yield farm
+    metrics = [f'[log]\njobs = true\n[metrics]\naddress = "127.0.0.1:{port}"\n' for port in ports]
+    on_role, off_role = (Role(name, OUR_SCHEDULER, OUR_SERVER) for name in ("on", "off"))
+    with tempfile.TemporaryDirectory(prefix="bench-") as place, contextlib.ExitStack() as held:
+        folder = Path(place)
+        off = held.enter_context(side(off_role, folder, with_server=with_servers, scheduler_settings=UNCLAIMED + _OFF))
+        on = held.enter_context(
+            side(
+                on_role,
+                folder,
+                with_server=with_servers,
+                scheduler_settings=f'{UNCLAIMED}{metrics[0]}token = "{_TOKEN}"\n[records]\nfile = "{folder}/records"\n',
+                server_settings=metrics[1],
+            )
+        )
+        for each in (off, on):
+            prepare(each)
+        base = on.farm.scheduler_url
+        held.enter_context(
+            _read(
+                *(f"http://127.0.0.1:{port}/metrics" for port in ports[: 2 if with_servers else 1]),
+                f"{base}/metrics/servers",
+                f"{base}/api/v1/farm/status",
+                token=on.farm.client_token,
+            )
+        )
+        yield off, on
 
 
 @contextlib.contextmanager
-def _scraped(ports: tuple[int, ...]) -> Iterator[None]:
-    """Read the metrics at these ports again and again."""
+def _read(*urls: str, token: str) -> Iterator[None]:
+    """Read these addresses again and again."""
     ended = threading.Event()
 
-    def scrape() -> None:
-        while not ended.wait(_SCRAPE_SECS):
-            for port in ports:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    def read() -> None:
+        while not ended.wait(_READ_SECS):
+            for url in urls:
+                shown = _TOKEN if url.endswith("/servers") else token
+                header = {"Authorization": f"Bearer {shown}"}
+                asked = urllib.request.Request(url, headers=header)  # noqa: S310 - our own daemons' addresses
+                with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310
                     answer.read()
 
-    scraper = threading.Thread(target=scrape)
-    scraper.start()
+    reader = threading.Thread(target=read)
+    reader.start()
     try:
         yield
     finally:
         ended.set()
-        scraper.join()
+        reader.join()

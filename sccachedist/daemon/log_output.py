@@ -176,7 +176,7 @@ def _as_json(event: LogEvent, role: str) -> str:
     line = {"time": formatTime(event.get("log_time")), "level": _level(event).name, "role": role, "message": said}
     if str(event.get("log_namespace", "")).startswith("sccachedist"):
         for name, value in event.items():
-            if name not in line and not name.startswith("log_") and isinstance(value, _PLAIN):
+            if name not in line and not name.startswith("log_") and isinstance(value, _PLAIN) and value != said:
                 line[name] = value
     if "log_failure" in event:
         line["traceback"] = event["log_failure"].getTraceback()

@@ -110,6 +110,14 @@ class Logger(TwistedLogger):
         super().emit(level, format, **kwargs)
 
 
+def log_line(log: Logger, line: str, **fields: object) -> None:
+    """Log a line that is made already, at ``info``: half the time of one that is made of its fields.
+
+    :param fields: what an output of objects shows besides.
+    """
+    log.info("{line}", line=line, **fields)
+
+
 def _fit_to_be_read(failure: object) -> object:
     """The same failure, or one with the text escaped and cut: some failures hold text from strangers."""
     if not isinstance(failure, Failure):

@@ -3,7 +3,7 @@
 A build server's line of the same job has the same number (:mod:`sccachedist.server.job_log`).
 """
 
-from sccachedist.daemon.logs import Logger
+from sccachedist.daemon.logs import Logger, log_line
 from sccachedist.records.ring import Entry, record_of
 
 log = Logger()
@@ -19,14 +19,15 @@ def log_record(entry: Entry) -> None:
     ending = (record.outcome.word, reason.word if reason else "", summary.kind if summary else "")
     phases = (f"{phase.word} {secs:.3f}" for phase, secs in record.phases.items() if secs >= _LEAST_SECS)
     detail = summary.detail if summary else record.detail
-    log.info(
-        "{request} of {client}: {ending}, {seconds:.3f} s ({phases}){place}{names}{detail}",
-        request="request" if record.job_id is None else f"job {record.job_id}",
-        client=record.client or "unknown",
-        ending="/".join(filter(None, ending)),
-        seconds=record.ended - record.asked,
-        phases=", ".join(phases),
-        place=f" on {record.server}" if record.server else "",
-        names=f": {summary.compiler or '?'} {summary.output or '?'}" if summary else "",
-        detail=f": {detail}" if detail else "",
+    request = "request" if record.job_id is None else f"job {record.job_id}"
+    client = record.client or "unknown"
+    place = f" on {record.server}" if record.server else ""
+    names = f": {summary.compiler or '?'} {summary.output or '?'}" if summary else ""
+    log_line(
+        log,
+        f"{request} of {client}: {'/'.join(filter(None, ending))}, {record.ended - record.asked:.3f} s "
+        f"({', '.join(phases)}){place}{names}{f': {detail}' if detail else ''}",
+        job_id=record.job_id,
+        client=client,
+        outcome=record.outcome.word,
     )

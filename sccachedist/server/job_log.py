@@ -1,6 +1,6 @@
 """The line that a build server logs of each job that has ended, in the words of :mod:`sccachedist.outcomes`."""
 
-from sccachedist.daemon.logs import Logger
+from sccachedist.daemon.logs import Logger, log_line
 from sccachedist.outcomes import SERVER_PHASES
 from sccachedist.wire.job_summary import MOST_TEXT, JobSummary
 from sccachedist.wire.messages import JobId
@@ -20,17 +20,14 @@ def log_job(job_id: JobId | None, client: str, summary: JobSummary) -> None:
     """
     ending = (summary.outcome.word, summary.reason.word if summary.reason else "", summary.kind[:_MOST_KIND])
     phases = (f"{word} {us / 1e6:.3f}" for word, us in zip(_PHASES, summary.phases_us, strict=True) if us >= _LEAST_US)
-    log.info(
-        "job {job_id} of {client}: {ending}, {seconds:.3f} s ({phases}), {cpu:.3f} s of CPU, {memory} MiB: "
-        "{compiler} {output}{detail}",
+    names = f"{summary.compiler[:_MOST_COMPILER] or '?'} {summary.output[-_MOST_OUTPUT:] or '?'}"
+    detail = f": {summary.detail[:_MOST_DETAIL]}" if summary.detail else ""
+    cpu_secs = (summary.cpu_user_us + summary.cpu_system_us) / 1e6
+    log_line(
+        log,
+        f"job {job_id} of {client}: {'/'.join(filter(None, ending))}, {sum(summary.phases_us) / 1e6:.3f} s "
+        f"({', '.join(phases)}), {cpu_secs:.3f} s of CPU, {summary.peak_memory_bytes >> 20} MiB: {names}{detail}",
         job_id=job_id,
         client=client,
-        ending="/".join(filter(None, ending)),
-        seconds=sum(summary.phases_us) / 1e6,
-        phases=", ".join(phases),
-        cpu=(summary.cpu_user_us + summary.cpu_system_us) / 1e6,
-        memory=summary.peak_memory_bytes >> 20,
-        compiler=summary.compiler[:_MOST_COMPILER] or "?",
-        output=summary.output[-_MOST_OUTPUT:] or "?",
-        detail=f": {summary.detail[:_MOST_DETAIL]}" if summary.detail else "",
+        outcome=summary.outcome.word,
     )
