@@ -91,12 +91,12 @@ class WorkerBuilder:
         self._removals: SingleFlight[str] = SingleFlight()
         self._sweeping: SingleFlight[str] = SingleFlight()
         self._to_sweep = False
-        self._started = False
+        self._started = self._stopped = False
         self._may_follow = slots if follow else 0
 
     async def start(self) -> None:
         """See :meth:`sccachedist.builders.interface.Builder.start`."""
-        self._started = True
+        self._started, self._stopped = True, False
         self._forget_all()
         await self._try(self.workers.ask(RemoveAll(), self._job_secs))
         swept = self._sweep()
@@ -125,6 +125,8 @@ class WorkerBuilder:
 
     async def run(self, job: BuildJob) -> None:
         """See :meth:`sccachedist.builders.interface.Builder.run`."""
+        if self._stopped:
+            raise BuildError(SentLocal.SHUTDOWN, "the builder has stopped")
         with self._toolchains.using(job.toolchain):
             if job.toolchain not in self._toolchains:
                 try:
@@ -151,6 +153,7 @@ class WorkerBuilder:
 
     async def stop(self) -> None:
         """See :meth:`sccachedist.builders.interface.Builder.stop`."""
+        self._stopped = True
         await self.workers.stop()
         self.workers = self._new_workers()
         self._forget_all()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
@@ -95,11 +95,14 @@ class ServerService(MultiService):
         if self._beginning is not None:
             self._beginning.cancel()
         await self._within(self._grace_secs, self._finish_jobs())
-        await self._within(LAST_REPORTS_SECS, self._reports.delivered())
         self._runner.end()
+        if self._self_test.parent is not None:  # else it would test a builder that has stopped
+            await maybeDeferred(self._self_test.disownServiceParent)
+        await self._builder.stop()
+        # After that, for what became of jobs that did not end in time; and before the scheduler forgets this server.
+        await self._within(LAST_REPORTS_SECS, self._reports.delivered())
         await self._tell()
         await super().stopService()
-        await self._builder.stop()
         self._reports.give_up()
 
     async def _finish_jobs(self) -> None:

@@ -148,6 +148,8 @@ class BuilderTests(BuilderCase):
         for each in self.host.processes:
             each.end()
         self.successResultOf(stopped)
+        late = self.failureResultOf(self.doing(self.builder.run(JOB)), BuildError)
+        assert late.value.sent_local is SentLocal.SHUTDOWN
 
     def test_a_start_does_not_wait_for_what_was_there(self) -> None:
         """It is swept away while jobs run already; a stop waits for it for a moment only."""

@@ -86,6 +86,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
         log="jobs = true",
         policy='on_failure = "suspicious"',
         limits=f"job_memory_bytes = 200_000_000\njob_secs = {JOB_SECS}",
+        shutdown="grace_secs = 1",
     )
     yield from running_farm(Farm(folder, scheduler, launch))
 
@@ -107,18 +108,8 @@ def test_what_became_of_compiles(farm: Farm, tmp_path: Path, toolchains: Path) -
     (tmp_path / "data.bin").write_bytes(b"data")
     for name in ("slow", "slow2", "slow3", "homeless", "left"):
         (tmp_path / f"{name}.c").write_text(f"int {name};\n")
-    slow = "/bin/slow-compiler"
-    archive = write_toolchain(tmp_path / "slow.tar.gz", {slow: f"{BUSYBOX} sleep 300; :"})
-    overridden = Override(Path(shutil.which("gcc") or ""), archive, slow)
-    clients = (
-        Client(tmp_path / "client", farm.scheduler_url, farm.client_token, toolchains),
-        Client(tmp_path / "patient", farm.scheduler_url, farm.client_token, tmp_path / "toolchains", [overridden]),
-    )
-
-    def command(name: str) -> tuple[str, ...]:
-        return ("gcc", "-c", f"{name}.c", "-o", f"{name}.o")
-
-    with clients[0] as client, clients[1] as patient, ThreadPoolExecutor() as aside:
+    usual = Client(tmp_path / "client", farm.scheduler_url, farm.client_token, toolchains)
+    with usual as client, slow_client(farm, tmp_path) as patient, ThreadPoolExecutor() as aside:
         for name in SOURCES:
             ended = client.compiling(command(name), tmp_path).run(300)
             assert (ended.returncode == 0) is (name != "wrong"), ended
@@ -140,6 +131,18 @@ def test_what_became_of_compiles(farm: Farm, tmp_path: Path, toolchains: Path) -
     assert "a job took more than" in lines["slow"].detail
     assert lines["left"].ending == "sent_local/client_gone"
     assert lines["slow"].compiler == lines["left"].compiler == "slow-compiler"
+
+
+def command(name: str) -> tuple[str, ...]:
+    return ("gcc", "-c", f"{name}.c", "-o", f"{name}.o")
+
+
+def slow_client(farm: Farm, folder: Path) -> Client:
+    """A client whose compiler takes five minutes."""
+    slow = "/bin/slow-compiler"
+    archive = write_toolchain(folder / "slow.tar.gz", {slow: f"{BUSYBOX} sleep 300; :"})
+    overridden = Override(Path(shutil.which("gcc") or ""), archive, slow)
+    return Client(folder / "patient", farm.scheduler_url, farm.client_token, folder / "toolchains", [overridden])
 
 
 def why_each(client: Client, folder: Path) -> None:
@@ -215,3 +218,15 @@ def test_lines_of_the_scheduler(farm: Farm) -> None:
 
     wait_until(lambda: numbers <= written(), 10, "the records are written")
     assert numbers <= set(re.findall(r" job (\d+) of [0-9.]+: \S+, ", farm.scheduler.log.read_text()))
+
+
+def test_a_build_server_that_stops(farm: Farm, tmp_path: Path) -> None:
+    """Of a job that does not end in time both daemons say so, though the build server is gone; comes last."""
+    (tmp_path / "late.c").write_text("int late;\n")
+    with slow_client(farm, tmp_path) as patient, ThreadPoolExecutor() as aside:
+        compiling = aside.submit(patient.compiling(command("late"), tmp_path).run)
+        wait_until(lambda: running("slow-compiler") != [], 60, "the compile runs")
+        farm.server.stop(60)
+        assert compiling.result(60).returncode == 0
+    assert told(farm)["late"].ending == "sent_local/shutdown"
+    assert records(farm)["late"]["reason"] == "shutdown"

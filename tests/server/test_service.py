@@ -193,12 +193,14 @@ def test_does_not_wait_for_ever(running: Running) -> None:
     """A job that does not end holds the server up for its time of grace only."""
     running.start()
     running.builder.starting.answer("start", None)
-    running.run_job()
+    connection = running.run_job()
     stopping = running.service.stopService()
     running.reactor.pump([1] * (GRACE_SECS - 1))
     assert pending(stopping)
     running.reactor.pump([1] * (1 + 2 * int(LAST_REPORTS_SECS)))
     assert (outcome(stopping), running.builder.stopped, running.builder.jobs.waiting) == (None, 1, [])
+    (answer,) = connection.answers()
+    assert answer.status == 500  # the client is told, and compiles locally
     running.nothing_left()
 
 
