@@ -21,7 +21,7 @@ coverage:
 	$(PYTEST) --cov --quiet \
 		$(addprefix tests/scheduler/test_,$(addsuffix .py,attention core events farm_routes fleet home_rates job_records)) \
 		$(addprefix tests/scheduler/test_,$(addsuffix .py,jobs leases presumed queue refusals shares snapshot)) \
-		$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs jobs lru places spent_tokens)) \
+		$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs job_course jobs lru places spent_tokens)) \
 		$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome tar)) \
 		$(addprefix tests/records/test_,$(addsuffix .py,record ring selection tally trace usage)) \
 		tests/web/test_deadlines.py tests/test_budgets.py tests/test_outcomes.py tests/wire \
