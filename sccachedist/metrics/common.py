@@ -42,9 +42,8 @@ def watch(registry: Registry, role: str, site: Site, expiry: Callable[[], float 
     registry.read("sccachedist_tls_handshakes_total", lambda: counts.handshakes)
     registry.read("sccachedist_certificate_expiry_timestamp_seconds", expiry)
     registry.read("sccachedist_incidents_total", lambda: counts.incidents)
-    took = registry.histogram("sccachedist_http_request_seconds")
-    observers = {route: took.labels(route).observe for route in (*site.routes.names, NO_ROUTE)}
-    counts.timed = lambda route, seconds: observers[route](seconds)
+    took = registry.histograms("sccachedist_http_request_seconds", (*site.routes.names, NO_ROUTE))
+    counts.timed = lambda route, seconds: took[route].observe(seconds)
     return LoopLag(registry.histogram("sccachedist_event_loop_lag_seconds").observe, reactor)
 
 

@@ -1,4 +1,4 @@
-"""The series of one role with their values: histograms that are told, and plain numbers that are read when asked for.
+"""The series of one role with their values: plain numbers and histograms, which are read when somebody asks.
 
 A registry belongs to one role: several roles may live in one process. All of it runs in the reactor's thread.
 """
@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import perf_counter
 from typing import Any, TypeAlias
 
-from prometheus_client import CollectorRegistry, GCCollector, Histogram, ProcessCollector, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
+from sccachedist.metrics.histogram import Histogram
 from sccachedist.metrics.series import COLLECTION_SECONDS, Kind, Series
 
 #: The value of a series, or one for each value of its label (a text), or for each combination of its labels (a tuple of
 #: texts). What has no value is not exported.
 Reading: TypeAlias = float | Mapping[Any, float] | None
-Family: TypeAlias = CounterMetricFamily | GaugeMetricFamily
+Family: TypeAlias = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
 #: The most characters of an Accept that is read, and what stands for a longer one, or one with an odd version.
 _LONGEST_ACCEPT, _PLAIN = 500, "text/plain"
@@ -51,11 +53,19 @@ class Registry:
         self._read.looks.append((self._without.pop(name), look))
 
     def histogram(self, name: str) -> Histogram:
-        """A histogram, with children for the known values of its label."""
+        """The histogram of a series without labels."""
         row = self._without.pop(name)
-        made = Histogram(row.name, row.about, tuple(row.labels), registry=self.library, buckets=row.buckets)
-        for (value,) in _known(row):
-            made.labels(value)
+        self._read.histograms.append((row, {(): (made := Histogram(row.buckets))}))
+        return made
+
+    def histograms(self, name: str, values: Iterable[str] = ()) -> dict[str, Histogram]:
+        """The histograms of a series, one for each known value of its label.
+
+        :param values: of a label whose values the table does not know.
+        """
+        row = self._without.pop(name)
+        made = {value: Histogram(row.buckets) for value in (*(value for (value,) in _known(row)), *values)}
+        self._read.histograms.append((row, {(value,): histogram for value, histogram in made.items()}))
         return made
 
     def exposition(self, accept: str) -> tuple[str, bytes]:
@@ -74,10 +84,11 @@ class Registry:
 
 
 class _Read(Collector):
-    """The counters and gauges, as the library wants them."""
+    """All of it, as the library wants it."""
 
     def __init__(self) -> None:
         self.looks: list[tuple[Series, Callable[[], Reading]]] = []
+        self.histograms: list[tuple[Series, Mapping[tuple[str, ...], Histogram]]] = []
 
     def describe(self) -> Iterator[Family]:
         """Nothing: what is exported is known when the values are."""
@@ -90,9 +101,15 @@ class _Read(Collector):
             for labels, value in _values(row, look()):
                 family.add_metric(labels, value)
             yield family
+        for row, histograms in self.histograms:
+            shown = HistogramMetricFamily(row.name, row.about, labels=tuple(row.labels))
+            for labels, histogram in histograms.items():
+                buckets = [(floatToGoString(bound), float(count)) for bound, count in histogram.buckets]
+                shown.add_metric(labels, buckets, histogram.sum)
+            yield shown
 
 
-def _family(row: Series) -> Family:
+def _family(row: Series) -> CounterMetricFamily | GaugeMetricFamily:
     kind = CounterMetricFamily if row.kind is Kind.COUNTER else GaugeMetricFamily
     return kind(row.name, row.about, labels=tuple(row.labels))
 

@@ -13,6 +13,7 @@ from sccachedist.scheduler.events import (
     JobAllocated,
     JobEnd,
     JobEnded,
+    JobStarted,
     ServerAvoided,
     ServerJoined,
     ServerLeft,
@@ -44,7 +45,11 @@ class EventCounts:
             case JobEnded(how=how):
                 self.ended[how] += 1
                 if how is not JobEnd.NOT_TAKEN and event.client is not None:
-                    self.waited(next(iter(event.began.values())) - event.asked)
+                    for reserved in event.began.values():
+                        self.waited(reserved - event.asked)
+                        break
+            case JobStarted():
+                pass  # comes with each job: no need to try what is rare
             case JobAdopted():
                 self.adopted += 1
             case SlotLent():

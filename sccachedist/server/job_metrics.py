@@ -28,8 +28,8 @@ class JobMetrics:
         read(f"{at}received_bytes_total", lambda: {"toolchain": self._uploaded, "inputs": self._received})
         read(f"{at}sent_bytes_total", lambda: self._sent)
         read(f"{at}sandboxes_total", lambda: {"yes": self._sandboxes[True], "no": self._sandboxes[False]})
-        phases = registry.histogram(f"{at}job_phase_seconds")
-        self._phases = [phases.labels(phase.word).observe for phase in SERVER_PHASES]
+        phases = registry.histograms(f"{at}job_phase_seconds")
+        self._phases = [phases[phase.word].observe for phase in SERVER_PHASES]
         self._seconds = registry.histogram(f"{at}job_seconds").observe
         self._memory = registry.histogram(f"{at}job_memory_peak_bytes").observe
 

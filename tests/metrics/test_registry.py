@@ -34,10 +34,10 @@ def test_values() -> None:
     registry.read("pairs_total", lambda: {("a", "b"): 2})
     registry.read("height", lambda: None)
     assert registry.without_values == {"phase_seconds", "wait_seconds"}
-    phases = registry.histogram("phase_seconds")
+    phases = registry.histograms("phase_seconds")
     registry.histogram("wait_seconds").observe(0.5)
     assert registry.without_values == set()
-    phases.labels("last").observe(3)
+    phases["last"].observe(3)
     events["bad"] = 5
     found = samples(registry)
     assert (found["events_totalgood"], found["events_totalbad"]) == (0, 5)

@@ -13,6 +13,7 @@ from sccachedist.scheduler.events import (
     JobAllocated,
     JobEnd,
     JobEnded,
+    JobStarted,
     ServerAvoided,
     ServerDrained,
     ServerJoined,
@@ -93,6 +94,7 @@ def test_events_are_counted() -> None:
     for event in (
         ServerJoined(0.0, A, 8, True),
         JobAllocated(11.0, JobId(7), A, ann, GCC),
+        JobStarted(12.0, JobId(7), A),
         SlotLent(12.0, JobId(7), A),
         ended(JobEnd.COMPLETE),
         ended(JobEnd.NOT_TAKEN),
