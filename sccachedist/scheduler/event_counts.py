@@ -45,9 +45,7 @@ class EventCounts:
             case JobEnded(how=how):
                 self.ended[how] += 1
                 if how is not JobEnd.NOT_TAKEN and event.client is not None:
-                    for reserved in event.began.values():
-                        self.waited(reserved - event.asked)
-                        break
+                    self.waited(next(iter(event.began.values())) - event.asked)
             case JobStarted():
                 pass  # comes with each job: no need to try what is rare
             case JobAdopted():
