@@ -6,6 +6,7 @@ Waits for a slot are a process of their own; counters show how many wait and how
 """
 
 import heapq
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, count, groupby
 from typing import Any
@@ -46,51 +47,54 @@ class _Span:
 
 def chrome_trace(rows: Iterable[JobRow]) -> TraceDocument:
     """The trace of all records that are given, in any order."""
-    return TraceDocument(traceEvents=list(trace_events(rows)), displayTimeUnit=TIME_UNIT)
-
-
-def trace_events(rows: Iterable[JobRow]) -> Iterator[dict[str, Any]]:
-    """The events of that trace."""
-    known = sorted(rows, key=lambda row: row["asked"])
-    waits, jobs = _waits(known), _jobs(known)
-    servers = {server: pid for pid, server in enumerate(sorted({str(job.row["server"]) for job in jobs}), _SERVERS)}
-    yield _named("process_name", _QUEUE, 0, "queue")
-    yield from (_named("process_name", pid, 0, server) for server, pid in servers.items())
-    for lane, wait in _in_lanes(waits):
-        yield _event("wait", _QUEUE, lane, wait.begin, wait.end, wait.row)
-    for server, pid in servers.items():
-        for lane, job in _in_lanes(each for each in jobs if each.row["server"] == server):
-            yield _event(_name(job.row), pid, lane, job.begin, job.end, job.row)
-            yield from _phases(job, pid, lane)
-    yield from _counter("waiting", waits)
-    yield from _counter("slots", jobs)
-
-
-def _waits(rows: list[JobRow]) -> list[_Span]:
-    word = TimedPhase.QUEUE_WAIT.word
-    return [
-        _Span(_micros(row["asked"]), _micros(row["asked"] + row["phases"][word]), row)
-        for row in rows
-        if row["phases"].get(word, 0.0) > 0
-    ]
-
-
-def _jobs(rows: list[JobRow]) -> list[_Span]:
-    """Those with a slot. A clock that was set back makes no job that ends before it begins."""
-    found = []
+    trace = TraceEvents()
     for row in rows:
+        trace.add(row)
+    return TraceDocument(traceEvents=list(trace.events()), displayTimeUnit=TIME_UNIT)
+
+
+class TraceEvents:
+    """The events of that trace, of records that come one by one."""
+
+    def __init__(self) -> None:
+        self._waits: list[_Span] = []
+        self._jobs: defaultdict[str, list[_Span]] = defaultdict(list)
+        self._waiting: list[tuple[int, int]] = []
+        self._slots: list[tuple[int, int]] = []
+
+    def add(self, row: JobRow) -> None:
+        """Add a record. A clock that was set back makes no job that ends before it begins."""
+        asked, wait = row["asked"], row["phases"].get(TimedPhase.QUEUE_WAIT.word, 0.0)
+        begin = _micros(asked + wait)
+        if wait > 0:
+            self._waits.append(_Span(_micros(asked), begin, row))
+            self._waiting += (_micros(asked), 1), (begin, -1)
         if row["server"] is not None:
-            begin = _micros(row["asked"] + row["phases"].get(TimedPhase.QUEUE_WAIT.word, 0.0))
-            found.append(_Span(begin, max(begin, _micros(row["ended"])), row))
-    return sorted(found, key=lambda span: span.begin)
+            span = _Span(begin, max(begin, _micros(row["ended"])), row)
+            self._jobs[row["server"]].append(span)
+            self._slots += (begin, 1), (span.end, -1)
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """All of them."""
+        servers = {server: pid for pid, server in enumerate(sorted(self._jobs), _SERVERS)}
+        yield _named("process_name", _QUEUE, 0, "queue")
+        yield from (_named("process_name", pid, 0, server) for server, pid in servers.items())
+        for lane, wait in _in_lanes(self._waits):
+            yield _event("wait", _QUEUE, lane, wait.begin, wait.end, wait.row)
+        for server, pid in servers.items():
+            for lane, job in _in_lanes(self._jobs[server]):
+                yield _event(_name(job.row), pid, lane, job.begin, job.end, job.row)
+                yield from _phases(job, pid, lane)
+        yield from _counter("waiting", self._waiting)
+        yield from _counter("slots", self._slots)
 
 
-def _in_lanes(spans: Iterable[_Span]) -> Iterator[tuple[int, _Span]]:
-    """Each span with the lowest lane that is free when it begins; they come in the order of their beginnings."""
+def _in_lanes(spans: list[_Span]) -> Iterator[tuple[int, _Span]]:
+    """Each span with the lowest lane that is free when it begins, in the order of their beginnings."""
     free: list[int] = []
     busy: list[tuple[int, int]] = []
     new = count(1)
-    for span in spans:
+    for span in sorted(spans, key=lambda span: span.begin):
         while busy and busy[0][0] <= span.begin:
             heapq.heappush(free, heapq.heappop(busy)[1])
         lane = heapq.heappop(free) if free else next(new)
@@ -107,10 +111,9 @@ def _phases(job: _Span, pid: int, lane: int) -> Iterator[dict[str, Any]]:
         yield _event(word, pid, lane, begin, end)
 
 
-def _counter(name: str, spans: list[_Span]) -> Iterator[dict[str, Any]]:
-    steps = sorted([(span.begin, 1) for span in spans] + [(span.end, -1) for span in spans])
+def _counter(name: str, steps: list[tuple[int, int]]) -> Iterator[dict[str, Any]]:
     value = 0
-    for at, changes in groupby(steps, key=lambda step: step[0]):
+    for at, changes in groupby(sorted(steps), key=lambda step: step[0]):
         value += sum(change for _, change in changes)
         yield {"ph": "C", "name": name, "pid": _QUEUE, "ts": at, "args": {name: value}}
 

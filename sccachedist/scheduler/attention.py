@@ -1,10 +1,10 @@
-"""What an administrator should look at: rules over a snapshot of the farm, and over what became of requests lately.
+"""What an administrator should look at: rules over build servers, the queue, and what became of requests lately.
 
 Pure. Each finding has a text, and the words of :mod:`sccachedist.outcomes` for what mends it.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import attrs
 
@@ -12,7 +12,7 @@ from sccachedist.outcomes import Outcome, Refusal, SentLocal, Word
 from sccachedist.records.documents import Attention
 from sccachedist.records.ring import CLIENT, SERVER, Entry, reason_of
 from sccachedist.records.tally import RequestTally
-from sccachedist.scheduler.snapshot import ServerView, Snapshot
+from sccachedist.scheduler.snapshot import ServerView
 
 #: Findings of one kind that are listed one by one.
 MOST_LISTED = 10
@@ -43,15 +43,18 @@ class Lately:
             self.strangers[entry[CLIENT] or ""] += 1
 
 
-def attention(snapshot: Snapshot, lately: Lately, oldest_wait_secs: float) -> list[Attention]:
-    """All of it, what is critical first."""
+def attention(servers: Sequence[ServerView], waiting: int, oldest_wait_secs: float, lately: Lately) -> list[Attention]:
+    """All of it, what is critical first.
+
+    :param waiting: how many requests wait for a slot; ``oldest_wait_secs``: how long the first of them has waited.
+    """
     found = [
-        *_no_servers(snapshot),
+        *_no_servers(servers),
         *_strangers(lately),
-        *(finding for server in snapshot.servers for finding in _of_server(server)),
+        *(finding for server in servers for finding in _of_server(server)),
         *_sent_home(lately),
         *_of_farm(lately),
-        *_waits(snapshot, oldest_wait_secs),
+        *_waits(waiting, oldest_wait_secs),
     ]
     shown: list[Attention] = []
     listed: Counter[str] = Counter()
@@ -66,8 +69,8 @@ def _finding(about: str, text: str, mend: str, *, critical: bool = False) -> Att
     return Attention(critical=critical, about=about, text=text, mend=mend)
 
 
-def _no_servers(snapshot: Snapshot) -> Iterator[Attention]:
-    if not any(server.is_open for server in snapshot.servers):
+def _no_servers(servers: Sequence[ServerView]) -> Iterator[Attention]:
+    if not any(server.is_open for server in servers):
         yield _finding("farm", Refusal.NO_SERVERS.means, Refusal.NO_SERVERS.mend, critical=True)
 
 
@@ -117,9 +120,9 @@ def _of_farm(lately: Lately) -> Iterator[Attention]:
         yield _finding("farm", f"{word.word} ({_times(count)}): {word.means}", word.mend)
 
 
-def _waits(snapshot: Snapshot, oldest_wait_secs: float) -> Iterator[Attention]:
-    if snapshot.waiting and oldest_wait_secs > LONG_WAIT_SECS:
-        text = f"{snapshot.waiting} requests wait for a slot, the first of them for {oldest_wait_secs:.0f} s."
+def _waits(waiting: int, oldest_wait_secs: float) -> Iterator[Attention]:
+    if waiting and oldest_wait_secs > LONG_WAIT_SECS:
+        text = f"{waiting} requests wait for a slot, the first of them for {oldest_wait_secs:.0f} s."
         yield _finding("farm", text, Refusal.QUEUE_TIMEOUT.mend)
 
 

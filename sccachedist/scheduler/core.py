@@ -18,7 +18,7 @@ With a published build server, the rules and their numbers are those of the publ
 scheduler's behaviour" in ``doc/protocol``), unless a comment says otherwise.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import attrs
 
@@ -42,7 +42,7 @@ from sccachedist.scheduler.fleet import BuildServer, Fleet
 from sccachedist.scheduler.heartbeat_bounds import check_heartbeat
 from sccachedist.scheduler.jobs import Job, Jobs
 from sccachedist.scheduler.slots import Slots
-from sccachedist.scheduler.snapshot import ServerView, Snapshot, Totals, servers_of, snapshot_of, totals_of
+from sccachedist.scheduler.snapshot import Snapshot, Views, snapshot_of
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, JobStates, SchedulerReport, ServerReport
 from sccachedist.wire.job_summary import MOST_BYTES
@@ -90,6 +90,8 @@ class SchedulerCore:
         self._fleet, self._jobs = Fleet(), Jobs(first_job)
         self._events: list[Event] = []
         self._slots = Slots(self._fleet, self._jobs, self._events.append)
+        #: For those who watch.
+        self.views = Views(self._fleet, self._jobs)
 
     # -- build servers --
 
@@ -183,14 +185,6 @@ class SchedulerCore:
     def snapshot(self, waiting: Mapping[Party, int], now: float) -> Snapshot:
         """All that is known now, see :func:`~sccachedist.scheduler.snapshot.snapshot_of`."""
         return snapshot_of(self._fleet, self._jobs, waiting, now)
-
-    def totals(self, waiting: int) -> Totals:
-        """What is known without a look at each server and job."""
-        return totals_of(self._fleet, self._jobs, waiting)
-
-    def servers(self, some: int, clock: Callable[[], float]) -> Iterator[tuple[ServerView, ...]]:
-        """The build servers, see :func:`~sccachedist.scheduler.snapshot.servers_of`."""
-        return servers_of(self._fleet, some, clock)
 
     @property
     def has_servers(self) -> bool:

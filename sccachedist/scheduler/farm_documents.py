@@ -5,7 +5,7 @@ look at in :mod:`sccachedist.scheduler.attention`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from sccachedist import __version__
@@ -36,7 +36,7 @@ from sccachedist.records.ring import (
     record_of,
 )
 from sccachedist.records.tally import RequestTally
-from sccachedist.scheduler.snapshot import JobView, ServerView, Snapshot, ToolchainView
+from sccachedist.scheduler.snapshot import JobView, ServerView, ToolchainView, Totals
 from sccachedist.wire.job_summary import names_of
 
 #: Jobs of a toolchain whose compilers are looked at.
@@ -76,24 +76,29 @@ def names(entry: Entry) -> tuple[str, str]:
 
 
 def status_document(
-    snapshot: Snapshot, up_secs: float, oldest_wait_secs: float, recent: Recent, attention: list[Attention]
+    servers: Sequence[ServerView],
+    totals: Totals,
+    up_secs: float,
+    oldest_wait_secs: float,
+    recent: Recent,
+    attention: list[Attention],
 ) -> StatusDocument:
     """The farm at a glance.
 
     :param oldest_wait_secs: how long the first of the requests that wait has waited.
     """
-    states = Counter(server.state for server in snapshot.servers)
+    states = Counter(server.state for server in servers)
     return StatusDocument(
         v=1,
         version=__version__,
         up_secs=round(up_secs, 3),
         servers={state: states[state] for state in states},
-        published=sum(not server.ours for server in snapshot.servers),
-        cpus=sum(server.num_cpus for server in snapshot.servers),
-        slots=sum(server.slots for server in snapshot.servers),
-        running=len(snapshot.jobs),
-        waiting=snapshot.waiting,
-        oldest_wait_secs=round(oldest_wait_secs, 3) if snapshot.waiting else None,
+        published=sum(not server.ours for server in servers),
+        cpus=totals.cpus,
+        slots=sum(server.slots for server in servers),
+        running=sum(totals.phases.values()),
+        waiting=totals.waiting,
+        oldest_wait_secs=round(oldest_wait_secs, 3) if totals.waiting else None,
         recent=recent,
         attention=attention,
     )
@@ -185,15 +190,19 @@ class RefusalSums:
 class ClientSums:
     """What clients have, and what became of their requests.
 
-    :param names: the clients of the snapshot as records name them, each with its jobs and how many requests wait.
+    :param waits: how many requests of each wait, by the name that it has in records.
     """
 
-    def __init__(self, names: Iterable[tuple[str, int, int]]) -> None:
+    def __init__(self, waits: Iterable[tuple[str | None, int]]) -> None:
         self._holds, self._waits = Counter[str](), Counter[str]()
         self._tallies: defaultdict[str, RequestTally] = defaultdict(RequestTally)
-        for name, holds, waits in names:
-            self._holds[name] += holds
-            self._waits[name] += waits
+        for name, count in waits:
+            self._waits[name or ""] += count
+
+    def hold(self, name: str | None) -> None:
+        """Count a job that is not over, if its client is known."""
+        if name is not None:
+            self._holds[name] += 1
 
     def add(self, entry: Entry) -> None:
         """Count a request."""
@@ -213,7 +222,7 @@ class ClientSums:
                 recent=self._tallies[name].recent(secs),
                 slot_secs=round(self._tallies[name].slot_secs, 3),
             )
-            for name in {**self._holds, **self._tallies}
+            for name in _all(self._holds, self._waits, self._tallies)
         ]
         return sorted(found, key=lambda row: (-row["slot_secs"], -row["holds"], row["client"]))
 

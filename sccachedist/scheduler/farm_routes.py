@@ -9,10 +9,10 @@ import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol, cast, get_args
 
-from sccachedist.records.documents import JobRow, RunningRow
+from sccachedist.records.documents import RunningRow
 from sccachedist.records.ring import CLIENT, ENDED, Entry
 from sccachedist.records.selection import Selection
-from sccachedist.records.trace import TIME_UNIT, trace_events
+from sccachedist.records.trace import TIME_UNIT, TraceEvents
 from sccachedist.records.usage import By, UsageSums
 from sccachedist.scheduler import farm_queries as queries
 from sccachedist.scheduler.attention import Lately, attention
@@ -28,13 +28,12 @@ from sccachedist.scheduler.farm_documents import (
     status_document,
 )
 from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
+from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
-from sccachedist.scheduler.term import Terms
 from sccachedist.web.queries import Query
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import Response, json_response
 from sccachedist.web.router import Api, Route
-from sccachedist.web.slices import Slices
 
 _ROOT = "/api/v1/farm"
 #: How many seconds each route looks back, if the query does not say. Others look at all that is remembered.
@@ -73,15 +72,16 @@ def _document(path: str, *keys: str) -> Callable[[Route], Route]:
 class FarmRoutes:
     """What administrators and clients ask about the farm.
 
-    :param terms: what the scheduler knows.
+    :param views: what the scheduler knows.
     :param records: what it remembers.
     """
 
     api = _api
     app = api.app
 
-    def __init__(self, terms: Terms, records: JobRecords, readers: FarmReaders, slices: Slices) -> None:
-        self._terms, self._records, self._readers, self._slices = terms, records, readers, slices
+    def __init__(self, views: FarmViews, records: JobRecords, readers: FarmReaders) -> None:
+        self._views, self._records, self._readers = views, records, readers
+        self._terms, self._slices = views.terms, views.slices
         self._began = records.now()
 
     async def allow_reader(self, head: Head) -> FarmReader:
@@ -94,16 +94,18 @@ class FarmRoutes:
         since = queries.seconds(query, "since", STATUS_SECS)
         lately = Lately()
         secs = await self._sum(reader, since, lately)
-        snapshot, wait = self._terms.snapshot(), self._terms.current.oldest_wait_secs
+        servers, term = await self._views.servers(reader.peer), self._terms.current
+        totals, wait = term.totals(), term.oldest_wait_secs
+        found = attention(servers, totals.waiting, wait, lately)
         up_secs = self._records.now() - self._began
-        found = attention(snapshot, lately, wait)
-        return await self._answer(reader, status_document(snapshot, up_secs, wait, lately.all.recent(secs), found))
+        document = status_document(servers, totals, up_secs, wait, lately.all.recent(secs), found)
+        return await self._answer(reader, document)
 
     @_document("servers", "state")
     async def farm_servers(self, reader: FarmReader, query: Asked) -> Response:
         """The build servers."""
         wanted = queries.states(query)
-        servers = self._terms.snapshot().servers
+        servers = await self._views.servers(reader.peer)
         rows = (server_row(server) for server in servers if server.state in wanted)
         return await self._answer(reader, {"v": 1, "servers": rows})
 
@@ -130,7 +132,7 @@ class FarmRoutes:
     async def farm_job(self, reader: FarmReader, _query: Asked, digits: str) -> Response:
         """One job, by its number or the end of it."""
         over = self._records.ending_with(digits)
-        jobs = [job for job in self._terms.snapshot().jobs if str(job.job_id).endswith(digits)]
+        jobs = [job async for job in self._views.jobs(reader.peer) if str(job.job_id).endswith(digits)]
         if len(over) + len(jobs) != 1:
             said = "several jobs have numbers that end" if over or jobs else "no job is remembered whose number ends"
             return json_response(json.dumps({"description": f"{said} with {digits}"}).encode(), 404)
@@ -160,15 +162,17 @@ class FarmRoutes:
     @_document("clients", "since")
     async def farm_clients(self, reader: FarmReader, query: Asked) -> Response:
         """The clients."""
-        shown = ((self._records.name_of(each.client), each) for each in self._terms.snapshot().clients)
-        clients = ClientSums((name, each.jobs, each.waiting) for name, each in shown if name is not None)
+        name_of = self._records.name_of
+        clients = ClientSums((name_of(client), waits) for client, waits in self._terms.current.waiting.items())
+        async for job in self._views.jobs(reader.peer):
+            clients.hold(name_of(job.client))
         secs = await self._sum(reader, queries.seconds(query, "since", CLIENTS_SECS), clients)
         return await self._answer(reader, {"v": 1, "since": self._records.now() - secs, "clients": clients.rows(secs)})
 
     @_document("toolchains")
     async def farm_toolchains(self, reader: FarmReader, _query: Asked) -> Response:
         """The toolchains."""
-        toolchains = ToolchainSums(self._terms.snapshot().toolchains)
+        toolchains = ToolchainSums(self._terms.current.toolchains())
         secs = await self._sum(reader, math.inf, toolchains)
         document = {"v": 1, "since": self._records.now() - secs, "toolchains": toolchains.rows()}
         return await self._answer(reader, document)
@@ -186,13 +190,14 @@ class FarmRoutes:
     @_document("trace", "since", "client", "server")
     async def farm_trace(self, reader: FarmReader, query: Asked) -> Response:
         """A Chrome trace of the latest jobs."""
-        rows: list[JobRow] = []
+        trace, count = TraceEvents(), 0
         wanted = queries.selection({"since": str(TRACE_SECS), **query}, self._records.now())
         async for entry in self._wanted(reader, wanted):
-            rows.append(job_row(entry))
-            if len(rows) == MOST_TRACED:
+            trace.add(job_row(entry))
+            count += 1
+            if count == MOST_TRACED:
                 break
-        return await self._answer(reader, {"traceEvents": trace_events(rows), "displayTimeUnit": TIME_UNIT})
+        return await self._answer(reader, {"traceEvents": trace.events(), "displayTimeUnit": TIME_UNIT})
 
     async def _answer(self, reader: FarmReader, document: Mapping[str, object]) -> Response:
         return json_response(await self._slices.json(reader.peer, document))
@@ -217,7 +222,7 @@ class FarmRoutes:
     async def _running(self, reader: FarmReader, wanted: Selection) -> list[RunningRow]:
         """The jobs of a client or a build server that are not over."""
         found: list[RunningRow] = []
-        async for job in self._slices.of(reader.peer, self._terms.snapshot().jobs):
+        async for job in self._views.jobs(reader.peer):
             client, server = self._records.name_of(job.client), job.server_id
             is_there = wanted.server in (None, str(server), str(server.host))
             if wanted.client in (None, client) and is_there:

@@ -19,7 +19,8 @@ from sccachedist.budgets import Budget, Party
 from sccachedist.config import SchedulerLimits
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import SccachedistError
-from sccachedist.scheduler.farm_readers import FarmReaders
+from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
+from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.term import Terms
 from sccachedist.web.bodies import MessageBody, NoBody
 from sccachedist.web.request_head import Head
@@ -95,7 +96,7 @@ class SchedulerRoutes:
 
     :param terms: what the scheduler knows.
     :param proxies: the networks from which ``X-Real-IP`` is believed.
-    :param readers: who may see more of the farm than its numbers.
+    :param readers: who may see more of the farm than its numbers; ``views``: what they see.
     """
 
     api = Api()
@@ -110,8 +111,9 @@ class SchedulerRoutes:
         limits: SchedulerLimits,
         clock: IReactorTime,
         readers: FarmReaders,
+        views: FarmViews,
     ) -> None:
-        self._readers = readers
+        self._readers, self._views = readers, views
         self._terms, self._clients, self._servers = terms, clients, servers
         self._proxies, self._limits = proxies, limits
         self._quiet_log = QuietLog(clock.seconds)
@@ -206,22 +208,22 @@ class SchedulerRoutes:
         self._terms.current.job_states(server_id, said)
         return UpdateJobStateSuccess()
 
-    async def _may_see_servers(self, head: Head) -> bool:
-        """Whether the sender may, and reads the form that shows them. Anyone may have the numbers."""
+    async def _reader(self, head: Head) -> FarmReader | None:
+        """Who sees the build servers, and reads the form that has them. Anyone may have the numbers."""
         if head.token is None or not prefers_json(head):
-            return False
+            return None
         try:
-            await self._readers.check(head)
+            return await self._readers.check(head)
         except SccachedistError:
-            return False
-        return True
+            return None
 
-    @api.route("GET", f"{_ROOT}/status", allow=_may_see_servers, body=_nothing, answer=_STATUS, is_public=True)
-    async def status(self, sees_servers: bool, _body: None) -> ListedStatus:
+    @api.route("GET", f"{_ROOT}/status", allow=_reader, body=_nothing, answer=_STATUS, is_public=True)
+    async def status(self, reader: FarmReader | None, _body: None) -> ListedStatus:
         """Tell anyone how the farm is, in numbers."""
-        shown = self._terms.snapshot().servers if sees_servers else ()
-        servers: list[Json] = [
-            {"address": str(server.server_id), "num_cpus": server.num_cpus, "in_progress": server.jobs}
-            for server in shown
-        ]
-        return ListedStatus(self._terms.current.status(), servers if sees_servers else None)
+        servers: list[Json] | None = None
+        if reader is not None:
+            servers = [
+                {"address": str(server.server_id), "num_cpus": server.num_cpus, "in_progress": server.jobs}
+                for server in await self._views.servers(reader.peer)
+            ]
+        return ListedStatus(self._terms.current.status(), servers)

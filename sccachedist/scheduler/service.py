@@ -44,6 +44,7 @@ from sccachedist.scheduler.event_log import EventLog
 from sccachedist.scheduler.events import Event, ServerLeft
 from sccachedist.scheduler.farm_readers import FarmReaders
 from sccachedist.scheduler.farm_routes import FarmRoutes
+from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.metrics import SchedulerMetrics
@@ -106,13 +107,14 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     trusted = settings.network.trusted_proxies
     registry = Registry(SCHEDULER)
     metrics = SchedulerMetrics(registry, terms, counts, records.counts, reactor, began)
+    views = FarmViews(terms, Slices(turns))
     readers = FarmReaders(clients, settings.admin.token, trusted)
     servers, limits = server_auth(settings.server_auth), settings.limits
     routes = Mounted(
-        SchedulerRoutes(terms, clients, servers, trusted, limits, reactor, readers),
+        SchedulerRoutes(terms, clients, servers, trusted, limits, reactor, readers, views),
         AdminRoutes(terms, settings.admin.token),
         ScrapeRoutes(metrics, [token for token in (settings.metrics.token, settings.admin.token) if token]),
-        FarmRoutes(terms, records, readers, Slices(turns)),
+        FarmRoutes(views, records, readers),
     )
 
     def expire() -> None:

@@ -133,20 +133,40 @@ class Totals:
     toolchains: int
 
 
-def totals_of(fleet: Fleet, jobs: Jobs, waiting: int) -> Totals:
-    """Count."""
-    return Totals(fleet.num_cpus, dict(jobs.phases), waiting, fleet.num_toolchains)
+@attrs.frozen
+class Views:
+    """Looks at a part of it, or at some of it at a time. What has gone meanwhile is passed over.
 
-
-def servers_of(fleet: Fleet, some: int, clock: Callable[[], float]) -> Iterator[tuple[ServerView, ...]]:
-    """Look at ``some`` build servers at a time; those that have left meanwhile are passed over.
-
-    :param clock: the time now, as the caller of the core has it.
+    ``clock`` is the time now, as the caller of the core has it.
     """
-    ids = iter([server.server_id for server in fleet.servers()])
-    while group := tuple(islice(ids, some)):
-        now, servers = clock(), map(fleet.get, group)
-        yield tuple(_server_view(server, now) for server in servers if server is not None)
+
+    _fleet: Fleet
+    _jobs: Jobs
+
+    def totals(self, waiting: int) -> Totals:
+        """Count.
+
+        :param waiting: how many requests for a slot wait.
+        """
+        return Totals(self._fleet.num_cpus, dict(self._jobs.phases), waiting, self._fleet.num_toolchains)
+
+    def servers(self, some: int, clock: Callable[[], float]) -> Iterator[tuple[ServerView, ...]]:
+        """The build servers, ``some`` at a time."""
+        ids = iter([server.server_id for server in self._fleet.servers()])
+        while group := tuple(islice(ids, some)):
+            now, servers = clock(), map(self._fleet.get, group)
+            yield tuple(_server_view(server, now) for server in servers if server is not None)
+
+    def jobs(self, some: int, clock: Callable[[], float]) -> Iterator[tuple[JobView, ...]]:
+        """The jobs that are not over, ``some`` at a time."""
+        ids = iter([job_id for job_id, _ in self._jobs.items()])
+        while group := tuple(islice(ids, some)):
+            now, jobs = clock(), ((job_id, self._jobs.get(job_id)) for job_id in group)
+            yield tuple(_job_view(job_id, job, now) for job_id, job in jobs if job is not None)
+
+    def toolchains(self) -> tuple[ToolchainView, ...]:
+        """The toolchains."""
+        return tuple(ToolchainView(toolchain, tuple(holders)) for toolchain, holders in self._fleet.toolchains())
 
 
 def snapshot_of(fleet: Fleet, jobs: Jobs, waiting: Mapping[Party, int], now: float) -> Snapshot:

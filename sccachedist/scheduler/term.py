@@ -24,7 +24,7 @@ from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.events import Events, Observer, ServerDrained, ServerJoined
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.queue import Queue
-from sccachedist.scheduler.snapshot import ServerView, Snapshot, Totals
+from sccachedist.scheduler.snapshot import JobView, ServerView, Snapshot, ToolchainView, Totals
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import JobStates, SchedulerReport, ServerReport
 from sccachedist.wire.messages import (
@@ -40,9 +40,6 @@ from sccachedist.wire.messages import (
 )
 
 log = Logger()
-
-#: Seconds for which a snapshot is shown again.
-SNAPSHOT_SECS = 1.0
 
 
 class Term:
@@ -142,11 +139,24 @@ class Term:
 
     def totals(self) -> Totals:
         """What is known without a look at each server and job."""
-        return self._core.totals(len(self._queue))
+        return self._core.views.totals(len(self._queue))
 
     def servers(self, some: int) -> Iterator[tuple[ServerView, ...]]:
         """All build servers, some at a time: the caller lets the reactor turn in between."""
-        return self._core.servers(some, self._clock.seconds)
+        return self._core.views.servers(some, self._clock.seconds)
+
+    def jobs(self, some: int) -> Iterator[tuple[JobView, ...]]:
+        """All jobs that are not over, in the same way."""
+        return self._core.views.jobs(some, self._clock.seconds)
+
+    def toolchains(self) -> tuple[ToolchainView, ...]:
+        """The toolchains that are known to be somewhere."""
+        return self._core.views.toolchains()
+
+    @property
+    def waiting(self) -> dict[Party, int]:
+        """How many requests of each client wait."""
+        return self._queue.waiting
 
     @property
     def oldest_wait_secs(self) -> float:
@@ -223,7 +233,6 @@ class Terms:
     def __init__(self, begin: Callable[[], Term]) -> None:
         self._begin = begin
         self.current = begin()
-        self._seen: tuple[float, Snapshot] | None = None
 
     async def place(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
         """Find a build server for one job. If the term ends while the client waits, it waits on in the next one."""
@@ -236,15 +245,8 @@ class Terms:
 
     def renew(self) -> None:
         """Throw the current term away and begin another one."""
-        ended, self.current, self._seen = self.current, self._begin(), None
+        ended, self.current = self.current, self._begin()
         ended.end(TermEnded("the scheduler's term has ended"))
-
-    def snapshot(self) -> Snapshot:
-        """All that was known at most ``SNAPSHOT_SECS`` ago: those who watch cost no more if there are many."""
-        now = self.current.now()
-        if self._seen is None or now - self._seen[0] > SNAPSHOT_SECS:
-            self._seen = now, self.current.snapshot()
-        return self._seen[1]
 
     def stop(self) -> None:
         """Let all clients that wait compile locally, because the scheduler stops."""

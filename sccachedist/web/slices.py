@@ -36,20 +36,33 @@ class Slices:
             yield item
             if number % LOOK_AFTER == 0 and self._spent() - began >= SLICE_SECS:
                 turn: Deferred[None] = Deferred()
-                self._turns.run_later(party, partial(turn.callback, None))
+                self._turns.run_next(party, partial(turn.callback, None))
                 await turn
                 began = self._spent()
 
     async def json(self, party: str, document: Mapping[str, object]) -> bytes:
         """A document in JSON, in ASCII alone. Its lists, or what iterates, may be long; nothing else in it may be."""
-        parts = []
+        out = bytearray(b"{")
         for key, value in document.items():
+            out += f"{_dumped(key)}:".encode()
             if isinstance(value, list | Iterator):
-                items = [_dumped(item) async for item in self.of(party, value)]
-                parts.append(f"{_dumped(key)}:[{','.join(items)}]")
+                out += b"["
+                async for item in self.of(party, value):
+                    out += _dumped(item).encode()
+                    out += b","
+                _end(out, b"]")
             else:
-                parts.append(f"{_dumped(key)}:{_dumped(value)}")
-        return f"{{{','.join(parts)}}}".encode()
+                out += _dumped(value).encode()
+            out += b","
+        _end(out, b"}")
+        return bytes(out)
+
+
+def _end(out: bytearray, bracket: bytes) -> None:
+    """Put a bracket in the place of the last comma."""
+    if out.endswith(b","):
+        del out[-1:]
+    out += bracket
 
 
 _dumped = json.JSONEncoder(separators=(",", ":")).encode

@@ -53,6 +53,10 @@ class Turns:
         self._waiting.setdefault(party, deque()).append(work)
         self._ask_for_a_turn()
 
+    def run_next(self, party: str, work: Work) -> None:
+        """The same, and not in this turn even if there is time."""
+        self._clock.callLater(0, self.run_later, party, work)
+
     def _do(self, work: Work) -> None:
         began = self._spent()
         try:

@@ -10,7 +10,7 @@ from sccachedist.outcomes import Outcome, Refusal, SentLocal
 from sccachedist.records.ring import Entry, entry_of
 from sccachedist.scheduler.attention import LEAST, LONG_WAIT_SECS, MOST_LISTED, Lately, attention
 from sccachedist.scheduler.events import Fault
-from sccachedist.scheduler.snapshot import ServerView, Snapshot
+from sccachedist.scheduler.snapshot import ServerView
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId
 from tests.scheduler.farms import A, farm
@@ -34,7 +34,7 @@ def found(
     lately = Lately()
     for entry in entries:
         lately.add(entry)
-    findings = attention(Snapshot(servers, (), int(wait is not None), (), ()), lately, wait or 0.0)
+    findings = attention(servers, int(wait is not None), wait or 0.0, lately)
     assert all(finding["mend"].endswith(".") and finding["about"] for finding in findings)
     return [(finding["critical"], finding["text"]) for finding in findings]
 

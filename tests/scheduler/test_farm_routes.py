@@ -22,6 +22,7 @@ from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.events import Event, JobEnd, JobEnded, RequestRefused
 from sccachedist.scheduler.farm_readers import FarmReaders
 from sccachedist.scheduler.farm_routes import FarmRoutes
+from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.term import Term, Terms
@@ -54,9 +55,9 @@ class CountedTurns(Turns):
 
     rests = 0
 
-    def run_later(self, party: str, work: Callable[[], None]) -> None:
+    def run_next(self, party: str, work: Callable[[], None]) -> None:
         self.rests += 1
-        super().run_later(party, work)
+        super().run_next(party, work)
 
 
 @attrs.define
@@ -77,7 +78,7 @@ class Farm:
         readers = FarmReaders(SharedClientToken("clienttok"), "admintok", [ip_network("10.9.0.0/16")])
         self.turns = CountedTurns(self.clock, lambda: 0.0)
         slices = Slices(self.turns, lambda: next(self.spent))
-        routes = FarmRoutes(self.terms, self.records, readers, slices)
+        routes = FarmRoutes(FarmViews(self.terms, slices), self.records, readers)
         self.browser = Browser(Site(Mounted(routes), self.clock), self.clock)
 
     def begin(self) -> Term:

@@ -21,11 +21,14 @@ from sccachedist.scheduler.admin_routes import AdminRoutes
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.event_log import EventLog
 from sccachedist.scheduler.farm_readers import FarmReaders
+from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.routes import SchedulerRoutes
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.web.request import Site
 from sccachedist.web.router import Mounted
+from sccachedist.web.slices import Slices
+from sccachedist.web.turns import unhurried
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import (
@@ -75,6 +78,7 @@ class Scheduler:
             LIMITS,
             self.clock,
             FarmReaders(SharedClientToken("clienttok"), "admintok", []),
+            FarmViews(self.terms, Slices(unhurried(self.clock))),
         )
         self.browser = Browser(Site(Mounted(routes, AdminRoutes(self.terms, "admintok")), self.clock), self.clock)
 

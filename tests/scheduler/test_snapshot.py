@@ -31,7 +31,7 @@ def test_totals() -> None:
     core.heartbeat(A, heartbeat(8), 0.0, ServerReport(1, 5, Availability.OPEN, (), (GCC, CLANG)))
     for phase in (JobPhase.RESERVED, JobPhase.STARTED, JobPhase.STARTED):
         job_in(phase, core)
-    totals = core.totals(5)
+    totals = core.views.totals(5)
     assert (totals.cpus, totals.waiting, totals.toolchains) == (16, 5, 2)
     assert {phase: count for phase, count in totals.phases.items() if count} == {
         JobPhase.RESERVED: 1,
@@ -53,7 +53,7 @@ def test_states(report: ServerReport | None, state: str) -> None:
     """A build server is in one state, by what it says of itself."""
     core = SchedulerCore(JobId(0))
     core.heartbeat(A, heartbeat(1), 0.0, report)
-    ((shown,),) = core.servers(10, lambda: 0.0)
+    ((shown,),) = core.views.servers(10, lambda: 0.0)
     assert shown.state == state
     assert shown.metrics_port == (report.metrics_port if report else 0)
 
@@ -63,23 +63,23 @@ def test_full_and_avoided() -> None:
     core = farm(1)
     reserved = core.reserve(0.0)
     core.release(reserved, 0.0, failed=True)
-    assert [server.state for some in core.servers(10, lambda: 0.0) for server in some] == ["avoided"]
+    assert [server.state for some in core.views.servers(10, lambda: 0.0) for server in some] == ["avoided"]
     core = farm(1)
     while core.has_room:
         core.reserve(0.0)
-    assert [server.state for some in core.servers(10, lambda: 0.0) for server in some] == ["full"]
+    assert [server.state for some in core.views.servers(10, lambda: 0.0) for server in some] == ["full"]
 
 
 def test_some_at_a_time() -> None:
     """Servers that come and go meanwhile do not matter: those are shown that were there and still are."""
     core, now = farm(1, 1, 1), [0.0]
-    shown = core.servers(2, lambda: now[0])
+    shown = core.views.servers(2, lambda: now[0])
     assert [server.server_id for server in next(shown)] == [A, B]
     now[0] = 1000.0
     core.expire(now[0])
     core.heartbeat(A, heartbeat(), 1000.0)
     assert list(shown) == [()]
-    assert [server.seen_secs for some in core.servers(1, lambda: 1001.0) for server in some] == [1.0]
+    assert [server.seen_secs for some in core.views.servers(1, lambda: 1001.0) for server in some] == [1.0]
     assert SERVERS == (A, B, C)
 
 
