@@ -160,6 +160,11 @@ SCHEDULER = (
         "Jobs from before the scheduler's start that build servers named.",
     ),
     Series(
+        "sccachedist_scheduler_records_dropped_total",
+        Kind.COUNTER,
+        "Records that are not in the file of records: its disk was full, or did not answer in time.",
+    ),
+    Series(
         "sccachedist_scheduler_slots_lent_total",
         Kind.COUNTER,
         "Slots that others got because the client of their job did not come soon.",

@@ -155,6 +155,16 @@ class JobEnded:
 
 
 @attrs.frozen
+class LateSummary:
+    """A build server tells of a job that is over, or that the scheduler never knew: a heartbeat was quicker."""
+
+    at: float
+    job_id: JobId
+    server_id: ServerId
+    summary: bytes
+
+
+@attrs.frozen
 class RequestRefused:
     """A request for a slot ended without one.
 
@@ -183,6 +193,7 @@ Event = (
     | JobStarted
     | SlotLent
     | JobEnded
+    | LateSummary
     | RequestRefused
 )
 Events = tuple[Event, ...]

@@ -19,12 +19,17 @@ from sccachedist.job_phases import JobPhase
 from sccachedist.outcomes import Outcome, Refusal, SentLocal
 from sccachedist.printable import excerpt
 from sccachedist.records.ring import ENDED, Entry, Ring, entry_of
-from sccachedist.scheduler.events import Event, JobEnd, JobEnded, RequestRefused
-from sccachedist.wire.job_summary import MOST_TEXT, ending, packed, unpacked
+from sccachedist.scheduler.events import Event, JobEnd, JobEnded, LateSummary, RequestRefused
+from sccachedist.wire.job_summary import MOST_BYTES, MOST_TEXT, ending, packed, unpacked
+from sccachedist.wire.messages import JobId
 
 #: Senders without a good token may make so many records a second, and so many are kept of them: else they could push
 #: out all others. They are counted all the same.
 STRANGERS_PER_SEC, MOST_STRANGERS = 10, 1000
+
+#: Seconds for which a job that a heartbeat no longer names may still be told of: the end of a short one is sent again
+#: when it did not arrive, and a heartbeat may be quicker.
+LATE_SECS = 5.0
 
 _NOT_COMPLETE = {
     JobEnd.LOST: Outcome.SERVER_LOST,
@@ -75,6 +80,7 @@ class JobRecords:
         self.counts: Counter[tuple[Outcome, Refusal | SentLocal | None]] = Counter()
         self._ring = Ring(settings.keep, self.now())
         self._strangers = Ring(min(settings.keep, MOST_STRANGERS), self.now())
+        self._lost: dict[JobId, JobEnded] = {}
         self._second, self._left = 0, 0
         self._key = secrets.token_bytes(16)
 
@@ -89,14 +95,24 @@ class JobRecords:
 
     def __call__(self, event: Event) -> None:
         """Make a record if an event ends a request."""
+        if self._lost:
+            self._give_up(event.at)
         match event:
+            case JobEnded(how=JobEnd.LOST) if is_of_a_job(event):
+                self._lost[event.job_id] = event
             case JobEnded() if is_of_a_job(event):
                 self._ended(event)
+            case LateSummary(job_id=job_id, server_id=server_id, summary=summary):
+                lost = self._lost.get(job_id)
+                if lost is not None and lost.server_id == server_id and len(summary) <= MOST_BYTES:
+                    del self._lost[job_id]
+                    self._ended(attrs.evolve(lost, at=event.at, how=JobEnd.COMPLETE, summary=summary))
             case RequestRefused():
                 self._refused(event)
 
     def latest_first(self) -> list[Entry]:
         """All entries."""
+        self._give_up(self._now())
         entries, strangers = self._ring.latest_first(), self._strangers.latest_first()
         return sorted(entries + strangers, key=lambda entry: -entry[ENDED]) if strangers else entries
 
@@ -113,6 +129,12 @@ class JobRecords:
         if self._settings.addresses:
             return address
         return f"client-{hmac.digest(self._key, address.encode(), hashlib.sha256).hex()[:8]}"
+
+    def _give_up(self, now: float) -> None:
+        """Make the records of lost jobs of which nothing was told in time."""
+        while self._lost and now - (first := next(iter(self._lost.values()))).at > LATE_SECS:
+            del self._lost[first.job_id]
+            self._ended(attrs.evolve(first, at=now))  # entries are in the order of their ends
 
     def _ended(self, event: JobEnded) -> None:
         outcome, reason = outcome_of(event)

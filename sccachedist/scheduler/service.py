@@ -106,6 +106,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     clients = client_auth(settings, outward, reactor)
     trusted = settings.network.trusted_proxies
     registry = Registry(SCHEDULER)
+    registry.read("sccachedist_scheduler_records_dropped_total", lambda: writer.dropped if writer else 0)
     metrics = SchedulerMetrics(registry, terms, counts, records.counts, reactor, began)
     views = FarmViews(terms, Slices(turns))
     readers = FarmReaders(clients, settings.admin.token, trusted)

@@ -21,7 +21,7 @@ from sccachedist.outcomes import Refusal
 from sccachedist.scheduler.allocation import Allocation, BuildServers, TermEnded, Ticket
 from sccachedist.scheduler.certificates import certificate_digest
 from sccachedist.scheduler.core import SchedulerCore
-from sccachedist.scheduler.events import Events, Observer, ServerDrained, ServerJoined
+from sccachedist.scheduler.events import Events, JobEnded, LateSummary, Observer, ServerDrained, ServerJoined
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.queue import Queue
 from sccachedist.scheduler.snapshot import JobView, ServerView, Snapshot, ToolchainView, Totals
@@ -106,7 +106,13 @@ class Term:
         :raises UnknownServer: it has to send a heartbeat first.
         """
         self._look_for_jobs_of_others(server_id, said.states)
-        self._follow(self._core.job_states(server_id, said, self._clock.seconds()))
+        now = self._clock.seconds()
+        events = self._core.job_states(server_id, said, now)
+        if said.summaries:
+            ended = {event.job_id for event in events if isinstance(event, JobEnded)}
+            late = [(job_id, octets) for job_id, octets in said.summaries if job_id not in ended]
+            events = (*events, *(LateSummary(now, job_id, server_id, octets) for job_id, octets in late))
+        self._follow(events)
 
     def update(self, server_id: ServerId, job_id: JobId, state: JobState) -> None:
         """Apply a build server's report of where one job stands.

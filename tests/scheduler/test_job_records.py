@@ -11,11 +11,11 @@ from sccachedist.job_phases import JobPhase
 from sccachedist.outcomes import Outcome, Refusal, SentLocal, TimedPhase
 from sccachedist.records.record import JobRecord
 from sccachedist.records.ring import Entry, record_of
-from sccachedist.scheduler.events import Event, JobAllocated, JobEnd, JobEnded, RequestRefused
-from sccachedist.scheduler.job_records import MOST_STRANGERS, STRANGERS_PER_SEC, JobRecords
-from sccachedist.wire.job_summary import JobSummary, packed
+from sccachedist.scheduler.events import Event, JobAllocated, JobEnd, JobEnded, LateSummary, RequestRefused
+from sccachedist.scheduler.job_records import LATE_SECS, MOST_STRANGERS, STRANGERS_PER_SEC, JobRecords
+from sccachedist.wire.job_summary import MOST_BYTES, JobSummary, packed
 from sccachedist.wire.messages import JobId
-from tests.scheduler.farms import GCC, A
+from tests.scheduler.farms import GCC, A, B
 
 BEGAN = 1_000_000.0
 CLIENT = Party("0123456789abcdef@10.0.0.1")
@@ -31,7 +31,7 @@ HOME = packed(JobSummary(Outcome.SENT_LOCAL, SentLocal.SANDBOX))
 
 
 def records_of(*events: Event, settings: RecordSettings | None = None) -> JobRecords:
-    records = JobRecords(settings or RecordSettings(), BEGAN, lambda: 0.5)
+    records = JobRecords(settings or RecordSettings(), BEGAN, lambda: 99.0)
     for event in events:
         records(event)
     return records
@@ -90,6 +90,31 @@ def test_outcomes(ended: JobEnded, outcome: Outcome, reason: SentLocal | None) -
     (entry,) = records.latest_first()
     assert (record_of(entry).outcome, record_of(entry).reason) == (outcome, reason)
     assert records.counts == {(outcome, reason): 1}
+
+
+LOST = attrs.evolve(ENDED, how=JobEnd.LOST)
+
+
+@pytest.mark.parametrize(
+    ("late", "outcome"),
+    [
+        (LateSummary(9.5, LOST.job_id, A, COMPILED), Outcome.COMPILED),
+        (LateSummary(9.5, LOST.job_id, B, COMPILED), Outcome.SERVER_LOST),
+        (LateSummary(9.5, JobId(8), A, COMPILED), Outcome.SERVER_LOST),
+        (LateSummary(9.5, LOST.job_id, A, COMPILED + b"x" * MOST_BYTES), Outcome.SERVER_LOST),
+        (LateSummary(9.5 + LATE_SECS, LOST.job_id, A, COMPILED), Outcome.SERVER_LOST),
+    ],
+)
+def test_told_late(late: LateSummary, outcome: Outcome) -> None:
+    """A job that a heartbeat no longer named was not lost if its build server tells of it in time, and only then."""
+    now = [10.0]
+    records = JobRecords(RecordSettings(), BEGAN, lambda: now[0])
+    records(LOST)
+    assert records.latest_first() == []
+    records(late)
+    now[0] += LATE_SECS
+    (entry,) = records.latest_first()
+    assert (record_of(entry).outcome, record_of(entry).ended >= BEGAN + 9.5) == (outcome, True)
 
 
 def test_what_is_no_end_of_a_request() -> None:

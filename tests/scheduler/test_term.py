@@ -18,6 +18,7 @@ from sccachedist.scheduler.events import (
     JobAllocated,
     JobEnd,
     JobEnded,
+    LateSummary,
     RequestRefused,
     ServerAvoided,
     ServerJoined,
@@ -122,6 +123,20 @@ def test_observed(scheduler: Scheduler) -> None:
     assert isinstance(allocated, JobAllocated)
     assert isinstance(ended, JobEnded)
     assert (allocated.job_id, ended.job_id, ended.how) == (job, job, JobEnd.COMPLETE)
+
+
+def test_told_after_a_heartbeat(scheduler: Scheduler) -> None:
+    """What a build server tells of a job reaches observers also if a heartbeat has dropped the job before."""
+    job, other, *_ = scheduler.fill()
+    scheduler.beat({other: JobState.STARTED})
+    scheduler.told.clear()
+    states, summaries = ((other, JobState.COMPLETE),), ((other, b"x"), (job, b"y"))
+    said = JobStates(HEARTBEAT_16.server_nonce, scheduler.number + 1, states, summaries)
+    scheduler.terms.current.job_states(SERVER, said)
+    ended, late = scheduler.told
+    assert isinstance(ended, JobEnded)
+    assert (ended.job_id, ended.summary) == (other, b"x")
+    assert late == LateSummary(0.0, job, SERVER, b"y")
 
 
 def test_a_slot_is_given_in_one_step(scheduler: Scheduler) -> None:
