@@ -1,4 +1,4 @@
-"""What it costs to see into a farm: metrics and its status, read every few seconds, records, and a log line for each job.
+"""What it costs to see into a farm: metrics and its status, read now and then, records, and a log line for each job.
 
 Both sides are our own daemons: in the column of the published ones all of it is off, in ours it is on.
 """

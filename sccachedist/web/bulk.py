@@ -10,10 +10,11 @@ from typing import Any, cast
 
 from twisted.internet.interfaces import IHandshakeListener, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from sccachedist.web._twisted import ForewarnedTLS
 from sccachedist.web.turns import Tap, Turns
 
 #: Bytes that are read at a time: from a peer that has just come, and from one that sends much.
@@ -63,7 +64,7 @@ class _Records(Protocol):
         return len(data), len(records)
 
 
-class BulkTLS(TLSMemoryBIOProtocol):
+class BulkTLS(ForewarnedTLS):
     """TLS that hands over the records of one read together.
 
     :param party: the address in whose turn this connection is served, see :class:`Turns`.
@@ -108,13 +109,9 @@ class BulkTLS(TLSMemoryBIOProtocol):
             super().dataReceived(data)
             self._hand_over()
 
-    def _shutdownTLS(self) -> None:  # noqa: N802
-        """Twisted's own: end TLS. If the peer has ended it, what came before in the same read may be answered at once.
-
-        Nothing can be sent afterwards.
-        """
+    def about_to_end(self) -> None:
+        """Hand over what came before the end in the same read: it may be answered at once, and not afterwards."""
         self._hand_over()
-        super()._shutdownTLS()
 
     def _hand_over(self) -> None:
         if self._records.held:

@@ -32,7 +32,11 @@ def test_a_line_without_end(tmp_path: Path) -> None:
     assert records.passed_over == 3
 
 
-@pytest.mark.parametrize("content", [None, gzip.compress(b"{}\n" * 1000)[:-9], b"\x1f\x8bgarbage"])
+@pytest.mark.parametrize(
+    "content",
+    [None, gzip.compress(b"{}\n" * 1000)[:-9], b"\x1f\x8bgarbage"],
+    ids=["missing", "cut_off", "no_gzip"],
+)
 def test_unreadable(tmp_path: Path, content: bytes | None) -> None:
     """One line with the name of the file."""
     file = tmp_path / "jobs.jsonl"
