@@ -7,7 +7,7 @@ _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE / "_ext"), str(_HERE.parent)]
 
 project = "sccachedist"
-extensions = ["config_reference", "outcome_words", "series_reference"]
+extensions = ["command_reference", "config_reference", "outcome_words", "series_reference"]
 nitpicky = True  # a link to a key that no file has is an error
 exclude_patterns = ["_build", "security-figures.rst"]
 html_theme = "alabaster"

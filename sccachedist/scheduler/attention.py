@@ -4,7 +4,7 @@ Pure. Each finding has a text, and the words of :mod:`sccachedist.outcomes` for 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
@@ -13,6 +13,7 @@ from sccachedist.records.documents import Attention
 from sccachedist.records.ring import CLIENT, SERVER, Entry, reason_of
 from sccachedist.records.tally import RequestTally
 from sccachedist.scheduler.snapshot import ServerView
+from sccachedist.wire.addresses import ServerId
 
 #: Findings of one kind that are listed one by one.
 MOST_LISTED = 10
@@ -43,13 +44,21 @@ class Lately:
             self.strangers[entry[CLIENT] or ""] += 1
 
 
-def attention(servers: Sequence[ServerView], waiting: int, oldest_wait_secs: float, lately: Lately) -> list[Attention]:
+def attention(
+    servers: Sequence[ServerView],
+    waiting: int,
+    oldest_wait_secs: float,
+    lately: Lately,
+    missed: Mapping[ServerId, float],
+) -> list[Attention]:
     """All of it, what is critical first.
 
     :param waiting: how many requests wait for a slot; ``oldest_wait_secs``: how long the first of them has waited.
+    :param missed: for how many seconds build servers have been away that fell silent.
     """
     found = [
         *_no_servers(servers),
+        *_missed(missed),
         *_strangers(lately),
         *(finding for server in servers for finding in _of_server(server)),
         *_sent_home(lately),
@@ -72,6 +81,12 @@ def _finding(about: str, text: str, mend: str, *, critical: bool = False) -> Att
 def _no_servers(servers: Sequence[ServerView]) -> Iterator[Attention]:
     if not any(server.is_open for server in servers):
         yield _finding("farm", Refusal.NO_SERVERS.means, Refusal.NO_SERVERS.mend, critical=True)
+
+
+def _missed(missed: Mapping[ServerId, float]) -> Iterator[Attention]:
+    for server, secs in missed.items():
+        text = f"{server} has vanished: it fell silent, and was dropped {secs:.0f} s ago."
+        yield _finding(str(server), text, "See whether its host and the build server run.", critical=True)
 
 
 def _strangers(lately: Lately) -> Iterator[Attention]:

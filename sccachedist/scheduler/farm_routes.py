@@ -16,6 +16,7 @@ from sccachedist.records.trace import TIME_UNIT, TraceEvents
 from sccachedist.records.usage import By, UsageSums
 from sccachedist.scheduler import farm_queries as queries
 from sccachedist.scheduler.attention import Lately, attention
+from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.farm_documents import (
     ClientSums,
     RefusalSums,
@@ -74,13 +75,14 @@ class FarmRoutes:
 
     :param views: what the scheduler knows.
     :param records: what it remembers.
+    :param departures: the build servers that it misses.
     """
 
     api = _api
     app = api.app
 
-    def __init__(self, views: FarmViews, records: JobRecords, readers: FarmReaders) -> None:
-        self._views, self._records, self._readers = views, records, readers
+    def __init__(self, views: FarmViews, records: JobRecords, departures: Departures, readers: FarmReaders) -> None:
+        self._views, self._records, self._departures, self._readers = views, records, departures, readers
         self._terms, self._slices = views.terms, views.slices
         self._began = records.now()
 
@@ -96,7 +98,7 @@ class FarmRoutes:
         secs = await self._sum(reader, since, lately)
         servers, term = await self._views.servers(reader.peer), self._terms.current
         totals, wait = term.totals(), term.oldest_wait_secs
-        found = attention(servers, totals.waiting, wait, lately)
+        found = attention(servers, totals.waiting, wait, lately, self._departures.missed())
         up_secs = self._records.now() - self._began
         document = status_document(servers, totals, up_secs, wait, lately.all.recent(secs), found)
         return await self._answer(reader, document)

@@ -39,6 +39,7 @@ from sccachedist.records.lines import LineFile
 from sccachedist.scheduler.admin_routes import AdminRoutes
 from sccachedist.scheduler.client_auth import client_auth, service_proxies
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
+from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.event_counts import EventCounts
 from sccachedist.scheduler.event_log import EventLog
 from sccachedist.scheduler.events import Event, ServerLeft
@@ -95,7 +96,8 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     writer = record_writer(settings.records, reactor)
     takers = [*([writer.take] if writer else ()), *([log_record] if settings.log.jobs else ())]
     records, counts = JobRecords(settings.records, began, reactor.seconds, takers), EventCounts()
-    observers = (EventLog(reactor.seconds), build_servers.observe, records, counts)
+    departures = Departures(reactor.seconds)
+    observers = (EventLog(reactor.seconds), build_servers.observe, records, counts, departures)
 
     def begin_term() -> Term:
         limits, first_job = settings.limits, first_job_id(tokens.now())
@@ -115,7 +117,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
         SchedulerRoutes(terms, clients, servers, trusted, limits, reactor, readers, views),
         AdminRoutes(terms, settings.admin.token),
         ScrapeRoutes(metrics, [token for token in (settings.metrics.token, settings.admin.token) if token]),
-        FarmRoutes(views, records, readers),
+        FarmRoutes(views, records, departures, readers),
     )
 
     def expire() -> None:

@@ -171,3 +171,13 @@ def test_which_address_calls_leave_from(left: str, status: int | None, level: Le
     found = findings.sender(ip_address(left), ip_address("192.0.2.1"), status)
     assert found.level is level
     assert "192.0.2.1" in found.text
+
+
+@pytest.mark.parametrize(
+    ("left", "level"),
+    [(timedelta(days=90), Level.OK), (timedelta(days=13), Level.WARNING), (timedelta(0), Level.FAILED)],
+)
+def test_certificates(left: timedelta, level: Level) -> None:
+    """In time before it ends."""
+    assert findings.certificate(NOW + left, NOW).level is level
+    assert f"{NOW + left:%Y-%m-%d}" in findings.certificate(NOW + left, NOW).text

@@ -34,7 +34,7 @@ def found(
     lately = Lately()
     for entry in entries:
         lately.add(entry)
-    findings = attention(servers, int(wait is not None), wait or 0.0, lately)
+    findings = attention(servers, int(wait is not None), wait or 0.0, lately, {})
     assert all(finding["mend"].endswith(".") and finding["about"] for finding in findings)
     return [(finding["critical"], finding["text"]) for finding in findings]
 
@@ -95,3 +95,10 @@ def test_many_of_a_kind() -> None:
     texts = found(many, (refusal(Refusal.QUEUE_FULL),))
     assert [critical for critical, _ in texts] == [True] + [False] * (MOST_LISTED + 1)
     assert any("queue_full" in text for _, text in texts)
+
+
+def test_a_server_that_has_vanished() -> None:
+    """It needs somebody now."""
+    (finding,) = attention((FINE,), 0, 0.0, Lately(), {A: 61.0})
+    assert finding["critical"]
+    assert finding["text"] == f"{A} has vanished: it fell silent, and was dropped 61 s ago."

@@ -19,6 +19,7 @@ from sccachedist.job_phases import JobPhase
 from sccachedist.outcomes import Outcome, Refusal, SentLocal
 from sccachedist.records import documents
 from sccachedist.scheduler.core import SchedulerCore
+from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.events import Event, JobEnd, JobEnded, RequestRefused
 from sccachedist.scheduler.farm_readers import FarmReaders
 from sccachedist.scheduler.farm_routes import FarmRoutes
@@ -78,7 +79,7 @@ class Farm:
         readers = FarmReaders(SharedClientToken("clienttok"), "admintok", [ip_network("10.9.0.0/16")])
         self.turns = CountedTurns(self.clock, lambda: 0.0)
         slices = Slices(self.turns, lambda: next(self.spent))
-        routes = FarmRoutes(FarmViews(self.terms, slices), self.records, readers)
+        routes = FarmRoutes(FarmViews(self.terms, slices), self.records, Departures(lambda: 0.0), readers)
         self.browser = Browser(Site(Mounted(routes), self.clock), self.clock)
 
     def begin(self) -> Term:

@@ -230,7 +230,8 @@ async def _own_scheduler(settings: SchedulerSettings, authorities: Path | None) 
     trust = Trust()
     try:
         if settings.tls is not None:
-            CertificateFiles(settings.tls.certificate, settings.tls.private_key)
+            files = CertificateFiles(settings.tls.certificate, settings.tls.private_key)
+            yield findings.certificate(datetime.fromtimestamp(files.expires, UTC), datetime.now(UTC))
         trust = trust_in(settings, authorities)
     except ConfigError as error:
         yield failed("tls", str(error), "correct it, or its owner")

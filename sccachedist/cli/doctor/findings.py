@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import attrs
 
@@ -19,6 +19,8 @@ from sccachedist.daemon.privileges import JOBS_OF_ROOT
 GIB = 2**30
 #: Seconds by which two clocks may differ without a warning, and before a fresh certificate is not yet valid.
 _SKEW_SECS, _WORST_SKEW_SECS = 60, 12 * 3600
+#: The time left to a certificate that is to be renewed.
+SOON = timedelta(days=14)
 _OLDEST_BWRAP = (0, 3)
 
 
@@ -220,6 +222,16 @@ def sender(left: IPAddress, own: IPAddress, status: int | None) -> Finding:
     if status is None:
         return warning("sender", text, "correct public_addr, or the route, unless a proxy is in between")
     return good("sender", f"{text}, as which the scheduler knows them")
+
+
+def certificate(expires: datetime, now: datetime) -> Finding:
+    """Whether a certificate that an operator keeps is good for a while yet."""
+    left, day = expires - now, f"{expires:%Y-%m-%d}"
+    if left <= timedelta():
+        return failed("certificate", f"it ended on {day}", "renew it, and send the scheduler SIGHUP")
+    if left < SOON:
+        return warning("certificate", f"it ends on {day}", "renew it, and send the scheduler SIGHUP")
+    return good("certificate", f"it is good until {day}")
 
 
 def public_address(shown: bytes | None, own: bytes | None) -> Finding:

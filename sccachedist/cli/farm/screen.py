@@ -105,7 +105,7 @@ class Screen:
         if secs is None:
             return self.dash
         if secs < 9.95:
-            return f"{secs:.1f} s"
+            return f"{secs:.2f} s" if secs < 0.995 else f"{secs:.1f} s"
         if secs < 119.5:
             return f"{secs:.0f} s"
         minutes = round(secs / 60)

@@ -27,10 +27,8 @@ def render(document: StatusDocument, screen: Screen) -> str:
     lines = [screen.fitting(f"{name:11}{text}") for name, text in facts]
     for each in document["attention"]:
         title = screen.styled(f"{'attention':11}", "bad" if each["critical"] else "warn")
-        told = ". ".join(
-            part.rstrip(".") for part in (f"{each['about']}: {each['text']}", each["mend"]) if part.strip()
-        )
-        lines.append(title + paragraph(screen.text(told, 500), screen, " " * 11)[11:])
+        told = f"{each['text']} {each['mend']}".rstrip()
+        lines.append(title + paragraph(screen.text(told, 1000), screen, " " * 11)[11:])
     return "\n".join(lines)
 
 

@@ -73,10 +73,15 @@ STATUS = StatusDocument(
         {
             "critical": True,
             "about": "10.0.0.17:10501",
-            "text": "sends 31 % of its jobs home: sandbox",
+            "text": "10.0.0.17:10501 sends 31 % of its jobs home, most of them for sandbox.",
             "mend": "Run sccachedist doctor there, or drain it.",
         },
-        {"critical": False, "about": "10.1.4.22", "text": "is refused: its token is wrong", "mend": ""},
+        {
+            "critical": False,
+            "about": "10.1.4.22",
+            "text": "10.1.4.22 is refused with 401 (4 times): its builds fail.",
+            "mend": "",
+        },
     ],
 )
 SERVERS = ServersDocument(

@@ -1,0 +1,37 @@
+"""Build servers that fell silent lately and have not come back: an observer of the scheduler's events. Pure."""
+
+from collections.abc import Callable
+
+import attrs
+
+from sccachedist.scheduler.events import Departure, Event, ServerJoined, ServerLeft
+from sccachedist.wire.addresses import ServerId
+
+#: How long a build server is missed, in seconds, and how many are at a time.
+MISSED_SECS, MOST_MISSED = 86_400.0, 1000
+
+
+@attrs.define
+class Departures:
+    """Which build servers are missed. One that said that it ends is not.
+
+    :param seconds: the clock of the events.
+    """
+
+    _seconds: Callable[[], float]
+    _missed: dict[ServerId, float] = attrs.field(factory=dict, init=False)
+
+    def __call__(self, event: Event) -> None:
+        """Note who goes and who comes."""
+        match event:
+            case ServerLeft(server_id=server_id, why=Departure.SILENT, at=at):
+                self._missed[server_id] = at
+                if len(self._missed) > MOST_MISSED:
+                    del self._missed[next(iter(self._missed))]
+            case ServerJoined(server_id=server_id) | ServerLeft(server_id=server_id):
+                self._missed.pop(server_id, None)
+
+    def missed(self) -> dict[ServerId, float]:
+        """For how many seconds each has been away, the longest first."""
+        now = self._seconds()
+        return {server: now - at for server, at in self._missed.items() if now - at < MISSED_SECS}
