@@ -247,7 +247,8 @@ def test_the_reference_has_every_key() -> None:
     assert list(found["[limits]"]) == [field.name for field in attrs.fields(ServerLimits)]
     assert (
         found[""].keys()
-        | {"docker", "heartbeat", "capacity", "policy", "sandbox", "shutdown", "log", "metrics", "limits", "network"}
+        | {"docker", "heartbeat", "capacity", "policy", "sandbox", "shutdown", "log", "metrics", "records", "limits"}
+        | {"network"}
         == keys_of(ServerSettings).keys()
     )
     assert found[""]["toolchain_cache_size"] == KeyRow(

@@ -40,20 +40,9 @@ class LogSettings:
 
 
 @frozen
-class RecordSettings:
-    """What a scheduler keeps of each request for a slot that is over."""
+class RecordFileSettings:
+    """Where a build server writes what became of its jobs, as far as it knows: a scheduler of ours has more of each."""
 
-    keep: int = field(
-        default=20_000,
-        metadata=key(NUMBER, "How many of the latest records it has in memory, each about 600 bytes; 0 for none."),
-    )
-    addresses: bool = field(
-        default=True,
-        metadata=key(
-            BOOL, "Whether records have the IP addresses of clients; else a client has a name until the next restart."
-        ),
-    )
-    names: bool = field(default=True, metadata=key(BOOL, "Whether records have the names of output files."))
     file: Path | None = field(
         default=None,
         metadata=key(
@@ -67,6 +56,23 @@ class RecordSettings:
         metadata=key(BYTES, "The size at which that file is put aside, packed, as ``FILE.1.gz``."),
     )
     keep_files: int = field(default=10, metadata=key(COUNT, "How many files that were put aside are kept."))
+
+
+@frozen
+class RecordSettings(RecordFileSettings):
+    """What a scheduler keeps of each request for a slot that is over."""
+
+    keep: int = field(
+        default=20_000,
+        metadata=key(NUMBER, "How many of the latest records it has in memory, each about 600 bytes; 0 for none."),
+    )
+    addresses: bool = field(
+        default=True,
+        metadata=key(
+            BOOL, "Whether records have the IP addresses of clients; else a client has a name until the next restart."
+        ),
+    )
+    names: bool = field(default=True, metadata=key(BOOL, "Whether records have the names of output files."))
 
 
 @frozen

@@ -12,6 +12,7 @@ from attrs import Factory, field, frozen
 from sccachedist.config.operation import (
     LogSettings,
     MetricsSettings,
+    RecordFileSettings,
     RecordSettings,
     SchedulerMetricsSettings,
     ServerNetworkSettings,
@@ -385,4 +386,5 @@ class ServerSettings:
     shutdown: ShutdownSettings = field(factory=ShutdownSettings, metadata=table(ShutdownSettings))
     log: LogSettings = field(factory=LogSettings, metadata=table(LogSettings))
     metrics: MetricsSettings = field(factory=MetricsSettings, metadata=table(MetricsSettings))
+    records: RecordFileSettings = field(factory=RecordFileSettings, metadata=table(RecordFileSettings))
     limits: ServerLimits = field(factory=ServerLimits, metadata=table(ServerLimits))

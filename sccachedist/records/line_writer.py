@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import LogLevel
 
+from sccachedist.config import RecordFileSettings
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.errors import DiskError
@@ -87,3 +88,10 @@ class LineWriter(PeriodicService):
             self._file.close()
         if entries:
             self._file.write(entries)
+
+
+def record_writer(settings: RecordFileSettings, reactor: Any) -> LineWriter | None:
+    """What writes records to the file that the configuration names, if it names one."""
+    if settings.file is None:
+        return None
+    return LineWriter(LineFile(settings.file, settings.rotate_bytes, settings.keep_files), reactor)

@@ -37,7 +37,7 @@ _NOT_COMPLETE = {
     JobEnd.EXPIRED: Outcome.UNCLAIMED,
 }
 #: What a build server may say of a job.
-_OF_SERVER = {Outcome.COMPILED, Outcome.COMPILE_ERROR, Outcome.SENT_LOCAL}
+_OF_SERVER = {Outcome.COMPILED, Outcome.COMPILE_ERROR, Outcome.SENT_LOCAL, Outcome.UNCLAIMED}
 
 
 def outcome_of(ended: JobEnded) -> tuple[Outcome, SentLocal | None]:

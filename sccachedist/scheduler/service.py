@@ -17,7 +17,6 @@ from sccachedist.auth.servers import INSECURE_SERVER_TOKEN, ServerAuth, SharedSe
 from sccachedist.config import (
     InsecureAuth,
     JwtHs256,
-    RecordSettings,
     SchedulerSettings,
     ServerAuthSettings,
     TokenAuth,
@@ -34,8 +33,7 @@ from sccachedist.peers.http_client import Calls, pinned_calls
 from sccachedist.peers.messages import decoded
 from sccachedist.peers.pins import Pins
 from sccachedist.peers.service_calls import service_calls
-from sccachedist.records.line_writer import LineWriter
-from sccachedist.records.lines import LineFile
+from sccachedist.records.line_writer import record_writer
 from sccachedist.scheduler.admin_routes import AdminRoutes
 from sccachedist.scheduler.client_auth import client_auth, service_proxies
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
@@ -165,13 +163,6 @@ def _expiry(files: CertificateFiles | None) -> float | None:
 def _unready(service: MultiService) -> str:
     """Why the scheduler is not ready for requests; empty if it is."""
     return "" if service.running else "it stops"
-
-
-def record_writer(settings: RecordSettings, reactor: Any) -> LineWriter | None:
-    """What writes records to the file that the configuration names, if it names one."""
-    if settings.file is None:
-        return None
-    return LineWriter(LineFile(settings.file, settings.rotate_bytes, settings.keep_files), reactor)
 
 
 @attrs.frozen

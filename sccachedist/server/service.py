@@ -46,6 +46,7 @@ from sccachedist.metrics.registry import Registry
 from sccachedist.metrics.series import SERVER
 from sccachedist.peers.http_client import trusting_calls
 from sccachedist.peers.source_address import is_own, source_address
+from sccachedist.records.line_writer import record_writer
 from sccachedist.server.announcement import announcement
 from sccachedist.server.cache_lock import CACHE_DIRECTORIES, IDENTITY, CacheLock
 from sccachedist.server.heartbeat import HeartbeatService
@@ -53,6 +54,7 @@ from sccachedist.server.inputs import open_spool
 from sccachedist.server.job_courses import JobObserver
 from sccachedist.server.job_log import log_job
 from sccachedist.server.job_metrics import JobMetrics
+from sccachedist.server.job_recorder import JobRecorder
 from sccachedist.server.job_reports import JobReports
 from sccachedist.server.job_runner import JobRunner
 from sccachedist.server.jobs import ServerCore
@@ -148,6 +150,9 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     observers: list[JobObserver] = [log_job] if settings.log.jobs else []
     if settings.metrics.address is not None:
         observers.append(JobMetrics(registry).ended)
+    began, writer = time.time() - reactor.seconds(), record_writer(settings.records, reactor)
+    if writer is not None:
+        observers.append(JobRecorder(settings.public_addr, lambda: began + reactor.seconds(), writer.take))
     self_test = SelfTest(builder, [cache / name for name in CACHE_DIRECTORIES], judge, reactor)
     runner = JobRunner(
         core,
@@ -207,7 +212,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
             settings.toolchain_cache_size,
             directories_of(settings),
             in_thread,
-            time.time() - reactor.seconds(),
+            began,
         )
         for part in (
             watch(registry, "server", site, lambda: identity.expires, reactor),
@@ -215,6 +220,9 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
             PeriodicService(DISK_SECS, metrics.look_at_disks, reactor),
         ):
             part.setServiceParent(service)
+    if writer is not None:
+        writer.setServiceParent(service)
+        OnSignal("SIGHUP", writer.reopen, reactor).setServiceParent(service)
     for child in (
         Listener(settings.bind_address, over_tls(identity, site, reactor, turns), listen),
         PeriodicService(EXPIRY_SECS, runner.expire, reactor),

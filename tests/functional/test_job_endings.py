@@ -32,7 +32,7 @@ LINE = re.compile(
     r"job (\d+) of [0-9.]+: (\S+), ([0-9.]+) s \((.*)\), ([0-9.]+) s of CPU, ([0-9]+) MiB: (\S+) ([^\s:]+)(.*)"
 )
 JOB_SECS = 8
-RECORDS = "jobs.jsonl"
+RECORDS, SERVER_RECORDS = "jobs.jsonl", "server-jobs.jsonl"
 #: A compile that takes some tenths of a second, and more memory than a worker has.
 SOURCE = "#define T(...) " + 8 * "__VA_ARGS__ " + "\nint x[] = {T(T(T(T(T(T(1,))))))};\n"
 SOURCES = {
@@ -84,6 +84,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
         OUR_SERVER,
         capacity="cpus = 2",
         log="jobs = true",
+        records=f'file = "{folder / SERVER_RECORDS}"',
         policy='on_failure = "suspicious"',
         limits=f"job_memory_bytes = 200_000_000\njob_secs = {JOB_SECS}",
         shutdown="grace_secs = 1",
@@ -230,3 +231,7 @@ def test_a_build_server_that_stops(farm: Farm, tmp_path: Path) -> None:
         assert compiling.result(60).returncode == 0
     assert told(farm)["late"].ending == "sent_local/shutdown"
     assert records(farm)["late"]["reason"] == "shutdown"
+    kept = [json.loads(line) for line in (farm.folder / SERVER_RECORDS).read_text().splitlines()]
+    assert {Path(row["output"]).stem: row["outcome"] for row in kept} == {
+        name: line.ending.partition("/")[0] for name, line in told(farm).items()
+    }

@@ -78,6 +78,7 @@ def test_a_refused_request() -> None:
         (attrs.evolve(ENDED, summary=LIE), Outcome.UNTOLD, None),
         (attrs.evolve(ENDED, summary=packed(JobSummary(Outcome.COMPILED, SentLocal.DISK))), Outcome.COMPILED, None),
         (attrs.evolve(ENDED, summary=b"\xff" + COMPILED[1:]), Outcome.UNTOLD, None),
+        (attrs.evolve(ENDED, summary=packed(JobSummary(Outcome.UNCLAIMED))), Outcome.UNCLAIMED, None),
         (attrs.evolve(ENDED, how=JobEnd.LOST), Outcome.SERVER_LOST, None),
         (attrs.evolve(ENDED, how=JobEnd.SERVER_LEFT), Outcome.SERVER_LOST, None),
         (attrs.evolve(ENDED, how=JobEnd.EXPIRED), Outcome.SERVER_LOST, None),
