@@ -58,7 +58,7 @@ def attention(
     """
     found = [
         *_no_servers(servers),
-        *_missed(missed),
+        *_missed(missed, servers),
         *_strangers(lately),
         *(finding for server in servers for finding in _of_server(server)),
         *_sent_home(lately),
@@ -83,8 +83,11 @@ def _no_servers(servers: Sequence[ServerView]) -> Iterator[Attention]:
         yield _finding("farm", Refusal.NO_SERVERS.means, Refusal.NO_SERVERS.mend, critical=True)
 
 
-def _missed(missed: Mapping[ServerId, float]) -> Iterator[Attention]:
+def _missed(missed: Mapping[ServerId, float], servers: Sequence[ServerView]) -> Iterator[Attention]:
+    here = {server.server_id for server in servers}  # the views may be a second older
     for server, secs in missed.items():
+        if server in here:
+            continue
         text = f"{server} has vanished: it fell silent, and was dropped {secs:.0f} s ago."
         yield _finding(str(server), text, "See whether its host and the build server run.", critical=True)
 

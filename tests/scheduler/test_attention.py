@@ -13,7 +13,7 @@ from sccachedist.scheduler.events import Fault
 from sccachedist.scheduler.snapshot import ServerView
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId
-from tests.scheduler.farms import A, farm
+from tests.scheduler.farms import A, B, farm
 
 FINE = farm(2).snapshot({}, 0.0).servers[0]
 NO_MATTER = (Refusal.CLIENT_GONE, Refusal.SHUTDOWN, Refusal.NO_SERVERS)
@@ -99,6 +99,7 @@ def test_many_of_a_kind() -> None:
 
 def test_a_server_that_has_vanished() -> None:
     """It needs somebody now."""
-    (finding,) = attention((FINE,), 0, 0.0, Lately(), {A: 61.0})
+    (finding,) = attention((attrs.evolve(FINE, server_id=B),), 0, 0.0, Lately(), {A: 61.0})
     assert finding["critical"]
+    assert attention((attrs.evolve(FINE, server_id=A),), 0, 0.0, Lately(), {A: 61.0}) == []
     assert finding["text"] == f"{A} has vanished: it fell silent, and was dropped 61 s ago."

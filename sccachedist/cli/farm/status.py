@@ -27,7 +27,7 @@ def render(document: StatusDocument, screen: Screen) -> str:
     lines = [screen.fitting(f"{name:11}{text}") for name, text in facts]
     for each in document["attention"]:
         title = screen.styled(f"{'attention':11}", "bad" if each["critical"] else "warn")
-        told = f"{each['text']} {each['mend']}".rstrip()
+        told = f"{each['text'].rstrip('.')}. {each['mend']}".rstrip()
         lines.append(title + paragraph(screen.text(told, 1000), screen, " " * 11)[11:])
     return "\n".join(lines)
 
