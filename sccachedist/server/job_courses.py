@@ -3,7 +3,7 @@
 Which job a request is for, and whether it is over, :mod:`sccachedist.server.job_runner` decides.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from sccachedist.server.job_course import Ending, JobCourse, SlotNumbers
 from sccachedist.wire.job_summary import JobSummary
@@ -55,6 +55,11 @@ class JobCourses:
         if course.slot is not None:
             self._slots.give_back(course.slot)
         return self._tell(job_id, course, ending)
+
+    def keep_only(self, jobs: Container[JobId]) -> None:
+        """Forget jobs that are no longer here and have told nobody: there were too many that wait."""
+        for job_id in [job_id for job_id in self._courses if job_id not in jobs]:
+            del self._courses[job_id]
 
     def turned_away(self, client: str, ending: Ending) -> None:
         """Tell of a request that was refused and ended no job. Anyone may send some, so no job is named."""

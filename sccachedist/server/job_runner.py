@@ -358,6 +358,7 @@ class JobRunner:
             client, form = self._courses.client(job_id), "job {job_id} of {client} was not claimed"
             self._quiet_log.tell(log, LogLevel.info, "unclaimed", form, by=client, job_id=job_id, client=client)
             self._reports.report_extension(job_id, JobState.COMPLETE, self._courses.end(job_id, UNCLAIMED))
+        self._courses.keep_only(self._core)
 
     def leave(self) -> None:
         """Accept no new job any more; clients of accepted jobs may still come, and their jobs run."""

@@ -158,6 +158,9 @@ class ServerCore:
         """How many jobs are claimed and not over."""
         return sum(self._jobs[job_id].phase is JobPhase.STARTED for job_id in self._used)
 
+    def __contains__(self, job_id: object) -> bool:
+        return job_id in self._jobs
+
     @property
     def taken(self) -> int:
         """How many jobs there are, running or waiting for their clients."""

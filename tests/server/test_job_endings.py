@@ -209,6 +209,21 @@ def test_no_place(host: Host) -> None:
     assert len({job_id for job_id, _, _ in host.ended}) == len(host.ended) == 40
 
 
+def test_a_job_that_made_room_for_others(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is forgotten, and not over: its token may bring it back."""
+    monkeypatch.setattr("sccachedist.server.jobs.MOST_JOBS", 1)
+    host.assign()
+    upload = host.server.receive_toolchain(JOB, HEAD, PARTY)
+    upload.write(GCC_BYTES)
+    outcome(Deferred.fromCoroutine(host.server.submit(JOB, upload.complete())))
+    host.assign(OTHER)
+    host.server.expire()
+    assert JOB not in host.core
+    assert host.ended == []
+    with pytest.raises(KeyError):
+        host.server._courses[JOB]
+
+
 def test_what_is_refused_and_ends_no_job(ready: Host) -> None:
     """No job is named: one that runs is not over by that, and anybody may make up a token."""
     run(ready).addErrback(lambda _: None)

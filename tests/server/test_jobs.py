@@ -82,7 +82,9 @@ def test_life_of_a_job() -> None:
     assert core.running == 0
     assert core.claim(JOB, now=2.0) == GCC
     assert core.running == 1
+    assert JOB in core
     assert core.drop(JOB)
+    assert JOB not in core
     assert core.running == 0
     assert core.assign(JOB, CLANG, present=True, now=3.0) == READY
 
