@@ -5,7 +5,6 @@ What a command needs is imported when it runs: to start takes long enough as it 
 
 import argparse
 import base64
-import secrets
 from pathlib import Path
 
 from sccachedist.errors import ConfigError
@@ -58,11 +57,15 @@ def complete(parsed: argparse.Namespace) -> None:
 
 def generate_key(_: argparse.Namespace) -> None:
     """``auth generate-jwt-hs256-key``."""
+    import secrets
+
     print(_text_of(secrets.token_bytes(KEY_SIZE)))
 
 
 def generate_shared_token(parsed: argparse.Namespace) -> None:
     """``auth generate-shared-token``."""
+    import secrets
+
     print(_text_of(secrets.token_bytes(parsed.bits // 8)))
 
 

@@ -13,6 +13,7 @@ from sccachedist.cli.completion import SHELLS
 from sccachedist.cli.farm.options import add_farm_commands, argument
 from sccachedist.daemon.log_levels import LEVEL_NAMES, LOG_VARIABLE
 from sccachedist.errors import DecodeError
+from sccachedist.wire.http_texts import split_url
 from sccachedist.wire.secret_key import decode_secret_key
 
 if TYPE_CHECKING:
@@ -113,12 +114,10 @@ def _server(text: str) -> "ServerId":
 
 
 def _scheduler_url(text: str) -> str:
-    from sccachedist.config.values import URL
-
     try:
-        return str(URL.convert(text))
+        return split_url(text).geturl()
     except ValueError as error:
-        raise DecodeError(f"expected {URL.expected}") from error
+        raise DecodeError("expected a http or https URL") from error
 
 
 def _bits(text: str) -> int:

@@ -17,8 +17,8 @@ import attrs
 import tomli
 
 from sccachedist.cli.web_client import Trust
-from sccachedist.config.values import TOKEN, URL
 from sccachedist.errors import ConfigError
+from sccachedist.wire.http_texts import header_token, split_url
 
 SCHEDULER_VARIABLE, TOKEN_VARIABLE = "SCCACHEDIST_SCHEDULER", "SCCACHEDIST_TOKEN_FILE"
 #: What the published client and scheduler show and take where nothing else is configured.
@@ -167,14 +167,14 @@ def _url(text: Any, whose: str) -> str | None:
         return None
     try:
         if isinstance(text, str):
-            return str(URL.convert(text))
+            return split_url(text).geturl()
     except ValueError:
         pass
-    raise ConfigError(f"{whose}: expected {URL.expected}")
+    raise ConfigError(f"{whose}: expected a http or https URL")
 
 
 def _token(text: str, whose: str) -> str:
     try:
-        return str(TOKEN.convert(text))
+        return header_token(text)
     except ValueError:
-        raise ConfigError(f"{whose}: expected {TOKEN.expected}") from None
+        raise ConfigError(f"{whose}: expected a text that fits into a HTTP header") from None

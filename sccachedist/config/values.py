@@ -7,47 +7,30 @@ import enum
 import os
 import re
 from functools import partial
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
 
 from sccachedist.config.schema import Value
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.http_texts import header_token, plain_text, split_url
 from sccachedist.wire.secret_key import decode_secret_key
-
-#: An IPv6 address, or else a name or an IPv4 address without the characters that no host has; then the port.
-_HOST_AND_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:@<>^|%\\]+))(?::[0-9]+)?")
 
 #: Algorithms that sign with a private key, which only the provider has.
 _ALGORITHMS = [f"{family}{size}" for family in ("RS", "PS", "ES") for size in (256, 384, 512)]
 
 
-def _text(text: str) -> str:
-    if "\0" in text:
-        raise ValueError
-    text.encode()  # raises at half a surrogate pair, which JSON can write and UTF-8 cannot
-    return text
-
-
 def _path(text: str) -> Path:
     if not text:
         raise ValueError
-    os.fsencode(_text(text))  # raises at what the locale's encoding lacks
+    os.fsencode(plain_text(text))  # raises at what the locale's encoding lacks
     return Path(text)
-
-
-def _token(text: str) -> str:
-    """A token for a header, which strips blanks at both ends. An empty token would protect nothing."""
-    if not text or text != text.strip() or re.search(r"[\x00-\x08\x0a-\x1f\x7f]", text):
-        raise ValueError
-    return _text(text)
 
 
 def _option(text: str) -> str:
     """A text that begins like an option; its star, which stands for any text, may only be at the end."""
     if not re.fullmatch(r"[-/][^\s*]+(?: [^\s*]+)?\*?", text):
         raise ValueError
-    return _text(text)
+    return plain_text(text)
 
 
 def _algorithm(text: str) -> str:
@@ -56,32 +39,14 @@ def _algorithm(text: str) -> str:
     return text
 
 
-def _split_url(text: str) -> SplitResult:
-    """A URL without a user name and password, because the repr of settings may show it."""
-    url = urlsplit(_text(text))
-    place = _HOST_AND_PORT.fullmatch(url.netloc)
-    if url.scheme not in ("http", "https") or not place or url.port == 0 or re.search(r"[\x00-\x20\x7f]", text):
-        raise ValueError
-    _check_host(*place.groups())
-    return url
-
-
-def _check_host(v6: str | None, other: str) -> None:
-    """Check an address. A host that ends in a number is meant as an IPv4 address: mistyped, it is no name instead."""
-    if v6:
-        IPv6Address(v6)
-    elif other.rpartition(".")[2].isdigit():
-        IPv4Address(other)
-
-
 def _url(text: str) -> str:
-    _split_url(text)
+    split_url(text)
     return text
 
 
 def _origin(text: str) -> str:
     """A URL without a path; an address alone means ``http``, as for the published build server."""
-    url = _split_url(text if "://" in text else f"http://{ServerId.parse(text)}")
+    url = split_url(text if "://" in text else f"http://{ServerId.parse(text)}")
     if url.path not in ("", "/") or url.query or url.fragment:
         raise ValueError
     return f"{url.scheme}://{url.netloc}"
@@ -108,9 +73,9 @@ NETWORK = Value(str, "an IP network such as 10.0.0.0/8, or an IP address", ip_ne
 ORIGIN = Value(str, "a http or https URL without a path", _origin)
 URL = Value(str, "a http or https URL", _url)
 PATH = Value(str, "a path", _path)
-TEXT = Value(str, "a text", _text)
+TEXT = Value(str, "a text", plain_text)
 OPTION = Value(str, "a compiler's option such as -mfoo, or -mfoo* for all that begin so", _option)
-TOKEN = Value(str, "a text that fits into a HTTP header", _token)
+TOKEN = Value(str, "a text that fits into a HTTP header", header_token)
 JWT_KEY = Value(str, "32 bytes in unpadded base64url, as auth generate-jwt-hs256-key prints them", decode_secret_key)
 ALGORITHM = Value(str, f"one of {', '.join(_ALGORITHMS)}", _algorithm)
 CACHE_BYTES = Value(int, "a number of bytes", partial(_at_least, 0))
