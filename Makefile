@@ -24,6 +24,7 @@ coverage:
 		$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs job_course jobs lru places spent_tokens)) \
 		$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome tar)) \
 		$(addprefix tests/records/test_,$(addsuffix .py,record ring selection tally trace usage)) \
+		$(addprefix tests/metrics/test_,$(addsuffix .py,histogram series)) \
 		tests/web/test_deadlines.py tests/test_budgets.py tests/test_outcomes.py tests/wire \
 		tests/cli/farm tests/cli/test_scheduler_address.py
 
