@@ -6,6 +6,7 @@ from bench.cases.failures import VerifiedFailures
 from bench.cases.job_path import JobLatency, JobThroughput
 from bench.cases.large import LargeJob, LargeUpload
 from bench.cases.projects import PROJECT_BUILDS
+from bench.cases.questions import Questions
 from bench.cases.scrapes import Scrapes
 from bench.cases.slow_requests import MemoryUnderSlowRequests, StatusUnderSlowRequests
 from bench.cases.toolchains import TOOLCHAIN_CASES
@@ -23,6 +24,7 @@ CASES: tuple[Case, ...] = (
     StatusUnderSlowRequests(),
     MemoryUnderSlowRequests(),
     Scrapes(),
+    Questions(),
     LargeUpload(),
     LargeJob(),
     Uploads(),

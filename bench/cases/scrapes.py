@@ -4,15 +4,12 @@ The parts of the scheduler that make an exposition run here, without its sockets
 can be seen then.
 """
 
-import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
-
-from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 
 from bench.quantities import Bar, Quantity
 from bench.run import Run
+from bench.slow_motion import SlowMotion, milliseconds, turns_of
 from sccachedist.config import QueueSettings
 from sccachedist.metrics.registry import Registry
 from sccachedist.metrics.series import COLLECTION_SECONDS, SCHEDULER
@@ -29,19 +26,6 @@ _SERVERS = 5000
 _JOBS_EACH = 4
 
 
-class _Reactor(Clock):
-    """What is called later is called in a later turn, as by a real reactor."""
-
-    def turn(self) -> float:
-        """Make one turn; returns its CPU seconds."""
-        due: Sequence[Any] = self.getDelayedCalls()
-        began = time.thread_time()
-        self.calls = []
-        for call in due:
-            call.func(*call.args, **call.kw)
-        return time.thread_time() - began
-
-
 class Scrapes:
     """The longest turn of the reactor during a scrape."""
 
@@ -51,7 +35,7 @@ class Scrapes:
 
     def measure(self, run: Run) -> list[Quantity]:
         """Turns of ours alone: the published scheduler has no metrics."""
-        clock = _Reactor()
+        clock = SlowMotion()
         metrics = _metrics(clock)
         scrapes: dict[str, Callable[[], Awaitable[Any]]] = {
             "/metrics": lambda: metrics.expose(""),
@@ -61,27 +45,15 @@ class Scrapes:
         }
         rows = []
         for name, scrape in scrapes.items():
-            rounds = [list(_turns(scrape, clock)) for _ in range(run.scaled(7, 5))]
-            rows.append(Quantity(f"longest turn of {name}", "ms", (), _ms(map(max, rounds)), Bar(5.0, of_ours=True)))
-            rows.append(Quantity(f"CPU of {name}", "ms", (), _ms(map(sum, rounds))))
+            rounds = [list(turns_of(scrape, clock)) for _ in range(run.scaled(7, 5))]
+            rows.append(
+                Quantity(f"longest turn of {name}", "ms", (), milliseconds(map(max, rounds)), Bar(5.0, of_ours=True))
+            )
+            rows.append(Quantity(f"CPU of {name}", "ms", (), milliseconds(map(sum, rounds))))
         return rows
 
 
-def _ms(seconds: Iterator[float]) -> tuple[float, ...]:
-    return tuple(1000 * each for each in seconds)
-
-
-def _turns(scrape: Callable[[], Awaitable[Any]], clock: _Reactor) -> Iterator[float]:
-    """The CPU seconds of each turn of the reactor, from the request to the body of the response."""
-    done: list[Any] = []
-    began = time.thread_time()
-    Deferred.fromCoroutine(scrape()).addCallback(done.append)  # type: ignore[arg-type]
-    yield time.thread_time() - began
-    while not done:
-        yield clock.turn()
-
-
-def _metrics(clock: _Reactor) -> SchedulerMetrics:
+def _metrics(clock: SlowMotion) -> SchedulerMetrics:
     """The metrics of a scheduler with all these build servers, each with some jobs."""
     core, counts = SchedulerCore(JobId(1), most_per_address=_SERVERS), EventCounts()
     for number in range(_SERVERS):

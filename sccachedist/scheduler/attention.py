@@ -84,7 +84,7 @@ def _no_servers(servers: Sequence[ServerView]) -> Iterator[Attention]:
 
 
 def _missed(missed: Mapping[ServerId, float], servers: Sequence[ServerView]) -> Iterator[Attention]:
-    here = {server.server_id for server in servers}  # the views may be a second older
+    here = {server.server_id for server in servers if missed}  # the views may be a second older
     for server, secs in missed.items():
         if server in here:
             continue
@@ -99,13 +99,16 @@ def _strangers(lately: Lately) -> Iterator[Attention]:
 
 
 def _of_server(server: ServerView) -> Iterator[Attention]:
+    is_silent = server.seen_secs > server.patience_secs / 2
+    if not (server.unfit or server.avoided_why or is_silent):
+        return  # most of thousands
     address = str(server.server_id)
     if server.unfit:
         yield _finding(address, f"{address} says that it is unfit for jobs: {server.unfit}", SentLocal.SANDBOX.mend)
     if server.avoided_why is not None:
         text = f"{address} is avoided for {server.avoided_secs:.0f} s: {server.avoided_why.value}."
         yield _finding(address, text, _LOOK_THERE)
-    if server.seen_secs > server.patience_secs / 2:
+    if is_silent:
         text = (
             f"{address} has been silent for {server.seen_secs:.0f} s, and is dropped after {server.patience_secs:.0f}."
         )

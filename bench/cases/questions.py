@@ -1,0 +1,101 @@
+"""What a question about the farm costs: the API of a scheduler with thousands of build servers and all of its records.
+
+The parts of the scheduler that answer run here, without its sockets: the time of each turn of the reactor can be seen
+then.
+"""
+
+from functools import partial
+from ipaddress import IPv4Address
+from typing import Any
+
+from bench.quantities import Bar, Quantity
+from bench.run import Run
+from bench.slow_motion import SlowMotion, milliseconds, turns_of
+from sccachedist.auth.clients import SharedClientToken
+from sccachedist.budgets import Party
+from sccachedist.config import QueueSettings, RecordSettings
+from sccachedist.job_phases import JobPhase
+from sccachedist.outcomes import Outcome, SentLocal
+from sccachedist.scheduler.core import SchedulerCore
+from sccachedist.scheduler.departures import Departures
+from sccachedist.scheduler.events import JobEnd, JobEnded
+from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
+from sccachedist.scheduler.farm_routes import FarmRoutes
+from sccachedist.scheduler.farm_views import FarmViews
+from sccachedist.scheduler.job_records import JobRecords
+from sccachedist.scheduler.job_tokens import JobTokens
+from sccachedist.scheduler.term import Term, Terms
+from sccachedist.web.slices import Slices
+from sccachedist.web.turns import Turns
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.job_summary import JobSummary, packed
+from sccachedist.wire.messages import Heartbeat, JobId
+
+_SERVERS, _RUNNING, _RECORDS = 5000, 20_000, 20_000
+_READER = FarmReader("10.1.0.1", Party("10.1.0.1"))
+#: The questions, each with its query and whether it has a bar: a trace has megabytes, which are copied at once.
+_QUESTIONS: tuple[tuple[str, dict[str, str], bool], ...] = (
+    ("status", {}, True),
+    ("servers", {}, True),
+    ("jobs", {"limit": "100"}, True),
+    ("jobs", {"output": "none"}, True),
+    ("why", {"name": "77.o"}, True),
+    ("clients", {}, True),
+    ("toolchains", {}, True),
+    ("usage", {"by": "compiler"}, True),
+    ("trace", {"since": "10000"}, False),
+)
+
+
+class Questions:
+    """The longest turn of the reactor during an answer."""
+
+    name = "question"
+    title = f"a question about {_SERVERS} build servers, {_RUNNING} jobs and {_RECORDS} records"
+    is_quick = True
+
+    def measure(self, run: Run) -> list[Quantity]:
+        """Turns of ours alone: the published scheduler answers no questions."""
+        rows = []
+        for path, query, has_bar in _QUESTIONS:
+            clock = SlowMotion()
+            ask = partial(getattr(_routes(clock), f"farm_{path}"), _READER, query)
+            rounds = [list(turns_of(ask, clock)) for _ in range(run.scaled(5, 3))]
+            name = "?".join((path, *query))
+            bar = Bar(5.0, of_ours=True) if has_bar else None
+            rows.append(Quantity(f"longest turn of {name}", "ms", (), milliseconds(map(max, rounds)), bar))
+            rows.append(Quantity(f"CPU of {name}", "ms", (), milliseconds(map(sum, rounds))))
+        return rows
+
+
+def _routes(clock: SlowMotion) -> FarmRoutes:
+    core = SchedulerCore(JobId(2**62), most_unclaimed=_RUNNING)
+    for number in range(_SERVERS):
+        server = ServerId(IPv4Address(0x0A000000 + number), 10501)
+        core.heartbeat(server, Heartbeat(b"key", 16, number, b"digest", b"certificate"), 0.0)
+    for number in range(_RUNNING):
+        core.reserve(0.0, toolchain=f"{number % 9:064}", client=_client(number))
+    records = JobRecords(RecordSettings(keep=_RECORDS), 0.0, clock.seconds)
+    for number in range(_RECORDS):
+        records(_ended(number))
+    servers: Any = None  # none is asked
+    tokens = JobTokens(clock.seconds)
+    terms = Terms(lambda: Term(core, servers, QueueSettings(), clock, tokens))
+    views = FarmViews(terms, Slices(Turns(clock)))
+    readers = FarmReaders(SharedClientToken("token"), None, [])
+    return FarmRoutes(views, records, Departures(clock.seconds), readers)
+
+
+def _client(number: int) -> Party:
+    return Party(f"0123456789abcdef@10.1.0.{number % 50}")
+
+
+def _ended(number: int) -> JobEnded:
+    is_home = number % 10 == 0
+    outcome, reason = (Outcome.SENT_LOCAL, SentLocal.SANDBOX) if is_home else (Outcome.COMPILED, None)
+    summary = packed(JobSummary(outcome, reason, output=f"obj/lib/a{number:06}.o", compiler="g++"))
+    began = {JobPhase.RESERVED: 0.0, JobPhase.READY: 0.0, JobPhase.STARTED: 0.0}
+    server = ServerId(IPv4Address(0x0A000000 + number % 100), 10501)
+    toolchain = f"{number % 9:064}"
+    how = JobEnd.COMPLETE
+    return JobEnded(0.0, JobId(number), server, _client(number), toolchain, how, began, asked=0.0, summary=summary)
