@@ -8,12 +8,14 @@ import gzip
 import json
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from sccachedist.disks import on_disk
+from sccachedist.errors import DiskError
 from sccachedist.records.ring import Entry, record_of
 
 #: Records after which another thread may have the interpreter: the reactor must not wait for a whole batch.
@@ -74,12 +76,19 @@ class LineFile:
         return before + len(octets)
 
     def _opened(self) -> int:
-        """The descriptor of the file that has the name now."""
+        """The descriptor of the file that has the name now.
+
+        Anything but a file is refused: a pipe that nobody reads would hold this thread, and the end of the daemon.
+        """
         if self._descriptor is not None and not self._is_current(self._descriptor):
             self.close()
         if self._descriptor is None:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            self._descriptor = os.open(self._path, flags, _READABLE_BY_GROUP)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(self._path, flags, _READABLE_BY_GROUP)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
+                raise DiskError(f"{self._path}: no file")
+            self._descriptor = descriptor
         return self._descriptor
 
     def _is_current(self, descriptor: int) -> bool:

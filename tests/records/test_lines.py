@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +101,35 @@ def test_no_directory(lines: Lines) -> None:
     assert (lines.path.parent / "sub" / "jobs.jsonl").read_text().count("\n") == 1
 
 
-def test_full_disk() -> None:
+@pytest.fixture
+def no_files(tmp_path: Path) -> Iterator[dict[str, Path]]:
+    """What may have the name of the file, and is none; one pipe has a reader that never reads."""
+    unread, held = tmp_path / "unread", tmp_path / "held"
+    os.mkfifo(unread)
+    os.mkfifo(held)
+    reader = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+    yield {"pipe": unread, "held pipe": held, "device": Path("/dev/null"), "directory": tmp_path}
+    os.close(reader)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "held pipe", "device", "directory"])
+def test_no_file(no_files: Mapping[str, Path], kind: str) -> None:
+    """What is no file is a DiskError at once: no write waits for somebody who reads."""
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(DiskError, match=str(no_files[kind])):
+        LineFile(no_files[kind], 2000, 2).write([job(1)])
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_full_disk(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that takes none of it is a DiskError."""
-    file = LineFile(Path("/dev/full"), 2000, 2)
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(DiskError, match="No space left"):
-        file.write([job(1)])
+        lines.file.write([job(1)])
 
 
 def test_no_half_of_a_line(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
