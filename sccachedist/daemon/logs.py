@@ -10,7 +10,7 @@ events that are repeated instead of logging each one, and there is a bound for a
 
 import math
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -89,6 +89,10 @@ def bound_lines() -> None:
     _allowance, _debug_allowance = Allowance(2000, 100), Allowance(10_000, 1000)
 
 
+#: How many events this process has logged, by the name of their level.
+logged: Counter[str] = Counter()
+
+
 class Logger(TwistedLogger):
     """Logs those events of one module that are important enough."""
 
@@ -107,6 +111,7 @@ class Logger(TwistedLogger):
                 kwargs[name] = _fit_to_be_read(value)
             elif not isinstance(value, _PLAIN) and not name.startswith("log_"):
                 kwargs[name] = excerpt(value if isinstance(value, str) else str(value), LONGEST_FIELD)
+        logged[level.name] += 1
         super().emit(level, format, **kwargs)
 
 

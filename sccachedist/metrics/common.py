@@ -7,6 +7,7 @@ from typing import Any
 import twisted
 from sccachedist import __version__
 from sccachedist.config import ConnectionLimits
+from sccachedist.daemon.logs import logged
 from sccachedist.daemon.startup import check_address
 from sccachedist.metrics.lag import LoopLag
 from sccachedist.metrics.registry import Registry
@@ -42,6 +43,7 @@ def watch(registry: Registry, role: str, site: Site, expiry: Callable[[], float 
     registry.read("sccachedist_tls_handshakes_total", lambda: counts.handshakes)
     registry.read("sccachedist_certificate_expiry_timestamp_seconds", expiry)
     registry.read("sccachedist_incidents_total", lambda: counts.incidents)
+    registry.read("sccachedist_log_events_total", lambda: logged)
     took = registry.histograms("sccachedist_http_request_seconds", (*site.routes.names, NO_ROUTE))
     counts.timed = lambda route, seconds: took[route].observe(seconds)
     return LoopLag(registry.histogram("sccachedist_event_loop_lag_seconds").observe, reactor)

@@ -100,6 +100,12 @@ def _common(limits: type[ConnectionLimits]) -> tuple[Series, ...]:
         ),
         Series("sccachedist_incidents_total", Kind.COUNTER, "Unforeseen errors; the log has each."),
         Series(
+            "sccachedist_log_events_total",
+            Kind.COUNTER,
+            "Events in the log, by level; those that repeat are counted there, and have no event of their own.",
+            {"level": ("critical", "error", "warn", "info", "debug")},
+        ),
+        Series(
             "sccachedist_event_loop_lag_seconds",
             Kind.HISTOGRAM,
             "How late the daemon was at a task that is due each second.",
@@ -292,6 +298,11 @@ SERVER = (
         Kind.COUNTER,
         "Heartbeats that the scheduler took, refused, or did not get.",
         {"result": ("taken", "refused", "unreached")},
+    ),
+    Series(
+        "sccachedist_server_reports_waiting",
+        Kind.GAUGE,
+        "States of jobs that the scheduler has not been told yet.",
     ),
     Series(
         "sccachedist_server_last_heartbeat_timestamp_seconds",

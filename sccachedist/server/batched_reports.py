@@ -100,6 +100,11 @@ class BatchedReports:
             self._delivery = Deferred.fromCoroutine(self._deliver()).addErrback(_failed)
         self._go_on()
 
+    @property
+    def waiting(self) -> int:
+        """How many states wait for a request."""
+        return len(self._states)
+
     async def delivered(self) -> None:
         """Wait until all reports are delivered or dropped."""
         if self._busy:

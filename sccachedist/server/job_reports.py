@@ -54,6 +54,11 @@ class JobReports:
                 job_id, state, _octets(summary), at_once=True
             )  # the scheduler may have to ask the next client to upload
 
+    @property
+    def waiting(self) -> int:
+        """How many reports have not been delivered yet."""
+        return self._batched.waiting + self._per_job.waiting
+
     async def flush(self) -> None:
         """Wait until our scheduler has every report, at most :data:`HEARD_SECS`."""
         heard = Deferred.fromCoroutine(self._batched.delivered())

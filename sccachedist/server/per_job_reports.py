@@ -49,6 +49,11 @@ class PerJobReports:
         self._under_way.add(delivery)
         delivery.addErrback(_failed, job_id).addCallback(lambda _: self._under_way.remove(delivery))
 
+    @property
+    def waiting(self) -> int:
+        """How many states are on their way, or wait for their job's earlier ones."""
+        return sum(map(len, self._queues.values()))
+
     async def delivered(self) -> None:
         """Wait until all reports are delivered or dropped."""
         if self._queues:

@@ -203,6 +203,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
 
     listen = listen or listening_with(reactor)
     if settings.metrics.address is not None:
+        registry.read("sccachedist_server_reports_waiting", lambda: reports.waiting)
         metrics = ServerMetrics(
             registry,
             core,

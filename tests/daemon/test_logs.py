@@ -46,6 +46,16 @@ def least_logged(namespace: str) -> str:
     return str(logged[0].name)
 
 
+def test_what_is_logged_is_counted() -> None:
+    """By level, and without what is dropped."""
+    choose_levels("warn")
+    before = logs.logged.copy()
+    with capturedLogs():
+        for level in (*ALL, LogLevel.warn):
+            Logger("sccachedist.counted").emit(level, "something happened")
+    assert logs.logged - before == {"warn": 2, "error": 1, "critical": 1}
+
+
 @pytest.mark.parametrize(
     ("directives", "scheduler", "routes", "server"),
     [

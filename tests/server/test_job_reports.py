@@ -47,11 +47,12 @@ class ReportsTests(SynchronousTestCase):
     def test_order(self) -> None:
         """The scheduler hears of a job in its order, each time after it has taken what came before."""
         self.report(JOB, [READY, STARTED, COMPLETE])
-        for state in (READY, STARTED, COMPLETE):
+        for left, state in zip((3, 2, 1), (READY, STARTED, COMPLETE), strict=True):
             assert self.sent.waiting == [(JOB, state)]
+            assert self.reports.waiting == left
             self.sent.answer((JOB, state), None)
         self.all_is_over()
-        assert self.troubles == 0
+        assert (self.troubles, self.reports.waiting) == (0, 0)
 
     def test_side_by_side(self) -> None:
         """A report that the scheduler is slow to take holds up no other job's."""
