@@ -19,7 +19,7 @@ test: coverage
 coverage:
 	scripts/setup.sh dev
 	$(PYTEST) --cov --quiet \
-		$(addprefix tests/scheduler/test_,$(addsuffix .py,attention core departures events farm_routes fleet home_rates job_records)) \
+		$(addprefix tests/scheduler/test_,$(addsuffix .py,attention core departures events farm_documents farm_routes fleet home_rates job_records)) \
 		$(addprefix tests/scheduler/test_,$(addsuffix .py,jobs leases presumed queue refusals shares snapshot)) \
 		$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs job_course jobs lru places spent_tokens)) \
 		$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome tar)) \

@@ -23,13 +23,12 @@ class Departures:
 
     def __call__(self, event: Event) -> None:
         """Note who goes and who comes."""
-        match event:
-            case ServerLeft(server_id=server_id, why=Departure.SILENT, at=at):
-                self._missed[server_id] = at
-                if len(self._missed) > MOST_MISSED:
-                    del self._missed[next(iter(self._missed))]
-            case ServerJoined(server_id=server_id) | ServerLeft(server_id=server_id):
-                self._missed.pop(server_id, None)
+        if isinstance(event, ServerJoined | ServerLeft):
+            self._missed.pop(event.server_id, None)
+        if isinstance(event, ServerLeft) and event.why is Departure.SILENT:
+            self._missed[event.server_id] = event.at
+            if len(self._missed) > MOST_MISSED:
+                del self._missed[next(iter(self._missed))]
 
     def missed(self) -> dict[ServerId, float]:
         """For how many seconds each has been away, the longest first."""
