@@ -100,7 +100,7 @@ class Logger(TwistedLogger):
         """Log an event, or drop it. Its fields are escaped and cut."""
         if level in _dropped(self.namespace):
             return
-        allowance = _debug_allowance if level is LogLevel.debug else _allowance
+        allowance = self._allowance_of(level)
         if not allowance.allows_one_more():
             return
         if allowance.left_out:
@@ -114,13 +114,25 @@ class Logger(TwistedLogger):
         logged[level.name] += 1
         super().emit(level, format, **kwargs)
 
+    def _allowance_of(self, level: LogLevel) -> Allowance:
+        return _debug_allowance if level is LogLevel.debug else _allowance
 
-def log_line(log: Logger, line: str, **fields: object) -> None:
-    """Log a line that is made already, at ``info``: half the time of one that is made of its fields.
 
-    :param fields: what an output of objects shows besides.
+class LineLogger(Logger):
+    """Logs lines that an operator has asked for: as many as at ``debug``, and they push out no others.
+
+    A line that is made already takes half the time of one that is made of its fields.
     """
-    log.info("{line}", line=line, **fields)
+
+    def line(self, text: str, **fields: object) -> None:
+        """Log a line at ``info``.
+
+        :param fields: what an output of objects shows besides.
+        """
+        self.info("{line}", line=text, **fields)
+
+    def _allowance_of(self, level: LogLevel) -> Allowance:
+        return _debug_allowance
 
 
 def _fit_to_be_read(failure: object) -> object:

@@ -3,10 +3,10 @@
 A build server's line of the same job has the same number (:mod:`sccachedist.server.job_log`).
 """
 
-from sccachedist.daemon.logs import Logger, log_line
+from sccachedist.daemon.logs import LineLogger
 from sccachedist.records.ring import Entry, record_of
 
-log = Logger()
+log = LineLogger()
 
 #: The phases that are in the line, in seconds at least.
 _LEAST_SECS = 0.001
@@ -23,8 +23,7 @@ def log_record(entry: Entry) -> None:
     client = record.client or "unknown"
     place = f" on {record.server}" if record.server else ""
     names = f": {summary.compiler or '?'} {summary.output or '?'}" if summary else ""
-    log_line(
-        log,
+    log.line(
         f"{request} of {client}: {'/'.join(filter(None, ending))}, {record.ended - record.asked:.3f} s "
         f"({', '.join(phases)}){place}{names}{f': {detail}' if detail else ''}",
         job_id=record.job_id,

@@ -1,11 +1,11 @@
 """The line that a build server logs of each job that has ended, in the words of :mod:`sccachedist.outcomes`."""
 
-from sccachedist.daemon.logs import Logger, log_line
+from sccachedist.daemon.logs import LineLogger
 from sccachedist.outcomes import SERVER_PHASES
 from sccachedist.wire.job_summary import MOST_TEXT, JobSummary
 from sccachedist.wire.messages import JobId
 
-log = Logger()
+log = LineLogger()
 
 #: The phases that are in the line, in microseconds at least.
 _LEAST_US = 1000
@@ -23,8 +23,7 @@ def log_job(job_id: JobId | None, client: str, summary: JobSummary) -> None:
     names = f"{summary.compiler[:_MOST_COMPILER] or '?'} {summary.output[-_MOST_OUTPUT:] or '?'}"
     detail = f": {summary.detail[:_MOST_DETAIL]}" if summary.detail else ""
     cpu_secs = (summary.cpu_user_us + summary.cpu_system_us) / 1e6
-    log_line(
-        log,
+    log.line(
         f"job {job_id} of {client}: {'/'.join(filter(None, ending))}, {sum(summary.phases_us) / 1e6:.3f} s "
         f"({', '.join(phases)}), {cpu_secs:.3f} s of CPU, {summary.peak_memory_bytes >> 20} MiB: {names}{detail}",
         job_id=job_id,

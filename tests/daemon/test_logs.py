@@ -17,6 +17,7 @@ from sccachedist.daemon.logs import (
     MOST_PEERS,
     QUIET_SECS,
     Allowance,
+    LineLogger,
     Logger,
     QuietLog,
     bound_lines,
@@ -44,6 +45,20 @@ def least_logged(namespace: str) -> str:
     logged = [event["log_level"] for event in events]
     assert logged == list(ALL[-len(logged) :])
     return str(logged[0].name)
+
+
+def test_lines_that_an_operator_has_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take nothing from what other events may be logged."""
+    monkeypatch.setattr(logs, "_allowance", Allowance(1, 0))
+    with capturedLogs() as events:
+        for _ in range(3):
+            LineLogger("sccachedist.lines").line("job 7 of 10.0.0.1: compiled", job_id=7)
+        Logger("sccachedist.others").warn("a disk is full")
+    assert [eventAsText(each, includeTimestamp=False, includeSystem=False) for each in events] == [
+        *["job 7 of 10.0.0.1: compiled"] * 3,
+        "a disk is full",
+    ]
+    assert events[0]["job_id"] == 7
 
 
 def test_what_is_logged_is_counted() -> None:
