@@ -25,6 +25,10 @@ class ConfigError(SccachedistError):
     """A configuration file cannot be used: the text names the file, the key and what was expected."""
 
 
+class OtherRoleError(ConfigError):
+    """A configuration file is the other role's."""
+
+
 class DecodeError(SccachedistError):
     """Bytes or text from a peer are not what the protocol says they are: the peer's fault."""
 

@@ -40,7 +40,7 @@ class Outcome(Word):
         "Most such clients were interrupted. If it happens often, see whether clients reach the build server.",
     )
     SERVER_LOST = (
-        "The build server left, or lost the job, before it reported an end.",
+        "The build server left, or lost the job, before it reported an end; the client compiled the file itself.",
         "Look into the log of the build server at that time.",
     )
     UNTOLD = ("The job is over; its build server does not say how.", "Only a build server of sccachedist tells.")
@@ -101,7 +101,7 @@ class SentLocal(Word):
     """Why a build server gave no result for a job, so that the client compiled the file itself."""
 
     SUSPICIOUS = (
-        "The compile failed, and the farm may be at fault rather than the source.",
+        "The compile failed, and was repeated by the client.",
         "If it fails at home as well, mend the source. Else look at the kind.",
     )
     OPTIONS = (
@@ -168,7 +168,7 @@ class Suspicion(Word):
     """What makes a failed compile suspicious: the kind of :attr:`SentLocal.SUSPICIOUS`."""
 
     VERIFY = (
-        "Nothing points at the farm: the compile is repeated so that the user sees the result of the own machine.",
+        "Nothing points at the farm: it is repeated so that the user sees what the compiler at home says.",
         'Mend the source. With policy.on_failure = "suspicious", such a compile is not repeated.',
     )
     NOT_EXECUTED = (

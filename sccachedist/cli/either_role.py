@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sccachedist.config import SchedulerSettings, ServerSettings, load_scheduler_settings, load_server_settings
-from sccachedist.errors import ConfigError
+from sccachedist.errors import ConfigError, OtherRoleError
 
 
 def load_either(config: Path) -> ServerSettings | SchedulerSettings:
@@ -16,6 +16,8 @@ def load_either(config: Path) -> ServerSettings | SchedulerSettings:
     except ConfigError as error:
         try:
             return load_scheduler_settings(config)
+        except OtherRoleError:
+            raise error from None
         except ConfigError as other:
             raise (error if _is_a_servers(config) else other) from None
 

@@ -65,7 +65,7 @@ def _load(settings: type[T], path: Path, theirs: type, whose: str) -> T:
         refuse_misplaced(document, settings, theirs, whose)
         return read_settings(settings, document)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None
 
 
 def _text(path: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 
-from sccachedist.errors import ConfigError, DecodeError
+from sccachedist.errors import ConfigError, DecodeError, OtherRoleError
 
 T = TypeVar("T")
 
@@ -170,7 +170,7 @@ def refuse_other(document: object, mine: type, theirs: type, whose: str) -> None
     """Refuse the other role's file as a whole: it has keys that every such file must have, and none of this one's.
 
     :param theirs: the class of the other file's settings; ``whose`` is what the error calls that file.
-    :raises ConfigError: one line that says whose file it is.
+    :raises OtherRoleError: one line that says whose file it is.
     """
     known, known_there = _required(mine), _required(theirs)
     if (
@@ -178,7 +178,7 @@ def refuse_other(document: object, mine: type, theirs: type, whose: str) -> None
         and document.keys() & (known_there - known)
         and not document.keys() & (known - known_there)
     ):
-        raise ConfigError(f"this is {whose} configuration")
+        raise OtherRoleError(f"this is {whose} configuration")
 
 
 def _required(settings: type) -> set[str]:

@@ -145,7 +145,7 @@ class JobDocument(TypedDict):
 
 
 class RefusalCount(TypedDict):
-    """Requests of one client that got no slot for one reason."""
+    """Requests of one client that got no slot for one reason; ``server_lost`` are those that got one and no result."""
 
     reason: str
     count: int

@@ -10,7 +10,7 @@ from typing import cast
 
 from sccachedist import __version__
 from sccachedist.errors import DecodeError
-from sccachedist.outcomes import Refusal
+from sccachedist.outcomes import Outcome, Refusal
 from sccachedist.records.documents import (
     Attention,
     ClientRow,
@@ -155,19 +155,20 @@ def running_row(job: JobView, client: str | None) -> RunningRow:
 
 
 class RefusalSums:
-    """How many requests of one client got no slot, by reason.
+    """How many requests of one client got no slot, by reason, and how many were lost: of neither a file is known.
 
     :param client: as records name it.
     """
 
     def __init__(self, client: str | None) -> None:
         self._client = client
-        self._rows: dict[Refusal, RefusalCount] = {}
+        self._rows: dict[Refusal | Outcome, RefusalCount] = {}
 
     def add(self, entry: Entry) -> None:
         """Count a request, if it is one of these. The latest come first."""
-        reason = reason_of(entry)
-        if entry[CLIENT] != self._client or not isinstance(reason, Refusal):
+        lost = OUTCOMES[entry[OUTCOME]] is Outcome.SERVER_LOST
+        reason = Outcome.SERVER_LOST if lost else reason_of(entry)
+        if entry[CLIENT] != self._client or not isinstance(reason, Refusal | Outcome):
             return
         row = self._rows.setdefault(
             reason,

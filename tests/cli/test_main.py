@@ -208,6 +208,7 @@ def test_check(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
             SCHEDULER + 'server_auth = { type = "DANGEROUSLY_INSECURE" }\n[queue]\nmax_wait_secs = -1\n',
             "queue.max_wait_secs: expected ",
         ),
+        ('cache_dir = "/c"\n', "public_addr: missing"),
         ("[dist]\n", "this is a client's configuration"),
         ("{", "not TOML"),
         (None, "cannot be read"),

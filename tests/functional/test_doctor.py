@@ -101,5 +101,5 @@ def test_a_scheduler(farm: Farm) -> None:
     config.chmod(0o644)
     status, lines = doctor(config)
     assert status == 0
-    assert lines["public_addr"] == "ok it answers, and has 1 build servers"
+    assert lines["public_addr"] == "ok it answers, and has 1 build server"
     assert lines["configuration"].startswith("warning ")

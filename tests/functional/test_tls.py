@@ -145,7 +145,7 @@ def test_commands_reach_it(farm: Farm) -> None:
             assert (status, "drained: " in text) == (0, True), text
     for more in ((), (authority,)):
         status, text = said(farm, "doctor", *more)
-        assert (status, "it answers, and has 1 build servers" in text) == (0, True), text
+        assert (status, "it answers, and has 1 build server" in text) == (0, True), text
     status, text = said(farm, "doctor", authority, role="server")
     assert (status, "token: the scheduler takes it" in text) == (0, True), text
     status, text = said(farm, "doctor", role="server")

@@ -167,15 +167,19 @@ def farm(check: str, status: int, body: bytes) -> Finding:
     """Whether it is a scheduler that answered, and how many build servers it has."""
     match _told(body) if status == 200 else None:
         case {"num_servers": int(number)}:
-            return good(check, f"it answers, and has {number} build servers")
+            return good(check, f"it answers, and has {_number(number, 'build server')}")
     return failed(check, f"no scheduler answers there, but something else{_whether(status)}", "correct the address")
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def keys(check: str, status: int, body: bytes) -> Finding:
     """Whether an identity provider published keys."""
     match _told(body) if status == 200 else None:
         case {"keys": [*items]}:
-            return good(check, f"it has {len(items)} keys")
+            return good(check, f"it has {_number(len(items), 'key')}")
     return failed(check, f"it answers without keys{_whether(status)}", "correct it")
 
 

@@ -1,7 +1,7 @@
 """``clients``: who compiles, who waits, and whose files go home. Pure."""
 
 from sccachedist.cli.farm.screen import ADDRESS, Cell, Column, Screen, table
-from sccachedist.cli.farm.words import HOME, REMOTE, compiled_share
+from sccachedist.cli.farm.words import REMOTE, counted, home_reasons, home_with_share
 from sccachedist.records.documents import ClientRow, ClientsDocument
 
 _COLUMNS = (
@@ -24,16 +24,13 @@ def render(document: ClientsDocument, screen: Screen) -> str:
 
 def _row(row: ClientRow, screen: Screen) -> list[Cell | str]:
     recent = row["recent"]
-    share = compiled_share(recent)
-    home = sum(recent["outcomes"].get(word, 0) for word in HOME)
-    reasons = recent["sent_local"] | recent["refusals"]
-    worst = max(reasons, key=lambda word: (reasons[word], word), default=None) if home else ""
+    worst = next((word for word, _ in home_reasons(recent)), "")
     return [
         screen.text(row["client"]),
         screen.number(row["holds"]),
         screen.number(row["waits"]),
         screen.duration(row["slot_secs"]),
-        screen.number(sum(recent["outcomes"].get(word, 0) for word in REMOTE)),
-        screen.number(home) + (f" ({100 * (1 - share):.1f} %)" if share is not None and home else ""),
+        screen.number(counted(recent["outcomes"], REMOTE)),
+        home_with_share(recent["outcomes"], screen),
         screen.text(worst),
     ]

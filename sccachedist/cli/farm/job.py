@@ -1,11 +1,14 @@
 """``job ID``: all that is known of one job, with its phases as a waterfall. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from sccachedist.cli.farm.screen import Screen, paragraph
 from sccachedist.cli.farm.words import outcome_cell, sentences
 from sccachedist.outcomes import TimedPhase
 from sccachedist.records.documents import JobDocument, JobRow, RunningRow
+
+N = TypeVar("N", int, float)
 
 _WIDEST_BAR, _NARROWEST_BAR = 60, 10
 _BEFORE_BAR = 36  # the columns that the name and the time of a phase take
@@ -39,7 +42,6 @@ def _over(row: JobRow, screen: Screen) -> Iterator[str]:
     outcome = outcome_cell(row, screen)
     yield screen.fitting(f"job {screen.text(row['id'])}: {outcome.text}")
     yield from verdict(row, screen)
-    form = "{:.2f} s"
     facts = [
         ("output", screen.text(row["output"])),
         ("compiler", screen.text(row["compiler"])),
@@ -49,16 +51,18 @@ def _over(row: JobRow, screen: Screen) -> Iterator[str]:
         ("toolchain", screen.text(row["toolchain"])),
         ("asked", screen.clock(row["asked"])),
         ("ended", f"{screen.clock(row['ended'])}, after {screen.duration(max(0.0, row['ended'] - row['asked']))}"),
-        ("cpu", f"{screen.number(row['cpu_user'], form)} user, {screen.number(row['cpu_system'], form)} system"),
-        ("memory", f"{screen.size(row['memory'])} at most"),
-        (
-            "bytes",
-            f"{screen.size(row['in'])} in, {screen.size(row['out'])} out, {screen.size(row['uploaded'])} toolchain",
-        ),
+        ("cpu", _told([(row["cpu_user"], "user"), (row["cpu_system"], "system")], "{:.2f} s".format, screen)),
+        ("memory", _told([(row["memory"], "at most")], screen.size, screen)),
+        ("bytes", _told([(row["in"], "in"), (row["out"], "out"), (row["uploaded"], "toolchain")], screen.size, screen)),
     ]
     for name, text in facts:
         yield screen.fitting(f"  {name:11}{text}")
     yield from _waterfall(row, screen)
+
+
+def _told(facts: list[tuple[N | None, str]], form: Callable[[N], str], screen: Screen) -> str:
+    """Numbers with their words; those that nobody told are left out."""
+    return ", ".join(f"{form(value)} {word}" for value, word in facts if value is not None) or screen.dash
 
 
 def _waterfall(row: JobRow, screen: Screen) -> Iterator[str]:

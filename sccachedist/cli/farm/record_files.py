@@ -15,6 +15,7 @@ import attrs
 
 from sccachedist.cli.farm.shapes import checked
 from sccachedist.errors import ConfigError, DecodeError, PeerError
+from sccachedist.outcomes import Outcome
 from sccachedist.records.documents import JobDocument, JobRow, JobsDocument, RefusalCount, WhyDocument
 from sccachedist.records.selection import Selection
 
@@ -81,9 +82,10 @@ def why_of(rows: Callable[[], Iterable[JobRow]], since: float, name: str) -> Why
     jobs = heapq.nlargest(_MOST_ANSWERS, filter(named.wants, rows()), key=lambda row: row["ended"])
     clients = {row["client"] for row in jobs}
     refusals: dict[str, RefusalCount] = {}
-    for row in filter(Selection(since=since, outcome="refused").wants, rows()):
-        reason, ended = row["reason"], row["ended"]
-        if reason is None or row["client"] not in clients:
+    for row in filter(Selection(since=since).wants, rows()):
+        lost = row["outcome"] == Outcome.SERVER_LOST.word
+        reason, ended = row["outcome"] if lost else row["reason"], row["ended"]
+        if reason is None or row["client"] not in clients or not (lost or row["outcome"] == Outcome.REFUSED.word):
             continue
         count = refusals.setdefault(
             reason, RefusalCount(reason=reason, count=0, first=ended, last=ended, detail=row["detail"])

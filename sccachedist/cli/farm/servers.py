@@ -15,9 +15,9 @@ _COLUMNS = (
     Column("SLOTS", right=True),
     Column("CPUS", right=True, spare=True),
     Column("DONE", right=True),
-    Column("SENT HOME", right=True),
+    Column("OWN FAULT", right=True),
     Column("TOOLCHAINS", right=True, spare=True),
-    Column("UP", right=True, spare=True),
+    Column("REGISTERED", right=True, spare=True),
     Column("SEEN", right=True, spare=True),
     Column("WHY", keep="start", least=24),
 )
@@ -36,9 +36,9 @@ def render(document: ServersDocument, screen: Screen) -> str:
 
 
 def _row(row: ServerRow, screen: Screen) -> list[Cell | str]:
-    home = screen.number(row["sent_local"])
+    fault = screen.number(row["sent_local"])
     if row["sent_local_share"]:
-        home += f" ({100 * row['sent_local_share']:.0f} %)"
+        fault += f" ({100 * row['sent_local_share']:.0f} %)"
     why = row["why"] or ("published: it tells no more" if row["published"] else "")
     return [
         screen.text(row["address"]),
@@ -46,7 +46,7 @@ def _row(row: ServerRow, screen: Screen) -> list[Cell | str]:
         f"{row['taken']}/{row['slots']}",
         screen.number(row["cpus"]),
         screen.number(row["ended"]),
-        home,
+        fault,
         screen.number(row["toolchains"]),
         screen.duration(row["up_secs"]),
         screen.duration(row["seen_secs"]),

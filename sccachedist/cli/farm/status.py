@@ -1,7 +1,7 @@
 """``status``: the farm at a glance. Pure."""
 
 from sccachedist.cli.farm.screen import Screen, paragraph
-from sccachedist.cli.farm.words import HOME, REMOTE, compiled_share
+from sccachedist.cli.farm.words import HOME, REMOTE, compiled_share, counted, home_reasons
 from sccachedist.records.documents import Recent, StatusDocument
 
 _STATES = ("open", "full", "avoided", "draining", "unfit")
@@ -49,8 +49,8 @@ def _servers(document: StatusDocument, screen: Screen) -> str:
 
 
 def _recently(recent: Recent, screen: Screen) -> str:
-    compiled = sum(recent["outcomes"].get(word, 0) for word in REMOTE)
-    share = compiled_share(recent)
+    compiled = counted(recent["outcomes"], REMOTE)
+    share = compiled_share(recent["outcomes"])
     if share is None:
         return f"no compiles in {screen.duration(recent['secs'])}"
     rate = compiled / recent["secs"] if recent["secs"] > 0 else 0.0
@@ -58,9 +58,7 @@ def _recently(recent: Recent, screen: Screen) -> str:
 
 
 def _sent_home(recent: Recent, screen: Screen) -> str:
-    reasons = recent["sent_local"] | recent["refusals"]
-    worst = sorted(((count, word) for word, count in reasons.items() if count), key=lambda pair: (-pair[0], pair[1]))
-    count = sum(recent["outcomes"].get(word, 0) for word in HOME)
+    count = counted(recent["outcomes"], HOME)
     if not count:
         return "none"
-    return f"{count:,}: " + ", ".join(f"{screen.text(word)} {count:,}" for count, word in worst)
+    return f"{count:,}: " + ", ".join(f"{screen.text(word)} {count:,}" for word, count in home_reasons(recent))

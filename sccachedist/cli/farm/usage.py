@@ -4,11 +4,10 @@ import csv
 import io
 
 from sccachedist.cli.farm.screen import Cell, Column, Screen, table
-from sccachedist.cli.farm.words import HOME, REMOTE
+from sccachedist.cli.farm.words import HOME, REMOTE, counted, home_with_share
 from sccachedist.printable import printable
 from sccachedist.records.documents import UsageDocument, UsageRow
 
-_HOUR_SECS = 3600.0
 _CSV = ("name", "jobs", "compiled", "sent_home", "slot_secs", "cpu_secs", "wait_secs")
 
 
@@ -20,8 +19,8 @@ def render(document: UsageDocument, screen: Screen) -> str:
         Column("COMPILED", right=True),
         Column("SENT HOME", right=True),
         Column("PER JOB", right=True),
-        Column("SLOT HOURS", right=True),
-        Column("CPU HOURS", right=True),
+        Column("SLOT TIME", right=True),
+        Column("CPU TIME", right=True),
         Column("WAITED", right=True),
     )
     shown = table(columns, [_row(row, screen) for row in document["usage"]], screen)
@@ -40,8 +39,8 @@ def as_csv(document: UsageDocument) -> str:
             [
                 printable(row["name"]),
                 row["jobs"],
-                _counted(row, REMOTE),
-                _counted(row, HOME),
+                counted(row["outcomes"], REMOTE),
+                counted(row["outcomes"], HOME),
                 *(round(row[key], 3) for key in ("slot_secs", "cpu_secs", "wait_secs")),
             ]
         )
@@ -52,14 +51,10 @@ def _row(row: UsageRow, screen: Screen) -> list[Cell | str]:
     return [
         screen.text(row["name"]),
         screen.number(row["jobs"]),
-        screen.number(_counted(row, REMOTE)),
-        screen.number(_counted(row, HOME)),
+        screen.number(counted(row["outcomes"], REMOTE)),
+        home_with_share(row["outcomes"], screen),
         screen.duration(row["slot_secs"] / row["jobs"] if row["jobs"] else None),
-        screen.number(row["slot_secs"] / _HOUR_SECS, "{:,.2f}"),
-        screen.number(row["cpu_secs"] / _HOUR_SECS, "{:,.2f}"),
+        screen.duration(row["slot_secs"]),
+        screen.duration(row["cpu_secs"]),
         screen.duration(row["wait_secs"]),
     ]
-
-
-def _counted(row: UsageRow, words: tuple[str, ...]) -> int:
-    return sum(row["outcomes"].get(word, 0) for word in words)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from sccachedist.cli.farm.job import verdict
 from sccachedist.cli.farm.screen import Screen, paragraph
 from sccachedist.cli.farm.words import outcome_cell, refusal_sentences
+from sccachedist.outcomes import Outcome
 from sccachedist.records.documents import JobRow, RefusalCount, WhyDocument
 
 _UNSEEN = (
@@ -43,7 +44,9 @@ def _refused(count: RefusalCount, screen: Screen) -> Iterator[str]:
     if count["count"] > 1:
         times = f"between {times} and {screen.clock(count['last'])}"
     number = "1 request" if count["count"] == 1 else f"{count['count']:,} requests"
-    yield paragraph(f"Also {number} of this client, {times}, got no slot: {screen.text(count['reason'])}.", screen, "")
+    missed = "result" if count["reason"] == Outcome.SERVER_LOST.word else "slot"
+    said = f"Also {number} of this client, {times}, got no {missed}: {screen.text(count['reason'])}."
+    yield paragraph(said, screen, "")
     if count["detail"]:
         yield paragraph(screen.text(f'"{count["detail"]}"', 500), screen)
     yield paragraph(means, screen)

@@ -1,11 +1,14 @@
 """The words of :mod:`sccachedist.outcomes` as the commands print them, with the sentences that belong to them. Pure."""
 
+from collections import Counter
+from collections.abc import Mapping
+
 from sccachedist.cli.farm.screen import Cell, Screen, Style
 from sccachedist.outcomes import Outcome, Refusal, SentLocal, Suspicion, Word
 from sccachedist.records.documents import JobRow, Recent
 
 #: What a client compiles itself, by the words of outcomes.
-HOME = (Outcome.SENT_LOCAL.word, Outcome.REFUSED.word)
+HOME = (Outcome.SENT_LOCAL.word, Outcome.REFUSED.word, Outcome.SERVER_LOST.word)
 #: What the farm compiled.
 REMOTE = (Outcome.COMPILED.word, Outcome.COMPILE_ERROR.word)
 
@@ -40,13 +43,34 @@ def sentences(row: JobRow) -> tuple[str, str]:
 
 
 def refusal_sentences(reason: str) -> tuple[str, str]:
-    """The same for requests that got no slot."""
-    word = _REFUSALS.get(reason)
+    """The same for requests that got no slot, and those whose build server was lost."""
+    word = _REFUSALS.get(reason) or _OUTCOMES.get(reason)
     return (_UNKNOWN, "") if word is None else (word.means, word.mend)
 
 
-def compiled_share(recent: Recent) -> float | None:
+def counted(outcomes: Mapping[str, int], words: tuple[str, ...]) -> int:
+    """How many requests ended with one of some words."""
+    return sum(outcomes.get(word, 0) for word in words)
+
+
+def compiled_share(outcomes: Mapping[str, int]) -> float | None:
     """The share of requests that the farm compiled, of those that it compiled or sent home; None without any."""
-    remote = sum(recent["outcomes"].get(word, 0) for word in REMOTE)
-    whole = remote + sum(recent["outcomes"].get(word, 0) for word in HOME)
-    return remote / whole if whole else None
+    remote, home = counted(outcomes, REMOTE), counted(outcomes, HOME)
+    return remote / (remote + home) if remote + home else None
+
+
+def home_with_share(outcomes: Mapping[str, int], screen: Screen) -> str:
+    """How many requests went home, and which share that is; the share only if there are any."""
+    home, share = counted(outcomes, HOME), compiled_share(outcomes)
+    return screen.number(home) + (f" ({100 * (1 - share):.1f} %)" if share is not None and home else "")
+
+
+def home_reasons(recent: Recent) -> list[tuple[str, int]]:
+    """Why requests went home, the most frequent reason first: the counts make up all that :data:`HOME` counts.
+
+    A reason may be a build server's and the scheduler's, as ``shutdown`` is: it counts once, with both numbers.
+    """
+    reasons = Counter(recent["sent_local"])
+    reasons.update(recent["refusals"])
+    reasons[Outcome.SERVER_LOST.word] += recent["outcomes"].get(Outcome.SERVER_LOST.word, 0)
+    return sorted(((word, count) for word, count in reasons.items() if count), key=lambda pair: (-pair[1], pair[0]))

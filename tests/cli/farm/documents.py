@@ -51,9 +51,9 @@ MEMORY = job_row(
 )
 RECENT = Recent(
     secs=300.0,
-    outcomes={"compiled": 12_000, "compile_error": 140, "sent_local": 136, "refused": 22},
-    refusals={"queue_timeout": 22},
-    sent_local={"suspicious": 92, "sandbox": 44},
+    outcomes={"compiled": 12_000, "compile_error": 140, "sent_local": 142, "refused": 25, "server_lost": 4},
+    refusals={"queue_timeout": 22, "shutdown": 3},
+    sent_local={"suspicious": 92, "sandbox": 44, "shutdown": 6},
 )
 QUIET = Recent(secs=300.0, outcomes={}, refusals={}, sent_local={})
 
@@ -165,7 +165,8 @@ WHY = WhyDocument(
             "first": NOW - 300,
             "last": NOW - 180,
             "detail": "no slot came free within 60 seconds",
-        }
+        },
+        {"reason": "server_lost", "count": 1, "first": NOW - 90, "last": NOW - 90, "detail": None},
     ],
 )
 CLIENTS = ClientsDocument(

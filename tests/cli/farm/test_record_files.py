@@ -65,7 +65,7 @@ def test_job() -> None:
 
 
 def test_why() -> None:
-    """The compiles of the file, and how their clients were refused, others not."""
+    """The compiles of the file, and how their clients were refused or lost their build server, others not."""
     rows = [
         job_row(output="a/x.o"),
         job_row(output="y.o"),
@@ -73,9 +73,11 @@ def test_why() -> None:
         refused_row(ended=1100.0, detail="later"),
         refused_row(reason=None),
         refused_row(client="10.0.0.9"),
+        job_row(outcome="server_lost", output=None),
     ]
     answer = why_of(lambda: rows, 0.0, "x.o")
     assert answer["jobs"] == rows[:1]
-    (count,) = answer["refusals"]
+    count, lost = answer["refusals"]
+    assert (lost["reason"], lost["count"]) == ("server_lost", 1)
     assert (count["reason"], count["count"], count["first"], count["last"]) == ("queue_timeout", 2, 1060.0, 1100.0)
     assert why_of(lambda: rows, 0.0, "z.o") == {"v": 1, "since": 0.0, "jobs": [], "refusals": []}

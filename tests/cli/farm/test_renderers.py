@@ -13,6 +13,7 @@ from sccachedist.cli.farm import clients, job, jobs, servers, status, toolchains
 from sccachedist.cli.farm.screen import Screen, width_of
 from sccachedist.outcomes import Outcome, Refusal, SentLocal, Suspicion
 from sccachedist.records.documents import JobDocument, ServersDocument
+from sccachedist.records.usage import usage_of
 from tests.cli.farm import documents as made
 from tests.cli.farm.golden import FOLDER, RENDERERS, SCREENS, shown
 from tests.records.rows import job_row, refused_row
@@ -160,6 +161,16 @@ def test_an_empty_farm() -> None:
     assert not why.is_known(empty)
     one = changed(made.WHY, refusals=[changed(made.WHY["refusals"][0], count=1, detail=None)])
     assert "Also 1 request of this client, 14:05:00, got no slot" in why.render(one, Screen(now=made.NOW), "x")
+
+
+def test_what_went_home_is_counted_once() -> None:
+    """The reasons make up the number, with those that builders and scheduler share, and with lost build servers."""
+    shown = status.render(made.STATUS, Screen(200, now=made.NOW))
+    assert "sent home  171: suspicious 92, sandbox 44, queue_timeout 22, shutdown 9, server_lost 4" in shown
+    assert "98.6 % on the farm" in shown
+    assert "171 (1.4 %)" in clients.render(made.CLIENTS, Screen(200, now=made.NOW))
+    lost = usage_of([job_row(), job_row(outcome="server_lost")], "client")
+    assert "1 (50.0 %)" in usage.render(changed(made.USAGE, usage=lost), Screen(200))
 
 
 def test_states() -> None:
