@@ -12,21 +12,25 @@ demo:
 # tests do not come last, where nothing would run beside them.
 SIDE_BY_SIDE = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test: coverage
-	$(PYTEST) $(SIDE_BY_SIDE)
+# The tests of what decides, and of all that travels: no line and no branch of it without a test. pyproject.toml has the
+# modules.
+COVERING = \
+	$(addprefix tests/scheduler/test_,$(addsuffix .py,attention core departures events farm_documents farm_routes fleet home_rates job_records)) \
+	$(addprefix tests/scheduler/test_,$(addsuffix .py,jobs leases presumed queue refusals shares snapshot)) \
+	$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs job_course jobs lru places spent_tokens)) \
+	$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome tar)) \
+	$(addprefix tests/records/test_,$(addsuffix .py,record ring selection tally trace usage)) \
+	$(addprefix tests/metrics/test_,$(addsuffix .py,histogram series)) \
+	tests/web/test_deadlines.py tests/test_budgets.py tests/test_outcomes.py tests/wire \
+	tests/cli/farm tests/cli/test_scheduler_address.py
 
-# What decides, and all that travels: no line and no branch without a test. pyproject.toml has the modules.
+# These first, for they take a minute; then all others.
+test: coverage
+	$(PYTEST) $(SIDE_BY_SIDE) $(addprefix --ignore=,$(COVERING))
+
 coverage:
 	scripts/setup.sh dev
-	$(PYTEST) --cov --quiet \
-		$(addprefix tests/scheduler/test_,$(addsuffix .py,attention core departures events farm_documents farm_routes fleet home_rates job_records)) \
-		$(addprefix tests/scheduler/test_,$(addsuffix .py,jobs leases presumed queue refusals shares snapshot)) \
-		$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs job_course jobs lru places spent_tokens)) \
-		$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome tar)) \
-		$(addprefix tests/records/test_,$(addsuffix .py,record ring selection tally trace usage)) \
-		$(addprefix tests/metrics/test_,$(addsuffix .py,histogram series)) \
-		tests/web/test_deadlines.py tests/test_budgets.py tests/test_outcomes.py tests/wire \
-		tests/cli/farm tests/cli/test_scheduler_address.py
+	$(PYTEST) --cov --quiet $(SIDE_BY_SIDE) $(COVERING)
 
 unit:
 	scripts/setup.sh unit
