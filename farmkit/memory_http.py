@@ -86,6 +86,20 @@ class Connection(StringTransport):
             self._channel.connectionLost(Failure(reason))
 
 
+class SlowConnection(Connection):
+    """A connection that takes no more at once than a chunk."""
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if self.producer is not None:
+            self.producer.pauseProducing()
+
+    def drain(self) -> None:
+        """What was sent has arrived."""
+        assert self.producer is not None
+        self.producer.resumeProducing()
+
+
 @attrs.frozen
 class Browser:
     """Opens connections to a site."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from heapq import nsmallest
 from typing import Literal
 
 from sccachedist.outcomes import TimedPhase
@@ -45,8 +46,13 @@ class UsageSums:
             used["slot_secs"] += max(0.0, row["ended"] - row["asked"] - wait)
         self._outcomes.setdefault(name, Counter())[row["outcome"]] += 1
 
-    def rows(self) -> list[UsageRow]:
-        """All of it, the one with the most time of slots first."""
-        for name, counted in self._outcomes.items():
-            self._sums[name]["outcomes"] = dict(counted.most_common())
-        return sorted(self._sums.values(), key=lambda used: (-used["slot_secs"], used["name"]))
+    def rows(self, most: int | None = None) -> list[UsageRow]:
+        """The ones with the most time of slots, the first of them first.
+
+        :param most: how many of them; by default all.
+        """
+        count = len(self._sums) if most is None else most
+        found = nsmallest(count, self._sums.values(), key=lambda used: (-used["slot_secs"], used["name"]))
+        for used in found:
+            used["outcomes"] = dict(self._outcomes[used["name"]].most_common())
+        return found

@@ -5,7 +5,8 @@ look at in :mod:`sccachedist.scheduler.attention`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import nsmallest
 from typing import cast
 
 from sccachedist import __version__
@@ -39,6 +40,8 @@ from sccachedist.records.tally import RequestTally
 from sccachedist.scheduler.snapshot import JobView, ServerView, ToolchainView, Totals
 from sccachedist.wire.job_summary import names_of
 
+#: The most clients or toolchains of a document: their order is found in one go.
+MOST_NAMES = 1000
 #: Jobs of a toolchain whose compilers are looked at.
 _MOST_LOOKED_AT = 20
 
@@ -210,22 +213,25 @@ class ClientSums:
         if entry[CLIENT] is not None:
             self._tallies[entry[CLIENT]].add(entry)
 
-    def rows(self, secs: float) -> list[ClientRow]:
-        """All of them, the one with the most time of slots first.
+    def rows(self, secs: float) -> Iterator[ClientRow]:
+        """The ones with the most time of slots, the first of them first: at most :data:`MOST_NAMES`.
 
         :param secs: how far back the records go.
         """
-        found = [
-            ClientRow(
+
+        def place(name: str) -> tuple[float, int, str]:
+            tally = self._tallies.get(name)
+            return -tally.slot_secs if tally else 0.0, -self._holds.get(name, 0), name
+
+        for name in nsmallest(MOST_NAMES, _all(self._holds, self._waits, self._tallies), place):
+            tally = self._tallies[name]
+            yield ClientRow(
                 client=name,
                 holds=self._holds[name],
                 waits=self._waits[name],
-                recent=self._tallies[name].recent(secs),
-                slot_secs=round(self._tallies[name].slot_secs, 3),
+                recent=tally.recent(secs),
+                slot_secs=round(tally.slot_secs, 3),
             )
-            for name in _all(self._holds, self._waits, self._tallies)
-        ]
-        return sorted(found, key=lambda row: (-row["slot_secs"], -row["holds"], row["client"]))
 
 
 class ToolchainSums:
@@ -249,19 +255,17 @@ class ToolchainSums:
         if self._jobs[toolchain] <= _MOST_LOOKED_AT and (compiler := names(entry)[1]):
             self._compilers[toolchain][compiler] += 1
 
-    def rows(self) -> list[ToolchainRow]:
-        """All of them, the one with the most jobs first."""
-        found = [
-            ToolchainRow(
+    def rows(self) -> Iterator[ToolchainRow]:
+        """The ones with the most jobs, the first of them first: at most :data:`MOST_NAMES`."""
+        first = nsmallest(MOST_NAMES, _all(self._held, self._last), lambda name: (-self._jobs.get(name, 0), name))
+        for toolchain in first:
+            yield ToolchainRow(
                 toolchain=toolchain,
                 compiler=next((name for name, _ in self._compilers[toolchain].most_common(1)), None),
                 held_by=[str(server) for server in self._held.get(toolchain, ())],
                 jobs=self._jobs[toolchain],
                 last_use=round(self._last[toolchain], 6) if toolchain in self._last else None,
             )
-            for toolchain in _all(self._held, self._last)
-        ]
-        return sorted(found, key=lambda row: (-row["jobs"], row["toolchain"]))
 
 
 def _all(*keyed: Mapping[str, object]) -> list[str]:

@@ -7,7 +7,10 @@ asked for. However many records there are, the reactor does other things in betw
 import json
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Protocol, cast, get_args
+from functools import wraps
+from typing import Any, Protocol, cast, get_args
+
+import attrs
 
 from sccachedist.records.documents import RunningRow
 from sccachedist.records.ring import CLIENT, ENDED, Entry
@@ -18,6 +21,7 @@ from sccachedist.scheduler import farm_queries as queries
 from sccachedist.scheduler.attention import Lately, attention
 from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.farm_documents import (
+    MOST_NAMES,
     ClientSums,
     RefusalSums,
     ToolchainSums,
@@ -35,12 +39,15 @@ from sccachedist.web.queries import Query
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import Response, json_response
 from sccachedist.web.router import Api, Route
+from sccachedist.web.seats import Seats
 
 _ROOT = "/api/v1/farm"
 #: How many seconds each route looks back, if the query does not say. Others look at all that is remembered.
 STATUS_SECS, CLIENTS_SECS, WHY_SECS, TRACE_SECS = 900.0, 86_400.0, 3600.0, 600.0
 #: The records that ``why`` gives, the running jobs of a page, and the jobs of a trace, each at most.
 MOST_WHY, MOST_RUNNING, MOST_TRACED = 20, 1000, 5000
+#: Answers that are made and sent at a time, each of up to some 30 MB, and those of one address.
+SEATS, SEATS_OF_PARTY = 8, 2
 _CHOICE = ("client", "server", "outcome", "reason", "output")
 
 Asked = Mapping[str, str]
@@ -67,7 +74,20 @@ def _document(path: str, *keys: str) -> Callable[[Route], Route]:
     def query(_routes: object, head: Head, **_: object) -> Query:
         return Query(head, keys)
 
-    return _api.route("GET", f"{_ROOT}/{path}", allow=allow, body=query, answer=None)
+    def declare(function: Route) -> Route:
+        @wraps(function)
+        async def seated(routes: "FarmRoutes", reader: FarmReader, query: Asked, **ids: Any) -> Response:
+            leave = await routes.seats.take(reader.party)
+            try:
+                response: Response = await function(routes, reader, query, **ids)
+                return attrs.evolve(response, taken=leave)
+            except BaseException:
+                leave()
+                raise
+
+        return _api.route("GET", f"{_ROOT}/{path}", allow=allow, body=query, answer=None)(seated)
+
+    return declare
 
 
 class FarmRoutes:
@@ -85,6 +105,7 @@ class FarmRoutes:
         self._views, self._records, self._departures, self._readers = views, records, departures, readers
         self._terms, self._slices = views.terms, views.slices
         self._began = records.now()
+        self.seats = Seats(SEATS, SEATS_OF_PARTY)
 
     async def allow_reader(self, head: Head) -> FarmReader:
         """Who may read, and under which name its own requests stand in the records."""
@@ -187,7 +208,7 @@ class FarmRoutes:
         async for entry in self._wanted(reader, wanted):
             usage.add(job_row(entry))
         since = max(wanted.since, self._records.since)
-        return await self._answer(reader, {"v": 1, "since": since, "by": by, "usage": usage.rows()})
+        return await self._answer(reader, {"v": 1, "since": since, "by": by, "usage": usage.rows(MOST_NAMES)})
 
     @_document("trace", "since", "client", "server")
     async def farm_trace(self, reader: FarmReader, query: Asked) -> Response:

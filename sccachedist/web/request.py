@@ -125,7 +125,14 @@ class Request(server.Request):
     async def send(self, answer: Response | FileResponse) -> None:
         """Send a response, up to its end."""
         if isinstance(answer, Response):
-            self._write(answer)
+            if answer.taken is None:
+                self._write(answer)
+                return
+            try:
+                self._write_head(answer, len(answer.body))
+                await send_file(BytesIO(answer.body), self)
+            finally:
+                answer.taken()
             return
         try:
             with on_disk(answer.file.path):

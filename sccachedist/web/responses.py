@@ -37,11 +37,15 @@ class UnknownRoute(SccachedistError):
 
 @attrs.frozen
 class Response:
-    """A status, headers and a body."""
+    """A status, headers and a body.
+
+    :param taken: called when the sender has taken it, or will not any more.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    taken: Callable[[], None] | None = None
 
 
 @attrs.frozen

@@ -3,30 +3,15 @@
 from pathlib import Path
 
 import pytest
-from twisted.internet.interfaces import IConsumer, IPushProducer
+from twisted.internet.interfaces import IConsumer
 from twisted.logger import LogLevel, capturedLogs
 
-from farmkit.memory_http import Browser, Connection, request
+from farmkit.memory_http import Browser, SlowConnection, request
 from sccachedist.web import request as request_module
 from tests.web.roles import Role
 
 ASKED = request("POST", "/file", b"0123456789ABCDEF")
 WHOLE = b"0123456789ABCDEF" * 5000
-
-
-class SlowConnection(Connection):
-    """A connection that takes no more at once than a chunk."""
-
-    def write(self, data: bytes) -> None:
-        super().write(data)
-        if self.producer is not None:
-            self.producer.pauseProducing()
-
-    def drain(self) -> None:
-        """What was sent has arrived."""
-        producer: IPushProducer | None = self.producer
-        assert producer is not None
-        producer.resumeProducing()
 
 
 @pytest.fixture
