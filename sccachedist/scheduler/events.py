@@ -108,7 +108,7 @@ class JobAllocated:
 
 @attrs.frozen
 class JobAdopted:
-    """Our build server names a job that this scheduler does not know: it is from before its start."""
+    """Our build server names a job that this scheduler does not know: from before its start, or taken for lost."""
 
     at: float
     job_id: JobId

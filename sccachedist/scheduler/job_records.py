@@ -19,7 +19,7 @@ from sccachedist.job_phases import JobPhase
 from sccachedist.outcomes import Outcome, Refusal, SentLocal
 from sccachedist.printable import excerpt
 from sccachedist.records.ring import ENDED, Entry, Ring, entry_of
-from sccachedist.scheduler.events import Event, JobEnd, JobEnded, LateSummary, RequestRefused
+from sccachedist.scheduler.events import Event, JobAdopted, JobEnd, JobEnded, LateSummary, RequestRefused
 from sccachedist.wire.job_summary import MOST_BYTES, MOST_TEXT, ending, packed, unpacked
 from sccachedist.wire.messages import JobId
 
@@ -81,6 +81,7 @@ class JobRecords:
         self._ring = Ring(settings.keep, self.now())
         self._strangers = Ring(min(settings.keep, MOST_STRANGERS), self.now())
         self._lost: dict[JobId, JobEnded] = {}
+        self._returned: dict[JobId, JobEnded] = {}
         self._second, self._left = 0, 0
         self._key = secrets.token_bytes(16)
 
@@ -98,10 +99,16 @@ class JobRecords:
         if self._lost:
             self._give_up(event.at)
         match event:
-            case JobEnded(how=JobEnd.LOST) if is_of_a_job(event):
-                self._lost[event.job_id] = event
             case JobEnded() if is_of_a_job(event):
-                self._ended(event)
+                event = self._whole(event)
+                if event.how is JobEnd.LOST:
+                    self._lost[event.job_id] = event
+                else:
+                    self._ended(event)
+            case JobAdopted(job_id=job_id, server_id=server_id):
+                lost = self._lost.get(job_id)
+                if lost is not None and lost.server_id == server_id:
+                    self._returned[job_id] = self._lost.pop(job_id)
             case LateSummary(job_id=job_id, server_id=server_id, summary=summary):
                 lost = self._lost.get(job_id)
                 if lost is not None and lost.server_id == server_id and len(summary) <= MOST_BYTES:
@@ -135,6 +142,14 @@ class JobRecords:
         while self._lost and now - (first := next(iter(self._lost.values()))).at > LATE_SECS:
             del self._lost[first.job_id]
             self._ended(attrs.evolve(first, at=now))  # entries are in the order of their ends
+
+    def _whole(self, event: JobEnded) -> JobEnded:
+        """The end of a job that was taken for lost, and then named again, with what is known from before."""
+        before = self._returned.pop(event.job_id, None)
+        if before is None:
+            return event
+        began = {**before.began, **{phase: at for phase, at in event.began.items() if phase not in before.began}}
+        return attrs.evolve(event, client=before.client, toolchain=before.toolchain, asked=before.asked, began=began)
 
     def _ended(self, event: JobEnded) -> None:
         outcome, reason = outcome_of(event)

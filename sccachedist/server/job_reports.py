@@ -48,7 +48,10 @@ class JobReports:
             self._per_job.report(job_id, state)
 
     def report_extension(self, job_id: JobId, state: JobState, summary: JobSummary | None = None) -> None:
-        """Report a state that only our scheduler understands: an upload begins, or a job will not run."""
+        """Report a state that only our scheduler understands.
+
+        An upload begins, one that was not needed ends, or a job will not run.
+        """
         if self._scheduler.is_ours:
             self._batched.report(
                 job_id, state, _octets(summary), at_once=True

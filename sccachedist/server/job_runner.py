@@ -204,8 +204,8 @@ class JobRunner:
             raise
         course.pause(now)
         self._core.end_upload(job_id)
-        if made_ready:
-            self._reports.report(job_id, JobState.READY)
+        # Our scheduler has heard of the upload: until the job is Ready, it expects it in each heartbeat.
+        (self._reports.report if made_ready else self._reports.report_extension)(job_id, JobState.READY)
         return SubmitToolchainResult.SUCCESS
 
     def receive_inputs(self, job_id: JobId, head: Head, party: Party) -> "InputsSpool | NoBody":

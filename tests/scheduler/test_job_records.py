@@ -11,7 +11,7 @@ from sccachedist.job_phases import JobPhase
 from sccachedist.outcomes import Outcome, Refusal, SentLocal, TimedPhase
 from sccachedist.records.record import JobRecord
 from sccachedist.records.ring import Entry, record_of
-from sccachedist.scheduler.events import Event, JobAllocated, JobEnd, JobEnded, LateSummary, RequestRefused
+from sccachedist.scheduler.events import Event, JobAdopted, JobAllocated, JobEnd, JobEnded, LateSummary, RequestRefused
 from sccachedist.scheduler.job_records import LATE_SECS, MOST_STRANGERS, STRANGERS_PER_SEC, JobRecords
 from sccachedist.wire.job_summary import MOST_BYTES, JobSummary, packed
 from sccachedist.wire.messages import JobId
@@ -58,6 +58,19 @@ def test_an_adopted_job() -> None:
     made = record(JobEnded(9.0, JobId(7), A, None, "", JobEnd.COMPLETE, {READY: 4.0, STARTED: 5.0}, asked=4.0))
     assert (made.client, made.wait_secs, made.assign_secs) == (None, 0.0, 0.0)
     assert made.to_json()["toolchain"] is None
+
+
+def test_a_job_that_was_taken_for_lost_and_returns() -> None:
+    """A heartbeat may leave a job out whose toolchain has just come: it is one request all the same."""
+    lost = attrs.evolve(ENDED, how=JobEnd.LOST, began={RESERVED: 3.0, JobPhase.PENDING: 4.0})
+    adopted = JobAdopted(9.5, JobId(7), A)
+    end = JobEnded(30.0, JobId(7), A, None, "", JobEnd.COMPLETE, {STARTED: 9.5}, asked=9.5, summary=COMPILED)
+    made = record(lost, adopted, end)
+    assert (made.client, made.toolchain, made.outcome) == ("10.0.0.1", GCC, Outcome.COMPILED)
+    assert (made.asked, made.ended, made.wait_secs, made.assign_secs) == (BEGAN + 1, BEGAN + 30, 2.0, 1.0)
+    assert record(lost, adopted, attrs.evolve(end, how=JobEnd.LOST)).outcome is Outcome.SERVER_LOST
+    other = records_of(lost, JobAdopted(9.5, JobId(7), B), attrs.evolve(end, server_id=B)).latest_first()
+    assert {record_of(entry).client for entry in other} == {"10.0.0.1", None}
 
 
 def test_a_refused_request() -> None:

@@ -160,6 +160,25 @@ def test_brought_by_another(host: Host) -> None:
     assert answered(running) == ANSWER
 
 
+def test_our_scheduler_hears_of_an_upload_that_was_not_needed(host: Host) -> None:
+    """A scheduler that was restarted asks for toolchains that are here: it has to hear that their uploads are over."""
+    host.server.introduce(OTHER, Grant(GCC))
+    upload = begin_upload(host, OTHER)
+    upload.write(GCC_BYTES)
+    outcome(submit(host, upload.complete(), OTHER))
+    host.clock.advance(0)
+    host.scheduler.is_ours = True
+    host.server.introduce(JOB, Grant(GCC))
+    again = begin_upload(host)
+    host.clock.advance(0)
+    host.scheduler.batches.answer(((JOB, JobState.PENDING),), None)
+    again.write(GCC_BYTES)
+    assert outcome(submit(host, again.complete())) is SubmitToolchainResult.SUCCESS
+    assert host.server.named_jobs == ()
+    host.clock.advance(0)
+    host.scheduler.batches.answer(((JOB, JobState.READY),), None)
+
+
 def test_our_scheduler_hears_of_uploads(host: Host) -> None:
     """It learns when one begins, breaks off or is not what it should be: the next client is asked for it, or is not."""
     host.scheduler.is_ours = True
