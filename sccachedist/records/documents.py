@@ -58,6 +58,7 @@ class ServerRow(TypedDict):
     state: ServerState
     why: str
     published: bool
+    version: str | None
     cpus: int
     slots: int
     taken: int

@@ -115,6 +115,7 @@ def server_row(server: ServerView) -> ServerRow:
         state=server.state,
         why=_why(server),
         published=not server.ours,
+        version=server.version or None,
         cpus=server.num_cpus,
         slots=server.slots,
         taken=server.taken,

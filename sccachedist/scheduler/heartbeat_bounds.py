@@ -10,6 +10,8 @@ MOST_CPUS = 1 << 16
 MOST_KEY_BYTES = 1024
 #: The most characters of why a build server says that it is unfit.
 MOST_REASON = 1000
+#: The most characters of its version.
+MOST_VERSION = 64
 #: The most seconds between two heartbeats that our build server may announce.
 MOST_HEARTBEAT_SECS = 3600
 
@@ -27,3 +29,5 @@ def check_heartbeat(heartbeat: Heartbeat, report: ServerReport | None) -> None:
         raise DecodeError(f"heartbeats come every 1 to {MOST_HEARTBEAT_SECS} seconds")
     if report is not None and report.health is not None and len(report.health.unfit) > MOST_REASON:
         raise DecodeError(f"unfit has more than {MOST_REASON} characters")
+    if report is not None and len(report.version) > MOST_VERSION:
+        raise DecodeError(f"version has more than {MOST_VERSION} characters")

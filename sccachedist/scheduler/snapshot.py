@@ -32,6 +32,7 @@ class ServerView:
     :param avoided_secs: for how long it still gets jobs only if no other has room; 0 if that is not so.
     :param sent_home: which part of its latest jobs it sent home.
     :param up_secs: since when it is known; ``seen_secs``: since when nothing was heard of it.
+    :param version: of its program; empty if it has not told.
     :param metrics_port: the port of its metrics, at the IP address of ``server_id``; 0 if it has not told one.
     :param patience_secs: after how long a silence it is dropped.
     :param avoided_why: why it is avoided; None if it is not.
@@ -52,6 +53,7 @@ class ServerView:
     up_secs: float
     seen_secs: float
     toolchains: int
+    version: str
     metrics_port: int
     patience_secs: float
     avoided_why: Fault | None
@@ -204,6 +206,7 @@ def _server_view(server: BuildServer, now: float) -> ServerView:
         up_secs=now - server.joined,
         seen_secs=now - server.seen,
         toolchains=len(server.toolchains),
+        version="" if server.report is None else server.report.version,
         metrics_port=0 if server.report is None else server.report.metrics_port,
         patience_secs=server.patience_secs,
         avoided_why=_why_avoided(server, now),

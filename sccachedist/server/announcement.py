@@ -5,6 +5,7 @@ When it is sent, and what the scheduler answers, is not known here: :mod:`sccach
 
 import attrs
 
+from sccachedist import __version__
 from sccachedist.config import ServerLimits
 from sccachedist.server.job_runner import JobRunner
 from sccachedist.server.scheduler_session import Incarnation
@@ -49,6 +50,7 @@ def announcement(
         jobs=runner.named_jobs,
         toolchains=(),
         health=runner.health,
+        version=__version__,
         metrics_port=metrics_port,
     )
     room = limits.heartbeat_bytes - len(encode(EXTENDED_HEARTBEAT, (heartbeat, report)))

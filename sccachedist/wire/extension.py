@@ -16,7 +16,7 @@ from sccachedist.wire.bincode import OCTETS, TEXT, U16, U64, Json, Reader, enume
 from sccachedist.wire.messages import HEARTBEAT, HEARTBEAT_RESULT, JOB_STATE, JobId, JobState
 
 _MARK, _HEALTH_MARK, _SUMMARIES_MARK = b"sccachedist 1\n", b"sccachedist 2\n", b"sccachedist 3\n"
-_PORT_MARK = b"metrics port\n"
+_PROGRAM_MARK = b"sccachedist 4\n"
 
 
 class Availability(Enum):
@@ -54,6 +54,7 @@ class ServerReport:
     :param since: the last change that the scheduler has heard of, as its answer said.
     :param until: the last change that this report covers.
     :param health: None if it does not tell.
+    :param version: of its program; empty if it does not tell.
     :param metrics_port: the port of its metrics, at its own IP address; 0 if there is none. Only a server that tells
         its health tells that.
     """
@@ -67,6 +68,7 @@ class ServerReport:
     since: int = 0
     until: int = 0
     health: Health | None = None
+    version: str = ""
     metrics_port: int = 0
 
 
@@ -124,27 +126,29 @@ _REPORT = extended(
         until=U64,
     ),
     _HEALTH_MARK,
-    extended(struct(Health, unfit=TEXT, ended=U64, sent_home=U64), _PORT_MARK, U16),
+    extended(struct(Health, unfit=TEXT, ended=U64, sent_home=U64), _PROGRAM_MARK, pair(TEXT, U16)),
 )
 
 
 class _ReportCodec:
-    """A report with the server's health behind it, and behind that the port of its metrics."""
+    """A report with the server's health behind it, and behind that its version and the port of its metrics."""
 
     def write(self, value: ServerReport, out: bytearray) -> None:
         _REPORT.write((value, self._behind(value)), out)
 
     def read(self, source: Reader) -> ServerReport:
         report, behind = _REPORT.read(source)
-        health, port = behind or (None, None)
-        return attrs.evolve(report, health=health, metrics_port=port or 0)
+        health, program = behind or (None, None)
+        version, port = program or ("", 0)
+        return attrs.evolve(report, health=health, version=version, metrics_port=port)
 
     def to_json(self, value: ServerReport) -> Json:
         return _REPORT.to_json((value, self._behind(value)))
 
     @staticmethod
-    def _behind(value: ServerReport) -> tuple[Health, int | None] | None:
-        return None if value.health is None else (value.health, value.metrics_port or None)
+    def _behind(value: ServerReport) -> tuple[Health, tuple[str, int] | None] | None:
+        program = (value.version, value.metrics_port) if value.version or value.metrics_port else None
+        return None if value.health is None else (value.health, program)
 
 
 SERVER_REPORT = _ReportCodec()

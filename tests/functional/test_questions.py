@@ -20,6 +20,7 @@ from farmkit.launch import CHECKOUT, OUR_SCHEDULER, PUBLISHED_SCHEDULER, adding
 from farmkit.processes import Command, inherited, wait_until
 from farmkit.published_client import Client, client_config
 from farmkit.raw_client import RawClient
+from sccachedist import __version__
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.extension import EXTENDED_HEARTBEAT, Availability, Health, ServerReport
 from tests.functional.conftest import client_of_a_module
@@ -37,7 +38,7 @@ ANSWERS = {
         r"sent home +1: suspicious 1",
         r"attention +\S+ has vanished",
     ],
-    "sccachedist servers": [r"{server} +open +0/[0-9]+ "],
+    "sccachedist servers": [rf"{{server}} +open +0/[0-9]+ .* {re.escape(__version__)} +[0-9.]+ (s|min) "],
     "sccachedist servers --state avoided,draining,unfit": [r"{drained} +draining .*an administrator drains it"],
     "sccachedist jobs --since 1d": [r"127\.0\.0\.1 +{server} +\S*fine\.o .* compiled$"],
     "sccachedist usage --by client --since 7d": [r"^127\.0\.0\.1 +2 +1 +1 "],

@@ -5,8 +5,9 @@ import pytest
 from sccachedist.errors import DecodeError, LimitExceeded, NoCapacity, UnknownJob, UnknownServer
 from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler.core import SchedulerCore
-from sccachedist.scheduler.heartbeat_bounds import MOST_CPUS, MOST_KEY_BYTES
+from sccachedist.scheduler.heartbeat_bounds import MOST_CPUS, MOST_KEY_BYTES, MOST_VERSION
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.extension import Availability, Health, ServerReport
 from sccachedist.wire.messages import JobState, SchedulerStatus, ServerCertificate
 from tests.scheduler.farms import FIRST_JOB, A, B, C, Expired, assigned, expired, farm, free_slots, heartbeat, job_in
 
@@ -41,6 +42,18 @@ def test_a_job_key_without_end() -> None:
     with pytest.raises(DecodeError, match="jwt_key has more than"):
         core.heartbeat(A, heartbeat(job_key=bytes(MOST_KEY_BYTES + 1)), now=0.0)
     assert core.status() == SchedulerStatus(0, 0, 0)
+
+
+def test_a_version_without_end() -> None:
+    """A build server's version is shown, so it is short."""
+    longest, longer = (
+        ServerReport(1, 5, Availability.OPEN, (), (), health=Health(), version="9" * length)
+        for length in (MOST_VERSION, MOST_VERSION + 1)
+    )
+    core = farm()
+    with pytest.raises(DecodeError, match="version has more than"):
+        core.heartbeat(A, heartbeat(), 0.0, longer)
+    assert core.heartbeat(A, heartbeat(), 0.0, longest)
 
 
 def test_many_at_one_address() -> None:

@@ -4,7 +4,7 @@ import attrs
 import pytest
 
 from sccachedist.errors import DecodeError
-from sccachedist.wire.bincode import decode, encode
+from sccachedist.wire.bincode import TEXT, decode, encode
 from sccachedist.wire.extension import (
     EXTENDED_HEARTBEAT,
     EXTENDED_HEARTBEAT_RESULT,
@@ -24,7 +24,7 @@ REPORT = ServerReport(
     3, 5, Availability.DRAINING, ((JobId(7), JobState.STARTED),), ("0c" * 32,), ("0d" * 32,), 3, 5, HEALTH
 )
 EARLIER = attrs.evolve(REPORT, health=None)
-WITH_PORT = attrs.evolve(REPORT, metrics_port=10502)
+OF_A_PROGRAM = attrs.evolve(REPORT, version="0.1", metrics_port=10502)
 
 
 def test_extended() -> None:
@@ -44,16 +44,16 @@ def test_not_extended(behind: bytes) -> None:
 
 def test_newer() -> None:
     """A report may grow at its end."""
-    for report in (WITH_PORT, REPORT, EARLIER):
+    for report in (OF_A_PROGRAM, REPORT, EARLIER):
         octets = encode(EXTENDED_HEARTBEAT, (HEARD, report))
         assert decode(EXTENDED_HEARTBEAT, octets + b"what a later release says") == (HEARD, report)
 
 
-def test_the_port_of_metrics() -> None:
+def test_what_program_it_is() -> None:
     """It stands behind all that servers of earlier releases say, and schedulers of earlier releases know."""
-    octets = encode(SERVER_REPORT, WITH_PORT)
-    assert octets == encode(SERVER_REPORT, REPORT) + b"metrics port\n" + (10502).to_bytes(2, "little")
-    for end in range(len(encode(SERVER_REPORT, REPORT)), len(octets) - 2):
+    octets, plain, mark = encode(SERVER_REPORT, OF_A_PROGRAM), encode(SERVER_REPORT, REPORT), b"sccachedist 4\n"
+    assert octets == plain + mark + encode(TEXT, "0.1") + (10502).to_bytes(2, "little")
+    for end in range(len(plain), len(plain + mark)):
         assert decode(SERVER_REPORT, octets[:end]) == REPORT
 
 

@@ -43,6 +43,8 @@ MESSAGES: dict[str, Codec[Any]] = {
     "noted": UPDATE_JOB_STATE_RESULT,
     "no-such-server": UPDATE_JOB_STATE_RESULT,
 }
+#: The marks that stand before some fields.
+MARKS = {"summaries": b"sccachedist 3\n", "version": b"sccachedist 4\n"}
 #: Where the page has the bytes of a line, and where what they are.
 HEX_COLUMNS = 49
 
@@ -61,8 +63,8 @@ def shown(data: bytes, meaning: str) -> Iterator[str]:
 def fields(value: Any) -> Iterator[str]:
     """The fields of a struct, one after the other."""
     for field in attrs.fields(type(value)):
-        if field.name == "summaries":
-            yield from shown(b"sccachedist 3\n", r'the mark, "sccachedist 3\n"')
+        if (mark := MARKS.get(field.name)) is not None:
+            yield from shown(mark, f'the mark, "{mark[:-1].decode()}\\n"')
         yield from written(field.name, getattr(value, field.name))
 
 
@@ -72,9 +74,7 @@ def written(name: str, value: object) -> Iterator[str]:
         case bool():
             yield from shown(bytes([value]), f"{name} = {str(value).lower()}")
         case int() if name == "metrics_port":
-            if value:
-                yield from shown(b"metrics port\n", r'the mark, "metrics port\n"')
-                yield from shown(encode(U16, value), f"{name} = {value}")
+            yield from shown(encode(U16, value), f"{name} = {value}")
         case int():
             yield from shown(encode(U64, value), f"{name} = {value}")
         case Enum():
