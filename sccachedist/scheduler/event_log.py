@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from twisted.logger import LogLevel
 
-from sccachedist.auth.clients import address_of
+from sccachedist.budgets import Party
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.scheduler.events import (
     Departure,
@@ -28,17 +28,18 @@ class EventLog:
     """Logs events. What happens to each job is told at ``debug``.
 
     :param seconds: a monotonic clock.
+    :param name_of: a client as records name it: beside the number of a job, no line tells more of it than they do.
     """
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
-        self._quiet_log = QuietLog(seconds)
+    def __init__(self, seconds: Callable[[], float], name_of: Callable[[Party | None], str | None]) -> None:
+        self._quiet_log, self._name_of = QuietLog(seconds), name_of
 
     def __call__(self, event: Event) -> None:
         """Log an event, if there is a line for it."""
         match event:
             case JobAllocated(job_id=job_id, server_id=server_id, client=client):
                 form = "job {job_id} of {client} assigned to {server}"
-                log.debug(form, job_id=job_id, client=address_of(client), server=server_id)
+                log.debug(form, job_id=job_id, client=self._name_of(client) or "unknown", server=server_id)
             case JobStarted(job_id=job_id, server_id=server_id):
                 log.debug("job {job_id} started on {server}", job_id=job_id, server=server_id)
             case JobEnded(how=JobEnd.EXPIRED, job_id=job_id, server_id=server_id, client=client):
@@ -47,10 +48,10 @@ class EventLog:
                     LogLevel.warn,
                     "unclaimed",
                     "job {job_id} of {client} on {server} was not claimed",
-                    by=address_of(client),
+                    by=str(self._name_of(client)),
                     why=str(server_id),
                     job_id=job_id,
-                    client=address_of(client),
+                    client=self._name_of(client) or "unknown",
                     server=server_id,
                 )
             case JobEnded(job_id=job_id, server_id=server_id, how=how):

@@ -95,7 +95,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     takers = [*([writer.take] if writer else ()), *([log_record] if settings.log.jobs else ())]
     records, counts = JobRecords(settings.records, began, reactor.seconds, takers), EventCounts()
     departures = Departures(reactor.seconds)
-    observers = (EventLog(reactor.seconds), build_servers.observe, records, counts, departures)
+    observers = (EventLog(reactor.seconds, records.name_of), build_servers.observe, records, counts, departures)
 
     def begin_term() -> Term:
         limits, first_job = settings.limits, first_job_id(tokens.now())

@@ -13,7 +13,7 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from farmkit.fakes import FakeBuildServers
 from farmkit.memory_http import OCTETS, Answer, Browser, Connection, bearer, head, request
 from sccachedist import __version__
-from sccachedist.auth.clients import SharedClientToken
+from sccachedist.auth.clients import SharedClientToken, address_of
 from sccachedist.auth.servers import SharedServerToken
 from sccachedist.config import QueueSettings, SchedulerLimits
 from sccachedist.errors import DecodeError, LimitExceeded, PeerError
@@ -83,7 +83,7 @@ class Scheduler:
         self.browser = Browser(Site(Mounted(routes, AdminRoutes(self.terms, "admintok")), self.clock), self.clock)
 
     def begin_term(self) -> Term:
-        tokens, log = JobTokens(lambda: 0.0), EventLog(self.clock.seconds)
+        tokens, log = JobTokens(lambda: 0.0), EventLog(self.clock.seconds, address_of)
         return Term(SchedulerCore(JobId(0)), self.servers, self.waiting, self.clock, tokens, [log])
 
     def ask(self, number: int) -> Answer:
