@@ -134,7 +134,8 @@ def test_told_late(late: LateSummary, outcome: Outcome) -> None:
 def test_what_is_no_end_of_a_request() -> None:
     """A build server that did not take a job makes no record: another one is asked, or the request is refused."""
     not_taken = attrs.evolve(ENDED, how=JobEnd.NOT_TAKEN, began={RESERVED: 3.0})
-    records = records_of(not_taken, JobAllocated(4.0, JobId(7), A, CLIENT, GCC), REFUSED)
+    others = JobAllocated(4.0, JobId(7), A, CLIENT, GCC), JobAdopted(4.0, JobId(8), A)
+    records = records_of(not_taken, *others, REFUSED)
     assert records.counts == {(Outcome.REFUSED, Refusal.QUEUE_TIMEOUT): 1}
     assert len(records.latest_first()) == 1
 
