@@ -20,6 +20,7 @@ from sccachedist.outcomes import Outcome, Refusal, SentLocal
 from sccachedist.printable import excerpt
 from sccachedist.records.ring import ENDED, Entry, Ring, entry_of
 from sccachedist.scheduler.events import Event, JobAdopted, JobEnd, JobEnded, LateSummary, RequestRefused
+from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.job_summary import MOST_BYTES, MOST_TEXT, ending, packed, unpacked
 from sccachedist.wire.messages import JobId
 
@@ -105,14 +106,11 @@ class JobRecords:
                     self._lost[event.job_id] = event
                 else:
                     self._ended(event)
-            case JobAdopted(job_id=job_id, server_id=server_id):
-                lost = self._lost.get(job_id)
-                if lost is not None and lost.server_id == server_id:
-                    self._returned[job_id] = self._lost.pop(job_id)
-            case LateSummary(job_id=job_id, server_id=server_id, summary=summary):
-                lost = self._lost.get(job_id)
-                if lost is not None and lost.server_id == server_id and len(summary) <= MOST_BYTES:
-                    del self._lost[job_id]
+            case JobAdopted(job_id=job_id, server_id=server_id) if self._is_lost(job_id, server_id):
+                self._returned[job_id] = self._lost.pop(job_id)
+            case LateSummary(job_id=job_id, server_id=server_id, summary=summary) if self._is_lost(job_id, server_id):
+                if len(summary) <= MOST_BYTES:
+                    lost = self._lost.pop(job_id)
                     self._ended(attrs.evolve(lost, at=event.at, how=JobEnd.COMPLETE, summary=summary))
             case RequestRefused():
                 self._refused(event)
@@ -136,6 +134,11 @@ class JobRecords:
         if self._settings.addresses:
             return address
         return f"client-{hmac.digest(self._key, address.encode(), hashlib.sha256).hex()[:8]}"
+
+    def _is_lost(self, job_id: JobId, server_id: ServerId) -> bool:
+        """Whether a job was taken for lost, and was this build server's."""
+        lost = self._lost.get(job_id)
+        return lost is not None and lost.server_id == server_id
 
     def _give_up(self, now: float) -> None:
         """Make the records of lost jobs of which nothing was told in time."""

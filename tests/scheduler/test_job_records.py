@@ -11,7 +11,16 @@ from sccachedist.job_phases import JobPhase
 from sccachedist.outcomes import Outcome, Refusal, SentLocal, TimedPhase
 from sccachedist.records.record import JobRecord
 from sccachedist.records.ring import Entry, record_of
-from sccachedist.scheduler.events import Event, JobAdopted, JobAllocated, JobEnd, JobEnded, LateSummary, RequestRefused
+from sccachedist.scheduler.events import (
+    Event,
+    JobAdopted,
+    JobAllocated,
+    JobEnd,
+    JobEnded,
+    JobStarted,
+    LateSummary,
+    RequestRefused,
+)
 from sccachedist.scheduler.job_records import LATE_SECS, MOST_STRANGERS, STRANGERS_PER_SEC, JobRecords
 from sccachedist.wire.job_summary import MOST_BYTES, JobSummary, packed
 from sccachedist.wire.messages import JobId
@@ -134,7 +143,7 @@ def test_told_late(late: LateSummary, outcome: Outcome) -> None:
 def test_what_is_no_end_of_a_request() -> None:
     """A build server that did not take a job makes no record: another one is asked, or the request is refused."""
     not_taken = attrs.evolve(ENDED, how=JobEnd.NOT_TAKEN, began={RESERVED: 3.0})
-    others = JobAllocated(4.0, JobId(7), A, CLIENT, GCC), JobAdopted(4.0, JobId(8), A)
+    others = JobAllocated(4.0, JobId(7), A, CLIENT, GCC), JobStarted(4.0, JobId(7), A), JobAdopted(4.0, JobId(8), A)
     records = records_of(not_taken, *others, REFUSED)
     assert records.counts == {(Outcome.REFUSED, Refusal.QUEUE_TIMEOUT): 1}
     assert len(records.latest_first()) == 1
