@@ -16,7 +16,15 @@ from sccachedist.web.responses import UnknownRoute
 PACKAGE = Path(sccachedist.__file__).parent
 #: Errors that refuse a request of which no job is known yet, or are of the scheduler, of a start or of a peer.
 END_NO_JOB = {
-    *(e.SccachedistError, e.ConfigError, e.Refused, e.ClientRefused, e.PeerRefused, e.AuthUnavailable),
+    *(
+        e.SccachedistError,
+        e.ConfigError,
+        e.OtherRoleError,
+        e.Refused,
+        e.ClientRefused,
+        e.PeerRefused,
+        e.AuthUnavailable,
+    ),
     *(e.AmbiguousRequest, e.UntrustedPath, e.UnknownServer, e.NoCapacity, e.BadTransition, e.PeerError, UnknownRoute),
 }
 #: What a job passes through.

@@ -26,7 +26,7 @@ from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
 from sccachedist.daemon.startup import AtStart, AtStop, RoleOptions, check_address, make_role
-from sccachedist.metrics.common import monitor_port, watch
+from sccachedist.metrics.both_roles import monitor_port, watch
 from sccachedist.metrics.registry import Registry
 from sccachedist.metrics.series import SCHEDULER
 from sccachedist.peers.http_client import Calls, pinned_calls

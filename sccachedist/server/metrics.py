@@ -79,8 +79,13 @@ class ServerMetrics:
         return Response(200, (("Content-Type", media_type),), text)
 
     def look_at_disks(self) -> None:
-        """See how much room there is. In a thread, and one look at a time: a disk may not answer for minutes."""
-        if not self._looking:
+        """See how much room there is. In a thread, and one look at a time: a disk may not answer for minutes.
+
+        What was seen stays until then, so that no scrape misses it; if a look takes until the next, it is not known.
+        """
+        if self._looking:
+            self._free.clear()
+        else:
             self._looking = True
             looking = Deferred.fromCoroutine(self._look())
             looking.addErrback(lambda failure: log.failure("the room on the disks is not known", failure))
@@ -88,8 +93,10 @@ class ServerMetrics:
     async def _look(self) -> None:
         try:
             for name, directory in self._directories.items():
-                self._free.pop(name, None)
-                if (free := await self._in_thread(free_bytes, directory)) is not None:
+                free = await self._in_thread(free_bytes, directory)
+                if free is None:
+                    self._free.pop(name, None)
+                else:
                     self._free[name] = free
         finally:
             self._looking = False

@@ -41,7 +41,7 @@ from sccachedist.daemon.privileges import JOBS_OF_ROOT, Account
 from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
 from sccachedist.daemon.startup import AtStop, RoleOptions, check_address, check_directory, check_trusted, make_role
 from sccachedist.errors import BuildError, ConfigError, PeerRefused
-from sccachedist.metrics.common import monitor_port, watch
+from sccachedist.metrics.both_roles import monitor_port, watch
 from sccachedist.metrics.registry import Registry
 from sccachedist.metrics.series import SERVER
 from sccachedist.peers.http_client import trusting_calls

@@ -192,7 +192,7 @@ def test_keys_after_a_redirect(tmp_path: Path, provider: IdentityProvider) -> No
     with liar(elsewhere) as port, gate_of(tmp_path, provider, keys_at(f"http://127.0.0.1:{port}/")) as gate:
         wait_until(lambda: gate.knock(provider.sign()) == 200, 20, "the keys are fetched")
         _, lines = doctor(config_of(gate.farm, "scheduler"))
-    assert lines["client_auth.jwks_url"] == "ok it has 1 keys"
+    assert lines["client_auth.jwks_url"] == "ok it has 1 key"
 
 
 def test_the_doctor_asks_through_the_proxy(tmp_path: Path, provider: IdentityProvider, proxy: ForwardProxy) -> None:

@@ -1,9 +1,13 @@
 """A sandbox between its start and its command, with another program in place of bubblewrap."""
 
+import os
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from tempfile import TemporaryFile
+from typing import ParamSpec
 
 import pytest
 
@@ -12,6 +16,7 @@ from sccachedist.sandbox.overlay.sandbox import Sandbox, sandbox
 from sccachedist.sandbox.processes import Ended
 from sccachedist.wire.messages import CompileCommand
 
+P = ParamSpec("P")
 COMMAND = CompileCommand("/bin/cc", (), (), "/")
 
 #: Says what bubblewrap would, and writes what it is told to stdout.
@@ -54,7 +59,25 @@ def run(waiting: Sandbox) -> Ended:
     return waiting.run(COMMAND, 1000, lambda: None, lambda _: None)
 
 
+def in_a_process_of_its_own(test: Callable[P, None]) -> Callable[P, None]:
+    """As a worker is: a sandbox waits for all children of its process, and this one may have others."""
+
+    @wraps(test)
+    def forked(*arguments: P.args, **named: P.kwargs) -> None:
+        if (child := os.fork()) == 0:
+            try:
+                test(*arguments, **named)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    return forked
+
+
 @pytest.mark.parametrize("early", [True, False])
+@in_a_process_of_its_own
 def test_it_is_finished_once_before_its_command(early: bool) -> None:
     """Ahead of the job, or when the job comes."""
     finish = Finish()
@@ -65,6 +88,7 @@ def test_it_is_finished_once_before_its_command(early: bool) -> None:
     assert finish.processes == [7]
 
 
+@in_a_process_of_its_own
 def test_one_that_cannot_be_finished_gets_no_command() -> None:
     """A command that could read the kernel's secrets must not run."""
     with made(Finish(PermissionError(1, "not permitted"))) as waiting:
@@ -74,6 +98,7 @@ def test_one_that_cannot_be_finished_gets_no_command() -> None:
             run(waiting)
 
 
+@in_a_process_of_its_own
 def test_one_that_ends_at_once() -> None:
     """Its last words say why."""
 

@@ -75,7 +75,7 @@ class Running:
 @pytest.fixture
 def running(monkeypatch: pytest.MonkeyPatch) -> Running:
     monkeypatch.setattr("sccachedist.scheduler.service.check_address", lambda *_: None)
-    monkeypatch.setattr("sccachedist.metrics.common.check_address", lambda *_: None)
+    monkeypatch.setattr("sccachedist.metrics.both_roles.check_address", lambda *_: None)
     monkeypatch.setattr(
         "sccachedist.scheduler.term.certificate_digest", lambda *_: decode(HEARTBEAT, exchange(16).body).cert_digest
     )

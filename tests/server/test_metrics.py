@@ -1,17 +1,20 @@
 """What a build server exports, and when it says that it is ready."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import attrs
 import pytest
+from twisted.internet.defer import Deferred, maybeDeferred
 
 from farmkit.deferreds import outcome
 from farmkit.fakes import FakeBuilder
 from farmkit.memory_http import Answer, Browser, request
 from farmkit.memory_reactor import Reactor
 from sccachedist.config import MetricsSettings, ServerSettings
+from sccachedist.disks import free_bytes
 from sccachedist.metrics.series import SERVER
 from sccachedist.server import service as service_module
 from sccachedist.server.lifecycle import ServerService
@@ -53,12 +56,48 @@ def configured(directory: Path, address: str) -> ServerSettings:
     return settings(directory, metrics=MetricsSettings(ServerId.parse(address)))
 
 
+class Looks:
+    """Stands in for the thread pool: looks at disks wait for an answer, all else is done at once."""
+
+    def __init__(self) -> None:
+        self.answers: list[Deferred[int | None]] = []
+
+    def __call__(self, _reactor: object, _pool: object, work: Callable[..., Any], *arguments: object) -> Deferred[Any]:
+        if work is not free_bytes:
+            return maybeDeferred(work, *arguments)
+        self.answers.append(Deferred())
+        return self.answers[-1]
+
+
+def test_a_disk_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was seen stays while the next look lasts, so that no scrape misses it; not longer."""
+    monkeypatch.setattr(service_module, "deferToThreadPool", looks := Looks())
+    found = monitored_at(tmp_path, monkeypatch)
+    found.builder.starting.answer("start", None)
+    found.reactor.advance(DISK_SECS)
+    looks.answers.pop().callback(7)
+    looks.answers.pop().callback(8)
+    assert found.found["disk_free_bytes{cache}"] == 7
+    found.reactor.advance(DISK_SECS)
+    assert found.found["disk_free_bytes{cache}"] == 7, "the look lasts"
+    found.reactor.advance(DISK_SECS)
+    assert "disk_free_bytes{cache}" not in found.found
+    looks.answers.pop().callback(9)
+    assert found.found["disk_free_bytes{cache}"] == 9
+    looks.answers.pop().callback(None)
+    assert "disk_free_bytes{build}" not in found.found
+
+
 @pytest.fixture
 def monitored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Monitored:
+    return monitored_at(tmp_path, monkeypatch)
+
+
+def monitored_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Monitored:
     builder, reactor = BuilderWithWorkers(), Reactor()
     monkeypatch.setattr(service_module, "make_builder", lambda *_: builder)
     monkeypatch.setattr(service_module, "check_address", lambda *_: None)
-    monkeypatch.setattr("sccachedist.metrics.common.check_address", lambda *_: None)
+    monkeypatch.setattr("sccachedist.metrics.both_roles.check_address", lambda *_: None)
     service = server_service(configured(tmp_path, "127.0.0.1:10702"), reactor, reactor.listen)
     service.privilegedStartService()
     service.startService()
