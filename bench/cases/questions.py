@@ -52,7 +52,7 @@ class Questions:
 
     name = "question"
     title = f"a question about {_SERVERS} build servers, {_RUNNING} jobs and {_RECORDS} records"
-    is_quick = True
+    is_quick = False
 
     def measure(self, run: Run) -> list[Quantity]:
         """Turns of ours alone: the published scheduler answers no questions."""
