@@ -123,13 +123,13 @@ class SchedulerCore:
             self._events.append(ServerJoined(now, server_id, heartbeat.num_cpus, report is not None))
         known.seen = now
         was_ours, was_unfit = known.report is not None, known.unfit
-        if report is None or report.number > known.number:
+        if report is None or known.report is None or report.number > known.report.number:
             known.report = report
             self._fleet.renew(known, heartbeat)
-        if was_ours is not (known.report is not None):
-            self._slots.expect_all(known)
-        if report is not None and report.number > known.number:  # else another message has overtaken it
-            self._settle(known, report, now)
+            if was_ours is (report is None):
+                self._slots.expect_all(known)
+            if report is not None:
+                self._settle(known, report, now)
         if known.unfit != was_unfit:
             self._events.append(ServerUnfit(now, server_id, known.unfit))
         return self._caused()
@@ -143,7 +143,7 @@ class SchedulerCore:
         if server.report is None or server.heartbeat.server_nonce != said.server_nonce:
             raise UnknownServer(f"build server {server_id} has to send a heartbeat first")
         server.seen = now
-        if said.number > server.number:  # else a heartbeat has overtaken it and said the same
+        if said.number > server.number:  # else a later message has told of these jobs, too
             server.number = said.number
             summaries = {job_id: octets for job_id, octets in said.summaries if len(octets) <= MOST_BYTES}
             for job_id, state in said.states:
@@ -335,8 +335,6 @@ class SchedulerCore:
         self._events.append(ServerAvoided(now, server.server_id, server.record.avoided.until, Fault.SENDS_HOME))
 
     def _caused(self) -> Events:
-        if not self._events:
-            return ()
         events = tuple(self._events)
         self._events.clear()
         return events
@@ -348,14 +346,16 @@ class SchedulerCore:
         return job is not None and job.server_id != server_id
 
     def _settle(self, server: BuildServer, report: ServerReport, now: float) -> None:
-        """Apply a heartbeat's list of live jobs: release those that are missing, note those that it names."""
-        server.number = report.number
+        """Apply what a heartbeat tells. Live jobs that its list leaves out are released, others noted."""
         if report.availability is Availability.GONE:
             self._slots.drop_server(server.server_id, Departure.GONE, now)
             return
         self._fleet.learned(server, report)
         if report.health is not None and self._fleet.told(server, report.health, now):
             self._avoid(server, now)
+        if report.number <= server.number:  # a report of jobs has overtaken it; that has nothing of what is above
+            return
+        server.number = report.number
         for job_id, state in report.jobs:
             self._told(server, job_id, state, report.number, now)
         for job_id in tuple(server.jobs):

@@ -41,7 +41,7 @@ class BuildServer:
     """A build server, as its last heartbeat has it.
 
     :param report: what it adds to the protocol; None if it is a published server.
-    :param number: the number of the last message that was believed.
+    :param number: the number of the last message that was believed about jobs.
     :param told: the last change of its toolchains that the scheduler has heard of.
     :param proven: whether it has taken a job, so that its address is known to be right; false again when it fails, or
         when a client does not come for a job.

@@ -77,7 +77,7 @@ def test_a_client_that_waits_for_a_slot(farm: Farm, clock: SteppedClock, step: i
     """It is sent back when it has waited for as long as it should, no sooner and no later."""
     client, archive = RawClient.of(farm, strict=True), write_toolchain(tmp_path / "toolchain.tar.gz", {})
     marker = f"marker-{monotonic()}"
-    request, inputs = shell(f"sleep {2 * WAIT_SECS}; echo {marker}"), write_inputs(tmp_path / "inputs", {})
+    request, inputs = shell(f"sleep {4 * WAIT_SECS}; echo {marker}"), write_inputs(tmp_path / "inputs", {})
     connection = HTTPConnection("127.0.0.1", farm.scheduler_port, timeout=60)
     headers = {"Authorization": f"Bearer {farm.client_token}", "Content-Type": "application/octet-stream"}
     with ThreadPoolExecutor() as aside:

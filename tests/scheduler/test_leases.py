@@ -2,6 +2,7 @@
 
 from ipaddress import IPv4Address
 
+import attrs
 import pytest
 
 from sccachedist.budgets import Party
@@ -10,7 +11,7 @@ from sccachedist.scheduler.core import IdentityInUse, SchedulerCore
 from sccachedist.scheduler.events import Departure, ServerLeft
 from sccachedist.scheduler.heartbeat_bounds import MOST_HEARTBEAT_SECS
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.extension import Availability, ServerReport
+from sccachedist.wire.extension import Availability, Health, ServerReport
 from sccachedist.wire.messages import JobId, JobState, SchedulerStatus
 from tests.scheduler.farms import (
     CLANG,
@@ -182,6 +183,21 @@ def test_overtaken_heartbeat(core: SchedulerCore, ours: Ours) -> None:
     ours.beat(during, now=51.0)
     assert core.status().in_progress == 0
     assert expired(core, 80.0) == Expired((), ())
+
+
+def test_heartbeat_overtaken_by_a_job(core: SchedulerCore, ours: Ours) -> None:
+    """What it tells of the build server itself, no report of a job tells: that is not lost."""
+    job = ours.allocate().job_id
+    unfit = attrs.evolve(ours.report({job: PENDING}, GCC), health=Health("the disk is full"))
+    ours.says({job: COMPLETE})
+    ours.beat(unfit)
+    assert core.status().in_progress == 0
+    (server,) = core.snapshot({}, 0.0).servers
+    assert (server.unfit, server.toolchains) == ("the disk is full", 1)
+    ours.beat(ours.report())
+    ours.beat(unfit)
+    (server,) = core.snapshot({}, 0.0).servers
+    assert server.unfit == ""
 
 
 def test_overtaken_states(core: SchedulerCore, ours: Ours) -> None:
