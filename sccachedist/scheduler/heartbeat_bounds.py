@@ -1,7 +1,9 @@
 """The bounds of what a build server may say of itself in a heartbeat. Pure."""
 
 from sccachedist.errors import DecodeError
+from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.extension import ServerReport
+from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.messages import Heartbeat
 
 #: The most CPUs that a build server may claim. The wire would take more, but then could not carry a farm's sum.
@@ -12,6 +14,9 @@ MOST_KEY_BYTES = 1024
 MOST_REASON = 1000
 #: The most characters of its version.
 MOST_VERSION = 64
+#: The most bytes of its host's name, and the largest number that it may tell of its host: JavaScript reads no larger
+#: one exactly.
+MOST_NAME, MOST_NUMBER = 253, 1 << 53
 #: The most seconds between two heartbeats that our build server may announce.
 MOST_HEARTBEAT_SECS = 3600
 
@@ -31,3 +36,17 @@ def check_heartbeat(heartbeat: Heartbeat, report: ServerReport | None) -> None:
         raise DecodeError(f"unfit has more than {MOST_REASON} characters")
     if report is not None and len(report.version) > MOST_VERSION:
         raise DecodeError(f"version has more than {MOST_VERSION} characters")
+    if report is not None and report.host is not None:
+        _check_host(report.host, len(report.toolchains))
+
+
+def _check_host(host: HostFacts, toolchains: int) -> None:
+    if len(host.name.encode()) > MOST_NAME:
+        raise DecodeError(f"the name of a host has more than {MOST_NAME} bytes")
+    if len(host.sizes) not in (0, toolchains):
+        raise DecodeError(f"{len(host.sizes)} sizes are told of {toolchains} toolchains")
+    for toolchain, _ in host.uploads:
+        archive_id(toolchain)
+    known = (number for number in host.numbers if number is not None)
+    if max((*known, *host.sizes, *(size for _, size in host.uploads)), default=0) > MOST_NUMBER:
+        raise DecodeError(f"a number of a host is larger than {MOST_NUMBER}")

@@ -13,6 +13,7 @@ from sccachedist.server.tls import ShownIdentity
 from sccachedist.server.toolchain_log import ToolchainLog
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.extension import EXTENDED_HEARTBEAT, JOB_BYTES, MOST_JOBS, ServerReport
+from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.messages import Heartbeat, JobState
 
 
@@ -25,6 +26,7 @@ def announcement(
     limits: ServerLimits,
     heartbeat_secs: int,
     news_bytes: int,
+    host: HostFacts,
     metrics_port: int = 0,
 ) -> tuple[Heartbeat, ServerReport]:
     """Return the next heartbeat and its report for our scheduler; the nonce changes at each start.
@@ -34,6 +36,7 @@ def announcement(
 
     :param heartbeat_secs: seconds to the next heartbeat.
     :param news_bytes: the most bytes of news of toolchains.
+    :param host: what is told of the host; the sizes of toolchains are put in here.
     :param metrics_port: the port of this server's metrics at its public IP address; 0 if there is none.
     """
     heartbeat = Heartbeat(
@@ -52,10 +55,13 @@ def announcement(
         health=runner.health,
         version=__version__,
         metrics_port=metrics_port,
+        host=host,
     )
     room = limits.heartbeat_bytes - len(encode(EXTENDED_HEARTBEAT, (heartbeat, report)))
     if room < 0 or len(report.jobs) > MOST_JOBS:
         started_first = sorted(report.jobs, key=lambda job: job[1] is not JobState.STARTED)
         report = attrs.evolve(report, jobs=tuple(started_first[: min(0, room // JOB_BYTES) or None][:MOST_JOBS]))
     news = toolchains.news(min(news_bytes, room))
-    return heartbeat, attrs.evolve(report, toolchains=news.held, gone=news.gone, since=news.since, until=news.until)
+    host = attrs.evolve(host, sizes=news.sizes)
+    told = attrs.evolve(report, toolchains=news.held, gone=news.gone, since=news.since, until=news.until, host=host)
+    return heartbeat, told

@@ -25,7 +25,7 @@ class ToolchainIndex:
         self._uses: Counter[ArchiveId] = Counter()
         self.size = 0
         """The bytes of all archives together."""
-        self.log = ToolchainLog(lambda: reversed(self._sizes))
+        self.log = ToolchainLog(lambda: reversed(self._sizes), self._sizes.__getitem__)
         """What has come and gone."""
 
     def __contains__(self, toolchain: ArchiveId) -> bool:

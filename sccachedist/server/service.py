@@ -50,6 +50,7 @@ from sccachedist.records.line_writer import record_writer
 from sccachedist.server.announcement import announcement
 from sccachedist.server.cache_lock import CACHE_DIRECTORIES, IDENTITY, CacheLock
 from sccachedist.server.heartbeat import HeartbeatService
+from sccachedist.server.host import DISK_SECS, Host
 from sccachedist.server.inputs import open_spool
 from sccachedist.server.job_courses import JobObserver
 from sccachedist.server.job_log import log_job
@@ -59,7 +60,7 @@ from sccachedist.server.job_reports import JobReports
 from sccachedist.server.job_runner import JobRunner
 from sccachedist.server.jobs import ServerCore
 from sccachedist.server.lifecycle import ServerService
-from sccachedist.server.metrics import DISK_SECS, ServerMetrics
+from sccachedist.server.metrics import ServerMetrics
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.scheduler_session import HttpSchedulerSession, Incarnation
 from sccachedist.server.self_test import SelfTest
@@ -124,6 +125,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         builder.follow,
         evicted,
     )
+    host = Host(directories_of(settings), in_thread, toolchains.under_way)
     source = partial(source_address, settings.public_addr.host, chosen)
     calls = trusting_calls(reactor, lambda: heartbeat.connection_lost(), source)
     incarnation, metrics_port = Incarnation(), told_metrics_port(settings)
@@ -131,7 +133,16 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     heartbeat = HeartbeatService(
         link,
         lambda seconds, news: announcement(
-            identity, runner, toolchains.log, incarnation, offered_cpus(settings), limits, seconds, news, metrics_port
+            identity,
+            runner,
+            toolchains.log,
+            incarnation,
+            offered_cpus(settings),
+            limits,
+            seconds,
+            news,
+            host.facts(),
+            metrics_port,
         ),
         toolchains.log,
         settings.heartbeat.secs,
@@ -211,14 +222,12 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
             toolchains,
             lambda: builder.workers,
             settings.toolchain_cache_size,
-            directories_of(settings),
-            in_thread,
+            host.free,
             began,
         )
         for part in (
             watch(registry, "server", site, lambda: identity.expires, reactor),
             monitor_port(settings.metrics.address, metrics.expose, lambda: unready(core, heartbeat), reactor, listen),
-            PeriodicService(DISK_SECS, metrics.look_at_disks, reactor),
         ):
             part.setServiceParent(service)
     if writer is not None:
@@ -227,6 +236,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     for child in (
         Listener(settings.bind_address, over_tls(identity, site, reactor, turns), listen),
         PeriodicService(EXPIRY_SECS, runner.expire, reactor),
+        PeriodicService(DISK_SECS, host.look_at_disks, reactor),
         PeriodicService(RENEWAL_SECS, renew, reactor),
         AtStop(calls.close),
         AtStop(lock.release),

@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
@@ -27,6 +28,7 @@ from sccachedist.server.uploads import STALLED_SECS, Follow, Incoming, InThread,
 from sccachedist.singleflight import SingleFlight
 from sccachedist.waiters import Waiters
 from sccachedist.wire.archive_id import ArchiveId, swapped_hex, toolchain_digest
+from sccachedist.wire.host_facts import MOST_UPLOADS
 
 log = Logger()
 
@@ -93,6 +95,10 @@ class Toolchains:
     def size(self) -> int:
         """The bytes of all archives."""
         return self._index.size
+
+    def under_way(self) -> tuple[tuple[ArchiveId, int], ...]:
+        """The toolchains that clients are bringing, with the bytes that are there: as many as a heartbeat tells."""
+        return tuple((toolchain, each.size) for toolchain, each in islice(self._incoming_now.items(), MOST_UPLOADS))
 
     def receive(self, toolchain: ArchiveId, party: Party) -> Upload:
         """Begin the upload of an archive; if the archive is here already, the bytes are ignored.

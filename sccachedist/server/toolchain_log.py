@@ -21,22 +21,24 @@ MOST_GONE = 10_000
 
 @attrs.frozen
 class ToolchainNews:
-    """The changes in one report, see :class:`sccachedist.wire.extension.ServerReport`."""
+    """The changes in one report, see :class:`sccachedist.wire.extension.ServerReport`; ``sizes`` of what is held."""
 
     held: tuple[ArchiveId, ...]
     gone: tuple[ArchiveId, ...]
     since: int
     until: int
+    sizes: tuple[int, ...] = ()
 
 
 class ToolchainLog:
     """The changes.
 
     :param recent: returns the toolchains that are here, most recently used first.
+    :param size_of: returns the bytes of one that is here.
     """
 
-    def __init__(self, recent: Callable[[], Iterable[ArchiveId]]) -> None:
-        self._recent = recent
+    def __init__(self, recent: Callable[[], Iterable[ArchiveId]], size_of: Callable[[ArchiveId], int]) -> None:
+        self._recent, self._size_of = recent, size_of
         self._last = self.told = 0
         # The last removal that was forgotten, though an earlier report may have listed that toolchain.
         self._forgotten = 0
@@ -86,7 +88,7 @@ class ToolchainLog:
             until = number
         else:
             until = self._last
-        return ToolchainNews(tuple(held), tuple(gone), self.told, until)
+        return ToolchainNews(tuple(held), tuple(gone), self.told, until, tuple(map(self._size_of, held)))
 
     def _untold(self) -> Iterator[tuple[ArchiveId, int, bool]]:
         """Yield the changes that the scheduler has not heard of, oldest first."""

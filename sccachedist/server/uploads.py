@@ -208,6 +208,11 @@ class Incoming:
         return upload
 
     @property
+    def size(self) -> int:
+        """The bytes that are there, of the upload with the most."""
+        return max((content.size for content in self._contents), default=0)
+
+    @property
     def is_stalled(self) -> bool:
         """Whether all uploads have stalled."""
         return all(upload.is_stalled for upload in self.uploads)

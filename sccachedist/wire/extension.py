@@ -13,10 +13,11 @@ from typing import cast
 import attrs
 
 from sccachedist.wire.bincode import OCTETS, TEXT, U16, U64, Json, Reader, enumeration, extended, pair, sequence, struct
+from sccachedist.wire.host_facts import HOST_FACTS, MOST_TOOLCHAINS, HostFacts
 from sccachedist.wire.messages import HEARTBEAT, HEARTBEAT_RESULT, JOB_STATE, JobId, JobState
 
 _MARK, _HEALTH_MARK, _SUMMARIES_MARK = b"sccachedist 1\n", b"sccachedist 2\n", b"sccachedist 3\n"
-_PROGRAM_MARK = b"sccachedist 4\n"
+_PROGRAM_MARK, _HOST_MARK = b"sccachedist 4\n", b"sccachedist 5\n"
 
 
 class Availability(Enum):
@@ -57,6 +58,7 @@ class ServerReport:
     :param version: of its program; empty if it does not tell.
     :param metrics_port: the port of its metrics, at its own IP address; 0 if there is none. Only a server that tells
         its health tells that.
+    :param host: None if it does not tell, or not its health.
     """
 
     number: int
@@ -70,6 +72,7 @@ class ServerReport:
     health: Health | None = None
     version: str = ""
     metrics_port: int = 0
+    host: HostFacts | None = None
 
 
 @attrs.frozen
@@ -108,8 +111,8 @@ class JobStates:
     summaries: Summaries = ()
 
 
-#: The most jobs, and toolchains gained or lost, in one message: more would hold up all other requests.
-MOST_JOBS, MOST_TOOLCHAINS = 4096, 16_384
+#: The most jobs in one message, as :data:`MOST_TOOLCHAINS` of toolchains: more would hold up all other requests.
+MOST_JOBS = 4096
 
 _STATES = sequence(pair(U64, JOB_STATE), MOST_JOBS)
 
@@ -126,12 +129,18 @@ _REPORT = extended(
         until=U64,
     ),
     _HEALTH_MARK,
-    extended(struct(Health, unfit=TEXT, ended=U64, sent_home=U64), _PROGRAM_MARK, pair(TEXT, U16)),
+    extended(
+        struct(Health, unfit=TEXT, ended=U64, sent_home=U64),
+        _PROGRAM_MARK,
+        extended(pair(TEXT, U16), _HOST_MARK, HOST_FACTS),
+    ),
 )
+#: What stands behind the program's version and port, behind a server's health, behind its report.
+_Program = tuple[tuple[str, int], HostFacts | None]
 
 
 class _ReportCodec:
-    """A report with the server's health behind it, and behind that its version and the port of its metrics."""
+    """A report with the server's health behind it, then its version and the port of its metrics, then its host."""
 
     def write(self, value: ServerReport, out: bytearray) -> None:
         _REPORT.write((value, self._behind(value)), out)
@@ -139,15 +148,16 @@ class _ReportCodec:
     def read(self, source: Reader) -> ServerReport:
         report, behind = _REPORT.read(source)
         health, program = behind or (None, None)
-        version, port = program or ("", 0)
-        return attrs.evolve(report, health=health, version=version, metrics_port=port)
+        (version, port), host = program or (("", 0), None)
+        return attrs.evolve(report, health=health, version=version, metrics_port=port, host=host)
 
     def to_json(self, value: ServerReport) -> Json:
         return _REPORT.to_json((value, self._behind(value)))
 
     @staticmethod
-    def _behind(value: ServerReport) -> tuple[Health, tuple[str, int] | None] | None:
-        program = (value.version, value.metrics_port) if value.version or value.metrics_port else None
+    def _behind(value: ServerReport) -> tuple[Health, _Program | None] | None:
+        tells_program = value.version or value.metrics_port or value.host is not None
+        program = ((value.version, value.metrics_port), value.host) if tells_program else None
         return None if value.health is None else (value.health, program)
 
 
@@ -156,8 +166,8 @@ EXTENDED_HEARTBEAT = extended(HEARTBEAT, _MARK, SERVER_REPORT)
 EXTENDED_HEARTBEAT_RESULT = extended(
     HEARTBEAT_RESULT, _MARK, struct(SchedulerReport, unclaimed=U64, heartbeat_secs=U64, told=U64, time=U64)
 )
-#: The bytes of one job in a report, and those of one toolchain besides its name.
-JOB_BYTES, TOOLCHAIN_BYTES = 12, 8
+#: The bytes of one job in a report, and those of one toolchain besides its name: the length of that, and its size.
+JOB_BYTES, TOOLCHAIN_BYTES = 12, 16
 
 _JOB_STATES = extended(
     struct(JobStates, server_nonce=U64, number=U64, states=_STATES),

@@ -1,5 +1,6 @@
 """Whom the scheduler knows and whom it gives a job, rule by rule."""
 
+import attrs
 import pytest
 
 from sccachedist.errors import DecodeError, LimitExceeded, NoCapacity, UnknownJob, UnknownServer
@@ -8,6 +9,7 @@ from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.heartbeat_bounds import MOST_CPUS, MOST_KEY_BYTES, MOST_VERSION
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, Health, ServerReport
+from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.messages import JobState, SchedulerStatus, ServerCertificate
 from tests.scheduler.farms import FIRST_JOB, A, B, C, Expired, assigned, expired, farm, free_slots, heartbeat, job_in
 
@@ -54,6 +56,28 @@ def test_a_version_without_end() -> None:
     with pytest.raises(DecodeError, match="version has more than"):
         core.heartbeat(A, heartbeat(), 0.0, longer)
     assert core.heartbeat(A, heartbeat(), 0.0, longest)
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        (HostFacts("\N{EURO SIGN}" * 85), "name of a host"),
+        (HostFacts(load=(1 << 53) + 1), "larger than"),
+        (HostFacts(build_free=1 << 60), "larger than"),
+        (HostFacts(uploads=(("0c" * 32, 1 << 60),)), "larger than"),
+        (HostFacts(uploads=(("../0c", 1),)), "archive id"),
+        (HostFacts(sizes=(1, 2)), "2 sizes"),
+        (HostFacts(sizes=(1 << 60,)), "larger than"),
+    ],
+)
+def test_a_host_out_of_bounds(host: HostFacts, why: str) -> None:
+    """What a build server tells of its host is shown, so a heartbeat that tells what no host has is refused."""
+    core = farm()
+    report = ServerReport(1, 5, Availability.OPEN, (), ("0c" * 32,), health=Health(), host=host)
+    with pytest.raises(DecodeError, match=why):
+        core.heartbeat(A, heartbeat(), 0.0, report)
+    for fine in (HostFacts(), HostFacts("build17", 62, 0, 1 << 53, sizes=(1 << 53,), uploads=(("0c" * 32, 0),))):
+        core.heartbeat(A, heartbeat(), 0.0, attrs.evolve(report, host=fine))
 
 
 def test_many_at_one_address() -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import attrs
 import pytest
 
 from sccachedist.config import ServerLimits
@@ -12,11 +13,13 @@ from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.extension import EXTENDED_HEARTBEAT, ServerReport
+from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.messages import Heartbeat, JobId, JobState
 from tests.server.servers import Host
 from tests.server.test_toolchain_log import here
 
 TOOLCHAINS = [ArchiveId(f"{number:064x}") for number in range(50)]
+HOST = HostFacts("build17", load=1500, uploads=((TOOLCHAINS[0], 5),))
 JOBS = [JobId(number) for number in range(500)]
 
 
@@ -33,7 +36,7 @@ def tell(place: Path, limits: ServerLimits, jobs: int = 0, room: int = 1 << 20) 
     for job in JOBS[:jobs]:
         host.core.assign(job, TOOLCHAINS[0], present=job == jobs - 1, now=0.0)
         (host.core.claim if job == jobs - 1 else host.core.begin_upload)(job, 0.0)
-    return announcement(identity, host.server, here(*TOOLCHAINS).log, Incarnation(), 2, limits, 5, room)
+    return announcement(identity, host.server, here(*TOOLCHAINS).log, Incarnation(), 2, limits, 5, room, HOST)
 
 
 def size(said: tuple[Heartbeat, ServerReport]) -> int:
@@ -45,12 +48,13 @@ def test_all_of_it(tmp_path: Path) -> None:
     _, report = tell(tmp_path, ServerLimits(), 3)
     assert report.toolchains == tuple(reversed(TOOLCHAINS))
     assert [state for _, state in report.jobs] == [JobState.PENDING, JobState.PENDING, JobState.STARTED]
+    assert report.host == attrs.evolve(HOST, sizes=(1,) * 50)
 
 
 def test_toolchains_wait(tmp_path: Path, said: Heartbeat) -> None:
     """Those that do not fit are told later, whatever leaves no room for them: the message or its sender's patience."""
     plain = size((said, tell(tmp_path, ServerLimits(), 3, room=0)[1]))
-    for limits, room in ((ServerLimits(heartbeat_bytes=plain + 80), 1 << 20), (ServerLimits(), 80)):
+    for limits, room in ((ServerLimits(heartbeat_bytes=plain + 88), 1 << 20), (ServerLimits(), 88)):
         heartbeat, report = tell(tmp_path, limits, 3, room)
         assert (report.toolchains, report.since, len(report.jobs)) == ((TOOLCHAINS[-1],), 0, 3)
         assert size((heartbeat, report)) <= plain + 80

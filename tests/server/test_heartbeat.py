@@ -23,7 +23,7 @@ class HeartbeatTests(SynchronousTestCase):
         self.clock, self.made, self.broken = Clock(), 0, False
         scheduler = FakeScheduler()
         self.held: list[ArchiveId] = []
-        self.log = ToolchainLog(lambda: self.held)
+        self.log = ToolchainLog(lambda: self.held, lambda _: 1)
         self.rooms: list[int] = []
         self.sent = scheduler.heartbeats
         self.scheduler = scheduler

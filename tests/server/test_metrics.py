@@ -17,8 +17,8 @@ from sccachedist.config import MetricsSettings, ServerSettings
 from sccachedist.disks import free_bytes
 from sccachedist.metrics.series import SERVER
 from sccachedist.server import service as service_module
+from sccachedist.server.host import DISK_SECS
 from sccachedist.server.lifecycle import ServerService
-from sccachedist.server.metrics import DISK_SECS
 from sccachedist.server.service import server_service, told_metrics_port
 from sccachedist.wire.addresses import ServerId
 from tests.metrics.exposed import exposed, families, named

@@ -16,6 +16,7 @@ from sccachedist.wire.extension import (
     SchedulerReport,
     ServerReport,
 )
+from sccachedist.wire.host_facts import HOST_FACTS, MOST_UPLOADS, HostFacts
 from sccachedist.wire.messages import HEARTBEAT, HEARTBEAT_RESULT, Heartbeat, HeartbeatResult, JobId, JobState
 
 HEARD = Heartbeat(b"job key", 2, 1, b"digest", b"certificate")
@@ -24,7 +25,9 @@ REPORT = ServerReport(
     3, 5, Availability.DRAINING, ((JobId(7), JobState.STARTED),), ("0c" * 32,), ("0d" * 32,), 3, 5, HEALTH
 )
 EARLIER = attrs.evolve(REPORT, health=None)
+HOST = HostFacts("build17", 62, 1500, 7, 9, None, 4, (("0e" * 32, 5),), (31,))
 OF_A_PROGRAM = attrs.evolve(REPORT, version="0.1", metrics_port=10502)
+OF_A_HOST = attrs.evolve(OF_A_PROGRAM, host=HOST)
 
 
 def test_extended() -> None:
@@ -44,7 +47,7 @@ def test_not_extended(behind: bytes) -> None:
 
 def test_newer() -> None:
     """A report may grow at its end."""
-    for report in (OF_A_PROGRAM, REPORT, EARLIER):
+    for report in (OF_A_HOST, OF_A_PROGRAM, REPORT, EARLIER):
         octets = encode(EXTENDED_HEARTBEAT, (HEARD, report))
         assert decode(EXTENDED_HEARTBEAT, octets + b"what a later release says") == (HEARD, report)
 
@@ -55,6 +58,39 @@ def test_what_program_it_is() -> None:
     assert octets == plain + mark + encode(TEXT, "0.1") + (10502).to_bytes(2, "little")
     for end in range(len(plain), len(plain + mark)):
         assert decode(SERVER_REPORT, octets[:end]) == REPORT
+
+
+def test_its_host() -> None:
+    """It stands behind the program: an earlier scheduler reads all that is before it, and cut off it is an error."""
+    octets, plain, mark = encode(SERVER_REPORT, OF_A_HOST), encode(SERVER_REPORT, OF_A_PROGRAM), b"sccachedist 5\n"
+    assert octets == plain + mark + encode(HOST_FACTS, HOST)
+    assert decode(SERVER_REPORT, octets) == OF_A_HOST
+    for end in range(len(plain), len(plain + mark)):
+        assert decode(SERVER_REPORT, octets[:end]) == OF_A_PROGRAM
+    for end in range(len(plain + mark), len(octets)):
+        with pytest.raises(DecodeError):
+            decode(SERVER_REPORT, octets[:end])
+
+
+def test_a_host_alone() -> None:
+    """A server may tell nothing of its program; without its health, it tells nothing of its host either."""
+    report = attrs.evolve(REPORT, host=HOST)
+    assert decode(SERVER_REPORT, encode(SERVER_REPORT, report)) == report
+    assert encode(SERVER_REPORT, attrs.evolve(EARLIER, host=HOST)) == encode(SERVER_REPORT, EARLIER)
+
+
+def test_many_uploads() -> None:
+    """More uploads than may be told are an error, before they take memory."""
+    host = HostFacts(uploads=(("0e" * 32, 5),) * (MOST_UPLOADS + 1))
+    with pytest.raises(DecodeError, match="the most"):
+        decode(HOST_FACTS, encode(HOST_FACTS, host))
+
+
+@pytest.mark.parametrize(("machine", "name"), [(0, None), (62, "x86_64"), (183, "aarch64"), (9999, "ELF 9999")])
+def test_machines(machine: int, name: str | None) -> None:
+    """A machine has the word of uname, if it is one of those that farms have."""
+    assert HostFacts(machine=machine).machine_name == name
+    assert HOST_FACTS.to_json(HostFacts("build17")) == {"name": "build17"}
 
 
 def test_json() -> None:

@@ -18,10 +18,10 @@ from sccachedist.wire.extension import (
     EXTENDED_HEARTBEAT_RESULT,
     JOB_STATES,
     MOST_JOBS,
-    MOST_TOOLCHAINS,
     Availability,
     Health,
 )
+from sccachedist.wire.host_facts import MOST_TOOLCHAINS, MOST_UPLOADS, HostFacts
 from sccachedist.wire.messages import (
     HEARTBEAT,
     HEARTBEAT_RESULT,
@@ -73,7 +73,9 @@ def written(name: str, value: object) -> Iterator[str]:
     match value:
         case bool():
             yield from shown(bytes([value]), f"{name} = {str(value).lower()}")
-        case int() if name == "metrics_port":
+        case None:
+            yield from shown(b"\xff" * 8, f"{name}: not known")
+        case int() if name in ("metrics_port", "machine"):
             yield from shown(encode(U16, value), f"{name} = {value}")
         case int():
             yield from shown(encode(U64, value), f"{name} = {value}")
@@ -85,20 +87,27 @@ def written(name: str, value: object) -> Iterator[str]:
         case Health():
             yield from shown(b"sccachedist 2\n", r'the mark, "sccachedist 2\n"')
             yield from fields(value)
+        case HostFacts():
+            yield from shown(b"sccachedist 5\n", r'the mark, "sccachedist 5\n"')
+            yield from fields(value)
         case bytes():
             yield from shown(encode(U64, len(value)), f"{name}: {len(value)} bytes")
             yield from shown(value, "")
         case tuple():
             yield from shown(encode(U64, len(value)), f"{name}: {len(value)}")
+            item_name = name if name == "sizes" else "archive id"
             for item in value:
-                yield from pair(*item) if isinstance(item, tuple) else written("archive id", item)
+                yield from pair(*item) if isinstance(item, tuple) else written(item_name.removesuffix("s"), item)
         case _:
             raise AssertionError(f"{name}: nothing of that kind is in these messages")
 
 
-def pair(job_id: JobId, told: JobState | bytes) -> Iterator[str]:
-    """A job and its state, or its summary."""
-    yield from written("job", job_id)
+def pair(first: JobId | str, told: JobState | bytes | int) -> Iterator[str]:
+    """A job and its state, or its summary; a toolchain and its bytes."""
+    if isinstance(told, int):
+        yield from (*written("archive id", first), *written("bytes", told))
+        return
+    yield from written("job", first)
     yield from written("summary" if isinstance(told, bytes) else "state", told)
 
 
@@ -139,12 +148,13 @@ def test_every_field() -> None:
     for name in ("heartbeat", "heartbeat-result", "job-states"):
         message = decode(MESSAGES[name], octets(EXAMPLES[name]))
         ours = message[1] if isinstance(message, tuple) else message
-        names = [field.name for kind in (type(ours), Health) for field in attrs.fields(kind)]
+        names = [field.name for kind in (type(ours), Health, HostFacts) for field in attrs.fields(kind)]
         assert [name for name in names if f"``{name}``" not in PAGE] == []
     for word in (*Availability, *JobState):
         assert f"``{word.value}``" in PAGE
     assert f"{MOST_JOBS} jobs" in PAGE
     assert f"{MOST_TOOLCHAINS} toolchains" in PAGE
+    assert f"{MOST_UPLOADS} uploads" in PAGE
 
 
 def test_token() -> None:
