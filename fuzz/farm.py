@@ -25,8 +25,8 @@ from farmkit.fakes import FakeBuilder
 from farmkit.memory_http import OCTETS, Browser, Connection, bearer, request
 from farmkit.memory_reactor import Reactor
 from sccachedist.budgets import Budget
-from sccachedist.config import OverlayBuilderSettings, SchedulerSettings, ServerSettings, TokenAuth
-from sccachedist.config.settings import AdminSettings, CapacitySettings, HeartbeatSettings, QueueSettings
+from sccachedist.config import AdminSettings, OverlayBuilderSettings, SchedulerSettings, ServerSettings, TokenAuth
+from sccachedist.config.settings import CapacitySettings, HeartbeatSettings, QueueSettings
 from sccachedist.errors import BuildError, PeerError
 from sccachedist.outcomes import SentLocal
 from sccachedist.scheduler.service import scheduler_service

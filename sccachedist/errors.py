@@ -50,6 +50,10 @@ class ClientRefused(Refused):
     """A client's token is missing or wrong: the one refusal that may fail a user's compile."""
 
 
+class Forbidden(SccachedistError):
+    """It is known who asks, and that one may not do this."""
+
+
 class AuthUnavailable(SccachedistError):
     """A client's token cannot be checked, because the service that knows the answer does not respond."""
 

@@ -63,6 +63,8 @@ def as_plain(value: object) -> Any:
         return value
     if isinstance(value, enum.Enum):
         return value.value
+    if isinstance(value, dict):
+        return {name: as_plain(item) for name, item in value.items()}
     if attrs.has(type(value)) and not isinstance(value, ServerId):
         return as_document(value)
     return str(value)

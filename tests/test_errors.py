@@ -23,6 +23,7 @@ END_NO_JOB = {
         e.Refused,
         e.ClientRefused,
         e.PeerRefused,
+        e.Forbidden,
         e.AuthUnavailable,
     ),
     *(e.AmbiguousRequest, e.UntrustedPath, e.UnknownServer, e.NoCapacity, e.BadTransition, e.PeerError, UnknownRoute),

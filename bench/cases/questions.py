@@ -13,7 +13,7 @@ from bench.run import Run
 from bench.slow_motion import SlowMotion, milliseconds, turns_of
 from sccachedist.auth.clients import SharedClientToken
 from sccachedist.budgets import Party
-from sccachedist.config import QueueSettings, RecordSettings
+from sccachedist.config import QueueSettings, RecordSettings, WebSettings
 from sccachedist.job_phases import JobPhase
 from sccachedist.outcomes import Outcome, SentLocal
 from sccachedist.scheduler.core import SchedulerCore
@@ -24,6 +24,7 @@ from sccachedist.scheduler.farm_routes import FarmRoutes
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
+from sccachedist.scheduler.roles import Principals, Role
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.web.slices import Slices
 from sccachedist.web.turns import Turns
@@ -32,7 +33,7 @@ from sccachedist.wire.job_summary import JobSummary, packed
 from sccachedist.wire.messages import Heartbeat, JobId
 
 _SERVERS, _RUNNING, _RECORDS = 5000, 20_000, 20_000
-_READER = FarmReader("10.1.0.1", Party("10.1.0.1"))
+_READER = FarmReader("10.1.0.1", Party("10.1.0.1"), Role.VIEWER, "viewer")
 #: The questions, each with its query and whether it has a bar: a trace has megabytes, which are copied at once.
 _QUESTIONS: tuple[tuple[str, dict[str, str], bool], ...] = (
     ("status", {}, True),
@@ -82,7 +83,7 @@ def _routes(clock: SlowMotion) -> FarmRoutes:
     tokens = JobTokens(clock.seconds)
     terms = Terms(lambda: Term(core, servers, QueueSettings(), clock, tokens))
     views = FarmViews(terms, Slices(Turns(clock)))
-    readers = FarmReaders(SharedClientToken("token"), None, [])
+    readers = FarmReaders(SharedClientToken("token"), Principals(), WebSettings(), [], records.name_of)
     return FarmRoutes(views, records, Departures(clock.seconds), readers)
 
 

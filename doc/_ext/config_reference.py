@@ -88,7 +88,7 @@ def _opening(section: Section) -> Iterator[str]:
 
 def _name(section: Section, row: KeyRow) -> str:
     """A key with its table, as other pages and the errors name it."""
-    table = re.match(r"\[(\w+)\]", section.heading)
+    table = re.match(r"\[([\w.]+)\]", section.heading)
     return f"{table[1]}.{row.name}" if table else row.name
 
 

@@ -30,7 +30,6 @@ from sccachedist.config.published import (
     TokenAuth,
 )
 from sccachedist.config.settings import (
-    AdminSettings,
     ConnectionLimits,
     DockerSettings,
     JwtSettings,
@@ -45,6 +44,7 @@ from sccachedist.config.settings import (
     ShutdownSettings,
     TlsSettings,
 )
+from sccachedist.config.viewing import AdminSettings, NamesFor, PersonSettings, ViewFor, WebSettings
 
 __all__ = [
     "AdminSettings",
@@ -61,8 +61,10 @@ __all__ = [
     "LogFormat",
     "LogSettings",
     "MetricsSettings",
+    "NamesFor",
     "NetworkSettings",
     "OverlayBuilderSettings",
+    "PersonSettings",
     "PolicySettings",
     "PotBuilderSettings",
     "ProxyToken",
@@ -81,6 +83,8 @@ __all__ = [
     "ShutdownSettings",
     "TlsSettings",
     "TokenAuth",
+    "ViewFor",
+    "WebSettings",
     "exposed_secrets",
     "load_scheduler_settings",
     "load_server_settings",

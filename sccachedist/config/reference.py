@@ -10,7 +10,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from sccachedist.config.schema import Choice, Key, Table, keys_of, summary
+from sccachedist.config.schema import Choice, Key, Table, TableOf, keys_of, summary
 from sccachedist.config.values import BYTES, CACHE_BYTES
 
 _UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
@@ -46,6 +46,9 @@ def sections(settings: type) -> Iterator[Section]:
         match declared.shape:
             case Table(settings=inner):
                 yield _section(f"[{name}]", inner)
+                for part, of_part in keys_of(inner).items():
+                    if isinstance(of_part.shape, TableOf):
+                        yield _section(f"[{name}.{part}.NAME]", of_part.shape.settings)
             case Choice(kinds=kinds):
                 for kind, chosen in kinds.items():
                     yield _section(f'[{name}] type = "{kind}"', chosen)
@@ -53,7 +56,7 @@ def sections(settings: type) -> Iterator[Section]:
 
 def _section(heading: str, settings: type) -> Section:
     keys = keys_of(settings)
-    rows = (_row(name, declared) for name, declared in keys.items() if not isinstance(declared.shape, Table))
+    rows = (_row(name, declared) for name, declared in keys.items() if not isinstance(declared.shape, Table | TableOf))
     return Section(heading, summary(settings), tuple(rows))
 
 

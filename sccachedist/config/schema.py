@@ -85,6 +85,25 @@ class Table:
 
 
 @attrs.frozen
+class TableOf:
+    """Tables of one class, each under a name that the operator chooses: a dict by these names.
+
+    :param name: what is one.
+    """
+
+    settings: type
+    name: Value
+    expected: str = attrs.field(default="a table of tables", init=False)
+
+    def read(self, value: object, where: str) -> object:
+        """Read each table by its class; an error names the table by its name."""
+        return {
+            self.name.read(name, _dotted(where, name)): read_settings(self.settings, item, _dotted(where, name))
+            for name, item in _table(value, where).items()
+        }
+
+
+@attrs.frozen
 class Choice:
     """A table whose ``type`` selects the class for its other keys.
 

@@ -1,4 +1,4 @@
-"""Secrets in files of their own: ``token_file`` for ``token``, ``secret_key_file`` for ``secret_key``.
+"""Secrets in files of their own: ``token_file`` for ``token``, and so on for each of :data:`SECRETS`.
 
 They replace these keys in a document before it is read. This module does not know what the tables mean, and no error
 quotes a value.
@@ -12,7 +12,7 @@ from sccachedist.directories import trusted
 from sccachedist.errors import ConfigError
 
 #: The keys that hold secrets, in any table.
-SECRETS = ("token", "secret_key")
+SECRETS = ("token", "secret_key", "viewer_token")
 #: The environment variable that names systemd's directory for the files of ``LoadCredential=``.
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 

@@ -42,10 +42,10 @@ from sccachedist.config.values import (
     PATH,
     SECONDS,
     TEXT,
-    TOKEN,
     WAIT_SECONDS,
     one_of,
 )
+from sccachedist.config.viewing import AdminSettings, WebSettings
 from sccachedist.policy import OnFailure
 from sccachedist.wire.addresses import ServerId
 
@@ -272,15 +272,6 @@ class CapacitySettings:
 
 
 @frozen
-class AdminSettings:
-    """Who may tell the scheduler to drain build servers, with ``sccachedist drain``."""
-
-    token: str | None = field(
-        default=None, repr=False, metadata=key(TOKEN, "The secret for that; without it, draining is refused.")
-    )
-
-
-@frozen
 class SandboxSettings:
     """What surrounds a running compile."""
 
@@ -349,6 +340,7 @@ class SchedulerSettings:
     jwt: JwtSettings = field(factory=JwtSettings, metadata=table(JwtSettings))
     queue: QueueSettings = field(factory=QueueSettings, metadata=table(QueueSettings))
     admin: AdminSettings = field(factory=AdminSettings, metadata=table(AdminSettings))
+    web: WebSettings = field(factory=WebSettings, metadata=table(WebSettings))
     log: LogSettings = field(factory=LogSettings, metadata=table(LogSettings))
     records: RecordSettings = field(factory=RecordSettings, metadata=table(RecordSettings))
     metrics: SchedulerMetricsSettings = field(

@@ -210,7 +210,7 @@ class SchedulerRoutes:
 
     async def _reader(self, head: Head) -> FarmReader | None:
         """Who sees the build servers, and reads the form that has them. Anyone may have the numbers."""
-        if head.token is None or not prefers_json(head):
+        if not prefers_json(head):
             return None
         try:
             return await self._readers.check(head)

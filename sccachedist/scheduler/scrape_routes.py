@@ -4,13 +4,11 @@ They stand at the scheduler's own port, so a token is asked for. What they show 
 :mod:`sccachedist.scheduler.metrics`.
 """
 
-from collections.abc import Sequence
-
 import attrs
 from werkzeug.http import parse_accept_header
 
 from sccachedist.auth.bearer import same_secret
-from sccachedist.errors import PeerRefused
+from sccachedist.scheduler.farm_readers import FarmReaders
 from sccachedist.scheduler.metrics import SchedulerMetrics
 from sccachedist.web.bodies import NoBody
 from sccachedist.web.request_head import Head
@@ -39,18 +37,18 @@ class Accepted:
 class ScrapeRoutes:
     """What a monitoring system asks a scheduler.
 
-    :param tokens: the secrets that it may show.
+    :param token: the secret that it may show, if there is one; administrators may read the same.
     """
 
     api = Api()
     app = api.app
 
-    def __init__(self, metrics: SchedulerMetrics, tokens: Sequence[str]) -> None:
-        self._metrics, self._tokens = metrics, tokens
+    def __init__(self, metrics: SchedulerMetrics, token: str | None, readers: FarmReaders) -> None:
+        self._metrics, self._token, self._readers = metrics, token, readers
 
     async def _allow_scraper(self, head: Head) -> Accepted:
-        if not any(same_secret(head.token or "", token) for token in self._tokens):
-            raise PeerRefused("invalid_bearer_token", "no token for metrics")
+        if self._token is None or not same_secret(head.token or "", self._token):
+            await self._readers.check_administrator(head)
         return Accepted.of(head)
 
     def _nothing(self, head: Head) -> NoBody:

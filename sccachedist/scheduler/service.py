@@ -48,6 +48,7 @@ from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.metrics import SchedulerMetrics
 from sccachedist.scheduler.record_log import log_record
+from sccachedist.scheduler.roles import Principals
 from sccachedist.scheduler.routes import SchedulerRoutes
 from sccachedist.scheduler.scrape_routes import ScrapeRoutes
 from sccachedist.scheduler.term import Term, Terms
@@ -109,12 +110,13 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     registry.read("sccachedist_scheduler_records_dropped_total", lambda: writer.dropped if writer else 0)
     metrics = SchedulerMetrics(registry, terms, counts, records.counts, reactor, began)
     views = FarmViews(terms, Slices(turns))
-    readers = FarmReaders(clients, settings.admin.token, trusted)
+    principals = Principals.of(settings.admin, settings.web)
+    readers = FarmReaders(clients, principals, settings.web, trusted, records.name_of)
     servers, limits = server_auth(settings.server_auth), settings.limits
     routes = Mounted(
         SchedulerRoutes(terms, clients, servers, trusted, limits, reactor, readers, views),
         AdminRoutes(terms, settings.admin.token),
-        ScrapeRoutes(metrics, [token for token in (settings.metrics.token, settings.admin.token) if token]),
+        ScrapeRoutes(metrics, settings.metrics.token, readers),
         FarmRoutes(views, records, departures, readers),
     )
 

@@ -19,7 +19,15 @@ import attrs
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from sccachedist.errors import AuthUnavailable, ClientRefused, DecodeError, PeerRefused, Refused, SccachedistError
+from sccachedist.errors import (
+    AuthUnavailable,
+    ClientRefused,
+    DecodeError,
+    Forbidden,
+    PeerRefused,
+    Refused,
+    SccachedistError,
+)
 from sccachedist.web.bodies import OCTETS
 from sccachedist.web.request_head import Head
 from sccachedist.wire.bincode import Codec, encode
@@ -106,6 +114,8 @@ def error_response(error: SccachedistError) -> Response:
             return _json_answer(401, _description(str(error)), _challenge(error))
         case PeerRefused():
             return Response(401, (_challenge(error),))
+        case Forbidden():
+            return _json_answer(403, _description(str(error)))
         case AuthUnavailable():
             return _json_answer(503, _description(str(error)))
         case DecodeError():

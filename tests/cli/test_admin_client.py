@@ -11,8 +11,7 @@ import pytest
 
 from sccachedist.cli.admin_client import own_url, set_drained
 from sccachedist.cli.web_client import Question
-from sccachedist.config import InsecureAuth, SchedulerSettings, TlsSettings
-from sccachedist.config.settings import AdminSettings
+from sccachedist.config import AdminSettings, InsecureAuth, SchedulerSettings, TlsSettings
 from sccachedist.errors import ConfigError, PeerError
 from sccachedist.wire.addresses import ServerId
 from tests.support.proxy import Certificate

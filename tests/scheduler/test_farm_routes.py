@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from ipaddress import ip_network
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -12,7 +11,7 @@ from twisted.internet.task import Clock
 
 from farmkit.fakes import FakeBuildServers
 from farmkit.memory_http import Answer, Browser, bearer, request
-from sccachedist.auth.clients import SharedClientToken, party_of
+from sccachedist.auth.clients import party_of
 from sccachedist.budgets import Party
 from sccachedist.config import QueueSettings, RecordSettings
 from sccachedist.job_phases import JobPhase
@@ -21,7 +20,6 @@ from sccachedist.records import documents
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.events import Event, JobEnd, JobEnded, RequestRefused
-from sccachedist.scheduler.farm_readers import FarmReaders
 from sccachedist.scheduler.farm_routes import FarmRoutes
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
@@ -35,6 +33,7 @@ from sccachedist.wire.job_summary import JobSummary, packed
 from sccachedist.wire.messages import JobId
 from tests.scheduler.farms import CLANG, GCC, A, B, assigned, farm
 from tests.support.documents import document
+from tests.support.readers import farm_readers
 
 BEGAN = 1_000_000.0
 ANN, BOB = party_of("0123456789abcdef", A.host), Party("fedcba9876543210@10.0.0.2")
@@ -76,10 +75,9 @@ class Farm:
     def __attrs_post_init__(self) -> None:
         self.records = JobRecords(RecordSettings(), BEGAN, self.clock.seconds)
         self.terms = Terms(self.begin)
-        readers = FarmReaders(SharedClientToken("clienttok"), "admintok", [ip_network("10.9.0.0/16")])
         self.turns = CountedTurns(self.clock, lambda: 0.0)
         slices = Slices(self.turns, lambda: next(self.spent))
-        routes = FarmRoutes(FarmViews(self.terms, slices), self.records, Departures(lambda: 0.0), readers)
+        routes = FarmRoutes(FarmViews(self.terms, slices), self.records, Departures(lambda: 0.0), farm_readers())
         self.browser = Browser(Site(Mounted(routes), self.clock), self.clock)
 
     def begin(self) -> Term:

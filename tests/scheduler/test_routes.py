@@ -20,7 +20,6 @@ from sccachedist.errors import DecodeError, LimitExceeded, PeerError
 from sccachedist.scheduler.admin_routes import AdminRoutes
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.event_log import EventLog
-from sccachedist.scheduler.farm_readers import FarmReaders
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.routes import SchedulerRoutes
@@ -48,6 +47,7 @@ from sccachedist.wire.messages import (
     UpdateJobStateSuccess,
 )
 from tests.support.exchanges import exchange
+from tests.support.readers import farm_readers
 
 ROOT = "/api/v1/scheduler"
 SERVER = ServerId.parse("127.0.0.1:11502")
@@ -77,7 +77,7 @@ class Scheduler:
             [ip_network("10.9.0.0/16")],
             LIMITS,
             self.clock,
-            FarmReaders(SharedClientToken("clienttok"), "admintok", []),
+            farm_readers(),
             FarmViews(self.terms, Slices(unhurried(self.clock))),
         )
         self.browser = Browser(Site(Mounted(routes, AdminRoutes(self.terms, "admintok")), self.clock), self.clock)
