@@ -21,7 +21,8 @@ COVERING = \
 	$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome tar)) \
 	$(addprefix tests/records/test_,$(addsuffix .py,record ring selection tally trace usage)) \
 	$(addprefix tests/metrics/test_,$(addsuffix .py,histogram series)) \
-	tests/web/test_deadlines.py tests/test_budgets.py tests/test_outcomes.py tests/wire \
+	tests/web/test_deadlines.py tests/web/test_event_stream.py tests/test_budgets.py tests/test_outcomes.py \
+	tests/wire \
 	tests/cli/farm tests/cli/test_scheduler_address.py
 
 # These first, for they take a minute; then all others.

@@ -94,6 +94,9 @@ class SlowConnection(Connection):
         if self.producer is not None:
             self.producer.pauseProducing()
 
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        self.write(b"".join(data))
+
     def drain(self) -> None:
         """What was sent has arrived."""
         assert self.producer is not None

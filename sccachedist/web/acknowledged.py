@@ -4,8 +4,9 @@ import socket
 import struct
 from typing import Any
 
-#: Where ``struct tcp_info`` has the bytes that the other end has acknowledged, since Linux 4.1.
-_BYTES_ACKED = struct.Struct("=120xQ")
+#: Where ``struct tcp_info`` has the segments that are under way, the bytes that the other end has acknowledged since
+#: the connection began, and the bytes that have not been sent: all of them since Linux 4.6.
+_INFO = struct.Struct("=24xI92xQ16xI")
 
 
 def acknowledged(transport: Any) -> int | None:
@@ -13,9 +14,19 @@ def acknowledged(transport: Any) -> int | None:
 
     :param transport: Twisted's, with TLS or without.
     """
+    return None if (info := _info(transport)) is None else info[1]
+
+
+def all_arrived(transport: Any) -> bool:
+    """Whether the other end has acknowledged all that the kernel was given; False if the kernel does not tell."""
+    info = _info(transport)
+    return info is not None and not info[0] and not info[2]
+
+
+def _info(transport: Any) -> tuple[int, int, int] | None:
     try:
         handle = getattr(transport, "transport", transport).getHandle()
-        info = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
-        return int(_BYTES_ACKED.unpack(info)[0])
+        under_way, acked, unsent = _INFO.unpack(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
     except (AttributeError, OSError, struct.error):
         return None
+    return under_way, acked, unsent

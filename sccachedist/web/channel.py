@@ -24,11 +24,11 @@ from zope.interface import implementer
 
 from sccachedist.config import ConnectionLimits
 from sccachedist.errors import DecodeError, LimitExceeded, SccachedistError
-from sccachedist.web.acknowledged import acknowledged
+from sccachedist.web.acknowledged import acknowledged, all_arrived
 from sccachedist.web.connection_limits import Connections
 from sccachedist.web.deadlines import Phase, Progress, overdue
 from sccachedist.web.framing import Chunks, Framing, Length
-from sccachedist.web.parsing import END, Fields, RequestLine, parse_head, parse_request_line
+from sccachedist.web.parsing import Fields, RequestLine, take_head
 from sccachedist.web.responses import Response, error_response
 from sccachedist.web.turns import Tap, Turns
 
@@ -167,30 +167,18 @@ class Channel(TwistedProtocol):
 
     def _receive_head(self) -> None:
         """Look for the end of a head."""
-        unread = self._unread
-        if not self._searched and unread.startswith(b"\r\n"):  # some clients send an empty line behind a body
-            del unread[:2]
-        end = unread.find(END, self._searched)
         try:
-            if end > self._limits.header_bytes or (end < 0 and len(unread) > self._limits.header_bytes + len(END)):
-                raise LimitExceeded("header_bytes", "a large head")
-            if end < 0:
-                # A peer that does not speak HTTP is told so before a head would end.
-                if not self._searched and (eol := unread.find(b"\r\n")) > 0:
-                    parse_request_line(bytes(unread[:eol]))
-                    self._searched = eol
-                self._searched = max(self._searched, len(unread) - len(END)) if self._searched else 0
-                return
-            line, fields = parse_head(bytes(unread[:end]), self._limits.headers)
+            self._searched, found = take_head(
+                self._unread, self._searched, self._limits.header_bytes, self._limits.headers
+            )
         except LimitExceeded as error:
             self._refuse_head(error)
         except DecodeError as error:
             self._refuse_head(error)
             self.loseConnection()
         else:
-            del unread[: end + len(END)]
-            self._searched = 0
-            self._begin(line, fields)
+            if found is not None:
+                self._begin(*found)
 
     def _begin(self, line: RequestLine, fields: Fields) -> None:
         """Admit or refuse the request whose head has come."""
@@ -261,10 +249,10 @@ class Channel(TwistedProtocol):
 
     # What is sent. The methods in Twisted's style are called by twisted.web.http.Request.
 
-    def begin_sending(self) -> None:
-        """Begin a response: it is the peer's turn to take it."""
+    def begin_sending(self, phase: Phase = Phase.SENDING) -> None:
+        """Begin a response: it is the peer's turn to take it. ``STREAMING`` if it stays open, up to the next call."""
         self._taken_before = acknowledged(self.transport)
-        self._enter(Phase.SENDING)
+        self._enter(phase)
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:  # noqa: N802
         """Write the head of a response."""
@@ -353,7 +341,9 @@ class Channel(TwistedProtocol):
 
     def overdue(self, now: float) -> str | None:
         """See :meth:`sccachedist.web.connection_limits.Watched.overdue`."""
-        if self.progress.phase is Phase.SENDING:
+        if self.progress.phase is Phase.STREAMING and all_arrived(self.transport):
+            self.progress.rest(now)
+        elif self.progress.phase in (Phase.SENDING, Phase.STREAMING):
             taken = acknowledged(self.transport)
             self.progress.reach(None if taken is None else taken - (self._taken_before or 0), now)
         return overdue(self.progress, self._limits, now)

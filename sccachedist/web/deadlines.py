@@ -14,12 +14,15 @@ from sccachedist.errors import BadTransition
 #: Seconds for which the rest of a refused body is discarded before the connection is cut: otherwise, a client that is
 #: still sending would meet a reset and lose the response.
 LINGER_SECS = 10.0
+#: Seconds after which a response that stays open is ended: who wants more of it asks again.
+STREAM_SECS = 3600.0
 
 
 # Theory of operation. Requests and responses alternate on a connection: a request that is sent ahead waits. At any time
 # it is one side's turn, and only a peer whose turn it is can be late. A request that is refused while it arrives gets
 # its response at once; what the peer still sends is discarded, until it has read the response or is late. The end of a
-# connection is no phase: it may come in each.
+# connection is no phase: it may come in each. A response that stays open is ours to continue; its peer is late only
+# while something has been sent that does not arrive.
 
 
 class Phase(Enum):
@@ -29,6 +32,7 @@ class Phase(Enum):
     IDLE = auto()  # the peer's, to send a request
     RECEIVING = auto()  # the peer's, to send the rest of its request
     WORKING = auto()  # ours, to answer
+    STREAMING = auto()  # ours, to say more or to end; and the peer's, to take what has been said
     SENDING = auto()  # the peer's, to take our response, and to close the connection after the last
     REFUSED = auto()  # the peer's, to read its refusal
 
@@ -38,7 +42,8 @@ NEXT = {
     Phase.HANDSHAKE: {Phase.IDLE},
     Phase.IDLE: {Phase.RECEIVING},
     Phase.RECEIVING: {Phase.WORKING, Phase.SENDING, Phase.REFUSED},  # all has come; or it is refused
-    Phase.WORKING: {Phase.SENDING},
+    Phase.WORKING: {Phase.SENDING, Phase.STREAMING},
+    Phase.STREAMING: {Phase.SENDING},
     Phase.SENDING: {Phase.IDLE, Phase.REFUSED},  # the response is sent; it was a refusal, and the request still comes
     Phase.REFUSED: {Phase.SENDING},  # the rest has been discarded
 }
@@ -82,6 +87,10 @@ class Progress:
         elif octets != self.octets:
             self.octets, self.moved = octets, now
 
+    def rest(self, now: float) -> None:
+        """Note that the peer has nothing to do: it has taken all that was sent."""
+        self.moved = now
+
 
 def overdue(progress: Progress, limits: ConnectionLimits, now: float) -> str | None:
     """The key, under ``[limits]``, of the limit that a late peer has hit; empty if it has none; None if not late."""
@@ -97,6 +106,8 @@ def overdue(progress: Progress, limits: ConnectionLimits, now: float) -> str | N
             return "" if elapsed >= LINGER_SECS else None
     if now - progress.moved >= limits.idle_secs:
         return "idle_secs"
+    if progress.phase is Phase.STREAMING:
+        return None
     if _is_too_slow(progress, limits, now):
         return "min_bytes_per_sec"
     return "transfer_secs" if elapsed >= limits.transfer_secs else None

@@ -101,6 +101,31 @@ def parse_head(head: bytes, most_headers: int) -> tuple[RequestLine, Fields]:
     )
 
 
+def take_head(
+    unread: bytearray, searched: int, most_bytes: int, most_headers: int
+) -> tuple[int, tuple[RequestLine, Fields] | None]:
+    """Take the head of a request from the front of what has come, if all of it is there.
+
+    :param searched: no head ends before this byte, as the last search said; 0 at first.
+    :return: where to search on when more has come, and what was found.
+    :raises DecodeError: it is none. A peer that does not speak HTTP is told so before a head would end.
+    :raises LimitExceeded: it is too large.
+    """
+    if not searched and unread.startswith(b"\r\n"):  # some clients send an empty line behind a body
+        del unread[:2]
+    end = unread.find(END, searched)
+    if end > most_bytes or (end < 0 and len(unread) > most_bytes + len(END)):
+        raise LimitExceeded("header_bytes", "a large head")
+    if end >= 0:
+        found = parse_head(bytes(unread[:end]), most_headers)
+        del unread[: end + len(END)]
+        return 0, found
+    if not searched and (eol := unread.find(b"\r\n")) > 0:
+        parse_request_line(bytes(unread[:eol]))
+        searched = eol
+    return (max(searched, len(unread) - len(END)) if searched else 0), None
+
+
 def head_of(line: RequestLine, fields: Fields, peer: str) -> Head:
     """The values by which a route decides whether the body is read."""
     return Head(

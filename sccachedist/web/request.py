@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any, cast
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 from twisted.web import http, server
@@ -22,11 +23,12 @@ from sccachedist.files import remove_file
 from sccachedist.printable import excerpt
 from sccachedist.web.channel import Channel
 from sccachedist.web.connection_limits import Connections
+from sccachedist.web.deadlines import STREAM_SECS, Phase
 from sccachedist.web.file_sender import send_file
 from sccachedist.web.parsing import Fields, RequestLine, head_of
 from sccachedist.web.port_counts import NO_ROUTE, PortCounts
 from sccachedist.web.request_head import Head
-from sccachedist.web.responses import FileResponse, Response, UnknownRoute
+from sccachedist.web.responses import FileResponse, Response, StreamResponse, UnknownRoute
 from sccachedist.web.router import Call, Mounted, response_for
 from sccachedist.web.turns import Turns, unhurried
 
@@ -122,8 +124,11 @@ class Request(server.Request):
         """Nothing: routes do not depend on what a sender calls us, and Klein fails at some names."""
         return b""
 
-    async def send(self, answer: Response | FileResponse) -> None:
+    async def send(self, answer: Response | FileResponse | StreamResponse) -> None:
         """Send a response, up to its end."""
+        if isinstance(answer, StreamResponse):
+            await self._stream(answer)
+            return
         if isinstance(answer, Response):
             if answer.taken is None:
                 self._write(answer)
@@ -146,6 +151,22 @@ class Request(server.Request):
             raise
         answer.file.taken(None)
 
+    async def _stream(self, answer: StreamResponse) -> None:
+        """Send a response that stays open, until its source or its peer ends it, or it has been open for long."""
+        outlet = _Outlet(self)
+        close = self.site.reactor.callLater(STREAM_SECS, outlet.end)
+        try:
+            self._write_head(answer.head, None, Phase.STREAMING)
+            self.registerProducer(answer.source, True)
+            self.write(b"")  # the head goes at once
+            answer.source.attach(outlet)
+            await outlet.over
+            self.unregisterProducer()
+        finally:
+            if close.active():
+                close.cancel()
+            answer.source.detach()
+
     def _know(self, granted: object) -> object:
         """Note that the sender has shown a good token, unless the route needs none."""
         if self.call is not None and not self.call.is_public and not self._is_gone:
@@ -162,12 +183,33 @@ class Request(server.Request):
         self._write_head(answer, len(answer.body))
         self.write(answer.body)
 
-    def _write_head(self, answer: Response, length: int) -> None:
-        self.channel.begin_sending()
+    def _write_head(self, answer: Response, length: int | None, phase: Phase = Phase.SENDING) -> None:
+        """Begin a response.
+
+        :param length: of its body; None if it goes in chunks, up to the end of the connection.
+        """
+        self.channel.begin_sending(phase)
         self.setResponseCode(answer.status)
         for name, value in answer.headers:
             self.setHeader(name, value)
-        self.setHeader("Content-Length", str(length))
+        if length is not None:
+            self.setHeader("Content-Length", str(length))
+            return
+        self.channel.persistent = False
+        self.setHeader("Connection", "close")
+
+
+class _Outlet:
+    """The body of a response that stays open."""
+
+    def __init__(self, request: Request) -> None:
+        self.write = request.write
+        self.over: Deferred[None] = Deferred()
+
+    def end(self) -> None:
+        """Let the response end."""
+        if not self.over.called:
+            self.over.callback(None)
 
 
 class Site(server.Site):

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import attrs
 from werkzeug.datastructures import MIMEAccept
@@ -73,6 +73,46 @@ class FileResponse:
 
     head: Response
     file: MessageFile
+
+
+class Outlet(Protocol):
+    """Where the body of a response that stays open goes."""
+
+    def write(self, data: bytes) -> object:
+        """Send a piece of it."""
+
+    def end(self) -> None:
+        """There is no more. May be called again."""
+
+
+class Source(Protocol):
+    """What a response that stays open has for its peer. It is told of the peer's pace as a push producer."""
+
+    def attach(self, outlet: Outlet) -> None:
+        """The head of the response is written."""
+
+    def pauseProducing(self) -> None:  # Twisted's name
+        """The peer takes no more for now."""
+
+    def resumeProducing(self) -> None:
+        """The peer takes more."""
+
+    def stopProducing(self) -> None:
+        """The peer takes nothing more; :meth:`detach` follows."""
+
+    def detach(self) -> None:
+        """The response is over, whichever side has ended it, also if it never began."""
+
+
+@attrs.frozen
+class StreamResponse:
+    """A response that stays open: its source says what is sent and when, until one side ends it.
+
+    :param head: the status and the headers; its body is empty.
+    """
+
+    head: Response
+    source: Source
 
 
 def prefers_json(head: Head) -> bool:

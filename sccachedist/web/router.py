@@ -32,6 +32,7 @@ from sccachedist.web.responses import (
     FileResponse,
     MessageFile,
     Response,
+    StreamResponse,
     UnknownRoute,
     error_response,
     file_response,
@@ -88,7 +89,7 @@ class AdmittedRequest(Protocol):
     def counts(self) -> PortCounts:
         """Where they are counted."""
 
-    def send(self, answer: Response | FileResponse) -> Awaitable[None]:
+    def send(self, answer: Response | FileResponse | StreamResponse) -> Awaitable[None]:
         """Send a response, up to its end."""
 
 
@@ -158,7 +159,7 @@ class Api:
         :param body: called with the same, when the sender is allowed or while that is still being checked.
         :param is_public: whether ``allow`` allows every sender, so that a sender has not shown a good token by it.
         :param answer: encodes the method's result; a :class:`MessageFile` holds an encoded one. None if the method
-            returns a :class:`~sccachedist.web.responses.Response` of a media type of its own.
+            returns a :class:`~sccachedist.web.responses.Response` of a media type of its own, or one that stays open.
         """
 
         def declare(function: Route) -> Route:
@@ -273,7 +274,7 @@ class Mounted(Resource):
 
 async def _answer(
     routes: object, function: Route, codec: Codec[Any] | None, request: AdmittedRequest, ids: dict[str, Any]
-) -> Response | FileResponse:
+) -> Response | FileResponse | StreamResponse:
     call = request.call
     as_json = call.as_json
     try:

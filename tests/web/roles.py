@@ -14,7 +14,7 @@ from sccachedist.errors import ClientRefused, LimitExceeded
 from sccachedist.web.bodies import MessageBody, NoBody
 from sccachedist.web.request import Site
 from sccachedist.web.request_head import Head
-from sccachedist.web.responses import MessageFile, Response
+from sccachedist.web.responses import MessageFile, Outlet, Response, StreamResponse
 from sccachedist.web.router import Api, Mounted
 from sccachedist.wire.messages import SCHEDULER_STATUS, TOOLCHAIN, SchedulerStatus, Toolchain
 
@@ -46,6 +46,33 @@ class RecordedBody:
         self.error = self.error or error
 
 
+@attrs.define
+class RecordedSource:
+    """Something to say, which a test says; it remembers what it was told."""
+
+    outlet: Outlet | None = None
+    told: list[str] = attrs.field(factory=list)
+
+    def attach(self, outlet: Outlet) -> None:
+        self.outlet = outlet
+
+    def say(self, octets: bytes) -> None:
+        assert self.outlet is not None
+        self.outlet.write(octets)
+
+    def pauseProducing(self) -> None:
+        self.told.append("pause")
+
+    def resumeProducing(self) -> None:
+        self.told.append("resume")
+
+    def stopProducing(self) -> None:
+        self.told.append("stop")
+
+    def detach(self) -> None:
+        self.told.append("detach")
+
+
 @attrs.define(slots=False, eq=False)
 class Role:
     """Its state is what a test looks at."""
@@ -58,6 +85,7 @@ class Role:
     grants: list[Deferred[None]] | None = None
     memory: Budget = attrs.field(factory=lambda: Budget("buffered_bytes", 1 << 20))
     taken: int = 0
+    sources: list[RecordedSource] = attrs.field(factory=list)
 
     api = Api()
     app = api.app
@@ -129,6 +157,12 @@ class Role:
     async def page(self, _granted: None, _body: None) -> Response:
         """Something that is no message of the protocol."""
         return Response(203, (("Content-Type", "text/html"),), b"<p>")
+
+    @api.route("GET", "/stream", allow=_allow_holder, body=_nothing, answer=None)
+    async def stream(self, _granted: str, _body: None) -> StreamResponse:
+        """What a test says, when it does."""
+        self.sources.append(RecordedSource())
+        return StreamResponse(Response(200, (("Content-Type", "text/plain"),)), self.sources[-1])
 
     def _count_taken(self, _: BaseException | None) -> None:
         self.taken += 1

@@ -256,7 +256,7 @@ class Reading(Connection):
         return self
 
     def getsockopt(self, *_: int) -> bytes:
-        return struct.pack("=120xQ", self.taken)
+        return struct.pack("=24xI92xQ16xI", 1, self.taken, 0)
 
 
 @pytest.mark.parametrize(("takes", "secs"), [(0, 4), (5, 7), (10, 20)])

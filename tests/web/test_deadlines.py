@@ -35,6 +35,8 @@ def hit_at(phase: Phase, octets_per_sec: float, until: int = 3000) -> tuple[int,
         (Phase.SENDING, 1000, (1200, "transfer_secs")),
         (Phase.REFUSED, 0, (int(LINGER_SECS), "")),
         (Phase.WORKING, 0, None),
+        (Phase.STREAMING, 0, (60, "idle_secs")),
+        (Phase.STREAMING, 1, None),
     ],
 )
 def test_late(phase: Phase, octets_per_sec: float, expected: tuple[int, str] | None) -> None:
@@ -48,6 +50,18 @@ def test_stalled() -> None:
     progress.reach(10**9, 1.0)
     assert overdue(progress, LIMITS, 60.9) is None
     assert overdue(progress, LIMITS, 61.0) == "idle_secs"
+
+
+def test_rest_of_a_stream() -> None:
+    """The reader of a stream that has nothing to say is not late; it is when something stands still on its way."""
+    progress = Progress(Phase.WORKING, since=0.0)
+    progress.enter(Phase.STREAMING, 1.0)
+    for second in range(1, 3000):
+        progress.rest(float(second))
+        assert overdue(progress, LIMITS, float(second)) is None
+    progress.reach(0, 3000.0)
+    assert overdue(progress, LIMITS, 3058.9) is None
+    assert overdue(progress, LIMITS, 3059.0) == "idle_secs"
 
 
 def test_another_turn() -> None:

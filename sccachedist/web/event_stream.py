@@ -1,0 +1,124 @@
+"""Server-Sent Events, as the HTML standard has them: their bytes, and one viewer that gets them at its own pace.
+
+A viewer that does not read costs what its transport buffers, and no more: while the transport asks for a pause,
+messages for it are left out, and it is behind. What a message says, and what a viewer that is behind gets, is not known
+here.
+"""
+
+import re
+from collections.abc import Callable
+
+from sccachedist.web.responses import Outlet
+
+#: The headers of a stream. The last one is for nginx, which would gather much before it passed it on.
+HEADERS = (("Content-Type", "text/event-stream"), ("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"))
+#: Bytes of a message that are written at a time, between which the transport may ask for a pause.
+PIECE = 1 << 14
+#: How many messages may pass while an earlier one is on its way. It is kept for that long, so a viewer that is so slow
+#: is sent away.
+MOST_PASSED = 30
+
+_END_OF_LINE = re.compile(rb"\r\n|\r|\n")
+
+
+def event(name: str, data: bytes, number: int | None = None) -> bytes:
+    """One event.
+
+    :param data: in UTF-8, of any number of lines.
+    :param number: its id, which a browser shows as ``Last-Event-ID`` when it comes back.
+    """
+    head = b"" if number is None else b"id: %d\n" % number
+    lines = b"".join(b"data: %b\n" % line for line in _END_OF_LINE.split(data))
+    return b"%bevent: %b\n%b\n" % (head, name.encode(), lines)
+
+
+def retry(milliseconds: int) -> bytes:
+    """Tell a browser after how long it shall come back when the stream has ended."""
+    return b"retry: %d\n\n" % milliseconds
+
+
+def comment() -> bytes:
+    """Nothing, but proxies see that the connection is in use."""
+    return b":\n\n"
+
+
+class Viewer:
+    """One reader of a stream, a :class:`~sccachedist.web.responses.Source`.
+
+    :param come: called with this viewer when its response has begun, ``go``: when it is over.
+    :param caught_up: called with it when it was behind and takes messages again.
+
+    ``is_behind`` says whether a message was left out since the last :meth:`restart`.
+    """
+
+    def __init__(
+        self,
+        come: Callable[["Viewer"], None],
+        go: Callable[["Viewer"], None],
+        caught_up: Callable[["Viewer"], None],
+    ) -> None:
+        self._come, self._go, self._caught_up = come, go, caught_up
+        self._outlet: Outlet | None = None
+        self._message, self._written, self._passed = b"", 0, 0
+        self._is_paused = False
+        self.is_behind = False
+
+    @property
+    def takes(self) -> bool:
+        """Whether it takes a message now."""
+        return self._outlet is not None and not self._is_paused and not self._message
+
+    def send(self, message: bytes) -> None:
+        """Send a message. It is left out if the viewer does not take one, and if an earlier one was left out."""
+        if self.takes and not self.is_behind:
+            self._message = message
+            self._write()
+            return
+        self.is_behind = True
+        self._passed += bool(self._message)
+        if self._passed > MOST_PASSED:
+            self.end()
+
+    def restart(self, message: bytes) -> None:
+        """Send a message that needs no earlier one, to a viewer that takes one."""
+        self.is_behind = False
+        self.send(message)
+
+    def end(self) -> None:
+        """End the stream."""
+        if self._outlet is not None:
+            self._outlet.end()
+
+    def attach(self, outlet: Outlet) -> None:
+        """The response has begun."""
+        self._outlet = outlet
+        self._come(self)
+
+    def detach(self) -> None:
+        """The response is over."""
+        self._outlet, self._message = None, b""
+        self._go(self)
+
+    def pauseProducing(self) -> None:
+        """The transport takes no more for now."""
+        self._is_paused = True
+
+    def resumeProducing(self) -> None:
+        """The transport takes more."""
+        self._is_paused = False
+        self._write()
+        if self.takes and self.is_behind:
+            self._caught_up(self)
+
+    def stopProducing(self) -> None:
+        """The transport takes nothing more: :meth:`detach` follows."""
+        self._is_paused = True
+
+    def _write(self) -> None:
+        """Write the rest of a message, as far as the transport takes it."""
+        while self._outlet is not None and self._message and not self._is_paused:
+            piece = self._message[self._written : self._written + PIECE]
+            self._written += len(piece)
+            if self._written == len(self._message):
+                self._message, self._written, self._passed = b"", 0, 0
+            self._outlet.write(piece)
