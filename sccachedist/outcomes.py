@@ -46,6 +46,10 @@ class Outcome(Word):
     UNTOLD = ("The job is over; its build server does not say how.", "Only a build server of sccachedist tells.")
 
 
+#: What a client compiles itself.
+AT_HOME = (Outcome.SENT_LOCAL, Outcome.REFUSED, Outcome.SERVER_LOST)
+
+
 class Refusal(Word):
     """Why a request got no slot."""
 

@@ -13,7 +13,7 @@ from sccachedist.cli.parser import command_parser
 from scripts.command_reference import commands, parsers
 
 #: When the page was last changed.
-_DATE = "2026-11-28"
+_DATE = "2026-11-29"
 
 MAN = Path(__file__).parents[1] / "contrib" / "man" / "sccachedist.1"
 

@@ -159,6 +159,19 @@ def test_a_job_and_a_trace(asker: Asker) -> None:
     assert {job["output"], "compile", "slots"} <= names
 
 
+def test_a_report(asker: Asker) -> None:
+    """The file has what was compiled, and what went home with the reason and what mends it."""
+    status, text = asker.ask("sccachedist report --since 1h --output report.html")
+    assert (status, text) == (0, "report.html: 2 requests; any browser opens it\n")
+    page = (asker.home / "report.html").read_text()
+    for said in (
+        "fine.o</bdi>",
+        "sent_local</bdi>: <bdi>suspicious</bdi>: <bdi>verify</bdi>, 1",
+        "Mend: Mend the source",
+    ):
+        assert said in page
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [

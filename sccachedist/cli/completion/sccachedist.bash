@@ -6,7 +6,7 @@
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
 _shtab_sccachedist_auth_subparsers=(generate-jwt-hs256-key generate-jwt-hs256-server-token generate-shared-token)
-_shtab_sccachedist_subparsers=(scheduler server drain undrain doctor status servers jobs job why clients toolchains usage trace check completion auth)
+_shtab_sccachedist_subparsers=(scheduler server drain undrain doctor status servers jobs job why clients toolchains usage trace report check completion auth)
 
 _shtab_sccachedist_scheduler_option_strings=(-h --help --config --syslog)
 _shtab_sccachedist_server_option_strings=(-h --help --config --syslog)
@@ -22,6 +22,7 @@ _shtab_sccachedist_clients_option_strings=(-h --help --scheduler --config --toke
 _shtab_sccachedist_toolchains_option_strings=(-h --help --scheduler --config --token-file --ca --json --watch --no-color)
 _shtab_sccachedist_usage_option_strings=(-h --help --since --by --csv --scheduler --config --token-file --file --ca --json --watch --no-color)
 _shtab_sccachedist_trace_option_strings=(-h --help --client --server --since --output --scheduler --config --token-file --file --ca)
+_shtab_sccachedist_report_option_strings=(-h --help --client --server --since --output --scheduler --config --token-file --file --ca)
 _shtab_sccachedist_check_option_strings=(-h --help --config)
 _shtab_sccachedist_completion_option_strings=(-h --help)
 _shtab_sccachedist_auth_generate_jwt_hs256_key_option_strings=(-h --help)
@@ -71,6 +72,11 @@ _shtab_sccachedist_trace___config_COMPGEN=_shtab_compgen_files
 _shtab_sccachedist_trace___token_file_COMPGEN=_shtab_compgen_files
 _shtab_sccachedist_trace___file_COMPGEN=_shtab_compgen_files
 _shtab_sccachedist_trace___ca_COMPGEN=_shtab_compgen_files
+_shtab_sccachedist_report___output_COMPGEN=_shtab_compgen_files
+_shtab_sccachedist_report___config_COMPGEN=_shtab_compgen_files
+_shtab_sccachedist_report___token_file_COMPGEN=_shtab_compgen_files
+_shtab_sccachedist_report___file_COMPGEN=_shtab_compgen_files
+_shtab_sccachedist_report___ca_COMPGEN=_shtab_compgen_files
 _shtab_sccachedist_check___config_COMPGEN=_shtab_compgen_files
 _shtab_sccachedist_auth_generate_jwt_hs256_server_token___config_COMPGEN=_shtab_compgen_files
 
@@ -81,7 +87,7 @@ _shtab_sccachedist_jobs___reason_choices=(auth_unavailable bad_toolchain client_
 _shtab_sccachedist_usage___by_choices=(client server toolchain compiler)
 _shtab_sccachedist_completion_pos_0_choices=(bash zsh fish)
 _shtab_sccachedist_auth_pos_0_choices=(generate-jwt-hs256-key generate-jwt-hs256-server-token generate-shared-token)
-_shtab_sccachedist_pos_0_choices=(scheduler server drain undrain doctor status servers jobs job why clients toolchains usage trace check completion auth)
+_shtab_sccachedist_pos_0_choices=(scheduler server drain undrain doctor status servers jobs job why clients toolchains usage trace report check completion auth)
 
 _shtab_sccachedist_scheduler__h_nargs=0
 _shtab_sccachedist_scheduler___help_nargs=0
@@ -136,6 +142,8 @@ _shtab_sccachedist_usage___watch_nargs='?'
 _shtab_sccachedist_usage___no_color_nargs=0
 _shtab_sccachedist_trace__h_nargs=0
 _shtab_sccachedist_trace___help_nargs=0
+_shtab_sccachedist_report__h_nargs=0
+_shtab_sccachedist_report___help_nargs=0
 _shtab_sccachedist_check__h_nargs=0
 _shtab_sccachedist_check___help_nargs=0
 _shtab_sccachedist_completion__h_nargs=0

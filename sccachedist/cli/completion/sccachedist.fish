@@ -50,7 +50,7 @@ function _shtab_sccachedist_using
   test "$_shtab_sccachedist_cmdpath" = "$argv"
 end
 
-set -g _shtab_sccachedist_commands scheduler server drain undrain doctor status servers jobs job why clients toolchains usage trace check completion auth 'auth generate-jwt-hs256-key' 'auth generate-jwt-hs256-server-token' 'auth generate-shared-token'
+set -g _shtab_sccachedist_commands scheduler server drain undrain doctor status servers jobs job why clients toolchains usage trace report check completion auth 'auth generate-jwt-hs256-key' 'auth generate-jwt-hs256-server-token' 'auth generate-shared-token'
 set -g _shtab_sccachedist_opts_with_value --bits --by --ca --client --config --file --limit --outcome --output --reason --scheduler --secret-key --server --since --state --syslog --token-file --watch
 
 complete -c sccachedist -e
@@ -179,6 +179,17 @@ complete -c sccachedist -n '_shtab_sccachedist_using trace' -l config -xka "(__f
 complete -c sccachedist -n '_shtab_sccachedist_using trace' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'the token to show, in a file of its own'
 complete -c sccachedist -n '_shtab_sccachedist_using trace' -l file -xka "(__fish_complete_path (commandline -ct))" -d 'a file of records, instead of a scheduler'
 complete -c sccachedist -n '_shtab_sccachedist_using trace' -l ca -xka "(__fish_complete_path (commandline -ct))" -d 'the authorities, PEM, that vouch for a scheduler with TLS, instead of this host'"'"'s and the certificate of its configuration'
+complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a report -d 'How a build went, as one HTML file: what ran when, what was slow, what went home and why.'
+complete -c sccachedist -n '_shtab_sccachedist_using report' -s h -l help -d 'show this help message and exit'
+complete -c sccachedist -n '_shtab_sccachedist_using report' -l client -x -d 'of this client alone'
+complete -c sccachedist -n '_shtab_sccachedist_using report' -l server -x -d 'at this build server alone'
+complete -c sccachedist -n '_shtab_sccachedist_using report' -l since -x -d 'not before that: 90s, 10m, 2h, 7d, 14:05, a date'
+complete -c sccachedist -n '_shtab_sccachedist_using report' -l output -xka "(__fish_complete_path (commandline -ct))" -d 'where to, if not to the terminal'
+complete -c sccachedist -n '_shtab_sccachedist_using report' -l scheduler -x -d 'where the scheduler is'
+complete -c sccachedist -n '_shtab_sccachedist_using report' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the scheduler'"'"'s configuration, if it is here'
+complete -c sccachedist -n '_shtab_sccachedist_using report' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'the token to show, in a file of its own'
+complete -c sccachedist -n '_shtab_sccachedist_using report' -l file -xka "(__fish_complete_path (commandline -ct))" -d 'a file of records, instead of a scheduler'
+complete -c sccachedist -n '_shtab_sccachedist_using report' -l ca -xka "(__fish_complete_path (commandline -ct))" -d 'the authorities, PEM, that vouch for a scheduler with TLS, instead of this host'"'"'s and the certificate of its configuration'
 complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a check -d 'Read a configuration as a daemon would, and say what is wrong.'
 complete -c sccachedist -n '_shtab_sccachedist_using check' -s h -l help -d 'show this help message and exit'
 complete -c sccachedist -n '_shtab_sccachedist_using check' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'of a scheduler or a build server'

@@ -18,6 +18,7 @@ _shtab_sccachedist_commands() {
     drain:'Give a build server no more jobs; those that it has go on.'
     job:'All about one job.'
     jobs:'What became of the latest requests, and what runs.'
+    report:'How a build went, as one HTML file: what ran when, what was slow, what went home and why.'
     scheduler:'Hand out jobs to build servers, in the foreground.'
     server:'Run compiles, in the foreground.'
     servers:'The build servers, and why one takes no jobs.'
@@ -167,6 +168,22 @@ _shtab_sccachedist_jobs_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_sccachedist_jobs_defaults_added=0
+
+_shtab_sccachedist_report_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--client[of this client alone]:CLIENT:"
+  "--server[at this build server alone]:IP[:PORT]:"
+  "--since[not before that\: 90s, 10m, 2h, 7d, 14\:05, a date]:TIME:"
+  "--output[where to, if not to the terminal]:FILE:_files"
+  "--scheduler[where the scheduler is]:URL:"
+  "--config[the scheduler\'s configuration, if it is here]:PATH:_files"
+  "--token-file[the token to show, in a file of its own]:FILE:_files"
+  "--file[a file of records, instead of a scheduler]:FILE:_files"
+  "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_report_defaults_added=0
 
 _shtab_sccachedist_scheduler_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -318,6 +335,7 @@ _shtab_sccachedist() {
         drain) _arguments -C -s $_shtab_sccachedist_drain_options ;;
         job) _arguments -C -s $_shtab_sccachedist_job_options ;;
         jobs) _arguments -C -s $_shtab_sccachedist_jobs_options ;;
+        report) _arguments -C -s $_shtab_sccachedist_report_options ;;
         scheduler) _arguments -C -s $_shtab_sccachedist_scheduler_options ;;
         server) _arguments -C -s $_shtab_sccachedist_server_options ;;
         servers) _arguments -C -s $_shtab_sccachedist_servers_options ;;

@@ -5,19 +5,22 @@ What a document looks like as a text is not known here.
 
 import argparse
 import codecs
+import heapq
 import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
+from itertools import islice
+from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
 import attrs
 
-from sccachedist.cli.farm import clients, job, jobs, record_files, servers, status, toolchains, usage, why
+from sccachedist.cli.farm import clients, job, jobs, record_files, report, servers, status, toolchains, usage, why
 from sccachedist.cli.farm.api import ask
 from sccachedist.cli.farm.record_files import RecordFile
 from sccachedist.cli.farm.screen import Screen
@@ -37,11 +40,15 @@ from sccachedist.records.documents import (
     UsageDocument,
     WhyDocument,
 )
+from sccachedist.records.report import report_of
 from sccachedist.records.selection import Selection
 from sccachedist.records.trace import chrome_trace
 from sccachedist.records.usage import usage_of
 
 D = TypeVar("D")
+
+#: How many requests a report is about at most, and how many of them are asked for at a time.
+_MOST_JOBS, _PAGE = 10_000, 1000
 
 _AGAIN, _TO_THE_END = "\x1b[H", "\x1b[J"
 
@@ -72,8 +79,9 @@ def run_farm_command(parsed: argparse.Namespace) -> None:
     :raises PeerError: the scheduler gives no document.
     """
     source = _Source.of(parsed)
-    if parsed.view == "trace":
-        _write_trace(parsed, source)
+    if parsed.view in _WRITING:
+        _WRITING[parsed.view](parsed, source)
+        source.tell_passed_over()
     elif parsed.watch is None:
         view = source.view(parsed)
         print(_shown(view, parsed, source))
@@ -107,8 +115,12 @@ class _Source:
         """What there is to be seen now."""
         if self.file is not None:
             return _FROM_FILE[parsed.view](parsed, self.file)
+        return _FROM_SCHEDULER[parsed.view](parsed, self.ask)
+
+    def ask(self, path: str, query: dict[str, str], shape: type[D]) -> D:
+        """A document of the scheduler, see :func:`~sccachedist.cli.farm.api.ask`."""
         assert self.place is not None
-        return _FROM_SCHEDULER[parsed.view](parsed, partial(ask, self.place))
+        return ask(self.place, path, query, shape)
 
     def tell_passed_over(self) -> None:
         """Say how many lines of the file are no records."""
@@ -252,13 +264,40 @@ def _write_trace(parsed: argparse.Namespace, source: _Source) -> None:
     if source.file is not None:
         trace = chrome_trace(_rows(parsed, source.file, "client", "server"))
     else:
-        assert source.place is not None
-        trace = ask(source.place, "trace", _query(parsed, "client", "server"), TraceDocument)
-    text = json.dumps(trace, separators=(",", ":"))
-    if parsed.output is None:
-        print(text)
+        trace = source.ask("trace", _query(parsed, "client", "server"), TraceDocument)
+    spans = sum(event.get("ph") == "X" for event in trace["traceEvents"])
+    text = json.dumps(trace, separators=(",", ":")) + "\n"
+    _write(parsed, text, f"{spans} spans; ui.perfetto.dev and chrome://tracing open it")
+
+
+def _write_report(parsed: argparse.Namespace, source: _Source) -> None:
+    if source.file is not None:
+        rows = heapq.nlargest(_MOST_JOBS + 1, _rows(parsed, source.file, "client", "server"), key=itemgetter("ended"))
     else:
-        parsed.output.write_text(text + "\n")
-        spans = sum(event.get("ph") == "X" for event in trace["traceEvents"])
-        print(printable(f"{parsed.output}: {spans} spans; ui.perfetto.dev and chrome://tracing open it"))
-    source.tell_passed_over()
+        rows = list(islice(_paged(source.ask, _query(parsed, "client", "server")), _MOST_JOBS + 1))
+    chosen = {f"--{name}": getattr(parsed, name) for name in ("since", "client", "server")}
+    about = " ".join(f"{name} {value}" for name, value in chosen.items() if value is not None)
+    screen = Screen(source=source.name)
+    text = report.render(report_of(rows[:_MOST_JOBS]), screen, about, cut=len(rows) > _MOST_JOBS)
+    _write(parsed, text, f"{len(rows[:_MOST_JOBS])} requests; any browser opens it")
+
+
+def _paged(ask: Ask, query: dict[str, str]) -> Iterator[JobRow]:
+    """The records that a scheduler has, the latest first, asked for page by page."""
+    page = ask("jobs", query | {"limit": str(_PAGE)}, JobsDocument)
+    yield from page["jobs"]
+    while page["next"] is not None and page["jobs"]:
+        page = ask("jobs", query | {"limit": str(_PAGE), "before": page["next"]}, JobsDocument)
+        yield from page["jobs"]
+
+
+def _write(parsed: argparse.Namespace, text: str, said: str) -> None:
+    """Write what a command makes, which is ASCII, to where the user wants it."""
+    if parsed.output is None:
+        print(text, end="")
+    else:
+        parsed.output.write_text(text)
+        print(printable(f"{parsed.output}: {said}"))
+
+
+_WRITING: dict[str, Callable[[argparse.Namespace, _Source], None]] = {"trace": _write_trace, "report": _write_report}

@@ -17,6 +17,8 @@ T = TypeVar("T")
 _STATES = get_args(ServerState)
 #: How many lines ``jobs`` prints, and the seconds between two looks of ``--watch``.
 _LINES, _WATCH_SECS = 50, 2.0
+#: Those that make a file.
+_WRITING = ("trace", "report")
 
 _ABOUT = {
     "status": "the farm at a glance; status 1 if something critical needs attention",
@@ -28,6 +30,7 @@ _ABOUT = {
     "toolchains": "which compilers are on which build servers",
     "usage": "who used how much",
     "trace": "what ran when, as a Chrome trace, for ui.perfetto.dev",
+    "report": "how a build went, as one HTML file: what ran when, what was slow, what went home and why",
 }
 
 
@@ -46,9 +49,9 @@ def add_farm_commands(
     _choosing(commands)
     for name, command in commands.items():
         command.set_defaults(view=name)
-        _finding(command, url, reads_files=name in ("jobs", "job", "why", "usage", "trace"))
+        _finding(command, url, reads_files=name in ("jobs", "job", "why", "usage", *_WRITING))
         add_authorities(command)
-        if name != "trace":
+        if name not in _WRITING:
             _showing(command)
 
 
@@ -75,7 +78,7 @@ def _choosing(commands: dict[str, argparse.ArgumentParser]) -> None:
     )
     reasons = [word.word for word in (*Refusal, *SentLocal)]
     jobs = commands["jobs"]
-    for name in ("jobs", "trace"):
+    for name in ("jobs", *_WRITING):
         commands[name].add_argument("--client", metavar="CLIENT", help="of this client alone")
         commands[name].add_argument("--server", metavar="IP[:PORT]", help="at this build server alone")
     jobs.add_argument("--outcome", choices=[word.word for word in Outcome], metavar="OUTCOME", help="that ended so")
@@ -86,14 +89,15 @@ def _choosing(commands: dict[str, argparse.ArgumentParser]) -> None:
     )
     commands["job"].add_argument("id", type=argument(_number), metavar="ID", help="its number, or how that ends")
     commands["why"].add_argument("name", metavar="FILE", help="the object, or how its path ends")
-    for name in ("jobs", "why", "usage", "trace"):
+    for name in ("jobs", "why", "usage", *_WRITING):
         commands[name].add_argument(
             "--since", type=argument(_since), metavar="TIME", help="not before that: 90s, 10m, 2h, 7d, 14:05, a date"
         )
     usage = commands["usage"]
     usage.add_argument("--by", choices=get_args(By), default="client", help="what is added up (default: client)")
     usage.add_argument("--csv", action="store_true", help="for a spreadsheet")
-    commands["trace"].add_argument("--output", type=Path, metavar="FILE", help="where to, if not to the terminal")
+    for name in _WRITING:
+        commands[name].add_argument("--output", type=Path, metavar="FILE", help="where to, if not to the terminal")
 
 
 def _finding(command: argparse.ArgumentParser, url: Callable[[str], str], *, reads_files: bool) -> None:

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 
 from sccachedist.cli.farm.screen import Cell, Screen, Style
-from sccachedist.outcomes import Outcome, Refusal, SentLocal, Suspicion, Word
+from sccachedist.outcomes import AT_HOME, Outcome, Refusal, SentLocal, Suspicion, Word
 from sccachedist.records.documents import JobRow, Recent
 
 #: What a client compiles itself, by the words of outcomes.
-HOME = (Outcome.SENT_LOCAL.word, Outcome.REFUSED.word, Outcome.SERVER_LOST.word)
+HOME = tuple(outcome.word for outcome in AT_HOME)
 #: What the farm compiled.
 REMOTE = (Outcome.COMPILED.word, Outcome.COMPILE_ERROR.word)
 
