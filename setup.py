@@ -31,7 +31,7 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["sccachedist", "sccachedist.*"]), "twisted.plugins"],
     package_data={
-        "sccachedist": ["py.typed"],
+        "sccachedist": ["py.typed", "page/*.*", "page/views/*.js"],
         "sccachedist.cli.completion": ["sccachedist.*"],
         "sccachedist.sandbox.overlay.filters": ["*.bpf"],
         "sccachedist.sandbox.programs": ["*.c", "*.h", "*.x86_64", "*.aarch64"],
@@ -59,9 +59,11 @@ setup(
         "test": TEST,
         "dev": [
             *TEST,
+            "axe-playwright-python>=0.1.8,<1",
             "matplotlib>=3.8,<4",
             "mypy>=1.11,<3",
             "mypy-zope>=1.0.9,<2",
+            "playwright>=1.60,<2",
             "ruff>=0.6,<1",
             "sphinx>=7,<10",
             "uv>=0.8,<1",

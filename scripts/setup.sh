@@ -105,6 +105,7 @@ if [ "$1" != unit ] && [ "$1" != demo ]; then
     needs busybox busybox-static
     needs cargo cargo
     needs cmake cmake
+    needs chromium chromium
     needs clang clang
     needs dockerd docker.io
     needs icecc-create-env icecc

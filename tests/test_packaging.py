@@ -64,8 +64,8 @@ def _normal(name: str) -> str:
     ("folders", "extras"),
     [
         (["sccachedist"], []),
-        (["tests", "farmkit", "demo", "scripts"], ["test"]),
-        (["bench", "doc"], ["dev"]),
+        (["farmkit", "demo", "scripts"], ["test"]),
+        (["bench", "doc", "tests"], ["dev"]),
         (["fuzz"], ["fuzz"]),
     ],
 )

@@ -47,6 +47,7 @@ from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.metrics import SchedulerMetrics
+from sccachedist.scheduler.page_routes import PageFiles, PageRoutes
 from sccachedist.scheduler.record_log import log_record
 from sccachedist.scheduler.roles import Principals
 from sccachedist.scheduler.routes import SchedulerRoutes
@@ -118,6 +119,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
         AdminRoutes(terms, settings.admin.token),
         ScrapeRoutes(metrics, settings.metrics.token, readers),
         FarmRoutes(views, records, departures, readers),
+        PageRoutes(PageFiles.read()),
     )
 
     def expire() -> None:

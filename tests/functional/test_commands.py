@@ -75,7 +75,8 @@ def test_a_wheel_offers_both_plugins(tmp_path: Path) -> None:
     ended = Command((TWISTD, "--help"), inherited(PYTHONPATH=str(site)), tmp_path).run()
     assert plugins(ended.stdout) == {"sccache-scheduler", "sccache-server"}
     completions = (f"sccachedist/cli/completion/sccachedist.{shell}" for shell in ("bash", "zsh", "fish"))
-    wanted = ("sccachedist/py.typed", "share/man/man1/sccachedist.1", *completions)
+    page = ("sccachedist/page/index.html", "sccachedist/page/views/farm.js")
+    wanted = ("sccachedist/py.typed", *page, "share/man/man1/sccachedist.1", *completions)
     assert [name for name in wanted if not (site / name).exists()] == []
 
 

@@ -1,0 +1,9 @@
+// To come.
+import { h } from "../dom.js";
+
+export const title = "Slots";
+
+export function open(root) {
+  root.append(h("p", {}, "To come."));
+  return {};
+}
