@@ -19,7 +19,7 @@ COVERING = \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,jobs leases presumed queue refusals shares snapshot)) \
 	$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs job_course jobs lru places spent_tokens)) \
 	$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome tar)) \
-	$(addprefix tests/records/test_,$(addsuffix .py,record report ring selection tally trace usage)) \
+	$(addprefix tests/records/test_,$(addsuffix .py,record report ring selection speed tally trace usage)) \
 	$(addprefix tests/metrics/test_,$(addsuffix .py,histogram series)) \
 	tests/web/test_deadlines.py tests/web/test_event_stream.py tests/test_budgets.py tests/test_outcomes.py \
 	tests/wire \

@@ -82,7 +82,7 @@ def _routes(clock: SlowMotion) -> FarmRoutes:
     servers: Any = None  # none is asked
     tokens = JobTokens(clock.seconds)
     terms = Terms(lambda: Term(core, servers, QueueSettings(), clock, tokens))
-    views = FarmViews(terms, Slices(Turns(clock)))
+    views = FarmViews(terms, Slices(Turns(clock)), records)
     readers = FarmReaders(SharedClientToken("token"), Principals(), WebSettings(), [], records.name_of)
     return FarmRoutes(views, records, Departures(clock.seconds), readers)
 

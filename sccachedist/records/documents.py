@@ -51,10 +51,30 @@ class StatusDocument(TypedDict):
     attention: list[Attention]
 
 
+class DiskFree(TypedDict):
+    """Bytes that are free where a build server's ``cache_dir`` and ``build_dir`` lie."""
+
+    cache: int | None
+    build: int | None
+
+
+class ServerUpload(TypedDict):
+    """A toolchain that a client is bringing to a build server, and the bytes that are there."""
+
+    toolchain: str
+    bytes: int
+
+
 class ServerRow(TypedDict):
-    """A build server. ``why`` says what keeps it from new jobs; it is empty if nothing does."""
+    """A build server. ``why`` says what keeps it from new jobs; it is empty if nothing does.
+
+    ``load`` is in processes, memory and disks in bytes; all of it is rounded. ``speed``: 2 if it compiles in half the
+    time that the farm takes with the same toolchains.
+    """
 
     address: str
+    name: str | None
+    machine: str | None
     state: ServerState
     why: str
     published: bool
@@ -69,6 +89,12 @@ class ServerRow(TypedDict):
     toolchains: int | None
     up_secs: float
     seen_secs: float
+    load: float | None
+    memory_free: int | None
+    memory_total: int | None
+    disk_free: DiskFree
+    uploads: list[ServerUpload]
+    speed: float | None
 
 
 class ServersDocument(TypedDict):
@@ -185,12 +211,20 @@ class ClientsDocument(TypedDict):
     clients: list[ClientRow]
 
 
+class ToolchainUpload(TypedDict):
+    """A build server to which a client is bringing a toolchain, and the bytes that are there."""
+
+    server: str
+    bytes: int
+
+
 class ToolchainRow(TypedDict):
     """A toolchain, by its archive id. ``compiler`` is the file name that jobs with it ran most often, if known."""
 
     toolchain: str
     compiler: str | None
     held_by: list[str]
+    uploads: list[ToolchainUpload]
     jobs: int
     last_use: float | None
 

@@ -15,6 +15,7 @@ class Selection:
     :param since: the time that it ended at, or later, in seconds since 1970.
     :param client: and ``outcome``, ``reason``: the very word.
     :param server: the address of the build server, with or without its port.
+    :param also: addresses of build servers that will do, too: ``server`` is the name of their host.
     :param output: how the name of its first output ends.
     """
 
@@ -24,6 +25,11 @@ class Selection:
     outcome: str | None = None
     reason: str | None = None
     output: str | None = None
+    also: frozenset[str] = frozenset()
+
+    def is_at(self, server: str | None) -> bool:
+        """Whether a build server, by its address, is one that is wanted."""
+        return self.server is None or self.server in _names(server) or server in self.also
 
     def wants(self, row: JobRow) -> bool:
         """Whether a record is one of those that are wanted."""
@@ -32,7 +38,7 @@ class Selection:
             and self.client in (None, row["client"])
             and self.outcome in (None, row["outcome"])
             and self.reason in (None, row["reason"])
-            and (self.server is None or self.server in _names(row["server"]))
+            and self.is_at(row["server"])
             and (self.output is None or (row["output"] or "").endswith(self.output))
         )
 

@@ -4,7 +4,7 @@ Pure. Each finding has a text, and the words of :mod:`sccachedist.outcomes` for 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping
 
 import attrs
 
@@ -14,6 +14,7 @@ from sccachedist.records.ring import CLIENT, SERVER, Entry, reason_of
 from sccachedist.records.tally import RequestTally
 from sccachedist.scheduler.snapshot import ServerView
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.host_facts import HostFacts
 
 #: Findings of one kind that are listed one by one.
 MOST_LISTED = 10
@@ -21,6 +22,8 @@ MOST_LISTED = 10
 PART, LEAST = 0.1, 5
 #: Seconds that a request waits before it is worth a look.
 LONG_WAIT_SECS = 30.0
+#: Bytes that are too few on a disk, and of memory: the latter if they are less than a part of it, too.
+LEAST_DISK, LEAST_MEMORY, LEAST_MEMORY_PART = 2_000_000_000, 2_000_000_000, 0.05
 #: What is not the farm's fault.
 _NOT_OURS = {SentLocal.SUSPICIOUS, SentLocal.OPTIONS, SentLocal.CLIENT_GONE}
 _NO_MATTER = {Refusal.UNAUTHORIZED, Refusal.CLIENT_GONE, Refusal.SHUTDOWN, Refusal.NO_SERVERS}
@@ -44,8 +47,38 @@ class Lately:
             self.strangers[entry[CLIENT] or ""] += 1
 
 
+@attrs.define
+class Shown:
+    """The first findings of each kind."""
+
+    findings: list[Attention] = attrs.field(factory=list)
+    _listed: Counter[str] = attrs.field(factory=Counter)
+
+    def add(self, finding: Attention) -> None:
+        """Show one more, if there are not too many of its kind already."""
+        self._listed[finding["mend"]] += 1
+        if self._listed[finding["mend"]] <= MOST_LISTED:
+            self.findings.append(finding)
+
+
+@attrs.define
+class ServerFindings:
+    """What is to be said of build servers, grown by one of them at a time."""
+
+    ids: set[ServerId] = attrs.field(factory=set)
+    is_any_open: bool = False
+    found: Shown = attrs.field(factory=Shown)
+
+    def add(self, server: ServerView) -> None:
+        """Look at one."""
+        self.ids.add(server.server_id)
+        self.is_any_open |= server.is_open
+        for finding in _of_server(server):
+            self.found.add(finding)
+
+
 def attention(
-    servers: Sequence[ServerView],
+    servers: ServerFindings,
     waiting: int,
     oldest_wait_secs: float,
     lately: Lately,
@@ -57,37 +90,33 @@ def attention(
     :param missed: for how many seconds build servers have been away that fell silent.
     """
     found = [
-        *_no_servers(servers),
-        *_missed(missed, servers),
+        *_no_servers(servers.is_any_open),
+        *_missed(missed, servers.ids),
         *_strangers(lately),
-        *(finding for server in servers for finding in _of_server(server)),
+        *servers.found.findings,
         *_sent_home(lately),
         *_of_farm(lately),
         *_waits(waiting, oldest_wait_secs),
     ]
-    shown: list[Attention] = []
-    listed: Counter[str] = Counter()
+    shown = Shown()
     for finding in found:
-        listed[finding["mend"]] += 1
-        if listed[finding["mend"]] <= MOST_LISTED:
-            shown.append(finding)
-    return sorted(shown, key=lambda finding: not finding["critical"])
+        shown.add(finding)
+    return sorted(shown.findings, key=lambda finding: not finding["critical"])
 
 
 def _finding(about: str, text: str, mend: str, *, critical: bool = False) -> Attention:
     return Attention(critical=critical, about=about, text=text, mend=mend)
 
 
-def _no_servers(servers: Sequence[ServerView]) -> Iterator[Attention]:
-    if not any(server.is_open for server in servers):
+def _no_servers(is_any_open: bool) -> Iterator[Attention]:
+    if not is_any_open:
         yield _finding("farm", Refusal.NO_SERVERS.means, Refusal.NO_SERVERS.mend, critical=True)
 
 
-def _missed(missed: Mapping[ServerId, float], servers: Sequence[ServerView]) -> Iterator[Attention]:
-    here = {server.server_id for server in servers if missed}  # the views may be a second older
+def _missed(missed: Mapping[ServerId, float], here: Container[ServerId]) -> Iterator[Attention]:
     for server, secs in missed.items():
         if server in here:
-            continue
+            continue  # the views may be a second older
         text = f"{server} has vanished: it fell silent, and was dropped {secs:.0f} s ago."
         yield _finding(str(server), text, "See whether its host and the build server run.", critical=True)
 
@@ -100,9 +129,13 @@ def _strangers(lately: Lately) -> Iterator[Attention]:
 
 def _of_server(server: ServerView) -> Iterator[Attention]:
     is_silent = server.seen_secs > server.patience_secs / 2
-    if not (server.unfit or server.avoided_why or is_silent):
+    host = server.host
+    is_short = host is not None and _is_short(host)
+    if not (server.unfit or server.avoided_why or is_silent or is_short):
         return  # most of thousands
     address = str(server.server_id)
+    if host is not None and is_short:
+        yield from _of_host(address, host)
     if server.unfit:
         yield _finding(address, f"{address} says that it is unfit for jobs: {server.unfit}", SentLocal.SANDBOX.mend)
     if server.avoided_why is not None:
@@ -113,6 +146,33 @@ def _of_server(server: ServerView) -> Iterator[Attention]:
             f"{address} has been silent for {server.seen_secs:.0f} s, and is dropped after {server.patience_secs:.0f}."
         )
         yield _finding(address, text, Outcome.SERVER_LOST.mend)
+
+
+def _is_short(host: HostFacts) -> bool:
+    free = min(LEAST_DISK if size is None else size for size in (host.cache_free, host.build_free))
+    return free < LEAST_DISK or _lacks_memory(host)
+
+
+def _lacks_memory(host: HostFacts) -> bool:
+    if host.memory_free is None or host.memory_total is None:
+        return False
+    return host.memory_free < min(LEAST_MEMORY, LEAST_MEMORY_PART * host.memory_total)
+
+
+def _of_host(address: str, host: HostFacts) -> Iterator[Attention]:
+    for directory, free, mend in (
+        ("cache_dir", host.cache_free, "Make room on the disk of cache_dir, or lower toolchain_cache_size."),
+        ("build_dir", host.build_free, "Make room on the disk of build_dir, or lower sandbox.scratch_bytes."),
+    ):
+        if free is not None and free < LEAST_DISK:
+            yield _finding(address, f"{address} has {_megabytes(free)} left on the disk of {directory}.", mend)
+    if host.memory_free is not None and _lacks_memory(host):
+        text = f"{address} has {_megabytes(host.memory_free)} of memory left."
+        yield _finding(address, text, "Give the build server fewer slots (capacity.cpus), or its host more memory.")
+
+
+def _megabytes(octets: int) -> str:
+    return f"{octets / 1e6:.0f} MB"
 
 
 def _sent_home(lately: Lately) -> Iterator[Attention]:

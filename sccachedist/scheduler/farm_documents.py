@@ -5,9 +5,11 @@ look at in :mod:`sccachedist.scheduler.attention`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from heapq import nsmallest
 from typing import cast
+
+import attrs
 
 from sccachedist import __version__
 from sccachedist.errors import DecodeError
@@ -15,13 +17,16 @@ from sccachedist.outcomes import Outcome, Refusal
 from sccachedist.records.documents import (
     Attention,
     ClientRow,
+    DiskFree,
     JobRow,
     Recent,
     RefusalCount,
     RunningRow,
     ServerRow,
+    ServerUpload,
     StatusDocument,
     ToolchainRow,
+    ToolchainUpload,
 )
 from sccachedist.records.ring import (
     CLIENT,
@@ -38,10 +43,15 @@ from sccachedist.records.ring import (
 )
 from sccachedist.records.tally import RequestTally
 from sccachedist.scheduler.snapshot import JobView, ServerView, ToolchainView, Totals
+from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.job_summary import names_of
 
 #: The most clients or toolchains of a document: their order is found in one go.
 MOST_NAMES = 1000
+#: The most uploads of one toolchain that are told.
+MOST_UPLOADS = 100
+#: To how many bytes memory and disks are rounded.
+_ROUND = 1 << 26
 #: Jobs of a toolchain whose compilers are looked at.
 _MOST_LOOKED_AT = 20
 
@@ -78,8 +88,23 @@ def names(entry: Entry) -> tuple[str, str]:
         return "", ""
 
 
+@attrs.define
+class ServerSums:
+    """Build servers, counted one at a time."""
+
+    states: Counter[str] = attrs.field(factory=Counter)
+    published: int = 0
+    slots: int = 0
+
+    def add(self, server: ServerView) -> None:
+        """Count one."""
+        self.states[server.state] += 1
+        self.published += not server.ours
+        self.slots += server.slots
+
+
 def status_document(
-    servers: Sequence[ServerView],
+    servers: ServerSums,
     totals: Totals,
     up_secs: float,
     oldest_wait_secs: float,
@@ -90,15 +115,14 @@ def status_document(
 
     :param oldest_wait_secs: how long the first of the requests that wait has waited.
     """
-    states = Counter(server.state for server in servers)
     return StatusDocument(
         v=1,
         version=__version__,
         up_secs=round(up_secs, 3),
-        servers={state: states[state] for state in states},
-        published=sum(not server.ours for server in servers),
+        servers=dict(servers.states),
+        published=servers.published,
         cpus=totals.cpus,
-        slots=sum(server.slots for server in servers),
+        slots=servers.slots,
         running=sum(totals.phases.values()),
         waiting=totals.waiting,
         oldest_wait_secs=round(oldest_wait_secs, 3) if totals.waiting else None,
@@ -107,11 +131,16 @@ def status_document(
     )
 
 
-def server_row(server: ServerView) -> ServerRow:
-    """A build server."""
-    health = server.health
+def server_row(server: ServerView, speed: float | None = None) -> ServerRow:
+    """A build server. What it tells of its host is rounded, so that the row of an idle one stays the same.
+
+    :param speed: see :mod:`sccachedist.records.speed`.
+    """
+    health, host = server.health, server.host or HostFacts()
     return ServerRow(
         address=str(server.server_id),
+        name=host.name or None,
+        machine=host.machine_name,
         state=server.state,
         why=_why(server),
         published=not server.ours,
@@ -126,7 +155,17 @@ def server_row(server: ServerView) -> ServerRow:
         toolchains=server.toolchains if server.ours else None,
         up_secs=round(server.up_secs, 3),
         seen_secs=round(server.seen_secs, 3),
+        load=None if host.load is None else round(host.load / 1000, 1),
+        memory_free=_rounded(host.memory_free),
+        memory_total=_rounded(host.memory_total),
+        disk_free=DiskFree(cache=_rounded(host.cache_free), build=_rounded(host.build_free)),
+        uploads=[ServerUpload(toolchain=toolchain, bytes=size) for toolchain, size in host.uploads],
+        speed=speed,
     )
+
+
+def _rounded(octets: int | None) -> int | None:
+    return None if octets is None else octets // _ROUND * _ROUND
 
 
 def _why(server: ServerView) -> str:
@@ -243,8 +282,15 @@ class ToolchainSums:
 
     def __init__(self, held: Iterable[ToolchainView]) -> None:
         self._held = {view.archive_id: view.servers for view in held}
+        self._uploads: defaultdict[str, list[ToolchainUpload]] = defaultdict(list)
         self._jobs, self._last = Counter[str](), dict[str, float]()
         self._compilers: defaultdict[str, Counter[str]] = defaultdict(Counter)
+
+    def add_server(self, server: ServerView) -> None:
+        """Note what clients are bringing to a build server."""
+        if server.host is not None:
+            for toolchain, size in server.host.uploads:
+                self._uploads[toolchain].append(ToolchainUpload(server=str(server.server_id), bytes=size))
 
     def add(self, entry: Entry) -> None:
         """Count a request. The latest come first."""
@@ -258,12 +304,14 @@ class ToolchainSums:
 
     def rows(self) -> Iterator[ToolchainRow]:
         """The ones with the most jobs, the first of them first: at most :data:`MOST_NAMES`."""
-        first = nsmallest(MOST_NAMES, _all(self._held, self._last), lambda name: (-self._jobs.get(name, 0), name))
+        every = _all(self._held, self._last, self._uploads)
+        first = nsmallest(MOST_NAMES, every, lambda name: (-self._jobs.get(name, 0), name))
         for toolchain in first:
             yield ToolchainRow(
                 toolchain=toolchain,
                 compiler=next((name for name, _ in self._compilers[toolchain].most_common(1)), None),
                 held_by=[str(server) for server in self._held.get(toolchain, ())],
+                uploads=self._uploads.get(toolchain, [])[:MOST_UPLOADS],
                 jobs=self._jobs[toolchain],
                 last_use=round(self._last[toolchain], 6) if toolchain in self._last else None,
             )

@@ -4,8 +4,10 @@ Pure. Which route knows which key stands beside the route.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import get_args
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import Any, get_args
 
 from sccachedist.errors import DecodeError
 from sccachedist.outcomes import Outcome, Refusal, SentLocal, Word
@@ -13,6 +15,7 @@ from sccachedist.printable import excerpt
 from sccachedist.records.documents import ServerState
 from sccachedist.records.ring import ENDED, Entry
 from sccachedist.records.selection import Selection
+from sccachedist.wire.addresses import ServerId
 
 #: The records of a page, if the query does not say, and at most.
 PAGE, MOST_ROWS = 100, 1000
@@ -77,8 +80,20 @@ def selection(query: Mapping[str, str], now: float) -> Selection:
     for key, words in (("outcome", Outcome), ("reason", _REASONS)):
         if key in query:
             one_of(query, key, _words(words), "")
-    texts = {key: query[key] for key in ("client", "server", "outcome", "reason", "output") if key in query}
+    texts: dict[str, Any] = {
+        key: query[key] for key in ("client", "server", "outcome", "reason", "output") if key in query
+    }
     return Selection(since=now - seconds(query, "since", now), **texts)
+
+
+def is_address(text: str) -> bool:
+    """Whether this is the address of a build server, with or without its port."""
+    kinds: tuple[Callable[[str], object], ...] = ip_address, ServerId.parse
+    for kind in kinds:
+        with suppress(ValueError, DecodeError):
+            kind(text)
+            return True
+    return False
 
 
 class Mark:

@@ -117,25 +117,25 @@ class FarmRoutes:
         since = queries.seconds(query, "since", STATUS_SECS)
         lately = Lately()
         secs = await self._sum(reader, since, lately)
-        servers, term = await self._views.servers(reader.peer), self._terms.current
+        look, term = await self._views.look(reader.peer), self._terms.current
         totals, wait = term.totals(), term.oldest_wait_secs
-        found = attention(servers, totals.waiting, wait, lately, self._departures.missed())
+        found = attention(look.findings, totals.waiting, wait, lately, self._departures.missed())
         up_secs = self._records.now() - self._began
-        document = status_document(servers, totals, up_secs, wait, lately.all.recent(secs), found)
+        document = status_document(look.sums, totals, up_secs, wait, lately.all.recent(secs), found)
         return await self._answer(reader, document)
 
     @_document("servers", "state")
     async def farm_servers(self, reader: FarmReader, query: Asked) -> Response:
         """The build servers."""
         wanted = queries.states(query)
-        servers = await self._views.servers(reader.peer)
-        rows = (server_row(server) for server in servers if server.state in wanted)
+        servers, speeds = await self._views.servers(reader.peer), await self._views.speeds(reader.peer)
+        rows = (server_row(server, speeds.get(str(server.server_id))) for server in servers if server.state in wanted)
         return await self._answer(reader, {"v": 1, "servers": rows})
 
     @_document("jobs", "since", "limit", "before", *_CHOICE)
     async def farm_jobs(self, reader: FarmReader, query: Asked) -> Response:
         """Records, the latest first, and on the first page the jobs that are not over."""
-        wanted, mark = queries.selection(query, self._records.now()), queries.Mark.of(query)
+        wanted, mark = await self._selection(reader, query), queries.Mark.of(query)
         limit = queries.count(query, "limit", queries.PAGE, queries.MOST_ROWS)
         page: list[Entry] = []
         following: str | None = None
@@ -196,15 +196,17 @@ class FarmRoutes:
     async def farm_toolchains(self, reader: FarmReader, _query: Asked) -> Response:
         """The toolchains."""
         toolchains = ToolchainSums(self._terms.current.toolchains())
+        async for server in self._slices.of(reader.peer, await self._views.servers(reader.peer)):
+            toolchains.add_server(server)
         secs = await self._sum(reader, math.inf, toolchains)
         document = {"v": 1, "since": self._records.now() - secs, "toolchains": toolchains.rows()}
         return await self._answer(reader, document)
 
-    @_document("usage", "by", "since")
+    @_document("usage", "by", "since", "server")
     async def farm_usage(self, reader: FarmReader, query: Asked) -> Response:
         """Who used how much."""
         by = cast(By, queries.one_of(query, "by", get_args(By), "client"))
-        wanted, usage = queries.selection(query, self._records.now()), UsageSums(by)
+        wanted, usage = await self._selection(reader, query), UsageSums(by)
         async for entry in self._wanted(reader, wanted):
             usage.add(job_row(entry))
         since = max(wanted.since, self._records.since)
@@ -214,7 +216,7 @@ class FarmRoutes:
     async def farm_trace(self, reader: FarmReader, query: Asked) -> Response:
         """A Chrome trace of the latest jobs."""
         trace, count = TraceEvents(), 0
-        wanted = queries.selection({"since": str(TRACE_SECS), **query}, self._records.now())
+        wanted = await self._selection(reader, {"since": str(TRACE_SECS), **query})
         async for entry in self._wanted(reader, wanted):
             trace.add(job_row(entry))
             count += 1
@@ -234,6 +236,16 @@ class FarmRoutes:
             into.add(entry)
         return min(since, now - self._records.since)
 
+    async def _selection(self, reader: FarmReader, query: Asked) -> Selection:
+        """Which records are wanted. A build server may be called by the name of its host."""
+        wanted = queries.selection(query, self._records.now())
+        if wanted.server is None or queries.is_address(
+            wanted.server
+        ):  # else a host might be named as another's address
+            return wanted
+        named = (await self._views.look(reader.peer)).named
+        return attrs.evolve(wanted, also=frozenset(named.get(wanted.server, ())))
+
     async def _wanted(self, reader: FarmReader, wanted: Selection) -> AsyncIterator[Entry]:
         """The records that are wanted, the latest first."""
         async for entry in self._slices.of(reader.peer, self._records.latest_first()):
@@ -247,8 +259,7 @@ class FarmRoutes:
         found: list[RunningRow] = []
         async for job in self._views.jobs(reader.peer):
             client, server = self._records.name_of(job.client), job.server_id
-            is_there = wanted.server in (None, str(server), str(server.host))
-            if wanted.client in (None, client) and is_there:
+            if wanted.client in (None, client) and wanted.is_at(str(server)):
                 found.append(running_row(job, client))
             if len(found) == MOST_RUNNING:
                 break

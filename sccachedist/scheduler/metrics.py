@@ -21,6 +21,7 @@ from sccachedist.scheduler.event_counts import EventCounts
 from sccachedist.scheduler.snapshot import ServerView
 from sccachedist.scheduler.term import Terms
 from sccachedist.web.responses import JSON, Response
+from sccachedist.wire.host_facts import HostFacts
 
 #: How many requests ended in each way.
 Ends: TypeAlias = Mapping[tuple[Outcome, Refusal | SentLocal | None], int]
@@ -128,7 +129,7 @@ class SchedulerMetrics:
                 json.dumps(
                     {
                         "targets": [str(attrs.evolve(server.server_id, port=server.metrics_port))],
-                        "labels": {"__meta_sccachedist_server": str(server.server_id)},
+                        "labels": _labels(server),
                     }
                 )
                 for server in some
@@ -160,6 +161,17 @@ class SchedulerMetrics:
     async def _turn(self) -> None:
         """Let the reactor do other things."""
         await deferLater(self._clock, 0.0)
+
+
+def _labels(server: ServerView) -> dict[str, str]:
+    """What a configuration of Prometheus may choose build servers by; what is not known is empty."""
+    host = server.host or HostFacts()
+    return {
+        "__meta_sccachedist_server": str(server.server_id),
+        "__meta_sccachedist_name": host.name,
+        "__meta_sccachedist_arch": host.machine_name or "",
+        "__meta_sccachedist_version": server.version,
+    }
 
 
 def _heading(row: Series) -> bytes:

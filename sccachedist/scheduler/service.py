@@ -110,7 +110,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     registry = Registry(SCHEDULER)
     registry.read("sccachedist_scheduler_records_dropped_total", lambda: writer.dropped if writer else 0)
     metrics = SchedulerMetrics(registry, terms, counts, records.counts, reactor, began)
-    views = FarmViews(terms, Slices(turns))
+    views = FarmViews(terms, Slices(turns), records)
     principals = Principals.of(settings.admin, settings.web)
     readers = FarmReaders(clients, principals, settings.web, trusted, records.name_of)
     servers, limits = server_auth(settings.server_auth), settings.limits

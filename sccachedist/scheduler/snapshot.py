@@ -18,6 +18,7 @@ from sccachedist.scheduler.fleet import BuildServer, Fleet
 from sccachedist.scheduler.jobs import Job, Jobs
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Health
+from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.messages import JobId
 
 
@@ -37,6 +38,7 @@ class ServerView:
     :param patience_secs: after how long a silence it is dropped.
     :param avoided_why: why it is avoided; None if it is not.
     :param health: what it tells of itself; None if it does not.
+    :param host: what it tells of its host; None if it does not.
     """
 
     server_id: ServerId
@@ -58,6 +60,7 @@ class ServerView:
     patience_secs: float
     avoided_why: Fault | None
     health: Health | None
+    host: HostFacts | None
 
     @property
     def state(self) -> ServerState:
@@ -211,6 +214,7 @@ def _server_view(server: BuildServer, now: float) -> ServerView:
         patience_secs=server.patience_secs,
         avoided_why=_why_avoided(server, now),
         health=None if server.report is None else server.report.health,
+        host=None if server.report is None else server.report.host,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 import attrs
 
 from sccachedist.errors import DecodeError
-from sccachedist.outcomes import SERVER_PHASES, Outcome, SentLocal, Word
+from sccachedist.outcomes import SERVER_PHASES, Outcome, SentLocal, TimedPhase, Word
 
 W = TypeVar("W", bound=Word)
 
@@ -20,7 +20,8 @@ _OUTCOMES, _REASONS = tuple(Outcome), (None, *SentLocal)
 _OUTCOME_NUMBERS = {outcome: number for number, outcome in enumerate(_OUTCOMES)}
 _REASON_NUMBERS = {reason: number for number, reason in enumerate(_REASONS)}
 _LAYOUT = struct.Struct(f"<BBhHB{len(SERVER_PHASES)}I6Q4H")
-_LENGTHS = struct.Struct("<4H")
+_LENGTHS, _U32 = struct.Struct("<4H"), struct.Struct("<I")
+_COMPILE = struct.calcsize("<BBhHB") + SERVER_PHASES.index(TimedPhase.COMPILE) * _U32.size
 MOST_BYTES = _LAYOUT.size + sum(MOST_TEXT)
 _MOST_U32, _UNKNOWN_EXIT = 2**32 - 1, -1
 
@@ -136,6 +137,17 @@ def names_of(octets: bytes) -> tuple[str, str]:
     kind, output, compiler, _ = _LENGTHS.unpack_from(octets, _LAYOUT.size - _LENGTHS.size)
     begin, middle = _LAYOUT.size + kind, _LAYOUT.size + kind + output
     return octets[begin:middle].decode(errors="replace"), octets[middle : middle + compiler].decode(errors="replace")
+
+
+def compile_us(octets: bytes) -> int:
+    """Read no more of a summary than the microseconds in which the compiler ran.
+
+    :raises DecodeError: the bytes are no summary.
+    """
+    if not _LAYOUT.size <= len(octets) <= MOST_BYTES:
+        raise DecodeError(f"a job's summary of {len(octets)} bytes")
+    found: int = _U32.unpack_from(octets, _COMPILE)[0]
+    return found
 
 
 def ending(octets: bytes) -> tuple[Outcome, SentLocal | None]:

@@ -21,6 +21,8 @@ FULL_DISK = job_row(outcome="sent_local", reason="disk", kind="scratch")
         ({"server": "10.0.0.2:10501"}, True),
         ({"server": "10.0.0.2"}, True),
         ({"server": "10.0.0.2:1"}, False),
+        ({"server": "build2"}, False),
+        ({"server": "build2", "also": frozenset({"10.0.0.2:10501"})}, True),
         ({"outcome": "sent_local"}, True),
         ({"outcome": "compiled"}, False),
         ({"reason": "disk"}, True),

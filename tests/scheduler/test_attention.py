@@ -8,14 +8,24 @@ import pytest
 
 from sccachedist.outcomes import Outcome, Refusal, SentLocal
 from sccachedist.records.ring import Entry, entry_of
-from sccachedist.scheduler.attention import LEAST, LONG_WAIT_SECS, MOST_LISTED, Lately, attention
+from sccachedist.scheduler.attention import (
+    LEAST,
+    LEAST_MEMORY,
+    LONG_WAIT_SECS,
+    MOST_LISTED,
+    Lately,
+    ServerFindings,
+    attention,
+)
 from sccachedist.scheduler.events import Fault
 from sccachedist.scheduler.snapshot import ServerView
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.messages import JobId
 from tests.scheduler.farms import A, B, farm
 
 FINE = farm(2).snapshot({}, 0.0).servers[0]
+PLENTY = HostFacts("build17", 62, 99_000, 1 << 36, 1 << 38, 1 << 40, 1 << 40)
 NO_MATTER = (Refusal.CLIENT_GONE, Refusal.SHUTDOWN, Refusal.NO_SERVERS)
 
 
@@ -34,13 +44,20 @@ def found(
     lately = Lately()
     for entry in entries:
         lately.add(entry)
-    findings = attention(servers, int(wait is not None), wait or 0.0, lately, {})
+    findings = attention(looked_at(*servers), int(wait is not None), wait or 0.0, lately, {})
     assert all(finding["mend"].endswith(".") and finding["about"] for finding in findings)
     return [(finding["critical"], finding["text"]) for finding in findings]
 
 
 def server(**changes: Any) -> ServerView:
     return attrs.evolve(FINE, **changes)
+
+
+def looked_at(*servers: ServerView) -> ServerFindings:
+    found = ServerFindings()
+    for each in servers:
+        found.add(each)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -50,6 +67,9 @@ def server(**changes: Any) -> ServerView:
         ((server(taken=FINE.slots),), (), LONG_WAIT_SECS),
         ((FINE, server(is_open=False, drained=True)), (), None),
         ((server(seen_secs=FINE.patience_secs / 2),), (), None),
+        ((server(host=HostFacts()), server(host=PLENTY)), (), None),
+        ((server(host=attrs.evolve(PLENTY, memory_free=LEAST_MEMORY + 1)),), (), None),
+        ((server(host=attrs.evolve(PLENTY, memory_free=1 << 29, memory_total=1 << 32)),), (), None),
         ((FINE,), (job(Outcome.COMPILED), job(Outcome.COMPILE_ERROR), job(Outcome.UNTOLD)) * 9, None),
         ((FINE,), (job(Outcome.SENT_LOCAL, SentLocal.SUSPICIOUS), job(Outcome.UNCLAIMED)) * (LEAST - 1), None),
         ((FINE,), (job(Outcome.SENT_LOCAL, SentLocal.OPTIONS),) * 99, None),
@@ -70,6 +90,15 @@ def test_nothing_to_look_at(servers: tuple[ServerView, ...], entries: tuple[Entr
         ((FINE,), (refusal(Refusal.UNAUTHORIZED),) * 2, None, True, "10.0.0.1 is refused with 401 (2 times)"),
         ((FINE, server(unfit="no namespaces", is_open=False)), (), None, False, "unfit for jobs: no namespaces"),
         ((server(avoided_secs=38.0, avoided_why=Fault.SENDS_HOME),), (), None, False, "is avoided for 38 s: it sends"),
+        (
+            (server(host=attrs.evolve(PLENTY, cache_free=7_000_000)),),
+            (),
+            None,
+            False,
+            "7 MB left on the disk of cache_",
+        ),
+        ((server(host=attrs.evolve(PLENTY, build_free=0)),), (), None, False, "0 MB left on the disk of build_dir."),
+        ((server(host=attrs.evolve(PLENTY, memory_free=9 << 20)),), (), None, False, "has 9 MB of memory left."),
         ((server(seen_secs=60.0),), (), None, False, "has been silent for 60 s, and is dropped after 90"),
         ((FINE,), (job(Outcome.SENT_LOCAL, SentLocal.DISK),) * LEAST, None, False, "100% of its jobs home, most of"),
         ((FINE,), (job(Outcome.SERVER_LOST),), None, False, "server_lost (once)"),
@@ -99,7 +128,7 @@ def test_many_of_a_kind() -> None:
 
 def test_a_server_that_has_vanished() -> None:
     """It needs somebody now."""
-    (finding,) = attention((attrs.evolve(FINE, server_id=B),), 0, 0.0, Lately(), {A: 61.0})
+    (finding,) = attention(looked_at(server(server_id=B)), 0, 0.0, Lately(), {A: 61.0})
     assert finding["critical"]
-    assert attention((attrs.evolve(FINE, server_id=A),), 0, 0.0, Lately(), {A: 61.0}) == []
+    assert attention(looked_at(server(server_id=A)), 0, 0.0, Lately(), {A: 61.0}) == []
     assert finding["text"] == f"{A} has vanished: it fell silent, and was dropped 61 s ago."

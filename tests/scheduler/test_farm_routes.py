@@ -77,7 +77,9 @@ class Farm:
         self.terms = Terms(self.begin)
         self.turns = CountedTurns(self.clock, lambda: 0.0)
         slices = Slices(self.turns, lambda: next(self.spent))
-        routes = FarmRoutes(FarmViews(self.terms, slices), self.records, Departures(lambda: 0.0), farm_readers())
+        routes = FarmRoutes(
+            FarmViews(self.terms, slices, self.records), self.records, Departures(lambda: 0.0), farm_readers()
+        )
         self.browser = Browser(Site(Mounted(routes), self.clock), self.clock)
 
     def begin(self) -> Term:

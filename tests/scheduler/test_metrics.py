@@ -17,6 +17,7 @@ from sccachedist.scheduler.service import scheduler_service
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.extension import EXTENDED_HEARTBEAT, Availability, Health, ServerReport
+from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.messages import HEARTBEAT
 from tests.metrics.exposed import exposed, families, named
 from tests.support.exchanges import exchange
@@ -54,21 +55,21 @@ class Running:
         (answer,) = connection.answers()
         return answer
 
-    def beat(self, host: int, *, port: int = 0, unfit: str = "") -> None:
-        """A heartbeat of our build server at 127.0.0.HOST."""
+    def beat(self, number: int, *, unfit: str = "", port: int = 0, **told: Any) -> None:
+        """A heartbeat of our build server at 127.0.0.NUMBER."""
         plain = decode(HEARTBEAT, exchange(16).body)
         availability = Availability.DRAINING if unfit else Availability.OPEN
-        report = ServerReport(1, 5, availability, (), (), health=Health(unfit), metrics_port=port)
+        report = ServerReport(1, 5, availability, (), (), health=Health(unfit), metrics_port=port, **told)
         octets = {"Content-Type": "application/octet-stream"}
-        token = bearer(f"127.0.0.{host}:11502 servertok")
-        heartbeat = attrs.evolve(plain, server_nonce=host)
+        token = bearer(f"127.0.0.{number}:11502 servertok")
+        heartbeat = attrs.evolve(plain, server_nonce=number)
         asked = request(
             "POST",
             "/api/v1/scheduler/heartbeat_server",
             encode(EXTENDED_HEARTBEAT, (heartbeat, report)),
             octets | token,
         )
-        answer = Browser(self.sites[10600], self.reactor).ask(asked, f"127.0.0.{host}")
+        answer = Browser(self.sites[10600], self.reactor).ask(asked, f"127.0.0.{number}")
         assert answer.status == 200, answer
 
 
@@ -144,10 +145,20 @@ def test_targets(running: Running) -> None:
     """Prometheus finds the build servers that have told where their metrics are."""
     running.beat(1)
     running.beat(2, port=10502)
+    running.beat(3, port=10502, version="0.2", host=HostFacts("build3", 183))
     answer = running.ask("/metrics/targets", METRICS)
     assert answer.headers["content-type"] == "application/json"
     assert json.loads(answer.body) == [
-        {"targets": ["127.0.0.2:10502"], "labels": {"__meta_sccachedist_server": "127.0.0.2:11502"}}
+        {
+            "targets": [f"127.0.0.{host}:10502"],
+            "labels": {
+                "__meta_sccachedist_server": f"127.0.0.{host}:11502",
+                "__meta_sccachedist_name": name,
+                "__meta_sccachedist_arch": machine,
+                "__meta_sccachedist_version": version,
+            },
+        }
+        for host, name, machine, version in ((2, "", "", ""), (3, "build3", "aarch64", "0.2"))
     ]
 
 

@@ -15,12 +15,13 @@ from farmkit.memory_http import OCTETS, Answer, Browser, Connection, bearer, hea
 from sccachedist import __version__
 from sccachedist.auth.clients import SharedClientToken, address_of
 from sccachedist.auth.servers import SharedServerToken
-from sccachedist.config import QueueSettings, SchedulerLimits
+from sccachedist.config import QueueSettings, RecordSettings, SchedulerLimits
 from sccachedist.errors import DecodeError, LimitExceeded, PeerError
 from sccachedist.scheduler.admin_routes import AdminRoutes
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.event_log import EventLog
 from sccachedist.scheduler.farm_views import FarmViews
+from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.routes import SchedulerRoutes
 from sccachedist.scheduler.term import Term, Terms
@@ -78,7 +79,7 @@ class Scheduler:
             LIMITS,
             self.clock,
             farm_readers(),
-            FarmViews(self.terms, Slices(unhurried(self.clock))),
+            FarmViews(self.terms, Slices(unhurried(self.clock)), JobRecords(RecordSettings(), 0.0, self.clock.seconds)),
         )
         self.browser = Browser(Site(Mounted(routes, AdminRoutes(self.terms, "admintok")), self.clock), self.clock)
 

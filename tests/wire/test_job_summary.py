@@ -6,8 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sccachedist.errors import DecodeError
-from sccachedist.outcomes import SERVER_PHASES, Outcome, SentLocal
-from sccachedist.wire.job_summary import MOST_BYTES, MOST_TEXT, JobSummary, ending, names_of, packed, unpacked
+from sccachedist.outcomes import SERVER_PHASES, Outcome, SentLocal, TimedPhase
+from sccachedist.wire.job_summary import (
+    MOST_BYTES,
+    MOST_TEXT,
+    JobSummary,
+    compile_us,
+    ending,
+    names_of,
+    packed,
+    unpacked,
+)
 
 U64 = st.integers(0, 2**64 - 1)
 
@@ -43,6 +52,7 @@ def test_what_is_told_arrives(summary: JobSummary) -> None:
     assert unpacked(octets) == summary
     assert ending(octets) == (summary.outcome, summary.reason)
     assert names_of(octets) == (summary.output, summary.compiler)
+    assert compile_us(octets) == summary.phases_us[SERVER_PHASES.index(TimedPhase.COMPILE)]
 
 
 @given(st.binary(max_size=MOST_BYTES + 10))
@@ -54,6 +64,7 @@ def test_any_bytes(octets: bytes) -> None:
         return
     ending(octets)
     names_of(octets)
+    compile_us(octets)
 
 
 @pytest.mark.parametrize("read", [unpacked, ending])
@@ -63,6 +74,13 @@ def test_no_summary(read: object, octets: bytes) -> None:
     assert callable(read)
     with pytest.raises(DecodeError):
         read(octets)
+
+
+@pytest.mark.parametrize("size", [0, 10, MOST_BYTES + 1])
+def test_no_time(size: int) -> None:
+    """Too short and too long, where the compile's time alone is read."""
+    with pytest.raises(DecodeError):
+        compile_us(bytes(size))
 
 
 @pytest.mark.parametrize("size", [0, 10, MOST_BYTES + 1])

@@ -80,7 +80,7 @@ def _choosing(commands: dict[str, argparse.ArgumentParser]) -> None:
     jobs = commands["jobs"]
     for name in ("jobs", *_WRITING):
         commands[name].add_argument("--client", metavar="CLIENT", help="of this client alone")
-        commands[name].add_argument("--server", metavar="IP[:PORT]", help="at this build server alone")
+        commands[name].add_argument("--server", metavar="SERVER", help="at this build server, by address or host name")
     jobs.add_argument("--outcome", choices=[word.word for word in Outcome], metavar="OUTCOME", help="that ended so")
     jobs.add_argument("--reason", choices=sorted(set(reasons)), metavar="REASON", help="that were sent home for this")
     jobs.add_argument("--output", metavar="NAME", help="whose output has a name that ends so")

@@ -10,12 +10,17 @@ STATES = ("open", "full", "avoided", "draining", "unfit")
 _STYLES: dict[str, Style] = {"open": "good", "avoided": "bad", "unfit": "bad", "draining": "warn"}
 
 _COLUMNS = (
+    Column("NAME", keep="start", spare=True),
     Column("ADDRESS"),
     Column("STATE"),
     Column("SLOTS", right=True),
     Column("CPUS", right=True, spare=True),
     Column("DONE", right=True),
     Column("OWN FAULT", right=True),
+    Column("LOAD", right=True, spare=True),
+    Column("MEM", right=True, spare=True),
+    Column("DISK", right=True, spare=True),
+    Column("SPEED", right=True, spare=True),
     Column("TOOLCHAINS", right=True, spare=True),
     Column("VERSION", spare=True),
     Column("REGISTERED", right=True, spare=True),
@@ -41,13 +46,19 @@ def _row(row: ServerRow, screen: Screen) -> list[Cell | str]:
     if row["sent_local_share"]:
         fault += f" ({100 * row['sent_local_share']:.0f} %)"
     why = row["why"] or ("published: it tells no more" if row["published"] else "")
+    disks = [size for size in (row["disk_free"]["cache"], row["disk_free"]["build"]) if size is not None]
     return [
+        screen.text(row["name"]),
         screen.text(row["address"]),
         Cell(screen.text(row["state"]), _STYLES.get(row["state"], "")),
         f"{row['taken']}/{row['slots']}",
         screen.number(row["cpus"]),
         screen.number(row["ended"]),
         fault,
+        screen.number(row["load"], "{:,.1f}"),
+        screen.size(row["memory_free"]),
+        screen.size(min(disks, default=None)),
+        screen.number(row["speed"], "{:.2f}"),
         screen.number(row["toolchains"]),
         screen.text(row["version"]),
         screen.duration(row["up_secs"]),

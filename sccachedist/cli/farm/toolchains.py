@@ -12,6 +12,7 @@ _COLUMNS = (
     Column("JOBS", right=True),
     Column("LAST USE", right=True),
     Column("HELD BY", right=True),
+    Column("UPLOADS", keep="start", spare=True),
     Column("BUILD SERVERS", keep="start"),
 )
 
@@ -29,5 +30,12 @@ def _row(row: ToolchainRow, screen: Screen) -> list[Cell | str]:
         screen.number(row["jobs"]),
         screen.clock(row["last_use"]),
         screen.number(len(row["held_by"])),
+        _uploads(row, screen),
         screen.text(" ".join(row["held_by"]), 1000),
     ]
+
+
+def _uploads(row: ToolchainRow, screen: Screen) -> str:
+    """Where clients are bringing it, and how much of it is there."""
+    shown = (f"{screen.text(each['server'])} {screen.size(each['bytes'])}" for each in row["uploads"])
+    return " ".join(shown) or screen.dash

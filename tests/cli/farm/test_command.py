@@ -250,7 +250,7 @@ def test_watch_on_a_terminal(
     monkeypatch.setenv("LINES", "3")
     assert ended("servers", "--watch", "--no-color") == 130
     out = capsys.readouterr().out
-    assert out.startswith("\x1b[HADDRESS ")
+    assert out.startswith("\x1b[HNAME ")
     assert out.endswith("\x1b[K\n\x1b[J")
     assert out.count("\n") == 2
 

@@ -153,7 +153,7 @@ def test_an_empty_farm() -> None:
     assert "sent home  none" in text
     assert status.is_fine(idle)
     assert not status.is_fine(made.STATUS)
-    assert servers.render(ServersDocument(v=1, servers=[]), Screen()).startswith("ADDRESS")
+    assert servers.render(ServersDocument(v=1, servers=[]), Screen()).startswith("NAME")
     empty = changed(made.WHY, jobs=[], refusals=[])
     assert "Nothing is known of a compile whose output ends in x.o, since 13:10:00." in why.render(
         empty, Screen(now=made.NOW), "x.o"
