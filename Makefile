@@ -4,9 +4,10 @@ CHECKED = sccachedist twisted tests farmkit demo bench fuzz scripts setup.py
 
 .PHONY: bench commands demo test coverage unit functional compat filters programs fuzz lint lock doc clean faults soak test-lowest test-pythons
 
+# Compiles three small projects on a farm of one machine. KEEP=1 keeps the farm until Ctrl-C.
 demo:
 	scripts/setup.sh demo
-	$(PYTHON) -m demo
+	$(PYTHON) -m demo $(if $(KEEP),--keep)
 
 # Everything; the tests of one file stay together, for they share a farm, and two files run side by side. Long files of few
 # tests do not come last, where nothing would run beside them.

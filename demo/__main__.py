@@ -1,9 +1,15 @@
 """``make demo``: compile three small projects on a farm of one machine, and say where each file went.
 
-Ends with status 0 only if every compile was done by the build server and every program ran.
+Ends with status 0 only if every compile was done by the build server and every program ran. With ``--keep`` the farm
+stays until Ctrl-C or SIGTERM, for compiles of one's own and to be looked at.
 """
 
+import argparse
+import contextlib
+import secrets
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +19,7 @@ from pathlib import Path
 import attrs
 
 from farmkit.farm import Farm
+from farmkit.launch import OUR_SCHEDULER, PROGRAMS, adding
 from farmkit.processes import Command, inherited
 from farmkit.projects import CXX, LIBRARIES, C, Language, write_project, write_workspace
 from farmkit.published_client import Client, client_config
@@ -21,23 +28,77 @@ _PARTS = 4
 _STEP_SECS = 300  # packing a compiler takes most of it on a busy machine
 
 _PACKING = "The first file of each language takes longer: the client packs the compiler for the build server."
-_FOR_REAL = "For real use, with the address and the token of your scheduler, in ~/.config/sccache/config:"
+_FOR_REAL = """
+This is the client's configuration. For real use, write these lines to ~/.config/sccache/config, with the address and
+the token of your scheduler in the place of this farm's, which {end}:
+
+{config}
+The client reads it when it starts: end one that runs with "sccache --stop-server". Then let sccache run the compilers:
+
+    make CC="sccache gcc" CXX="sccache g++"
+    cmake -DCMAKE_C_COMPILER_LAUNCHER=sccache -DCMAKE_CXX_COMPILER_LAUNCHER=sccache ...
+    RUSTC_WRAPPER=sccache cargo build
+
+"sccache --show-stats" says what went to the farm. "sccachedist status" and "sccachedist why FILE" read the same lines.
+"""
+
+_KEPT = """
+The farm stays until you press Ctrl-C. To compile on it, in another terminal:
+
+    . {environment}
+    sccache gcc -c hello.c
+    sccachedist status
+
+Its page is {url}/
+    to look at it, sign in with  {client}
+    to drain and undrain, with   {administrator}
+"""
 
 
 def main() -> int:
     """Run it; the result is the exit status."""
+    parser = argparse.ArgumentParser(prog="demo", description="A farm of one machine at work.")
+    parser.add_argument("--keep", action="store_true", help="keep the farm until Ctrl-C")
+    keep = parser.parse_args().keep
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it leaves nothing behind
     with tempfile.TemporaryDirectory(prefix="sccachedist-demo-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        with Farm(folder) as farm:
+        folder, administrator = Path(name), secrets.token_urlsafe()
+        with Farm(folder, adding(OUR_SCHEDULER, admin=f'token = "{administrator}"')) as farm:
             say(f"scheduler     {farm.scheduler_url}")
-            say(f"build server  {farm.server_id}, {farm.status().num_cpus} CPUs\n\n{_PACKING}\n")
+            say(f"build server  {farm.server_id}, {farm.status().num_cpus} CPUs")
+            say(f"page          {farm.scheduler_url}/\n\n{_PACKING}\n")
             with Client(folder / "client", farm.scheduler_url, farm.client_token, folder / "toolchains") as client:
                 demo = Demo(folder, client)
                 demo.run()
                 say(f"\nThe client's statistics:\n{client.distribution_report()}")
-    say(f"\n{_FOR_REAL}\n\n{client_config(farm.scheduler_url, farm.client_token)}")
-    say("Every compile was remote, every program ran." if demo.good else "NOT all of that was as it should.")
+                say(_FOR_REAL.format(end="stays for now" if keep else "ends now", config=farm_config(farm)))
+                say(
+                    "Every compile was remote, every program ran." if demo.good else "NOT all of that was as it should."
+                )
+                if keep:
+                    wait_for_the_end(farm, client, administrator)
     return 0 if demo.good else 1
+
+
+def farm_config(farm: Farm) -> str:
+    """The client's configuration for a farm."""
+    return client_config(farm.scheduler_url, farm.client_token)
+
+
+def wait_for_the_end(farm: Farm, client: Client, administrator: str) -> None:
+    """Say how the farm is used, and return when the user has seen enough of it."""
+    environment = farm.folder / "environment"
+    mine = {name: value for name, value in client.environment.items() if name.startswith("SCCACHE")}
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in mine.items()]
+    environment.write_text("".join([*lines, f'export PATH={shlex.quote(str(PROGRAMS))}:"$PATH"\n']))
+    say(
+        _KEPT.format(
+            environment=environment, url=farm.scheduler_url, client=farm.client_token, administrator=administrator
+        )
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pause()
+    say("The farm ends.")
 
 
 def say(line: str) -> None:
@@ -93,3 +154,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except (RuntimeError, subprocess.TimeoutExpired) as error:
         sys.exit(f"demo: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

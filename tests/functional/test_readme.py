@@ -143,11 +143,29 @@ def test_every_command_of_the_readme(user: User) -> None:
 
 
 def test_the_demo(tmp_path: Path) -> None:
-    """What ``make demo`` runs: every compile is remote, every program runs, and the status says so."""
-    ended = Command((sys.executable, "-m", "demo"), inherited(TMPDIR=str(tmp_path)), CHECKOUT).run(900)
-    assert ended.returncode == 0, ended
-    assert ended.stdout.splitlines()[-1] == "Every compile was remote, every program ran."
-    assert list(tmp_path.iterdir()) == []
+    """What ``make demo KEEP=1`` runs: all compiles are remote, one can go on as it says, and Ctrl-C leaves nothing."""
+    folder, home = tmp_path / "tmp", tmp_path / "home"
+    for each in (folder, home):
+        each.mkdir()
+    environment = inherited(TMPDIR=str(folder))
+    demo = Daemon.start(Command((sys.executable, "-m", "demo", "--keep"), environment, CHECKOUT), tmp_path / "said")
+    try:
+        demo.wait_until(lambda: "sign in with" in (tmp_path / "said").read_text(), 900, "the farm is kept")
+        said = (tmp_path / "said").read_text()
+        assert "\nEvery compile was remote, every program ran.\n" in said
+        assert re.search(r"^page +(http://\S+/)$", said, re.MULTILINE)
+        (home / "hello.c").write_text("int main(void) { return 0; }\n")
+        (steps,) = re.findall(r"in another terminal:\n\n((?: {4}.+\n)+)", said)
+        ended = Command(("/bin/sh", "-ec", steps), environment, home).run(120)
+        assert ended.returncode == 0, ended
+        assert re.search(r"^servers +1: 1 open$", ended.stdout, re.MULTILINE)
+        jobs = Command(("/bin/sh", "-ec", steps.splitlines()[0] + "\nsccachedist jobs"), environment, home)
+        wait_until(lambda: re.search(r"hello\.o .* compiled\n", jobs.run().stdout) is not None, 30, "it is told")
+        demo.process.send_signal(signal.SIGINT)
+        assert demo.process.wait(60) == 0
+    finally:
+        demo.stop(60)
+    assert list(folder.iterdir()) == []
 
 
 def test_what_is_made_and_where_links_lead() -> None:
