@@ -21,9 +21,11 @@ from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.events import JobEnd, JobEnded
 from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
 from sccachedist.scheduler.farm_routes import FarmRoutes
+from sccachedist.scheduler.farm_status import FarmStatus
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
+from sccachedist.scheduler.notices import Notices
 from sccachedist.scheduler.roles import Principals, Role
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.web.slices import Slices
@@ -84,7 +86,8 @@ def _routes(clock: SlowMotion) -> FarmRoutes:
     terms = Terms(lambda: Term(core, servers, QueueSettings(), clock, tokens))
     views = FarmViews(terms, Slices(Turns(clock)), records)
     readers = FarmReaders(SharedClientToken("token"), Principals(), WebSettings(), [], records.name_of)
-    return FarmRoutes(views, records, Departures(clock.seconds), readers)
+    notices = Notices(0.0, clock.seconds, records.name_of)
+    return FarmRoutes(views, records, FarmStatus(views, records, Departures(clock.seconds)), notices, readers)
 
 
 def _client(number: int) -> Party:

@@ -160,6 +160,54 @@ class JobsDocument(TypedDict):
     next: str | None
 
 
+class Notice(TypedDict):
+    """Something that happened in the farm. ``by``: the name of the one who did it, if somebody did.
+
+    ``kind``: server_joined, server_left, server_avoided, server_unfit, server_drained, refused (a token was not
+    accepted), or action (of an administrator).
+    """
+
+    at: float
+    kind: str
+    about: str
+    text: str
+    by: str | None
+
+
+class NoticesDocument(TypedDict):
+    """``GET /api/v1/farm/notices``: the latest ones, the oldest first."""
+
+    v: int
+    notices: list[Notice]
+
+
+class Sample(TypedDict):
+    """The farm in the ten seconds until a time. What is not known, because there was nothing, is null.
+
+    ``remote``: the part of the requests whose compile a build server did; ``sent_local``: the part whose job a build
+    server gave back. ``compiles``: those of build servers, a second.
+    """
+
+    until: float
+    remote: float | None
+    slots_used: int
+    waiting: int
+    compiles: float
+    sent_local: float | None
+    servers: int
+
+
+class Rates(TypedDict):
+    """The farm now. ``slots_used`` are the taken ones and all; the parts are those of the last five minutes."""
+
+    remote: float | None
+    slots_used: list[int]
+    waiting: int
+    compiles_per_sec: float
+    sent_local_share: float | None
+    servers: dict[str, int]
+
+
 class JobDocument(TypedDict):
     """``GET /api/v1/farm/jobs/ID``: one job, whose number ends with ID. ``job`` is null while it runs.
 

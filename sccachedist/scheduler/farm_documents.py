@@ -96,11 +96,16 @@ class ServerSums:
     published: int = 0
     slots: int = 0
 
-    def add(self, server: ServerView) -> None:
-        """Count one."""
-        self.states[server.state] += 1
-        self.published += not server.ours
-        self.slots += server.slots
+    def add(self, server: ServerView, times: int = 1) -> None:
+        """Count one; ``times`` -1: no longer."""
+        self.states[server.state] += times
+        self.published += times * (not server.ours)
+        self.slots += times * server.slots
+
+    @property
+    def by_state(self) -> dict[str, int]:
+        """How many are in each state that one is in."""
+        return {state: count for state, count in self.states.items() if count}
 
 
 def status_document(
@@ -119,7 +124,7 @@ def status_document(
         v=1,
         version=__version__,
         up_secs=round(up_secs, 3),
-        servers=dict(servers.states),
+        servers=servers.by_state,
         published=servers.published,
         cpus=totals.cpus,
         slots=servers.slots,

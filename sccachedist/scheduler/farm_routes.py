@@ -18,8 +18,6 @@ from sccachedist.records.selection import Selection
 from sccachedist.records.trace import TIME_UNIT, TraceEvents
 from sccachedist.records.usage import By, UsageSums
 from sccachedist.scheduler import farm_queries as queries
-from sccachedist.scheduler.attention import Lately, attention
-from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.farm_documents import (
     MOST_NAMES,
     ClientSums,
@@ -30,11 +28,12 @@ from sccachedist.scheduler.farm_documents import (
     outline,
     running_row,
     server_row,
-    status_document,
 )
 from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
+from sccachedist.scheduler.farm_status import FarmStatus
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
+from sccachedist.scheduler.notices import Notices
 from sccachedist.web.queries import Query
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import Response, json_response
@@ -95,16 +94,17 @@ class FarmRoutes:
 
     :param views: what the scheduler knows.
     :param records: what it remembers.
-    :param departures: the build servers that it misses.
+    :param status: sums that up, and ``notices`` has what happened.
     """
 
     api = _api
     app = api.app
 
-    def __init__(self, views: FarmViews, records: JobRecords, departures: Departures, readers: FarmReaders) -> None:
-        self._views, self._records, self._departures, self._readers = views, records, departures, readers
-        self._terms, self._slices = views.terms, views.slices
-        self._began = records.now()
+    def __init__(
+        self, views: FarmViews, records: JobRecords, status: FarmStatus, notices: Notices, readers: FarmReaders
+    ) -> None:
+        self._views, self._records, self._status, self._notices = views, records, status, notices
+        self._terms, self._slices, self._readers = views.terms, views.slices, readers
         self.seats = Seats(SEATS, SEATS_OF_PARTY)
 
     async def allow_reader(self, head: Head) -> FarmReader:
@@ -115,14 +115,9 @@ class FarmRoutes:
     async def farm_status(self, reader: FarmReader, query: Asked) -> Response:
         """The farm at a glance."""
         since = queries.seconds(query, "since", STATUS_SECS)
-        lately = Lately()
-        secs = await self._sum(reader, since, lately)
-        look, term = await self._views.look(reader.peer), self._terms.current
-        totals, wait = term.totals(), term.oldest_wait_secs
-        found = attention(look.findings, totals.waiting, wait, lately, self._departures.missed())
-        up_secs = self._records.now() - self._began
-        document = status_document(look.sums, totals, up_secs, wait, lately.all.recent(secs), found)
-        return await self._answer(reader, document)
+        lately = await self._status.lately(reader.peer, since)
+        look = await self._views.look(reader.peer)
+        return await self._answer(reader, self._status.document(look.sums, *lately))
 
     @_document("servers", "state")
     async def farm_servers(self, reader: FarmReader, query: Asked) -> Response:
@@ -223,6 +218,11 @@ class FarmRoutes:
             if count == MOST_TRACED:
                 break
         return await self._answer(reader, {"traceEvents": trace.events(), "displayTimeUnit": TIME_UNIT})
+
+    @_document("notices")
+    async def farm_notices(self, reader: FarmReader, _query: Asked) -> Response:
+        """What happened to the farm lately."""
+        return await self._answer(reader, {"v": 1, "notices": self._notices.latest()})
 
     async def _answer(self, reader: FarmReader, document: Mapping[str, object]) -> Response:
         return json_response(await self._slices.json(reader.peer, document))

@@ -43,10 +43,12 @@ from sccachedist.scheduler.event_log import EventLog
 from sccachedist.scheduler.events import Event, ServerLeft
 from sccachedist.scheduler.farm_readers import FarmReaders
 from sccachedist.scheduler.farm_routes import FarmRoutes
+from sccachedist.scheduler.farm_status import FarmStatus
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.metrics import SchedulerMetrics
+from sccachedist.scheduler.notices import Notices
 from sccachedist.scheduler.page_routes import PageFiles, PageRoutes
 from sccachedist.scheduler.record_log import log_record
 from sccachedist.scheduler.roles import Principals
@@ -97,7 +99,9 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     takers = [*([writer.take] if writer else ()), *([log_record] if settings.log.jobs else ())]
     records, counts = JobRecords(settings.records, began, reactor.seconds, takers), EventCounts()
     departures = Departures(reactor.seconds)
-    observers = (EventLog(reactor.seconds, records.name_of), build_servers.observe, records, counts, departures)
+    notices = Notices(began, reactor.seconds, records.name_of)
+    log_events = EventLog(reactor.seconds, records.name_of)
+    observers = (log_events, build_servers.observe, records, counts, departures, notices)
 
     def begin_term() -> Term:
         limits, first_job = settings.limits, first_job_id(tokens.now())
@@ -118,7 +122,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
         SchedulerRoutes(terms, clients, servers, trusted, limits, reactor, readers, views),
         AdminRoutes(terms, settings.admin.token),
         ScrapeRoutes(metrics, settings.metrics.token, readers),
-        FarmRoutes(views, records, departures, readers),
+        FarmRoutes(views, records, FarmStatus(views, records, departures), notices, readers),
         PageRoutes(PageFiles.read()),
     )
 

@@ -5,7 +5,7 @@ request. Those who read only :class:`Totals` and servers, some at a time, do not
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
 import attrs
@@ -130,12 +130,15 @@ class Totals:
     :param phases: how many jobs are in each phase.
     :param waiting: how many requests for a slot wait.
     :param toolchains: how many different toolchains are known to be somewhere.
+    :param servers: how many build servers there are; ``slots``: how many all of them have.
     """
 
     cpus: int
     phases: Mapping[JobPhase, int]
     waiting: int
     toolchains: int
+    servers: int
+    slots: int
 
 
 @attrs.frozen
@@ -153,21 +156,35 @@ class Views:
 
         :param waiting: how many requests for a slot wait.
         """
-        return Totals(self._fleet.num_cpus, dict(self._jobs.phases), waiting, self._fleet.num_toolchains)
+        fleet = self._fleet
+        phases = dict(self._jobs.phases)
+        return Totals(fleet.num_cpus, phases, waiting, fleet.num_toolchains, len(fleet), fleet.slots)
 
     def servers(self, some: int, clock: Callable[[], float]) -> Iterator[tuple[ServerView, ...]]:
         """The build servers, ``some`` at a time."""
-        ids = iter([server.server_id for server in self._fleet.servers()])
+        ids = iter(self.server_ids())
         while group := tuple(islice(ids, some)):
-            now, servers = clock(), map(self._fleet.get, group)
-            yield tuple(_server_view(server, now) for server in servers if server is not None)
+            yield self.of_servers(group, clock())
+
+    def server_ids(self) -> list[ServerId]:
+        """The addresses of all build servers."""
+        return [server.server_id for server in self._fleet.servers()]
+
+    def of_servers(self, ids: Iterable[ServerId], now: float) -> tuple[ServerView, ...]:
+        """The build servers at some addresses, as far as they are there."""
+        servers = map(self._fleet.get, ids)
+        return tuple(_server_view(server, now) for server in servers if server is not None)
 
     def jobs(self, some: int, clock: Callable[[], float]) -> Iterator[tuple[JobView, ...]]:
         """The jobs that are not over, ``some`` at a time."""
         ids = iter([job_id for job_id, _ in self._jobs.items()])
         while group := tuple(islice(ids, some)):
-            now, jobs = clock(), ((job_id, self._jobs.get(job_id)) for job_id in group)
-            yield tuple(_job_view(job_id, job, now) for job_id, job in jobs if job is not None)
+            yield self.of_jobs(group, clock())
+
+    def of_jobs(self, ids: Iterable[JobId], now: float) -> tuple[JobView, ...]:
+        """Some jobs, as far as they are not over."""
+        jobs = ((job_id, self._jobs.get(job_id)) for job_id in ids)
+        return tuple(_job_view(job_id, job, now) for job_id, job in jobs if job is not None)
 
     def toolchains(self) -> tuple[ToolchainView, ...]:
         """The toolchains."""

@@ -155,6 +155,18 @@ class Term:
         """All jobs that are not over, in the same way."""
         return self._core.views.jobs(some, self._clock.seconds)
 
+    def server_ids(self) -> list[ServerId]:
+        """The addresses of all build servers."""
+        return self._core.views.server_ids()
+
+    def of_servers(self, ids: Iterable[ServerId]) -> tuple[ServerView, ...]:
+        """The build servers at some addresses, as far as they are there."""
+        return self._core.views.of_servers(ids, self._clock.seconds())
+
+    def of_jobs(self, ids: Iterable[JobId]) -> tuple[JobView, ...]:
+        """Some jobs, as far as they are not over."""
+        return self._core.views.of_jobs(ids, self._clock.seconds())
+
     def toolchains(self) -> tuple[ToolchainView, ...]:
         """The toolchains that are known to be somewhere."""
         return self._core.views.toolchains()

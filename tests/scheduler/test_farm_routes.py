@@ -21,9 +21,11 @@ from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.events import Event, JobEnd, JobEnded, RequestRefused
 from sccachedist.scheduler.farm_routes import FarmRoutes
+from sccachedist.scheduler.farm_status import FarmStatus
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
+from sccachedist.scheduler.notices import Notices
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.web.request import Site
 from sccachedist.web.router import Mounted
@@ -46,6 +48,7 @@ ROUTES = {
     "toolchains": documents.ToolchainsDocument,
     "usage": documents.UsageDocument,
     "trace": documents.TraceDocument,
+    "notices": documents.NoticesDocument,
 }
 HOSTILE = "\x1b[31m‮<script>alert(1)</script>\n\0\ud800".encode(errors="replace").decode() + "x" * 4096 + "/a.o"
 
@@ -70,6 +73,7 @@ class Farm:
     turns: CountedTurns = attrs.field(init=False)
     terms: Terms = attrs.field(init=False)
     records: JobRecords = attrs.field(init=False)
+    notices: Notices = attrs.field(init=False)
     browser: Browser = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -77,9 +81,10 @@ class Farm:
         self.terms = Terms(self.begin)
         self.turns = CountedTurns(self.clock, lambda: 0.0)
         slices = Slices(self.turns, lambda: next(self.spent))
-        routes = FarmRoutes(
-            FarmViews(self.terms, slices, self.records), self.records, Departures(lambda: 0.0), farm_readers()
-        )
+        views = FarmViews(self.terms, slices, self.records)
+        self.notices = Notices(BEGAN, self.clock.seconds, self.records.name_of)
+        status = FarmStatus(views, self.records, Departures(lambda: 0.0))
+        routes = FarmRoutes(views, self.records, status, self.notices, farm_readers())
         self.browser = Browser(Site(Mounted(routes), self.clock), self.clock)
 
     def begin(self) -> Term:
@@ -125,6 +130,8 @@ def known() -> Farm:
     known.clock.advance(10.0)
     for event in HISTORY:
         known.records(event)
+        known.notices(event)
+    known.notices.tell("action", str(A), "drained", "ann")
     return known
 
 

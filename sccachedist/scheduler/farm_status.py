@@ -1,0 +1,50 @@
+"""Sums the farm up, for those who ask once and for those who watch: in slices, however many records there are."""
+
+from sccachedist.records.documents import Attention, Recent, StatusDocument
+from sccachedist.records.ring import ENDED
+from sccachedist.scheduler.attention import Lately, attention
+from sccachedist.scheduler.departures import Departures
+from sccachedist.scheduler.farm_documents import ServerSums, status_document
+from sccachedist.scheduler.farm_views import FarmViews
+from sccachedist.scheduler.job_records import JobRecords
+
+
+class FarmStatus:
+    """The farm at a glance.
+
+    :param views: what the scheduler knows.
+    :param records: what it remembers.
+    :param departures: the build servers that it misses.
+    """
+
+    def __init__(self, views: FarmViews, records: JobRecords, departures: Departures) -> None:
+        self._views, self._records, self._departures = views, records, departures
+        self._began = records.now()
+
+    @property
+    def up_secs(self) -> float:
+        """For how long the scheduler has been running."""
+        return self._records.now() - self._began
+
+    async def lately(self, party: str, since: float) -> tuple[Recent, list[Attention]]:
+        """What became of the requests of the last ``since`` seconds, and what an administrator should look at.
+
+        :param party: the address for which this is wanted.
+        """
+        now, found = self._records.now(), Lately()
+        async for entry in self._views.slices.of(party, self._records.latest_first()):
+            if entry[ENDED] < now - since:
+                break
+            found.add(entry)
+        look, term = await self._views.look(party), self._views.terms.current
+        waiting, missed = term.totals().waiting, self._departures.missed()
+        recent = found.all.recent(min(since, now - self._records.since))
+        return recent, attention(look.findings, waiting, term.oldest_wait_secs, found, missed)
+
+    def document(self, servers: ServerSums, recent: Recent, attention: list[Attention]) -> StatusDocument:
+        """The farm at a glance; the rest is what it is now.
+
+        :param recent: with ``attention``, what :meth:`lately` has found.
+        """
+        term = self._views.terms.current
+        return status_document(servers, term.totals(), self.up_secs, term.oldest_wait_secs, recent, attention)
