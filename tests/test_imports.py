@@ -28,7 +28,7 @@ FLOORS = (
     {"auth", "files"},
     {"daemon"},
     {"config", "singleflight", "waiters"},
-    {"directories", "disks", "budgets", "printable", "policy", "job_phases"},
+    {"directories", "disks", "memory", "budgets", "printable", "policy", "job_phases"},
     {"wire"},
     {"errors"},
     {"outcomes"},

@@ -5,6 +5,7 @@ right to make groups there, :mod:`sccachedist.builders.cgroups` finds out.
 """
 
 import posixpath
+from pathlib import PurePosixPath
 
 import attrs
 
@@ -35,6 +36,19 @@ def hierarchies(mounts: str, memberships: str, wanted: tuple[str, ...] = CONTROL
     members = dict(_membership(line) for line in memberships.splitlines())
     found = [_hierarchy(line.split(" "), members, wanted) for line in mounts.splitlines()]
     return tuple(sorted((each for each in found if each is not None), key=lambda each: each.version))
+
+
+def groups_above(mounts: str, memberships: str, controller: str) -> tuple[tuple[int, str], ...]:
+    """Return the version and the directory of each group that may limit this process: its own, and all above.
+
+    :param mounts: the text of ``/proc/self/mountinfo``.
+    :param memberships: the text of ``/proc/self/cgroup``.
+    """
+    return tuple(
+        (hierarchy.version, str(group))
+        for hierarchy in hierarchies(mounts, memberships, (controller,))
+        for group in (PurePosixPath(hierarchy.own), *PurePosixPath(hierarchy.own).parents)
+    )
 
 
 def _membership(line: str) -> tuple[frozenset[str], str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import attrs
 
-from sccachedist.builders.cgroup_hierarchies import CONTROLLERS, Hierarchy, hierarchies
+from sccachedist.builders.cgroup_hierarchies import CONTROLLERS, Hierarchy, groups_above, hierarchies
 from sccachedist.sandbox.overlay.worker_groups import sweep, worker_groups
 
 #: What limits a job whose worker has no control group, by controller; for the log.
@@ -22,6 +22,7 @@ WITHOUT_GROUPS = {
     "pids": "by RLIMIT_NPROC, which does not hold for root",
 }
 
+_TEXTS = ("mountinfo", "cgroup")
 _DAEMON = "daemon"
 _PROCESSES = "cgroup.procs"
 _SWITCHES = "cgroup.subtree_control"
@@ -99,10 +100,21 @@ def own_groups(home: Path) -> Groups:
     """Return the groups of the builder that owns ``home``."""
     name = f"sccachedist-{zlib.crc32(os.fsencode(home)):08x}"
     with contextlib.suppress(OSError):
-        memberships = Path("/proc/self/cgroup").read_text("utf-8", "surrogateescape")
-        found = hierarchies(Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape"), memberships)
-        return Groups(name, tuple(_without(each) for each in found))
+        return Groups(name, tuple(_without(each) for each in hierarchies(*_mounts_and_memberships())))
     return Groups(name, ())
+
+
+def own_and_above(controller: str) -> tuple[tuple[int, str], ...]:
+    """Return the version and the directory of each group that may limit this process: its own, and all above."""
+    with contextlib.suppress(OSError):
+        found = groups_above(*_mounts_and_memberships(), controller)
+        return tuple((version, group) for version, group in found if Path(group, _PROCESSES).exists())
+    return ()
+
+
+def _mounts_and_memberships() -> tuple[str, str]:
+    mounts, memberships = (Path("/proc/self", name).read_text("utf-8", "surrogateescape") for name in _TEXTS)
+    return mounts, memberships
 
 
 def _without(hierarchy: Hierarchy) -> Hierarchy:

@@ -6,12 +6,11 @@ when a daemon starts. What a build server offers if it is told a number is not k
 
 import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 
-from sccachedist.builders.cgroup_hierarchies import hierarchies
+from sccachedist.builders.cgroup_hierarchies import groups_above
 
 _PROC = Path("/proc/self")
 
@@ -53,7 +52,7 @@ def least_quota(proc: Path = _PROC, root: Path = Path("/")) -> Quota | None:
     :param root: the directory below which the control groups are mounted.
     """
     quotas = []
-    for version, group in _groups(_text(proc / "mountinfo"), _text(proc / "cgroup")):
+    for version, group in groups_above(_text(proc / "mountinfo"), _text(proc / "cgroup"), "cpu"):
         here = root / group.lstrip("/")
         words = _text(here / "cpu.max").split()
         if version == 1:
@@ -71,13 +70,6 @@ def quota_of(words: list[str]) -> float | None:
     if len(words) != 2 or not all(word.isascii() and word.isdigit() and int(word) for word in words):
         return None
     return int(words[0]) / int(words[1])
-
-
-def _groups(mounts: str, memberships: str) -> Iterator[tuple[int, str]]:
-    """Yield the version and directory of each group that may have a quota for this process, and of all above."""
-    for hierarchy in hierarchies(mounts, memberships, ("cpu",)):
-        own = Path(hierarchy.own)
-        yield from ((hierarchy.version, str(group)) for group in (own, *own.parents))
 
 
 def _text(file: Path) -> str:

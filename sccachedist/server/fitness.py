@@ -1,9 +1,10 @@
 """Whether this build server is fit for jobs, and when it tests itself.
 
 A server that is unfit gets no jobs: else it would send one after the other home, and faster than the others compile.
-Three things tell that it may be:
+Four things tell that it may be:
 
 - a disk is nearly full, or does not work: then it is unfit at once, before a job fails;
+- hardly any memory is free: the same, and it has to be more than that again for some time;
 - a job fails at a disk: then it is unfit at once, too, for the next job would fail as well;
 - a job fails for another reason that may lie with this host, such as a sandbox that does not begin or a worker that
   dies: then it tests itself, and is unfit if it fails. Not before, for a client can bring that about.
@@ -16,6 +17,7 @@ Pure: the time is an argument. What a test consists of is not known here.
 import attrs
 
 from sccachedist.errors import BuildError, CompileFailed, DiskError, ToolchainError
+from sccachedist.memory import FreeMemory
 from sccachedist.wire.extension import Health
 
 #: Seconds from a failed self-test to the next, doubled each time up to the second number.
@@ -24,6 +26,10 @@ RETRY_SECS, MOST_RETRY_SECS = 1.0, 30.0
 RELAPSE_SECS, MOST_RELAPSE_SECS = 10.0, 300.0
 #: The least seconds between two tests for jobs that failed otherwise: clients can have jobs fail all the time.
 SUSPICION_SECS = 10.0
+#: A server with fewer bytes of memory has room for hardly any job; one that is unfit needs the second number.
+LEAST_MEMORY, ENOUGH_MEMORY = 64 << 20, 128 << 20
+#: The least seconds that a server is unfit for want of memory: it may change with each job that runs.
+MEMORY_SECS = 10.0
 #: The most characters of a reason that is told.
 LONGEST_REASON = 300
 
@@ -75,11 +81,23 @@ class Fitness:
         elif isinstance(error, BuildError) and not self.reason:
             self._test(max(now, self._tested + SUSPICION_SECS))
 
-    def looked(self, complaint: str, now: float) -> None:
-        """Note a look at the disks; an empty complaint if they have room."""
-        if complaint and not self.reason:
-            self._be_unfit(complaint)
-            self._test(now + RETRY_SECS)
+    def lack(self, disks: str, memory: FreeMemory | None) -> str:
+        """Say what this server has too little of for jobs; empty if it has enough.
+
+        :param disks: what is wrong with a disk; empty if all have room.
+        :param memory: None if that cannot be told.
+        """
+        least = ENOUGH_MEMORY if self.reason else LEAST_MEMORY
+        if disks or memory is None or memory.bytes >= least:
+            return disks
+        return f"the memory of {memory.of}: less than {least >> 20} MiB are free"
+
+    def looked(self, disks: str, memory: FreeMemory | None, now: float) -> None:
+        """Note a look at disks and memory, as in :meth:`lack`."""
+        lack = self.lack(disks, memory)
+        if lack and not self.reason:
+            self._be_unfit(lack)
+            self._test(now + (RETRY_SECS if disks else MEMORY_SECS))
 
     def tested(self, complaint: str, now: float) -> None:
         """Note the end of a self-test; an empty complaint if it has passed."""

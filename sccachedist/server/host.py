@@ -14,13 +14,13 @@ from twisted.internet.defer import Deferred
 
 from sccachedist.daemon.logs import Logger
 from sccachedist.disks import free_bytes
+from sccachedist.memory import host_memory
 from sccachedist.wire.host_facts import HostFacts
 
 log = Logger()
 
 #: Seconds between two looks at the room on the disks.
 DISK_SECS = 10.0
-_MEMORY = Path("/proc/meminfo")
 _MOST_NAME = 253
 
 
@@ -46,7 +46,7 @@ class Host:
 
     def facts(self) -> HostFacts:
         """All that is known now, but for the sizes of toolchains."""
-        memory_free, memory_total = memory(_MEMORY)
+        memory_free, memory_total = host_memory()
         return HostFacts(
             name=self._name,
             machine=self._machine,
@@ -105,21 +105,3 @@ def load() -> int | None:
         return round(1000 * os.getloadavg()[0])
     except OSError:
         return None
-
-
-def memory(file: Path) -> tuple[int | None, int | None]:
-    """The bytes of memory that processes can still get, and those of all; None if a file of Linux' form has none.
-
-    The kernel makes it in some ten microseconds.
-    """
-    found: dict[bytes, int] = {}
-    try:
-        with file.open("rb", buffering=0) as lines:
-            for line in lines.read(256).splitlines():  # the first lines have it
-                name, _, rest = line.partition(b":")
-                kibibytes, _, unit = rest.strip().partition(b" ")
-                if unit == b"kB" and kibibytes.isdigit():
-                    found[name] = int(kibibytes) << 10
-    except OSError:
-        return None, None
-    return found.get(b"MemAvailable"), found.get(b"MemTotal")

@@ -1,4 +1,4 @@
-"""Looks at the disks of this build server now and then, tests it when a job failed because of it, and tells of it.
+"""Looks at a build server's disks and memory now and then, tests it when a job failed because of it, and tells of it.
 
 :mod:`sccachedist.server.fitness` decides what follows. What the test of the sandboxes is stands in
 :mod:`sccachedist.builders.selftest`.
@@ -18,11 +18,12 @@ from sccachedist.builders.interface import Builder
 from sccachedist.daemon.logs import Logger
 from sccachedist.disks import complaint_about, disks_of, write_to
 from sccachedist.errors import SccachedistError
+from sccachedist.memory import FreeMemory
 from sccachedist.server.fitness import Fitness
 
 log = Logger()
 
-#: Seconds between two looks at the disks.
+#: Seconds between two looks at disks and memory.
 LOOK_SECS = 1.0
 
 
@@ -31,6 +32,7 @@ class SelfTest(Service):
 
     :param builder: runs the trial job.
     :param directories: their disks have to have room. Jobs make a directory again that is not there.
+    :param memory: returns the memory that is free for jobs.
     :param changed: called with the reason when this server becomes unfit, and with an empty text when it is fit again.
     """
 
@@ -40,10 +42,12 @@ class SelfTest(Service):
         self,
         builder: Builder,
         directories: Sequence[Path],
+        memory: Callable[[], FreeMemory | None],
         changed: Callable[[str], None],
         clock: IReactorTime,
     ) -> None:
-        self._builder, self._directories, self._changed, self._clock = builder, directories, changed, clock
+        self._builder, self._directories, self._memory = builder, directories, memory
+        self._changed, self._clock = changed, clock
         self.fitness = Fitness()
         self._told = ""
         self._next: IDelayedCall | None = None
@@ -52,7 +56,7 @@ class SelfTest(Service):
         self._looks.clock = clock
 
     def startService(self) -> None:
-        """Look at the disks from now on."""
+        """Look at disks and memory from now on."""
         super().startService()
         self._looks.start(LOOK_SECS)
 
@@ -76,8 +80,8 @@ class SelfTest(Service):
         self._follow()
 
     def look(self) -> None:
-        """Look at the disks."""
-        self.fitness.looked(self._complaint(), self._clock.seconds())
+        """Look at disks and memory."""
+        self.fitness.looked(self._complaint(), self._memory(), self._clock.seconds())
         self._follow()
 
     def _follow(self) -> None:
@@ -108,8 +112,8 @@ class SelfTest(Service):
 
     async def _complaint_of_a_test(self) -> str:
         try:
-            if complaint := self._complaint():
-                return complaint
+            if lack := self.fitness.lack(self._complaint(), self._memory()):
+                return lack
             for disk in disks_of(self._directories):
                 write_to(disk)
             await self._builder.prove()

@@ -18,6 +18,7 @@ from twisted.internet.threads import deferToThreadPool
 
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN
 from sccachedist.budgets import Budget
+from sccachedist.builders.cgroups import own_and_above
 from sccachedist.builders.cpus import usable_cpus
 from sccachedist.builders.disk_room import room_for
 from sccachedist.builders.docker import docker_builder
@@ -41,6 +42,7 @@ from sccachedist.daemon.privileges import JOBS_OF_ROOT, Account
 from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
 from sccachedist.daemon.startup import AtStop, RoleOptions, check_address, check_directory, check_trusted, make_role
 from sccachedist.errors import BuildError, ConfigError, PeerRefused
+from sccachedist.memory import least_free_memory
 from sccachedist.metrics.both_roles import monitor_port, watch
 from sccachedist.metrics.registry import Registry
 from sccachedist.metrics.series import SERVER
@@ -164,7 +166,8 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     began, writer = time.time() - reactor.seconds(), record_writer(settings.records, reactor)
     if writer is not None:
         observers.append(JobRecorder(settings.public_addr, lambda: began + reactor.seconds(), writer.take))
-    self_test = SelfTest(builder, [cache / name for name in CACHE_DIRECTORIES], judge, reactor)
+    free_memory = partial(least_free_memory, own_and_above("memory"))
+    self_test = SelfTest(builder, [cache / name for name in CACHE_DIRECTORIES], free_memory, judge, reactor)
     runner = JobRunner(
         core,
         toolchains,

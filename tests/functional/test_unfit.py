@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from farmkit.farm import Farm
-from farmkit.launch import OUR_SERVER
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER
 from farmkit.processes import Daemon, wait_until
 from farmkit.projects import write_project
 from farmkit.published_client import Client
+from sccachedist.memory import least_free_memory
+from sccachedist.server.fitness import ENOUGH_MEMORY, LEAST_MEMORY
 from tests.faults.build import SMALL
 from tests.functional.test_builds import build
+from tests.support.control_groups import in_group, nested_groups
 from tests.support.slots import all_slots_free
 from tests.support.small_disk import SmallDisk
 
@@ -26,6 +29,8 @@ FILES, PARALLEL = 100, 4
 MOST_HOME = 2
 #: Such a build takes at most 1.2 times as long as on the healthy server alone; there is room, for two builds differ.
 MOST_TIMES = 1.5
+#: The limit of a control group with enough room.
+GROUP = 1 << 30
 #: The bytes of a disk that has room for a toolchain.
 DISK = 1 << 30
 
@@ -91,3 +96,21 @@ def test_a_full_disk(tmp_path: Path, toolchains: Path, directory: str, is_warm: 
         alone = seconds()
         print(f"beside an unfit server {beside_it:.1f} s, alone {alone:.1f} s: {beside_it / alone:.2f} times")
         assert beside_it <= MOST_TIMES * alone
+
+
+def test_no_memory(tmp_path: Path) -> None:
+    """A build server whose control group has hardly any memory left gets no jobs until there is some again."""
+    with nested_groups("memory", tmp_path.name, {}) as group:
+        version = 1 if (group / "memory.limit_in_bytes").exists() else 2
+        limit = group.parent / ("memory.limit_in_bytes" if version == 1 else "memory.max")
+        with Farm(tmp_path, OUR_SCHEDULER, in_group(OUR_SERVER, group)) as farm:
+            limit.write_text(str(GROUP))
+            free = least_free_memory([(version, str(group.parent))])
+            assert free is not None
+            assert free.bytes > ENOUGH_MEMORY
+            limit.write_text(str(GROUP - free.bytes + LEAST_MEMORY // 2))
+            where = f"the memory of the control group {group.parent}: less than 64 MiB are free"
+            says(farm.server, f"unfit for jobs until a self-test passes: {where}")
+            says(farm.scheduler, f"build server {farm.server_id} says that it is unfit for jobs: {where}")
+            limit.write_text(str(GROUP))
+            says(farm.scheduler, f"build server {farm.server_id} is fit for jobs again")

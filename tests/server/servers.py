@@ -53,7 +53,7 @@ class Host:
         self.stock = Stock(self.directory, clock=self.clock)
         self.reports = JobReports(self.scheduler, self.clock, lambda: None, lambda _: False)
         open_spool(self.spool)
-        self.self_test = SelfTest(self.builder, [self.directory], self.judged.append, self.clock)
+        self.self_test = SelfTest(self.builder, [self.directory], lambda: None, self.judged.append, self.clock)
         self.server = JobRunner(
             self.core,
             self.stock.toolchains,

@@ -12,9 +12,13 @@ from sccachedist.errors import (
     StaysHome,
     ToolchainError,
 )
+from sccachedist.memory import FreeMemory
 from sccachedist.outcomes import SentLocal, Suspicion
 from sccachedist.server.fitness import (
+    ENOUGH_MEMORY,
+    LEAST_MEMORY,
     LONGEST_REASON,
+    MEMORY_SECS,
     MOST_RELAPSE_SECS,
     MOST_RETRY_SECS,
     RELAPSE_SECS,
@@ -26,6 +30,11 @@ from sccachedist.wire.extension import Health
 
 FULL = DiskFull("the disk of /spool: No space left on device")
 BROKEN = BuildError(SentLocal.SANDBOX, "no namespaces for a sandbox")
+
+
+def memory(free: int) -> FreeMemory:
+    """So much is left."""
+    return FreeMemory(free, "this host")
 
 
 def test_a_disk_fails() -> None:
@@ -106,14 +115,37 @@ def test_a_toolchain_cannot_be_used() -> None:
 def test_a_look_at_the_disks() -> None:
     """A disk that is nearly full makes the server unfit before a job fails."""
     fitness = Fitness()
-    fitness.looked("", now=0.0)
+    fitness.looked("", None, now=0.0)
     assert fitness == Fitness()
-    fitness.looked("the disk of /tc: less than 4 MiB are free", now=1.0)
+    fitness.looked("the disk of /tc: less than 4 MiB are free", None, now=1.0)
     assert (fitness.reason[:9], fitness.test_at) == ("the disk ", 1.0 + RETRY_SECS)
-    fitness.looked("the disk of /spool: less than 4 MiB are free", now=2.0)
+    fitness.looked("the disk of /spool: less than 4 MiB are free", None, now=2.0)
     assert fitness.test_at == 1.0 + RETRY_SECS
-    fitness.looked("", now=2.0)
+    fitness.looked("", None, now=2.0)
     assert fitness.reason, "only a test shows that it is fit"
+
+
+def test_memory() -> None:
+    """A server without memory is unfit for some time, and until it has twice as much: the least may come and go."""
+    fitness = Fitness()
+    fitness.looked("", memory(LEAST_MEMORY), now=0.0)
+    assert fitness == Fitness()
+    fitness.looked("", memory(LEAST_MEMORY - 1), now=1.0)
+    assert fitness.reason == "the memory of this host: less than 64 MiB are free"
+    assert fitness.test_at == 1.0 + MEMORY_SECS
+    assert fitness.lack("", memory(ENOUGH_MEMORY - 1)) == "the memory of this host: less than 128 MiB are free"
+    assert fitness.lack("", memory(ENOUGH_MEMORY)) == ""
+    fitness.looked("", memory(ENOUGH_MEMORY), now=2.0)
+    assert fitness.reason, "not before a test shows that it is fit"
+    fitness.tested("", now=11.0)
+    assert fitness.lack("", memory(LEAST_MEMORY)) == "", "a fit server stays so with less"
+
+
+def test_disk_and_memory() -> None:
+    """A disk is told first; memory that cannot be looked at is no reason."""
+    fitness = Fitness()
+    assert fitness.lack("the disk", memory(0)) == "the disk"
+    assert fitness.lack("", None) == ""
 
 
 def test_health() -> None:

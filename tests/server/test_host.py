@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from sccachedist.server.host import Host, elf_machine, host_name, memory
+from sccachedist.memory import host_memory
+from sccachedist.server.host import Host, elf_machine, host_name
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.host_facts import HOST_FACTS
-
-MEMINFO = "MemTotal:       24683656 kB\nMemFree:        17975364 kB\nMemAvailable:   24077216 kB\n"
 
 
 class Looks:
@@ -48,24 +47,9 @@ def test_a_host_that_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError
 
     monkeypatch.setattr(os, "getloadavg", refused)
-    monkeypatch.setattr("sccachedist.server.host._MEMORY", Path("/nowhere"))
+    monkeypatch.setattr("sccachedist.server.host.host_memory", lambda: host_memory(Path("/nowhere")))
     facts = Host({}, Looks(), tuple).facts()
     assert (facts.load, facts.memory_free, facts.memory_total) == (None, None, None)
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        (MEMINFO, (24077216 << 10, 24683656 << 10)),
-        ("MemTotal: 9 kB\nMemFree: 5 kB\n", (None, 9 << 10)),
-        ("MemTotal: many kB\nMemAvailable: -1 kB\nMemTotal: 9 MB\nnonsense\n", (None, None)),
-        ("", (None, None)),
-    ],
-)
-def test_memory(tmp_path: Path, text: str, found: tuple[int | None, int | None]) -> None:
-    """A line that is missing, or has another form, is no number."""
-    (file := tmp_path / "meminfo").write_text(text)
-    assert memory(file) == found
 
 
 @pytest.mark.parametrize(

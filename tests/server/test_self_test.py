@@ -13,8 +13,10 @@ from twisted.logger import LogLevel, capturedLogs
 from farmkit.fakes import FakeBuilder
 from sccachedist.disks import LEAST_FILES, complaint_about
 from sccachedist.errors import BuildError, DiskFull
+from sccachedist.memory import FreeMemory
 from sccachedist.outcomes import SentLocal
 from sccachedist.server import self_test as module
+from sccachedist.server.fitness import ENOUGH_MEMORY, LEAST_MEMORY
 from sccachedist.server.self_test import LOOK_SECS, SelfTest
 
 FULL = DiskFull("the disk of /spool: No space left on device")
@@ -28,10 +30,11 @@ class Host:
     clock: Clock = attrs.field(factory=Clock)
     builder: FakeBuilder = attrs.field(factory=FakeBuilder)
     judged: list[str] = attrs.field(factory=list)
+    memory: FreeMemory | None = None
     test: SelfTest = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.test = SelfTest(self.builder, [self.directory], self.judged.append, self.clock)
+        self.test = SelfTest(self.builder, [self.directory], lambda: self.memory, self.judged.append, self.clock)
         self.test.startService()
 
     def proved(self, answer: Exception | None = None) -> None:
@@ -85,6 +88,20 @@ def test_a_disk_fills_up(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.clock.pump([1] * 20)
     assert not host.is_testing
     monkeypatch.undo()
+    host.clock.pump([1] * 31)
+    host.proved()
+    assert host.judged[1:] == [""]
+
+
+def test_memory_ends(host: Host) -> None:
+    """It is noticed before a job fails, and no trial job is run until there is enough again."""
+    host.memory = FreeMemory(LEAST_MEMORY - 1, "this host")
+    host.clock.advance(LOOK_SECS)
+    assert host.judged == ["the memory of this host: less than 64 MiB are free"]
+    host.memory = FreeMemory(ENOUGH_MEMORY - 1, "this host")
+    host.clock.pump([1] * 20)
+    assert not host.is_testing
+    host.memory = FreeMemory(ENOUGH_MEMORY, "this host")
     host.clock.pump([1] * 31)
     host.proved()
     assert host.judged[1:] == [""]
