@@ -22,6 +22,7 @@ COVERING = \
 	$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome tar)) \
 	$(addprefix tests/records/test_,$(addsuffix .py,record report ring selection speed tally trace usage)) \
 	$(addprefix tests/metrics/test_,$(addsuffix .py,histogram series)) \
+	$(addprefix tests/monitor/test_,$(addsuffix .py,conversation messages picture)) tests/scheduler/test_monitor_events.py \
 	tests/web/test_deadlines.py tests/web/test_event_stream.py tests/test_budgets.py tests/test_outcomes.py \
 	tests/wire \
 	tests/cli/farm tests/cli/test_scheduler_address.py

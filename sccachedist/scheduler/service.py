@@ -40,7 +40,7 @@ from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
 from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.event_counts import EventCounts
 from sccachedist.scheduler.event_log import EventLog
-from sccachedist.scheduler.events import Event, ServerLeft
+from sccachedist.scheduler.events import Event, Observer, ServerLeft
 from sccachedist.scheduler.farm_readers import FarmReaders
 from sccachedist.scheduler.farm_routes import FarmRoutes
 from sccachedist.scheduler.farm_status import FarmStatus
@@ -48,6 +48,8 @@ from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.metrics import SchedulerMetrics
+from sccachedist.scheduler.monitor_events import MonitorEvents
+from sccachedist.scheduler.monitor_feed import MonitorFeed
 from sccachedist.scheduler.notices import Notices
 from sccachedist.scheduler.page_routes import PageFiles, PageRoutes
 from sccachedist.scheduler.record_log import log_record
@@ -101,7 +103,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     departures = Departures(reactor.seconds)
     notices = Notices(began, reactor.seconds, records.name_of)
     log_events = EventLog(reactor.seconds, records.name_of)
-    observers = (log_events, build_servers.observe, records, counts, departures, notices)
+    observers: list[Observer] = [log_events, build_servers.observe, records, counts, departures, notices]
 
     def begin_term() -> Term:
         limits, first_job = settings.limits, first_job_id(tokens.now())
@@ -147,6 +149,11 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     if settings.metrics.address is not None:
         unready = partial(_unready, service)
         monitor_port(settings.metrics.address, metrics.expose, unready, reactor, listen).setServiceParent(service)
+    if settings.monitor.address is not None:
+        shown = partial(MonitorEvents, settings.records, records.name_of, began)
+        feed = MonitorFeed(views, shown, reactor)
+        observers.append(feed)  # terms tell all that are in this list, also those that began before
+        feed.service(settings.monitor.address, listen).setServiceParent(service)
     if writer is not None:
         writer.setServiceParent(service)
         OnSignal("SIGHUP", writer.reopen, reactor).setServiceParent(service)
