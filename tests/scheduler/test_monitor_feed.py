@@ -86,7 +86,7 @@ class Watched(Scheduler):
             self.spent += self.slow
             return self.spent
 
-        self.views = FarmViews(self.terms, Slices(unhurried(self.turning), spend))
+        self.views = FarmViews(self.terms, Slices(unhurried(self.turning), spend), records)
         self.feed = MonitorFeed(self.views, begin_picture, self.clock)
         self.port = MonitorPort(self.feed.joined, self.feed.left, self.clock)
         self.told = ToldTo(self.feed)
