@@ -99,6 +99,10 @@ class Refusal(Word):
         "The scheduler failed in an unforeseen way.",
         "Report it: the log of the scheduler has the rest beside the number of the incident.",
     )
+    PAUSED = (
+        "An administrator has paused the farm: no request gets a slot.",
+        "The detail has the reason. It ends with sccachedist resume.",
+    )
 
 
 class SentLocal(Word):
@@ -165,6 +169,10 @@ class SentLocal(Word):
         "The compiler was not found in the sandbox, or could not be executed there.",
         "The toolchain of the client lacks it, or is for another machine: see the detail. If no job runs there, run "
         "sccachedist doctor --config server.conf on the build server.",
+    )
+    KILLED = (
+        "An administrator ended the job.",
+        "Ask the administrator: the log of the scheduler says who it was.",
     )
 
 

@@ -16,7 +16,11 @@ from tests.support.documents import check
 
 PAGE_TEXT = (Path(__file__).parents[1] / "doc" / "api.rst").read_text()
 #: What stands below the heading of each route.
-SECTIONS = dict(re.findall(r"^``GET /api/v1/farm/(\S+)``\n-+\n(.*?)(?=^``GET|\Z)", PAGE_TEXT, re.MULTILINE | re.DOTALL))
+SECTIONS = dict(
+    re.findall(
+        r"^``GET /api/v1/farm/(\S+)``\n-+\n(.*?)(?=^``GET|^\.\. _actions|\Z)", PAGE_TEXT, re.MULTILINE | re.DOTALL
+    )
+)
 SHAPES: dict[str, Any] = {**ROUTES, "jobs/ID": documents.JobDocument}
 
 

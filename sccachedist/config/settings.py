@@ -12,7 +12,6 @@ from attrs import Factory, field, frozen
 from sccachedist.config.operation import (
     LogSettings,
     MetricsSettings,
-    MonitorSettings,
     RecordFileSettings,
     RecordSettings,
     SchedulerMetricsSettings,
@@ -347,7 +346,6 @@ class SchedulerSettings:
     metrics: SchedulerMetricsSettings = field(
         factory=SchedulerMetricsSettings, metadata=table(SchedulerMetricsSettings)
     )
-    monitor: MonitorSettings = field(factory=MonitorSettings, metadata=table(MonitorSettings))
     limits: SchedulerLimits = field(factory=SchedulerLimits, metadata=table(SchedulerLimits))
 
 

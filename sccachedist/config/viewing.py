@@ -5,11 +5,12 @@ This module does not know how the scheduler uses a setting.
 
 import enum
 from collections.abc import Mapping
+from pathlib import Path
 
 from attrs import field, frozen
 
 from sccachedist.config.schema import TableOf, key
-from sccachedist.config.values import ADDRESS, BOOL, DIGEST, HEADER, NUMBER, PERSON, TEXT, TOKEN, one_of
+from sccachedist.config.values import ADDRESS, BOOL, DIGEST, HEADER, NUMBER, PATH, PERSON, TEXT, TOKEN, one_of
 from sccachedist.wire.addresses import ServerId
 
 
@@ -55,6 +56,14 @@ class AdminSettings:
     )
     people: Mapping[str, PersonSettings] = field(
         factory=dict, metadata=key(TableOf(PersonSettings, PERSON), "Administrators, by name.")
+    )
+    state: Path | None = field(
+        default=None,
+        metadata=key(
+            PATH,
+            "A file that keeps what administrators have drained or paused over a restart of the scheduler; by default, "
+            "a restart forgets that.",
+        ),
     )
 
 

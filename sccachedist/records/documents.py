@@ -12,16 +12,6 @@ from typing import Any, Literal, TypedDict
 ServerState = Literal["open", "full", "avoided", "draining", "unfit"]
 
 
-class MeDocument(TypedDict):
-    """``GET /api/v1/farm/me``: who asks, and the farm's title; ``view``: who may look, as ``[web] view`` says."""
-
-    v: int
-    role: str  # anyone, client, viewer or administrator
-    name: str | None
-    title: str
-    view: str
-
-
 class Attention(TypedDict):
     """Something that an administrator should look at."""
 
@@ -44,6 +34,23 @@ class Recent(TypedDict):
     sent_local: dict[str, int]
 
 
+class DrainRow(TypedDict):
+    """Why an administrator wants a build server to get no jobs. ``until``: when that ends by itself."""
+
+    by: str
+    reason: str
+    since: float
+    until: float | None
+
+
+class PauseRow(TypedDict):
+    """Why an administrator wants no request to get a slot."""
+
+    by: str
+    reason: str
+    since: float
+
+
 class StatusDocument(TypedDict):
     """``GET /api/v1/farm/status``: the farm at a glance."""
 
@@ -59,6 +66,7 @@ class StatusDocument(TypedDict):
     oldest_wait_secs: float | None
     recent: Recent
     attention: list[Attention]
+    paused: PauseRow | None
 
 
 class DiskFree(TypedDict):
@@ -105,6 +113,7 @@ class ServerRow(TypedDict):
     disk_free: DiskFree
     uploads: list[ServerUpload]
     speed: float | None
+    drain: DrainRow | None
 
 
 class ServersDocument(TypedDict):
@@ -326,3 +335,19 @@ class TraceDocument(TypedDict):
 
     traceEvents: list[dict[str, Any]]
     displayTimeUnit: str
+
+
+class DoneRow(TypedDict):
+    """One thing that an action did, or would do, in a sentence. ``found``: whether what it is about is there now."""
+
+    about: str
+    text: str
+    found: bool
+
+
+class ActionDocument(TypedDict):
+    """The answer to ``POST /api/v1/admin/actions``."""
+
+    v: int
+    text: str
+    done: list[DoneRow]

@@ -1,14 +1,25 @@
 """The scheduler's endpoints for administrators, and who is one.
 
-An administrator may drain a build server here; a build server drains itself by signal
-(:mod:`sccachedist.server.service`). What an order does is decided in :mod:`sccachedist.scheduler.term`.
+:mod:`sccachedist.scheduler.farm_orders` reads what they ask for, :mod:`sccachedist.scheduler.farm_actions` decides what
+that means, and each action is told to the log and to those who watch. A build server drains itself by signal, of which
+nothing is known here (:mod:`sccachedist.server.service`).
 """
 
-from sccachedist.auth.bearer import same_secret
-from sccachedist.errors import PeerRefused
+import json
+from collections.abc import Awaitable, Callable
+
+from sccachedist.daemon.logs import Logger
+from sccachedist.records.documents import ActionDocument
+from sccachedist.scheduler.departures import Departures
+from sccachedist.scheduler.farm_actions import CannotBeDone, Circumstances, NothingMatches, Plan, plan
+from sccachedist.scheduler.farm_orders import Requested, requested
+from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
+from sccachedist.scheduler.job_records import JobRecords
+from sccachedist.scheduler.notices import Kind
 from sccachedist.scheduler.term import Terms
-from sccachedist.web.bodies import NoBody
+from sccachedist.web.bodies import JsonBody, NoBody
 from sccachedist.web.request_head import Head
+from sccachedist.web.responses import Response, json_response
 from sccachedist.web.router import Api
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import (
@@ -18,32 +29,47 @@ from sccachedist.wire.messages import (
     UpdateJobStateSuccess,
 )
 
-#: What an administrator is told that names an address without a build server.
-_NOT_HERE = {
-    "drain": "no build server has the address {}; one that comes there gets no jobs",
-    "undrain": "no build server has the address {}; one that comes there gets jobs",
-}
+log = Logger()
+
+#: The most bytes of a body, and the rows of an answer: its text counts all.
+MOST_BYTES, MOST_DONE = 64 * 1024, 1000
+#: Called with each action: its kind, what it is about, a sentence, and who did it.
+Tell = Callable[[Kind, str, str, str | None], None]
 
 
 class AdminRoutes:
     """What administrators ask a scheduler.
 
     :param terms: what the scheduler knows.
-    :param token: what an administrator shows; None if there are none.
+    :param readers: finds out who is an administrator.
+    :param records: knows clients by their names; ``departures``: which build servers are missed.
+    :param kept: waits until what outlasts a restart is in its file.
+    :param tell: is told of each action but drains, which are events of the scheduler.
     """
 
     api = Api()
     app = api.app
 
-    def __init__(self, terms: Terms, token: str | None) -> None:
-        self._terms, self._token = terms, token
+    def __init__(
+        self,
+        terms: Terms,
+        readers: FarmReaders,
+        records: JobRecords,
+        departures: Departures,
+        kept: Callable[[], Awaitable[None]],
+        tell: Tell,
+    ) -> None:
+        self._terms, self._readers, self._records, self._departures = terms, readers, records, departures
+        self._kept, self._tell = kept, tell
 
-    async def _allow_administrator(self, head: Head, **_: object) -> None:
-        if self._token is None or not same_secret(head.token or "", self._token):
-            raise PeerRefused("invalid_bearer_token", "not an administrator")
+    async def _allow_administrator(self, head: Head, **_: object) -> FarmReader:
+        return await self._readers.check_administrator(head)
 
     def _nothing(self, head: Head, **_: object) -> NoBody:
         return NoBody()
+
+    def _json(self, head: Head, **_: object) -> JsonBody:
+        return JsonBody(head, MOST_BYTES)
 
     @api.route(
         "POST",
@@ -52,11 +78,55 @@ class AdminRoutes:
         body=_nothing,
         answer=UPDATE_JOB_STATE_RESULT,
     )
-    async def drain(self, _granted: None, _body: None, order: str, server_id: ServerId) -> UpdateJobStateResult:
+    async def drain(self, actor: FarmReader, _body: None, order: str, server_id: ServerId) -> UpdateJobStateResult:
         """Give a build server no more jobs, or jobs again, because an administrator says so.
 
         That is remembered even if no server is there: it may come back. The answer says so: the address may be wrong.
         """
-        if self._terms.current.drain(server_id, order == "drain"):
-            return UpdateJobStateSuccess()
-        return UpdateJobStateFail(_NOT_HERE[order].format(server_id))
+        (step,) = (await self._perform(Requested(order, (str(server_id),)), actor)).steps
+        return UpdateJobStateSuccess() if step.found else UpdateJobStateFail(step.text)
+
+    @api.route("POST", "/api/v1/admin/actions", allow=_allow_administrator, body=_json, answer=None)
+    async def act(self, actor: FarmReader, document: object) -> Response:
+        """Do something to build servers or jobs, or say what that would do."""
+        try:
+            done = await self._perform(requested(document), actor)
+        except NothingMatches as error:
+            return _refusal(404, error)
+        except CannotBeDone as error:
+            return _refusal(409, error)
+        steps = [step.to_json() for step in done.steps[:MOST_DONE]]
+        return json_response(json.dumps(ActionDocument(v=1, text=done.text, done=steps)).encode())
+
+    async def _perform(self, asked: Requested, actor: FarmReader) -> Plan:
+        """Do it, unless it is only a preview; returns what it does."""
+        term = self._terms.current
+        around = Circumstances(
+            by=actor.name,
+            now=term.now(),
+            time=self._records.now(),
+            waiting=sum(term.waiting.values()),
+            missed=self._departures.missed(),
+            forget=self._departures.forget,
+            name_of=self._records.name_of,
+        )
+        found = plan(asked, term.interventions, around)
+        if not asked.preview:
+            term.perform(found.steps)
+            self._note(asked, found, actor)
+            await self._kept()
+        return found
+
+    def _note(self, asked: Requested, found: Plan, actor: FarmReader) -> None:
+        about = (
+            found.steps[0].about if len(found.steps) == 1 else ", ".join(asked.servers or ()) or asked.client or "farm"
+        )
+        form = "{name}, at {peer}: {action}: {text}{reason}"
+        reason = f" ({asked.reason})" if asked.reason else ""
+        log.info(form, name=actor.name, peer=actor.peer, action=asked.action, text=found.text, reason=reason)
+        if asked.action not in ("drain", "undrain"):
+            self._tell("action", about, f"{found.text}{reason}", actor.name)
+
+
+def _refusal(status: int, error: Exception) -> Response:
+    return json_response(json.dumps({"description": str(error)}).encode(), status)

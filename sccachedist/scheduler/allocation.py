@@ -106,6 +106,8 @@ class Allocation:
         """
         try:
             archive_id(toolchain.archive_id)
+            if self._core.pause is not None:
+                raise self._paused()
             if not self._core.has_room:
                 self._tell(self._core.lend(self._clock.seconds()))
             return await self._allocate(client, toolchain, asked)
@@ -130,6 +132,8 @@ class Allocation:
 
     def serve_waiting(self) -> None:
         """Give slots to waiting clients whose turn it is: slots or build servers have come or gone."""
+        if self._core.pause is not None:
+            return self.send_away(self._paused())
         if len(self._queue):
             now = self._clock.seconds()
             self._tell(self._core.lend(now))
@@ -140,7 +144,11 @@ class Allocation:
                     ticket.turn.errback(error)
                 else:
                     ticket.turn.callback(reserved)
-        self._wait_for_slots()
+        return self._wait_for_slots()
+
+    def _paused(self) -> NoCapacity:
+        assert self._core.pause is not None
+        return NoCapacity(Refusal.PAUSED, f"the farm is paused: {self._core.pause.reason}")
 
     @property
     def oldest_wait_secs(self) -> float:

@@ -26,6 +26,7 @@ from sccachedist.budgets import Party
 from sccachedist.errors import BadTransition, LimitExceeded, NoCapacity, SccachedistError, UnknownJob, UnknownServer
 from sccachedist.job_phases import AFTER_REPORT, JobPhase
 from sccachedist.outcomes import Refusal
+from sccachedist.scheduler.build_server import BuildServer
 from sccachedist.scheduler.events import (
     Departure,
     Event,
@@ -34,13 +35,14 @@ from sccachedist.scheduler.events import (
     JobAdopted,
     JobEnd,
     ServerAvoided,
-    ServerDrained,
     ServerJoined,
     ServerUnfit,
 )
-from sccachedist.scheduler.fleet import BuildServer, Fleet
+from sccachedist.scheduler.fleet import Fleet
 from sccachedist.scheduler.heartbeat_bounds import check_heartbeat
+from sccachedist.scheduler.interventions import Interventions
 from sccachedist.scheduler.jobs import Job, Jobs
+from sccachedist.scheduler.out_of_service import OutOfService, Pause
 from sccachedist.scheduler.slots import Slots
 from sccachedist.scheduler.snapshot import Snapshot, Views, snapshot_of
 from sccachedist.wire.addresses import ServerId
@@ -83,15 +85,23 @@ class SchedulerCore:
     :param first_job: the id of the first job, see :func:`first_job_id`.
     :param most_unclaimed: how many jobs that have not started one client may have.
     :param most_per_address: how many build servers may have the same IP address.
+    :param out_of_service: what administrators have taken out of service.
     """
 
-    def __init__(self, first_job: JobId, most_unclaimed: int = 1000, most_per_address: int = 64) -> None:
+    def __init__(
+        self,
+        first_job: JobId,
+        most_unclaimed: int = 1000,
+        most_per_address: int = 64,
+        out_of_service: OutOfService | None = None,
+    ) -> None:
         self._most_unclaimed, self._most_per_address = most_unclaimed, most_per_address
-        self._fleet, self._jobs = Fleet(), Jobs(first_job)
+        self._fleet, self._jobs = Fleet(out_of_service), Jobs(first_job)
         self._events: list[Event] = []
         self._slots = Slots(self._fleet, self._jobs, self._events.append)
-        #: For those who watch.
+        #: For those who watch, and for administrators.
         self.views = Views(self._fleet, self._jobs)
+        self.interventions = Interventions(self._fleet, self._jobs, self._slots, self._events.append, self._caused)
 
     # -- build servers --
 
@@ -154,15 +164,6 @@ class SchedulerCore:
         """The named jobs that belong to another build server: what this one says of them has no effect."""
         return [job_id for job_id in named if self._is_of_another(server_id, self._jobs.get(job_id))]
 
-    def drain(self, server_id: ServerId, drained: bool, now: float) -> Events:
-        """Give the build server at an address no more jobs, also if it comes later; or jobs again.
-
-        :mod:`sccachedist.scheduler.admin_routes` decides who may ask for this.
-        """
-        self._fleet.drain(server_id, drained)
-        self._events.append(ServerDrained(now, server_id, drained, self._fleet.get(server_id) is not None))
-        return self._caused()
-
     def certificate(self, server_id: ServerId) -> ServerCertificate:
         """The certificate to trust for a build server.
 
@@ -185,6 +186,11 @@ class SchedulerCore:
     def snapshot(self, waiting: Mapping[Party, int], now: float) -> Snapshot:
         """All that is known now, see :func:`~sccachedist.scheduler.snapshot.snapshot_of`."""
         return snapshot_of(self._fleet, self._jobs, waiting, now)
+
+    @property
+    def pause(self) -> Pause | None:
+        """Why no request gets a slot; None if requests get some."""
+        return self._fleet.out_of_service.pause
 
     @property
     def has_servers(self) -> bool:
@@ -311,7 +317,7 @@ class SchedulerCore:
 
     def expire(self, now: float) -> Events:
         """Drop silent servers, and jobs whose clients have not come, some at a time; end backoffs that are over."""
-        self._fleet.forgive(now)
+        self._fleet.end_backoffs(now)
         for server_id in self._fleet.silent(now):
             self._slots.drop_server(server_id, Departure.SILENT, now)
         for job_id in tuple(self._slots.stale(now)):

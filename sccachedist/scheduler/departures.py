@@ -30,6 +30,10 @@ class Departures:
             if len(self._missed) > MOST_MISSED:
                 del self._missed[next(iter(self._missed))]
 
+    def forget(self, server_id: ServerId) -> None:
+        """Miss a build server no longer: it does not come back."""
+        self._missed.pop(server_id, None)
+
     def missed(self) -> dict[ServerId, float]:
         """For how many seconds each has been away, the longest first."""
         now = self._seconds()

@@ -71,10 +71,5 @@ class EventLog:
                 log.info("build server {server} is fit for jobs again", server=server_id)
             case ServerUnfit(server_id=server_id, why=why):
                 log.warn("build server {server} says that it is unfit for jobs: {why}", server=server_id, why=why)
-            case ServerDrained(server_id=server_id, drained=drained, is_here=is_here):
-                log.info(
-                    "administrator: {order} {server}{remark}",
-                    order="drain" if drained else "undrain",
-                    server=server_id,
-                    remark="" if is_here else ", which is not here",
-                )
+            case ServerDrained(server_id=server_id, drained=False, by=None):
+                log.info("the drain of build server {server} is over: it gets jobs again", server=server_id)

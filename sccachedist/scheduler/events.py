@@ -22,6 +22,7 @@ class Departure(Enum):
     SILENT = "nothing was heard of it for too long"
     GONE = "it said that it ends"
     REPLACED = "another one, or itself after a restart, came to its address"
+    FORGOTTEN = "it was silent, and an administrator wanted it to be forgotten"
 
 
 class JobEnd(Enum):
@@ -61,12 +62,15 @@ class ServerDrained:
     """An administrator wants a build server to get no jobs, or jobs again.
 
     :param is_here: whether one lives at that address.
+    :param by: who wants that; None if a drain ends because its time is over. ``reason`` may be empty.
     """
 
     at: float
     server_id: ServerId
     drained: bool
     is_here: bool
+    by: str | None = None
+    reason: str = ""
 
 
 class Fault(Enum):

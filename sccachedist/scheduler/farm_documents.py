@@ -42,6 +42,7 @@ from sccachedist.records.ring import (
     record_of,
 )
 from sccachedist.records.tally import RequestTally
+from sccachedist.scheduler.out_of_service import Drain, Pause
 from sccachedist.scheduler.snapshot import JobView, ServerView, ToolchainView, Totals
 from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.job_summary import names_of
@@ -115,6 +116,7 @@ def status_document(
     oldest_wait_secs: float,
     recent: Recent,
     attention: list[Attention],
+    pause: Pause | None = None,
 ) -> StatusDocument:
     """The farm at a glance.
 
@@ -133,6 +135,7 @@ def status_document(
         oldest_wait_secs=round(oldest_wait_secs, 3) if totals.waiting else None,
         recent=recent,
         attention=attention,
+        paused=None if pause is None else pause.to_json(),
     )
 
 
@@ -166,6 +169,7 @@ def server_row(server: ServerView, speed: float | None = None) -> ServerRow:
         disk_free=DiskFree(cache=_rounded(host.cache_free), build=_rounded(host.build_free)),
         uploads=[ServerUpload(toolchain=toolchain, bytes=size) for toolchain, size in host.uploads],
         speed=speed,
+        drain=None if server.drain is None else server.drain.to_json(),
     )
 
 
@@ -178,13 +182,18 @@ def _why(server: ServerView) -> str:
         case "unfit":
             return server.unfit
         case "draining":
-            return "an administrator drains it" if server.drained else "it takes no jobs: it drains itself"
+            return "it takes no jobs: it drains itself" if server.drain is None else _why_drained(server.drain)
         case "avoided":
             why = server.avoided_why.value if server.avoided_why else ""
             return f"{why}; again in {server.avoided_secs:.0f} s"
         case "full":
             return "all of its slots are taken"
     return ""
+
+
+def _why_drained(drain: Drain) -> str:
+    by = drain.by or "an administrator"
+    return f"{by} drains it: {drain.reason}" if drain.reason else f"{by} drains it"
 
 
 def running_row(job: JobView, client: str | None) -> RunningRow:

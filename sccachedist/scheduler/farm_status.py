@@ -47,4 +47,5 @@ class FarmStatus:
         :param recent: with ``attention``, what :meth:`lately` has found.
         """
         term = self._views.terms.current
-        return status_document(servers, term.totals(), self.up_secs, term.oldest_wait_secs, recent, attention)
+        pause, wait = term.interventions.out_of_service.pause, term.oldest_wait_secs
+        return status_document(servers, term.totals(), self.up_secs, wait, recent, attention, pause)

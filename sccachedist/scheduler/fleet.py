@@ -1,4 +1,4 @@
-"""The build servers of a scheduler: which of them gets a job, and how long a silent one is believed.
+"""The build servers of a scheduler: which of them gets a job.
 
 Pure: the time is an argument. It knows which jobs each server has, not what becomes of them.
 :mod:`sccachedist.scheduler.backoff` decides how long a server is backed off that did not take a job, and
@@ -8,153 +8,39 @@ The least loaded server is found without a look at the others, so a farm of thou
 """
 
 import heapq
-import hmac
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from itertools import count, islice
 
-import attrs
-
 from sccachedist.errors import UnknownServer
 from sccachedist.scheduler.backoff import Backoff
-from sccachedist.scheduler.home_rates import HomeRates, Record
+from sccachedist.scheduler.build_server import BuildServer
+from sccachedist.scheduler.home_rates import HomeRates
+from sccachedist.scheduler.out_of_service import Drain, OutOfService
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.extension import Availability, Health, ServerReport
-from sccachedist.wire.messages import Heartbeat, JobId, job_capacity
+from sccachedist.wire.extension import Health, ServerReport
+from sccachedist.wire.messages import Heartbeat
 
-#: A silent server is dropped with its jobs: a published one after these seconds, ours after so many missed heartbeats.
-SERVER_SECS, MISSED_HEARTBEATS = 90.0, 6
-#: Seconds by which our server's heartbeat may be late before the server is asked whether it takes a job.
-LATE_SECS = 2.0
 #: The most servers with a toolchain that are looked at for one with a CPU to spare.
 MOST_HOLDERS = 16
-#: Seconds for which clients are not asked for a toolchain that another one is bringing; seconds after which that is
-#: tried again; and for how many toolchains of a server this is noted.
-PRESUMED_SECS, ASKED_SECS, MOST_PRESUMED = 10.0, 300.0, 1000
 #: Toolchains that are remembered of a server. Clients bring any further one although the server has it.
 MOST_TOOLCHAINS = 1 << 16
 
 
-@attrs.define(eq=False)
-class BuildServer:
-    """A build server, as its last heartbeat has it.
+class Fleet:
+    """All build servers that live.
 
-    :param report: what it adds to the protocol; None if it is a published server.
-    :param number: the number of the last message that was believed about jobs.
-    :param told: the last change of its toolchains that the scheduler has heard of.
-    :param proven: whether it has taken a job, so that its address is known to be right; false again when it fails, or
-        when a client does not come for a job.
-    :param drained: whether an administrator wants it to get no jobs.
-    :param lent: how many of its jobs have lent their slots to others.
-    :param joined: when it was first heard of, since it began to run or the scheduler did.
-    :param record: which part of its jobs it sent home.
-    :param presumed: by toolchain, since when clients are not asked for it, because another one is bringing it.
+    :param out_of_service: which addresses are drained.
     """
 
-    server_id: ServerId
-    heartbeat: Heartbeat
-    seen: float
-    report: ServerReport | None = None
-    number: int = -1
-    told: int = 0
-    proven: bool = False
-    drained: bool = False
-    lent: int = 0
-    backoff: Backoff = attrs.field(factory=Backoff)
-    record: Record = attrs.field(factory=Record)
-    jobs: set[JobId] = attrs.field(factory=set)
-    toolchains: set[str] = attrs.field(factory=set)
-    presumed: dict[str, float] = attrs.field(factory=dict)
-    joined: float = attrs.field(default=attrs.Factory(lambda self: self.seen, takes_self=True), init=False)
-
-    @property
-    def takes_jobs(self) -> bool:
-        """Whether it accepts jobs (it may be full)."""
-        return not self.drained and (self.report is None or self.report.availability is Availability.OPEN)
-
-    @property
-    def unfit(self) -> str:
-        """Why it gets no jobs until its self-test passes; empty if it is fit, or does not tell."""
-        health = None if self.report is None else self.report.health
-        return "" if health is None else health.unfit
-
-    @property
-    def avoided_until(self) -> float:
-        """Until when it gets jobs only if no other has room."""
-        return max(self.backoff.until, self.record.avoided.until)
-
-    @property
-    def slots(self) -> int:
-        """How many jobs it takes at a time."""
-        return job_capacity(self.heartbeat.num_cpus)
-
-    @property
-    def taken(self) -> int:
-        """How many of its slots are taken."""
-        return len(self.jobs) - self.lent
-
-    @property
-    def has_room(self) -> bool:
-        """Whether it takes one more job."""
-        return self.takes_jobs and self.taken < self.slots
-
-    @property
-    def has_idle_cpu(self) -> bool:
-        """Whether one more job would have a CPU for itself."""
-        return self.has_room and self.taken < self.heartbeat.num_cpus
-
-    @property
-    def load(self) -> float:
-        """Jobs per CPU."""
-        return self.taken / self.heartbeat.num_cpus
-
-    def may_presume(self, toolchain: str, now: float) -> bool:
-        """Whether a client need not bring a toolchain that another one is bringing.
-
-        That ends after ``PRESUMED_SECS``, even if one client after the other begins to bring it and none completes it.
-        """
-        since = self.presumed.get(toolchain)
-        if since is None or now - since > ASKED_SECS:
-            self.presumed.pop(toolchain, None)
-            if len(self.presumed) >= MOST_PRESUMED:
-                del self.presumed[next(iter(self.presumed))]
-            self.presumed[toolchain] = since = now
-        return now - since <= PRESUMED_SECS
-
-    @property
-    def patience_secs(self) -> float:
-        """For how long it may be silent."""
-        return SERVER_SECS if self.report is None else MISSED_HEARTBEATS * self.report.heartbeat_secs
-
-    def is_silent(self, now: float) -> bool:
-        """Whether it has been silent for so long that it is taken for dead."""
-        return now - self.seen > self.patience_secs
-
-    def may_become(self, heartbeat: Heartbeat, now: float) -> bool:
-        """Whether a heartbeat, with any certificate, has the right to its address.
-
-        Our server keeps its job key over restarts and renewed certificates, and tells it to the scheduler alone. So
-        while it lives, a sender with another key is another server. A published one makes a new key at each start.
-        """
-        same = hmac.compare_digest(heartbeat.jwt_key, self.heartbeat.jwt_key)
-        return same or self.report is None or self.is_silent(now)
-
-    def needs_no_question(self, now: float) -> bool:
-        """Whether it can be given a job without being asked: it learns of the job from the client's token."""
-        return self.report is not None and self.proven and now - self.seen <= self.report.heartbeat_secs + LATE_SECS
-
-
-class Fleet:
-    """All build servers that live."""
-
-    def __init__(self) -> None:
+    def __init__(self, out_of_service: OutOfService | None = None) -> None:
         self._servers: dict[ServerId, BuildServer] = {}
         self._by_host: Counter[IPv4Address | IPv6Address] = Counter()
         self._holders: dict[str, dict[ServerId, None]] = {}
         self._shunned: set[ServerId] = set()
         self._home_rates = HomeRates()
-        self._drained: set[ServerId] = set()
+        self.out_of_service = out_of_service or OutOfService()
         self._cpus = self._slots = 0
         # Servers with room and without a backoff, least loaded first. What is not of a server's last turn is outdated.
         self._ranks: list[tuple[float, int, ServerId]] = []
@@ -220,7 +106,7 @@ class Fleet:
 
     def enter(self, server: BuildServer) -> None:
         """Add a server."""
-        server.drained = server.server_id in self._drained
+        server.drain = self.out_of_service.drains.get(server.server_id)
         self._servers[server.server_id] = server
         self._by_host[server.server_id.host] += 1
         self._cpus += server.heartbeat.num_cpus
@@ -282,11 +168,11 @@ class Fleet:
         self.holds(server, ())
         return server
 
-    def drain(self, server_id: ServerId, drained: bool) -> None:
-        """Give the server at an address no more jobs, also if it comes later; or jobs again."""
-        (self._drained.add if drained else self._drained.discard)(server_id)
+    def drain(self, server_id: ServerId, drain: Drain | None) -> None:
+        """Give the server at an address no more jobs, also if it comes later; with None, jobs again."""
+        self.out_of_service.drain(server_id, drain)
         if (server := self._servers.get(server_id)) is not None:
-            server.drained = drained
+            server.drain = drain
             self.changed(server)
 
     def failed(self, server: BuildServer, began: float, now: float) -> None:
@@ -300,7 +186,7 @@ class Fleet:
         """End a server's backoff: it has taken a job."""
         server.proven = True
         server.backoff = Backoff()
-        self.forgive(now)
+        self.end_backoffs(now)
         self.changed(server)
 
     def ended(self, server: BuildServer, ended: int, home: int, now: float) -> bool:
@@ -339,7 +225,7 @@ class Fleet:
 
         :param tried: servers that have refused this job already.
         """
-        self.forgive(now)
+        self.end_backoffs(now)
         best = self._least_loaded(tried)
         if best is None:
             shunned = (self._servers[server_id] for server_id in self._shunned if server_id not in tried)
@@ -381,8 +267,14 @@ class Fleet:
     def _is_current(self, rank: tuple[float, int, ServerId]) -> bool:
         return self._turns.get(rank[2]) == rank[1]
 
-    def forgive(self, now: float) -> None:
-        """End the backoffs that are over."""
+    def forgive(self, server: BuildServer, now: float) -> None:
+        """Let a server get jobs like any other, whatever it has failed to do so far."""
+        server.backoff = Backoff()
+        server.record = server.record.forgiven(now)
+        self.end_backoffs(now)
+
+    def end_backoffs(self, now: float) -> None:
+        """Use the servers again whose backoffs are over."""
         for server_id in tuple(self._shunned):
             server = self._servers[server_id]
             if now > server.avoided_until:

@@ -55,6 +55,10 @@ class Record:
     counted: tuple[int, int] = (0, 0)
     on_trial: bool = False
 
+    def forgiven(self, now: float) -> "Record":
+        """The record of a server that begins afresh. What it has told already is not counted twice."""
+        return Record(Results(at=now), counted=self.counted)
+
 
 class HomeRates:
     """The jobs that were sent home, in the whole farm."""

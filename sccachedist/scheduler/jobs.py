@@ -47,6 +47,7 @@ class Job:
     :param expires_at: when to look whether it is stale.
     :param number: the number of the last message that named it; None if its build server does not have to name it.
     :param upload_began: when its build server first said that its toolchain is arriving.
+    :param unwanted: whether an administrator wants it to end: its build server is told so until it has ended.
     """
 
     server_id: ServerId
@@ -59,6 +60,7 @@ class Job:
     asked: float = attrs.field(default=attrs.Factory(lambda self: self.since, takes_self=True))
     hold: Hold | None = None
     lent: bool = False
+    unwanted: bool = False
     lends_at: float = math.inf
     expires_at: float = math.inf
     began: dict[JobPhase, float] = attrs.field(

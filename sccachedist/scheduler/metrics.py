@@ -143,7 +143,7 @@ class SchedulerMetrics:
             server.slots,
             server.taken,
             server.jobs,
-            int(server.drained),
+            int(server.drain is not None),
             int(server.is_open),
             int(bool(server.unfit)),
             round(server.avoided_secs, 3),

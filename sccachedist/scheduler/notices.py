@@ -65,8 +65,9 @@ class Notices:
             case ServerUnfit(server_id=server, why=why):
                 said = f"it says that it is unfit for jobs: {why}" if why else "it is fit for jobs again"
                 self.tell("server_unfit", str(server), said)
-            case ServerDrained(server_id=server, drained=drained):
-                self.tell("server_drained", str(server), "it is drained" if drained else "it is drained no longer")
+            case ServerDrained(server_id=server, drained=drained, by=by, reason=reason):
+                said = "it is drained" if drained else "it is drained no longer"
+                self.tell("server_drained", str(server), f"{said}: {reason}" if reason else said, by)
 
     def tell(self, kind: Kind, about: str, text: str, by: str | None = None) -> None:
         """Add a notice.
@@ -95,5 +96,6 @@ class Notices:
 _LEFT = {
     Departure.SILENT: "it fell silent, and was dropped",
     Departure.GONE: "it has ended",
+    Departure.FORGOTTEN: "it was silent, and is forgotten",
     Departure.REPLACED: "it was started again, or another one came to its address",
 }

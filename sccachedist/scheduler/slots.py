@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from sccachedist.budgets import Party
 from sccachedist.job_phases import JobPhase
+from sccachedist.scheduler.build_server import BuildServer
 from sccachedist.scheduler.events import (
     Departure,
     JobAllocated,
@@ -21,7 +22,7 @@ from sccachedist.scheduler.events import (
     ServerLeft,
     SlotLent,
 )
-from sccachedist.scheduler.fleet import BuildServer, Fleet
+from sccachedist.scheduler.fleet import Fleet
 from sccachedist.scheduler.jobs import BRINGS_SECS, Job, Jobs
 from sccachedist.scheduler.shares import HOLD_SECS, Shares
 from sccachedist.wire.addresses import ServerId

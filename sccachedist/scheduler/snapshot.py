@@ -13,9 +13,11 @@ import attrs
 from sccachedist.budgets import Party
 from sccachedist.job_phases import JobPhase
 from sccachedist.records.documents import ServerState
+from sccachedist.scheduler.build_server import BuildServer
 from sccachedist.scheduler.events import Fault
-from sccachedist.scheduler.fleet import BuildServer, Fleet
+from sccachedist.scheduler.fleet import Fleet
 from sccachedist.scheduler.jobs import Job, Jobs
+from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Health
 from sccachedist.wire.host_facts import HostFacts
@@ -29,6 +31,7 @@ class ServerView:
     :param slots: how many jobs it takes at a time; ``taken``: how many of them are in use.
     :param jobs: its jobs, those included that have lent their slots.
     :param is_open: whether it accepts jobs (it may be full): neither itself nor an administrator drains it.
+    :param drain: why an administrator drains it; None if none does.
     :param unfit: why it gets no jobs until its self-test passes; empty if it is fit, or does not tell.
     :param avoided_secs: for how long it still gets jobs only if no other has room; 0 if that is not so.
     :param sent_home: which part of its latest jobs it sent home.
@@ -48,7 +51,7 @@ class ServerView:
     taken: int
     jobs: int
     is_open: bool
-    drained: bool
+    drain: Drain | None
     unfit: str
     avoided_secs: float
     sent_home: float
@@ -219,7 +222,7 @@ def _server_view(server: BuildServer, now: float) -> ServerView:
         taken=server.taken,
         jobs=len(server.jobs),
         is_open=server.takes_jobs,
-        drained=server.drained,
+        drain=server.drain,
         unfit=server.unfit,
         avoided_secs=max(0.0, server.avoided_until - now),
         sent_home=server.record.results.part(),

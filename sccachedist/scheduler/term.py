@@ -21,7 +21,9 @@ from sccachedist.outcomes import Refusal
 from sccachedist.scheduler.allocation import Allocation, BuildServers, TermEnded, Ticket
 from sccachedist.scheduler.certificates import certificate_digest
 from sccachedist.scheduler.core import SchedulerCore
-from sccachedist.scheduler.events import Events, JobEnded, LateSummary, Observer, ServerDrained, ServerJoined
+from sccachedist.scheduler.events import Events, JobEnded, LateSummary, Observer, ServerJoined
+from sccachedist.scheduler.farm_actions import Step
+from sccachedist.scheduler.interventions import Interventions
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.queue import Queue
 from sccachedist.scheduler.snapshot import JobView, ServerView, Snapshot, ToolchainView, Totals
@@ -122,11 +124,18 @@ class Term:
         """
         self._follow(self._core.update(job_id, server_id, state, self._clock.seconds()))
 
-    def drain(self, server_id: ServerId, drained: bool) -> bool:
-        """Give the build server at an address no more jobs, or jobs again; returns whether one lives there."""
-        events = self._core.drain(server_id, drained, self._clock.seconds())
-        self._follow(events)
-        return any(isinstance(event, ServerDrained) and event.is_here for event in events)
+    def perform(self, steps: Iterable[Step]) -> None:
+        """Do what an administrator asks for.
+
+        :raises LimitExceeded: one of the steps is too much; those before it are done.
+        """
+        for step in steps:
+            self._follow(step.perform(self._core.interventions, self._clock.seconds()))
+
+    @property
+    def interventions(self) -> Interventions:
+        """What administrators look at before they change something."""
+        return self._core.interventions
 
     def certificate(self, server_id: ServerId) -> ServerCertificate:
         """The certificate to trust for a build server.
@@ -182,9 +191,11 @@ class Term:
         return self._allocation.oldest_wait_secs
 
     def expire(self) -> bool:
-        """Drop what is silent or stale, some of it at a time; returns whether there is more."""
-        now = self._clock.seconds()
+        """Drop what is silent or stale, some of it at a time, and end drains in time; returns whether there is more."""
+        now, interventions = self._clock.seconds(), self._core.interventions
         self._follow(self._core.expire(now))
+        for server_id in interventions.out_of_service.due(self._tokens.now()):
+            self._follow(interventions.drain(server_id, None, now))
         return self._core.has_due(now)
 
     def end(self, reason: SccachedistError) -> None:
@@ -202,7 +213,8 @@ class Term:
                 observer(event)
 
     def _report(self, server_id: ServerId) -> SchedulerReport:
-        return attrs.evolve(self._core.report(server_id), time=int(self._tokens.now()))
+        orders = self._core.interventions.orders(server_id, self._clock.seconds())
+        return attrs.evolve(self._core.report(server_id), time=int(self._tokens.now()), orders=orders)
 
     def _check_certificate(self, server_id: ServerId, heartbeat: Heartbeat) -> None:
         """Refuse a build server whose certificate clients must not trust, and tell the log.

@@ -17,7 +17,7 @@ from sccachedist.wire.host_facts import HOST_FACTS, MOST_TOOLCHAINS, HostFacts
 from sccachedist.wire.messages import HEARTBEAT, HEARTBEAT_RESULT, JOB_STATE, JobId, JobState
 
 _MARK, _HEALTH_MARK, _SUMMARIES_MARK = b"sccachedist 1\n", b"sccachedist 2\n", b"sccachedist 3\n"
-_PROGRAM_MARK, _HOST_MARK = b"sccachedist 4\n", b"sccachedist 5\n"
+_PROGRAM_MARK, _HOST_MARK, _ORDERS_MARK = b"sccachedist 4\n", b"sccachedist 5\n", b"sccachedist 6\n"
 
 
 class Availability(Enum):
@@ -76,6 +76,18 @@ class ServerReport:
 
 
 @attrs.frozen
+class Orders:
+    """What an administrator wants a build server to do. It is told so until the scheduler hears that it is done.
+
+    :param kill: jobs to end; what is over already stays so.
+    :param forget: archive ids of toolchains to remove as soon as no job uses them.
+    """
+
+    kill: tuple[JobId, ...] = ()
+    forget: tuple[str, ...] = ()
+
+
+@attrs.frozen
 class SchedulerReport:
     """What a scheduler adds to the answer.
 
@@ -83,12 +95,14 @@ class SchedulerReport:
     :param heartbeat_secs: the least seconds between two heartbeats.
     :param told: it has heard of the changes of the server's toolchains up to this one.
     :param time: the clock by which its job tokens are issued, in seconds since 1970; 0 if it is not sent.
+    :param orders: None for none.
     """
 
     unclaimed: int
     heartbeat_secs: int
     told: int = 0
     time: int = 0
+    orders: Orders | None = None
 
 
 #: Jobs with what became of them, in bytes.
@@ -113,6 +127,9 @@ class JobStates:
 
 #: The most jobs in one message, as :data:`MOST_TOOLCHAINS` of toolchains: more would hold up all other requests.
 MOST_JOBS = 4096
+
+#: The most jobs to end, and toolchains to forget, in one answer: the rest is in the next one.
+MOST_KILLED, MOST_FORGOTTEN = 4096, 64
 
 _STATES = sequence(pair(U64, JOB_STATE), MOST_JOBS)
 
@@ -163,9 +180,29 @@ class _ReportCodec:
 
 SERVER_REPORT = _ReportCodec()
 EXTENDED_HEARTBEAT = extended(HEARTBEAT, _MARK, SERVER_REPORT)
-EXTENDED_HEARTBEAT_RESULT = extended(
-    HEARTBEAT_RESULT, _MARK, struct(SchedulerReport, unclaimed=U64, heartbeat_secs=U64, told=U64, time=U64)
+
+_ANSWER = extended(
+    struct(SchedulerReport, unclaimed=U64, heartbeat_secs=U64, told=U64, time=U64),
+    _ORDERS_MARK,
+    struct(Orders, kill=sequence(U64, MOST_KILLED), forget=sequence(TEXT, MOST_FORGOTTEN)),
 )
+
+
+class _AnswerCodec:
+    """A scheduler's report with orders behind it."""
+
+    def write(self, value: SchedulerReport, out: bytearray) -> None:
+        _ANSWER.write((value, value.orders), out)
+
+    def read(self, source: Reader) -> SchedulerReport:
+        report, orders = _ANSWER.read(source)
+        return report if orders is None else attrs.evolve(report, orders=orders)
+
+    def to_json(self, value: SchedulerReport) -> Json:
+        return _ANSWER.to_json((value, None))
+
+
+EXTENDED_HEARTBEAT_RESULT = extended(HEARTBEAT_RESULT, _MARK, _AnswerCodec())
 #: The bytes of one job in a report, and those of one toolchain besides its name: the length of that, and its size.
 JOB_BYTES, TOOLCHAIN_BYTES = 12, 16
 

@@ -18,6 +18,7 @@ from sccachedist.scheduler.attention import (
     attention,
 )
 from sccachedist.scheduler.events import Fault
+from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.scheduler.snapshot import ServerView
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.host_facts import HostFacts
@@ -65,7 +66,7 @@ def looked_at(*servers: ServerView) -> ServerFindings:
     [
         ((FINE,), (), None),
         ((server(taken=FINE.slots),), (), LONG_WAIT_SECS),
-        ((FINE, server(is_open=False, drained=True)), (), None),
+        ((FINE, server(is_open=False, drain=Drain("ann"))), (), None),
         ((server(seen_secs=FINE.patience_secs / 2),), (), None),
         ((server(host=HostFacts()), server(host=PLENTY)), (), None),
         ((server(host=attrs.evolve(PLENTY, memory_free=LEAST_MEMORY + 1)),), (), None),
@@ -86,7 +87,7 @@ def test_nothing_to_look_at(servers: tuple[ServerView, ...], entries: tuple[Entr
     ("servers", "entries", "wait", "critical", "said"),
     [
         ((), (), None, True, "No build server takes jobs."),
-        ((server(is_open=False, drained=True),), (), None, True, "No build server takes jobs."),
+        ((server(is_open=False, drain=Drain("ann")),), (), None, True, "No build server takes jobs."),
         ((FINE,), (refusal(Refusal.UNAUTHORIZED),) * 2, None, True, "10.0.0.1 is refused with 401 (2 times)"),
         ((FINE, server(unfit="no namespaces", is_open=False)), (), None, False, "unfit for jobs: no namespaces"),
         ((server(avoided_secs=38.0, avoided_why=Fault.SENDS_HOME),), (), None, False, "is avoided for 38 s: it sends"),

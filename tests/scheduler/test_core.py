@@ -7,6 +7,7 @@ from sccachedist.errors import DecodeError, LimitExceeded, NoCapacity, UnknownJo
 from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.heartbeat_bounds import MOST_CPUS, MOST_KEY_BYTES, MOST_VERSION
+from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, Health, ServerReport
 from sccachedist.wire.host_facts import HostFacts
@@ -238,9 +239,9 @@ def test_room_at_one_that_failed() -> None:
     assert core.has_room
     jobs = [core.reserve(0.0, tried=[A]) for _ in range(2)]
     assert (core.has_room, core.has_better_than([]), core.has_better_than([B])) == (False, True, False)
-    core.drain(B, drained=True, now=0.0)
+    core.interventions.drain(B, Drain(), now=0.0)
     assert (core.has_room, core.has_better_than([])) == (True, False)
-    core.drain(B, drained=False, now=0.0)
+    core.interventions.drain(B, None, now=0.0)
     core.expire(10.1)
     assert core.has_room
     core.release(jobs[0], 10.1, failed=False)

@@ -22,6 +22,7 @@ from sccachedist.scheduler.events import (
     ServerLeft,
     SlotLent,
 )
+from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.scheduler.shares import HOLD_SECS
 from sccachedist.scheduler.snapshot import ClientView, JobView, ToolchainView
 from sccachedist.wire.extension import Availability, ServerReport
@@ -129,9 +130,9 @@ def test_ours_ends_and_adopts(core: SchedulerCore, ours: Ours) -> None:
 
 def test_drained_avoided_and_lent(core: SchedulerCore) -> None:
     """What keeps jobs away from a build server is told, and when others may have a slot."""
-    assert core.drain(A, drained=True, now=1.0) == (ServerDrained(1.0, A, drained=True, is_here=False),)
+    assert core.interventions.drain(A, Drain(), now=1.0) == (ServerDrained(1.0, A, drained=True, is_here=False, by=""),)
     core.heartbeat(A, heartbeat(), 2.0)
-    assert core.drain(A, drained=False, now=3.0) == (ServerDrained(3.0, A, drained=False, is_here=True),)
+    assert core.interventions.drain(A, None, now=3.0) == (ServerDrained(3.0, A, drained=False, is_here=True),)
     assert ServerAvoided(4.0, A, 14.0, Fault.NOT_TAKEN) in core.release(core.reserve(4.0), 4.0, failed=True)
     job = core.reserve(20.0)
     core.confirm(job, assigned(), 20.0)
@@ -173,7 +174,7 @@ def test_what_is_refused_causes_nothing(core: SchedulerCore, ours: Ours) -> None
 def test_snapshot(core: SchedulerCore, ours: Ours) -> None:
     """Servers, jobs, clients that have jobs or wait, and who has which toolchain."""
     core.heartbeat(B, heartbeat(cpus=4), 1.0)
-    core.drain(B, drained=True, now=1.0)
+    core.interventions.drain(B, Drain(), now=1.0)
     ours.beat(ours.report({}, GCC), now=2.0)
     job = core.reserve(3.0, toolchain=GCC, client=ANN)
     assert job.presumed is not None
@@ -183,7 +184,7 @@ def test_snapshot(core: SchedulerCore, ours: Ours) -> None:
     assert (first.server_id, first.ours, first.taken, first.is_open, first.toolchains) == (A, True, 1, True, 1)
     assert (first.up_secs, first.seen_secs, first.avoided_secs) == (10.0, 8.0, 0.0)
     assert (second.server_id, second.ours, second.num_cpus, second.slots) == (B, False, 4, 5)
-    assert (second.is_open, second.drained, second.jobs) == (False, True, 0)
+    assert (second.is_open, second.drain, second.jobs) == (False, Drain(), 0)
     began = {JobPhase.RESERVED: 7.0, JobPhase.READY: 7.0}
     assert seen.jobs == (JobView(job.job_id, A, ANN, GCC, JobPhase.READY, began, lent=False),)
     assert seen.waiting == 2

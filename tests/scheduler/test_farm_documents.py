@@ -9,6 +9,7 @@ from sccachedist.outcomes import Outcome
 from sccachedist.records.ring import SUMMARY, Entry, entry_of
 from sccachedist.scheduler.events import Fault
 from sccachedist.scheduler.farm_documents import ClientSums, names, server_row
+from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.wire.messages import JobId
 from tests.scheduler.farms import A
 from tests.scheduler.test_attention import FINE
@@ -24,7 +25,7 @@ def entry(client: str | None) -> Entry:
         ({}, "open", ""),
         ({"taken": FINE.slots}, "full", "all of its slots are taken"),
         ({"unfit": "the disk is full"}, "unfit", "the disk is full"),
-        ({"is_open": False, "drained": True}, "draining", "an administrator drains it"),
+        ({"is_open": False, "drain": Drain("ann")}, "draining", "ann drains it"),
         ({"is_open": False}, "draining", "it takes no jobs: it drains itself"),
         ({"avoided_secs": 38.0, "avoided_why": Fault.NOT_TAKEN}, "avoided", "it did not take a job; again in 38 s"),
     ],

@@ -26,6 +26,7 @@ from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.notices import Notices
+from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.web.request import Site
 from sccachedist.web.router import Mounted
@@ -204,7 +205,7 @@ def test_status(known: Farm) -> None:
 
 def test_servers(known: Farm) -> None:
     """By state, with what keeps them from jobs."""
-    known.core.drain(B, drained=True, now=10.0)
+    known.core.interventions.drain(B, Drain(), now=10.0)
     known.clock.advance(2.0)
     first, second = known.get("servers")["servers"]
     assert (first["address"], first["state"], first["why"], first["ended"]) == (str(A), "open", "", None)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from sccachedist.scheduler.fleet import MOST_HOLDERS, BuildServer, Fleet
+from sccachedist.scheduler.build_server import BuildServer
+from sccachedist.scheduler.fleet import MOST_HOLDERS, Fleet
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import JobId

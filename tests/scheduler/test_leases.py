@@ -10,6 +10,7 @@ from sccachedist.errors import DecodeError, LimitExceeded, UnknownServer
 from sccachedist.scheduler.core import IdentityInUse, SchedulerCore
 from sccachedist.scheduler.events import Departure, ServerLeft
 from sccachedist.scheduler.heartbeat_bounds import MOST_HEARTBEAT_SECS
+from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, Health, ServerReport
 from sccachedist.wire.messages import JobId, JobState, SchedulerStatus
@@ -338,9 +339,9 @@ def test_gone(core: SchedulerCore, ours: Ours) -> None:
 def test_drained_by_an_administrator(core: SchedulerCore, is_ours: bool) -> None:
     """A build server that is drained gets no jobs, even after its restart, until it is undrained."""
     ours = Ours(core)
-    core.drain(A, drained=True, now=0.0)
+    core.interventions.drain(A, Drain(), now=0.0)
     for nonce in (1, 2):
         core.heartbeat(A, heartbeat(nonce=nonce), 0.0, ours.report() if is_ours else None)
         assert not core.has_room
-    core.drain(A, drained=False, now=0.0)
+    core.interventions.drain(A, None, now=0.0)
     assert core.has_room

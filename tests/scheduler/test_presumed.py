@@ -2,8 +2,8 @@
 
 import pytest
 
+from sccachedist.scheduler.build_server import ASKED_SECS, PRESUMED_SECS, BuildServer
 from sccachedist.scheduler.core import SchedulerCore
-from sccachedist.scheduler.fleet import ASKED_SECS, PRESUMED_SECS, BuildServer
 from sccachedist.wire.messages import AssignJobResult, JobState
 from tests.scheduler.farms import CLANG, GCC, A, B, Ours, assigned, heartbeat
 
@@ -87,7 +87,7 @@ def test_toolchain_that_many_begin_to_bring(core: SchedulerCore, ours: Ours) -> 
 
 def test_toolchains_that_are_presumed_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is remembered of them is bounded, and forgotten after some minutes or when the toolchain comes."""
-    monkeypatch.setattr("sccachedist.scheduler.fleet.MOST_PRESUMED", 2)
+    monkeypatch.setattr("sccachedist.scheduler.build_server.MOST_PRESUMED", 2)
     server = BuildServer(A, heartbeat(), 0.0)
     assert all(server.may_presume(name, 0.0) for name in "abc")
     assert [*server.presumed] == ["b", "c"]

@@ -18,6 +18,7 @@ from sccachedist.outcomes import Refusal
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.events import Event, RequestRefused
 from sccachedist.scheduler.job_tokens import JobTokens
+from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.wire.messages import AllocJobFail, Toolchain
 from tests.scheduler.farms import FIRST_JOB, GCC, A, B, farm, job_in
@@ -63,7 +64,7 @@ def no_servers() -> Scheduler:
 
 def drained() -> Scheduler:
     scheduler = Scheduler()
-    scheduler.core.drain(A, drained=True, now=0.0)
+    scheduler.core.interventions.drain(A, Drain(), now=0.0)
     scheduler.place()
     return scheduler
 

@@ -19,6 +19,7 @@ from sccachedist.config import QueueSettings, RecordSettings, SchedulerLimits
 from sccachedist.errors import DecodeError, LimitExceeded, PeerError
 from sccachedist.scheduler.admin_routes import AdminRoutes
 from sccachedist.scheduler.core import SchedulerCore
+from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.event_log import EventLog
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
@@ -48,7 +49,7 @@ from sccachedist.wire.messages import (
     UpdateJobStateSuccess,
 )
 from tests.support.exchanges import exchange
-from tests.support.readers import farm_readers
+from tests.support.readers import at_once, farm_readers
 
 ROOT = "/api/v1/scheduler"
 SERVER = ServerId.parse("127.0.0.1:11502")
@@ -81,7 +82,9 @@ class Scheduler:
             farm_readers(),
             FarmViews(self.terms, Slices(unhurried(self.clock)), JobRecords(RecordSettings(), 0.0, self.clock.seconds)),
         )
-        self.browser = Browser(Site(Mounted(routes, AdminRoutes(self.terms, "admintok")), self.clock), self.clock)
+        records, departures = JobRecords(RecordSettings(), 0.0, self.clock.seconds), Departures(self.clock.seconds)
+        admin = AdminRoutes(self.terms, farm_readers(), records, departures, at_once, lambda *_: None)
+        self.browser = Browser(Site(Mounted(routes, admin), self.clock), self.clock)
 
     def begin_term(self) -> Term:
         tokens, log = JobTokens(lambda: 0.0), EventLog(self.clock.seconds, address_of)

@@ -15,9 +15,9 @@ from sccachedist.config import InsecureAuth, JwtHs256, SchedulerSettings, TokenA
 from sccachedist.errors import PeerError
 from sccachedist.peers.pins import Pins
 from sccachedist.scheduler import service as service_module
+from sccachedist.scheduler.build_server import SERVER_SECS
 from sccachedist.scheduler.core import Reservation
 from sccachedist.scheduler.events import Departure, ServerLeft
-from sccachedist.scheduler.fleet import SERVER_SECS
 from sccachedist.scheduler.service import ASSIGN_SECS, EXPIRY_SECS, PinnedBuildServers, scheduler_service, server_auth
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import (

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sccachedist.scheduler.fleet import BuildServer, Fleet
+from sccachedist.scheduler.build_server import BuildServer
+from sccachedist.scheduler.fleet import Fleet
 from sccachedist.server import toolchain_log
 from sccachedist.server.lru import ToolchainIndex
 from sccachedist.server.toolchain_log import ToolchainNews

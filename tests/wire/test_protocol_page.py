@@ -17,9 +17,12 @@ from sccachedist.wire.extension import (
     EXTENDED_HEARTBEAT,
     EXTENDED_HEARTBEAT_RESULT,
     JOB_STATES,
+    MOST_FORGOTTEN,
     MOST_JOBS,
+    MOST_KILLED,
     Availability,
     Health,
+    Orders,
 )
 from sccachedist.wire.host_facts import MOST_TOOLCHAINS, MOST_UPLOADS, HostFacts
 from sccachedist.wire.messages import (
@@ -90,14 +93,17 @@ def written(name: str, value: object) -> Iterator[str]:
         case HostFacts():
             yield from shown(b"sccachedist 5\n", r'the mark, "sccachedist 5\n"')
             yield from fields(value)
+        case Orders():
+            yield from shown(b"sccachedist 6\n", r'the mark, "sccachedist 6\n"')
+            yield from fields(value)
         case bytes():
             yield from shown(encode(U64, len(value)), f"{name}: {len(value)} bytes")
             yield from shown(value, "")
         case tuple():
             yield from shown(encode(U64, len(value)), f"{name}: {len(value)}")
-            item_name = name if name == "sizes" else "archive id"
+            item_name = {"sizes": "size", "kill": "job"}.get(name, "archive id")
             for item in value:
-                yield from pair(*item) if isinstance(item, tuple) else written(item_name.removesuffix("s"), item)
+                yield from pair(*item) if isinstance(item, tuple) else written(item_name, item)
         case _:
             raise AssertionError(f"{name}: nothing of that kind is in these messages")
 
@@ -148,11 +154,13 @@ def test_every_field() -> None:
     for name in ("heartbeat", "heartbeat-result", "job-states"):
         message = decode(MESSAGES[name], octets(EXAMPLES[name]))
         ours = message[1] if isinstance(message, tuple) else message
-        names = [field.name for kind in (type(ours), Health, HostFacts) for field in attrs.fields(kind)]
+        names = [field.name for kind in (type(ours), Health, HostFacts, Orders) for field in attrs.fields(kind)]
         assert [name for name in names if f"``{name}``" not in PAGE] == []
     for word in (*Availability, *JobState):
         assert f"``{word.value}``" in PAGE
     assert f"{MOST_JOBS} jobs" in PAGE
+    assert f"{MOST_KILLED} jobs" in PAGE
+    assert f"{MOST_FORGOTTEN} of them" in PAGE
     assert f"{MOST_TOOLCHAINS} toolchains" in PAGE
     assert f"{MOST_UPLOADS} uploads" in PAGE
 

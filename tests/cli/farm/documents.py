@@ -83,6 +83,7 @@ STATUS = StatusDocument(
             "mend": "",
         },
     ],
+    paused=None,
 )
 SERVERS = ServersDocument(
     v=1,
@@ -111,6 +112,7 @@ SERVERS = ServersDocument(
             "disk_free": {"cache": 81604378624, "build": 12884901888},
             "uploads": [],
             "speed": 1.02,
+            "drain": None,
         },
         {
             "address": "10.0.0.17:10501",
@@ -138,6 +140,7 @@ SERVERS = ServersDocument(
                 {"toolchain": "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd", "bytes": 12582912}
             ],
             "speed": 0.48,
+            "drain": None,
         },
         {
             "address": "[2001:db8::40]:10501",
@@ -163,6 +166,7 @@ SERVERS = ServersDocument(
             "disk_free": {"cache": None, "build": None},
             "uploads": [],
             "speed": None,
+            "drain": {"by": "ann", "reason": "kernel update", "since": NOW - 60, "until": NOW + 3600},
         },
     ],
 )

@@ -1,0 +1,134 @@
+"""One build server, as its last heartbeat has it, and how long it is believed while it is silent.
+
+Pure: the time is an argument. Which server gets a job is decided in :mod:`sccachedist.scheduler.fleet`.
+"""
+
+import hmac
+
+import attrs
+
+from sccachedist.scheduler.backoff import Backoff
+from sccachedist.scheduler.home_rates import Record
+from sccachedist.scheduler.out_of_service import Drain
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.extension import Availability, ServerReport
+from sccachedist.wire.messages import Heartbeat, JobId, job_capacity
+
+#: A silent server is dropped with its jobs: a published one after these seconds, ours after so many missed heartbeats.
+SERVER_SECS, MISSED_HEARTBEATS = 90.0, 6
+#: Seconds by which our server's heartbeat may be late before the server is asked whether it takes a job.
+LATE_SECS = 2.0
+#: Seconds for which clients are not asked for a toolchain that another one is bringing; seconds after which that is
+#: tried again; and for how many toolchains of a server this is noted.
+PRESUMED_SECS, ASKED_SECS, MOST_PRESUMED = 10.0, 300.0, 1000
+
+
+@attrs.define(eq=False)
+class BuildServer:
+    """A build server, as its last heartbeat has it.
+
+    :param report: what it adds to the protocol; None if it is a published server.
+    :param number: the number of the last message that was believed about jobs.
+    :param told: the last change of its toolchains that the scheduler has heard of.
+    :param proven: whether it has taken a job, so that its address is known to be right; false again when it fails, or
+        when a client does not come for a job.
+    :param drain: why an administrator wants it to get no jobs; None if none does.
+    :param lent: how many of its jobs have lent their slots to others.
+    :param joined: when it was first heard of, since it began to run or the scheduler did.
+    :param record: which part of its jobs it sent home.
+    :param presumed: by toolchain, since when clients are not asked for it, because another one is bringing it.
+    :param unwanted: the toolchains that it is told to forget, each with the time until which it is told so.
+    """
+
+    server_id: ServerId
+    heartbeat: Heartbeat
+    seen: float
+    report: ServerReport | None = None
+    number: int = -1
+    told: int = 0
+    proven: bool = False
+    drain: Drain | None = None
+    lent: int = 0
+    backoff: Backoff = attrs.field(factory=Backoff)
+    record: Record = attrs.field(factory=Record)
+    jobs: set[JobId] = attrs.field(factory=set)
+    toolchains: set[str] = attrs.field(factory=set)
+    presumed: dict[str, float] = attrs.field(factory=dict)
+    unwanted: dict[str, float] = attrs.field(factory=dict)
+    joined: float = attrs.field(default=attrs.Factory(lambda self: self.seen, takes_self=True), init=False)
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether it accepts jobs (it may be full)."""
+        return self.drain is None and (self.report is None or self.report.availability is Availability.OPEN)
+
+    @property
+    def unfit(self) -> str:
+        """Why it gets no jobs until its self-test passes; empty if it is fit, or does not tell."""
+        health = None if self.report is None else self.report.health
+        return "" if health is None else health.unfit
+
+    @property
+    def avoided_until(self) -> float:
+        """Until when it gets jobs only if no other has room."""
+        return max(self.backoff.until, self.record.avoided.until)
+
+    @property
+    def slots(self) -> int:
+        """How many jobs it takes at a time."""
+        return job_capacity(self.heartbeat.num_cpus)
+
+    @property
+    def taken(self) -> int:
+        """How many of its slots are taken."""
+        return len(self.jobs) - self.lent
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it takes one more job."""
+        return self.takes_jobs and self.taken < self.slots
+
+    @property
+    def has_idle_cpu(self) -> bool:
+        """Whether one more job would have a CPU for itself."""
+        return self.has_room and self.taken < self.heartbeat.num_cpus
+
+    @property
+    def load(self) -> float:
+        """Jobs per CPU."""
+        return self.taken / self.heartbeat.num_cpus
+
+    def may_presume(self, toolchain: str, now: float) -> bool:
+        """Whether a client need not bring a toolchain that another one is bringing.
+
+        That ends after ``PRESUMED_SECS``, even if one client after the other begins to bring it and none completes it.
+        """
+        since = self.presumed.get(toolchain)
+        if since is None or now - since > ASKED_SECS:
+            self.presumed.pop(toolchain, None)
+            if len(self.presumed) >= MOST_PRESUMED:
+                del self.presumed[next(iter(self.presumed))]
+            self.presumed[toolchain] = since = now
+        return now - since <= PRESUMED_SECS
+
+    @property
+    def patience_secs(self) -> float:
+        """For how long it may be silent."""
+        return SERVER_SECS if self.report is None else MISSED_HEARTBEATS * self.report.heartbeat_secs
+
+    def is_silent(self, now: float) -> bool:
+        """Whether it has been silent for so long that it is taken for dead."""
+        return now - self.seen > self.patience_secs
+
+    def may_become(self, heartbeat: Heartbeat, now: float) -> bool:
+        """Whether a heartbeat, with any certificate, has the right to its address.
+
+        Our server keeps its job key over restarts and renewed certificates, and tells it to the scheduler alone. So
+        while it lives, a sender with another key is another server. A published one makes a new key at each start.
+        """
+        same = hmac.compare_digest(heartbeat.jwt_key, self.heartbeat.jwt_key)
+        return same or self.report is None or self.is_silent(now)
+
+    def needs_no_question(self, now: float) -> bool:
+        """Whether it can be given a job without being asked: it learns of the job from the client's token."""
+        return self.report is not None and self.proven and now - self.seen <= self.report.heartbeat_secs + LATE_SECS

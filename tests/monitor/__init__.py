@@ -1,1 +1,0 @@
-"""Tests of what monitors of Icecream are shown."""

@@ -1,0 +1,172 @@
+"""What administrators ask, from bytes to bytes: who may, what is answered, and what is told of it."""
+
+import json
+from typing import Any
+
+import attrs
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
+
+from farmkit.deferreds import outcome, pending
+from farmkit.fakes import FakeBuildServers
+from farmkit.memory_http import Answer, Browser, bearer, head, request
+from sccachedist.budgets import Party
+from sccachedist.config import QueueSettings, RecordSettings
+from sccachedist.outcomes import Refusal
+from sccachedist.records.documents import ActionDocument
+from sccachedist.scheduler.admin_routes import MOST_BYTES, AdminRoutes
+from sccachedist.scheduler.core import SchedulerCore
+from sccachedist.scheduler.departures import Departures
+from sccachedist.scheduler.events import Event, RequestRefused, ServerDrained
+from sccachedist.scheduler.job_records import JobRecords
+from sccachedist.scheduler.job_tokens import JobTokens
+from sccachedist.scheduler.out_of_service import Drain
+from sccachedist.scheduler.term import Term, Terms
+from sccachedist.web.request import Site
+from sccachedist.web.router import Mounted
+from sccachedist.wire.messages import AllocJobFail, AllocJobSuccess, Toolchain
+from tests.scheduler.farms import GCC, A, B, assigned, farm
+from tests.support.documents import document
+from tests.support.readers import ADMIN, ANN, CLIENT, VIEWER, at_once, farm_readers
+
+PATH = "/api/v1/admin/actions"
+JSON = {"Content-Type": "application/json"}
+
+
+@attrs.define
+class Scheduler:
+    """A scheduler with two build servers of two slots each."""
+
+    core: SchedulerCore = attrs.field(factory=lambda: farm(1, 1))
+    clock: Clock = attrs.field(factory=Clock)
+    servers: FakeBuildServers = attrs.field(factory=FakeBuildServers)
+    events: list[Event] = attrs.field(factory=list)
+    told: list[tuple[str, str, str, str | None]] = attrs.field(factory=list)
+    terms: Terms = attrs.field(init=False)
+    browser: Browser = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.terms = Terms(self.begin)
+        records, departures = JobRecords(RecordSettings(), 0.0, self.clock.seconds), Departures(self.clock.seconds)
+        routes = AdminRoutes(
+            self.terms, farm_readers(), records, departures, at_once, lambda *told: self.told.append(told)
+        )
+        self.browser = Browser(Site(Mounted(routes), self.clock), self.clock)
+
+    def begin(self) -> Term:
+        tokens, waiting = JobTokens(lambda: 1000 + self.clock.seconds()), QueueSettings(60, 10)
+        return Term(self.core, self.servers, waiting, self.clock, tokens, [self.events.append])
+
+    def act(self, token: str = ANN, **body: Any) -> Answer:
+        octets = json.dumps(body).encode()
+        return self.browser.ask(request("POST", PATH, octets, {**JSON, **bearer(token)}), "10.7.0.1")
+
+    def place(self) -> Deferred[Any]:
+        return Deferred.fromCoroutine(self.terms.place(Party("0123@10.0.0.1"), Toolchain(GCC)))
+
+
+@pytest.fixture(name="scheduler")
+def with_two_servers() -> Scheduler:
+    return Scheduler()
+
+
+def test_who_may(scheduler: Scheduler) -> None:
+    """Administrators, by whatever name; all others are refused before they have sent what they want."""
+    for token, name in ((ADMIN, "administrator"), (ANN, "ann")):
+        assert scheduler.act(token, action="drain", servers=[str(A)]).status == 200
+        assert scheduler.core.interventions.out_of_service.drains[A].by == name
+    for shown in (bearer(CLIENT), bearer(VIEWER), bearer("wrong"), {}):
+        connection = scheduler.browser.connect()
+        connection.say(head("POST", PATH, {"Content-Length": "72", **JSON, **shown}))
+        (answer,) = connection.answers()
+        assert answer.status == 401
+
+
+def test_an_action(scheduler: Scheduler) -> None:
+    """It is done, answered, and told to the log with name and address; a preview only says what would be done."""
+    body: dict[str, Any] = {"action": "drain", "servers": ["127.0.0.*"], "reason": "{disk}", "until": 60}
+    preview = document(scheduler.act(preview=True, **body), ActionDocument)
+    assert scheduler.core.has_servers
+    with capturedLogs() as events:
+        assert document(scheduler.act(**body), ActionDocument) == preview
+    assert preview["text"] == "2 build servers get no new jobs"
+    assert [row["about"] for row in preview["done"]] == [str(A), str(B)]
+    assert formatEvent(events[0]) == "ann, at 10.7.0.1: drain: 2 build servers get no new jobs ({disk})"
+    assert not scheduler.core.has_servers
+    assert scheduler.told == []
+    scheduler.events.clear()
+    scheduler.clock.advance(61)
+    scheduler.core.heartbeat(A, scheduler.core._fleet[A].heartbeat, 61.0)
+    scheduler.terms.current.expire()
+    assert [event for event in scheduler.events if isinstance(event, ServerDrained)] == [
+        ServerDrained(61.0, A, drained=False, is_here=True),
+        ServerDrained(61.0, B, drained=False, is_here=True),
+    ]
+
+
+def test_what_is_told(scheduler: Scheduler) -> None:
+    """Those who watch hear of each action but of drains, of which they hear anyway."""
+    scheduler.act(action="pause", reason="move")
+    scheduler.act(ADMIN, action="resume")
+    assert [(kind, about, by) for kind, about, _, by in scheduler.told] == [
+        ("action", "farm", "ann"),
+        ("action", "farm", "administrator"),
+    ]
+    assert scheduler.told[0][2].endswith("(move)")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"action": "drain", "servers": ["10.9.9.9"]}, 404, "no build server is meant by 10.9.9.9"),
+        ({"action": "forget_server", "servers": [str(A)]}, 409, "drain it instead"),
+        ({"action": "explode"}, 400, "action: expected one of drain"),
+    ],
+)
+def test_what_cannot_be_done(scheduler: Scheduler, body: dict[str, Any], status: int, said: str) -> None:
+    """One sentence says why."""
+    answer = scheduler.act(**body)
+    assert answer.status == status
+    assert said in json.loads(answer.body)["description"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[" * 9999, b"\xff"])
+def test_no_json(scheduler: Scheduler, body: bytes) -> None:
+    """Nor is there anything to do."""
+    answer = scheduler.browser.ask(request("POST", PATH, body, {**JSON, **bearer(ANN)}))
+    assert (answer.status, json.loads(answer.body)["description"]) == (400, "the body is no JSON")
+
+
+def test_of_another_kind(scheduler: Scheduler) -> None:
+    """A form of another page cannot send what is taken, nor is any body too large for the memory."""
+    for headers in ({"Content-Type": "text/plain"}, {}, {**JSON, "Content-Length": str(MOST_BYTES + 1)}):
+        connection = scheduler.browser.connect()
+        connection.say(head("POST", PATH, {"Content-Length": "72", **bearer(ANN), **headers}))
+        assert connection.answers()[0].status == 400
+    chunk = b"%x\r\n%b\r\n" % (MOST_BYTES, bytes(MOST_BYTES))
+    connection = scheduler.browser.connect()
+    connection.say(head("POST", PATH, {"Transfer-Encoding": "chunked", **JSON, **bearer(ANN)}), chunk, b"1\r\nx\r\n")
+    assert connection.answers()[0].status == 400
+
+
+def test_paused(scheduler: Scheduler) -> None:
+    """Who waits and who comes is sent home, and told why; what goes on, goes on; afterwards all is as before."""
+    for server in (A, B):
+        scheduler.core.interventions.drain(server, Drain(), 0.0)
+    scheduler.core.interventions.drain(A, None, 0.0)
+    taken = [scheduler.core.reserve(0.0), scheduler.core.reserve(0.0)]
+    waiting = scheduler.place()
+    assert pending(waiting)
+    scheduler.act(action="pause", reason="move")
+    came = scheduler.place()
+    for placed in (waiting, came):
+        assert outcome(placed) == AllocJobFail("the farm is paused: move")
+    refusals = [event.refusal for event in scheduler.events if isinstance(event, RequestRefused)]
+    assert refusals == [Refusal.PAUSED, Refusal.PAUSED]
+    scheduler.act(action="resume")
+    scheduler.core.release(taken[0], 0.0, failed=False)
+    goes_on = scheduler.place()
+    scheduler.servers.assignments.answer(A, assigned())
+    assert isinstance(outcome(goes_on), AllocJobSuccess)
