@@ -16,12 +16,13 @@ SIDE_BY_SIDE = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # The tests of what decides, and of all that travels: no line and no branch of it without a test. pyproject.toml has the
 # modules.
 COVERING = \
-	$(addprefix tests/scheduler/test_,$(addsuffix .py,attention core departures events farm_actions farm_documents farm_orders farm_routes fleet history home_rates job_records)) \
-	$(addprefix tests/scheduler/test_,$(addsuffix .py,jobs leases notices out_of_service presumed queue refusals shares snapshot)) \
+	$(addprefix tests/scheduler/test_,$(addsuffix .py,attempts attention browsers core departures events farm_actions farm_documents farm_orders farm_routes fleet history home_rates job_records)) \
+	$(addprefix tests/scheduler/test_,$(addsuffix .py,jobs leases notices out_of_service presumed queue refusals roles sessions shares snapshot)) \
 	$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs job_course jobs lru places spent_tokens)) \
 	$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome tar)) \
 	$(addprefix tests/records/test_,$(addsuffix .py,record report ring selection speed tally trace usage)) \
 	$(addprefix tests/metrics/test_,$(addsuffix .py,histogram series)) \
+	$(addprefix tests/monitor/test_,$(addsuffix .py,conversation messages picture)) tests/scheduler/test_monitor_events.py \
 	tests/web/test_deadlines.py tests/web/test_event_stream.py tests/test_budgets.py tests/test_outcomes.py \
 	tests/wire \
 	tests/cli/farm tests/cli/test_scheduler_address.py

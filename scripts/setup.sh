@@ -109,6 +109,8 @@ if [ "$1" != unit ] && [ "$1" != demo ]; then
     needs clang clang
     needs dockerd docker.io
     needs icecc-create-env icecc
+    needs icecream-sundae icecream-sundae
+    needs icemon icecc-monitor
     needs faketime faketime
     needs ip iproute2
     needs logrotate logrotate
@@ -117,6 +119,8 @@ if [ "$1" != unit ] && [ "$1" != demo ]; then
     needs prometheus prometheus
     ldconfig -p | grep -q 'libseccomp\.so\.2' || missing="$missing libseccomp2"
     needs systemd-analyze systemd
+    needs tmux tmux
+    needs Xvfb xvfb
 fi
 [ -x .venv/bin/python ] || "$(new_python)" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 # shellcheck disable=SC2086  # a list

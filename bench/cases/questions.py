@@ -16,6 +16,7 @@ from sccachedist.budgets import Party
 from sccachedist.config import QueueSettings, RecordSettings, WebSettings
 from sccachedist.job_phases import JobPhase
 from sccachedist.outcomes import Outcome, SentLocal
+from sccachedist.scheduler.browsers import Browsers
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.events import JobEnd, JobEnded
@@ -26,7 +27,8 @@ from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.notices import Notices
-from sccachedist.scheduler.roles import Principals, Role
+from sccachedist.scheduler.roles import Principal, Principals, Role
+from sccachedist.scheduler.sessions import Sessions
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.web.slices import Slices
 from sccachedist.web.turns import Turns
@@ -85,7 +87,9 @@ def _routes(clock: SlowMotion) -> FarmRoutes:
     tokens = JobTokens(clock.seconds)
     terms = Terms(lambda: Term(core, servers, QueueSettings(), clock, tokens))
     views = FarmViews(terms, Slices(Turns(clock)), records)
-    readers = FarmReaders(SharedClientToken("token"), Principals(), WebSettings(), [], records.name_of)
+    clients, nobody, browsers = SharedClientToken("token"), Principals(), Browsers(False, ())
+    sessions = Sessions(b"", "", nobody, Principal(Role.CLIENT, ""))
+    readers = FarmReaders(clients, nobody, sessions, browsers, WebSettings(), records.name_of, clock.seconds)
     notices = Notices(0.0, clock.seconds, records.name_of)
     return FarmRoutes(views, records, FarmStatus(views, records, Departures(clock.seconds)), notices, readers)
 

@@ -1,6 +1,7 @@
 """Client tokens: which clients may have a job allocated. It does not know what a job is."""
 
 import hashlib
+import math
 from typing import Protocol
 
 import attrs
@@ -9,6 +10,8 @@ from sccachedist.auth.bearer import IPAddress, neighbourhood, same_secret
 from sccachedist.budgets import Party
 from sccachedist.errors import ClientRefused
 
+#: Seconds for which a browser is believed whose token was good by the word of another service.
+BELIEVED_SECS = 3600.0
 #: The token of every client if the configuration says ``DANGEROUSLY_INSECURE``.
 INSECURE_CLIENT_TOKEN = "dangerously_insecure_client"
 
@@ -42,6 +45,12 @@ class ClientAuth(Protocol):
         :raises AuthUnavailable: the token cannot be checked now.
         """
 
+    def believed_secs(self, token: str, now: float) -> float:
+        """For how long a browser may be believed that has shown a good token, and does not show it again.
+
+        :param now: in seconds since 1970.
+        """
+
 
 @attrs.frozen
 class SharedClientToken:
@@ -61,3 +70,7 @@ class SharedClientToken:
         if not same_secret(token, self.token):
             raise ClientRefused("bearer_auth_failed", "client token refused")
         return party_of(self._digest, sender)
+
+    def believed_secs(self, token: str, now: float) -> float:
+        """As long as the token is configured."""
+        return math.inf

@@ -19,7 +19,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from twisted.logger import LogLevel
 
 from sccachedist.auth.bearer import IPAddress
-from sccachedist.auth.clients import digest_of, party_of
+from sccachedist.auth.clients import BELIEVED_SECS, digest_of, party_of
 from sccachedist.budgets import Party
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import AuthUnavailable, ClientRefused, DecodeError, PeerError
@@ -162,6 +162,11 @@ class SignedClientTokens:
             raise _refused(str(error)) from error
         owner = claims.get("sub") or token.rpartition(".")[0]
         return party_of(digest_of(str(owner)), sender)
+
+    def believed_secs(self, token: str, now: float) -> float:
+        """A while, and no longer than the token is good."""
+        claims = jwt.decode(token, options={"verify_signature": False})  # it was verified a moment ago
+        return max(0.0, min(BELIEVED_SECS, float(claims["exp"]) - now))
 
     def _signed_with(self, token: str) -> tuple[str, str]:
         """The algorithm and the key that a token names, if they are allowed."""

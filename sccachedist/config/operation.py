@@ -116,3 +116,18 @@ class SchedulerMetricsSettings(MetricsSettings):
             " may be read; ``admin.token`` does as well.",
         ),
     )
+
+
+@frozen
+class MonitorSettings:
+    """Where monitors of Icecream, such as icemon and icecream-sundae, find the farm."""
+
+    address: ServerId | None = field(
+        default=None,
+        metadata=key(
+            ADDRESS,
+            "The address of a port for them, by custom 8765; by default there is none. They see hosts and jobs, as far "
+            "as ``records.names`` and ``records.addresses`` allow, and change nothing. Anyone who reaches the port may "
+            "look, so it belongs on the loopback or on a network for management.",
+        ),
+    )

@@ -12,6 +12,7 @@ from attrs import Factory, field, frozen
 from sccachedist.config.operation import (
     LogSettings,
     MetricsSettings,
+    MonitorSettings,
     RecordFileSettings,
     RecordSettings,
     SchedulerMetricsSettings,
@@ -346,6 +347,7 @@ class SchedulerSettings:
     metrics: SchedulerMetricsSettings = field(
         factory=SchedulerMetricsSettings, metadata=table(SchedulerMetricsSettings)
     )
+    monitor: MonitorSettings = field(factory=MonitorSettings, metadata=table(MonitorSettings))
     limits: SchedulerLimits = field(factory=SchedulerLimits, metadata=table(SchedulerLimits))
 
 

@@ -12,6 +12,16 @@ from typing import Any, Literal, TypedDict
 ServerState = Literal["open", "full", "avoided", "draining", "unfit"]
 
 
+class MeDocument(TypedDict):
+    """``GET /api/v1/farm/me``: who asks, and the farm's title; ``view``: who may look, as ``[web] view`` says."""
+
+    v: int
+    role: str  # anyone, client, viewer or administrator
+    name: str | None
+    title: str
+    view: str
+
+
 class Attention(TypedDict):
     """Something that an administrator should look at."""
 

@@ -8,7 +8,9 @@ nothing is known here (:mod:`sccachedist.server.service`).
 import json
 from collections.abc import Awaitable, Callable
 
+from sccachedist.budgets import Budget
 from sccachedist.daemon.logs import Logger
+from sccachedist.errors import DecodeError
 from sccachedist.records.documents import ActionDocument
 from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.farm_actions import CannotBeDone, Circumstances, NothingMatches, Plan, plan
@@ -17,7 +19,7 @@ from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.notices import Kind
 from sccachedist.scheduler.term import Terms
-from sccachedist.web.bodies import JsonBody, NoBody
+from sccachedist.web.bodies import NoBody, SmallBody
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import Response, json_response
 from sccachedist.web.router import Api
@@ -31,8 +33,8 @@ from sccachedist.wire.messages import (
 
 log = Logger()
 
-#: The most bytes of a body, and the rows of an answer: its text counts all.
-MOST_BYTES, MOST_DONE = 64 * 1024, 1000
+#: The most bytes of a body and of all bodies, and the rows of an answer: its text counts all.
+MOST_BYTES, BODIES_BYTES, MOST_DONE = 64 * 1024, 1 << 20, 1000
 #: Called with each action: its kind, what it is about, a sentence, and who did it.
 Tell = Callable[[Kind, str, str, str | None], None]
 
@@ -60,7 +62,7 @@ class AdminRoutes:
         tell: Tell,
     ) -> None:
         self._terms, self._readers, self._records, self._departures = terms, readers, records, departures
-        self._kept, self._tell = kept, tell
+        self._kept, self._tell, self._memory = kept, tell, Budget("buffered_bytes", BODIES_BYTES)
 
     async def _allow_administrator(self, head: Head, **_: object) -> FarmReader:
         return await self._readers.check_administrator(head)
@@ -68,8 +70,9 @@ class AdminRoutes:
     def _nothing(self, head: Head, **_: object) -> NoBody:
         return NoBody()
 
-    def _json(self, head: Head, **_: object) -> JsonBody:
-        return JsonBody(head, MOST_BYTES)
+    def _json(self, head: Head, **_: object) -> SmallBody[object]:
+        memory = self._memory.open(head.sender)
+        return SmallBody("application/json", _document, head, MOST_BYTES, "message_bytes", memory)
 
     @api.route(
         "POST",
@@ -126,6 +129,13 @@ class AdminRoutes:
         log.info(form, name=actor.name, peer=actor.peer, action=asked.action, text=found.text, reason=reason)
         if asked.action not in ("drain", "undrain"):
             self._tell("action", about, f"{found.text}{reason}", actor.name)
+
+
+def _document(octets: bytes) -> object:
+    try:
+        return json.loads(octets)
+    except (ValueError, RecursionError) as error:
+        raise DecodeError("the body is no JSON") from error
 
 
 def _refusal(status: int, error: Exception) -> Response:

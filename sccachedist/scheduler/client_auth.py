@@ -4,15 +4,16 @@ How a token is checked is not known here: :mod:`sccachedist.auth` decides that.
 """
 
 from collections.abc import Mapping
+from secrets import token_hex
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import LogLevel
 
-from sccachedist.auth.clients import INSECURE_CLIENT_TOKEN, ClientAuth, SharedClientToken
+from sccachedist.auth.clients import INSECURE_CLIENT_TOKEN, ClientAuth, SharedClientToken, digest_of
 from sccachedist.auth.jwks import SignedClientTokens, SigningKeys
 from sccachedist.auth.token_service import ForwardedClientTokens
-from sccachedist.config import InsecureAuth, JwtValidate, ProxyToken, SchedulerSettings, TokenAuth
+from sccachedist.config import ClientAuthSettings, InsecureAuth, JwtValidate, ProxyToken, SchedulerSettings, TokenAuth
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import AuthUnavailable, PeerError
 from sccachedist.peers.http_client import Calls
@@ -78,6 +79,16 @@ def service_proxies(settings: SchedulerSettings, environment: Mapping[str, str])
     if proxy := proxies.of(url):
         log.info("{url} is asked through the proxy {proxy}", url=url, proxy=str(proxy))
     return proxies
+
+
+def client_digest(settings: ClientAuthSettings) -> str:
+    """The digest of the secret that all clients share; if each has its own, one that is good until the next start."""
+    match settings:
+        case TokenAuth(token=token):
+            return digest_of(token)
+        case InsecureAuth():
+            return digest_of(INSECURE_CLIENT_TOKEN)
+    return token_hex(32)
 
 
 def client_auth(settings: SchedulerSettings, calls: Calls, clock: IReactorTime) -> ClientAuth:

@@ -1,19 +1,23 @@
 """Who may read what the farm does, and who may act on it: what is found in the head of a request.
 
-:mod:`sccachedist.scheduler.roles` has the roles.
+:mod:`sccachedist.scheduler.roles` has the roles, :mod:`sccachedist.scheduler.browsers` what browsers say.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import attrs
 
-from sccachedist.auth.bearer import IPAddress, IPNetwork, client_address, neighbourhood
+from sccachedist.auth.bearer import IPAddress, neighbourhood
 from sccachedist.auth.clients import ClientAuth
 from sccachedist.budgets import Party
 from sccachedist.config import ViewFor, WebSettings
 from sccachedist.errors import ClientRefused, Forbidden, PeerRefused
+from sccachedist.scheduler.browsers import Browsers
 from sccachedist.scheduler.roles import Principal, Principals, Role
+from sccachedist.scheduler.sessions import Sessions
+from sccachedist.web.bodies import media_type_of
 from sccachedist.web.request_head import Head
+from sccachedist.web.responses import JSON
 
 #: The least role that may look.
 _LEAST = {ViewFor.ANYONE: Role.ANYONE, ViewFor.CLIENTS: Role.CLIENT, ViewFor.VIEWERS: Role.VIEWER}
@@ -40,16 +44,19 @@ class FarmReaders:
 
     :param clients: accepts the tokens of clients.
     :param principals: administrators and viewers.
+    :param sessions: those who have signed in.
     :param web: who may look.
-    :param proxies: the networks from which ``X-Real-IP`` is believed.
     :param name_of: a client's name in records.
+    :param now: seconds since 1970.
     """
 
     _clients: ClientAuth
-    _accounts: Principals
+    _principals: Principals
+    _sessions: Sessions
+    _browsers: Browsers
     _web: WebSettings
-    _proxies: Sequence[IPNetwork]
     _name_of: Callable[[Party], str | None]
+    _now: Callable[[], float]
 
     async def check(self, head: Head) -> FarmReader:
         """The sender, if it may look.
@@ -71,28 +78,45 @@ class FarmReaders:
         :raises ClientRefused: it shows a wrong token.
         :raises AuthUnavailable: its token cannot be checked now.
         """
-        sender = self.sender(head)
-        if (principal := self._accounts.of_token(head.token)) is not None:
-            return self._reader(head, principal)
         if head.token is None:
-            return self._reader(head, Principal(Role.ANYONE, ""))
-        await self._clients.check(head.token, sender)
-        return self._reader(head, Principal(Role.CLIENT, ""))
+            return self._reader(head, self._in_browser(head) or Principal(Role.ANYONE, ""))
+        return self._reader(head, await self.of_token(head.token, self._browsers.sender(head)))
+
+    async def of_token(self, token: str, sender: IPAddress) -> Principal:
+        """The one whose secret this is.
+
+        :raises ClientRefused: it is no one's.
+        :raises AuthUnavailable: that cannot be found out now.
+        """
+        if (principal := self._principals.of_token(token)) is not None:
+            return principal
+        await self._clients.check(token, sender)
+        return self._sessions.client
 
     async def check_administrator(self, head: Head) -> FarmReader:
-        """The sender, if it is an administrator.
+        """The sender, if it is an administrator. What a browser shows by itself has to come from a page of ours.
 
         :raises PeerRefused: it is none.
+        :raises Forbidden: another site may have made an administrator's browser ask.
         """
-        principal = self._accounts.of_token(head.token)
+        principal = self._in_browser(head) if head.token is None else self._principals.of_token(head.token)
         if principal is None or principal.role is not Role.ADMINISTRATOR:
             raise PeerRefused("invalid_bearer_token", "not an administrator")
+        if head.token is None and head.method != "GET":
+            if not self._browsers.is_same_origin(head):
+                raise Forbidden("a browser may act from a page of this scheduler only")
+            if media_type_of(head) != JSON:
+                raise Forbidden(f"a browser may act with a Content-Type of {JSON} only")
         return self._reader(head, principal)
 
-    def sender(self, head: Head) -> IPAddress:
-        """The address that a request comes from."""
-        return client_address(head.peer, head.headers.get("x-real-ip"), self._proxies)
+    def _in_browser(self, head: Head) -> Principal | None:
+        """The one who has signed in here, or at a trusted proxy."""
+        session = self._browsers.session(head)
+        if session is not None and (principal := self._sessions.principal_of(session, self._now())) is not None:
+            return principal
+        user = self._browsers.user(head)
+        return None if user is None else self._principals.of_user(user)
 
     def _reader(self, head: Head, principal: Principal) -> FarmReader:
-        party = Party(neighbourhood(self.sender(head)))
+        party = Party(neighbourhood(self._browsers.sender(head)))
         return FarmReader(head.peer, party, principal.role, principal.name or self._name_of(party) or party)

@@ -18,6 +18,7 @@ from sccachedist.auth.servers import INSECURE_SERVER_TOKEN, ServerAuth, SharedSe
 from sccachedist.config import (
     InsecureAuth,
     JwtHs256,
+    SchedulerLimits,
     SchedulerSettings,
     ServerAuthSettings,
     TokenAuth,
@@ -36,12 +37,13 @@ from sccachedist.peers.pins import Pins
 from sccachedist.peers.service_calls import service_calls
 from sccachedist.records.line_writer import record_writer
 from sccachedist.scheduler.admin_routes import AdminRoutes
-from sccachedist.scheduler.client_auth import client_auth, service_proxies
+from sccachedist.scheduler.browsers import Browsers
+from sccachedist.scheduler.client_auth import client_auth, client_digest, service_proxies
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
 from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.event_counts import EventCounts
 from sccachedist.scheduler.event_log import EventLog
-from sccachedist.scheduler.events import Event, ServerLeft
+from sccachedist.scheduler.events import Event, Observer, ServerLeft
 from sccachedist.scheduler.farm_readers import FarmReaders
 from sccachedist.scheduler.farm_routes import FarmRoutes
 from sccachedist.scheduler.farm_status import FarmStatus
@@ -49,6 +51,8 @@ from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.metrics import SchedulerMetrics
+from sccachedist.scheduler.monitor_events import MonitorEvents
+from sccachedist.scheduler.monitor_feed import MonitorFeed
 from sccachedist.scheduler.notices import Notices
 from sccachedist.scheduler.out_of_service import OutOfService
 from sccachedist.scheduler.page_routes import PageFiles, PageRoutes
@@ -56,6 +60,8 @@ from sccachedist.scheduler.record_log import log_record
 from sccachedist.scheduler.roles import Principals
 from sccachedist.scheduler.routes import SchedulerRoutes
 from sccachedist.scheduler.scrape_routes import ScrapeRoutes
+from sccachedist.scheduler.sessions import Sessions
+from sccachedist.scheduler.sign_in_routes import SignInRoutes
 from sccachedist.scheduler.state_file import StateFile
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.web.listener import Listen, Listener, listening_with, over_tls
@@ -104,7 +110,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     departures = Departures(reactor.seconds)
     notices = Notices(began, reactor.seconds, records.name_of)
     log_events = EventLog(reactor.seconds, records.name_of)
-    observers = (log_events, build_servers.observe, records, counts, departures, notices)
+    observers: list[Observer] = [log_events, build_servers.observe, records, counts, departures, notices]
 
     out_of_service = OutOfService()
     in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
@@ -123,14 +129,24 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     metrics = SchedulerMetrics(registry, terms, counts, records.counts, reactor, began)
     views = FarmViews(terms, Slices(turns), records)
     principals = Principals.of(settings.admin, settings.web)
-    readers = FarmReaders(clients, principals, settings.web, trusted, records.name_of)
+    sessions = Sessions.of(settings, principals, client_digest(settings.client_auth))
+    browsers = Browsers(settings.tls is not None, trusted, settings.web.user_header)
+    readers = FarmReaders(clients, principals, sessions, browsers, settings.web, records.name_of, records.now)
     servers, limits = server_auth(settings.server_auth), settings.limits
+    status = FarmStatus(views, records, departures)
+    for_all = (
+        AdminRoutes(terms, readers, records, departures, state.kept, notices.tell),
+        FarmRoutes(views, records, status, notices, readers),
+    )
+    for_browsers = (
+        SignInRoutes(readers, clients, sessions, browsers, settings.web, records.now),
+        PageRoutes(PageFiles.read()),
+    )
     routes = Mounted(
         SchedulerRoutes(terms, clients, servers, trusted, limits, reactor, readers, views),
-        AdminRoutes(terms, readers, records, departures, state.kept, notices.tell),
         ScrapeRoutes(metrics, settings.metrics.token, readers),
-        FarmRoutes(views, records, FarmStatus(views, records, departures), notices, readers),
-        PageRoutes(PageFiles.read()),
+        *for_all,
+        *(for_browsers if settings.web.address is None else ()),
     )
 
     def expire() -> None:
@@ -142,24 +158,35 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
         terms.stop()
 
     service = MultiService()
-    site = Site(routes, reactor, settings.limits, trusted, turns)
-    port: IProtocolFactory = site
+    site = Site(routes, reactor, _without_browsers(settings), trusted, turns)
     files = None
     if settings.tls is not None:
         files = CertificateFiles(settings.tls.certificate, settings.tls.private_key)
-        port = over_tls(files, site, reactor, turns)
         OnSignal("SIGHUP", files.reload, reactor).setServiceParent(service)
+
+    def port(site: Site) -> IProtocolFactory:
+        return site if files is None else over_tls(files, site, reactor, turns)
+
     listen = listen or listening_with(reactor)
+    if settings.web.address is not None:
+        check_address("web.address", settings.web.address)
+        pages = Site(Mounted(*for_all, *for_browsers), reactor, _of_browsers(settings), trusted, turns)
+        Listener(settings.web.address, port(pages), listen).setServiceParent(service)
     watch(registry, "scheduler", site, partial(_expiry, files), reactor).setServiceParent(service)
     if settings.metrics.address is not None:
         unready = partial(_unready, service)
         monitor_port(settings.metrics.address, metrics.expose, unready, reactor, listen).setServiceParent(service)
+    if settings.monitor.address is not None:
+        shown = partial(MonitorEvents, settings.records, records.name_of, began)
+        feed = MonitorFeed(views, shown, reactor)
+        observers.append(feed)  # terms tell all that are in this list, also those that began before
+        feed.service(settings.monitor.address, listen).setServiceParent(service)
     if writer is not None:
         writer.setServiceParent(service)
         OnSignal("SIGHUP", writer.reopen, reactor).setServiceParent(service)
     for child in (
         state,
-        Listener(settings.public_addr, port, listen),
+        Listener(settings.public_addr, port(site), listen),
         PeriodicService(EXPIRY_SECS, expire, reactor),
         AtStop(send_away),
         AtStop(state.close),
@@ -170,6 +197,20 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     if isinstance(clients, SignedClientTokens):  # so that a wrong jwks_url is in the log at once
         AtStart(clients.keys.fetch).setServiceParent(service)
     return service
+
+
+def _of_browsers(settings: SchedulerSettings) -> SchedulerLimits:
+    """The limits of the port of ``[web] address``: browsers open a few connections for each page."""
+    most = settings.limits.connections
+    return attrs.evolve(settings.limits, connections=max(1, min(most // 2, 4 * settings.web.viewers + 100)))
+
+
+def _without_browsers(settings: SchedulerSettings) -> SchedulerLimits:
+    """Those of ``public_addr``: both ports together have no more connections than one may have."""
+    if settings.web.address is None:
+        return settings.limits
+    most = settings.limits.connections - _of_browsers(settings).connections
+    return attrs.evolve(settings.limits, connections=max(1, most))
 
 
 def _expiry(files: CertificateFiles | None) -> float | None:

@@ -15,7 +15,7 @@ from sccachedist.directories import clear, held
 from sccachedist.errors import DecodeError, LimitExceeded
 from sccachedist.files import NewFile
 from sccachedist.server.command_limits import CommandCheck
-from sccachedist.web.bodies import require_octets
+from sccachedist.web.bodies import OCTETS, require_type
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import prefers_json
 from sccachedist.wire.bincode import decode
@@ -64,7 +64,7 @@ class InputsSpool:
         given_up: Callable[[BaseException | None], None],
         judge: Judge = lambda _: None,
     ) -> None:
-        require_octets(head)
+        require_type(OCTETS, head)
         self._limited, self._judge = CommandCheck(limits), judge
         self._limits, self._as_json, self._given_up = limits, prefers_json(head), given_up
         self._check((head.length or 0) - limits.command_bytes)

@@ -4,7 +4,8 @@ A body of this module stays in bounded memory. Those that go to files stand besi
 :mod:`sccachedist.server`. What a message means is not known here.
 """
 
-import json
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol, TypeVar
 
 from sccachedist.budgets import Hold
@@ -55,18 +56,23 @@ class NoBody:
         """There is nothing to undo."""
 
 
-class MessageBody(Body[T]):
-    """A bincode message, bounded in memory.
+class SmallBody(Body[T]):
+    """A body that is read when all of it is there, bounded in memory.
 
+    :param media_type: of the body.
+    :param read: makes of its bytes what the route gets, or raises DecodeError.
     :param limit: how many bytes it may have.
     :param key: the key of that limit under ``[limits]``.
-    :param memory: its part of the memory for all bodies; closed when the message is decoded or given up.
+    :param memory: its part of the memory for all bodies; closed when the body is read or given up.
     :raises LimitExceeded: the announced length is larger.
+    :raises DecodeError: it is announced as of another media type.
     """
 
-    def __init__(self, codec: Codec[T], head: Head, limit: int, key: str, memory: Hold) -> None:
-        require_octets(head)
-        self._codec, self._limit, self._key, self._memory = codec, limit, key, memory
+    def __init__(
+        self, media_type: str, read: Callable[[bytes], T], head: Head, limit: int, key: str, memory: Hold
+    ) -> None:
+        require_type(media_type, head)
+        self._read, self._limit, self._key, self._memory = read, limit, key, memory
         self._received = bytearray()
         self._check(head.length or 0)
 
@@ -77,10 +83,10 @@ class MessageBody(Body[T]):
         self._received += chunk
 
     def complete(self) -> T:
-        """Decode the message."""
-        message = decode(self._codec, bytes(self._received))
+        """Read the body."""
+        value = self._read(bytes(self._received))
         self.abort()
-        return message
+        return value
 
     def abort(self, error: BaseException | None = None) -> None:
         """Forget what has come."""
@@ -92,48 +98,22 @@ class MessageBody(Body[T]):
             raise LimitExceeded(self._key, f"a message of {size} bytes")
 
 
-class JsonBody(Body[object]):
-    """A JSON document, bounded in memory.
+class MessageBody(SmallBody[T]):
+    """A bincode message."""
 
-    :param limit: how many bytes it may have.
-    :raises DecodeError: the body is announced as something else, or larger.
-    """
-
-    def __init__(self, head: Head, limit: int) -> None:
-        if _media_type(head) != "application/json":
-            raise DecodeError("the Content-Type has to be application/json")
-        self._limit, self._received = limit, bytearray()
-        self._check(head.length or 0)
-
-    def write(self, chunk: bytes) -> None:
-        """Keep the bytes, if they are not too many."""
-        self._check(len(self._received) + len(chunk))
-        self._received += chunk
-
-    def complete(self) -> object:
-        """The document, as :func:`json.loads` reads it."""
-        try:
-            return json.loads(self._received)
-        except (ValueError, RecursionError) as error:
-            raise DecodeError("the body is no JSON") from error
-
-    def abort(self, error: BaseException | None = None) -> None:
-        """Forget what has come."""
-        self._received.clear()
-
-    def _check(self, size: int) -> None:
-        if size > self._limit:
-            raise DecodeError(f"a body of {size} bytes, where {self._limit} are the most")
+    def __init__(self, codec: Codec[T], head: Head, limit: int, key: str, memory: Hold) -> None:
+        super().__init__(OCTETS, partial(decode, codec), head, limit, key, memory)
 
 
-def require_octets(head: Head) -> None:
+def media_type_of(head: Head) -> str:
+    """The Content-Type, without parameters; empty if there is none."""
+    return head.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def require_type(media_type: str, head: Head) -> None:
     """Refuse a body of another media type.
 
-    :raises DecodeError: the Content-Type is not :data:`OCTETS`.
+    :raises DecodeError: the Content-Type is another.
     """
-    if _media_type(head) != OCTETS:
-        raise DecodeError(f"the Content-Type has to be {OCTETS}")
-
-
-def _media_type(head: Head) -> str:
-    return head.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type_of(head) != media_type:
+        raise DecodeError(f"the Content-Type has to be {media_type}")

@@ -23,8 +23,6 @@ _ORIGIN = re.compile(rb"(?i:https?)://[^/?]*")
 _LENGTH_DIGITS = 19
 #: Headers that may come only once: with a second one, a request can be smuggled past a proxy, or past us.
 _SINGLE = (b"host", b"content-length", b"transfer-encoding")
-#: Headers that decide something. Of two, one may be a stranger's that a proxy has passed on beside its own.
-_DECISIVE = (b"authorization", b"content-type", b"x-real-ip")
 
 
 @attrs.frozen
@@ -45,7 +43,7 @@ class Fields:
     """The headers of a request.
 
     :param values: the first value of each, by its name in lower case.
-    :param repeated: the names of those that decide something and came more than once.
+    :param repeated: the names of those that came more than once.
     :param length: the size of the body in bytes; None if it comes in chunks.
     :param persistent: whether the connection is kept for another request.
     :param expects: whether the sender waits for ``100 Continue`` before it sends the body.
@@ -94,7 +92,7 @@ def parse_head(head: bytes, most_headers: int) -> tuple[RequestLine, Fields]:
     tokens = {token.strip(b" \t").lower() for value in fields.get(b"connection", ()) for token in value.split(b",")}
     return line, Fields(
         values={name.decode(): values[0].decode("latin-1") for name, values in fields.items()},
-        repeated=tuple(name.decode() for name in _DECISIVE if len(fields.get(name, ())) > 1),
+        repeated=_repeated(fields) if len(fields) < len(lines) else (),
         length=_body_length(fields, line.version),
         persistent=line.version == b"HTTP/1.1" and b"close" not in tokens,
         expects=line.version == b"HTTP/1.1" and fields.get(b"expect", [b""])[0].lower() == b"100-continue",
@@ -154,3 +152,7 @@ def _body_length(fields: dict[bytes, list[bytes]], version: bytes) -> int | None
     if len(length[0]) > _LENGTH_DIGITS:
         raise LimitExceeded("header_bytes", f"a Content-Length of {len(length[0])} digits")
     return int(length[0])
+
+
+def _repeated(fields: dict[bytes, list[bytes]]) -> tuple[str, ...]:
+    return tuple(name.decode() for name, values in fields.items() if len(values) > 1)

@@ -29,17 +29,27 @@ class Query(Body[Mapping[str, str]]):
 
         :raises DecodeError: it is no query, or has a key that is not known, or one twice.
         """
-        try:
-            pairs = parse_qsl(self._text, True, True, errors="strict") if self._text else []
-        except ValueError as error:
-            raise DecodeError("the query is not of the form key=value&key=value, in UTF-8") from error
-        values = dict(pairs)
-        for key in values.keys() - set(self._keys):
-            known = ", ".join(self._keys) or "nothing"
-            raise DecodeError(f"the query has {excerpt(key)!r}, and this route knows {known}")
-        if len(values) < len(pairs):
-            raise DecodeError("the query has a key twice")
-        return values
+        return values_of(self._text, self._keys)
 
     def abort(self, error: BaseException | None = None) -> None:
         """There is nothing to undo."""
+
+
+def values_of(text: str, keys: Collection[str], what: str = "query") -> Mapping[str, str]:
+    """The values of a query, or of a form, by their keys.
+
+    :param keys: those that are known.
+    :param what: what it is called in the error.
+    :raises DecodeError: it is none, or has a key that is not known, or one twice.
+    """
+    try:
+        pairs = parse_qsl(text, True, True, errors="strict") if text else []
+    except ValueError as error:
+        raise DecodeError(f"the {what} is not of the form key=value&key=value, in UTF-8") from error
+    values = dict(pairs)
+    for key in values.keys() - set(keys):
+        known = ", ".join(keys) or "nothing"
+        raise DecodeError(f"the {what} has {excerpt(key)!r}, and this route knows {known}")
+    if len(values) < len(pairs):
+        raise DecodeError(f"the {what} has a key twice")
+    return values

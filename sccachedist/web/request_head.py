@@ -19,7 +19,7 @@ class Head:
     :param headers: the first value of each header, by its name in lower case.
     :param peer: the IP address at the other end of the connection.
     :param length: the announced size of the body in bytes; None if it comes in chunks.
-    :param repeated: the names of headers that decide something and came more than once.
+    :param repeated: the names of headers that came more than once.
     :param query: what stands behind the ``?``, as it came.
     """
 

@@ -47,6 +47,8 @@ log = Logger()
 
 #: The most characters of a path for which a route is looked for: no real one has more than a third of that.
 LONGEST_PATH = 256
+#: Headers that decide something. Of two, one may be a stranger's that a proxy has passed on beside its own.
+_DECISIVE = ("authorization", "content-type", "x-real-ip")
 #: Characters of an error that are logged: some quote what a sandbox said.
 _LONGEST_REASON = 500
 
@@ -233,8 +235,9 @@ class Mounted(Resource):
         for routes, api, app in self._mounted:
             if (found := api.find(head)) is None:
                 continue
-            if head.repeated:  # perhaps it is a proxy's fault: no client's build may fail for it
-                raise AmbiguousRequest(f"the request has two headers {head.repeated[0]}")
+            if head.repeated and (twice := [name for name in _DECISIVE if name in head.repeated]):
+                # Perhaps it is a proxy's fault: no client's build may fail for it.
+                raise AmbiguousRequest(f"the request has two headers {twice[0]}")
             return api.admit(routes, app, head, *found)
         raise UnknownRoute("no such route")
 

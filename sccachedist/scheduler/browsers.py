@@ -1,0 +1,106 @@
+"""What the head of a browser's request says, and how far it is believed: cookies, origins, proxies in between.
+
+Pure. Who may do what is decided in :mod:`sccachedist.scheduler.farm_readers`.
+"""
+
+from collections.abc import Sequence
+
+import attrs
+
+from sccachedist.auth.bearer import IPAddress, IPNetwork, client_address, plain_address
+from sccachedist.printable import excerpt
+from sccachedist.scheduler.sessions import MOST_CHARACTERS
+from sccachedist.web.request_head import Head
+
+#: The cookie that holds a session. Over TLS its name has a prefix that keeps other hosts of the domain from setting it.
+COOKIE = "sccachedist"
+_PREFIX = "__Host-"
+#: The most characters of all cookies that are looked at, and of a user's name.
+_MOST_COOKIES, _MOST_NAME = 8192, 64
+
+
+@attrs.frozen
+class Browsers:
+    """Reads heads.
+
+    :param tls: whether connections come over TLS.
+    :param proxies: those whose headers are believed.
+    :param user_header: the name of the header in which they name a user, in lower case.
+    """
+
+    _tls: bool
+    _proxies: Sequence[IPNetwork]
+    _user_header: str | None = None
+
+    def sender(self, head: Head) -> IPAddress:
+        """The address that a request comes from."""
+        return client_address(head.peer, head.headers.get("x-real-ip"), self._proxies)
+
+    def session(self, head: Head) -> str | None:
+        """The session in the cookie; None if there is none, or two: then another may have set one."""
+        name, cookies = self._cookie(head), _single(head, "cookie") or ""
+        if len(cookies) > _MOST_COOKIES:
+            return None
+        pairs = (pair.strip(" ").partition("=") for pair in cookies.split(";"))
+        found = [value for key, _, value in pairs if key == name]
+        return found[0] if len(found) == 1 and len(found[0]) <= MOST_CHARACTERS else None
+
+    def set_cookie(self, session: str, secs: float, *, is_secure: bool) -> str:
+        """The value of ``Set-Cookie`` that gives a session to a browser.
+
+        :param is_secure: whether the browser asked over TLS, as :meth:`is_secure` says.
+        """
+        name, end = (f"{_PREFIX}{COOKIE}", "; Secure") if is_secure else (COOKIE, "")
+        return f"{name}={session}; Path=/; Max-Age={secs:.0f}; HttpOnly; SameSite=Strict{end}"
+
+    def user(self, head: Head) -> str | None:
+        """The user that a trusted proxy has let in."""
+        if self._user_header is None or not self._is_proxy(head):
+            return None
+        name = (_single(head, self._user_header) or "").encode("latin-1").decode(errors="replace")
+        return excerpt(name, _MOST_NAME) or None
+
+    def is_secure(self, head: Head) -> bool:
+        """Whether the browser asked over TLS."""
+        forwarded = self._forwarded(head)
+        return self._tls if forwarded is None else forwarded == "https"
+
+    def is_private(self, head: Head) -> bool:
+        """Whether an administrator may show a secret there: over TLS, on this host, or to a proxy.
+
+        A proxy that does not say how it was asked is believed to have seen to it.
+        """
+        forwarded = self._forwarded(head)
+        if forwarded is not None:
+            return forwarded == "https"
+        return self._tls or self._is_proxy(head) or plain_address(head.peer).is_loopback
+
+    def is_same_origin(self, head: Head, *, may_be_silent: bool = False) -> bool:
+        """Whether a page of ours asks, not one of another site in the same browser.
+
+        :param may_be_silent: what to say of a sender that tells nothing, as no browser does.
+        """
+        site, origin = _single(head, "sec-fetch-site"), _single(head, "origin")
+        if site is not None:
+            return site == "same-origin"
+        if origin is None:
+            return may_be_silent
+        scheme = "https" if self.is_secure(head) else "http"
+        return origin.lower() == f"{scheme}://{head.headers.get('host', '')}".lower()
+
+    def _cookie(self, head: Head) -> str:
+        return f"{_PREFIX}{COOKIE}" if self.is_secure(head) else COOKIE
+
+    def _forwarded(self, head: Head) -> str | None:
+        """By which scheme a proxy was asked, if it says so."""
+        said = _single(head, "x-forwarded-proto") if self._is_proxy(head) else None
+        return None if said is None else said.lower()
+
+    def _is_proxy(self, head: Head) -> bool:
+        address = plain_address(head.peer)
+        return any(address in network for network in self._proxies)
+
+
+def _single(head: Head, name: str) -> str | None:
+    """The value of a header; empty if it came twice, for one of them may be a stranger's."""
+    return "" if name in head.repeated else head.headers.get(name)

@@ -1,0 +1,81 @@
+"""Sessions of browsers: what a cookie holds, so that the scheduler need not remember who has signed in.
+
+Pure. A session names a role and a person, and when it ends. It is signed with a key that comes from the very secret
+that was shown and from the secret of build servers: so it outlasts a restart, ends when its secret is changed, is none
+at another scheduler, and cannot be made by one who has read a digest in the configuration.
+"""
+
+import hmac
+
+from sccachedist.auth.clients import digest_of
+from sccachedist.config import JwtHs256, SchedulerSettings, ServerAuthSettings, TokenAuth
+from sccachedist.scheduler.roles import Principal, Principals, Role
+
+#: Seconds for which one is signed in, at most.
+SESSION_SECS = 12 * 3600
+#: The most characters of a session.
+MOST_CHARACTERS = 200
+#: Digits of a time that may be one.
+_MOST_DIGITS = 12
+
+
+class Sessions:
+    """Signs sessions, and reads them.
+
+    :param pepper: a secret of this scheduler; empty if it has none.
+    :param place: the address of this scheduler.
+    :param client: stands for all clients; its digest is that of their secret, or of a chance one.
+    """
+
+    def __init__(self, pepper: bytes, place: str, principals: Principals, client: Principal) -> None:
+        self._pepper, self._place, self._principals, self.client = pepper, place, principals, client
+
+    @classmethod
+    def of(cls, settings: SchedulerSettings, principals: Principals, client_digest: str) -> "Sessions":
+        """Those of a scheduler.
+
+        :param client_digest: of the secret of its clients.
+        """
+        client = Principal(Role.CLIENT, "", client_digest)
+        return cls(_pepper_of(settings.server_auth), str(settings.public_addr), principals, client)
+
+    def signed(self, principal: Principal, until: float) -> str:
+        """A session: letters, digits and what names of persons have.
+
+        :param until: when it ends, in seconds since 1970.
+        """
+        said = f"{principal.role:d}.{until:.0f}.{principal.name}"
+        return f"{self._signature(said, principal)}.{said}"
+
+    def principal_of(self, session: str, now: float) -> Principal | None:
+        """The one who has signed in; None if it is no session, or one that has ended.
+
+        :param now: in seconds since 1970.
+        """
+        signature, _, said = session.partition(".")
+        role, _, rest = said.partition(".")
+        until, _, name = rest.partition(".")
+        if len(session) > MOST_CHARACTERS or not session.isascii() or not until.isdigit() or len(until) > _MOST_DIGITS:
+            return None
+        holder = next((self._holder(each, name) for each in Role if role == f"{each:d}"), None)
+        if holder is None or not hmac.compare_digest(signature, self._signature(said, holder)):
+            return None
+        return holder if now < int(until) else None
+
+    def _holder(self, role: Role, name: str) -> Principal | None:
+        """The one who may have a session: it has a secret."""
+        holder = self.client if role is Role.CLIENT and not name else self._principals.named(role, name)
+        return holder if holder and holder.digest else None
+
+    def _signature(self, said: str, holder: Principal) -> str:
+        key = hmac.digest(self._pepper, f"session\0{self._place}\0{holder.digest}".encode(), "sha256")
+        return hmac.new(key, said.encode(), "sha256").hexdigest()
+
+
+def _pepper_of(settings: ServerAuthSettings) -> bytes:
+    match settings:
+        case JwtHs256(secret_key=key):
+            return key
+        case TokenAuth(token=token):
+            return digest_of(token).encode()
+    return b""
