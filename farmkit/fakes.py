@@ -12,7 +12,7 @@ from sccachedist.outcomes import SentLocal
 from sccachedist.scheduler.core import Reservation
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId, archive_id
-from sccachedist.wire.extension import SchedulerReport, ServerReport, Summaries
+from sccachedist.wire.extension import Orders, SchedulerReport, ServerReport, Summaries
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, HeartbeatResult, JobId, JobState, Toolchain
 from sccachedist.wire.tokens import check_job_token
 from sccachedist.wire.usage import NO_USAGE, Usage
@@ -59,6 +59,7 @@ class FakeScheduler:
     is_ours: bool = False
     heartbeat_secs: int = 0
     told: int = 0
+    orders: Orders | None = None
     heartbeats: Requests[Heartbeat, bool] = attrs.field(factory=Requests)
     heard: list[ServerReport] = attrs.field(factory=list)
     reports: Requests[tuple[JobId, JobState], None] = attrs.field(factory=Requests)
@@ -70,7 +71,8 @@ class FakeScheduler:
     ) -> tuple[HeartbeatResult, SchedulerReport | None]:
         self.heard.append(report)
         is_new = await self.heartbeats.ask(heartbeat)
-        return HeartbeatResult(is_new), SchedulerReport(0, self.heartbeat_secs, self.told) if self.is_ours else None
+        said = SchedulerReport(0, self.heartbeat_secs, self.told, orders=self.orders)
+        return HeartbeatResult(is_new), said if self.is_ours else None
 
     async def job_state(self, job_id: JobId, state: JobState) -> None:
         await self.reports.ask((job_id, state))

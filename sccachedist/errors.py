@@ -171,6 +171,15 @@ class StaysHome(SccachedistError):
     sent_local = SentLocal.OPTIONS
 
 
+class JobKilled(SccachedistError):
+    """An administrator wants a job to end: the client has to compile locally."""
+
+    sent_local = SentLocal.KILLED
+
+    def __init__(self) -> None:
+        super().__init__("an administrator ended the job")
+
+
 class ToolchainError(SccachedistError):
     """A toolchain is missing, does not match its archive id, or cannot be unpacked."""
 

@@ -328,8 +328,9 @@ SERVER = (
     Series(
         "sccachedist_server_toolchain_evictions_total",
         Kind.COUNTER,
-        "Toolchains that were removed: to make room for another, or for they were damaged.",
-        {"reason": ("room", "damaged")},
+        "Toolchains that were removed: to make room for another, or for they were damaged, or unwanted by an "
+        "administrator.",
+        {"reason": ("room", "damaged", "unwanted")},
     ),
     Series("sccachedist_server_workers", Kind.GAUGE, "Sandbox workers.", {"state": ("idle", "busy")}),
     Series("sccachedist_server_worker_starts_total", Kind.COUNTER, "Sandbox workers that were started."),

@@ -25,7 +25,7 @@ LONG_WAIT_SECS = 30.0
 #: Bytes that are too few on a disk, and of memory: the latter if they are less than a part of it, too.
 LEAST_DISK, LEAST_MEMORY, LEAST_MEMORY_PART = 2_000_000_000, 2_000_000_000, 0.05
 #: What is not the farm's fault.
-_NOT_OURS = {SentLocal.SUSPICIOUS, SentLocal.OPTIONS, SentLocal.CLIENT_GONE}
+_NOT_OURS = {SentLocal.SUSPICIOUS, SentLocal.OPTIONS, SentLocal.CLIENT_GONE, SentLocal.KILLED}
 _NO_MATTER = {Refusal.UNAUTHORIZED, Refusal.CLIENT_GONE, Refusal.SHUTDOWN, Refusal.NO_SERVERS, Refusal.PAUSED}
 _LOOK_THERE = "Run sccachedist doctor --config server.conf on the build server, or drain it."
 

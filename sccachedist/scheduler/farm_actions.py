@@ -18,7 +18,7 @@ from sccachedist.scheduler.build_server import BuildServer
 from sccachedist.scheduler.events import Events
 from sccachedist.scheduler.farm_orders import Requested
 from sccachedist.scheduler.interventions import FORGET_SECS, Interventions
-from sccachedist.scheduler.out_of_service import Drain, Pause
+from sccachedist.scheduler.out_of_service import MOST_DRAINS, Drain, Pause
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId
 
@@ -132,6 +132,8 @@ def _drain(asked: Requested, farm: Interventions, around: Circumstances) -> Plan
     drain = Drain(around.by, asked.reason, around.time, until)
     known = [*(server.server_id for server in farm.servers()), *_Names(asked.servers or ()).addresses()]
     meant = dict.fromkeys(_meant(asked, farm, known))
+    if len({*farm.out_of_service.drains, *meant}) > MOST_DRAINS:
+        raise CannotBeDone(f"no more than {MOST_DRAINS} addresses can be drained")
     steps = []
     for server_id in meant:
         server = farm.server(server_id)

@@ -59,7 +59,6 @@ class Interventions:
         """Give the build server at an address no more jobs, also if it comes later; with None, jobs again.
 
         :param by: who ends a drain; None if its time is over.
-        :raises LimitExceeded: too many addresses are drained.
         """
         self._fleet.drain(server_id, drain)
         is_here, who = self._fleet.get(server_id) is not None, by if drain is None else drain.by

@@ -10,7 +10,7 @@ from typing import TypedDict
 
 import attrs
 
-from sccachedist.errors import DecodeError, LimitExceeded
+from sccachedist.errors import DecodeError
 from sccachedist.records.documents import DrainRow, PauseRow
 from sccachedist.wire.addresses import ServerId
 
@@ -78,15 +78,10 @@ class OutOfService:
         return self._pause
 
     def drain(self, server_id: ServerId, drain: Drain | None) -> None:
-        """Note that an address is drained, or with None that it is not.
-
-        :raises LimitExceeded: too many are.
-        """
+        """Note that an address is drained, or with None that it is not."""
         if drain is None:
             self._drains.pop(server_id, None)
         else:
-            if server_id not in self._drains and len(self._drains) >= MOST_DRAINS:
-                raise LimitExceeded("drains", f"{MOST_DRAINS} addresses are drained")
             self._drains[server_id] = drain
         self.changed()
 

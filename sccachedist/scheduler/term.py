@@ -125,10 +125,7 @@ class Term:
         self._follow(self._core.update(job_id, server_id, state, self._clock.seconds()))
 
     def perform(self, steps: Iterable[Step]) -> None:
-        """Do what an administrator asks for.
-
-        :raises LimitExceeded: one of the steps is too much; those before it are done.
-        """
+        """Do what an administrator asks for."""
         for step in steps:
             self._follow(step.perform(self._core.interventions, self._clock.seconds()))
 

@@ -17,7 +17,7 @@ from sccachedist.errors import PeerError
 from sccachedist.server.scheduler_session import SchedulerSession, unreached
 from sccachedist.server.toolchain_log import ToolchainLog
 from sccachedist.waiters import Waiters
-from sccachedist.wire.extension import SchedulerReport, ServerReport
+from sccachedist.wire.extension import Orders, SchedulerReport, ServerReport
 from sccachedist.wire.messages import Heartbeat
 
 log = Logger()
@@ -47,6 +47,7 @@ class HeartbeatService(Service):
         next heartbeat, for our scheduler, and the most bytes of news of toolchains.
     :param log: which changes of toolchains the scheduler still has to hear of.
     :param seconds: the least seconds between two heartbeats; a scheduler with many build servers asks for more.
+    :param obey: called with what an administrator wants this server to do, again and again until it is done.
     :param chance: returns a random number from 0 to 1.
     """
 
@@ -59,10 +60,11 @@ class HeartbeatService(Service):
         log: ToolchainLog,
         seconds: int,
         clock: IReactorTime,
+        obey: Callable[[Orders], None],
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._scheduler, self._message, self._log, self._clock = scheduler, message, log, clock
-        self._news_bytes = NEWS_BYTES
+        self._news_bytes, self._obey = NEWS_BYTES, obey
         self._seconds, self._chance = seconds, chance
         self._asked_for = self._announced = seconds
         self._next: IDelayedCall | None = None
@@ -173,7 +175,9 @@ class HeartbeatService(Service):
             self._heard(report)
 
     def _heard(self, report: SchedulerReport) -> None:
-        """Note which changes of toolchains the scheduler has heard of; if that is not all, send the next soon."""
+        """Obey, and note which changes of toolchains it has heard of; if those are not all, send the next soon."""
+        if report.orders is not None:
+            self._obey(report.orders)
         before = self._log.told
         self._log.heard(report.told)
         if not self._log.is_told and self._log.told > before:

@@ -4,6 +4,7 @@ It does not read the inputs' content. The sender is charged for every byte in me
 over.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import attrs
 from sccachedist.budgets import Hold
 from sccachedist.config import ServerLimits
 from sccachedist.directories import clear, held
+from sccachedist.disks import on_disk
 from sccachedist.errors import DecodeError, LimitExceeded
 from sccachedist.files import NewFile
 from sccachedist.server.command_limits import CommandCheck
@@ -41,6 +43,20 @@ class ReceivedJob:
     inputs: Path
     as_json: bool
     room: Hold
+
+    def charge_answer(self) -> int:
+        """Charge the client for the answer's size instead of the inputs': both have the same file. Returns the size.
+
+        :raises LimitExceeded: the client has too much on the disk already.
+        """
+        with on_disk(self.inputs.parent):
+            size = os.stat(self.inputs).st_size
+        more = size - self.room.amount
+        if more > 0:
+            self.room.grow(more)
+        else:
+            self.room.shrink(-more)
+        return size
 
 
 class InputsSpool:

@@ -62,6 +62,7 @@ class JobCourse:
     :param client: its address.
     :param slot: the smallest number that no other running job has; None before it is claimed.
     :param holds: what the job's client is charged for, in memory and on the disk.
+    :param killed: whether an administrator wants it to end; ``stop`` ends what is done for it now.
     """
 
     client: str
@@ -73,6 +74,8 @@ class JobCourse:
     uploaded_bytes: int = 0
     input_bytes: int = 0
     output_bytes: int = 0
+    killed: bool = False
+    stop: Callable[[], None] | None = None
     _usage: Usage = NO_USAGE
     _phase: int = _ELSEWHERE
     _since: float = 0.0
@@ -86,6 +89,12 @@ class JobCourse:
     def pause(self, now: float) -> None:
         """End the phase so far: the job waits for its client."""
         self.begin(_ELSEWHERE, now)
+
+    def kill(self) -> None:
+        """End it, now or as soon as it would run."""
+        self.killed = True
+        if self.stop is not None:
+            self.stop()
 
     def know(self, request: RunJobRequest) -> None:
         """Note what is compiled. Only names are kept."""

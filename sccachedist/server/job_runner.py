@@ -9,7 +9,6 @@ worker, :mod:`sccachedist.builders.worker_protocol` carries it here, :meth:`JobR
 ``ToolchainError`` before the run becomes the answer ``JobNotFound``.
 """
 
-import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -22,11 +21,11 @@ from sccachedist.budgets import Budget, Party
 from sccachedist.builders.interface import Builder, BuildJob
 from sccachedist.config import ServerLimits
 from sccachedist.daemon.logs import Logger, QuietLog
-from sccachedist.disks import on_disk
 from sccachedist.errors import (
     BuildError,
     DecodeError,
     DiskError,
+    JobKilled,
     NoPlace,
     SccachedistError,
     StaysHome,
@@ -54,6 +53,7 @@ from sccachedist.server.job_course import (
 from sccachedist.server.job_courses import JobCourses, JobObserver
 from sccachedist.server.job_reports import JobReports
 from sccachedist.server.jobs import Issue, ServerCore
+from sccachedist.server.killing import until_killed
 from sccachedist.server.portability import LocalOptions, reason_to_stay
 from sccachedist.server.self_test import SelfTest
 from sccachedist.server.toolchain_cache import Toolchains
@@ -204,6 +204,9 @@ class JobRunner:
             raise
         course.pause(now)
         self._core.end_upload(job_id)
+        if course.killed:
+            self._over(job_id, JobKilled())
+            return SubmitToolchainResult.SUCCESS
         # Our scheduler has heard of the upload: until the job is Ready, it expects it in each heartbeat.
         (self._reports.report if made_ready else self._reports.report_extension)(job_id, JobState.READY)
         return SubmitToolchainResult.SUCCESS
@@ -262,8 +265,8 @@ class JobRunner:
             return JobNotFound()
         self._reports.report(job_id, JobState.STARTED)
         try:
-            await self._build(job_id, toolchain, received, course)
-            course.output_bytes = self._charge_answer(received)
+            await until_killed(course, self._build(job_id, toolchain, received, course))
+            course.output_bytes = received.charge_answer()
         except BaseException as error:
             self._self_test.failed(error)
             remove_file(received.inputs)
@@ -286,20 +289,6 @@ class JobRunner:
             await self._toolchains.wait_until_present(toolchain)
             self._core.toolchain_arrived(job_id, self._clock.seconds())
         return toolchain
-
-    def _charge_answer(self, received: ReceivedJob) -> int:
-        """Charge the client for the answer's size instead of the inputs': both have the same file. Returns the size.
-
-        :raises LimitExceeded: the client has too much on the disk already.
-        """
-        with on_disk(self._spool):
-            size = os.stat(received.inputs).st_size
-        more = size - received.room.amount
-        if more > 0:
-            received.room.grow(more)
-        else:
-            received.room.shrink(-more)
-        return size
 
     def _tell(self, level: LogLevel, form: str, job_id: JobId, error: Exception, client: str | None = None) -> None:
         """Log what becomes of a job, unless the same has been told of its client lately."""
@@ -359,6 +348,16 @@ class JobRunner:
             self._quiet_log.tell(log, LogLevel.info, "unclaimed", form, by=client, job_id=job_id, client=client)
             self._reports.report_extension(job_id, JobState.COMPLETE, self._courses.end(job_id, UNCLAIMED))
         self._courses.keep_only(self._core)
+
+    def kill(self, job_id: JobId) -> None:
+        """End a job because an administrator wants that, or refuse one that has not come yet."""
+        if self._core.is_used(job_id):
+            self._courses[job_id].kill()
+        elif job_id in self._core:
+            self._over(job_id, JobKilled())
+        elif self._core.refuse(job_id):
+            summary = self._courses.end(job_id, sent_local(JobKilled()))
+            self._reports.report_extension(job_id, JobState.COMPLETE, summary)
 
     def leave(self) -> None:
         """Accept no new job any more; clients of accepted jobs may still come, and their jobs run."""

@@ -276,6 +276,17 @@ class ServerCore:
             self._spend(job_id, job)
         return True
 
+    def is_used(self, job_id: JobId) -> bool:
+        """Return whether a job has an open request."""
+        return job_id in self._used
+
+    def refuse(self, job_id: JobId) -> bool:
+        """Spend the id of a job that is not here; returns whether it was not spent before."""
+        if job_id in self._jobs or self._spent.refuses(job_id, None):
+            return False
+        self._spent.add(job_id, 0, keep=True)
+        return True
+
     def expire(self, now: float) -> tuple[JobId, ...]:
         """Drop the jobs that no client has claimed in time; returns them."""
         stale = tuple(

@@ -67,6 +67,10 @@ class ToolchainIndex:
             self.size -= self._sizes.pop(toolchain)
             self.log.went(toolchain)
 
+    def is_used(self, toolchain: ArchiveId) -> bool:
+        """Whether a job uses a toolchain."""
+        return toolchain in self._uses
+
     def acquire(self, toolchain: ArchiveId) -> None:
         """Count a job that uses a toolchain, which is not evicted until :meth:`release`.
 

@@ -41,7 +41,7 @@ from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.daemon.privileges import JOBS_OF_ROOT, Account
 from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
 from sccachedist.daemon.startup import AtStop, RoleOptions, check_address, check_directory, check_trusted, make_role
-from sccachedist.errors import BuildError, ConfigError, PeerRefused
+from sccachedist.errors import BuildError, ConfigError, DecodeError, PeerRefused
 from sccachedist.memory import least_free_memory
 from sccachedist.metrics.both_roles import monitor_port, watch
 from sccachedist.metrics.registry import Registry
@@ -74,7 +74,8 @@ from sccachedist.web.request import Site
 from sccachedist.web.router import Mounted
 from sccachedist.web.turns import Turns
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.archive_id import ArchiveId
+from sccachedist.wire.archive_id import ArchiveId, archive_id
+from sccachedist.wire.extension import Orders
 from sccachedist.wire.messages import job_capacity
 from sccachedist.wire.tokens import claimed_server
 
@@ -149,6 +150,7 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         toolchains.log,
         settings.heartbeat.secs,
         reactor,
+        lambda orders: obey(orders, runner, toolchains),
     )
     slots, spent = job_slots(settings), KeptSpentJobs(cache / IDENTITY / "spent")
     core = ServerCore(slots, spent)
@@ -248,6 +250,15 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
     ):
         child.setServiceParent(service)
     return service
+
+
+def obey(orders: Orders, runner: JobRunner, toolchains: Toolchains) -> None:
+    """Do what an administrator wants, as the scheduler has told. A name that is no archive id means no toolchain."""
+    for job_id in orders.kill:
+        runner.kill(job_id)
+    for toolchain in orders.forget:
+        with suppress(DecodeError):
+            toolchains.forget(archive_id(toolchain))
 
 
 def told_metrics_port(settings: ServerSettings) -> int:

@@ -72,7 +72,8 @@ class Toolchains:
         self._work: SingleFlight[Path] = SingleFlight()
         #: Uploads by what became of them, and removed toolchains by reason, since the start.
         self.uploaded = {"stored": 0, "not_wanted": 0, "refused": 0}
-        self.removed = {"room": 0, "damaged": 0}
+        self.removed = {"room": 0, "damaged": 0, "unwanted": 0}
+        self._unwanted: set[ArchiveId] = set()
 
     def open(self) -> None:
         """Make the directories, remove unfinished uploads of an earlier process, and list the archives."""
@@ -205,6 +206,22 @@ class Toolchains:
             yield path
         finally:
             self._index.release(toolchain)
+            if toolchain in self._unwanted:
+                self.forget(toolchain)
+
+    def forget(self, toolchain: ArchiveId) -> None:
+        """Remove an archive that an administrator does not want; one that is in use, as soon as no job uses it."""
+        if toolchain not in self._index:
+            self._unwanted.discard(toolchain)
+        elif not self._index.is_used(toolchain):
+            self._unwanted.discard(toolchain)
+            log.info("toolchain {toolchain} is removed: an administrator wants that", toolchain=toolchain)
+            self.removed["unwanted"] += 1
+            remove_file(self._path(toolchain))
+            self._forget(toolchain)
+        elif toolchain not in self._unwanted:
+            self._unwanted.add(toolchain)
+            log.info("toolchain {toolchain} is in use: it is removed when no job uses it", toolchain=toolchain)
 
     async def _settle(self, toolchain: ArchiveId) -> None:
         """Sync an archive to the disk; if that fails, remove it."""

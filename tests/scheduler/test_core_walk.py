@@ -270,6 +270,28 @@ class Walk(CoreBesideModel):
         elif LIFE.index(where) > LIFE.index(job.where):
             self.move(job, where)
 
+    @rule(server_id=st.sampled_from(SERVERS))
+    def a_server_is_forgiven(self, server_id: ServerId) -> None:
+        """It is used like any other; nothing happens to its jobs."""
+        assert self.core.interventions.forgive(server_id, self.now) == ()
+        if (server := self.servers.get(server_id)) is not None:
+            server.failed, server.backoff = None, 0
+
+    @rule(server_id=st.sampled_from(SERVERS))
+    def a_server_is_forgotten(self, server_id: ServerId) -> None:
+        """It is dropped with its jobs."""
+        self.core.interventions.forget_server(server_id, self.now)
+        if server_id in self.servers:
+            self.drop(server_id)
+
+    @rule(of=assigned_jobs | reservations)
+    def a_job_is_killed(self, of: Reservation) -> None:
+        """Nothing is free by that: its build server is told so as long as the job is there."""
+        self.core.interventions.kill(of.job_id)
+        job, orders = self.job(of.job_id), self.core.interventions.orders(of.server_id, self.now)
+        told = orders is not None and of.job_id in orders.kill
+        assert told == (job is not None and job.server_id == of.server_id)
+
     @rule()
     def slots_are_lent(self) -> None:
         self.core.lend(self.now)

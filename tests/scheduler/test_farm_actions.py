@@ -7,6 +7,7 @@ import attrs
 import pytest
 
 from sccachedist.budgets import Party
+from sccachedist.scheduler import farm_actions
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.events import Departure, Event, JobEnded, ServerDrained, ServerLeft
 from sccachedist.scheduler.farm_actions import CannotBeDone, Circumstances, NothingMatches, Plan, plan
@@ -129,6 +130,15 @@ def test_drain(known: Farm) -> None:
     assert [step.found for step in known.plan("drain", servers=[str(B), str(C)]).steps] == [True, False]
     known.core.heartbeat(C, heartbeat(), 1.0)
     assert not known.core.has_servers
+
+
+def test_drains_are_few(known: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is drained may be drained for another reason."""
+    monkeypatch.setattr(farm_actions, "MOST_DRAINS", 1)
+    known.do("drain", servers=[str(A)])
+    known.do("drain", servers=[str(A)], reason="disk")
+    with pytest.raises(CannotBeDone, match="no more than 1 addresses can be drained"):
+        known.plan("drain", servers=[str(B)])
 
 
 def test_undrain(known: Farm) -> None:

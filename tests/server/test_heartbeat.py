@@ -10,8 +10,8 @@ from sccachedist.errors import PeerError
 from sccachedist.server.heartbeat import MOST_RETRY_SECS, MOST_SECS, NEWS_BYTES, HeartbeatService
 from sccachedist.server.toolchain_log import ToolchainLog
 from sccachedist.wire.archive_id import ArchiveId
-from sccachedist.wire.extension import Availability, ServerReport
-from sccachedist.wire.messages import Heartbeat
+from sccachedist.wire.extension import Availability, Orders, ServerReport
+from sccachedist.wire.messages import Heartbeat, JobId
 
 AWAY = PeerError("connection refused")
 
@@ -25,9 +25,12 @@ class HeartbeatTests(SynchronousTestCase):
         self.held: list[ArchiveId] = []
         self.log = ToolchainLog(lambda: self.held, lambda _: 1)
         self.rooms: list[int] = []
+        self.orders: list[Orders] = []
         self.sent = scheduler.heartbeats
         self.scheduler = scheduler
-        self.service = HeartbeatService(scheduler, self.message, self.log, 5, self.clock, chance=lambda: 0.0)
+        self.service = HeartbeatService(
+            scheduler, self.message, self.log, 5, self.clock, self.orders.append, lambda: 0.0
+        )
         self.service.startService()
 
     def message(self, seconds: int, room: int) -> tuple[Heartbeat, ServerReport]:
@@ -244,3 +247,13 @@ class HeartbeatTests(SynchronousTestCase):
         self.service.startService()
         self.answer(True)
         self.nothing_for(30.0)
+
+    def test_orders(self) -> None:
+        """What an administrator wants is done each time that it is told."""
+        self.scheduler.is_ours, self.scheduler.orders = True, Orders((JobId(7),), ())
+        self.answer(True)
+        assert self.orders == [Orders((JobId(7),), ())]
+        self.scheduler.orders = None
+        self.clock.advance(5)
+        self.answer(False)
+        assert len(self.orders) == 1

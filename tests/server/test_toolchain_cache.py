@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.logger import capturedLogs, formatEvent
 
 from farmkit.deferreds import outcome
 from sccachedist.errors import ToolchainError
@@ -210,3 +211,22 @@ def test_use_without_touching(stock: Stock, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(os, "utime", fail)
     assert used(stock, GCC) == GCC_BYTES
+
+
+def test_unwanted(stock: Stock) -> None:
+    """It is removed, and the scheduler hears of it; one that is in use when it is so no longer, one not here never."""
+    outcome(stock.bring(ARCHIVES[0]))
+    stock.toolchains.forget(CLANG)
+    with capturedLogs() as events:
+        over: Deferred[None] = Deferred()
+        using = stock.use(GCC, over)
+        stock.toolchains.forget(GCC)
+        stock.toolchains.forget(GCC)
+        assert GCC in stock.toolchains
+        over.callback(None)
+        outcome(using)
+    assert [formatEvent(event) for event in events] == [
+        f"toolchain {GCC} is in use: it is removed when no job uses it",
+        f"toolchain {GCC} is removed: an administrator wants that",
+    ]
+    assert (stock.evicted, stock.toolchains.removed["unwanted"], stock.path(GCC).exists()) == ([GCC], 1, False)

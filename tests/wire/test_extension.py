@@ -4,15 +4,19 @@ import attrs
 import pytest
 
 from sccachedist.errors import DecodeError
+from sccachedist.server.scheduler_session import ANSWER_BYTES
 from sccachedist.wire.bincode import TEXT, decode, encode
 from sccachedist.wire.extension import (
     EXTENDED_HEARTBEAT,
     EXTENDED_HEARTBEAT_RESULT,
     JOB_STATES,
+    MOST_FORGOTTEN,
+    MOST_KILLED,
     SERVER_REPORT,
     Availability,
     Health,
     JobStates,
+    Orders,
     SchedulerReport,
     ServerReport,
 )
@@ -134,3 +138,24 @@ def test_summaries_of_jobs() -> None:
     assert decode(JOB_STATES, octets) == said
     assert octets.startswith(encode(JOB_STATES, states) + b"sccachedist 3\n")
     assert JOB_STATES.to_json(said) == JOB_STATES.to_json(states)
+
+
+def test_orders() -> None:
+    """They stand behind a scheduler's report, where an earlier release does not look; few fit into an answer."""
+    plain = SchedulerReport(1, 2, 3, 4)
+    ordering = attrs.evolve(plain, orders=Orders((JobId(7), JobId(8)), ("0c" * 32,)))
+    octets, before = (
+        encode(EXTENDED_HEARTBEAT_RESULT, (HeartbeatResult(False), report)) for report in (ordering, plain)
+    )
+    assert octets.startswith(before + b"sccachedist 6\n")
+    assert decode(EXTENDED_HEARTBEAT_RESULT, octets) == (HeartbeatResult(False), ordering)
+    assert decode(EXTENDED_HEARTBEAT_RESULT, before + b"sccachedist 7\n") == (HeartbeatResult(False), plain)
+    assert decode(HEARTBEAT_RESULT, octets) == HeartbeatResult(False)
+    for cut in range(len(before) + len(b"sccachedist 6\n"), len(octets)):
+        with pytest.raises(DecodeError):
+            decode(EXTENDED_HEARTBEAT_RESULT, octets[:cut])
+    many = attrs.evolve(plain, orders=Orders((JobId(7),) * (MOST_KILLED + 1), ()))
+    with pytest.raises(DecodeError):
+        decode(EXTENDED_HEARTBEAT_RESULT, encode(EXTENDED_HEARTBEAT_RESULT, (HeartbeatResult(False), many)))
+    most = attrs.evolve(plain, orders=Orders((JobId(7),) * MOST_KILLED, ("0c" * 64,) * MOST_FORGOTTEN))
+    assert len(encode(EXTENDED_HEARTBEAT_RESULT, (HeartbeatResult(False), most))) < ANSWER_BYTES
