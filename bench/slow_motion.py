@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 
 
 class SlowMotion(Clock):
@@ -30,7 +31,9 @@ def turns_of(ask: Callable[[], Awaitable[Any]], clock: SlowMotion) -> Iterator[f
     """The CPU seconds of each turn of the reactor, from the request to the body of the response."""
     done: list[Any] = []
     began = time.thread_time()
-    Deferred.fromCoroutine(ask()).addCallback(done.append)  # type: ignore[arg-type]
+    Deferred.fromCoroutine(ask()).addBoth(done.append)  # type: ignore[arg-type]
     yield time.thread_time() - began
     while not done:
         yield clock.turn()
+    if isinstance(done[0], Failure):
+        done[0].raiseException()

@@ -4,6 +4,7 @@ The parts of the scheduler that answer run here, without its sockets: the time o
 then.
 """
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from ipaddress import IPv4Address
 from typing import Any
@@ -23,13 +24,14 @@ from sccachedist.scheduler.events import JobEnd, JobEnded
 from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
 from sccachedist.scheduler.farm_routes import FarmRoutes
 from sccachedist.scheduler.farm_status import FarmStatus
-from sccachedist.scheduler.farm_views import FarmViews
+from sccachedist.scheduler.farm_views import SPEED_SECS, FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.notices import Notices
 from sccachedist.scheduler.roles import Principal, Principals, Role
 from sccachedist.scheduler.sessions import Sessions
 from sccachedist.scheduler.term import Term, Terms
+from sccachedist.web.responses import Response
 from sccachedist.web.slices import Slices
 from sccachedist.web.turns import Turns
 from sccachedist.wire.addresses import ServerId
@@ -57,20 +59,34 @@ class Questions:
 
     name = "question"
     title = f"a question about {_SERVERS} build servers, {_RUNNING} jobs and {_RECORDS} records"
-    is_quick = False
+    is_quick = True
 
     def measure(self, run: Run) -> list[Quantity]:
         """Turns of ours alone: the published scheduler answers no questions."""
         rows = []
+        clock = SlowMotion()
+        routes = _routes(clock)
         for path, query, has_bar in _QUESTIONS:
-            clock = SlowMotion()
-            ask = partial(getattr(_routes(clock), f"farm_{path}"), _READER, query)
-            rounds = [list(turns_of(ask, clock)) for _ in range(run.scaled(5, 3))]
+            ask = partial(_answered, getattr(routes, f"farm_{path}"), query)
+            rounds = [_turns(ask, clock) for _ in range(run.scaled(5, 3))]
             name = "?".join((path, *query))
             bar = Bar(5.0, of_ours=True) if has_bar else None
             rows.append(Quantity(f"longest turn of {name}", "ms", (), milliseconds(map(max, rounds)), bar))
             rows.append(Quantity(f"CPU of {name}", "ms", (), milliseconds(map(sum, rounds))))
         return rows
+
+
+async def _answered(route: Callable[[FarmReader, dict[str, str]], Awaitable[Response]], query: dict[str, str]) -> None:
+    """Ask, and read the answer: else it keeps its seat."""
+    response = await route(_READER, query)
+    assert response.taken is not None
+    response.taken()
+
+
+def _turns(ask: Callable[[], Awaitable[None]], clock: SlowMotion) -> list[float]:
+    """The turns of a question that has not been asked for a while, so that nothing is shown again as it was."""
+    clock.advance(SPEED_SECS + 1)
+    return list(turns_of(ask, clock))
 
 
 def _routes(clock: SlowMotion) -> FarmRoutes:

@@ -17,7 +17,7 @@ from sccachedist.scheduler.term import Terms
 from sccachedist.web.slices import Slices
 
 #: Build servers and jobs that are looked at in one step.
-SOME = 16
+SOME = 4
 #: Seconds for which the build servers are shown again as they were: those who watch cost no more if they are many.
 SHOWN_SECS = 1.0
 #: The same for how fast they compile, for which the records are read.

@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 #: Seconds of CPU after which a slice ends, and after how many items that is looked at.
 SLICE_SECS, LOOK_AFTER = 0.002, 16
+#: The same after the last item.
+REST_SECS = 0.0005
 
 
 class Slices:
@@ -35,10 +37,16 @@ class Slices:
         for number, item in enumerate(items, 1):
             yield item
             if number % LOOK_AFTER == 0 and self._spent() - began >= SLICE_SECS:
-                turn: Deferred[None] = Deferred()
-                self._turns.run_next(party, partial(turn.callback, None))
-                await turn
+                await self._rest(party)
                 began = self._spent()
+        if self._spent() - began >= REST_SECS:  # what comes next begins a slice of its own
+            await self._rest(party)
+
+    async def _rest(self, party: str) -> None:
+        """Let the reactor turn."""
+        turn: Deferred[None] = Deferred()
+        self._turns.run_next(party, partial(turn.callback, None))
+        await turn
 
     async def json(self, party: str, document: Mapping[str, object]) -> bytes:
         """A document in JSON, in ASCII alone. Its lists, or what iterates, may be long; nothing else in it may be."""

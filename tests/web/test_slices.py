@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from farmkit.deferreds import outcome
-from sccachedist.web.slices import LOOK_AFTER, Slices
+from sccachedist.web.slices import LOOK_AFTER, REST_SECS, Slices
 from sccachedist.web.turns import unhurried
 
 
@@ -32,6 +32,16 @@ def test_a_turn_in_between() -> None:
     clock.advance(0)
     assert len(found) == 3 * LOOK_AFTER
     outcome(running)
+
+
+def test_one_after_the_other() -> None:
+    """What has used a part of its slice leaves none of it to what comes next; what has used next to nothing goes on."""
+    for took, goes_on in ((REST_SECS, False), (REST_SECS / 2, True)):
+        slices, clock = slices_of(chain([0.0], repeat(took)))
+        running = Deferred.fromCoroutine(collected(slices, 3, []))
+        assert running.called is goes_on
+        clock.advance(0)
+        outcome(running)
 
 
 def test_documents() -> None:
