@@ -28,6 +28,8 @@ from sccachedist.printable import printable
 MOST_IDLE_CLIENTS, MOST_NUMBERS_KEPT = 200, 10_000
 
 _GONE = "State:Offline\n"
+#: icemon counts jobs by platform, and says so in words.
+_UNKNOWN_MACHINE = "farm"
 _CLIENT, _SERVER = "client ", "server "
 
 
@@ -60,13 +62,22 @@ class Picture:
         """All hosts, then all jobs that run."""
         return b"".join((*self._hosts.values(), *(job.told for job in self._jobs.values())))
 
-    def server_is(self, address: str, ip: str, slots: int, load: int) -> None:
+    def server_is(
+        self, address: str, ip: str, slots: int, load: int, name: str = "", machine: str | None = None
+    ) -> None:
         """Tell of a build server, unless all of this was told before.
 
         :param load: which part of it is in use, in thousandths.
+        :param name: what it is called; by default its address. ``machine``: as ``uname -m`` calls it, if that is known.
         """
-        lines = {"Name": address, "IP": ip, "MaxJobs": str(slots), "NoRemote": "false", "Load": str(load)}
-        self._host_is(_SERVER + address, lines)
+        lines = {
+            "Name": name or _dotless(address),
+            "IP": ip,
+            "MaxJobs": str(slots),
+            "NoRemote": "false",
+            "Load": str(load),
+        }
+        self._host_is(_SERVER + address, lines, machine)
 
     def server_gone(self, address: str) -> None:
         """A build server has gone, and what ran there has ended."""
@@ -114,7 +125,8 @@ class Picture:
     def _client_is(self, client: str, ip: str) -> str:
         host = _CLIENT + client
         if host not in self._hosts:
-            self._host_is(host, {"Name": client, "IP": ip, "MaxJobs": "0", "NoRemote": "true"})
+            name = _dotless(client) if client == ip else client
+            self._host_is(host, {"Name": name, "IP": ip, "MaxJobs": "0", "NoRemote": "true"})
         return host
 
     def _rests(self, client: str) -> None:
@@ -124,9 +136,9 @@ class Picture:
         if len(self._idle) > MOST_IDLE_CLIENTS:
             self._host_gone(self._idle.popitem(last=False)[0])
 
-    def _host_is(self, host: str, lines: dict[str, str]) -> None:
-        known = {"Platform": "farm", "Version": str(VERSION), "Features": ""}
-        text = "".join(f"{key}:{printable(value)}\n" for key, value in (lines | known).items() if value)
+    def _host_is(self, host: str, lines: dict[str, str], machine: str | None = None) -> None:
+        lines |= {"Platform": machine or _UNKNOWN_MACHINE, "Version": str(VERSION)}
+        text = "".join(f"{key}:{printable(value)}\n" for key, value in lines.items() if value)
         told = encoded(HostTold(self._number_of(host), text))
         if self._hosts.get(host) != told:
             self._hosts[host] = told
@@ -151,6 +163,11 @@ class Picture:
     def _next_job(self) -> int:
         self._last_job = self._last_job % MOST_NUMBER + 1
         return self._last_job
+
+
+def _dotless(address: str) -> str:
+    """An address as a name: icemon shows a host's name up to its first dot."""
+    return address.replace(".", "-")
 
 
 def _joined(messages: Iterable[MonitorMessage]) -> bytes:

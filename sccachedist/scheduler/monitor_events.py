@@ -73,8 +73,11 @@ class MonitorEvents:
 
     def look_at_server(self, view: ServerView) -> None:
         """Show a build server as it is now."""
+        server_id, host = view.server_id, view.host
         load = 1000 * view.taken // max(view.slots, 1)
-        self.picture.server_is(str(view.server_id), str(view.server_id.host), view.slots, load)
+        name = f"{host.name}:{server_id.port}" if host is not None and host.name else ""
+        machine = None if host is None else host.machine_name
+        self.picture.server_is(str(server_id), str(server_id.host), view.slots, load, name, machine)
 
     def look_at_job(self, view: JobView, now: float) -> None:
         """Show a job that began before it was watched.

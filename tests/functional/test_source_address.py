@@ -1,7 +1,5 @@
 """A build server on a host with several addresses: its calls leave from the one that the scheduler expects."""
 
-import ctypes
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,29 +9,22 @@ from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PROGRAMS, PUBLISHED_SCHEDULER, Launch, adding
 from farmkit.processes import Command, inherited
 from tests.faults.network import ip
+from tests.support.own_network import own_network
 
 pytestmark = pytest.mark.functional
 
 FIRST, SECOND = "10.78.0.2", "10.78.0.3"
-_CLONE_NEWNET = 0x40000000
 
 
 @pytest.fixture(autouse=True)
 def _two_addresses() -> Iterator[None]:
     """Put this thread, and what it starts, on a host of its own that has two addresses in one network."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        assert libc.unshare(_CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
-        ip("link", "set", "lo", "up")
+    with own_network():
         ip("link", "add", "card0", "type", "bridge")
         for address in (FIRST, SECOND):
             ip("addr", "add", f"{address}/24", "dev", "card0")
         ip("link", "set", "card0", "up")
         yield
-    finally:
-        libc.setns(before, _CLONE_NEWNET)
-        os.close(before)
 
 
 SCHEDULERS = {"ours": OUR_SCHEDULER, "published": PUBLISHED_SCHEDULER}

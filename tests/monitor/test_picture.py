@@ -9,7 +9,9 @@ from sccachedist.monitor.messages import MOST_NUMBER, JobDone
 from sccachedist.monitor.picture import Picture
 from tests.monitor.shown import Shown
 
-A, B, ANN, BOB = "10.0.0.1:10501", "10.0.0.2:10501", "10.0.1.1", "10.0.1.2"
+A, B, ANN = "10.0.0.1:10501", "10.0.0.2:10501", "10.0.1.1"
+#: As hosts are called that have no other name.
+A_NAME, B_NAME, ANN_NAME = "10-0-0-1:10501", "10-0-0-2:10501", "10-0-1-1"
 
 
 @pytest.fixture
@@ -32,24 +34,32 @@ def test_a_job(picture: Picture, shown: Shown) -> None:
     """Its server and its client are told of before it, and its end after it."""
     begin(picture, 10**20)
     shown.take(picture.take())
-    assert shown.names == {A, ANN}
-    assert shown.running == {1: ("a.o", ANN, A)}
+    assert shown.names == {A_NAME, ANN_NAME}
+    assert shown.running == {1: ("a.o", ANN_NAME, A_NAME)}
     picture.job_ends(10**20, JobDone(0, 0))
     shown.take(picture.take())
-    assert (shown.running, shown.ended) == ({}, [("a.o", ANN, A, 0)])
+    assert (shown.running, shown.ended) == ({}, [("a.o", ANN_NAME, A_NAME, 0)])
 
 
 def test_hosts(picture: Picture, shown: Shown) -> None:
     """A build server has slots and a load, a client takes no jobs."""
     begin(picture, 1)
     shown.take(picture.take())
-    assert shown.host(A) == {
-        "Name": A, "IP": "10.0.0.1", "MaxJobs": "4", "NoRemote": "false", "Load": "250", "Platform": "farm",
+    assert shown.host(A_NAME) == {
+        "Name": A_NAME, "IP": "10.0.0.1", "MaxJobs": "4", "NoRemote": "false", "Load": "250", "Platform": "farm",
         "Version": "37",
     }  # fmt: skip
-    assert shown.host(ANN) == {
-        "Name": ANN, "IP": ANN, "MaxJobs": "0", "NoRemote": "true", "Platform": "farm", "Version": "37"
+    assert shown.host(ANN_NAME) == {
+        "Name": ANN_NAME, "IP": ANN, "MaxJobs": "0", "NoRemote": "true", "Platform": "farm", "Version": "37"
     }  # fmt: skip
+
+
+def test_a_server_that_tells_of_its_host(picture: Picture, shown: Shown) -> None:
+    """It is shown with its name, and with its machine."""
+    picture.server_is(A, "10.0.0.1", 4, 250, "build1:10501", "aarch64")
+    shown.take(picture.take())
+    assert shown.names == {"build1:10501"}
+    assert shown.host("build1:10501")["Platform"] == "aarch64"
 
 
 def test_only_changes_are_told(picture: Picture, shown: Shown) -> None:
@@ -59,7 +69,7 @@ def test_only_changes_are_told(picture: Picture, shown: Shown) -> None:
     assert picture.take() == b""
     picture.server_is(A, "10.0.0.1", 4, 500)
     shown.take(picture.take())
-    assert shown.host(A)["Load"] == "500"
+    assert shown.host(A_NAME)["Load"] == "500"
 
 
 def test_one_that_comes_late(picture: Picture, shown: Shown) -> None:
@@ -69,10 +79,10 @@ def test_one_that_comes_late(picture: Picture, shown: Shown) -> None:
     picture.job_ends(0, JobDone(0, 0))
     picture.take()
     shown.take(picture.whole())
-    assert (shown.names, len(shown.running)) == ({A, ANN}, 2)
+    assert (shown.names, len(shown.running)) == ({A_NAME, ANN_NAME}, 2)
     picture.job_ends(1, JobDone(0, 1))
     shown.take(picture.take())
-    assert shown.ended == [("a.o", ANN, A, 1)]
+    assert shown.ended == [("a.o", ANN_NAME, A_NAME, 1)]
 
 
 def test_a_server_that_has_gone(picture: Picture, shown: Shown) -> None:
@@ -83,7 +93,7 @@ def test_a_server_that_has_gone(picture: Picture, shown: Shown) -> None:
     picture.server_gone(A)
     picture.job_ends(1, JobDone(0, 0))
     shown.take(picture.take())
-    assert (shown.names, [status for *_, status in shown.ended]) == ({B, ANN}, [1])
+    assert (shown.names, [status for *_, status in shown.ended]) == ({B_NAME, ANN_NAME}, [1])
     begin(picture, 3)
     picture.server_gone(A)
     assert picture.take() == b""
@@ -116,7 +126,7 @@ def test_idle_clients(picture: Picture, shown: Shown, monkeypatch: pytest.Monkey
     picture.local_job("d", "", "refused: no_slot", 1.0)
     picture.local_job("busy", "", "refused: no_slot", 1.0)
     shown.take(picture.take())
-    assert shown.names == {A, "busy", "c", "d"}
+    assert shown.names == {A_NAME, "busy", "c", "d"}
     assert shown.local == [("d", "refused: no_slot"), ("busy", "refused: no_slot")]
 
 

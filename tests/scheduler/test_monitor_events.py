@@ -23,12 +23,14 @@ from sccachedist.scheduler.events import (
 )
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.monitor_events import MonitorEvents
+from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.job_summary import JobSummary, packed
 from sccachedist.wire.messages import JobId, JobState
 from tests.monitor.shown import Shown, messages_of
 from tests.scheduler.farms import CLANG, GCC, A, Ours, assigned, farm
 
-ANN, ANN_HOST = Party("0123456789abcdef@10.0.1.1"), "10.0.1.1"
+ANN, ANN_HOST = Party("0123456789abcdef@10.0.1.1"), "10-0-1-1"
+A_HOST = "127-0-0-1:10501"
 JOB, NEXT = JobId(1_700_000_000_000_412), JobId(1_700_000_000_000_413)
 COMPILED = JobSummary(Outcome.COMPILED, exit_code=0, output="obj/a.o", compiler="g++")
 SENT_LOCAL = JobSummary(Outcome.SENT_LOCAL, SentLocal.LIMIT, "job_secs", output="obj/a.o", compiler="g++")
@@ -76,19 +78,19 @@ def test_a_short_job(watched: Watched) -> None:
     watched.allocate()
     assert watched.see().running == {}
     watched.end()
-    assert watched.see().ended == [("obj/a.o", ANN_HOST, str(A), 0)]
+    assert watched.see().ended == [("obj/a.o", ANN_HOST, A_HOST, 0)]
 
 
 def test_a_long_job(watched: Watched) -> None:
     """One that runs is shown with what is known: the compiler, once a job with that toolchain has told it."""
     watched.allocate()
     watched.events(JobStarted(2.0, JOB, A))
-    assert list(watched.see().running.values()) == [("job 000412", ANN_HOST, str(A))]
+    assert list(watched.see().running.values()) == [("job 000412", ANN_HOST, A_HOST)]
     watched.end()
     watched.allocate(NEXT)
     watched.events(JobStarted(2.0, NEXT, A))
-    assert list(watched.see().running.values()) == [("g++ 000413", ANN_HOST, str(A))]
-    assert watched.shown.ended == [("job 000412", ANN_HOST, str(A), 0)]
+    assert list(watched.see().running.values()) == [("g++ 000413", ANN_HOST, A_HOST)]
+    assert watched.shown.ended == [("job 000412", ANN_HOST, A_HOST, 0)]
 
 
 def test_numbers(watched: Watched) -> None:
@@ -141,7 +143,7 @@ def test_jobs_that_did_not_run(watched: Watched, how: JobEnd) -> None:
     assert watched.see().ended == []
     watched.events(JobStarted(2.0, NEXT, A))
     watched.end(b"", NEXT, JobEnd.LOST)
-    assert watched.see().ended == [("job 000413", "unknown", str(A), 1)]
+    assert watched.see().ended == [("job 000413", "unknown", A_HOST, 1)]
 
 
 def test_unclaimed(watched: Watched) -> None:
@@ -155,7 +157,7 @@ def test_refusals(watched: Watched) -> None:
     for client in (ANN, Party("10.9.9.9")):
         watched.events(RequestRefused(2.0, 1.0, client, GCC, Refusal.NO_SLOT, "all are taken"))
     assert watched.see().local == [(ANN_HOST, f"refused: {Refusal.NO_SLOT.word}")]
-    assert watched.shown.names == {str(A), ANN_HOST}
+    assert watched.shown.names == {A_HOST, ANN_HOST}
 
 
 def test_other_events(watched: Watched) -> None:
@@ -171,7 +173,7 @@ def test_a_server_leaves(watched: Watched) -> None:
     watched.events(JobStarted(2.0, JOB, A))
     watched.events(ServerLeft(3.0, A, Departure.SILENT))
     watched.end(b"", how=JobEnd.SERVER_LEFT)
-    assert watched.see().ended == [("job 000412", "unknown", str(A), 1)]
+    assert watched.see().ended == [("job 000412", "unknown", A_HOST, 1)]
     assert watched.shown.names == {"unknown"}
 
 
@@ -182,7 +184,7 @@ def test_no_names() -> None:
     watched.events(RequestRefused(2.0, 1.0, ANN, GCC, Refusal.NO_SLOT, "all are taken"))
     octets = watched.events.picture.take()
     assert b"a.o" not in octets
-    assert ANN_HOST.encode() not in octets
+    assert b"10.0.1.1" not in octets
     watched.shown.take(octets)
     ((name, client, *_),) = watched.shown.ended
     assert (name, client[:7]) == ("g++ 000412", "client-")
@@ -201,11 +203,15 @@ def test_looks(watched: Watched) -> None:
     snapshot = core.snapshot({}, 4.0)
     for server in snapshot.servers:
         watched.events.look_at_server(server)
+    assert watched.see().host(A_HOST)["Platform"] == "farm"
+    for server in snapshot.servers:
+        watched.events.look_at_server(attrs.evolve(server, host=HostFacts("build1", 62)))
     for job in snapshot.jobs:
         watched.events.look_at_job(job, 4.0)
     watched.events(JobStarted(5.0, waiting.job_id, A))
     watched.see()
-    assert watched.shown.host(str(A))["Load"] == "666"
+    assert watched.shown.host("build1:10501")["Load"] == "666"
+    assert watched.shown.host("build1:10501")["Platform"] == "x86_64"
     assert [client for _, client, _ in watched.shown.running.values()] == [ANN_HOST, "unknown"]
 
 

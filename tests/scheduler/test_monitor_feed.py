@@ -35,6 +35,7 @@ from tests.scheduler.farms import assigned
 from tests.scheduler.test_service import SETTINGS
 from tests.scheduler.test_term import SERVER, Scheduler, job_of
 
+NAME = "127-0-0-1:11502"
 LOGIN = OPENING + OPENING + encoded(MonitorLogin())
 
 
@@ -139,9 +140,9 @@ def test_a_monitor(watched: Watched) -> None:
     assert there.value() == b""
     watched.pass_time()
     assert len(there.see().running) == 2
-    assert there.shown.names == {str(SERVER), "client"}
+    assert there.shown.names == {NAME, "client"}
     watched.pass_time(LOOK_SECS)
-    assert there.see().host(str(SERVER))["Load"] == "666"
+    assert there.see().host(NAME)["Load"] == "666"
 
 
 def test_the_last_one_goes(watched: Watched) -> None:
@@ -194,7 +195,7 @@ def test_many_that_come_and_go(watched: Watched) -> None:
     for _ in range(1000):
         Connection(watched.port).abortConnection()
     watched.pass_time(3 * WRITE_SECS)
-    assert (len(looks), there.see().names) == (1, {str(SERVER)})
+    assert (len(looks), there.see().names) == (1, {NAME})
 
 
 def test_a_new_term(watched: Watched) -> None:
@@ -220,7 +221,7 @@ def test_a_look_that_fails(watched: Watched) -> None:
     assert [event["log_level"] for event in events] == [LogLevel.critical]
     watched.terms.current.servers = servers  # type: ignore
     watched.pass_time(LOOK_SECS)
-    assert there.see().names == {str(SERVER)}
+    assert there.see().names == {NAME}
 
 
 def test_service(monkeypatch: pytest.MonkeyPatch) -> None:

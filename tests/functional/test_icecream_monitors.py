@@ -1,0 +1,161 @@
+"""Debian's icecream-sundae and icemon in front of a real farm that the published client compiles on."""
+
+import contextlib
+import re
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import attrs
+import pytest
+
+from farmkit.farm import Farm
+from farmkit.processes import LOOPBACK, Command, Daemon, answers, inherited, wait_until
+from farmkit.projects import CXX, write_project
+from farmkit.published_client import Client
+from tests.functional.test_builds import build
+from tests.support.own_network import own_network
+
+pytestmark = pytest.mark.functional
+
+#: Both look for it there.
+PORT = 8765
+FILES, PARALLEL = 5, 3
+#: A second of the compiler's time for some lines.
+SLOW = attrs.evolve(
+    CXX,
+    part="""\
+constexpr int count()
+{{
+    int sum = {n};
+    for (int i = 0; i < 400; ++i)
+        for (int j = 0; j < 2000; ++j)
+            sum += j & 1;
+    return sum;
+}}
+static_assert(count() > 0, "");
+int part_{n}(int x) {{ return x * {n}; }}
+""",
+)
+
+
+@attrs.frozen
+class Sundae:
+    """icecream-sundae, in a terminal of tmux."""
+
+    terminal: Path
+
+    def tmux(self, *arguments: str) -> str:
+        """Tell tmux something; what it prints."""
+        command = ("tmux", "-S", str(self.terminal), "-f", "/dev/null", *arguments)
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    @property
+    def screen(self) -> str:
+        """What one sees of it."""
+        return self.tmux("capture-pane", "-p")
+
+    def row(self, name: str) -> tuple[int, ...]:
+        """The numbers of a host: jobs that it took, that it has, that it can have; none if it is not shown."""
+        found = re.search(rf"^.*\d+ +{re.escape(name)} +(\d+) +(\d+) +(\d+) ", self.screen, re.MULTILINE)
+        return tuple(map(int, found.groups())) if found else ()
+
+    @property
+    def totals(self) -> tuple[int, ...]:
+        """How many jobs were remote, and how many local."""
+        found = re.search(r"Remote:(\d+) Local:(\d+)", self.screen)
+        return tuple(map(int, found.groups())) if found else ()
+
+
+@attrs.frozen
+class Icemon:
+    """icemon on a screen that is a file."""
+
+    program: Daemon
+    frame: Path
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls, folder: Path) -> Iterator["Icemon"]:
+        """One on a display of its own."""
+        frames, number = folder / "frames", folder / "display"
+        frames.mkdir()
+        screen = f"exec Xvfb -displayfd 3 -fbdir {frames} -screen 0 500x420x24 -nolisten tcp 3>{number}"
+        display = Daemon.start(Command(("sh", "-c", screen), inherited(), folder), folder / "xvfb.log")
+        with contextlib.ExitStack() as held:
+            held.callback(display.stop)
+            display.wait_until(lambda: number.exists() and number.read_text().endswith("\n"), 30, "a display is there")
+            variables = {"DISPLAY": f":{number.read_text().strip()}", "HOME": str(folder)}
+            environment = inherited() | variables | {"XDG_RUNTIME_DIR": str(folder)}
+            program = Daemon.start(Command(("icemon", "-s", LOOPBACK), environment, folder), folder / "icemon.log")
+            held.callback(program.stop)
+            yield cls(program, frames / "Xvfb_screen0")
+
+    def looks(self) -> bytes:
+        """What one sees of it: the picture, byte by byte."""
+        return self.frame.read_bytes()
+
+    def comes_to_rest(self) -> bytes:
+        """What one sees when it has not changed for ten looks."""
+        last = [self.looks()]
+
+        def is_still() -> bool:
+            last.append(self.looks())
+            return len(last) > 10 and len(set(last[-10:])) == 1
+
+        self.program.wait_until(is_still, 30, "icemon comes to rest")
+        return last[-1]
+
+
+@attrs.frozen
+class Watched:
+    """A farm and its two monitors."""
+
+    farm: Farm
+    sundae: Sundae
+    icemon: Icemon
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    """On a network of its own: icecream-sundae asks a whole one for schedulers."""
+    with contextlib.ExitStack() as held:
+        held.enter_context(own_network())
+        farm = Farm(tmp_path, scheduler_settings=f'[monitor]\naddress = "{LOOPBACK}:{PORT}"\n')
+        held.enter_context(farm)
+        wait_until(lambda: answers(PORT), 10, "monitors are listened to")
+        sundae = Sundae(tmp_path / "tmux")
+        sundae.tmux("new-session", "-d", "-x", "150", "-y", "30", f"icecream-sundae -s {LOOPBACK}")
+        held.callback(sundae.tmux, "kill-server")
+        yield Watched(farm, sundae, held.enter_context(Icemon.running(tmp_path)))
+
+
+def test_a_build_is_seen(watched: Watched, tmp_path: Path, toolchains: Path) -> None:
+    """Both show the hosts, the jobs of a build while it goes on, and a build server that leaves."""
+    farm, sundae, icemon = watched.farm, watched.sundae, watched.icemon
+    server = f"{socket.gethostname()}:{farm.server_port}"
+    wait_until(lambda: sundae.row(server)[:2] == (0, 0), 20, "icecream-sundae shows the build server")
+    slots = sundae.row(server)[2]
+    idle = icemon.comes_to_rest()
+    project = write_project(tmp_path / "project", SLOW, FILES - 1)
+    with Client(tmp_path / "client", farm.scheduler_url, farm.client_token, toolchains) as client:
+        with ThreadPoolExecutor(1) as beside:
+            building = beside.submit(
+                build,
+                project,
+                lambda source: client.compiling(project.compile_command(source), project.folder),
+                PARALLEL,
+            )
+            wait_until(lambda: building.done() or sundae.row(server)[1] > 0, 60, "icecream-sundae shows a job")
+            wait_until(lambda: building.done() or icemon.looks() != idle, 60, "icemon shows a job")
+            assert not building.done(), "the build was too quick to be seen"
+            building.result()
+        compiled = client.statistics().total_remote
+    wait_until(lambda: sundae.row(server) == (compiled, 0, slots), 10, "icecream-sundae has counted all jobs")
+    assert sundae.totals == (compiled, 0)
+    farm.server.stop()
+    wait_until(lambda: sundae.row(server) == (), 10, "icecream-sundae shows no build server")
+    wait_until(lambda: icemon.looks() != idle, 10, "icemon does not, either")
+    assert icemon.program.running, icemon.program.tail()
