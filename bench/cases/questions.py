@@ -30,6 +30,7 @@ from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.notices import Notices
 from sccachedist.scheduler.roles import Principal, Principals, Role
 from sccachedist.scheduler.sessions import Sessions
+from sccachedist.scheduler.sight import Sight
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.web.responses import Response
 from sccachedist.web.slices import Slices
@@ -39,7 +40,7 @@ from sccachedist.wire.job_summary import JobSummary, packed
 from sccachedist.wire.messages import Heartbeat, JobId
 
 _SERVERS, _RUNNING, _RECORDS = 5000, 20_000, 20_000
-_READER = FarmReader("10.1.0.1", Party("10.1.0.1"), Role.VIEWER, "viewer")
+_READER = FarmReader("10.1.0.1", Party("10.1.0.1"), Role.VIEWER, "viewer", Sight(names=True, reasons=True))
 #: The questions, each with its query and whether it has a bar: a trace has megabytes, which are copied at once.
 _QUESTIONS: tuple[tuple[str, dict[str, str], bool], ...] = (
     ("status", {}, True),

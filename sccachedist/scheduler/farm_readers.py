@@ -15,6 +15,7 @@ from sccachedist.errors import ClientRefused, Forbidden, PeerRefused
 from sccachedist.scheduler.browsers import Browsers
 from sccachedist.scheduler.roles import Principal, Principals, Role
 from sccachedist.scheduler.sessions import Sessions
+from sccachedist.scheduler.sight import Sight
 from sccachedist.web.bodies import media_type_of
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import JSON
@@ -30,12 +31,19 @@ class FarmReader:
     :param peer: the address at the other end of the connection.
     :param party: by its address alone, as :func:`~sccachedist.auth.clients.address_of` reads it.
     :param name: as the audit has it: a person's name, ``administrator``, ``viewer``, or the address as records name it.
+    :param sight: which words of records it sees.
     """
 
     peer: str
     party: Party
     role: Role
     name: str
+    sight: Sight = attrs.field(factory=Sight)
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether it has shown nothing."""
+        return self.role is Role.ANYONE
 
 
 @attrs.frozen
@@ -119,4 +127,6 @@ class FarmReaders:
 
     def _reader(self, head: Head, principal: Principal) -> FarmReader:
         party = Party(neighbourhood(self._browsers.sender(head)))
-        return FarmReader(head.peer, party, principal.role, principal.name or self._name_of(party) or party)
+        address = self._name_of(party)
+        sight = Sight.of(principal.role, self._web.names, address)
+        return FarmReader(head.peer, party, principal.role, principal.name or address or party, sight)

@@ -24,8 +24,6 @@ from sccachedist.scheduler.farm_documents import (
     RefusalSums,
     ToolchainSums,
     job_row,
-    names,
-    outline,
     running_row,
     server_row,
 )
@@ -143,7 +141,7 @@ class FarmRoutes:
             page.append(entry)
         is_first = not query.keys() & {"before", "outcome", "reason", "output"}
         running = await self._running(reader, wanted) if is_first else []
-        document = {"v": 1, "since": self._records.since, "jobs": map(job_row, page)}
+        document = {"v": 1, "since": self._records.since, "jobs": map(reader.sight.row, page)}
         return await self._answer(reader, document | {"running": running, "next": following})
 
     @_document("jobs/<digits:digits>")
@@ -154,7 +152,7 @@ class FarmRoutes:
         if len(over) + len(jobs) != 1:
             said = "several jobs have numbers that end" if over or jobs else "no job is remembered whose number ends"
             return json_response(json.dumps({"description": f"{said} with {digits}"}).encode(), 404)
-        row = job_row(over[0]) if over else None
+        row = reader.sight.row(over[0]) if over else None
         running = running_row(jobs[0], self._records.name_of(jobs[0].client)) if jobs else None
         return await self._answer(reader, {"v": 1, "job": row, "running": running})
 
@@ -171,9 +169,9 @@ class FarmRoutes:
                 break
             refusals.add(entry)
             mine = own if entry[CLIENT] == asker else others
-            if len(mine) < MOST_WHY and name and names(entry)[0].endswith(name):
+            if len(mine) < MOST_WHY and name and reader.sight.output(entry).endswith(name):
                 mine.append(entry)
-        jobs = map(job_row, (own + others)[:MOST_WHY])
+        jobs = map(reader.sight.row, (own + others)[:MOST_WHY])
         document = {"v": 1, "since": max(since, self._records.since), "jobs": jobs, "refusals": refusals.rows()}
         return await self._answer(reader, document)
 
@@ -213,7 +211,7 @@ class FarmRoutes:
         trace, count = TraceEvents(), 0
         wanted = await self._selection(reader, {"since": str(TRACE_SECS), **query})
         async for entry in self._wanted(reader, wanted):
-            trace.add(job_row(entry))
+            trace.add(reader.sight.row(entry))
             count += 1
             if count == MOST_TRACED:
                 break
@@ -239,10 +237,8 @@ class FarmRoutes:
     async def _selection(self, reader: FarmReader, query: Asked) -> Selection:
         """Which records are wanted. A build server may be called by the name of its host."""
         wanted = queries.selection(query, self._records.now())
-        if wanted.server is None or queries.is_address(
-            wanted.server
-        ):  # else a host might be named as another's address
-            return wanted
+        if wanted.server is None or queries.is_address(wanted.server):
+            return wanted  # else a host might be named as another's address
         named = (await self._views.look(reader.peer)).named
         return attrs.evolve(wanted, also=frozenset(named.get(wanted.server, ())))
 
@@ -251,7 +247,7 @@ class FarmRoutes:
         async for entry in self._slices.of(reader.peer, self._records.latest_first()):
             if entry[ENDED] < wanted.since:
                 break
-            if wanted.wants(outline(entry, named=wanted.output is not None)):
+            if wanted.wants(reader.sight.outline(entry, named=wanted.output is not None)):
                 yield entry
 
     async def _running(self, reader: FarmReader, wanted: Selection) -> list[RunningRow]:

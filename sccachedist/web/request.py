@@ -168,8 +168,9 @@ class Request(server.Request):
             answer.source.detach()
 
     def _know(self, granted: object) -> object:
-        """Note that the sender has shown a good token, unless the route needs none."""
-        if self.call is not None and not self.call.is_public and not self._is_gone:
+        """Note that the sender has shown a good token, unless none was needed."""
+        is_known = self.call is not None and not self.call.is_public and not getattr(granted, "is_stranger", False)
+        if is_known and not self._is_gone:
             self.site.connections.know(self.channel)
         return granted
 

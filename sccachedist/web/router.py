@@ -159,7 +159,8 @@ class Api:
             ``<digits:name>`` for the end of one.
         :param allow: called with the routes, the head and the ids: returns what is granted or raises a refusal.
         :param body: called with the same, when the sender is allowed or while that is still being checked.
-        :param is_public: whether ``allow`` allows every sender, so that a sender has not shown a good token by it.
+        :param is_public: whether ``allow`` allows every sender, so that a sender has not shown a good token by it. If
+            that depends, what ``allow`` returns has an attribute ``is_stranger``.
         :param answer: encodes the method's result; a :class:`MessageFile` holds an encoded one. None if the method
             returns a :class:`~sccachedist.web.responses.Response` of a media type of its own, or one that stays open.
         """

@@ -13,7 +13,7 @@ from farmkit.fakes import FakeBuildServers
 from farmkit.memory_http import Answer, Browser, bearer, request
 from sccachedist.auth.clients import party_of
 from sccachedist.budgets import Party
-from sccachedist.config import QueueSettings, RecordSettings
+from sccachedist.config import QueueSettings, RecordSettings, WebSettings
 from sccachedist.job_phases import JobPhase
 from sccachedist.outcomes import Outcome, Refusal, SentLocal
 from sccachedist.records import documents
@@ -36,7 +36,7 @@ from sccachedist.wire.job_summary import JobSummary, packed
 from sccachedist.wire.messages import JobId
 from tests.scheduler.farms import CLANG, GCC, A, B, assigned, farm
 from tests.support.documents import document
-from tests.support.readers import farm_readers
+from tests.support.readers import VIEWER, farm_readers
 
 BEGAN = 1_000_000.0
 ANN, BOB = party_of("0123456789abcdef", A.host), Party("fedcba9876543210@10.0.0.2")
@@ -70,6 +70,7 @@ class Farm:
 
     core: SchedulerCore = attrs.field(factory=lambda: farm(2, 2))
     clock: Clock = attrs.field(factory=Clock)
+    web: WebSettings = attrs.field(factory=WebSettings)
     spent: Iterator[float] = attrs.field(factory=lambda: iter(lambda: 0.0, 1.0))
     turns: CountedTurns = attrs.field(init=False)
     terms: Terms = attrs.field(init=False)
@@ -85,14 +86,14 @@ class Farm:
         views = FarmViews(self.terms, slices, self.records)
         self.notices = Notices(BEGAN, self.clock.seconds, self.records.name_of)
         status = FarmStatus(views, self.records, Departures(lambda: 0.0))
-        routes = FarmRoutes(views, self.records, status, self.notices, farm_readers())
+        routes = FarmRoutes(views, self.records, status, self.notices, farm_readers(self.web))
         self.browser = Browser(Site(Mounted(routes), self.clock), self.clock)
 
     def begin(self) -> Term:
         queue, tokens = QueueSettings(60, 10), JobTokens(self.clock.seconds)
         return Term(self.core, FakeBuildServers(), queue, self.clock, tokens, [self.records])
 
-    def ask(self, path: str, token: str | None = "clienttok", sender: str = "127.0.0.1", **query: object) -> Answer:
+    def ask(self, path: str, token: str | None = VIEWER, sender: str = "127.0.0.1", **query: object) -> Answer:
         target = f"/api/v1/farm/{path}" + (f"?{urlencode(query)}" if query else "")
         return self.browser.ask(request("GET", target, headers=bearer(token) if token else {}), sender)
 

@@ -220,3 +220,15 @@ def test_without_secrets() -> None:
         for name in (*ACTS, "metrics"):
             for shown in ("", digest_of(""), ADMIN, ANN, digest_of(ANN)):
                 assert other.asks(name, {"Authorization": f"Bearer {shown}"}) == 401
+
+
+@pytest.mark.parametrize(("token", "is_known"), [("", False), (CLIENT, True)])
+def test_strangers_that_may_look(token: str, is_known: bool) -> None:
+    """Where anyone may look, a look makes nobody known: a connection that shows a token is kept before theirs."""
+    limits = attrs.evolve(SETTINGS.limits, connections_per_address=1)
+    farm = Whole(attrs.evolve(SETTINGS, limits=limits, web=attrs.evolve(SETTINGS.web, view=ViewFor.ANYONE)))
+    looks = Browser(farm.ports[10600], farm.reactor).connect()
+    looks.say(request("GET", "/api/v1/farm/servers", headers=bearer(token) if token else {}))
+    farm.reactor.advance(0.1)
+    assert [answer.status for answer in looks.answers()] == [200]
+    assert (farm.ports[10600].buildProtocol(looks.getPeer()) is None) is is_known
