@@ -18,13 +18,11 @@ def run_role(parsed: argparse.Namespace) -> None:
     run_in_foreground(parsed.role, parsed.config, parsed.syslog)
 
 
-def drain(parsed: argparse.Namespace) -> None:
-    """``drain`` and ``undrain``."""
-    from sccachedist.cli.admin_client import set_drained
-    from sccachedist.config import load_scheduler_settings
+def administer(parsed: argparse.Namespace) -> None:
+    """``drain``, ``kill``, ``pause`` and all others with which administrators act."""
+    from sccachedist.cli.admin_commands import run_admin_command
 
-    settings = load_scheduler_settings(parsed.config)
-    print(set_drained(settings, parsed.scheduler, parsed.order, parsed.server, parsed.ca))
+    run_admin_command(parsed)
 
 
 def doctor(parsed: argparse.Namespace) -> None:

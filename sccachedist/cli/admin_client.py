@@ -1,14 +1,23 @@
 """An administrator's requests to a running scheduler, from the command line.
 
-Plain and synchronous: it does not need the daemons' reactor. The scheduler decides which orders exist.
+Plain and synchronous: it does not need the daemons' reactor. The scheduler decides which actions exist.
 """
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from sccachedist.cli.web_client import Question, Trust, pinned
-from sccachedist.config import SchedulerSettings
-from sccachedist.errors import ConfigError, PeerError
+import attrs
+
+from sccachedist.cli.farm.shapes import checked
+from sccachedist.cli.scheduler_address import TOKEN_VARIABLE, Given, SchedulerPlace, scheduler_place
+from sccachedist.cli.web_client import Question, Reply, Trust, pinned
+from sccachedist.config import SchedulerSettings, load_scheduler_settings
+from sccachedist.errors import ConfigError, DecodeError, PeerError
+from sccachedist.printable import excerpt
+from sccachedist.records.documents import ActionDocument
 from sccachedist.wire.addresses import ServerId
 
 #: Seconds in which the scheduler has to answer.
@@ -18,44 +27,87 @@ _DONE = {
     "drain": "{} is drained: it gets no new jobs, those that it has go on",
     "undrain": "{} is not drained: it gets new jobs",
 }
-#: What a scheduler's status means as the answer to an order.
-_MEANINGS = {
-    401: "it does not take the admin.token of this configuration",
-    404: "it takes no orders: is it a scheduler of sccachedist?",
-}
+_TOKEN_FILE = f"name the file of an administrator's token with --token-file or {TOKEN_VARIABLE}"
 
 
-def set_drained(
-    settings: SchedulerSettings, url: str | None, order: str, server_id: ServerId, authorities: Path | None = None
-) -> str:
-    """Ask a scheduler to drain or undrain a build server; return a sentence that says what it did.
+class OlderScheduler(PeerError):
+    """It does not know actions."""
 
-    :param settings: the scheduler's own, with the administrators' token.
-    :param url: where the scheduler is, if not at its ``public_addr``.
-    :param order: ``drain`` or ``undrain``.
-    :param authorities: a file with the authorities for the scheduler's certificate, if it is not the one of ``[tls]``.
-    :raises ConfigError: there is no token for administrators, or a needed file cannot be used.
-    :raises PeerError: the scheduler did not do it, or has no such build server.
+
+def administrator_place(given: Given, environment: Mapping[str, str] = os.environ) -> SchedulerPlace:
+    """Find the scheduler, and the token of an administrator.
+
+    :raises ConfigError: there is none, with what is missing, or a file is wrong.
     """
-    if settings.admin.token is None:
-        raise ConfigError("admin.token: missing, expected the secret of those who may drain build servers")
-    base = (url or own_url(settings)).rstrip("/")
-    question = Question(
-        f"{base}/api/v1/admin/{order}/{server_id}", settings.admin.token, body=b"", accept="application/json"
-    )
-    try:
-        reply = question.ask(ANSWER_SECS, trust_in(settings, authorities))
-    except PeerError as error:
-        raise PeerError(f"the scheduler at {base} does not answer: {error}") from error
-    if reply.status != 200:
-        meaning = _MEANINGS.get(reply.status, "nothing was done")
-        raise PeerError(f"the scheduler at {base} answered {reply.status}: {meaning}", status=reply.status)
-    match _read(reply.body):
-        case "Success" | {"Success": _}:
+    if given.token_file is None and not environment.get(TOKEN_VARIABLE):
+        if given.config is None:
+            raise ConfigError(f"{_TOKEN_FILE}, or the scheduler's configuration with --config")
+        if load_scheduler_settings(given.config).admin.token is None:
+            raise ConfigError(f"{given.config}: admin.token: missing, expected a secret; or {_TOKEN_FILE}")
+    return scheduler_place(given, environment)
+
+
+def act(place: SchedulerPlace, body: Mapping[str, object]) -> ActionDocument:
+    """Ask a scheduler to do something; returns what it has done.
+
+    :param body: as ``doc/api`` has it.
+    :raises OlderScheduler: it does not know actions.
+    :raises PeerError: it did not do it; one line says why.
+    """
+    base = place.url.rstrip("/")
+    octets = json.dumps(body).encode()
+    reply = _ask(Question(f"{base}/api/v1/admin/actions", place.token, body=octets, kind="application/json"), place)
+    document = _read(reply.body)
+    match reply.status, document:
+        case 200, _:
+            try:
+                return checked(document, ActionDocument)
+            except DecodeError as error:
+                raise PeerError(f"the scheduler at {base} answered what it should not") from error
+        case 404 | 409, {"description": str(text)}:
+            raise PeerError(excerpt(text, 1000), status=reply.status)
+        case 404 | 405, _:
+            raise OlderScheduler(f"the scheduler at {base} is older, or no scheduler of sccachedist", status=404)
+    raise _refusal(reply, place)
+
+
+def set_drained(place: SchedulerPlace, order: str, server_id: ServerId) -> str:
+    """Ask a scheduler of an earlier release to drain or undrain a build server; return what it did, in a sentence.
+
+    :param order: ``drain`` or ``undrain``.
+    :raises PeerError: it did not do it, or has no such build server.
+    """
+    base = place.url.rstrip("/")
+    reply = _ask(Question(f"{base}/api/v1/admin/{order}/{server_id}", place.token, body=b""), place)
+    match reply.status, _read(reply.body):
+        case 200, "Success" | {"Success": _}:
             return _DONE[order].format(server_id)
-        case {"Fail": {"msg": str(reason)}}:
-            raise PeerError(reason)
-    raise PeerError(f"the scheduler at {base} answered what it should not")
+        case 200, {"Fail": {"msg": str(reason)}}:
+            raise PeerError(excerpt(reason, 1000))
+        case 200, _:
+            raise PeerError(f"the scheduler at {base} answered what it should not")
+    raise _refusal(reply, place)
+
+
+def _ask(question: Question, place: SchedulerPlace) -> Reply:
+    try:
+        return attrs.evolve(question, accept="application/json").ask(ANSWER_SECS, place.trust)
+    except PeerError as error:
+        raise PeerError(f"the scheduler at {place.url.rstrip('/')} does not answer: {error}") from error
+
+
+def _refusal(reply: Reply, place: SchedulerPlace) -> PeerError:
+    match reply.status, _read(reply.body):
+        case 401, _:
+            meaning = f"it does not take {place.shown} for that of an administrator"
+        case _, {"description": str(text)}:
+            meaning = excerpt(text, 1000)
+        case 404, _:
+            meaning = "it takes no orders: is it a scheduler of sccachedist?"
+        case _:
+            meaning = "nothing was done"
+    said = f"the scheduler at {place.url.rstrip('/')} answered {reply.status}: {meaning}"
+    return PeerError(said, status=reply.status)
 
 
 def own_url(settings: SchedulerSettings) -> str:
@@ -76,10 +128,10 @@ def trust_in(settings: SchedulerSettings, authorities: Path | None) -> Trust:
         raise ConfigError(f"tls.certificate: {error}") from error
 
 
-def _read(body: bytes) -> object:
+def _read(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sccachedist import __version__
 from sccachedist.cli import actions
+from sccachedist.cli.admin_options import add_admin_commands
 from sccachedist.cli.completion import SHELLS
 from sccachedist.cli.farm.options import add_farm_commands, argument
 from sccachedist.daemon.log_levels import LEVEL_NAMES, LOG_VARIABLE
@@ -46,23 +47,9 @@ def command_parser() -> argparse.ArgumentParser:
             metavar="LEVEL",
             help=f"log to syslog, what has this level or a higher one, of {_LEVELS}",
         )
-    for order, about in (
-        ("drain", "give a build server no more jobs; those that it has go on"),
-        ("undrain", "give a build server jobs again"),
-    ):
-        command = _add(commands, order, about, actions.drain)
-        command.set_defaults(order=order)
-        command.add_argument("server", type=argument(_server), metavar="IP:PORT", help="its public_addr")
-        command.add_argument(
-            "--config", required=True, type=Path, metavar="PATH", help="the scheduler's configuration, with admin.token"
-        )
-        command.add_argument(
-            "--scheduler",
-            type=argument(_scheduler_url),
-            metavar="URL",
-            help="where the scheduler is, http or https, if not at its public_addr",
-        )
-        _add_authorities(command)
+    add_admin_commands(
+        partial(_add, commands, run=actions.administer), partial(_group, commands), _scheduler_url, _add_authorities
+    )
     command = _add(commands, "doctor", "look for what is wrong with a host or a configuration", actions.doctor)
     command.add_argument("--config", required=True, type=Path, metavar="PATH", help="of a scheduler or a build server")
     _add_authorities(command)
@@ -95,6 +82,14 @@ def _add(
     command = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
     command.set_defaults(run=run)
     return command
+
+
+def _group(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, about: str
+) -> Callable[[str, str], argparse.ArgumentParser]:
+    """A command that consists of others."""
+    others = commands.add_parser(name, help=about).add_subparsers(required=True, metavar="WHAT")
+    return partial(_add, others, run=actions.administer)
 
 
 def _add_authorities(command: argparse.ArgumentParser) -> None:

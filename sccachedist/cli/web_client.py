@@ -75,6 +75,7 @@ class Question:
 
     :param source: the address of this host that it leaves from; None if the kernel is to choose it.
     :param longest: the most bytes that are read of the answer.
+    :param kind: the media type of the body.
     """
 
     url: str
@@ -83,6 +84,7 @@ class Question:
     accept: str = "*/*"
     source: IPAddress | None = None
     longest: int = _ANSWER_BYTES
+    kind: str = "application/octet-stream"
 
     def ask(self, seconds: float, trust: Trust | None = None) -> Reply:
         """Send the request; to connect, and then to answer, may each take ``seconds``.
@@ -96,7 +98,7 @@ class Question:
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token}"
         if self.body is not None:
-            headers["Content-Type"] = "application/octet-stream"
+            headers["Content-Type"] = self.kind
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
         with _cut_after(seconds, connection.sock) as late:
             try:

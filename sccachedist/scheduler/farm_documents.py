@@ -192,7 +192,7 @@ def _why(server: ServerView) -> str:
 
 
 def _why_drained(drain: Drain) -> str:
-    by = drain.by or "an administrator"
+    by = "an administrator" if drain.by in ("", "administrator") else drain.by
     return f"{by} drains it: {drain.reason}" if drain.reason else f"{by} drains it"
 
 

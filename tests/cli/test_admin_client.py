@@ -9,7 +9,8 @@ from threading import Thread
 import attrs
 import pytest
 
-from sccachedist.cli.admin_client import own_url, set_drained
+from sccachedist.cli.admin_client import OlderScheduler, act, administrator_place, own_url, set_drained, trust_in
+from sccachedist.cli.scheduler_address import Given, SchedulerPlace
 from sccachedist.cli.web_client import Question
 from sccachedist.config import AdminSettings, InsecureAuth, SchedulerSettings, TlsSettings
 from sccachedist.errors import ConfigError, PeerError
@@ -42,9 +43,14 @@ class Scheduler:
             admin=AdminSettings("hunter2"),
         )
 
+    def place(self, authorities: Path | None = None) -> SchedulerPlace:
+        """Where it is."""
+        trust = trust_in(self.settings, authorities)
+        return SchedulerPlace(own_url(self.settings), "hunter2", "admin.token of x.conf", trust)
+
     def drain(self, authorities: Path | None = None, order: str = "drain") -> str:
-        """What ``sccachedist drain`` prints."""
-        return set_drained(self.settings, None, order, SERVER, authorities)
+        """What ``sccachedist drain`` prints of a scheduler of an earlier release."""
+        return set_drained(self.place(authorities), order, SERVER)
 
 
 @pytest.fixture(name="scheduler")
@@ -121,7 +127,7 @@ def test_files_that_cannot_be_used(scheduler: Scheduler, content: bytes | None) 
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        (401, b"", "answered 401: it does not take the admin.token"),
+        (401, b"", "answered 401: it does not take admin.token of x.conf for that of an administrator"),
         (404, b"", "answered 404: it takes no orders"),
         (302, b"", "answered 302: nothing was done"),
         (200, b'{"Fail":{"msg":"no build server has the address"}}', "^no build server has the address$"),
@@ -136,12 +142,56 @@ def test_why_not(scheduler: Scheduler, status: int, body: bytes, said: str) -> N
     assert len(scheduler.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "error", "said"),
+    [
+        (404, b"", OlderScheduler, "is older, or no scheduler of sccachedist"),
+        (405, b"<html>", OlderScheduler, "is older"),
+        (404, b'{"description": "no build server is meant"}', PeerError, "^no build server is meant$"),
+        (409, b'{"description": "it\\u001b[2J cannot"}', PeerError, r"^it\\x1b\[2J cannot$"),
+        (400, b'{"description": "until: expected"}', PeerError, "answered 400: until: expected"),
+        (403, b'{"description": "not from there"}', PeerError, "answered 403: not from there"),
+        (401, b"", PeerError, "it does not take admin.token of x.conf"),
+        (200, b"{}", PeerError, "answered what it should not"),
+        (200, b"[" * 99999, PeerError, "answered what it should not"),
+    ],
+)
+def test_an_action_that_is_not_done(
+    scheduler: Scheduler, status: int, body: bytes, error: type[PeerError], said: str
+) -> None:
+    """In the scheduler's own words, if it has some."""
+    scheduler.answer = (status, body)
+    with pytest.raises(error, match=said):
+        act(scheduler.place(), {"action": "resume"})
+
+
+def test_whose_token(tmp_path: Path) -> None:
+    """Without a token of an administrator, what is missing is named; one in a file of its own comes first."""
+    config, token = tmp_path / "scheduler.conf", tmp_path / "ann.token"
+    insecure = '{ type = "DANGEROUSLY_INSECURE" }'
+    config.write_text(f'public_addr = "127.0.0.1:1"\nclient_auth = {insecure}\nserver_auth = {insecure}\n')
+    token.write_text("annstoken\n")
+    with pytest.raises(ConfigError, match="--token-file or SCCACHEDIST_TOKEN_FILE, or the scheduler's configuration"):
+        administrator_place(Given("http://127.0.0.1:1"), {})
+    with pytest.raises(ConfigError, match=r"scheduler\.conf: admin\.token: missing.* --token-file"):
+        administrator_place(Given(config=config), {})
+    for given, environment in (
+        (Given(config=config, token_file=token), {}),
+        (Given("http://127.0.0.1:1"), {"SCCACHEDIST_TOKEN_FILE": str(token)}),
+    ):
+        place = administrator_place(given, environment)
+        assert (place.url, place.token) == ("http://127.0.0.1:1", "annstoken")
+    config.write_text(config.read_text() + '[admin]\ntoken = "hunter2"\n')
+    assert administrator_place(Given(config=config), {}).token == "hunter2"
+
+
 def test_one_that_is_not_there(scheduler: Scheduler) -> None:
     """It says that there is no answer, with the scheduler's URL."""
-    settings = attrs.evolve(scheduler.settings, public_addr=ServerId.parse("127.0.0.1:1"))
-    for nowhere in (settings, attrs.evolve(settings, tls=None)):
-        with pytest.raises(PeerError, match=r"the scheduler at https?://127\.0\.0\.1:1 does not answer: "):
-            set_drained(nowhere, None, "drain", SERVER)
+    for url in ("https://127.0.0.1:1", "http://127.0.0.1:1/"):
+        nowhere = attrs.evolve(scheduler.place(), url=url)
+        for ask in (lambda place: set_drained(place, "drain", SERVER), lambda place: act(place, {"action": "resume"})):
+            with pytest.raises(PeerError, match=r"the scheduler at https?://127\.0\.0\.1:1 does not answer: "):
+                ask(nowhere)
 
 
 def test_no_tls_where_there_should_be(scheduler: Scheduler) -> None:

@@ -15,17 +15,22 @@ _shtab_sccachedist_commands() {
     clients:'Who compiles and who waits.'
     completion:'Print what a shell completes this command with.'
     doctor:'Look for what is wrong with a host or a configuration.'
-    drain:'Give a build server no more jobs; those that it has go on.'
+    drain:'Give build servers no more jobs; those that they have go on.'
+    forget:'forget build servers or toolchains'
+    forgive:'Use build servers again that are avoided because they failed.'
     job:'All about one job.'
     jobs:'What became of the latest requests, and what runs.'
+    kill:'end jobs; their clients compile locally'
+    pause:'Give nobody a slot: all clients compile locally, and what runs goes on.'
     report:'How a build went, as one HTML file: what ran when, what was slow, what went home and why.'
+    resume:'End a pause.'
     scheduler:'Hand out jobs to build servers, in the foreground.'
     server:'Run compiles, in the foreground.'
     servers:'The build servers, and why one takes no jobs.'
     status:'The farm at a glance; status 1 if something critical needs attention.'
     toolchains:'Which compilers are on which build servers.'
     trace:'What ran when, as a Chrome trace, for ui.perfetto.dev.'
-    undrain:'Give a build server jobs again.'
+    undrain:'Give build servers jobs again.'
     usage:'Who used how much.'
     why:'Why a file was compiled locally.'
   )
@@ -39,6 +44,22 @@ _shtab_sccachedist_auth_commands() {
     generate-shared-token:'Print a token for type = token.'
   )
   _describe 'sccachedist auth commands' _commands
+}
+
+_shtab_sccachedist_forget_commands() {
+  local _commands=(
+    server:'Drop silent build servers at once, and miss those no longer that fell silent.'
+    toolchain:'Have build servers remove a toolchain as soon as no job uses it.'
+  )
+  _describe 'sccachedist forget commands' _commands
+}
+
+_shtab_sccachedist_kill_commands() {
+  local _commands=(
+    client:'End all jobs of a client.'
+    job:'End one job.'
+  )
+  _describe 'sccachedist kill commands' _commands
 }
 
 _shtab_sccachedist_options=(
@@ -122,14 +143,66 @@ _shtab_sccachedist_doctor_defaults_added=0
 
 _shtab_sccachedist_drain_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[the scheduler\'s configuration, with admin.token]:PATH:_files"
+  "--reason[why, for those who look]:TEXT:"
+  "--until[when that ends\: 90s, 10m, 2h, 7d, 14\:05, a date]:TIME:"
+  "--wait[end when the last of their jobs is over]"
+  "--preview[say what it would do, and do nothing]"
+  "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
   "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
+  "--token-file[the token of an administrator, in a file of its own]:FILE:_files"
   "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
-  ":its public_addr:"
+  "(*):its public_addr, with or without the port, the name of its host, or a pattern such as \'10.0.0.\*\':"
 )
 
 # guard to ensure default positional specs are added only once per session
 _shtab_sccachedist_drain_defaults_added=0
+
+_shtab_sccachedist_forget_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_forget_defaults_added=0
+
+_shtab_sccachedist_forget_server_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--preview[say what it would do, and do nothing]"
+  "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
+  "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
+  "--token-file[the token of an administrator, in a file of its own]:FILE:_files"
+  "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
+  "(*):its public_addr, with or without the port, the name of its host, or a pattern such as \'10.0.0.\*\':"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_forget_server_defaults_added=0
+
+_shtab_sccachedist_forget_toolchain_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--preview[say what it would do, and do nothing]"
+  "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
+  "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
+  "--token-file[the token of an administrator, in a file of its own]:FILE:_files"
+  "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
+  ":its archive id, or how that begins\: six characters or more:"
+  "(*)::its public_addr, with or without the port, the name of its host, or a pattern such as \'10.0.0.\*\':"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_forget_toolchain_defaults_added=0
+
+_shtab_sccachedist_forgive_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--preview[say what it would do, and do nothing]"
+  "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
+  "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
+  "--token-file[the token of an administrator, in a file of its own]:FILE:_files"
+  "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
+  "(*):its public_addr, with or without the port, the name of its host, or a pattern such as \'10.0.0.\*\':"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_forgive_defaults_added=0
 
 _shtab_sccachedist_job_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -169,6 +242,52 @@ _shtab_sccachedist_jobs_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_sccachedist_jobs_defaults_added=0
 
+_shtab_sccachedist_kill_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_kill_defaults_added=0
+
+_shtab_sccachedist_kill_client_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--preview[say what it would do, and do nothing]"
+  "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
+  "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
+  "--token-file[the token of an administrator, in a file of its own]:FILE:_files"
+  "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
+  ":as sccachedist clients has it:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_kill_client_defaults_added=0
+
+_shtab_sccachedist_kill_job_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--preview[say what it would do, and do nothing]"
+  "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
+  "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
+  "--token-file[the token of an administrator, in a file of its own]:FILE:_files"
+  "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
+  ":its number, or how that ends:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_kill_job_defaults_added=0
+
+_shtab_sccachedist_pause_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--reason[why\; clients are told it]:TEXT:"
+  "--preview[say what it would do, and do nothing]"
+  "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
+  "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
+  "--token-file[the token of an administrator, in a file of its own]:FILE:_files"
+  "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_pause_defaults_added=0
+
 _shtab_sccachedist_report_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--client[of this client alone]:CLIENT:"
@@ -184,6 +303,18 @@ _shtab_sccachedist_report_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_sccachedist_report_defaults_added=0
+
+_shtab_sccachedist_resume_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--preview[say what it would do, and do nothing]"
+  "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
+  "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
+  "--token-file[the token of an administrator, in a file of its own]:FILE:_files"
+  "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_resume_defaults_added=0
 
 _shtab_sccachedist_scheduler_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -264,10 +395,12 @@ _shtab_sccachedist_trace_defaults_added=0
 
 _shtab_sccachedist_undrain_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[the scheduler\'s configuration, with admin.token]:PATH:_files"
+  "--preview[say what it would do, and do nothing]"
+  "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
   "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
+  "--token-file[the token of an administrator, in a file of its own]:FILE:_files"
   "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
-  ":its public_addr:"
+  "(*):its public_addr, with or without the port, the name of its host, or a pattern such as \'10.0.0.\*\':"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -333,9 +466,14 @@ _shtab_sccachedist() {
         completion) _arguments -C -s $_shtab_sccachedist_completion_options ;;
         doctor) _arguments -C -s $_shtab_sccachedist_doctor_options ;;
         drain) _arguments -C -s $_shtab_sccachedist_drain_options ;;
+        forget) _shtab_sccachedist_forget ;;
+        forgive) _arguments -C -s $_shtab_sccachedist_forgive_options ;;
         job) _arguments -C -s $_shtab_sccachedist_job_options ;;
         jobs) _arguments -C -s $_shtab_sccachedist_jobs_options ;;
+        kill) _shtab_sccachedist_kill ;;
+        pause) _arguments -C -s $_shtab_sccachedist_pause_options ;;
         report) _arguments -C -s $_shtab_sccachedist_report_options ;;
+        resume) _arguments -C -s $_shtab_sccachedist_resume_options ;;
         scheduler) _arguments -C -s $_shtab_sccachedist_scheduler_options ;;
         server) _arguments -C -s $_shtab_sccachedist_server_options ;;
         servers) _arguments -C -s $_shtab_sccachedist_servers_options ;;
@@ -370,6 +508,54 @@ _shtab_sccachedist_auth() {
         generate-jwt-hs256-key) _arguments -C -s $_shtab_sccachedist_auth_generate_jwt_hs256_key_options ;;
         generate-jwt-hs256-server-token) _arguments -C -s $_shtab_sccachedist_auth_generate_jwt_hs256_server_token_options ;;
         generate-shared-token) _arguments -C -s $_shtab_sccachedist_auth_generate_shared_token_options ;;
+      esac
+  esac
+}
+
+_shtab_sccachedist_forget() {
+  local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->forget'
+
+  # Add default positional/remainder specs only if none exist, and only once per session
+  if (( ! _shtab_sccachedist_forget_defaults_added )); then
+    if (( ${_shtab_sccachedist_forget_options[(I)${(q)one_or_more}*]} +          ${_shtab_sccachedist_forget_options[(I)${(q)remainder}*]} +          ${_shtab_sccachedist_forget_options[(I)${(q)default}]} == 0 )); then
+      _shtab_sccachedist_forget_options+=(': :_shtab_sccachedist_forget_commands' '*::: :->forget')
+    fi
+    _shtab_sccachedist_forget_defaults_added=1
+  fi
+  _arguments -C -s $_shtab_sccachedist_forget_options
+
+  case $state in
+    forget)
+      words=($line[1] "${words[@]}")
+      (( CURRENT += 1 ))
+      curcontext="${curcontext%:*:*}:_shtab_sccachedist_forget-$line[1]:"
+      case $line[1] in
+        server) _arguments -C -s $_shtab_sccachedist_forget_server_options ;;
+        toolchain) _arguments -C -s $_shtab_sccachedist_forget_toolchain_options ;;
+      esac
+  esac
+}
+
+_shtab_sccachedist_kill() {
+  local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->kill'
+
+  # Add default positional/remainder specs only if none exist, and only once per session
+  if (( ! _shtab_sccachedist_kill_defaults_added )); then
+    if (( ${_shtab_sccachedist_kill_options[(I)${(q)one_or_more}*]} +          ${_shtab_sccachedist_kill_options[(I)${(q)remainder}*]} +          ${_shtab_sccachedist_kill_options[(I)${(q)default}]} == 0 )); then
+      _shtab_sccachedist_kill_options+=(': :_shtab_sccachedist_kill_commands' '*::: :->kill')
+    fi
+    _shtab_sccachedist_kill_defaults_added=1
+  fi
+  _arguments -C -s $_shtab_sccachedist_kill_options
+
+  case $state in
+    kill)
+      words=($line[1] "${words[@]}")
+      (( CURRENT += 1 ))
+      curcontext="${curcontext%:*:*}:_shtab_sccachedist_kill-$line[1]:"
+      case $line[1] in
+        client) _arguments -C -s $_shtab_sccachedist_kill_client_options ;;
+        job) _arguments -C -s $_shtab_sccachedist_kill_job_options ;;
       esac
   esac
 }

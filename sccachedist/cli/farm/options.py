@@ -87,7 +87,7 @@ def _choosing(commands: dict[str, argparse.ArgumentParser]) -> None:
     jobs.add_argument(
         "--limit", type=argument(_count), default=_LINES, metavar="N", help=f"this many (default: {_LINES})"
     )
-    commands["job"].add_argument("id", type=argument(_number), metavar="ID", help="its number, or how that ends")
+    commands["job"].add_argument("id", type=argument(job_number), metavar="ID", help="its number, or how that ends")
     commands["why"].add_argument("name", metavar="FILE", help="the object, or how its path ends")
     for name in ("jobs", "why", "usage", *_WRITING):
         commands[name].add_argument(
@@ -130,7 +130,7 @@ def _states(text: str) -> tuple[str, ...]:
     return states
 
 
-def _number(text: str) -> str:
+def job_number(text: str) -> str:
     """The end of a job's number; what is left out before it may be shown by dots."""
     digits = text.rpartition("…")[2].rpartition("..")[2]
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 20):

@@ -46,6 +46,8 @@ def _row(row: ServerRow, screen: Screen) -> list[Cell | str]:
     if row["sent_local_share"]:
         fault += f" ({100 * row['sent_local_share']:.0f} %)"
     why = row["why"] or ("published: it tells no more" if row["published"] else "")
+    if row["drain"] is not None and row["drain"]["until"] is not None:
+        why += f", until {screen.clock(row['drain']['until'])}"
     disks = [size for size in (row["disk_free"]["cache"], row["disk_free"]["build"]) if size is not None]
     return [
         screen.text(row["name"]),

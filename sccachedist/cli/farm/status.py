@@ -20,6 +20,7 @@ def render(document: StatusDocument, screen: Screen) -> str:
         ),
         ("servers", _servers(document, screen)),
         ("slots", f"{document['slots']:,} on {document['cpus']:,} CPUs"),
+        *_pause(document, screen),
         ("jobs", waiting),
         ("recently", _recently(document["recent"], screen)),
         ("sent home", _sent_home(document["recent"], screen)),
@@ -35,6 +36,13 @@ def render(document: StatusDocument, screen: Screen) -> str:
 def is_fine(document: StatusDocument) -> bool:
     """Whether nothing critical needs attention."""
     return not any(each["critical"] for each in document["attention"])
+
+
+def _pause(document: StatusDocument, screen: Screen) -> list[tuple[str, str]]:
+    pause = document["paused"]
+    if pause is None:
+        return []
+    return [("paused", f"{screen.clock(pause['since'])} by {screen.text(pause['by'])}: {screen.text(pause['reason'])}")]
 
 
 def _servers(document: StatusDocument, screen: Screen) -> str:

@@ -145,7 +145,7 @@ SERVERS = ServersDocument(
         {
             "address": "[2001:db8::40]:10501",
             "state": "draining",
-            "why": "",
+            "why": "ann drains it: kernel update",
             "published": True,
             "version": None,
             "cpus": 8,

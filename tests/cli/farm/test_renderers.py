@@ -143,6 +143,13 @@ def test_jobs_that_run_or_are_not_known() -> None:
     assert "phases" not in job.render(without, Screen())
 
 
+def test_a_paused_farm() -> None:
+    """Who paused it, when and why: the first question of whoever wonders why nothing is compiled there."""
+    pause = {"by": "ann", "reason": "the network\x1b[2J moves", "since": made.NOW - 60}
+    shown = status.render(changed(made.STATUS, paused=pause), Screen(200, now=made.NOW))
+    assert r"by ann: the network\x1b[2J moves" in shown
+
+
 def test_an_empty_farm() -> None:
     """It has been asked nothing yet."""
     idle = changed(

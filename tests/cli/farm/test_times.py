@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sccachedist.cli.farm.times import secs_back
+from sccachedist.cli.farm.times import secs_ahead, secs_back
 from sccachedist.errors import DecodeError
 
 NOW = datetime(2026, 3, 31, 14, 10, tzinfo=UTC)
@@ -46,3 +46,27 @@ def test_what_is_no_time(text: str) -> None:
     """One clear line, also for a time that is yet to come."""
     with pytest.raises(DecodeError, match=r"^(expected a time such as|this time is yet to come)[^\n]*$"):
         secs_back(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "secs"),
+    [
+        ("90s", 90),
+        ("7d", 604_800),
+        ("14:15", 300),
+        ("14:05", 86_100),
+        ("14:10", 86_400),
+        ("2026-03-31T14:10:30", 30),
+        ("2026-04-01", 9 * 3600 + 3000),
+    ],
+)
+def test_times_that_are_yet_to_come(text: str, secs: float) -> None:
+    """A time of the day is the next one."""
+    assert secs_ahead(text, NOW) == secs
+
+
+@pytest.mark.parametrize("text", ["", "2026-03-31", "2026-03-31T14:10", "-1s", "soon"])
+def test_what_is_not_yet_to_come(text: str) -> None:
+    """One clear line."""
+    with pytest.raises(DecodeError, match=r"^(expected a time such as|this time has been)[^\n]*$"):
+        secs_ahead(text, NOW)
