@@ -123,6 +123,7 @@ class ServerRow(TypedDict):
     disk_free: DiskFree
     uploads: list[ServerUpload]
     speed: float | None
+    certificate_expires: float | None
     drain: DrainRow | None
 
 
@@ -300,6 +301,7 @@ class ToolchainRow(TypedDict):
 
     toolchain: str
     compiler: str | None
+    size: int | None
     held_by: list[str]
     uploads: list[ToolchainUpload]
     jobs: int

@@ -24,6 +24,12 @@ PART, LEAST = 0.1, 5
 LONG_WAIT_SECS = 30.0
 #: Bytes that are too few on a disk, and of memory: the latter if they are less than a part of it, too.
 LEAST_DISK, LEAST_MEMORY, LEAST_MEMORY_PART = 2_000_000_000, 2_000_000_000, 0.05
+DAY_SECS = 86_400
+#: Seconds before its end that a certificate is worth a look: our build server has renewed its own long before.
+CERTIFICATE_SECS = 14 * DAY_SECS
+_MADE_BY_ITSELF = (
+    "Restart the build server: it makes a new certificate. Compare the clocks of the hosts if it has done so."
+)
 #: What is not the farm's fault.
 _NOT_OURS = {SentLocal.SUSPICIOUS, SentLocal.OPTIONS, SentLocal.CLIENT_GONE, SentLocal.KILLED}
 _NO_MATTER = {Refusal.UNAUTHORIZED, Refusal.CLIENT_GONE, Refusal.SHUTDOWN, Refusal.NO_SERVERS, Refusal.PAUSED}
@@ -63,8 +69,12 @@ class Shown:
 
 @attrs.define
 class ServerFindings:
-    """What is to be said of build servers, grown by one of them at a time."""
+    """What is to be said of build servers, grown by one of them at a time.
 
+    :param now: in seconds since 1970.
+    """
+
+    now: float
     ids: set[ServerId] = attrs.field(factory=set)
     is_any_open: bool = False
     found: Shown = attrs.field(factory=Shown)
@@ -75,6 +85,8 @@ class ServerFindings:
         self.is_any_open |= server.is_open
         for finding in _of_server(server):
             self.found.add(finding)
+        if server.certificate_end is not None and server.certificate_end - self.now < CERTIFICATE_SECS:
+            self.found.add(_of_certificate(str(server.server_id), server.certificate_end - self.now, _MADE_BY_ITSELF))
 
 
 def attention(
@@ -83,16 +95,19 @@ def attention(
     oldest_wait_secs: float,
     lately: Lately,
     missed: Mapping[ServerId, float],
+    certificate_end: float | None = None,
 ) -> list[Attention]:
     """All of it, what is critical first.
 
     :param waiting: how many requests wait for a slot; ``oldest_wait_secs``: how long the first of them has waited.
     :param missed: for how many seconds build servers have been away that fell silent.
+    :param certificate_end: when the scheduler's own certificate ends, in seconds since 1970; None if it has none.
     """
     found = [
         *_no_servers(servers.is_any_open),
         *_missed(missed, servers.ids),
         *_strangers(lately),
+        *_own_certificate(certificate_end, servers.now),
         *servers.found.findings,
         *_sent_home(lately),
         *_of_farm(lately),
@@ -173,6 +188,18 @@ def _of_host(address: str, host: HostFacts) -> Iterator[Attention]:
 
 def _megabytes(octets: int) -> str:
     return f"{octets / 1e6:.0f} MB"
+
+
+def _own_certificate(end: float | None, now: float) -> Iterator[Attention]:
+    if end is not None and end - now < CERTIFICATE_SECS:
+        yield _of_certificate("scheduler", end - now, "Renew the files of [tls], and send the scheduler SIGHUP.")
+
+
+def _of_certificate(about: str, secs: float, mend: str) -> Attention:
+    """A certificate that ends soon, or has ended: then no client trusts it any more."""
+    text = f"ends in {secs / DAY_SECS:.0f} days" if secs > 0 else "has ended: clients do not trust it any more"
+    name = "the scheduler" if about == "scheduler" else about
+    return _finding(about, f"The certificate of {name} {text}.", mend, critical=secs <= 0)
 
 
 def _sent_home(lately: Lately) -> Iterator[Attention]:

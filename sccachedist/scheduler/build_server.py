@@ -8,6 +8,7 @@ import hmac
 import attrs
 
 from sccachedist.scheduler.backoff import Backoff
+from sccachedist.scheduler.certificates import certificate_end
 from sccachedist.scheduler.home_rates import Record
 from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.wire.addresses import ServerId
@@ -55,6 +56,7 @@ class BuildServer:
     toolchains: set[str] = attrs.field(factory=set)
     presumed: dict[str, float] = attrs.field(factory=dict)
     unwanted: dict[str, float] = attrs.field(factory=dict)
+    _end: tuple[bytes, float | None] | None = None
     joined: float = attrs.field(default=attrs.Factory(lambda self: self.seen, takes_self=True), init=False)
 
     @property
@@ -67,6 +69,13 @@ class BuildServer:
         """Why it gets no jobs until its self-test passes; empty if it is fit, or does not tell."""
         health = None if self.report is None else self.report.health
         return "" if health is None else health.unfit
+
+    @property
+    def certificate_end(self) -> float | None:
+        """When its certificate ends, in seconds since 1970; read once, when somebody looks."""
+        if self._end is None or self._end[0] != self.heartbeat.cert_digest:
+            self._end = self.heartbeat.cert_digest, certificate_end(self.heartbeat.cert_pem)
+        return self._end[1]
 
     @property
     def avoided_until(self) -> float:

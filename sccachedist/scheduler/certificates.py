@@ -48,6 +48,14 @@ def certificate_digest(pem: bytes, server_id: ServerId) -> bytes:
     return hashlib.sha256(der).digest()
 
 
+def certificate_end(pem: bytes) -> float | None:
+    """When a certificate ends, in seconds since 1970; None if it is none, or does not say."""
+    try:
+        return _read(_der(pem)).not_valid_after_utc.timestamp()
+    except (DecodeError, ValueError):
+        return None
+
+
 def _der(pem: bytes) -> bytes:
     form = _PEM.fullmatch(pem) if len(pem) <= MOST_BYTES else None
     if form is None:

@@ -169,6 +169,7 @@ def server_row(server: ServerView, speed: float | None = None) -> ServerRow:
         disk_free=DiskFree(cache=_rounded(host.cache_free), build=_rounded(host.build_free)),
         uploads=[ServerUpload(toolchain=toolchain, bytes=size) for toolchain, size in host.uploads],
         speed=speed,
+        certificate_expires=server.certificate_end,
         drain=None if server.drain is None else server.drain.to_json(),
     )
 
@@ -295,7 +296,7 @@ class ToolchainSums:
     """
 
     def __init__(self, held: Iterable[ToolchainView]) -> None:
-        self._held = {view.archive_id: view.servers for view in held}
+        self._held = {view.archive_id: view for view in held}
         self._uploads: defaultdict[str, list[ToolchainUpload]] = defaultdict(list)
         self._jobs, self._last = Counter[str](), dict[str, float]()
         self._compilers: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -321,10 +322,12 @@ class ToolchainSums:
         every = _all(self._held, self._last, self._uploads)
         first = nsmallest(MOST_NAMES, every, lambda name: (-self._jobs.get(name, 0), name))
         for toolchain in first:
+            view = self._held.get(toolchain)
             yield ToolchainRow(
                 toolchain=toolchain,
                 compiler=next((name for name, _ in self._compilers[toolchain].most_common(1)), None),
-                held_by=[str(server) for server in self._held.get(toolchain, ())],
+                size=view.size if view else None,
+                held_by=[str(server) for server in view.servers] if view else [],
                 uploads=self._uploads.get(toolchain, [])[:MOST_UPLOADS],
                 jobs=self._jobs[toolchain],
                 last_use=round(self._last[toolchain], 6) if toolchain in self._last else None,

@@ -1,5 +1,7 @@
 """Sums the farm up, for those who ask once and for those who watch: in slices, however many records there are."""
 
+from collections.abc import Callable
+
 from sccachedist.records.documents import Attention, Recent, StatusDocument
 from sccachedist.records.ring import ENDED
 from sccachedist.scheduler.attention import Lately, attention
@@ -15,10 +17,18 @@ class FarmStatus:
     :param views: what the scheduler knows.
     :param records: what it remembers.
     :param departures: the build servers that it misses.
+    :param certificate_end: returns when the scheduler's own certificate ends, in seconds since 1970.
     """
 
-    def __init__(self, views: FarmViews, records: JobRecords, departures: Departures) -> None:
+    def __init__(
+        self,
+        views: FarmViews,
+        records: JobRecords,
+        departures: Departures,
+        certificate_end: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self._views, self._records, self._departures = views, records, departures
+        self._certificate_end = certificate_end
         self._began = records.now()
 
     @property
@@ -39,7 +49,8 @@ class FarmStatus:
         look, term = await self._views.look(party), self._views.terms.current
         waiting, missed = term.totals().waiting, self._departures.missed()
         recent = found.all.recent(min(since, now - self._records.since))
-        return recent, attention(look.findings, waiting, term.oldest_wait_secs, found, missed)
+        wait, end = term.oldest_wait_secs, self._certificate_end()
+        return recent, attention(look.findings, waiting, wait, found, missed, end)
 
     def document(self, servers: ServerSums, recent: Recent, attention: list[Attention]) -> StatusDocument:
         """The farm at a glance; the rest is what it is now.

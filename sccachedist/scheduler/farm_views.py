@@ -31,9 +31,9 @@ class ServersLook:
     :param named: the addresses of those whose host has a name.
     """
 
+    findings: ServerFindings
     servers: list[ServerView] = attrs.field(factory=list)
     sums: ServerSums = attrs.field(factory=ServerSums)
-    findings: ServerFindings = attrs.field(factory=ServerFindings)
     named: defaultdict[str, list[str]] = attrs.field(factory=lambda: defaultdict(list))
 
     def add(self, server: ServerView) -> None:
@@ -64,7 +64,7 @@ class FarmViews:
         """
         term = self.terms.current
         if self._seen is None or term.now() - self._seen[0] > SHOWN_SECS:
-            found = ServersLook()
+            found = ServersLook(ServerFindings(self.records.now()))
             async for some in self.slices.of(party, term.servers(SOME)):
                 for server in some:
                     found.add(server)

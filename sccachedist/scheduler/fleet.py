@@ -38,6 +38,7 @@ class Fleet:
         self._servers: dict[ServerId, BuildServer] = {}
         self._by_host: Counter[IPv4Address | IPv6Address] = Counter()
         self._holders: dict[str, dict[ServerId, None]] = {}
+        self._sizes: dict[str, int] = {}
         self._shunned: set[ServerId] = set()
         self._home_rates = HomeRates()
         self.out_of_service = out_of_service or OutOfService()
@@ -67,6 +68,10 @@ class Fleet:
     def toolchains(self) -> Iterable[tuple[str, Iterable[ServerId]]]:
         """The toolchains that are known to be somewhere, each with the servers that have it."""
         return self._holders.items()
+
+    def size_of(self, toolchain: str) -> int | None:
+        """The bytes of a toolchain, as the first build server has it that told; None if none did."""
+        return self._sizes.get(toolchain)
 
     @property
     def num_toolchains(self) -> int:
@@ -154,6 +159,10 @@ class Fleet:
             for toolchain in report.toolchains:
                 self.gained(server, toolchain)
             server.told = max(server.told, report.until)
+        if report.host is not None:
+            for toolchain, size in zip(report.toolchains, report.host.sizes, strict=False):
+                if toolchain in self._holders:
+                    self._sizes.setdefault(toolchain, size)
 
     def leave(self, server_id: ServerId) -> BuildServer:
         """Remove a server."""
@@ -286,3 +295,4 @@ class Fleet:
         del holders[server.server_id]
         if not holders:
             del self._holders[toolchain]
+            self._sizes.pop(toolchain, None)

@@ -133,7 +133,9 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     browsers = Browsers(settings.tls is not None, trusted, settings.web.user_header)
     readers = FarmReaders(clients, principals, sessions, browsers, settings.web, records.name_of, records.now)
     servers, limits = server_auth(settings.server_auth), settings.limits
-    status = FarmStatus(views, records, departures)
+    tls = settings.tls
+    files = None if tls is None else CertificateFiles(tls.certificate, tls.private_key)
+    status = FarmStatus(views, records, departures, partial(_expiry, files))
     for_all = (
         AdminRoutes(terms, readers, records, departures, state.kept, notices.tell),
         FarmRoutes(views, records, status, notices, readers),
@@ -159,9 +161,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
 
     service = MultiService()
     site = Site(routes, reactor, _without_browsers(settings), trusted, turns)
-    files = None
-    if settings.tls is not None:
-        files = CertificateFiles(settings.tls.certificate, settings.tls.private_key)
+    if files is not None:
         OnSignal("SIGHUP", files.reload, reactor).setServiceParent(service)
 
     def port(site: Site) -> IProtocolFactory:

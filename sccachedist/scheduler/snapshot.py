@@ -42,6 +42,7 @@ class ServerView:
     :param avoided_why: why it is avoided; None if it is not.
     :param health: what it tells of itself; None if it does not.
     :param host: what it tells of its host; None if it does not.
+    :param certificate_end: when its certificate ends, in seconds since 1970; None if it does not say.
     """
 
     server_id: ServerId
@@ -64,6 +65,7 @@ class ServerView:
     avoided_why: Fault | None
     health: Health | None
     host: HostFacts | None
+    certificate_end: float | None
 
     @property
     def state(self) -> ServerState:
@@ -106,10 +108,14 @@ class ClientView:
 
 @attrs.frozen
 class ToolchainView:
-    """A toolchain, by its archive id, and the build servers that are known to have it: ours alone tell."""
+    """A toolchain, by its archive id, and the build servers that are known to have it: ours alone tell.
+
+    :param size: in bytes; None if none of them told.
+    """
 
     archive_id: str
     servers: tuple[ServerId, ...]
+    size: int | None = None
 
 
 @attrs.frozen
@@ -191,7 +197,7 @@ class Views:
 
     def toolchains(self) -> tuple[ToolchainView, ...]:
         """The toolchains."""
-        return tuple(ToolchainView(toolchain, tuple(holders)) for toolchain, holders in self._fleet.toolchains())
+        return tuple(_toolchain_views(self._fleet))
 
 
 def snapshot_of(fleet: Fleet, jobs: Jobs, waiting: Mapping[Party, int], now: float) -> Snapshot:
@@ -209,7 +215,7 @@ def snapshot_of(fleet: Fleet, jobs: Jobs, waiting: Mapping[Party, int], now: flo
             ClientView(client, per_client[client], waiting.get(client, 0))
             for client in dict.fromkeys((*per_client, *waiting))
         ),
-        toolchains=tuple(ToolchainView(toolchain, tuple(holders)) for toolchain, holders in fleet.toolchains()),
+        toolchains=tuple(_toolchain_views(fleet)),
     )
 
 
@@ -235,7 +241,13 @@ def _server_view(server: BuildServer, now: float) -> ServerView:
         avoided_why=_why_avoided(server, now),
         health=None if server.report is None else server.report.health,
         host=None if server.report is None else server.report.host,
+        certificate_end=server.certificate_end,
     )
+
+
+def _toolchain_views(fleet: Fleet) -> Iterator[ToolchainView]:
+    for toolchain, holders in fleet.toolchains():
+        yield ToolchainView(toolchain, tuple(holders), fleet.size_of(toolchain))
 
 
 def _why_avoided(server: BuildServer, now: float) -> Fault | None:

@@ -9,6 +9,8 @@ import pytest
 from sccachedist.outcomes import Outcome, Refusal, SentLocal
 from sccachedist.records.ring import Entry, entry_of
 from sccachedist.scheduler.attention import (
+    CERTIFICATE_SECS,
+    DAY_SECS,
     LEAST,
     LEAST_MEMORY,
     LONG_WAIT_SECS,
@@ -27,6 +29,7 @@ from tests.scheduler.farms import A, B, farm
 
 FINE = farm(2).snapshot({}, 0.0).servers[0]
 PLENTY = HostFacts("build17", 62, 99_000, 1 << 36, 1 << 38, 1 << 40, 1 << 40)
+NOW = 1_790_000_000.0
 NO_MATTER = (Refusal.CLIENT_GONE, Refusal.SHUTDOWN, Refusal.NO_SERVERS)
 
 
@@ -55,7 +58,7 @@ def server(**changes: Any) -> ServerView:
 
 
 def looked_at(*servers: ServerView) -> ServerFindings:
-    found = ServerFindings()
+    found = ServerFindings(NOW)
     for each in servers:
         found.add(each)
     return found
@@ -71,6 +74,7 @@ def looked_at(*servers: ServerView) -> ServerFindings:
         ((server(host=HostFacts()), server(host=PLENTY)), (), None),
         ((server(host=attrs.evolve(PLENTY, memory_free=LEAST_MEMORY + 1)),), (), None),
         ((server(host=attrs.evolve(PLENTY, memory_free=1 << 29, memory_total=1 << 32)),), (), None),
+        ((server(certificate_end=NOW + CERTIFICATE_SECS),), (), None),
         ((FINE,), (job(Outcome.COMPILED), job(Outcome.COMPILE_ERROR), job(Outcome.UNTOLD)) * 9, None),
         ((FINE,), (job(Outcome.SENT_LOCAL, SentLocal.SUSPICIOUS), job(Outcome.UNCLAIMED)) * (LEAST - 1), None),
         ((FINE,), (job(Outcome.SENT_LOCAL, SentLocal.OPTIONS),) * 99, None),
@@ -100,6 +104,8 @@ def test_nothing_to_look_at(servers: tuple[ServerView, ...], entries: tuple[Entr
         ),
         ((server(host=attrs.evolve(PLENTY, build_free=0)),), (), None, False, "0 MB left on the disk of build_dir."),
         ((server(host=attrs.evolve(PLENTY, memory_free=9 << 20)),), (), None, False, "has 9 MB of memory left."),
+        ((server(certificate_end=NOW + 9 * DAY_SECS),), (), None, False, f"The certificate of {A} ends in 9 days."),
+        ((server(certificate_end=NOW),), (), None, True, "has ended: clients do not trust it any more."),
         ((server(seen_secs=60.0),), (), None, False, "has been silent for 60 s, and is dropped after 90"),
         ((FINE,), (job(Outcome.SENT_LOCAL, SentLocal.DISK),) * LEAST, None, False, "100% of its jobs home, most of"),
         ((FINE,), (job(Outcome.SERVER_LOST),), None, False, "server_lost (once)"),
@@ -133,3 +139,18 @@ def test_a_server_that_has_vanished() -> None:
     assert finding["critical"]
     assert attention(looked_at(server(server_id=A)), 0, 0.0, Lately(), {A: 61.0}) == []
     assert finding["text"] == f"{A} has vanished: it fell silent, and was dropped 61 s ago."
+
+
+@pytest.mark.parametrize(
+    ("end", "texts"),
+    [
+        (None, []),
+        (NOW + CERTIFICATE_SECS, []),
+        (NOW + 13 * DAY_SECS, [(False, "The certificate of the scheduler ends in 13 days.")]),
+        (NOW - 1, [(True, "The certificate of the scheduler has ended: clients do not trust it any more.")]),
+    ],
+)
+def test_the_certificate_of_the_scheduler(end: float | None, texts: list[tuple[bool, str]]) -> None:
+    """It is an administrator's to renew."""
+    found = attention(looked_at(FINE), 0, 0.0, Lately(), {}, end)
+    assert [(finding["critical"], finding["text"]) for finding in found] == texts

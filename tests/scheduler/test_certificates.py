@@ -18,11 +18,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from sccachedist.errors import DecodeError
-from sccachedist.scheduler.certificates import MOST_BYTES, certificate_digest
+from sccachedist.scheduler import build_server
+from sccachedist.scheduler.build_server import BuildServer
+from sccachedist.scheduler.certificates import MOST_BYTES, certificate_digest, certificate_end
 from sccachedist.server.identity import load_identity
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import decode
-from sccachedist.wire.messages import HEARTBEAT
+from sccachedist.wire.messages import HEARTBEAT, Heartbeat
 from tests.support.exchanges import exchange
 
 SERVER = ServerId.parse("127.0.0.1:11502")
@@ -155,6 +157,31 @@ def test_bad(made_so: Callable[[], bytes], reason: str) -> None:
     for _ in range(2):
         with pytest.raises(DecodeError, match=reason):
             certificate_digest(certificate, SERVER)
+
+
+def test_when_it_ends() -> None:
+    """A certificate says it; what is none does not, nor fails."""
+    end = certificate_end(RECORDED.cert_pem)
+    assert end is not None
+    assert end > datetime(2024, 1, 1, tzinfo=UTC).timestamp()
+    assert [certificate_end(octets) for octets in (b"", b"certificate", bytes(MOST_BYTES + 1))] == [None] * 3
+
+
+def test_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read when somebody looks, and again when a heartbeat brings another one."""
+    read: list[bytes] = []
+
+    def end(octets: bytes) -> float:
+        read.append(octets)
+        return float(len(read))
+
+    monkeypatch.setattr(build_server, "certificate_end", end)
+    server = BuildServer(SERVER, Heartbeat(b"", 1, 1, b"one", b"PEM one"), 0.0)
+    server.heartbeat = Heartbeat(b"", 1, 1, b"one", b"PEM one")
+    assert read == []
+    assert (server.certificate_end, server.certificate_end, read) == (1.0, 1.0, [b"PEM one"])
+    server.heartbeat = Heartbeat(b"", 1, 1, b"two", b"PEM two")
+    assert (server.certificate_end, read) == (2.0, [b"PEM one", b"PEM two"])
 
 
 def test_any_octets() -> None:

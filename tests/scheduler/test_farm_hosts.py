@@ -38,6 +38,29 @@ def test_a_host(known: Farm) -> None:
     assert uploads == {"0e" * 32: [{"server": str(B), "bytes": 9}], GCC: [], CLANG: []}
 
 
+def learns(farm: Farm, server: ServerId, toolchains: dict[str, int]) -> None:
+    """Have a build server tell all toolchains that it has."""
+    host = HostFacts(sizes=tuple(toolchains.values()))
+    report = ServerReport(next(NUMBERS), 5, Availability.OPEN, (), tuple(toolchains), health=Health(), host=host)
+    farm.core.heartbeat(server, heartbeat(), farm.clock.seconds(), report)
+
+
+def sizes(farm: Farm) -> dict[str, int | None]:
+    return {row["toolchain"]: row["size"] for row in farm.get("toolchains")["toolchains"]}
+
+
+def test_sizes(known: Farm) -> None:
+    """The size of a toolchain is what the first build server says that has it, as long as one has it."""
+    learns(known, A, {GCC: 31, CLANG: 42})
+    learns(known, B, {GCC: 7})
+    assert sizes(known) == {GCC: 31, CLANG: 42}
+    learns(known, A, {})
+    assert sizes(known) == {GCC: 31, CLANG: None}
+    learns(known, B, {})
+    learns(known, B, {GCC: 7})
+    assert sizes(known) == {GCC: 7, CLANG: None}
+
+
 def test_speed(known: Farm) -> None:
     """Build servers that compiled with the same toolchain are compared, now and then."""
 

@@ -9,11 +9,12 @@ _DIGITS = 12
 _COLUMNS = (
     Column("ID"),
     Column("COMPILER", keep="start"),
+    Column("SIZE", right=True),
     Column("JOBS", right=True),
     Column("LAST USE", right=True),
     Column("HELD BY", right=True),
     Column("UPLOADS", keep="start", spare=True),
-    Column("BUILD SERVERS", keep="start"),
+    Column("BUILD SERVERS", keep="start", least=24),
 )
 
 
@@ -27,6 +28,7 @@ def _row(row: ToolchainRow, screen: Screen) -> list[Cell | str]:
     return [
         screen.text(row["toolchain"][:_DIGITS]),
         screen.text(row["compiler"]),
+        screen.size(row["size"]),
         screen.number(row["jobs"]),
         screen.clock(row["last_use"]),
         screen.number(len(row["held_by"])),

@@ -112,6 +112,7 @@ SERVERS = ServersDocument(
             "disk_free": {"cache": 81604378624, "build": 12884901888},
             "uploads": [],
             "speed": 1.02,
+            "certificate_expires": NOW + 200 * 86_400,
             "drain": None,
         },
         {
@@ -140,6 +141,7 @@ SERVERS = ServersDocument(
                 {"toolchain": "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd", "bytes": 12582912}
             ],
             "speed": 0.48,
+            "certificate_expires": NOW + 9 * 86_400,
             "drain": None,
         },
         {
@@ -166,6 +168,7 @@ SERVERS = ServersDocument(
             "disk_free": {"cache": None, "build": None},
             "uploads": [],
             "speed": None,
+            "certificate_expires": None,
             "drain": {"by": "ann", "reason": "kernel update", "since": NOW - 60, "until": NOW + 3600},
         },
     ],
@@ -218,6 +221,7 @@ TOOLCHAINS = ToolchainsDocument(
         {
             "toolchain": "91c2fa77b013" + "0" * 52,
             "compiler": None,
+            "size": None,
             "held_by": [],
             "uploads": [{"server": "10.0.0.17:10501", "bytes": 12_582_912}],
             "jobs": 0,
@@ -226,6 +230,7 @@ TOOLCHAINS = ToolchainsDocument(
         {
             "toolchain": "4be81f20aa1c" + "0" * 52,
             "compiler": "gcc-12",
+            "size": 31_457_280,
             "held_by": [f"10.0.0.{number}:10501" for number in range(16, 24)],
             "uploads": [],
             "jobs": 9120,
