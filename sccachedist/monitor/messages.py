@@ -110,20 +110,21 @@ NUMBERS: dict[type[Any], int] = {
     HostTold: 87,
 }
 _BY_NUMBER = {number: kind for kind, number in NUMBERS.items()}
-_FIELDS = {kind: tuple(get_type_hints(kind)[field.name] for field in attrs.fields(kind)) for kind in NUMBERS}
+_FIELDS = {kind: {field.name: get_type_hints(kind)[field.name] for field in attrs.fields(kind)} for kind in NUMBERS}
 
 
 def encoded(message: MonitorMessage) -> bytes:
     """The bytes of a message. A number that is too large becomes the largest."""
-    body = b"".join(map(_field, attrs.astuple(message, recurse=False)))
-    return _HEAD.pack(_NUMBER.size + len(body), NUMBERS[type(message)]) + body
+    kind = type(message)
+    body = b"".join([_field(getattr(message, name)) for name in _FIELDS[kind]])
+    return _HEAD.pack(_NUMBER.size + len(body), NUMBERS[kind]) + body
 
 
 def _field(value: int | str) -> bytes:
-    if isinstance(value, int):
-        return _NUMBER.pack(min(max(value, 0), MOST_NUMBER))
-    octets = value.encode(errors="replace") + b"\0"
-    return _NUMBER.pack(len(octets)) + octets
+    if isinstance(value, str):
+        octets = value.encode(errors="replace") + b"\0"
+        return _NUMBER.pack(len(octets)) + octets
+    return _NUMBER.pack(value if 0 <= value <= MOST_NUMBER else min(max(value, 0), MOST_NUMBER))
 
 
 def decoded(octets: bytes) -> MonitorMessage:
@@ -136,7 +137,7 @@ def decoded(octets: bytes) -> MonitorMessage:
     if kind is None:
         raise DecodeError(f"a monitor's message of the unknown number {number}")
     values: list[int | str] = []
-    for field in _FIELDS[kind]:
+    for field in _FIELDS[kind].values():
         value: int | str
         value, rest = _read_number(rest)
         if field is str:

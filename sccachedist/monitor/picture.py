@@ -6,7 +6,8 @@ the last time, and :meth:`Picture.whole` what a monitor needs that comes now.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import attrs
 
@@ -83,7 +84,7 @@ class Picture:
         """A build server has gone, and what ran there has ended."""
         host = _SERVER + address
         for key in [key for key, job in self._jobs.items() if job.server == host]:
-            self.job_ends(key, JobDone(0, 1))
+            self.job_ends(key, partial(JobDone, exit_status=1))
         self._host_gone(host)
 
     def job_begins(self, key: int, name: str, language: int, client: str, ip: str, server: str, at: float) -> None:
@@ -104,12 +105,15 @@ class Picture:
         self._idle.pop(whose, None)
         self._new += told
 
-    def job_ends(self, key: int, done: JobDone) -> None:
-        """A job has ended, if it is shown; the number in ``done`` is filled in here."""
+    def job_ends(self, key: int, done: Callable[[int], JobDone]) -> None:
+        """A job has ended. Nothing is told if it is not shown.
+
+        :param done: makes the message, of the number that the job has here.
+        """
         job = self._jobs.pop(key, None)
         if job is None:
             return
-        self._new += encoded(attrs.evolve(done, job=job.number))
+        self._new += encoded(done(job.number))
         self._busy[job.client] -= 1
         if not self._busy[job.client]:
             del self._busy[job.client]

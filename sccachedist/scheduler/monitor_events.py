@@ -114,8 +114,10 @@ class MonitorEvents:
             output = summary.output if summary is not None and self._settings.names else ""
             self._start(event.job_id, event.server_id, event.client, event.toolchain, at, output)
         status = int(outcome not in _GOOD)
-        done = JobDone(0, status, int(1000 * (event.at - at))) if summary is None else _done(status, summary)
-        self.picture.job_ends(event.job_id, done)
+        if summary is None:
+            self.picture.job_ends(event.job_id, lambda job: JobDone(job, status, int(1000 * (event.at - at))))
+        else:
+            self.picture.job_ends(event.job_id, lambda job: _done(job, status, summary))
 
     def _learn(self, toolchain: str, compiler: str) -> None:
         if toolchain and compiler and self._compilers.get(toolchain) != compiler:
@@ -129,9 +131,9 @@ class MonitorEvents:
         return name, address_of(client) if client is not None and self._settings.addresses else ""
 
 
-def _done(status: int, summary: JobSummary) -> JobDone:
+def _done(job: int, status: int, summary: JobSummary) -> JobDone:
     return JobDone(
-        job=0,
+        job,
         exit_status=(summary.exit_code or status) if status else 0,
         real_ms=summary.phases_us[_COMPILE] // 1000,
         user_ms=summary.cpu_user_us // 1000,

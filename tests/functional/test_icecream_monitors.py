@@ -3,6 +3,7 @@
 import contextlib
 import re
 import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -119,6 +120,12 @@ class Watched:
 
 
 @pytest.fixture
+def held() -> Iterator[contextlib.ExitStack]:
+    with contextlib.ExitStack() as held:
+        yield held
+
+
+@pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
     """On a network of its own: icecream-sundae asks a whole one for schedulers."""
     with contextlib.ExitStack() as held:
@@ -132,13 +139,29 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
         yield Watched(farm, sundae, held.enter_context(Icemon.running(tmp_path)))
 
 
-def test_a_build_is_seen(watched: Watched, tmp_path: Path, toolchains: Path) -> None:
-    """Both show the hosts, the jobs of a build while it goes on, and a build server that leaves."""
+def besiege(held: contextlib.ExitStack) -> None:
+    """Open a thousand connections from some addresses, and say on them what no monitor says; leave them open."""
+    said = (b"", b"\x2b\0", b"GET / HTTP/1.1\r\n\r\n", struct.pack("<II", 43, 37) + b"\xff" * 8)
+    for number in range(1000):
+        stranger = held.enter_context(socket.socket())
+        stranger.bind((f"127.0.1.{number % 50 + 1}", 0))
+        stranger.settimeout(10)
+        stranger.connect((LOOPBACK, PORT))
+        with contextlib.suppress(ConnectionError):  # it is closed already
+            stranger.sendall(said[number % len(said)])
+
+
+def test_a_build_is_seen(watched: Watched, held: contextlib.ExitStack, tmp_path: Path, toolchains: Path) -> None:
+    """Both show the hosts, the jobs of a build while it goes on, and a build server that leaves.
+
+    A thousand strangers at their port change nothing of it.
+    """
     farm, sundae, icemon = watched.farm, watched.sundae, watched.icemon
     server = f"{socket.gethostname()}:{farm.server_port}"
     wait_until(lambda: sundae.row(server)[:2] == (0, 0), 20, "icecream-sundae shows the build server")
     slots = sundae.row(server)[2]
     idle = icemon.comes_to_rest()
+    besiege(held)
     project = write_project(tmp_path / "project", SLOW, FILES - 1)
     with Client(tmp_path / "client", farm.scheduler_url, farm.client_token, toolchains) as client:
         with ThreadPoolExecutor(1) as beside:

@@ -1,6 +1,7 @@
 """Hosts and jobs, as monitors see them."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -10,6 +11,7 @@ from sccachedist.monitor.picture import Picture
 from tests.monitor.shown import Shown
 
 A, B, ANN = "10.0.0.1:10501", "10.0.0.2:10501", "10.0.1.1"
+GOOD, BAD = (partial(JobDone, exit_status=status) for status in (0, 1))
 #: As hosts are called that have no other name.
 A_NAME, B_NAME, ANN_NAME = "10-0-0-1:10501", "10-0-0-2:10501", "10-0-1-1"
 
@@ -36,7 +38,7 @@ def test_a_job(picture: Picture, shown: Shown) -> None:
     shown.take(picture.take())
     assert shown.names == {A_NAME, ANN_NAME}
     assert shown.running == {1: ("a.o", ANN_NAME, A_NAME)}
-    picture.job_ends(10**20, JobDone(0, 0))
+    picture.job_ends(10**20, GOOD)
     shown.take(picture.take())
     assert (shown.running, shown.ended) == ({}, [("a.o", ANN_NAME, A_NAME, 0)])
 
@@ -76,11 +78,11 @@ def test_one_that_comes_late(picture: Picture, shown: Shown) -> None:
     """It is told of all hosts and of the jobs that run."""
     for key in range(3):
         begin(picture, key)
-    picture.job_ends(0, JobDone(0, 0))
+    picture.job_ends(0, GOOD)
     picture.take()
     shown.take(picture.whole())
     assert (shown.names, len(shown.running)) == ({A_NAME, ANN_NAME}, 2)
-    picture.job_ends(1, JobDone(0, 1))
+    picture.job_ends(1, BAD)
     shown.take(picture.take())
     assert shown.ended == [("a.o", ANN_NAME, A_NAME, 1)]
 
@@ -91,7 +93,7 @@ def test_a_server_that_has_gone(picture: Picture, shown: Shown) -> None:
     begin(picture, 1)
     begin(picture, 2, server=B)
     picture.server_gone(A)
-    picture.job_ends(1, JobDone(0, 0))
+    picture.job_ends(1, GOOD)
     shown.take(picture.take())
     assert (shown.names, [status for *_, status in shown.ended]) == ({B_NAME, ANN_NAME}, [1])
     begin(picture, 3)
@@ -110,7 +112,7 @@ def test_a_job_is_told_once(picture: Picture, shown: Shown) -> None:
     begin(picture, 2, server=B)
     shown.take(picture.take())
     assert len(shown.running) == 1
-    picture.job_ends(2, JobDone(0, 0))
+    picture.job_ends(2, GOOD)
     assert picture.take() == b""
 
 
@@ -121,8 +123,8 @@ def test_idle_clients(picture: Picture, shown: Shown, monkeypatch: pytest.Monkey
     for key, client in enumerate(("a", "b", "a", "c"), 2):
         begin(picture, key, client)
         begin(picture, -key, client)
-        picture.job_ends(-key, JobDone(0, 0))
-        picture.job_ends(key, JobDone(0, 0))
+        picture.job_ends(-key, GOOD)
+        picture.job_ends(key, GOOD)
     picture.local_job("d", "", "refused: no_slot", 1.0)
     picture.local_job("busy", "", "refused: no_slot", 1.0)
     shown.take(picture.take())

@@ -169,11 +169,11 @@ def test_one_that_does_not_read(port: Port) -> None:
     other, others = port.log_in()
     monitor, socket = port.log_in()
     socket.reads = False
-    for _ in range(6):
+    for _ in range(8):
         monitor.tell(PIECE)
         other.tell(PIECE)
     assert (socket.disconnecting, len(socket.value())) == (True, len(PIECE))
-    assert (others.disconnecting, len(others.value())) == (False, 6 * len(PIECE))
+    assert (others.disconnecting, len(others.value())) == (False, 8 * len(PIECE))
     lose(monitor)
     assert port.there == [other]
 
