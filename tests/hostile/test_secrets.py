@@ -24,8 +24,10 @@ from sccachedist.auth.clients import SharedClientToken
 from sccachedist.auth.servers import SharedServerToken, SignedServerToken
 from sccachedist.auth.token_service import MOST_REMEMBERED, ForwardedClientTokens
 from sccachedist.builders.worker_protocol import JobLimits, limits_from
-from sccachedist.config import ServerLimits
+from sccachedist.config import AdminSettings, ServerLimits
 from sccachedist.sandbox.docker.commands import run_arguments
+from sccachedist.scheduler.roles import Principal, Principals, Role
+from sccachedist.scheduler.sessions import Sessions
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import ALLOC_JOB_RESPONSE, TOOLCHAIN, AllocJobSuccess, JobId, Toolchain
@@ -87,6 +89,10 @@ def test_row_12_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyP
         return compare(given, expected)
 
     monkeypatch.setattr(hmac, "compare_digest", recorded)
+    principals = Principals.of(AdminSettings("secret"))
+    sessions = Sessions(KEY, "here", principals, Principal(Role.CLIENT, ""))
+    (administrator,) = filter(None, [principals.of_token("secret")])
+    signature, _, said = sessions.signed(administrator, 1.0).partition(".")
     checks: list[Callable[[str], object]] = [
         lambda token: Deferred.fromCoroutine(
             SharedClientToken("secret").check(token, ip_address("192.0.2.1"))
@@ -94,8 +100,10 @@ def test_row_12_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyP
         lambda token: SharedServerToken("secret").identify(f"{ADDRESS} {token}"),
         SignedServerToken(KEY).identify,
         lambda token: check_job_token(token, KEY, JobId(7)),
+        principals.of_token,
+        lambda signature: sessions.principal_of(f"{signature}.{said}", 0.0),
     ]
-    right = ("secret", "secret", server_token(KEY, ADDRESS), job_token(KEY, JobId(7)))
+    right = ("secret", "secret", server_token(KEY, ADDRESS), job_token(KEY, JobId(7)), "secret", signature)
     for check, token in zip(checks, right, strict=True):
         for shown in (token, f"{token[:-2]}AA"):
             before = len(compared)

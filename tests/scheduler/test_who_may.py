@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
+from twisted.logger import capturedLogs
 
 from farmkit.memory_http import OCTETS, Browser, bearer, request
 from farmkit.memory_reactor import Reactor
@@ -104,12 +105,18 @@ class Whole:
 
     def asks(self, name: str, headers: dict[str, str], sender: str = "127.0.0.1", port: int = 10600) -> int:
         """The status that a request to a route is answered with."""
+        return int(self.said(name, headers, b"", sender, port).split()[1])
+
+    def said(
+        self, name: str, headers: dict[str, str], body: bytes = b"", sender: str = "127.0.0.1", port: int = 10600
+    ) -> bytes:
+        """The answer, in bytes."""
         method, path, media_type, *_ = ROUTES[name]
-        asked = request(method, path, headers={"Host": "farm", **media_type, **headers})
+        asked = request(method, path, body, {"Host": "farm", **media_type, **headers})
         connection = Browser(self.ports[port], self.reactor).connect(sender)
         connection.say(asked)
         self.reactor.advance(0.1)
-        return int(connection.value().split()[1])
+        return connection.value()
 
     def session(self, token: str) -> dict[str, str]:
         """The cookie of one who has signed in."""
@@ -220,6 +227,25 @@ def test_without_secrets() -> None:
         for name in (*ACTS, "metrics"):
             for shown in ("", digest_of(""), ADMIN, ANN, digest_of(ANN)):
                 assert other.asks(name, {"Authorization": f"Bearer {shown}"}) == 401
+
+
+def test_nothing_secret(whole: Whole) -> None:
+    """Whatever is shown where, right or nearly right, no answer and no log has a token or a session in it."""
+    sessions = [whole.session(token)["Cookie"] for token in (CLIENT, VIEWER, ANN, ADMIN)]
+    values = [session.partition("=")[2] for session in sessions]
+    secrets = [*filter(None, TOKENS.values()), *values, *(digest_of(token) for token in (ANN, ADMIN))]
+    said = bytearray()
+    with capturedLogs() as logged:
+        for name, token in product(ROUTES, filter(None, TOKENS.values())):
+            for shown in (token, token[:-1], f"{token}x"):
+                said += whole.said(name, bearer(shown)) + whole.said(name, {"Cookie": f"sccachedist={shown}"})
+                if name == "login":
+                    said += whole.said(name, FORM, f"token={shown[:-1]}&token={shown}".encode())
+        for name, session in product(ROUTES, sessions):
+            said += whole.said(name, {"Cookie": f"{session}x"}) + whole.said(name, {"Cookie": session, **SAME_SITE})
+    assert len(said) > 10_000
+    texts = (said.decode("latin-1"), repr(logged), repr(whole.settings))
+    assert not [secret for secret, text in product(secrets, texts) if secret in text and secret != "wrong"]
 
 
 @pytest.mark.parametrize(("token", "is_known"), [("", False), (CLIENT, True)])
