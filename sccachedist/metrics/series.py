@@ -17,6 +17,7 @@ from sccachedist.outcomes import SERVER_PHASES, Outcome, Refusal, SentLocal, Sus
 #: how long a request takes.
 LAG_SECS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 WAIT_SECS = (0.001, 0.1, 1, 5, 10, 20, 30, 60, 120)
+ASSIGN_SECS = (0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10)
 REQUEST_SECS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10, 60, 600)
 #: The same of a build server's jobs and of the phases of one; for memory, bytes from 64 MiB to 16 GiB.
 JOB_SECS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -142,6 +143,20 @@ SCHEDULER = (
         "How long the requests waited that got a slot, observed when their job is over.",
         {},
         WAIT_SECS,
+    ),
+    Series(
+        "sccachedist_scheduler_assignments_total",
+        Kind.COUNTER,
+        "Reservations: presumed to be taken, by a build server that has proven itself; taken, refused or not answered "
+        "by one that was asked.",
+        {"result": ("presumed", "taken", "refused", "unreached")},
+    ),
+    Series(
+        "sccachedist_scheduler_assign_seconds",
+        Kind.HISTOGRAM,
+        "How long build servers took to say whether they take a job, or until they were given up.",
+        {},
+        ASSIGN_SECS,
     ),
     Series("sccachedist_scheduler_waiting_clients", Kind.GAUGE, "Requests that wait for a slot now."),
     Series(

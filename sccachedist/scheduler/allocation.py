@@ -28,7 +28,7 @@ from sccachedist.errors import (
 )
 from sccachedist.outcomes import Refusal
 from sccachedist.scheduler.core import Reservation, SchedulerCore
-from sccachedist.scheduler.events import Events, RequestRefused
+from sccachedist.scheduler.events import Asked, Events, RequestRefused, ServerAsked
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.queue import Queue
 from sccachedist.scheduler.refusals import refusal_of
@@ -231,14 +231,20 @@ class Allocation:
         raise NoCapacity(Refusal.NOT_ASSIGNED, f"{MOST_TRIES} build servers did not take the job")
 
     async def _assign(self, reserved: Reservation, toolchain: Toolchain, client: Party) -> AllocJobSuccess:
+        began = self._clock.seconds()
         try:
             assigned = reserved.presumed
             if assigned is None:
                 token = job_token(reserved.job_key, reserved.job_id)
                 assigned = await self._build_servers.assign(reserved, token, toolchain)
             self._tell(self._core.confirm(reserved, assigned, self._clock.seconds()))
+            if reserved.presumed is None:
+                self._tell_answer(reserved, began, Asked.TAKEN)
         except BaseException as error:
             is_its_fault = isinstance(error, PeerError | BadTransition)
+            if is_its_fault and reserved.presumed is None:
+                is_silent = isinstance(error, PeerError) and error.status is None
+                self._tell_answer(reserved, began, Asked.UNREACHED if is_silent else Asked.REFUSED)
             self._tell(self._core.release(reserved, self._clock.seconds(), failed=is_its_fault))
             self.serve_waiting()
             raise
@@ -252,3 +258,7 @@ class Allocation:
             need_toolchain=assigned.need_toolchain,
             cert_digest=reserved.cert_digest,
         )
+
+    def _tell_answer(self, reserved: Reservation, began: float, answer: Asked) -> None:
+        now = self._clock.seconds()
+        self._tell((ServerAsked(now, reserved.server_id, now - began, answer),))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import attrs
 
 from sccachedist.scheduler.events import (
+    Asked,
     Departure,
     Event,
     Fault,
@@ -14,6 +15,7 @@ from sccachedist.scheduler.events import (
     JobEnd,
     JobEnded,
     JobStarted,
+    ServerAsked,
     ServerAvoided,
     ServerJoined,
     ServerLeft,
@@ -26,6 +28,7 @@ class EventCounts:
     """The numbers since the start of the scheduler.
 
     :param waited: called with the seconds that a request waited for the slot of a job that is over.
+    :param answered: called with the seconds that a build server took to say whether it takes a job.
     """
 
     allocated: int = 0
@@ -35,7 +38,15 @@ class EventCounts:
     joined: int = 0
     left: Counter[Departure] = attrs.field(factory=Counter)
     avoided: Counter[Fault] = attrs.field(factory=Counter)
+    asked: Counter[Asked] = attrs.field(factory=Counter)
     waited: Callable[[float], object] = attrs.field(default=lambda _: None)
+    answered: Callable[[float], object] = attrs.field(default=lambda _: None)
+
+    @property
+    def assignments(self) -> dict[str, int]:
+        """Reservations by whether their build server has taken the job; most are presumed to be taken."""
+        presumed = {"presumed": self.allocated - self.asked[Asked.TAKEN]}
+        return presumed | {answer.name.lower(): count for answer, count in self.asked.items()}
 
     def __call__(self, event: Event) -> None:
         """Count an event."""
@@ -50,6 +61,9 @@ class EventCounts:
                 pass  # comes with each job: no need to try what is rare
             case JobAdopted():
                 self.adopted += 1
+            case ServerAsked(answer=answer):
+                self.asked[answer] += 1
+                self.answered(event.secs)
             case SlotLent():
                 self.lent += 1
             case ServerJoined():

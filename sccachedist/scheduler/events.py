@@ -99,6 +99,27 @@ class ServerUnfit:
     why: str
 
 
+class Asked(Enum):
+    """What came of asking a build server whether it takes a job."""
+
+    TAKEN = "it takes the job"
+    REFUSED = "it does not take the job"
+    UNREACHED = "it did not answer"
+
+
+@attrs.frozen
+class ServerAsked:
+    """A build server was asked whether it takes a job; one that has proven itself is not asked.
+
+    :param secs: how long that took.
+    """
+
+    at: float
+    server_id: ServerId
+    secs: float
+    answer: Asked
+
+
 @attrs.frozen
 class JobAllocated:
     """A job has a build server, which has taken it or is presumed to."""
@@ -192,6 +213,7 @@ Event = (
     | ServerDrained
     | ServerAvoided
     | ServerUnfit
+    | ServerAsked
     | JobAllocated
     | JobAdopted
     | JobStarted

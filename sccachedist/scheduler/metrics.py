@@ -72,6 +72,8 @@ class SchedulerMetrics:
         read(f"{at}jobs_outcome_total", lambda: _by_outcome(ends))
         read(f"{at}sent_local_total", lambda: _by_reason(ends, Outcome.SENT_LOCAL))
         counts.waited = self._registry.histogram(f"{at}queue_wait_seconds").observe
+        read(f"{at}assignments_total", lambda: counts.assignments)
+        counts.answered = self._registry.histogram(f"{at}assign_seconds").observe
         read(f"{at}waiting_clients", lambda: self._terms.current.totals().waiting)
         read(f"{at}oldest_wait_seconds", lambda: self._terms.current.oldest_wait_secs)
         read(f"{at}jobs", lambda: _worded(self._terms.current.totals().phases))

@@ -7,6 +7,7 @@ from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.event_counts import EventCounts
 from sccachedist.scheduler.events import (
+    Asked,
     Departure,
     Fault,
     JobAdopted,
@@ -14,6 +15,7 @@ from sccachedist.scheduler.events import (
     JobEnd,
     JobEnded,
     JobStarted,
+    ServerAsked,
     ServerAvoided,
     ServerDrained,
     ServerJoined,
@@ -86,7 +88,8 @@ def test_some_at_a_time() -> None:
 def test_events_are_counted() -> None:
     """Each kind of event, those with a reason by that; a wait is told when its job is over."""
     waits: list[float] = []
-    counts, ann = EventCounts(waited=waits.append), Party("ann")
+    answers: list[float] = []
+    counts, ann = EventCounts(waited=waits.append, answered=answers.append), Party("ann")
 
     def ended(how: JobEnd, client: Party | None = ann) -> JobEnded:
         return JobEnded(20.0, JobId(7), A, client, GCC, how, {JobPhase.RESERVED: 10.0, JobPhase.READY: 11.0}, asked=4.0)
@@ -94,6 +97,9 @@ def test_events_are_counted() -> None:
     for event in (
         ServerJoined(0.0, A, 8, True),
         JobAllocated(11.0, JobId(7), A, ann, GCC),
+        JobAllocated(11.0, JobId(8), A, ann, GCC),
+        ServerAsked(11.0, A, 0.5, Asked.TAKEN),
+        ServerAsked(11.0, B, 10.0, Asked.UNREACHED),
         JobStarted(12.0, JobId(7), A),
         SlotLent(12.0, JobId(7), A),
         ended(JobEnd.COMPLETE),
@@ -106,7 +112,8 @@ def test_events_are_counted() -> None:
     ):
         counts(event)
         EventCounts()(event)
-    assert (counts.allocated, counts.adopted, counts.joined, counts.lent) == (1, 1, 1, 1)
+    assert (counts.allocated, counts.adopted, counts.joined, counts.lent) == (2, 1, 1, 1)
+    assert counts.assignments == {"presumed": 1, "taken": 1, "unreached": 1}
     assert counts.ended == {JobEnd.COMPLETE: 1, JobEnd.NOT_TAKEN: 1, JobEnd.LOST: 1}
     assert (counts.left, counts.avoided) == ({Departure.GONE: 1}, {Fault.NOT_TAKEN: 1})
-    assert waits == [6.0]
+    assert (waits, answers) == ([6.0], [0.5, 10.0])

@@ -14,12 +14,14 @@ from sccachedist.config import QueueSettings
 from sccachedist.errors import PeerError
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.events import (
+    Asked,
     Event,
     JobAllocated,
     JobEnd,
     JobEnded,
     LateSummary,
     RequestRefused,
+    ServerAsked,
     ServerAvoided,
     ServerJoined,
 )
@@ -32,6 +34,7 @@ from sccachedist.wire.messages import (
     HEARTBEAT,
     AllocJobFail,
     AllocJobSuccess,
+    AssignJobResult,
     HeartbeatResult,
     JobId,
     JobState,
@@ -110,7 +113,13 @@ def test_observed(scheduler: Scheduler) -> None:
     """Observers hear of each event once, in order, whichever call has caused it: a request's or an allocation's."""
     refused = scheduler.place()
     scheduler.servers.assignments.answer(SERVER, PeerError("status 500", status=500))
-    assert [type(event) for event in scheduler.told] == [ServerJoined, JobEnded, ServerAvoided, RequestRefused]
+    assert [type(event) for event in scheduler.told] == [
+        ServerJoined,
+        ServerAsked,
+        JobEnded,
+        ServerAvoided,
+        RequestRefused,
+    ]
     assert pending(refused) or isinstance(outcome(refused), AllocJobFail)
     scheduler.told.clear()
     scheduler.clock.advance(11)  # its backoff is over
@@ -119,10 +128,44 @@ def test_observed(scheduler: Scheduler) -> None:
     scheduler.servers.assignments.answer(SERVER, assigned())
     job = job_of(placed)
     scheduler.says({job: JobState.COMPLETE})
-    allocated, ended = scheduler.told
+    allocated, asked, ended = scheduler.told
+    assert asked == ServerAsked(11.0, SERVER, 0.0, Asked.TAKEN)
     assert isinstance(allocated, JobAllocated)
     assert isinstance(ended, JobEnded)
     assert (allocated.job_id, ended.job_id, ended.how) == (job, job, JobEnd.COMPLETE)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (PeerError("status 500", status=500), Asked.REFUSED),
+        (PeerError("refused the connection"), Asked.UNREACHED),
+        (assigned(JobState.STARTED), Asked.REFUSED),
+        (assigned(), Asked.TAKEN),
+    ],
+)
+def test_what_came_of_asking(scheduler: Scheduler, answer: AssignJobResult | PeerError, told: Asked) -> None:
+    """Each question to a build server is told once, with how long it took."""
+    scheduler.place()
+    scheduler.clock.advance(1.5)
+    scheduler.servers.assignments.answer(SERVER, answer)
+    asked = [event for event in scheduler.told if isinstance(event, ServerAsked)]
+    assert asked == [ServerAsked(1.5, SERVER, 1.5, told)]
+
+
+def test_one_that_has_proven_itself(scheduler: Scheduler) -> None:
+    """It is not asked again."""
+    scheduler.fill()
+    assert sum(isinstance(event, JobAllocated) for event in scheduler.told) == SLOTS
+    assert sum(isinstance(event, ServerAsked) for event in scheduler.told) == 1
+
+
+def test_a_client_that_goes(scheduler: Scheduler) -> None:
+    """What a build server would have answered is not known."""
+    placed = scheduler.place()
+    placed.addErrback(lambda _: None)
+    placed.cancel()
+    assert not [event for event in scheduler.told if isinstance(event, ServerAsked)]
 
 
 def test_told_after_a_heartbeat(scheduler: Scheduler) -> None:
