@@ -1,6 +1,7 @@
 // What administrators do: first it is said what would happen, then it is asked once, then it is said what has happened.
 import { Failure, act } from "./api.js";
-import { choice, fill, h, labelled, name, printable } from "./dom.js";
+import { choice, fill, h, labelled, name, printable, sentence } from "./dom.js";
+import { refresh } from "./feed.js";
 
 const UNTIL = [["", "until it is undone"], ["3600", "for an hour"], ["28800", "for 8 hours"], ["86400", "for a day"]];
 const MOST_LINES = 20;
@@ -46,7 +47,7 @@ export function ask(action, order) {
   });
 
   function tell({ text, done = [] }) {
-    fill(said, h("p", {}, text), h("ul", {}, done.slice(0, MOST_LINES).map((each) => h("li", {}, name(each.about), ": ", name(each.text, 300)))),
+    fill(said, h("p", {}, text), h("ul", {}, done.slice(0, MOST_LINES).map((each) => h("li", {}, name(each.about), ": ", sentence(each.text)))),
       done.length > MOST_LINES && h("p", {}, `and ${done.length - MOST_LINES} more`));
   }
 
@@ -66,6 +67,7 @@ export function ask(action, order) {
     go.disabled = true;
     const done = await attempt(body());
     if (done) {
+      refresh();
       for (const field of form.querySelectorAll("p:not(.buttons)")) field.remove();
       go.remove();
       cancel.textContent = "Close";

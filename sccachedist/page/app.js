@@ -1,6 +1,6 @@
 // The page: its head, its views, keys and the state in the URL. A view shows one thing, and knows no other view.
 import * as api from "./api.js";
-import { fill, h, say } from "./dom.js";
+import { fill, h, printable, say } from "./dom.js";
 import { farm, listen, start } from "./feed.js";
 import { age, clock } from "./format.js";
 import { canUseKeys, showKeys } from "./keys.js";
@@ -80,6 +80,7 @@ function show(anew = false) {
   fill(main, heading, root);
   current = { module: view, key };
   current.view = view.open(root, context, heading);
+  current.view.paused?.(paused);
   if (farm.status) current.view.update?.(null);
   if (!first) heading.focus({ preventScroll: true });
   head();
@@ -87,16 +88,16 @@ function show(anew = false) {
 
 function head() {
   const { status, link } = farm;
-  const title = who.title || "sccachedist", critical = status?.attention.filter((found) => found.critical).length;
+  const title = printable(who.title || "sccachedist").slice(0, 80), critical = status?.attention.filter((found) => found.critical).length;
   document.title = `${critical ? `(${critical}!) ` : ""}${current.module.title} · ${title}`;
   say($("brand"), title);
-  say($("uptime"), status ? `up ${age(api.now() - status.began)} · ${status.version} · ${clock(api.now())}` : "");
+  say($("uptime"), status ? `up ${age(api.now() - status.began)} · ${printable(status.version).slice(0, 30)} · ${clock(api.now())}` : "");
   const words = { connecting: "connecting", live: "live", polling: "every 10 s", lost: "disconnected", refused: "signed out", hidden: "at rest" };
   say($("live"), paused ? "paused" : words[link]);
   $("live").dataset.link = paused ? "paused" : link;
   say($("banner"), link === "lost" ? `Disconnected since ${clock(farm.heard)}: what is shown is from then. Trying again…`
-    : status?.paused ? `${status.paused.by || "Somebody"} has paused the farm: clients compile by themselves. ${status.paused.reason || ""}` : "");
-  say($("who"), who.role === "anyone" ? "" : `${who.name ? `${who.name}, ` : ""}${who.role}`);
+    : status?.paused ? `${printable(status.paused.by || "Somebody")} has paused the farm: clients compile by themselves. ${printable(status.paused.reason || "").slice(0, 300)}` : "");
+  say($("who"), who.role === "anyone" ? "" : [who.name !== who.role && who.name && printable(who.name).slice(0, 60), who.role].filter(Boolean).join(", "));
   say($("sign"), who.role === "administrator" || who.role === "viewer" ? "Sign out" : "Sign in");
   $("sign").hidden = current.module === signInView;
   document.body.classList.toggle("stale", link === "lost");
@@ -134,6 +135,7 @@ setInterval(head, 1000);
 function pause() {
   paused = !paused;
   $("pause").setAttribute("aria-pressed", paused);
+  current.view.paused?.(paused);
   if (!paused) current.view.update?.(null);
   head();
 }

@@ -58,6 +58,13 @@ export function name(text, most = 60) {
   return h("bdi", { class: "name", title: whole.length > most ? whole.slice(-2000) : null }, shown);
 }
 
+/** A sentence in which strangers may have put something, cut. */
+export function sentence(text, most = 300) {
+  if (!text) return "–";
+  const whole = printable(text);
+  return h("bdi", { class: "name long" }, whole.length > most ? whole.slice(0, most) + "…" : whole);
+}
+
 /** Text of a stranger in full, for a place with room. */
 export function quoted(text, most = 2000) {
   const lines = String(text).slice(0, most).split("\n").map(printable).join("\n");

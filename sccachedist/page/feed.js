@@ -6,7 +6,7 @@ const SERIES = ["remote", "slots_used", "waiting", "compiles", "sent_local", "se
 
 /** `link`: connecting, live, polling, lost (since `heard`), refused or hidden. Times of rows do not change by themselves. */
 export const farm = {
-  link: "connecting", heard: now(), status: null, servers: new Map(), notices: null,
+  link: "connecting", heard: now(), refusal: "", status: null, servers: new Map(), notices: null,
   history: Object.fromEntries(SERIES.map((name) => [name, []])),
 };
 
@@ -67,7 +67,8 @@ function add(sample) {
 
 function known(status) {
   const { history, sample, ...rest } = status;
-  farm.status = { ...rest, began: now() - rest.up_secs };
+  farm.status = { ...farm.status, ...rest };
+  if (rest.up_secs !== undefined) farm.status.began = now() - rest.up_secs;
   if (history) for (const name of SERIES) farm.history[name] = (history[name] || []).slice(-SAMPLES);
   if (sample) add(sample);
 }
@@ -78,9 +79,10 @@ function begin({ farm: status, servers, notices }) {
   farm.notices = notices || [];
 }
 
+// Of what is known already, a message has only what has changed.
 function goOn({ farm: status, sample, servers, notices }) {
-  if (status) known(sample ? { ...status, sample } : status);
-  for (const row of servers?.changed || []) farm.servers.set(row.address, row);
+  if (status || sample) known({ ...status, ...(sample && { sample }) });
+  for (const row of servers?.changed || []) farm.servers.set(row.address, { ...farm.servers.get(row.address), ...row });
   for (const address of servers?.gone || []) farm.servers.delete(address);
   if (notices?.length) farm.notices = [...(farm.notices || []), ...notices].slice(-200);
 }
@@ -102,6 +104,7 @@ function fail(failure) {
   if (!(failure instanceof Failure)) throw failure;
   const state = failure.status === 401 || failure.status === 403 ? "refused" : "lost";
   link(state);
+  farm.refusal = failure.status === 403 ? failure.message : "";
   if (state === "lost") later(RETRY_MSECS);
   tell(null);
 }
@@ -160,6 +163,11 @@ function watch() {
       fail(failure);
     }
   }, 1000 * SILENT_SECS);
+}
+
+/** Ask now, for something has been done; the feed tells it by itself. */
+export function refresh() {
+  if (farm.link === "polling") later(0);
 }
 
 /** Begin, or begin anew as somebody else. */

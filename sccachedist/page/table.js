@@ -1,5 +1,5 @@
 // A table whose rows are kept by key: a cell is drawn again only if what it shows has changed, so focus and selection stay.
-import { fill, h, say } from "./dom.js";
+import { fill, h, printable, say } from "./dom.js";
 import { count } from "./format.js";
 
 const PAGE = 100;
@@ -89,7 +89,7 @@ export class Table {
       if (at in line.values && line.values[at] === value) return;
       line.values[at] = value;
       const cell = line.tr.children[at] || line.tr.appendChild(this.#cell(column));
-      fill(cell, column.show ? column.show(value, row) : value ?? "–");
+      fill(cell, column.show ? column.show(value, row) : value === null || value === undefined ? "–" : printable(value));
     });
   }
 

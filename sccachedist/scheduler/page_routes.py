@@ -4,6 +4,7 @@ Anyone may load them: what the page shows it asks of the API, which asks who tha
 folder that is named by a hash of them all, so that a browser keeps them for as long as they are the same.
 """
 
+import gzip
 import hashlib
 import json
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 import attrs
 
 from sccachedist.outcomes import Outcome, Refusal, SentLocal, Suspicion, TimedPhase
+from sccachedist.scheduler.scrape_routes import Accepted
 from sccachedist.web.bodies import NoBody
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import Response, UnknownRoute
@@ -29,6 +31,7 @@ _MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+_FOR_EVER = "public, max-age=31536000, immutable"
 _VOCABULARY = {
     "outcome": Outcome,
     "refusal": Refusal,
@@ -54,7 +57,23 @@ def words_module() -> bytes:
         kind: {word.word: {"means": word.means, "mend": word.mend} for word in members}
         for kind, members in _VOCABULARY.items()
     }
-    return f"export const WORDS = {json.dumps(words)};\n".encode()
+    return f"export const WORDS = {json.dumps(words, separators=(',', ':'))};\n".encode()
+
+
+@attrs.frozen
+class PageFile:
+    """A file as it is sent, packed to those who take that."""
+
+    plain: Response
+    packed: Response
+
+    @classmethod
+    def of(cls, name: str, body: bytes, caching: str) -> "PageFile":
+        """The file of a name, whose ending says what it is."""
+        media_type = _MEDIA_TYPES[Path(name).suffix]
+        headers = (("Content-Type", media_type), ("Cache-Control", caching), ("Vary", "Accept-Encoding"), *HEADERS)
+        packed = Response(200, (*headers, ("Content-Encoding", "gzip")), gzip.compress(body, mtime=0))
+        return cls(Response(200, headers, body), packed)
 
 
 @attrs.frozen
@@ -66,24 +85,19 @@ class PageFiles:
     :param others: those, by their path in it.
     """
 
-    index: Response
+    index: PageFile
     bundle: str
-    others: Mapping[str, Response]
+    others: Mapping[str, PageFile]
 
     @classmethod
     def read(cls, folder: Path = FOLDER) -> "PageFiles":
-        """Read them, which takes a millisecond."""
+        """Read them, which takes some milliseconds."""
         octets = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*")}
         octets[WORDS] = words_module()
         bundle = hashlib.sha256(repr(sorted(octets.items())).encode()).hexdigest()[:16]
         index = octets.pop(INDEX).replace(_STATIC, f"static/{bundle}".encode())
-        others = {name: _response(name, body, "public, max-age=31536000, immutable") for name, body in octets.items()}
-        return cls(_response(INDEX, index, "no-cache"), bundle, others)
-
-
-def _response(name: str, body: bytes, caching: str) -> Response:
-    media_type = _MEDIA_TYPES[Path(name).suffix]
-    return Response(200, (("Content-Type", media_type), ("Cache-Control", caching), *HEADERS), body)
+        others = {name: PageFile.of(name, body, _FOR_EVER) for name, body in octets.items()}
+        return cls(PageFile.of(INDEX, index, "no-cache"), bundle, others)
 
 
 class PageRoutes:
@@ -95,23 +109,27 @@ class PageRoutes:
     def __init__(self, files: PageFiles) -> None:
         self._files = files
 
-    async def _allow_anyone(self, head: Head, **_: object) -> None:
-        """All may load it."""
+    async def _allow_anyone(self, head: Head, **_: object) -> bool:
+        """All may load it. Whether the sender takes what is packed."""
+        return Accepted.of(head).gzip
 
     def _nothing(self, head: Head, **_: object) -> NoBody:
         return NoBody()
 
     @api.route("GET", "/", allow=_allow_anyone, body=_nothing, answer=None, is_public=True)
-    async def page(self, _granted: None, _body: None) -> Response:
+    async def page(self, gzip: bool, _body: None) -> Response:
         """Show the page."""
-        return self._files.index
+        return self._sent(self._files.index, gzip)
 
     @api.route("GET", "/static/<bundle>/<path:name>", allow=_allow_anyone, body=_nothing, answer=None, is_public=True)
-    async def page_file(self, _granted: None, _body: None, bundle: str, name: str) -> Response:
+    async def page_file(self, gzip: bool, _body: None, bundle: str, name: str) -> Response:
         """Give a file of the page.
 
         :raises UnknownRoute: there is none of this name, or it is one of another version.
         """
         if bundle != self._files.bundle or name not in self._files.others:
             raise UnknownRoute("no such file of the page")
-        return self._files.others[name]
+        return self._sent(self._files.others[name], gzip)
+
+    def _sent(self, file: PageFile, gzip: bool) -> Response:
+        return file.packed if gzip else file.plain

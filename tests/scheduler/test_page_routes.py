@@ -1,5 +1,6 @@
 """The files of the page, from bytes to bytes."""
 
+import gzip
 import json
 import re
 
@@ -15,9 +16,9 @@ from sccachedist.web.router import Mounted
 FILES = PageFiles.read()
 
 
-def ask(path: str, method: str = "GET") -> Answer:
+def ask(path: str, method: str = "GET", **headers: str) -> Answer:
     clock = Clock()
-    return Browser(Site(Mounted(PageRoutes(FILES)), clock), clock).ask(request(method, path))
+    return Browser(Site(Mounted(PageRoutes(FILES)), clock), clock).ask(request(method, path, headers=headers))
 
 
 def test_index() -> None:
@@ -55,6 +56,21 @@ def test_files(name: str, media_type: str) -> None:
     assert (answer.status, answer.headers["content-type"]) == (200, media_type)
     assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert answer.body == (FOLDER / name).read_bytes()
+
+
+@pytest.mark.parametrize("path", ["/", f"/static/{FILES.bundle}/app.js"])
+def test_packed(path: str) -> None:
+    """It is, to those who say that they take that; a cache knows the two apart."""
+    packed, plain = ask(path, **{"Accept-Encoding": "gzip, br"}), ask(path, **{"Accept-Encoding": "gzip;q=0"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+    assert gzip.decompress(packed.body) == plain.body
+
+
+def test_head() -> None:
+    """Who asks only whether it is there gets no body."""
+    assert ask("/", "HEAD").status == 200
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 import { actionButton } from "../actions.js";
 import { get } from "../api.js";
 import { bars, sparkline } from "../charts.js";
-import { fill, h, name, say } from "../dom.js";
+import { fill, h, name, say, sentence } from "../dom.js";
 import { farm, rates } from "../feed.js";
 import { age, count, decimal, percent } from "../format.js";
 import { toClient } from "../links.js";
@@ -56,8 +56,8 @@ export function open(root, context) {
     if (now === drawn) return;
     drawn = now;
     fill(attention, found.length ? found.map((each) => h("li", { class: each.critical ? "critical" : "warning" },
-      h("p", {}, h("strong", {}, each.critical ? "Critical: " : "Warning: "), name(each.text, 400)),
-      each.mend && h("p", { class: "muted" }, name(each.mend, 400)),
+      h("p", {}, h("strong", {}, each.critical ? "Critical: " : "Warning: "), sentence(each.text)),
+      each.mend && h("p", { class: "muted" }, sentence(each.mend)),
       farm.servers.has(each.about) && h("p", { class: "buttons" },
         h("a", { href: `#/servers/${encodeURIComponent(each.about)}` }, "Look at ", name(each.about)),
         actionButton(context, "drain", { servers: [each.about] }, each.about))))

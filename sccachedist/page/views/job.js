@@ -2,7 +2,7 @@
 import { actionButton } from "../actions.js";
 import { get, now } from "../api.js";
 import { bar } from "../charts.js";
-import { fill, h, name, quoted } from "../dom.js";
+import { fill, h, name, quoted, sentence } from "../dom.js";
 import { timed } from "../feed.js";
 import { age, bytes, secs, time } from "../format.js";
 import { digits, toClient, toServer } from "../links.js";
@@ -72,13 +72,13 @@ export function open(root, context, heading) {
       if (job) {
         const before = job.output ? (await get("jobs", { output: job.output, limit: 6 })).jobs : [];
         fill(heading, job.output ? name(job.output, 120) : `Job ${job.id}`);
-        fill(root, h("p", { class: "muted" }, `Job ${job.id}`), over(job, before));
+        fill(root, job.output && h("p", { class: "muted" }, `Job ${job.id}`), over(job, before));
       } else {
         fill(root, runs(context, timed(running)));
         timer = setTimeout(refresh, ASK_MSECS);
       }
     } catch (failure) {
-      fill(root, h("p", { role: "alert" }, failure.status === 404 ? name(failure.message, 300) : "It could not be asked for. Trying again…"));
+      fill(root, h("p", { role: "alert" }, failure.status === 404 ? sentence(failure.message) : "It could not be asked for. Trying again…"));
       if (failure.status !== 404) timer = setTimeout(refresh, ASK_MSECS);
     }
   }

@@ -2,7 +2,7 @@
 import { actionButton, ask } from "../actions.js";
 import { get, now } from "../api.js";
 import { bar, stacked } from "../charts.js";
-import { fill, h, labelled, name, printable, say } from "../dom.js";
+import { fill, h, labelled, name, printable, say, sentence } from "../dom.js";
 import { farm } from "../feed.js";
 import { age, bytes, count, decimal, percent, some, time } from "../format.js";
 import { digits, toJobs, toServer } from "../links.js";
@@ -15,19 +15,25 @@ export const title = "Servers";
 const STATES = ["open", "full", "avoided", "draining", "unfit"], PHASE_JOBS = 200, ASK_MSECS = 10000;
 
 function stateOf(row) {
-  return h("span", {}, h("span", { class: `state ${row.state}` }, row.state), row.why && h("small", { class: "why" }, name(row.why, 200)), drained(row));
+  return h("span", {}, h("span", { class: `state ${row.state}` }, row.state), row.why && h("small", { class: "why" }, sentence(row.why)), drained(row));
 }
 
 function drained({ drain }) {
   if (!drain) return null;
-  return h("small", { class: "why" }, "by ", name(drain.by), drain.reason && [": ", name(drain.reason, 200)], ", since ", time(drain.since), drain.until && [", until ", time(drain.until)]);
+  return h("small", { class: "why" }, "by ", name(drain.by), drain.reason && [": ", sentence(drain.reason)], ", since ", time(drain.since), drain.until && [", until ", time(drain.until)]);
 }
 
 function actionsOf(context, row) {
   const servers = { servers: [row.address] };
   return h("span", { class: "buttons" },
-    row.state === "draining" ? actionButton(context, "undrain", servers, row.address) : actionButton(context, "drain", servers, row.address),
+    row.drain ? actionButton(context, "undrain", servers, row.address) : actionButton(context, "drain", servers, row.address),
     row.state === "avoided" && actionButton(context, "forgive", servers, row.address));
+}
+
+/** The free bytes of the fuller one of its disks. */
+function disk({ disk_free: free }) {
+  const known = Object.values(free || {}).filter((each) => each !== null);
+  return known.length ? Math.min(...known) : null;
 }
 
 const seen = (row) => age(now() - row.seen);
@@ -43,9 +49,10 @@ function columns(context, chosen) {
     { id: "done", label: "Done", number: true, of: (row) => row.ended, show: count },
     { id: "local", label: "Sent home", number: true, of: (row) => row.sent_local === null ? null : `${row.sent_local}|${row.sent_local_share}`,
       by: (row) => row.sent_local_share, show: (value, row) => value === null ? "–" : `${count(row.sent_local)} (${percent(row.sent_local_share)})` },
+    { id: "speed", label: "Speed", number: true, of: (row) => row.speed, show: (value) => decimal(value, 2) },
     { id: "load", label: "Load", number: true, of: (row) => row.load, show: (value) => decimal(value) },
-    { id: "memory", label: "Free memory", number: true, of: (row) => row.memory_free, show: bytes },
-    { id: "disk", label: "Free disk", number: true, of: (row) => row.disk_free, show: bytes },
+    { id: "memory", label: "Memory", number: true, of: (row) => row.memory_free, show: bytes },
+    { id: "disk", label: "Disk", number: true, of: (row) => disk(row), show: bytes },
     { id: "toolchains", label: "Toolchains", number: true, of: (row) => row.toolchains, show: count },
     { id: "version", label: "Version", of: (row) => row.version || (row.published ? "published" : null), show: (value) => name(value, 20) },
     { id: "seen", label: "Seen", number: true, of: seen, by: (row) => now() - row.seen, show: (value) => `${value} ago` },
@@ -54,8 +61,8 @@ function columns(context, chosen) {
   const box = (row) => h("input", { type: "checkbox", "aria-label": `Choose ${printable(row.address)}`, checked: chosen.has(row.address),
     onchange: (event) => event.target.checked ? chosen.add(row.address) : chosen.delete(row.address) });
   return [
-    { id: "choose", label: "", plain: true, of: () => 0, show: (_, row) => box(row) }, ...all,
-    { id: "do", label: "Actions", plain: true, of: (row) => row.state, show: (_, row) => actionsOf(context, row) },
+    { id: "choose", label: h("span", { class: "hidden" }, "Chosen"), plain: true, of: () => 0, show: (_, row) => box(row) }, ...all.slice(0, 2),
+    { id: "do", label: "Actions", plain: true, of: (row) => `${row.state}${Boolean(row.drain)}`, show: (_, row) => actionsOf(context, row) }, ...all.slice(2),
   ];
 }
 
@@ -105,7 +112,7 @@ function phases(jobs) {
   for (const job of jobs) for (const [word, secs] of Object.entries(job.phases)) sums[word] += secs;
   const whole = Object.values(sums).reduce((sum, each) => sum + each, 0);
   if (!whole) return h("p", { class: "muted" }, "It has told of no jobs.");
-  const parts = PHASES.map((word, at) => ({ mark: `series${at % 8}`, size: sums[word], title: word })).filter((part) => part.size / whole > 0.001);
+  const parts = PHASES.map((word, at) => ({ mark: `series${at}`, size: sums[word], title: word })).filter((part) => part.size / whole > 0.001);
   return [stacked(parts), h("ul", { class: "legend" }, parts.map((part) =>
     h("li", { title: phase(part.title).means }, h("span", { class: `swatch ${part.mark}`, "aria-hidden": "true" }), `${part.title} ${percent(part.size / whole)}`)))];
 }
@@ -143,7 +150,10 @@ function one(root, context, heading, address) {
       const pairs = row ? [["State", stateOf(row)], ["Address", row.address], ["Slots", `${row.taken} of ${row.slots} taken`], ["CPUs", count(row.cpus)],
         ["Version", name(row.version || (row.published ? "published" : null))], ["Here since", time(row.joined)], ["Jobs done", count(row.ended)],
         ["Sent home", row.sent_local === null ? "–" : `${count(row.sent_local)} (${percent(row.sent_local_share)} of the latest)`],
-        ["Load", decimal(row.load)], ["Free memory", bytes(row.memory_free)], ["Free disk", bytes(row.disk_free)]]
+        ["Speed", row.speed == null ? "–" : `${decimal(row.speed, 2)} of the farm's`], ["Load", decimal(row.load)], ["Machine", name(row.machine, 20)],
+        ["Free memory", `${bytes(row.memory_free)} of ${bytes(row.memory_total)}`],
+        ["Free disk", `toolchains ${bytes(row.disk_free?.cache)}, builds ${bytes(row.disk_free?.build)}`],
+        ["Uploads now", row.uploads?.length ? row.uploads.map((each) => [digits(each.toolchain), ` ${bytes(each.bytes)} `]) : "none"]]
         : [["State", farm.status ? "It is not registered." : "…"], ["Address", name(address)]];
       const { seen: _, ...rest } = row || {}, now = JSON.stringify(rest);
       if (now === drawn) return;
