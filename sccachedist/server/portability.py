@@ -144,8 +144,8 @@ def _variable(command: CompileCommand, wanted: str) -> str:
 
 def _reported(command: CompileCommand) -> tuple[str, Why] | None:
     """Return the variable that has clang write a file."""
-    names = {name for name, value in command.env_vars if value and name.startswith("CC_PRINT_")}
-    for report in ("CC_PRINT_OPTIONS", "CC_PRINT_PROC_STAT"):
+    names = {name for name, value in command.env_vars if value and name.startswith("CC_")}
+    for report in ("CC_PRINT_OPTIONS", "CC_PRINT_PROC_STAT", "CC_LOG_DIAGNOSTICS"):
         if {report, f"{report}_FILE"} <= names:
             return f"{report}_FILE", Why.SIDE_FILE
     return None

@@ -99,6 +99,10 @@ AT_HOME = [
     ("clang", "-ftime-trace=t.json", Why.SIDE_FILE),
     ("clang", "-fproc-stat-report=p", Why.SIDE_FILE),
     ("clang", "-MJu.json", Why.SIDE_FILE),
+    ("clang", "-foptimization-record-passes=inline", Why.SIDE_FILE),
+    ("clang", "-flto=thin -fthin-link-bitcode=u.bc", Why.SIDE_FILE),
+    ("clang", "-ftime-report -mllvm -info-output-file=u.txt", Why.SIDE_FILE),
+    ("clang", "--serialize-diagnostics u.dia", Why.SIDE_FILE),
     ("clang", "-g -gsplit-dwarf=split", Why.SIDE_FILE),
     ("rustc", "-C save-temps", Why.SIDE_FILE),
     ("rustc", "-Csave-temps=yes", Why.SIDE_FILE),
@@ -117,6 +121,11 @@ AT_HOME = [
     ("clang", "-fprofile-instr-generate -fcoverage-mapping", Why.TEXT),
     ("clang", "-frewrite-includes", Why.TEXT),
     ("gcc clang", "-dM", Why.TEXT),
+    ("gcc clang", "-H", Why.TEXT),
+    ("clang", "--trace-includes", Why.TEXT),
+    ("clang", "-emit-ast", Why.TEXT),
+    ("clang", "--analyze", Why.TEXT),
+    ("gcc", "-fverbose-asm -S", Why.TEXT),
 ]
 
 REMOTE = [
@@ -147,6 +156,9 @@ REMOTE = [
     ("gcc", "-fexec-charset=UTF-8 -finput-charset=utf8 -fwide-exec-charset=UTF-32LE -finput-charset=ASCII"),
     ("gcc", "-fdump-passes -fdump-noaddr -fdump-unnumbered -fdump-unnumbered-links -fdump-tree-original=stderr"),
     ("gcc", "-dA -dD -dp -dH -dP -dN -dU"),
+    ("gcc", "-S -dA"),
+    ("gcc", "-S -fverbose-asm -fno-verbose-asm"),
+    ("clang", "-S -fverbose-asm -emit-llvm"),
     ("gcc", "-fopt-info -fopt-info-vec -fopt-info-vec=stderr -fdiagnostics-format=json"),
     ("gcc", "-frecord-gcc-switches -grecord-gcc-switches -g -flto -fverbose-asm -fsanitize=address"),
     ("gcc", "-fstack-protector-strong -fstack-clash-protection -fdebug-prefix-map=/a=/b -fcompare-debug"),
@@ -219,6 +231,7 @@ def test_reports_that_clang_writes_for_a_variable() -> None:
     """To a file, that is; what goes to the terminal comes back."""
     assert why("clang", "", CC_PRINT_OPTIONS="1", CC_PRINT_OPTIONS_FILE="o") is not None
     assert why("clang", "", CC_PRINT_PROC_STAT="1", CC_PRINT_PROC_STAT_FILE="o") is not None
+    assert why("clang", "", CC_LOG_DIAGNOSTICS="1", CC_LOG_DIAGNOSTICS_FILE="o") is not None
     assert why("clang", "", CC_PRINT_OPTIONS="1") is None
     assert why("gcc", "", CC_PRINT_OPTIONS="1", CC_PRINT_OPTIONS_FILE="o") is None
 
