@@ -7,6 +7,7 @@ and at last an honest client must be served.
 """
 
 import itertools
+import json
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -182,10 +183,26 @@ class Attack:
         wires[more % len(wires)].weather = Weather(which & 3)
 
     def drain(self, which: int, more: int) -> None:
+        if what := which >> 1 & 3:
+            return self.act(what, more)
         order = "undrain" if which & 1 else "drain"
         path = f"/api/v1/admin/{order}/{SERVERS[more & 1]}"
         answer = self.farm.browser.ask(request("POST", path, b"", {**bearer(ADMIN_TOKEN), "Connection": "close"}))
         assert answer.status == 200, answer
+        return None
+
+    def act(self, what: int, more: int) -> None:
+        """Kill a job, whatever becomes of it, or those of a client, or have a toolchain forgotten."""
+        job = self._job(more)
+        orders: tuple[dict[str, str], ...] = (
+            {"action": "kill", "job": str(job.job_id if job else 7)},
+            {"action": "kill", "client": _CLIENTS[more & 3]},
+            {"action": "forget_toolchain", "toolchain": _TOOLCHAINS[more % len(_TOOLCHAINS)]},
+        )
+        body = json.dumps(orders[what - 1]).encode()
+        headers = {"Content-Type": "application/json", "Connection": "close", **bearer(ADMIN_TOKEN)}
+        answer = self.farm.browser.ask(request("POST", "/api/v1/admin/actions", body, headers))
+        assert answer.status in (200, 404), answer
 
     def restart(self, which: int, more: int) -> None:
         server = self._server(more)

@@ -202,7 +202,8 @@ class _AnswerCodec:
         return _ANSWER.to_json((value, None))
 
 
-EXTENDED_HEARTBEAT_RESULT = extended(HEARTBEAT_RESULT, _MARK, _AnswerCodec())
+SCHEDULER_REPORT = _AnswerCodec()
+EXTENDED_HEARTBEAT_RESULT = extended(HEARTBEAT_RESULT, _MARK, SCHEDULER_REPORT)
 #: The bytes of one job in a report, and those of one toolchain besides its name: the length of that, and its size.
 JOB_BYTES, TOOLCHAIN_BYTES = 12, 16
 

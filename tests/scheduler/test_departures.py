@@ -32,3 +32,14 @@ def test_not_too_many() -> None:
         departures(ServerLeft(0.0, ServerId(A.host, port), Departure.SILENT))
     assert len(departures.missed()) == MOST_MISSED
     assert ServerId(A.host, 0) not in departures.missed()
+
+
+def test_forgotten() -> None:
+    """One that an administrator forgets is missed no longer."""
+    departures = Departures(lambda: 100.0)
+    for server in (A, B):
+        departures(ServerLeft(0.0, server, Departure.SILENT))
+    departures.forget(A)
+    departures.forget(A)
+    departures(ServerLeft(50.0, B, Departure.FORGOTTEN))
+    assert departures.missed() == {}

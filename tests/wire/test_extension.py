@@ -12,6 +12,7 @@ from sccachedist.wire.extension import (
     JOB_STATES,
     MOST_FORGOTTEN,
     MOST_KILLED,
+    SCHEDULER_REPORT,
     SERVER_REPORT,
     Availability,
     Health,
@@ -148,6 +149,7 @@ def test_orders() -> None:
         encode(EXTENDED_HEARTBEAT_RESULT, (HeartbeatResult(False), report)) for report in (ordering, plain)
     )
     assert octets.startswith(before + b"sccachedist 6\n")
+    assert SCHEDULER_REPORT.to_json(ordering) == SCHEDULER_REPORT.to_json(plain)
     assert decode(EXTENDED_HEARTBEAT_RESULT, octets) == (HeartbeatResult(False), ordering)
     assert decode(EXTENDED_HEARTBEAT_RESULT, before + b"sccachedist 7\n") == (HeartbeatResult(False), plain)
     assert decode(HEARTBEAT_RESULT, octets) == HeartbeatResult(False)
