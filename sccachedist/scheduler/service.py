@@ -114,7 +114,7 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
 
     out_of_service = OutOfService()
     in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
-    state = StateFile(settings.admin.state, out_of_service, in_thread, reactor.seconds)
+    state = StateFile(settings.admin.state, out_of_service, in_thread, reactor)
 
     def begin_term() -> Term:
         limits, first_job = settings.limits, first_job_id(tokens.now())

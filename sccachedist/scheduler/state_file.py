@@ -14,6 +14,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import LogLevel
 
 from sccachedist.daemon.logs import Logger, QuietLog
@@ -26,6 +27,8 @@ log = Logger()
 
 #: The most bytes of a file that is read: ten thousand drains with long reasons are less.
 MOST_BYTES = 32 << 20
+#: Seconds for which a disk is waited for.
+DISK_SECS = 5.0
 InThread = Callable[..., Deferred[Any]]
 
 
@@ -36,11 +39,9 @@ class StateFile(Service):
     :param state: what it keeps; ``in_thread`` runs a function that blocks.
     """
 
-    def __init__(
-        self, path: Path | None, state: OutOfService, in_thread: InThread, seconds: Callable[[], float]
-    ) -> None:
-        self._path, self._state, self._in_thread = path, state, in_thread
-        self._quiet_log = QuietLog(seconds)
+    def __init__(self, path: Path | None, state: OutOfService, in_thread: InThread, clock: IReactorTime) -> None:
+        self._path, self._state, self._in_thread, self._clock = path, state, in_thread, clock
+        self._quiet_log = QuietLog(clock.seconds)
         self._lock: int | None = None
         self._is_new = self._is_writing = False
         self._written = Waiters()
@@ -74,9 +75,9 @@ class StateFile(Service):
             self._lock = None
 
     async def kept(self) -> None:
-        """Wait until all changes so far are in the file, or could not be written."""
+        """Wait until all changes so far are in the file, or could not be written; not for ever, if the disk is dead."""
         if self._is_writing:
-            await self._written.wait()
+            await self._written.wait().addTimeout(DISK_SECS, self._clock, lambda *_: None)
 
     def _take(self, path: Path) -> bool:
         """Read the file; returns whether it may be replaced."""

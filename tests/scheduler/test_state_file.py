@@ -9,13 +9,14 @@ from typing import Any
 import attrs
 import pytest
 from twisted.internet.defer import Deferred, execute
+from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
 from farmkit.deferreds import outcome, pending
 from sccachedist.errors import ConfigError
 from sccachedist.scheduler import state_file
 from sccachedist.scheduler.out_of_service import Drain, OutOfService, Pause
-from sccachedist.scheduler.state_file import StateFile
+from sccachedist.scheduler.state_file import DISK_SECS, StateFile
 from tests.scheduler.farms import A, B
 
 STATE = {"v": 1, "drains": {str(A): {"by": "ann", "reason": "", "since": 1.0, "until": None}}, "paused": None}
@@ -28,10 +29,11 @@ class Scheduler:
     path: Path
     state: OutOfService = attrs.field(factory=OutOfService)
     in_thread: Callable[..., Deferred[Any]] = execute
+    clock: Clock = attrs.field(factory=Clock)
     file: StateFile = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.file = StateFile(self.path, self.state, lambda *call: self.in_thread(*call), lambda: 0.0)
+        self.file = StateFile(self.path, self.state, lambda *call: self.in_thread(*call), self.clock)
 
     def start(self) -> list[str]:
         """Start; returns the lines of its log."""
@@ -57,7 +59,8 @@ class Scheduler:
 def first(tmp_path: Path) -> Iterator[Scheduler]:
     scheduler = Scheduler(tmp_path / "state.json")
     yield scheduler
-    scheduler.end()
+    if not scheduler.file._is_writing:
+        scheduler.end()
 
 
 def test_kept(scheduler: Scheduler) -> None:
@@ -79,7 +82,7 @@ def test_kept(scheduler: Scheduler) -> None:
 def test_none_is_kept() -> None:
     """Without a path, a drain lasts as long as the process."""
     state = OutOfService()
-    file = StateFile(None, state, execute, lambda: 0.0)
+    file = StateFile(None, state, execute, Clock())
     file.startService()
     state.drain(A, Drain())
     outcome(Deferred.fromCoroutine(file.close()))
@@ -172,6 +175,17 @@ def test_a_disk_that_takes_nothing(scheduler: Scheduler) -> None:
     scheduler.in_thread = execute
     assert scheduler.drain() == []
     assert list(scheduler.kept["drains"]) == [str(B)]
+
+
+def test_a_dead_disk(scheduler: Scheduler) -> None:
+    """No administrator waits for it for ever, nor does the end of the scheduler."""
+    scheduler.start()
+    scheduler.in_thread = lambda *_: Deferred()
+    scheduler.drain()
+    waiting = Deferred.fromCoroutine(scheduler.file.close())
+    assert pending(waiting)
+    scheduler.clock.advance(DISK_SECS)
+    outcome(waiting)
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
