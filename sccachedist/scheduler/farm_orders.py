@@ -17,23 +17,26 @@ from sccachedist.scheduler.out_of_service import MOST_TEXT
 MOST_SERVERS, MOST_NAME = 100, 100
 #: The most seconds for which a drain may be asked: ten years.
 MOST_SECS = 10 * 365 * 86_400
-#: The keys of each action's body beside ``action`` and ``preview``: those that it needs, and those that it may have.
+#: The keys of each action's body beside ``action``: those that it needs, and those that it may have.
 _KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
-    "drain": (frozenset({"servers"}), frozenset({"reason", "until"})),
+    "drain": (frozenset({"servers"}), frozenset({"until"})),
     "undrain": (frozenset({"servers"}), frozenset()),
     "forgive": (frozenset({"servers"}), frozenset()),
     "forget_server": (frozenset({"servers"}), frozenset()),
     "kill": (frozenset(), frozenset({"job", "client"})),
-    "pause": (frozenset({"reason"}), frozenset()),
+    "pause": (frozenset(), frozenset()),
     "resume": (frozenset(), frozenset()),
     "forget_toolchain": (frozenset({"toolchain"}), frozenset({"servers"})),
 }
+#: What all may have.
+_FOR_ALL = {"reason", "preview"}
 
 
 @attrs.frozen
 class Requested:
     """The body of a request.
 
+    :param reason: for the audit; what is drained or paused shows it, too.
     :param until: in seconds from now.
     :param servers: names and patterns of build servers; None for all.
     :param job: the end of a job's number. ``toolchain``: the beginning of an archive id.
@@ -61,16 +64,17 @@ def requested(document: object) -> Requested:
     if not isinstance(action, str) or action not in _KEYS:
         raise DecodeError(f"action: expected one of {', '.join(_KEYS)}")
     needed, allowed = _KEYS[action]
-    for key in given.keys() - needed - allowed - {"preview"}:
+    for key in given.keys() - needed - allowed - _FOR_ALL:
         raise DecodeError(f"{action} has no {excerpt(str(key))}")
     for key in sorted(needed - given.keys()):
         raise DecodeError(f"{action} needs {key}")
     if action == "kill" and len(given.keys() & {"job", "client"}) != 1:
         raise DecodeError("kill needs a job or a client")
-    if action == "pause" and not given["reason"]:
-        raise DecodeError("pause needs a reason: clients are told it")
     read: dict[str, Any] = {key: _READ[key](value) for key, value in given.items()}
-    return Requested(action, **read)
+    asked = Requested(action, **read)
+    if action == "pause" and not asked.reason and not asked.preview:
+        raise DecodeError("pause needs a reason: clients are told it")
+    return asked
 
 
 def _text(key: str) -> Callable[[object], str]:

@@ -45,7 +45,7 @@ ANSWERS = {
     "sccachedist why broken.o": [r"broken\.o, .*: sent_local: suspicious \(verify\) by {server}", r"^  Mend: "],
     "sccachedist usage --by server": [r"^{server} +2 +1 +1 "],
     "sccachedist clients": [r"^127\.0\.0\.1 +0 +0 "],
-    "sccachedist toolchains": [r"^[0-9a-f]{{12}} +gcc +2 .* 1 +{server}$"],
+    "sccachedist toolchains": [r"^[0-9a-f]{{12}} +gcc .* 2 .* 1 +\S+ +{server}$"],
     "sccachedist usage --by server --since 1h": [r"^{server} .* [0-9.]+ s +[0-9.]+ s +[0-9.]+ s "],
     "sccachedist jobs --reason suspicious": [r"broken\.o "],
     "sccachedist status --json": [r'"critical": true'],
