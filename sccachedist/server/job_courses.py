@@ -6,12 +6,12 @@ Which job a request is for, and whether it is over, :mod:`sccachedist.server.job
 from collections.abc import Callable, Container
 
 from sccachedist.server.job_course import Ending, JobCourse, SlotNumbers
-from sccachedist.wire.job_summary import JobSummary
+from sccachedist.wire.job_summary import JobSummary, packed
 from sccachedist.wire.messages import JobId
 
-#: Called with each job that has ended, its client and what became of it. The job is None for a request that was turned
-#: away and ended no job.
-JobObserver = Callable[[JobId | None, str, JobSummary], None]
+#: Called with each job that has ended, its client and what became of it, as a value and in bytes. The job is None for a
+#: request that was turned away and ended no job; then there are no bytes.
+JobObserver = Callable[[JobId | None, str, JobSummary, bytes], None]
 _UNKNOWN = "unknown"
 
 
@@ -45,8 +45,11 @@ class JobCourses:
         """Give a number to a job that runs now."""
         course.slot = self._slots.take()
 
-    def end(self, job_id: JobId, ending: Ending) -> JobSummary:
-        """Forget a job: it is over. What it holds is released, and all observers are told."""
+    def end(self, job_id: JobId, ending: Ending) -> bytes:
+        """Forget a job: it is over. What it holds is released, and all observers are told.
+
+        Returns what became of it, in bytes (:mod:`sccachedist.wire.job_summary`).
+        """
         course = self._courses.pop(job_id, None) or JobCourse(_UNKNOWN, self._seconds)
         if course.holds is not None:
             course.input_bytes = course.input_bytes or course.holds[1].amount
@@ -65,8 +68,9 @@ class JobCourses:
         """Tell of a request that was refused and ended no job. Anyone may send some, so no job is named."""
         self._tell(None, JobCourse(client, self._seconds), ending)
 
-    def _tell(self, job_id: JobId | None, course: JobCourse, ending: Ending) -> JobSummary:
+    def _tell(self, job_id: JobId | None, course: JobCourse, ending: Ending) -> bytes:
         summary = course.summary(ending, self._seconds())
+        octets = b"" if job_id is None else packed(summary)
         for observe in self._observers:
-            observe(job_id, course.client, summary)
-        return summary
+            observe(job_id, course.client, summary, octets)
+        return octets

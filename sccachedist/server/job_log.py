@@ -13,7 +13,7 @@ _PHASES = tuple(phase.word for phase in SERVER_PHASES)
 _MOST_KIND, _MOST_OUTPUT, _MOST_COMPILER, _MOST_DETAIL = MOST_TEXT
 
 
-def log_job(job_id: JobId | None, client: str, summary: JobSummary) -> None:
+def log_job(job_id: JobId | None, client: str, summary: JobSummary, _octets: bytes) -> None:
     """Log what became of a job, at ``info``. Names and the detail are cut and escaped: strangers have written them.
 
     A :data:`~sccachedist.server.job_courses.JobObserver`.

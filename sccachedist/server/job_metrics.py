@@ -33,7 +33,7 @@ class JobMetrics:
         self._seconds = registry.histogram(f"{at}job_seconds").observe
         self._memory = registry.histogram(f"{at}job_memory_peak_bytes").observe
 
-    def ended(self, job_id: JobId | None, _client: str, job: JobSummary) -> None:
+    def ended(self, job_id: JobId | None, _client: str, job: JobSummary, _octets: bytes) -> None:
         """Count a job. A phase that it did not come to, or that took no time, is not observed.
 
         Of a request that ended no job, the reason alone is counted.

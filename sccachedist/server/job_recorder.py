@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sccachedist.records.ring import Entry, entry_of
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.job_summary import JobSummary, packed
+from sccachedist.wire.job_summary import JobSummary
 from sccachedist.wire.messages import JobId
 
 
@@ -22,7 +22,7 @@ class JobRecorder:
     def __init__(self, server: ServerId, now: Callable[[], float], take: Callable[[Entry], None]) -> None:
         self._server, self._now, self._take = str(server), now, take
 
-    def __call__(self, job_id: JobId | None, client: str, summary: JobSummary) -> None:
+    def __call__(self, job_id: JobId | None, client: str, summary: JobSummary, octets: bytes) -> None:
         """Record a job. A request that ended none is not: anyone may send some.
 
         When the client asked for a slot is not known here, so the record begins with the phases of this build server.
@@ -30,6 +30,5 @@ class JobRecorder:
         if job_id is None:
             return
         ended = self._now()
-        asked, octets = ended - sum(summary.phases_us) / 1e6, packed(summary)
-        outcome, reason = summary.outcome, summary.reason
+        asked, outcome, reason = ended - sum(summary.phases_us) / 1e6, summary.outcome, summary.reason
         self._take(entry_of(job_id, asked, ended, client, self._server, "", outcome, reason, summary=octets))

@@ -12,7 +12,6 @@ from twisted.internet.interfaces import IReactorTime
 from sccachedist.server.batched_reports import BatchedReports
 from sccachedist.server.per_job_reports import PerJobReports
 from sccachedist.server.scheduler_session import SchedulerSession
-from sccachedist.wire.job_summary import JobSummary, packed
 from sccachedist.wire.messages import JobId, JobState
 
 #: The most seconds that a client waits until our scheduler has heard of its failed upload.
@@ -37,24 +36,24 @@ class JobReports:
         self._per_job = PerJobReports(scheduler, clock, troubled)
         self._batched = BatchedReports(scheduler, clock, troubled, can_wait)
 
-    def report(self, job_id: JobId, state: JobState, summary: JobSummary | None = None) -> None:
+    def report(self, job_id: JobId, state: JobState, summary: bytes = b"") -> None:
         """Report a job's state soon.
 
-        :param summary: of a job that is over, for our scheduler.
+        :param summary: what became of a job that is over, in bytes, for our scheduler.
         """
         if self._scheduler.is_ours:
-            self._batched.report(job_id, state, _octets(summary))
+            self._batched.report(job_id, state, summary)
         else:
             self._per_job.report(job_id, state)
 
-    def report_extension(self, job_id: JobId, state: JobState, summary: JobSummary | None = None) -> None:
+    def report_extension(self, job_id: JobId, state: JobState, summary: bytes = b"") -> None:
         """Report a state that only our scheduler understands.
 
         An upload begins, one that was not needed ends, or a job will not run.
         """
         if self._scheduler.is_ours:
             self._batched.report(
-                job_id, state, _octets(summary), at_once=True
+                job_id, state, summary, at_once=True
             )  # the scheduler may have to ask the next client to upload
 
     @property
@@ -76,7 +75,3 @@ class JobReports:
         """Drop all reports that have not been delivered yet."""
         self._per_job.give_up()
         self._batched.give_up()
-
-
-def _octets(summary: JobSummary | None) -> bytes:
-    return b"" if summary is None else packed(summary)

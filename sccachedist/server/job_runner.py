@@ -63,7 +63,6 @@ from sccachedist.web.request_head import Head
 from sccachedist.web.responses import MessageFile
 from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.extension import Availability, Health
-from sccachedist.wire.job_summary import JobSummary
 from sccachedist.wire.messages import (
     AssignJobResult,
     JobId,
@@ -330,10 +329,10 @@ class JobRunner:
             return SHUTDOWN if self._core.availability is Availability.GONE else CLIENT_GONE
         return sent_local(error)
 
-    def _drop(self, job_id: JobId, ending: Ending) -> JobSummary | None:
+    def _drop(self, job_id: JobId, ending: Ending) -> bytes | None:
         """Release what a job holds, so that its slot is free; no token opens the job any more.
 
-        Returns what became of it, unless it was over already.
+        Returns what became of it, in bytes, unless it was over already.
         """
         if not self._core.drop(job_id):
             return None

@@ -67,7 +67,7 @@ class Host:
             self.self_test,
             ["-mours"],
             lambda: self.scheduler_time,
-            (lambda job_id, client, summary: self.ended.append((job_id, client, summary)),),
+            (lambda job_id, client, summary, _: self.ended.append((job_id, client, summary)),),
         )
         self.server.open()
 

@@ -13,7 +13,7 @@ JOB = JobId(7)
 
 def line(summary: JobSummary, job_id: JobId | None = JOB) -> str:
     with capturedLogs() as events:
-        log_job(job_id, "10.0.0.1", summary)
+        log_job(job_id, "10.0.0.1", summary, b"")
     (text,) = (eventAsText(each, includeTimestamp=False, includeSystem=False) for each in events)
     return text
 

@@ -32,8 +32,8 @@ def test_jobs() -> None:
     registry = Registry([row for row in SERVER if row.name.startswith(AT) or row.name.endswith("collection_seconds")])
     jobs = JobMetrics(registry)
     for job in (COMPILED, SUSPICIOUS, REFUSED):
-        jobs.ended(JobId(7), "127.0.0.1", job)
-    jobs.ended(None, "127.0.0.1", JobSummary(Outcome.SENT_LOCAL, SentLocal.STALE_TOKEN))
+        jobs.ended(JobId(7), "127.0.0.1", job, b"")
+    jobs.ended(None, "127.0.0.1", JobSummary(Outcome.SENT_LOCAL, SentLocal.STALE_TOKEN), b"")
     found = exposed(registry.exposition("")[1])
     expected = {
         "jobs_ended_total{compiled}": 1,

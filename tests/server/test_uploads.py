@@ -91,6 +91,20 @@ def test_waited_for(stock: Stock) -> None:
     assert outcome(Deferred.fromCoroutine(stock.toolchains.wait_until_present(GCC))) is None
 
 
+def test_under_way(stock: Stock) -> None:
+    """What clients are bringing can be seen, with the bytes of the farthest upload, and no more when it is here."""
+    assert stock.toolchains.under_way() == ()
+    slow, quick = stock.begin(GCC), stock.begin(GCC)
+    slow.write(GCC_BYTES[:3])
+    assert stock.toolchains.under_way() == ((GCC, 3),)
+    quick.write(GCC_BYTES[:7])
+    assert stock.toolchains.under_way() == ((GCC, 7),)
+    quick.write(GCC_BYTES[7:])
+    outcome(stock.publish(quick))
+    assert stock.toolchains.under_way() == ()
+    slow.abort()
+
+
 def test_two_toolchains_at_once(stock: Stock) -> None:
     """Uploads of different toolchains do not wait for each other."""
     first, second = stock.begin(GCC), stock.begin(CLANG)
