@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.functional
 PAGE = (CHECKOUT / "doc" / "operations.rst").read_text()
 #: The commands of the table, in its order.
 TABLE = re.findall(r"(?m)^     - ``(sccachedist [^`]+)``$", PAGE[PAGE.index(":name: questions") :])
+HOST = re.escape(socket.gethostname())
 #: What each has to say: the lines that an administrator looks for.
 ANSWERS = {
     "sccachedist status": [
@@ -38,7 +40,7 @@ ANSWERS = {
         r"sent home +1: suspicious 1",
         r"attention +\S+ has vanished",
     ],
-    "sccachedist servers": [rf"{{server}} +open +0/[0-9]+ .* {re.escape(__version__)} +[0-9.]+ (s|min) "],
+    "sccachedist servers": [rf"^{HOST} +{{server}} +open +0/[0-9]+ .* {re.escape(__version__)} +[0-9.]+ (s|min) "],
     "sccachedist servers --state avoided,draining,unfit": [r"{drained} +draining .*an administrator drains it"],
     "sccachedist jobs --since 1d": [r"127\.0\.0\.1 +{server} +\S*fine\.o .* compiled$"],
     "sccachedist usage --by client --since 7d": [r"^127\.0\.0\.1 +2 +1 +1 "],
@@ -51,6 +53,7 @@ ANSWERS = {
     "sccachedist status --json": [r'"critical": true'],
     "sccachedist doctor --config server.conf": [r"^ok +public_addr: this build server answers there"],
     "sccachedist doctor --config scheduler.conf": [r"certificate: it ends on 20"],
+    "sccachedist servers --json": [r'"certificate_expires": [1-9]'],
     "sccachedist servers --state unfit": [r"{unfit} +unfit .*the disk of /var/cache is full"],
 }  # fmt: skip
 #: Those that end with status 1: a build server has vanished.
@@ -135,7 +138,7 @@ def asker(farm: Farm, client: Client, tmp_path_factory: pytest.TempPathFactory) 
 def test_the_table_is_whole() -> None:
     """Each command of the documentation is asked here, and no other."""
     assert set(TABLE) == set(ANSWERS)
-    assert len(TABLE) == 16
+    assert len(TABLE) == 17
 
 
 @pytest.mark.parametrize("command", dict.fromkeys(TABLE))
@@ -146,6 +149,22 @@ def test_questions(asker: Asker, command: str) -> None:
     places = {name: re.escape(address) for name, address in asker.places.items()}
     missing = [form for form in ANSWERS[command] if not re.search(form.format(**places), text, re.MULTILINE)]
     assert missing == [], text
+
+
+def test_a_host(asker: Asker) -> None:
+    """A build server tells what it sees of its host, and is found by its name; so is the size of its toolchain."""
+    here, *_ = json.loads(asker.ask("sccachedist servers --state open --json")[1])["servers"]
+    assert (here["name"], here["machine"]) == (socket.gethostname(), os.uname().machine)
+    assert here["memory_total"] > here["memory_free"] > 0
+    wait_until(
+        lambda: json.loads(asker.ask("sccachedist servers --state open --json")[1])["servers"][0]["disk_free"]["cache"],
+        30,
+        "its disks are looked at every ten seconds",
+    )
+    for option in (f"--server {here['name']}", f"--server {here['address']}"):
+        assert len(json.loads(asker.ask(f"sccachedist jobs {option} --json")[1])["jobs"]) == 2
+    (toolchain,) = json.loads(asker.ask("sccachedist toolchains --json")[1])["toolchains"]
+    assert toolchain["size"] > 1000
 
 
 def test_a_job_and_a_trace(asker: Asker) -> None:
