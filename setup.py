@@ -5,7 +5,9 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+TOP = ["rich>=14.2,<16", "textual>=8.2,<9"]
 TEST = [
+    *TOP,
     "hypothesis>=6.100,<7",
     "pyseccomp>=0.1.2,<1",
     "pytest>=8,<10",
@@ -56,6 +58,7 @@ setup(
         "zope-interface>=6.2,<9",
     ],
     extras_require={
+        "top": TOP,
         "test": TEST,
         "dev": [
             *TEST,

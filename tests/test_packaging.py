@@ -20,13 +20,18 @@ DISTRIBUTIONS = {
     "attr": "attrs",
     "docutils": "sphinx",
 }
+#: What is of use with an extra of the same name alone.
+TOP = "sccachedist/cli/top"
 #: The packages of this checkout.
 OWN = {"sccachedist", "tests", "farmkit", "demo", "bench", "fuzz", "scripts"}
 
 
 def imported(*folders: str) -> set[str]:
     """The distributions that the modules of some folders import from."""
-    found = {name for folder in folders for path in (CHECKOUT / folder).rglob("*.py") for name in _imports(path)}
+    paths = [path for folder in folders for path in (CHECKOUT / folder).rglob("*.py")]
+    if TOP not in folders:
+        paths = [path for path in paths if not path.is_relative_to(CHECKOUT / TOP)]
+    found = {name for path in paths for name in _imports(path)}
     third_party = found - OWN - sys.stdlib_module_names
     return {_normal(DISTRIBUTIONS.get(name, name)) for name in third_party}
 
@@ -64,6 +69,7 @@ def _normal(name: str) -> str:
     ("folders", "extras"),
     [
         (["sccachedist"], []),
+        ([TOP], ["top"]),
         (["farmkit", "demo", "scripts"], ["test"]),
         (["bench", "doc", "tests"], ["dev"]),
         (["fuzz"], ["fuzz"]),

@@ -48,7 +48,7 @@ class RecordFileSettings:
         metadata=key(
             PATH,
             "A file to which all records are written, a JSON object a line; by default there is none. SIGHUP opens it "
-            "again. Each daemon has one of its own.",
+            "again.",
         ),
     )
     rotate_bytes: int = field(

@@ -4,7 +4,6 @@ import contextlib
 import re
 import socket
 import struct
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from farmkit.projects import CXX, write_project
 from farmkit.published_client import Client
 from tests.functional.test_builds import build
 from tests.support.own_network import own_network
+from tests.support.terminal import Terminal
 
 pytestmark = pytest.mark.functional
 
@@ -43,20 +43,8 @@ int part_{n}(int x) {{ return x * {n}; }}
 
 
 @attrs.frozen
-class Sundae:
-    """icecream-sundae, in a terminal of tmux."""
-
-    terminal: Path
-
-    def tmux(self, *arguments: str) -> str:
-        """Tell tmux something; what it prints."""
-        command = ("tmux", "-S", str(self.terminal), "-f", "/dev/null", *arguments)
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-    @property
-    def screen(self) -> str:
-        """What one sees of it."""
-        return self.tmux("capture-pane", "-p")
+class Sundae(Terminal):
+    """icecream-sundae, in a terminal."""
 
     def row(self, name: str) -> tuple[int, ...]:
         """The numbers of a host: jobs that it took, that it has, that it can have; none if it is not shown."""
@@ -133,9 +121,8 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
         farm = Farm(tmp_path, scheduler_settings=f'[monitor]\naddress = "{LOOPBACK}:{PORT}"\n')
         held.enter_context(farm)
         wait_until(lambda: answers(PORT), 10, "monitors are listened to")
-        sundae = Sundae(tmp_path / "tmux")
-        sundae.tmux("new-session", "-d", "-x", "150", "-y", "30", f"icecream-sundae -s {LOOPBACK}")
-        held.callback(sundae.tmux, "kill-server")
+        command = ("icecream-sundae", "-s", LOOPBACK)
+        sundae = held.enter_context(Sundae.running(tmp_path / "tmux", command, (150, 30)))
         yield Watched(farm, sundae, held.enter_context(Icemon.running(tmp_path)))
 
 

@@ -26,6 +26,7 @@ from sccachedist.wire.bincode import encode
 from sccachedist.wire.extension import EXTENDED_HEARTBEAT, Availability, Health, ServerReport
 from tests.functional.conftest import client_of_a_module
 from tests.support.proxy import Certificate
+from tests.support.terminal import Terminal
 
 pytestmark = pytest.mark.functional
 
@@ -70,14 +71,16 @@ class Asker:
     home: Path
     places: dict[str, str]
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Nothing in it says where a farm is."""
+        return inherited(HOME=str(self.home), PYTHONPATH=str(CHECKOUT))
+
     def ask(self, command: str) -> tuple[int, str]:
         """The status of a command, and what it prints."""
         program, *arguments = shlex.split(command)
         assert program == "sccachedist"
-        environment = inherited(HOME=str(self.home), PYTHONPATH=str(CHECKOUT))
-        for name in [name for name in environment if name.startswith(("SCCACHE", "XDG"))]:
-            del environment[name]
-        ended = Command((sys.executable, "-m", "sccachedist", *arguments), environment, self.home).run()
+        ended = Command((sys.executable, "-m", "sccachedist", *arguments), self.environment, self.home).run()
         assert "Traceback" not in ended.stderr
         return ended.returncode, ended.stdout + ended.stderr
 
@@ -189,6 +192,37 @@ def test_a_report(asker: Asker) -> None:
         "Mend: Mend the source",
     ):
         assert said in page
+
+
+def test_top(asker: Asker, farm: Farm, tmp_path: Path) -> None:
+    """On a terminal: tables, words that one looks for, a build server that is drained with a reason, and the end."""
+    config = farm.folder / "scheduler" / "scheduler.conf"
+    command = (sys.executable, "-m", "sccachedist", "top", "--config", str(config))
+    server = asker.places["server"]
+    with Terminal.running(tmp_path / "tmux", command, (150, 30), asker.environment | {"LANG": "C.UTF-8"}) as terminal:
+
+        def sees(form: str) -> None:
+            try:
+                wait_until(lambda: re.search(form, terminal.screen, re.MULTILINE) is not None, 30, f"{form} is seen")
+            except TimeoutError as error:
+                raise AssertionError(terminal.screen) from error
+
+        sees(rf"{re.escape(server)} +open ")
+        terminal.press("/", server, "Enter")
+        sees(r"  1 rows, with ")
+        terminal.press("d")
+        sees(rf"drain {re.escape(server)}: 1 build server gets no new jobs")
+        terminal.press("new kernel", "Enter")
+        sees(rf"{re.escape(server)} +draining .*new kernel")
+        assert re.search(r"draining .*new kernel", asker.ask("sccachedist servers")[1])
+        terminal.press("u")
+        sees(rf"undrain {re.escape(server)}: ")
+        terminal.press("Enter")
+        sees(rf"{re.escape(server)} +open ")
+        terminal.press("Tab")
+        sees(r"broken\.o .*suspicious")
+        terminal.press("q")
+        wait_until(lambda: terminal.has_ended, 20, "it ends")
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ class Whole:
         connection = Browser(self.ports[port], self.reactor).connect(sender)
         connection.say(asked)
         self.reactor.advance(0.1)
-        return connection.value()
+        return bytes(connection.value())
 
     def session(self, token: str) -> dict[str, str]:
         """The cookie of one who has signed in."""

@@ -50,7 +50,7 @@ function _shtab_sccachedist_using
   test "$_shtab_sccachedist_cmdpath" = "$argv"
 end
 
-set -g _shtab_sccachedist_commands scheduler server drain undrain forgive kill 'kill job' 'kill client' pause resume forget 'forget server' 'forget toolchain' doctor status servers jobs job why clients toolchains usage trace report check completion auth 'auth generate-jwt-hs256-key' 'auth generate-jwt-hs256-server-token' 'auth generate-shared-token'
+set -g _shtab_sccachedist_commands scheduler server drain undrain forgive kill 'kill job' 'kill client' pause resume forget 'forget server' 'forget toolchain' doctor status servers jobs job why clients toolchains usage top trace report check completion auth 'auth generate-jwt-hs256-key' 'auth generate-jwt-hs256-server-token' 'auth generate-shared-token'
 set -g _shtab_sccachedist_opts_with_value --bits --by --ca --client --config --file --limit --outcome --output --reason --scheduler --secret-key --server --since --state --syslog --token-file --until --watch
 
 complete -c sccachedist -e
@@ -229,6 +229,13 @@ complete -c sccachedist -n '_shtab_sccachedist_using usage' -l ca -xka "(__fish_
 complete -c sccachedist -n '_shtab_sccachedist_using usage' -l json -d 'print the scheduler'"'"'s own document'
 complete -c sccachedist -n '_shtab_sccachedist_using usage' -l watch -x -d 'look again and again, by default every 2 seconds'
 complete -c sccachedist -n '_shtab_sccachedist_using usage' -l no-color -d 'no colours, as with NO_COLOR in the environment'
+complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a top -d 'The farm on the whole terminal, to look at and to act on.'
+complete -c sccachedist -n '_shtab_sccachedist_using top' -s h -l help -d 'show this help message and exit'
+complete -c sccachedist -n '_shtab_sccachedist_using top' -l scheduler -x -d 'where the scheduler is'
+complete -c sccachedist -n '_shtab_sccachedist_using top' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the scheduler'"'"'s configuration, if it is here'
+complete -c sccachedist -n '_shtab_sccachedist_using top' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'the token to show, in a file of its own'
+complete -c sccachedist -n '_shtab_sccachedist_using top' -l ca -xka "(__fish_complete_path (commandline -ct))" -d 'the authorities, PEM, that vouch for a scheduler with TLS, instead of this host'"'"'s and the certificate of its configuration'
+complete -c sccachedist -n '_shtab_sccachedist_using top' -l no-color -d 'no colours, as with NO_COLOR in the environment'
 complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a trace -d 'What ran when, as a Chrome trace, for ui.perfetto.dev.'
 complete -c sccachedist -n '_shtab_sccachedist_using trace' -s h -l help -d 'show this help message and exit'
 complete -c sccachedist -n '_shtab_sccachedist_using trace' -l client -x -d 'of this client alone'

@@ -29,6 +29,7 @@ _shtab_sccachedist_commands() {
     servers:'The build servers, and why one takes no jobs.'
     status:'The farm at a glance; status 1 if something critical needs attention.'
     toolchains:'Which compilers are on which build servers.'
+    top:'The farm on the whole terminal, to look at and to act on.'
     trace:'What ran when, as a Chrome trace, for ui.perfetto.dev.'
     undrain:'Give build servers jobs again.'
     usage:'Who used how much.'
@@ -377,6 +378,18 @@ _shtab_sccachedist_toolchains_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_sccachedist_toolchains_defaults_added=0
 
+_shtab_sccachedist_top_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--scheduler[where the scheduler is]:URL:"
+  "--config[the scheduler\'s configuration, if it is here]:PATH:_files"
+  "--token-file[the token to show, in a file of its own]:FILE:_files"
+  "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
+  "--no-color[no colours, as with NO_COLOR in the environment]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_top_defaults_added=0
+
 _shtab_sccachedist_trace_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--client[of this client alone]:CLIENT:"
@@ -479,6 +492,7 @@ _shtab_sccachedist() {
         servers) _arguments -C -s $_shtab_sccachedist_servers_options ;;
         status) _arguments -C -s $_shtab_sccachedist_status_options ;;
         toolchains) _arguments -C -s $_shtab_sccachedist_toolchains_options ;;
+        top) _arguments -C -s $_shtab_sccachedist_top_options ;;
         trace) _arguments -C -s $_shtab_sccachedist_trace_options ;;
         undrain) _arguments -C -s $_shtab_sccachedist_undrain_options ;;
         usage) _arguments -C -s $_shtab_sccachedist_usage_options ;;

@@ -4,7 +4,8 @@ from sccachedist.cli.farm.screen import ADDRESS, Cell, Column, Screen, table
 from sccachedist.cli.farm.words import REMOTE, counted, home_reasons, home_with_share
 from sccachedist.records.documents import ClientRow, ClientsDocument
 
-_COLUMNS = (
+#: In the order of :func:`cells`.
+COLUMNS = (
     Column("CLIENT", keep="start", least=ADDRESS),
     Column("HOLDS", right=True),
     Column("WAITS", right=True),
@@ -18,11 +19,12 @@ _COLUMNS = (
 def render(document: ClientsDocument, screen: Screen) -> str:
     """A line for each client, the one with the most first."""
     rows = sorted(document["clients"], key=lambda row: (-row["holds"], -row["waits"], -row["slot_secs"], row["client"]))
-    shown = table(_COLUMNS, [_row(row, screen) for row in rows], screen)
+    shown = table(COLUMNS, [cells(row, screen) for row in rows], screen)
     return "\n".join([shown, screen.fitting(f"slot time and compiles since {screen.clock(document['since'])}")])
 
 
-def _row(row: ClientRow, screen: Screen) -> list[Cell | str]:
+def cells(row: ClientRow, screen: Screen) -> list[Cell | str]:
+    """What stands in :data:`COLUMNS` of one."""
     recent = row["recent"]
     worst = next((word for word, _ in home_reasons(recent)), "")
     return [

@@ -26,7 +26,7 @@ from sccachedist.cli.farm.record_files import RecordFile
 from sccachedist.cli.farm.screen import Screen
 from sccachedist.cli.farm.times import secs_back
 from sccachedist.cli.scheduler_address import Given, SchedulerPlace, scheduler_place
-from sccachedist.errors import PeerError
+from sccachedist.errors import ConfigError, PeerError
 from sccachedist.printable import printable
 from sccachedist.records.documents import (
     ClientsDocument,
@@ -82,6 +82,8 @@ def run_farm_command(parsed: argparse.Namespace) -> None:
     if parsed.view in _WRITING:
         _WRITING[parsed.view](parsed, source)
         source.tell_passed_over()
+    elif parsed.view == "top":
+        _top(parsed, source)
     elif parsed.watch is None:
         view = source.view(parsed)
         print(_shown(view, parsed, source))
@@ -126,6 +128,27 @@ class _Source:
         """Say how many lines of the file are no records."""
         if self.file is not None and self.file.passed_over:
             print(printable(f"{self.file.path}: {self.file.passed_over} lines are no records"), file=sys.stderr)
+
+
+def _top(parsed: argparse.Namespace, source: _Source) -> None:
+    """Show it on the whole terminal, if what that needs is installed. It takes long to load, so only this loads it."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ConfigError("top needs a terminal; sccachedist status --watch does not")
+    if parsed.no_color:
+        os.environ["NO_COLOR"] = "1"
+    try:
+        from sccachedist.cli.top.app import TopApp
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("textual", "rich"):
+            raise
+        print("top needs textual: pip install 'sccachedist[top]'. Until then, this is status --watch.", file=sys.stderr)
+        parsed.view = "status"
+        _watch(parsed, source)
+    else:
+        from sccachedist.cli.top.orders import act
+
+        assert source.place is not None
+        TopApp(source.ask, partial(act, source.place), _screen(parsed, source.name)).run()
 
 
 def _shown(view: View, parsed: argparse.Namespace, source: _Source) -> str:

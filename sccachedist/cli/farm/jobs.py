@@ -6,9 +6,10 @@ from sccachedist.outcomes import TimedPhase
 from sccachedist.records.documents import JobRow, JobsDocument, RunningRow
 
 #: The last digits of a job's number that are shown; ``job`` takes them.
-_DIGITS = 10
+DIGITS = 10
 
-_OVER = (
+#: In the order of :func:`over_cells`.
+OVER = (
     Column("ENDED"),
     Column("JOB", right=True),
     Column("CLIENT", keep="start", least=ADDRESS, spare=True),
@@ -30,7 +31,7 @@ _RUNNING = (
 
 def render(document: JobsDocument, screen: Screen) -> str:
     """A line for each request that is over, the latest first, and for each job that is not."""
-    parts = [table(_OVER, [_over(row, screen) for row in document["jobs"]], screen)]
+    parts = [table(OVER, [over_cells(row, screen) for row in document["jobs"]], screen)]
     if document["next"] is not None:
         parts.append(screen.fitting("There are more: choose some, or give a larger --limit."))
     if document["running"]:
@@ -38,11 +39,12 @@ def render(document: JobsDocument, screen: Screen) -> str:
     return "\n".join(parts)
 
 
-def _over(row: JobRow, screen: Screen) -> list[Cell | str]:
+def over_cells(row: JobRow, screen: Screen) -> list[Cell | str]:
+    """What stands in :data:`OVER` of one that is over."""
     phases = row["phases"]
     return [
         screen.clock(row["ended"]),
-        screen.text(row["id"] and row["id"][-_DIGITS:]),
+        screen.text(row["id"] and row["id"][-DIGITS:]),
         screen.text(row["client"]),
         screen.text(row["server"]),
         screen.text(row["output"]),
@@ -55,7 +57,7 @@ def _over(row: JobRow, screen: Screen) -> list[Cell | str]:
 
 def _running(row: RunningRow, screen: Screen) -> list[Cell | str]:
     return [
-        screen.text(row["id"][-_DIGITS:]),
+        screen.text(row["id"][-DIGITS:]),
         screen.text(row["client"]),
         screen.text(row["server"]),
         screen.text(row["phase"]),

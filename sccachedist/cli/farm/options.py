@@ -29,6 +29,7 @@ _ABOUT = {
     "clients": "who compiles and who waits",
     "toolchains": "which compilers are on which build servers",
     "usage": "who used how much",
+    "top": "the farm on the whole terminal, to look at and to act on",
     "trace": "what ran when, as a Chrome trace, for ui.perfetto.dev",
     "report": "how a build went, as one HTML file: what ran when, what was slow, what went home and why",
 }
@@ -51,7 +52,10 @@ def add_farm_commands(
         command.set_defaults(view=name)
         _finding(command, url, reads_files=name in ("jobs", "job", "why", "usage", *_WRITING))
         add_authorities(command)
-        if name not in _WRITING:
+        if name == "top":
+            _colouring(command)
+            command.set_defaults(json=False, watch=_WATCH_SECS)
+        elif name not in _WRITING:
             _showing(command)
 
 
@@ -120,6 +124,10 @@ def _showing(command: argparse.ArgumentParser) -> None:
         metavar="SECS",
         help=f"look again and again, by default every {_WATCH_SECS:g} seconds",
     )
+    _colouring(command)
+
+
+def _colouring(command: argparse.ArgumentParser) -> None:
     command.add_argument("--no-color", action="store_true", help="no colours, as with NO_COLOR in the environment")
 
 

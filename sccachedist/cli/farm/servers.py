@@ -9,7 +9,8 @@ from sccachedist.records.documents import ServerRow, ServersDocument
 STATES = ("open", "full", "avoided", "draining", "unfit")
 _STYLES: dict[str, Style] = {"open": "good", "avoided": "bad", "unfit": "bad", "draining": "warn"}
 
-_COLUMNS = (
+#: In the order of :func:`cells`.
+COLUMNS = (
     Column("NAME", keep="start", spare=True),
     Column("ADDRESS"),
     Column("STATE"),
@@ -38,10 +39,11 @@ def in_states(document: ServersDocument, states: Collection[str]) -> ServersDocu
 
 def render(document: ServersDocument, screen: Screen) -> str:
     """A line for each build server."""
-    return table(_COLUMNS, [_row(row, screen) for row in document["servers"]], screen)
+    return table(COLUMNS, [cells(row, screen) for row in document["servers"]], screen)
 
 
-def _row(row: ServerRow, screen: Screen) -> list[Cell | str]:
+def cells(row: ServerRow, screen: Screen) -> list[Cell | str]:
+    """What stands in :data:`COLUMNS` of one."""
     fault = screen.number(row["sent_local"])
     if row["sent_local_share"]:
         fault += f" ({100 * row['sent_local_share']:.0f} %)"

@@ -6,7 +6,8 @@ from sccachedist.records.documents import ToolchainRow, ToolchainsDocument
 #: The digits of an archive id that are shown.
 _DIGITS = 12
 
-_COLUMNS = (
+#: In the order of :func:`cells`.
+COLUMNS = (
     Column("ID"),
     Column("COMPILER", keep="start"),
     Column("SIZE", right=True),
@@ -21,10 +22,11 @@ _COLUMNS = (
 def render(document: ToolchainsDocument, screen: Screen) -> str:
     """A line for each toolchain, the one with the most jobs first."""
     rows = sorted(document["toolchains"], key=lambda row: (-row["jobs"], row["toolchain"]))
-    return table(_COLUMNS, [_row(row, screen) for row in rows], screen)
+    return table(COLUMNS, [cells(row, screen) for row in rows], screen)
 
 
-def _row(row: ToolchainRow, screen: Screen) -> list[Cell | str]:
+def cells(row: ToolchainRow, screen: Screen) -> list[Cell | str]:
+    """What stands in :data:`COLUMNS` of one."""
     return [
         screen.text(row["toolchain"][:_DIGITS]),
         screen.text(row["compiler"]),

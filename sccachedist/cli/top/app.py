@@ -1,0 +1,342 @@
+"""``top`` on a terminal, by Textual. What is shown is decided in ``tables``, ``header`` and ``looks``.
+
+The scheduler is asked in threads, which do not keep the program from ending: it may take its time to answer.
+Whatever others have named is made fit for a terminal before it comes here, and is shown as text without markup.
+"""
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import attrs
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.timer import Timer
+from textual.widgets import DataTable, Footer, Input, Static
+
+from sccachedist.cli.farm.command import Ask
+from sccachedist.cli.farm.screen import Screen
+from sccachedist.cli.top.header import SPARKS, header, tabs
+from sccachedist.cli.top.looks import TABS, TopLook, details, look
+from sccachedist.cli.top.orders import Body, asked_about, body_of
+from sccachedist.cli.top.prompts import Confirmation, Details
+from sccachedist.cli.top.tables import TINTS, Pieces, TopChoice, TopLine, lines, titles
+from sccachedist.errors import ConfigError, PeerError
+from sccachedist.printable import printable
+
+T = TypeVar("T")
+
+_STYLES: Mapping[str, str] = {
+    "": "",
+    "head": "bold",
+    "good": "green",
+    "warn": "yellow",
+    "bad": "bold red",
+    "dim": "dim",
+    "tab": "bold reverse",
+    **dict(zip(TINTS, ("cyan", "magenta", "blue", "green", "yellow", "red"), strict=True)),
+}
+_CSS = """
+#head { height: 3; }
+#tabs { height: 1; }
+DataTable { height: 1fr; }
+#filter { display: none; border: none; height: 1; }
+Confirmation, Details { align: center middle; }
+.box { width: 90%; max-width: 110; height: auto; max-height: 90%; border: round ansi_blue; padding: 0 1; }
+.keys { text-style: dim; }
+"""
+
+
+class Act(Protocol):
+    """Has the scheduler do something, or say what it would do."""
+
+    def __call__(self, body: Body, *, preview: bool = False) -> str:
+        """:raises PeerError: it is not done."""
+
+
+class Rows(DataTable[Text]):
+    """The table that is shown."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select_cursor", "Details"),
+        Binding("left", "app.sort(-1)", show=False),
+        Binding("right", "app.sort(1)", show=False),
+        Binding("home", "scroll_top", show=False),
+        Binding("end", "scroll_bottom", show=False),
+        Binding("shift+left", "cursor_left", show=False),
+        Binding("shift+right", "cursor_right", show=False),
+    ]
+
+
+class TopApp(App[None]):
+    """The farm, as the tables that one can look at.
+
+    :param ask: asks the scheduler for a document; ``act`` has it do something. Both are called in threads.
+    :param screen: how texts are made; its width is not looked at.
+    """
+
+    CSS = _CSS
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "tab(1)", "Tab", priority=True),
+        Binding("shift+tab", "tab(-1)", show=False, priority=True),
+        Binding("slash", "filter", "Filter", priority=True),
+        Binding("less_than_sign", "sort(-1)", "Sort", key_display="< >"),
+        Binding("greater_than_sign", "sort(1)", show=False),
+        Binding("r", "reverse", "Reverse"),
+        Binding("d", "order('d')", "Drain"),
+        Binding("u", "order('u')", "Undrain"),
+        Binding("k", "order('k')", "Kill"),
+        Binding("p", "pause", "Pause"),
+        Binding("escape", "everything", show=False),
+        Binding("q", "leave", "Quit"),
+        Binding("ctrl+c", "quit", show=False, priority=True),
+    ]
+
+    def __init__(self, ask: Ask, act: Act, screen: Screen) -> None:
+        super().__init__(ansi_color=True)
+        self._ask, self._act, self._made = ask, act, screen
+        self._tab = TABS[0]
+        self._choices: dict[str, TopChoice] = {}
+        self._seen: TopLook | None = None
+        self._lines: list[TopLine] = []
+        self._titles: Sequence[str] = ()
+        self._used: deque[int] = deque(maxlen=SPARKS)
+        self._trouble = ""
+        self._paused = False
+        self._looks = 0
+        self._next: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        """What is above, the table, the filter, and the keys."""
+        yield Static(id="head", markup=False)
+        yield Static(id="tabs", markup=False)
+        yield Rows(cursor_type="row")
+        yield Input(id="filter", placeholder="words that a row has to contain", select_on_focus=False)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Look for the first time."""
+        self.query_one(Rows).focus()
+        self._show()
+        self._look()
+
+    # Looking
+
+    def _look(self) -> None:
+        """Look at what the user wants to see; an answer to an earlier question does not count any more."""
+        if self._next is not None:
+            self._next.stop()
+        self._looks += 1
+        mine = self._looks
+
+        def seen(found: TopLook) -> None:
+            if mine == self._looks:
+                self._seen, self._trouble = found, ""
+                self._used.append(found.status["running"])
+                self._then(found.secs)
+
+        def failed(why: str) -> None:
+            if mine == self._looks:
+                self._trouble = why
+                self._then(2.0)
+
+        self._in_background(partial(look, self._ask, self._tab), seen, failed)
+
+    def _then(self, secs: float) -> None:
+        """Show what is known, and look again after a while."""
+        self._show()
+        if not self._paused:
+            self._next = self.set_timer(secs, self._look)
+
+    def _in_background(self, work: Callable[[], T], done: Callable[[T], None], failed: Callable[[str], None]) -> None:
+        """Do something that takes long, and then go on with its result, or with a line that says why there is none."""
+
+        def run() -> None:
+            try:
+                result = work()
+            except (PeerError, ConfigError) as error:
+                after = partial(failed, printable(str(error)))
+            except Exception as error:  # a fault of ours: the program is to end with it, and not the thread alone
+                after = partial(_raised, error)
+            else:
+                after = partial(done, result)
+            with contextlib.suppress(RuntimeError):  # the program has ended in the meantime
+                self.call_later(after)
+
+        threading.Thread(target=run, daemon=True).start()
+
+    # Showing
+
+    @property
+    def _choice(self) -> TopChoice:
+        """What the user wants to see of the table that is shown."""
+        if self._seen is None:
+            return TopChoice("")
+        return self._choices.get(self._seen.tab) or TopChoice(self._seen.table.first)
+
+    def _screen(self) -> Screen:
+        """What texts are made with at this moment."""
+        return attrs.evolve(self._made, width=None, now=self._seen.at if self._seen is not None else self._made.now)
+
+    def _show(self) -> None:
+        """Show all of it."""
+        screen = self._screen()
+        above = header(self._seen, tuple(self._used), self._trouble, self._paused, screen)
+        self.query_one("#head", Static).update(Text("\n").join(_text(line) for line in above))
+        if self._seen is not None:
+            self._show_table(self._seen, screen)
+        self.query_one("#tabs", Static).update(_text(tabs(self._tab, self._choice, len(self._lines), screen)))
+
+    def _show_table(self, seen: TopLook, screen: Screen) -> None:
+        """Show the rows: cells that have changed if nothing else has, or all of them."""
+        grid = self.query_one(Rows)
+        found = lines(seen.table, seen.rows, self._choice, screen)
+        heads = [seen.tab, *titles(seen.table, self._choice, screen)]
+        right = [column.right for column in seen.table.columns]
+        known = self._key()
+        if heads != self._titles:
+            grid.clear(columns=True)
+            for place, title in enumerate(heads[1:]):
+                grid.add_column(Text(title), key=str(place))
+        elif [line.key for line in found] == [line.key for line in self._lines]:
+            for old, new in zip(self._lines, found, strict=True):
+                for place, (was, now) in enumerate(zip(old.cells, new.cells, strict=True)):
+                    if was != now:
+                        grid.update_cell(new.key, str(place), _text(now, right=right[place]), update_width=True)
+            self._lines = found
+            return
+        else:
+            grid.clear()
+        for line in found:
+            cells = (_text(cell, right=is_right) for cell, is_right in zip(line.cells, right, strict=True))
+            grid.add_row(*cells, key=line.key)
+        self._lines, self._titles = found, heads
+        keys = [line.key for line in found]
+        if known in keys:
+            grid.move_cursor(row=keys.index(known))
+
+    def _key(self) -> str | None:
+        """What the cursor is on."""
+        line = self._line()
+        return None if line is None else line.key
+
+    def _line(self) -> TopLine | None:
+        row = self.query_one(Rows).cursor_row
+        return self._lines[row] if 0 <= row < len(self._lines) else None
+
+    # Keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys of the tables mean nothing while something is shown over them, or has the filter."""
+        if action == "filter" and isinstance(self.focused, Input):
+            return False
+        return len(self.screen_stack) == 1 or action == "quit"
+
+    def action_tab(self, step: int) -> None:
+        """Look at another table."""
+        self._tab = TABS[(TABS.index(self._tab) + step) % len(TABS)]
+        self._paused = False
+        self._look()
+        self._show()
+
+    def action_sort(self, step: int) -> None:
+        """Order the rows by another column."""
+        if self._seen is not None:
+            self._choose(self._choice.beside(self._seen.table, step))
+
+    def action_reverse(self) -> None:
+        """Order the rows the other way round."""
+        self._choose(attrs.evolve(self._choice, falling=not self._choice.falling))
+
+    def _choose(self, choice: TopChoice) -> None:
+        if self._seen is not None:
+            self._choices[self._seen.tab] = choice
+            self._show()
+
+    def action_filter(self) -> None:
+        """Ask for words."""
+        field = self.query_one("#filter", Input)
+        field.value, field.display = self._choice.words, True
+        self.screen.set_focus(field)  # at once, as the key has priority: what is typed next is for the field
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Show the rows with the words that are there so far."""
+        if event.input.id == "filter":
+            self._choose(attrs.evolve(self._choice, words=event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Go back to the table; the words stay."""
+        if event.input.id == "filter":
+            self._leave_filter()
+
+    def action_everything(self) -> None:
+        """Show all rows again."""
+        self._choose(attrs.evolve(self._choice, words=""))
+        self._leave_filter()
+
+    def _leave_filter(self) -> None:
+        self.query_one("#filter", Input).display = False
+        self.screen.set_focus(self.query_one(Rows))
+
+    def action_leave(self) -> None:
+        """End the program."""
+        self.exit()
+
+    def on_data_table_row_selected(self) -> None:
+        """Show all that is known of a row."""
+        line = self._line()
+        if line is not None and self._seen is not None:
+            self.push_screen(Details(details(self._seen, line.row, attrs.evolve(self._screen(), width=100))))
+
+    def action_pause(self) -> None:
+        """Let the tables stand still, or go on."""
+        self._paused = not self._paused
+        if self._paused:
+            if self._next is not None:
+                self._next.stop()
+            self._show()
+        else:
+            self._look()
+
+    def action_order(self, key: str) -> None:
+        """Ask what the scheduler would do, then the user, then the scheduler to do it."""
+        line = self._line()
+        body = body_of(self._seen.tab, key, line.row) if self._seen is not None and line is not None else None
+        if body is None:
+            self._say("There is nothing here that this key does something to.", failed=True)
+            return
+        would = partial(self._act, body, preview=True)
+        self._in_background(would, partial(self._confirm, body), partial(self._say, failed=True))
+
+    def _confirm(self, body: dict[str, Any], text: str) -> None:
+        def answered(reason: str | None) -> None:
+            if reason is not None:
+                act = partial(self._act, body | ({"reason": reason} if reason else {}))
+                self._in_background(act, self._done, partial(self._say, failed=True))
+
+        self.push_screen(Confirmation(asked_about(body, text)), answered)
+
+    def _done(self, text: str) -> None:
+        self._say(text)
+        self._paused = False
+        self._look()
+
+    def _say(self, text: str, *, failed: bool = False) -> None:
+        self.notify(text, severity="error" if failed else "information", timeout=8, markup=False)
+
+
+def _raised(error: Exception) -> None:
+    raise error
+
+
+def _text(pieces: Pieces, *, right: bool = False) -> Text:
+    """A line or a cell, none of whose pieces is markup."""
+    text = Text(justify="right" if right else "default", no_wrap=True)
+    for piece, style in pieces:
+        text.append(piece, _STYLES[style])
+    return text
