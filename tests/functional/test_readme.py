@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -153,7 +154,9 @@ def test_the_demo(tmp_path: Path) -> None:
         demo.wait_until(lambda: "sign in with" in (tmp_path / "said").read_text(), 900, "the farm is kept")
         said = (tmp_path / "said").read_text()
         assert "\nEvery compile was remote, every program ran.\n" in said
-        assert re.search(r"^page +(http://\S+/)$", said, re.MULTILINE)
+        (page,) = re.findall(r"^page +(http://\S+/)$", said, re.MULTILINE)
+        with urllib.request.urlopen(page, timeout=30) as answer:
+            assert answer.headers.get_content_type() == "text/html"
         (home / "hello.c").write_text("int main(void) { return 0; }\n")
         (steps,) = re.findall(r"in another terminal:\n\n((?: {4}.+\n)+)", said)
         ended = Command(("/bin/sh", "-ec", steps), environment, home).run(120)

@@ -7,7 +7,7 @@ Whatever others have named is made fit for a terminal before it comes here, and 
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -16,7 +16,7 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.timer import Timer
-from textual.widgets import DataTable, Footer, Input, Static
+from textual.widgets import Footer, Input, Static
 
 from sccachedist.cli.farm.command import Ask
 from sccachedist.cli.farm.screen import Screen
@@ -24,26 +24,17 @@ from sccachedist.cli.top.header import SPARKS, header, tabs
 from sccachedist.cli.top.looks import TABS, TopLook, details, look
 from sccachedist.cli.top.orders import Body, asked_about, body_of
 from sccachedist.cli.top.prompts import Confirmation, Details
-from sccachedist.cli.top.tables import TINTS, Pieces, TopChoice, TopLine, lines, titles
+from sccachedist.cli.top.rows import STYLES, Rows
+from sccachedist.cli.top.tables import Pieces, TopChoice, lines, titles
 from sccachedist.errors import ConfigError, PeerError
 from sccachedist.printable import printable
 
 T = TypeVar("T")
 
-_STYLES: Mapping[str, str] = {
-    "": "",
-    "head": "bold",
-    "good": "green",
-    "warn": "yellow",
-    "bad": "bold red",
-    "dim": "dim",
-    "tab": "bold reverse",
-    **dict(zip(TINTS, ("cyan", "magenta", "blue", "green", "yellow", "red"), strict=True)),
-}
 _CSS = """
 #head { height: 3; }
 #tabs { height: 1; }
-DataTable { height: 1fr; }
+Rows { height: 1fr; }
 #filter { display: none; border: none; height: 1; }
 Confirmation, Details { align: center middle; }
 .box { width: 90%; max-width: 110; height: auto; max-height: 90%; border: round ansi_blue; padding: 0 1; }
@@ -56,20 +47,6 @@ class Act(Protocol):
 
     def __call__(self, body: Body, *, preview: bool = False) -> str:
         """:raises PeerError: it is not done."""
-
-
-class Rows(DataTable[Text]):
-    """The table that is shown."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select_cursor", "Details"),
-        Binding("left", "app.sort(-1)", show=False),
-        Binding("right", "app.sort(1)", show=False),
-        Binding("home", "scroll_top", show=False),
-        Binding("end", "scroll_bottom", show=False),
-        Binding("shift+left", "cursor_left", show=False),
-        Binding("shift+right", "cursor_right", show=False),
-    ]
 
 
 class TopApp(App[None]):
@@ -103,8 +80,6 @@ class TopApp(App[None]):
         self._tab = TABS[0]
         self._choices: dict[str, TopChoice] = {}
         self._seen: TopLook | None = None
-        self._lines: list[TopLine] = []
-        self._titles: Sequence[str] = ()
         self._used: deque[int] = deque(maxlen=SPARKS)
         self._trouble = ""
         self._paused = False
@@ -115,7 +90,7 @@ class TopApp(App[None]):
         """What is above, the table, the filter, and the keys."""
         yield Static(id="head", markup=False)
         yield Static(id="tabs", markup=False)
-        yield Rows(cursor_type="row")
+        yield Rows()
         yield Input(id="filter", placeholder="words that a row has to contain", select_on_focus=False)
         yield Footer()
 
@@ -136,6 +111,8 @@ class TopApp(App[None]):
 
         def seen(found: TopLook) -> None:
             if mine == self._looks:
+                if self._seen is None or self._seen.tab != found.tab:
+                    self.query_one(Rows).go_to_the_beginning()
                 self._seen, self._trouble = found, ""
                 self._used.append(found.status["running"])
                 self._then(found.secs)
@@ -190,44 +167,15 @@ class TopApp(App[None]):
         self.query_one("#head", Static).update(Text("\n").join(_text(line) for line in above))
         if self._seen is not None:
             self._show_table(self._seen, screen)
-        self.query_one("#tabs", Static).update(_text(tabs(self._tab, self._choice, len(self._lines), screen)))
+        self.query_one("#tabs", Static).update(
+            _text(tabs(self._tab, self._choice, len(self.query_one(Rows).lines), screen))
+        )
 
     def _show_table(self, seen: TopLook, screen: Screen) -> None:
-        """Show the rows: cells that have changed if nothing else has, or all of them."""
-        grid = self.query_one(Rows)
+        """Show the rows."""
         found = lines(seen.table, seen.rows, self._choice, screen)
-        heads = [seen.tab, *titles(seen.table, self._choice, screen)]
-        right = [column.right for column in seen.table.columns]
-        known = self._key()
-        if heads != self._titles:
-            grid.clear(columns=True)
-            for place, title in enumerate(heads[1:]):
-                grid.add_column(Text(title), key=str(place))
-        elif [line.key for line in found] == [line.key for line in self._lines]:
-            for old, new in zip(self._lines, found, strict=True):
-                for place, (was, now) in enumerate(zip(old.cells, new.cells, strict=True)):
-                    if was != now:
-                        grid.update_cell(new.key, str(place), _text(now, right=right[place]), update_width=True)
-            self._lines = found
-            return
-        else:
-            grid.clear()
-        for line in found:
-            cells = (_text(cell, right=is_right) for cell, is_right in zip(line.cells, right, strict=True))
-            grid.add_row(*cells, key=line.key)
-        self._lines, self._titles = found, heads
-        keys = [line.key for line in found]
-        if known in keys:
-            grid.move_cursor(row=keys.index(known))
-
-    def _key(self) -> str | None:
-        """What the cursor is on."""
-        line = self._line()
-        return None if line is None else line.key
-
-    def _line(self) -> TopLine | None:
-        row = self.query_one(Rows).cursor_row
-        return self._lines[row] if 0 <= row < len(self._lines) else None
+        heads = titles(seen.table, self._choice, screen)
+        self.query_one(Rows).show(heads, [column.right for column in seen.table.columns], found)
 
     # Keys
 
@@ -287,9 +235,9 @@ class TopApp(App[None]):
         """End the program."""
         self.exit()
 
-    def on_data_table_row_selected(self) -> None:
+    def action_details(self) -> None:
         """Show all that is known of a row."""
-        line = self._line()
+        line = self.query_one(Rows).line
         if line is not None and self._seen is not None:
             self.push_screen(Details(details(self._seen, line.row, attrs.evolve(self._screen(), width=100))))
 
@@ -305,7 +253,7 @@ class TopApp(App[None]):
 
     def action_order(self, key: str) -> None:
         """Ask what the scheduler would do, then the user, then the scheduler to do it."""
-        line = self._line()
+        line = self.query_one(Rows).line
         body = body_of(self._seen.tab, key, line.row) if self._seen is not None and line is not None else None
         if body is None:
             self._say("There is nothing here that this key does something to.", failed=True)
@@ -334,9 +282,9 @@ def _raised(error: Exception) -> None:
     raise error
 
 
-def _text(pieces: Pieces, *, right: bool = False) -> Text:
-    """A line or a cell, none of whose pieces is markup."""
-    text = Text(justify="right" if right else "default", no_wrap=True)
+def _text(pieces: Pieces) -> Text:
+    """A line, none of whose pieces is markup."""
+    text = Text(no_wrap=True)
     for piece, style in pieces:
-        text.append(piece, _STYLES[style])
+        text.append(piece, STYLES[style])
     return text

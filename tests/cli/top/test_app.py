@@ -10,12 +10,13 @@ from typing import Any
 import attrs
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import DataTable, Static
+from textual.widgets import Static
 
 from sccachedist.cli import main as cli
 from sccachedist.cli.farm import command
 from sccachedist.cli.farm.screen import Screen
 from sccachedist.cli.top.app import TopApp
+from sccachedist.cli.top.rows import Rows
 from sccachedist.errors import PeerError
 from tests.cli.farm import documents as made
 from tests.records.rows import job_row
@@ -82,15 +83,14 @@ def head(pilot: Pilot[None]) -> str:
     return str(pilot.app.query_one("#head", Static).render())
 
 
-def rows(pilot: Pilot[None]) -> list[list[str]]:
-    table = pilot.app.screen_stack[0].query_one(DataTable)
-    return [[str(cell) for cell in table.get_row_at(place)] for place in range(table.row_count)]
+def grid(pilot: Pilot[None]) -> Rows:
+    return pilot.app.screen_stack[0].query_one(Rows)
 
 
 def column(pilot: Pilot[None], title: str) -> list[str]:
-    table = pilot.app.screen_stack[0].query_one(DataTable)
-    labels = [str(each.label).split(" ▼")[0].split(" ▲")[0] for each in table.ordered_columns]
-    return [row[labels.index(title)] for row in rows(pilot)]
+    """The cells of a column; its title may have the mark of the order."""
+    (place,) = (place for place, each in enumerate(grid(pilot).titles) if each.split(" ▼")[0].split(" ▲")[0] == title)
+    return ["".join(text for text, _ in line.cells[place]) for line in grid(pilot).lines]
 
 
 def shown(pilot: Pilot[None]) -> str:
@@ -133,11 +133,46 @@ def test_sorting(farm: Farm) -> None:
         assert "ADDRESS ▲" in shown(pilot)
         await pilot.press("r")
         assert column(pilot, "ADDRESS")[0] == "[2001:db8::40]:10501"
-        assert pilot.app.query_one(DataTable).cursor_row == 0
+        assert grid(pilot).cursor == 0
         await pilot.press("greater_than_sign", "right")
         assert "SLOTS ▼" in shown(pilot)
 
     play(farm, steps)
+
+
+def test_many_rows(farm: Farm) -> None:
+    """What is under the cursor is to be seen, on a small terminal and after a click; the head stays where it is."""
+    some = made.SERVERS["servers"][0]
+    many = [
+        {**some, "address": f"10.0.{place}.1:10501", "name": f"build{place:03}", "taken": 0} for place in range(300)
+    ]
+    farm.documents["servers"] = {"v": 1, "servers": many}
+
+    async def steps(pilot: Pilot[None]) -> None:
+        for key, name in (
+            ("end", "build299"),
+            ("up", "build298"),
+            ("pageup", "build285"),
+            ("home", "build000"),
+            ("pagedown", "build013"),
+            ("down", "build014"),
+        ):
+            await pilot.press(key)
+            await until(pilot, partial(is_shown, pilot, name))
+            line = grid(pilot).line
+            assert line is not None
+            assert line.row["name"] == name
+            assert "NAME" in shown(pilot)
+        top = grid(pilot).scroll_offset.y
+        await pilot.click(Rows, offset=(5, 3))
+        assert grid(pilot).cursor == top + 2
+        await pilot.click(Rows, offset=(5, 0))
+        assert grid(pilot).cursor == top + 2
+        assert "REGISTERED" not in shown(pilot)
+        await pilot.press(*["shift+right"] * 12)
+        await until(pilot, partial(is_shown, pilot, "REGISTERED"))
+
+    play(farm, steps, (80, 20))
 
 
 def test_filtering(farm: Farm) -> None:
@@ -145,14 +180,14 @@ def test_filtering(farm: Farm) -> None:
 
     async def steps(pilot: Pilot[None]) -> None:
         await pilot.press("slash", *"build17")
-        await until(pilot, lambda: len(rows(pilot)) == 1)
+        await until(pilot, lambda: len(grid(pilot).lines) == 1)
         assert '1 rows, with "build17" in them' in shown(pilot)
         await pilot.press("enter", "enter")
         await until(pilot, lambda: "own fault" in shown(pilot))
         await pilot.press("escape", "escape")
-        await until(pilot, lambda: len(rows(pilot)) == 3)
+        await until(pilot, lambda: len(grid(pilot).lines) == 3)
         await pilot.press("slash", *"qdkp", "escape")
-        await until(pilot, lambda: len(rows(pilot)) == 3)
+        await until(pilot, lambda: len(grid(pilot).lines) == 3)
         assert pilot.app.is_running
 
     play(farm, steps)
@@ -233,9 +268,9 @@ def test_changes(farm: Farm) -> None:
         new = {**busy, "address": "10.0.0.1:10501", "name": "build01", "taken": 19}
         farm.documents["servers"] = {"v": 1, "servers": [new, busy, *made.SERVERS["servers"][1:]]}
         await until(pilot, lambda: "build01" in shown(pilot))
-        assert pilot.app.query_one(DataTable).cursor_row == 3
+        assert grid(pilot).cursor == 3
         farm.documents["servers"] = {"v": 1, "servers": []}
-        await until(pilot, lambda: rows(pilot) == [])
+        await until(pilot, lambda: not grid(pilot).lines)
         await pilot.press("enter", "d")
         await until(pilot, lambda: "nothing here" in shown(pilot))
 
