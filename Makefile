@@ -19,7 +19,7 @@ COVERING = \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,attempts attention browsers core departures events farm_actions farm_documents farm_orders farm_routes fleet history home_rates job_records)) \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,jobs leases notices out_of_service presumed queue refusals roles sessions shares sight snapshot)) \
 	$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs job_course jobs killed_jobs lru places spent_tokens)) \
-	$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome tar)) \
+	$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome sparse tar)) \
 	$(addprefix tests/records/test_,$(addsuffix .py,record report ring selection speed tally trace usage)) \
 	$(addprefix tests/metrics/test_,$(addsuffix .py,histogram series)) \
 	$(addprefix tests/monitor/test_,$(addsuffix .py,conversation messages picture)) tests/scheduler/test_monitor_events.py \

@@ -18,10 +18,11 @@ from typing import BinaryIO
 from fuzz.places import scratch
 from sccachedist.errors import BuildError, DecodeError, LimitExceeded
 from sccachedist.sandbox.archive.compression import gunzip, inflate
+from sccachedist.sandbox.archive.fields import BLOCK
 from sccachedist.sandbox.archive.growing_archive import GrowingFile
 from sccachedist.sandbox.archive.repack import END, repacked
 from sccachedist.sandbox.archive.tally import MemberLimits, Tally
-from sccachedist.sandbox.archive.tar import BLOCK, read_archive
+from sccachedist.sandbox.archive.tar import read_archive
 from sccachedist.sandbox.archive.unpack import unpack
 from sccachedist.sandbox.beneath import DIRECTORY, Lookup, Root, openat2, walk
 from sccachedist.sandbox.overlay.layout import TOOLCHAINS

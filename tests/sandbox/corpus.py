@@ -73,7 +73,7 @@ _SIZES: dict[str, Case] = {
     ),
     "a directory with a size": (raw_header(b"d", b"5", octal(3)) + padded(b"abc"), REFUSED),
     "a mode that is no number": (raw_header(mode=b"rwxrwxr\0"), REFUSED),
-    "a time before 1970": (raw_header(mtime=b"\xff" * 12), REFUSED),
+    "a time before 1970": (raw_header(mtime=b"\xff" * 12), {b"name": b""}),
     "a time after the sun": (raw_header(mtime=_HUGE), {b"name": b""}),
 }
 
@@ -110,8 +110,15 @@ _PAX: dict[str, Case] = {
         _pax(pax(SCHILY__xattr__security__capability="x", mtime="9e99", uid="-1")) + _plain(),
         {b"name": b"abc"},
     ),
-    "a sparse member of PAX": (_pax(pax(GNU__sparse__major="1", GNU__sparse__realsize="9")) + _plain(), REFUSED),
-    "a sparse member of GNU": (raw_header(b"s", b"S", octal(3)) + padded(b"abc"), REFUSED),
+    "a sparse PAX member without a map": (
+        _pax(pax(GNU__sparse__major="1", GNU__sparse__realsize="9")) + _plain(),
+        REFUSED,
+    ),
+    "a sparse member of GNU without a map": (raw_header(b"s", b"S", octal(3)) + padded(b"abc"), REFUSED),
+    "a sparse member that climbs": (
+        _pax(pax(GNU__sparse__name="../x", GNU__sparse__size="3", GNU__sparse__map="0,3")) + _plain(),
+        REFUSED,
+    ),
 }
 
 _SOURCE: Picture = {b"home/": b"", b"home/dev/": b"", b"home/dev/x.c": b"abc"}
@@ -121,8 +128,13 @@ _KINDS: dict[str, Case] = {
     "a file as V7 wrote it": (raw_header(b"f", b"\0"), {b"f": b""}),
     "a directory as V7 wrote it": (raw_header(b"d/", b"\0"), {b"d/": b""}),
     "a contiguous file": (raw_header(b"f", b"7"), {b"f": b""}),
+    "a directory with a list of what was in it": (
+        raw_header(b"d/", b"D", octal(3)) + padded(b"abc") + _plain(),
+        {b"d/": b"", b"name": b"abc"},
+    ),
+    "the label of a volume": (raw_header(b"../label", b"V") + _plain(), {b"name": b"abc"}),
 }
-for _kind in (b"8", b"9", b"A", b"D", b"I", b"M", b"N", b"V", b"X", b"Z", b"\xff"):
+for _kind in (b"8", b"9", b"A", b"I", b"M", b"N", b"X", b"Z", b"\xff"):
     _KINDS[f"a member of type {_kind!r}"] = raw_header(b"dev/x", _kind), REFUSED
 for _kind in (b"3", b"4", b"6", b" "):
     _KINDS[f"a special file of type {_kind!r}"] = raw_header(b"x", _kind), _NOTHING

@@ -9,9 +9,10 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from sccachedist.sandbox.archive.fields import BLOCK
 from sccachedist.sandbox.archive.tally import DISK_BLOCK, Tally
-from sccachedist.sandbox.archive.tar import BLOCK, Content, Member, MemberKind, read_archive
-from sccachedist.sandbox.archive.unpack import LATEST_MTIME
+from sccachedist.sandbox.archive.tar import Content, Member, MemberKind, read_archive
+from sccachedist.sandbox.archive.unpack import usual_time
 from sccachedist.sandbox.beneath import components
 
 END = bytes(2 * BLOCK)
@@ -88,7 +89,7 @@ def _member(name: bytes, member: Member, content: Content, tally: Tally) -> Iter
     # The owner always has all rights to a directory, as unpack has it.
     mode = member.mode & 0o777 | (0o700 if member.kind is MemberKind.DIRECTORY else 0)
     link = _plain(member.link) if member.kind is MemberKind.HARD_LINK else member.link
-    yield _header(name, member.kind, size=member.size, mode=mode, mtime=min(member.mtime, LATEST_MTIME), link=link)
+    yield _header(name, member.kind, size=member.size, mode=mode, mtime=usual_time(member.mtime), link=link)
     for piece in content:
         tally.written(len(piece))
         yield piece

@@ -1,8 +1,8 @@
 """A streaming reader of tar archives from clients: ustar, GNU long names, PAX. It checks every header.
 
 Names and link targets come out as the bytes that the archive holds: :mod:`sccachedist.sandbox.archive.unpack` decides
-whether they may be used. For any archive, memory is bounded by the largest size of a name and one chunk of content. A
-sparse file is an error. Nothing is made of a device, a FIFO or a socket.
+whether they may be used. For any archive, memory is bounded by the largest size of a name and one chunk of content. The
+holes of a sparse file come out as zeros. Nothing is made of a device, a FIFO or a socket.
 """
 
 import enum
@@ -13,17 +13,20 @@ from typing import BinaryIO
 import attrs
 
 from sccachedist.errors import DecodeError
+from sccachedist.sandbox.archive.fields import BLOCK, decimal, exactly, natural, number, text
+from sccachedist.sandbox.archive.sparse import SPARSE_KEYS, SparseMap, joined, sparse_map, sparse_name
 
-BLOCK = 512
 CHUNK = 128 * 1024
 
 _ZEROS = bytes(BLOCK)
 _LONG_NAME_BYTES = 64 * 1024
 _PAX_BYTES = 1024 * 1024
-_LARGEST = 2**63 - 1
+#: The zeros that an archive may leave out: like what is compressed, they cost a client nothing.
+_HOLES_BYTES = 1024**3
 
-# The keys of a PAX header that change what is unpacked. Times, owners and attributes are ignored.
-_PAX_KEYS = (b"path", b"linkpath", b"size")
+# The keys of a PAX header that change what is unpacked. Owners and attributes are ignored.
+_PAX_KEYS = (b"path", b"linkpath", b"size", b"mtime", *SPARSE_KEYS)
+_PAX_TIME = re.compile(rb"-?[0-9]{1,18}(?=\.|\Z)")
 _PAX_LENGTH = re.compile(rb"[1-9][0-9]{0,7} ")
 
 
@@ -45,6 +48,9 @@ _KINDS = {
     b"1": MemberKind.HARD_LINK,
     b"2": MemberKind.SYMLINK,
     b"5": MemberKind.DIRECTORY,
+    b"S": MemberKind.FILE,  # GNU's old form of a sparse one
+    b"D": MemberKind.DIRECTORY,  # GNU tar's, with a list of what was in it
+    b"V": MemberKind.NOTHING,  # the label of GNU tar's volume
 }
 
 #: Character device, block device, FIFO, and what Rust's ``tar`` writes for a socket: none is made. But clients send the
@@ -69,25 +75,42 @@ class Member:
 
 
 class Content:
-    """The bytes of a file member: readable until the next member is asked for; what was not read is skipped."""
+    """The bytes of a file member: readable until the next member is asked for; what was not read is skipped.
 
-    def __init__(self, stream: BinaryIO, size: int) -> None:
+    :param size: the bytes that the archive has of it.
+    :param holes: where they belong; None for a file that is not sparse.
+    """
+
+    def __init__(self, stream: BinaryIO, size: int, holes: SparseMap | None = None) -> None:
         self._stream = stream
         self._left = size
         self._padding = -size % BLOCK
+        self._holes = holes
 
     def __iter__(self) -> Iterator[bytes]:
-        while self._left:
-            piece = _exactly(self._stream, min(self._left, CHUNK))
-            self._left -= len(piece)
-            yield piece
+        return self._stored(self._left) if self._holes is None else self._filled(self._holes)
 
     def skip(self) -> None:
         """Move the stream to where the next header begins."""
-        for _ in self:
+        for _ in self._stored(self._left):
             pass
-        _exactly(self._stream, self._padding)
+        exactly(self._stream, self._padding)
         self._padding = 0
+
+    def _stored(self, size: int) -> Iterator[bytes]:
+        end = self._left - size
+        while self._left > end:
+            piece = exactly(self._stream, min(self._left - end, CHUNK))
+            self._left -= len(piece)
+            yield piece
+
+    def _filled(self, holes: SparseMap) -> Iterator[bytes]:
+        at = 0
+        for offset, length in (*holes.segments, (holes.size, 0)):
+            for begin in range(at, offset, CHUNK):
+                yield bytes(min(CHUNK, offset - begin))
+            yield from self._stored(length)
+            at = offset + length
 
 
 def read_archive(stream: BinaryIO) -> Iterator[tuple[Member, Content]]:
@@ -97,6 +120,7 @@ def read_archive(stream: BinaryIO) -> Iterator[tuple[Member, Content]]:
         stream itself pass through.
     """
     everywhere: dict[bytes, bytes] = {}
+    hole_bytes = 0
     here: dict[bytes, bytes] = {}
     while header := _next_header(stream):
         flag = header[156:157]
@@ -107,8 +131,16 @@ def read_archive(stream: BinaryIO) -> Iterator[tuple[Member, Content]]:
         elif flag == b"g":
             everywhere |= _pax(stream, header)
         else:
-            member = _member(header, everywhere | here)
-            content = Content(stream, member.size)
+            member, stored = _member(header, everywhere | here)
+            content = Content(stream, stored)
+            if member.kind is MemberKind.FILE and (found := sparse_map(stream, header, everywhere | here, stored)):
+                holes, stored = found
+                hole_bytes += holes.size - stored
+                if hole_bytes > _HOLES_BYTES:
+                    raise DecodeError(f"the sparse members have holes of more than {_HOLES_BYTES >> 20} MiB")
+                member, content = attrs.evolve(member, size=holes.size), Content(stream, stored, holes)
+            elif member.kind is MemberKind.DIRECTORY:
+                content.skip()
             yield member, content
             content.skip()
             here = {}
@@ -127,13 +159,14 @@ def _next_header(stream: BinaryIO) -> bytes | None:
         return None
     if len(header) < BLOCK:
         raise DecodeError("the archive is cut off in a header")
-    if _number(header[148:156]) != sum(header) - sum(header[148:156]) + 8 * ord(" "):
+    if natural(header[148:156]) != sum(header) - sum(header[148:156]) + 8 * ord(" "):
         raise DecodeError("a header's checksum does not match")
     return header
 
 
-def _member(header: bytes, extended: dict[bytes, bytes]) -> Member:
-    name = extended.get(b"path") or _header_name(header)
+def _member(header: bytes, extended: dict[bytes, bytes]) -> tuple[Member, int]:
+    """Return a member, and how many bytes of it follow."""
+    name = sparse_name(extended) or extended.get(b"path") or _header_name(header)
     flag = header[156:157]
     kind = _kind_of_special(name, _size(header, extended)) if flag in _SPECIAL else _KINDS.get(flag)
     if kind is None:
@@ -142,14 +175,22 @@ def _member(header: bytes, extended: dict[bytes, bytes]) -> Member:
         kind = MemberKind.DIRECTORY  # as V7 wrote them
     if not name or b"\0" in name:
         raise DecodeError("a member without a usable name")
-    return Member(
+    stored = _size(header, extended) if kind in (MemberKind.FILE, MemberKind.NOTHING) or flag == b"D" else 0
+    member = Member(
         name=name,
         kind=kind,
-        mode=_number(header[100:108]) & 0o7777,
-        size=_size(header, extended) if kind in (MemberKind.FILE, MemberKind.NOTHING) else 0,
-        mtime=_number(header[136:148]),
+        mode=natural(header[100:108]) & 0o7777,
+        size=0 if kind is MemberKind.DIRECTORY else stored,
+        mtime=_time(header, extended),
         link=_link(header, extended) if kind in (MemberKind.HARD_LINK, MemberKind.SYMLINK) else b"",
     )
+    return member, stored
+
+
+def _time(header: bytes, extended: dict[bytes, bytes]) -> int:
+    """The whole seconds; one in a PAX header that is none is ignored, for it changes no content."""
+    told = _PAX_TIME.match(extended.get(b"mtime", b""))
+    return number(header[136:148]) if told is None else int(told[0])
 
 
 def _kind_of_special(name: bytes, size: int) -> MemberKind:
@@ -159,43 +200,26 @@ def _kind_of_special(name: bytes, size: int) -> MemberKind:
 
 
 def _header_name(header: bytes) -> bytes:
-    name = _text(header[:100])
+    name = text(header[:100])
     # GNU's own format keeps other things where ustar has the prefix.
-    prefix = _text(header[345:500]) if header[257:263] == b"ustar\0" else b""
+    prefix = text(header[345:500]) if header[257:263] == b"ustar\0" else b""
     return prefix + b"/" + name if prefix else name
 
 
 def _link(header: bytes, extended: dict[bytes, bytes]) -> bytes:
-    link = extended.get(b"linkpath") or _text(header[157:257])
+    link = extended.get(b"linkpath") or text(header[157:257])
     if not link or b"\0" in link:
         raise DecodeError("a link without a usable target")
     return link
 
 
 def _size(header: bytes, extended: dict[bytes, bytes]) -> int:
-    text = extended.get(b"size")
-    if text is None:
-        return _number(header[124:136])
-    if not re.fullmatch(rb"[0-9]{1,19}", text) or int(text) > _LARGEST:
-        raise DecodeError("a member's size in a PAX header is not a number")
-    return int(text)
-
-
-def _number(field: bytes) -> int:
-    """Read an octal or a base-256 number; one that is negative or above the largest file size is an error."""
-    if field[0] & 0x80:
-        value = int.from_bytes(field, "big") - (0x80 << 8 * (len(field) - 1))
-        if field[0] & 0x40 or value > _LARGEST:
-            raise DecodeError("a number in a header is out of range")
-        return value
-    digits = field.strip(b" \0")
-    if not re.fullmatch(rb"[0-7]*", digits):
-        raise DecodeError("a number in a header is not octal")
-    return int(digits or b"0", 8)
+    told = extended.get(b"size")
+    return natural(header[124:136]) if told is None else decimal(told)
 
 
 def _long_name(stream: BinaryIO, header: bytes) -> bytes:
-    return _text(_extension(stream, header, _LONG_NAME_BYTES))
+    return text(_extension(stream, header, _LONG_NAME_BYTES))
 
 
 def _pax(stream: BinaryIO, header: bytes) -> dict[bytes, bytes]:
@@ -210,27 +234,14 @@ def _pax(stream: BinaryIO, header: bytes) -> dict[bytes, bytes]:
         key, equals, value = record[:-1].partition(b"=")
         if not equals or record[-1:] != b"\n":
             raise DecodeError("a PAX header is malformed")
-        if key.startswith(b"GNU.sparse."):
-            raise DecodeError("sparse members are not unpacked")
         if key in _PAX_KEYS:
-            found[key] = value
+            joined(found, key, value)
         at = end
     return found
 
 
 def _extension(stream: BinaryIO, header: bytes, most: int) -> bytes:
-    size = _number(header[124:136])
+    size = natural(header[124:136])
     if size > most:
         raise DecodeError("an extended header is too large")
-    return _exactly(stream, size + -size % BLOCK)[:size]
-
-
-def _text(field: bytes) -> bytes:
-    return field.partition(b"\0")[0]
-
-
-def _exactly(stream: BinaryIO, size: int) -> bytes:
-    data = stream.read(size)
-    if len(data) < size:
-        raise DecodeError("the archive is cut off")
-    return data
+    return exactly(stream, size + -size % BLOCK)[:size]

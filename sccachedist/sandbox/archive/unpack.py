@@ -33,7 +33,8 @@ _ARCHIVES_FAULT = frozenset(
         errno.EPERM,  # a hard link to a directory
     }
 )
-LATEST_MTIME = 2**34  # the year 2514; every file system takes it
+#: The years 1901 and 2514; every file system takes what is between.
+EARLIEST_MTIME, LATEST_MTIME = -(2**31), 2**34
 
 
 def unpack(stream: BinaryIO, root: Root, limits: MemberLimits, grown: Grown = unheard) -> Tally:
@@ -86,8 +87,13 @@ def _file(directory: int, name: bytes, member: Member, content: Content, tally: 
         file.flush()
         os.fchmod(file.fileno(), member.mode & 0o777)
         # Precompiled headers compare the times of the files that they were made from.
-        mtime = min(member.mtime, LATEST_MTIME)
+        mtime = usual_time(member.mtime)
         os.utime(file.fileno(), (mtime, mtime))
+
+
+def usual_time(mtime: int) -> int:
+    """A time that every file system and archive takes."""
+    return max(EARLIEST_MTIME, min(mtime, LATEST_MTIME))
 
 
 def _hard_link(root: Root, target: bytes, directory: int, name: bytes, tally: Tally) -> None:
