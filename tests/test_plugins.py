@@ -64,6 +64,15 @@ def test_wrong_file(tmp_path: Path, maker: Any, content: str | None, said: str) 
     assert "\n" not in line
 
 
+def test_a_directory_that_was_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A role is not started there, with one line that says why."""
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(SystemExit, match=r"^sccachedist: the current directory cannot be used: No such file"):
+        RoleOptions().parseOptions(["--config", "server.conf"])
+
+
 def test_right_file_for_another_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings that cannot be used here end the command in the same way."""
     config = tmp_path / "server.conf"

@@ -48,7 +48,7 @@ class RecordFileSettings:
         metadata=key(
             PATH,
             "A file to which all records are written, a JSON object a line; by default there is none. SIGHUP opens it "
-            "again.",
+            "again. Each daemon has one of its own.",
         ),
     )
     rotate_bytes: int = field(

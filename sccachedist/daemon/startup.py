@@ -39,7 +39,14 @@ class RoleOptions(usage.Options):
     optParameters = (("config", "c", None, "The configuration file, TOML or (ending in .json) JSON."),)
 
     def postOptions(self) -> None:
-        """Require a configuration."""
+        """Require a configuration, and a current directory: relative names of files would mean nothing.
+
+        :raises SystemExit: there is none.
+        """
+        try:
+            os.getcwd()
+        except OSError as error:
+            raise SystemExit(f"sccachedist: the current directory cannot be used: {error.strerror}") from error
         if self["config"] is None:
             raise usage.UsageError("--config is needed")
 

@@ -4,6 +4,7 @@ All of it blocks, so it belongs in a thread. Other programs may rename, remove o
 records are written is not known here.
 """
 
+import fcntl
 import gzip
 import json
 import os
@@ -78,18 +79,31 @@ class LineFile:
     def _opened(self) -> int:
         """The descriptor of the file that has the name now.
 
-        Anything but a file is refused: a pipe that nobody reads would hold this thread, and the end of the daemon.
+        Anything but a file is refused: a pipe that is never read would hold this thread, and the end of the daemon. So
+        is a file of another daemon: if two put it aside at once, records are lost.
         """
         if self._descriptor is not None and not self._is_current(self._descriptor):
             self.close()
         if self._descriptor is None:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
             descriptor = os.open(self._path, flags, _READABLE_BY_GROUP)
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            try:
+                self._check(descriptor)
+            except DiskError:
                 os.close(descriptor)
-                raise DiskError(f"{self._path}: no file")
+                raise
             self._descriptor = descriptor
         return self._descriptor
+
+    def _check(self, descriptor: int) -> None:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise DiskError(f"{self._path}: no file")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DiskError(f"{self._path}: another daemon writes its records there") from error
+        except OSError:  # a file system without locks
+            return
 
     def _is_current(self, descriptor: int) -> bool:
         try:

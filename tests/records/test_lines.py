@@ -1,5 +1,6 @@
 """The file of records: whole lines, also on a full disk and while others rename the file."""
 
+import fcntl
 import gzip
 import json
 import os
@@ -119,6 +120,30 @@ def test_no_file(no_files: Mapping[str, Path], kind: str) -> None:
     with pytest.raises(DiskError, match=str(no_files[kind])):
         LineFile(no_files[kind], 2000, 2).write([job(1)])
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_of_another_daemon(lines: Lines) -> None:
+    """It takes no records of this one until that is over, by whichever name, and the first one goes on."""
+    lines.file.write([job(1)])
+    (other := lines.path.with_name("other")).symlink_to(lines.path)
+    second = LineFile(other, 2000, 2)
+    with pytest.raises(DiskError, match="other: another daemon writes its records there"):
+        second.write([job(2)])
+    lines.file.write([job(3)])
+    lines.file.close()
+    second.write([job(4)])
+    assert lines.ids() == ["1", "3", "4"]
+
+
+def test_a_disk_without_locks(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records are written all the same."""
+
+    def refused(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    lines.file.write([job(1)])
+    assert lines.ids() == ["1"]
 
 
 def test_full_disk(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
