@@ -16,8 +16,11 @@ SIDE_BY_SIDE = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # The tests of what decides, and of all that travels: no line and no branch of it without a test. pyproject.toml has the
 # modules.
 COVERING = \
-	$(addprefix tests/scheduler/test_,$(addsuffix .py,attempts attention browsers core departures events farm_actions farm_documents farm_orders farm_routes fleet history home_rates job_records)) \
-	$(addprefix tests/scheduler/test_,$(addsuffix .py,jobs leases notices out_of_service presumed queue refusals roles sessions shares sight snapshot)) \
+	$(addprefix tests/scheduler/test_,$(addsuffix .py,attempts attention browsers core departures events farm_actions)) \
+	$(addprefix tests/scheduler/test_,$(addsuffix .py,farm_changes farm_documents farm_orders farm_routes feed fleet)) \
+	$(addprefix tests/scheduler/test_,$(addsuffix .py,history home_rates job_records jobs leases notices)) \
+	$(addprefix tests/scheduler/test_,$(addsuffix .py,out_of_service presumed queue refusals roles sessions shares)) \
+	$(addprefix tests/scheduler/test_,$(addsuffix .py,sight snapshot)) \
 	$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs job_course jobs killed_jobs lru places spent_tokens)) \
 	$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome sparse tar)) \
 	$(addprefix tests/records/test_,$(addsuffix .py,record report ring selection speed tally trace usage)) \

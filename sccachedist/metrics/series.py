@@ -215,6 +215,7 @@ SCHEDULER = (
         {"reason": ("not_taken", "sends_home")},
     ),
     Series("sccachedist_scheduler_toolchains", Kind.GAUGE, "Different toolchains that build servers hold."),
+    Series("sccachedist_scheduler_viewers", Kind.GAUGE, "Pages and programs that follow the farm live."),
 )
 
 #: At /metrics/servers of a scheduler: its view of each build server, which published ones do not export themselves.

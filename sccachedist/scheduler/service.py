@@ -44,10 +44,13 @@ from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.event_counts import EventCounts
 from sccachedist.scheduler.event_log import EventLog
 from sccachedist.scheduler.events import Event, Observer, ServerLeft
+from sccachedist.scheduler.farm_changes import FarmChanges
 from sccachedist.scheduler.farm_readers import FarmReaders
 from sccachedist.scheduler.farm_routes import FarmRoutes
 from sccachedist.scheduler.farm_status import FarmStatus
 from sccachedist.scheduler.farm_views import FarmViews
+from sccachedist.scheduler.feed_routes import FeedRoutes
+from sccachedist.scheduler.history import STEP_SECS
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.metrics import SchedulerMetrics
@@ -64,6 +67,7 @@ from sccachedist.scheduler.sessions import Sessions
 from sccachedist.scheduler.sign_in_routes import SignInRoutes
 from sccachedist.scheduler.state_file import StateFile
 from sccachedist.scheduler.term import Term, Terms
+from sccachedist.scheduler.watching import Watching
 from sccachedist.web.listener import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
 from sccachedist.web.router import Mounted
@@ -105,12 +109,13 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     began = time.time() - reactor.seconds()
     tokens = JobTokens(lambda: began + reactor.seconds())
     writer = record_writer(settings.records, reactor)
-    takers = [*([writer.take] if writer else ()), *([log_record] if settings.log.jobs else ())]
+    changes = FarmChanges()
+    takers = [changes.ended, *([writer.take] if writer else ()), *([log_record] if settings.log.jobs else ())]
     records, counts = JobRecords(settings.records, began, reactor.seconds, takers), EventCounts()
     departures = Departures(reactor.seconds)
     notices = Notices(began, reactor.seconds, records.name_of)
     log_events = EventLog(reactor.seconds, records.name_of)
-    observers: list[Observer] = [log_events, build_servers.observe, records, counts, departures, notices]
+    observers: list[Observer] = [log_events, build_servers.observe, records, counts, departures, notices, changes]
 
     out_of_service = OutOfService()
     in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
@@ -136,9 +141,12 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
     tls = settings.tls
     files = None if tls is None else CertificateFiles(tls.certificate, tls.private_key)
     status = FarmStatus(views, records, departures, partial(_expiry, files))
+    watching = Watching(settings.web.viewers, views, status, notices, changes, reactor)
+    registry.read("sccachedist_scheduler_viewers", lambda: len(watching))
     for_all = (
         AdminRoutes(terms, readers, records, departures, state.kept, notices.tell),
         FarmRoutes(views, records, status, notices, readers),
+        FeedRoutes(watching, readers, settings.web.names),
     )
     for_browsers = (
         SignInRoutes(readers, clients, sessions, browsers, settings.web, records.now),
@@ -188,6 +196,8 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
         state,
         Listener(settings.public_addr, port(site), listen),
         PeriodicService(EXPIRY_SECS, expire, reactor),
+        PeriodicService(STEP_SECS, watching.sample, reactor),
+        AtStop(watching.stop),
         AtStop(send_away),
         AtStop(state.close),
         AtStop(inward.close),

@@ -28,7 +28,9 @@ def event(name: str, data: bytes, number: int | None = None) -> bytes:
     :param number: its id, which a browser shows as ``Last-Event-ID`` when it comes back.
     """
     head = b"" if number is None else b"id: %d\n" % number
-    lines = b"".join(b"data: %b\n" % line for line in _END_OF_LINE.split(data))
+    # Most data is one long line, and looking for each of the ends is ten times as quick.
+    several = b"\n" in data or b"\r" in data
+    lines = b"".join(b"data: %b\n" % line for line in (_END_OF_LINE.split(data) if several else (data,)))
     return b"%bevent: %b\n%b\n" % (head, name.encode(), lines)
 
 
@@ -37,18 +39,13 @@ def retry(milliseconds: int) -> bytes:
     return b"retry: %d\n\n" % milliseconds
 
 
-def comment() -> bytes:
-    """Nothing, but proxies see that the connection is in use."""
-    return b":\n\n"
-
-
 class Viewer:
     """One reader of a stream, a :class:`~sccachedist.web.responses.Source`.
 
     :param come: called with this viewer when its response has begun, ``go``: when it is over.
     :param caught_up: called with it when it was behind and takes messages again.
 
-    ``is_behind`` says whether a message was left out since the last :meth:`restart`.
+    ``is_behind`` says whether it needs a :meth:`restart`: it has just come, or a message was left out.
     """
 
     def __init__(
@@ -61,7 +58,7 @@ class Viewer:
         self._outlet: Outlet | None = None
         self._message, self._written, self._passed = b"", 0, 0
         self._is_paused = False
-        self.is_behind = False
+        self.is_behind = True
 
     @property
     def takes(self) -> bool:

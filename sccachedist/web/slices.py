@@ -16,6 +16,8 @@ T = TypeVar("T")
 SLICE_SECS, LOOK_AFTER = 0.002, 16
 #: The same after the last item.
 REST_SECS = 0.0005
+#: A value in JSON, in ASCII and without spaces.
+dumped = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Slices:
@@ -37,13 +39,13 @@ class Slices:
         for number, item in enumerate(items, 1):
             yield item
             if number % LOOK_AFTER == 0 and self._spent() - began >= SLICE_SECS:
-                await self._rest(party)
+                await self.rest(party)
                 began = self._spent()
         if self._spent() - began >= REST_SECS:  # what comes next begins a slice of its own
-            await self._rest(party)
+            await self.rest(party)
 
-    async def _rest(self, party: str) -> None:
-        """Let the reactor turn."""
+    async def rest(self, party: str) -> None:
+        """Let the reactor do other things."""
         turn: Deferred[None] = Deferred()
         self._turns.run_next(party, partial(turn.callback, None))
         await turn
@@ -52,15 +54,15 @@ class Slices:
         """A document in JSON, in ASCII alone. Its lists, or what iterates, may be long; nothing else in it may be."""
         out = bytearray(b"{")
         for key, value in document.items():
-            out += f"{_dumped(key)}:".encode()
+            out += f"{dumped(key)}:".encode()
             if isinstance(value, list | Iterator):
                 out += b"["
                 async for item in self.of(party, value):
-                    out += _dumped(item).encode()
+                    out += dumped(item).encode()
                     out += b","
                 _end(out, b"]")
             else:
-                out += _dumped(value).encode()
+                out += dumped(value).encode()
             out += b","
         _end(out, b"}")
         return bytes(out)
@@ -71,6 +73,3 @@ def _end(out: bytearray, bracket: bytes) -> None:
     if out.endswith(b","):
         del out[-1:]
     out += bracket
-
-
-_dumped = json.JSONEncoder(separators=(",", ":")).encode

@@ -70,6 +70,7 @@ ROUTES: dict[str, tuple[str, str, dict[str, str], set[str], bool]] = {
     "farm_usage": ("GET", "/api/v1/farm/usage", {}, CLIENTS, True),
     "farm_trace": ("GET", "/api/v1/farm/trace", {}, CLIENTS, True),
     "farm_notices": ("GET", "/api/v1/farm/notices", {}, CLIENTS, True),
+    "farm_events": ("GET", "/api/v1/farm/events", {}, CLIENTS, True),
     "login": ("POST", "/login", {}, ALL, True),  # without a form that is a mistake, whoever asks
     "logout": ("POST", "/logout", FORM, ALL, True),
     "page": ("GET", "/", {}, ALL, True),

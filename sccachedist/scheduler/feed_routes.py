@@ -1,0 +1,68 @@
+"""The scheduler's endpoint for those who watch the farm: a stream of Server-Sent Events. ``doc/api`` describes it.
+
+:mod:`sccachedist.scheduler.watching` says what is sent.
+"""
+
+import json
+
+from sccachedist.config import NamesFor
+from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
+from sccachedist.scheduler.sight import Sight
+from sccachedist.scheduler.watching import ViewerPlace, Watching
+from sccachedist.web.bodies import Body
+from sccachedist.web.event_stream import HEADERS
+from sccachedist.web.request_head import Head
+from sccachedist.web.responses import JSON, Response, StreamResponse
+from sccachedist.web.router import Api
+
+#: Seconds after which one who found no place may try again.
+RETRY_AFTER_SECS = 60
+#: The most digits of a message's number.
+_DIGITS = 15
+
+
+class _LastEvent(Body[int | None]):
+    """Stands in for the body of a request that needs none: the route gets the number that ``Last-Event-ID`` has."""
+
+    def __init__(self, head: Head) -> None:
+        text = head.headers.get("last-event-id", "")
+        self._number = int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
+
+    def write(self, chunk: bytes) -> None:
+        """Ignore a body that comes."""
+
+    def complete(self) -> int | None:
+        """The number; None if there is none, or something else."""
+        return self._number
+
+    def abort(self, error: BaseException | None = None) -> None:
+        """There is nothing to undo."""
+
+
+class FeedRoutes:
+    """What those who watch the farm ask for.
+
+    :param names: who sees the names of files that others compile.
+    """
+
+    api = Api()
+    app = api.app
+
+    def __init__(self, watching: Watching, readers: FarmReaders, names: NamesFor) -> None:
+        self._watching, self._readers, self._names = watching, readers, names
+
+    async def _reader(self, head: Head) -> FarmReader:
+        return await self._readers.check(head)
+
+    def _last_event(self, head: Head) -> _LastEvent:
+        return _LastEvent(head)
+
+    @api.route("GET", "/api/v1/farm/events", allow=_reader, body=_last_event, answer=None)
+    async def farm_events(self, reader: FarmReader, last: int | None) -> StreamResponse | Response:
+        """Tell what changes in the farm, until one side has enough."""
+        if not self._watching.has_place_for(reader.party):
+            said = {"description": "too many watch this farm now (web.viewers): ask for its status now and then"}
+            headers = (("Content-Type", JSON), ("Retry-After", str(RETRY_AFTER_SECS)))
+            return Response(503, headers, json.dumps(said).encode())
+        place = ViewerPlace(reader.party, Sight.of(reader.role, self._names, None), last)
+        return StreamResponse(Response(200, HEADERS), self._watching.viewer(place))

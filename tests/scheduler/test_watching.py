@@ -1,0 +1,483 @@
+"""Those who watch the farm, by a clock that stands still: what they get and when, and that nobody costs nothing."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
+
+from farmkit.deferreds import outcome, pending
+from farmkit.fakes import FakeBuildServers
+from sccachedist.budgets import Party
+from sccachedist.config import QueueSettings, RecordSettings
+from sccachedist.scheduler import feed as feed_module
+from sccachedist.scheduler.core import SchedulerCore
+from sccachedist.scheduler.departures import Departures
+from sccachedist.scheduler.farm_changes import FarmChanges
+from sccachedist.scheduler.farm_status import FarmStatus
+from sccachedist.scheduler.farm_views import FarmViews
+from sccachedist.scheduler.feed import KEPT
+from sccachedist.scheduler.history import STEP_SECS
+from sccachedist.scheduler.job_records import JobRecords
+from sccachedist.scheduler.job_tokens import JobTokens
+from sccachedist.scheduler.notices import Notices
+from sccachedist.scheduler.out_of_service import Drain
+from sccachedist.scheduler.sight import Sight
+from sccachedist.scheduler.term import Term, Terms
+from sccachedist.scheduler.watching import MOST_LOOKED_AT, SENT_AT_ONCE, ViewerPlace, Watching
+from sccachedist.web import slices as slices_module
+from sccachedist.web.slices import Slices
+from sccachedist.web.turns import Turns
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.messages import JobId, JobState
+from tests.scheduler.farms import GCC, A, B, assigned, farm, heartbeat
+from tests.scheduler.test_farm_routes import ended, summary
+from tests.scheduler.test_feed import SEES, follow, page_of
+from tests.support.event_streams import Line, read
+
+BEGAN = 1_000_000.0
+ANN = Party("0123456789abcdef@10.0.0.1")
+
+
+@attrs.define
+class Farm:
+    """A scheduler with two build servers, and those who watch it."""
+
+    core: SchedulerCore = attrs.field(factory=lambda: farm(2, 2))
+    places: int = 100
+    spent: Iterator[float] = attrs.field(factory=lambda: iter(lambda: 0.0, 1.0))
+    clock: Clock = attrs.field(factory=Clock)
+    changes: FarmChanges = attrs.field(factory=FarmChanges)
+    records: JobRecords = attrs.field(init=False)
+    notices: Notices = attrs.field(init=False)
+    terms: Terms = attrs.field(init=False)
+    watching: Watching = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.records = JobRecords(RecordSettings(), BEGAN, self.clock.seconds, [self.changes.ended])
+        self.notices = Notices(BEGAN, self.clock.seconds, self.records.name_of)
+        self.terms = Terms(self.begin)
+        slices = Slices(Turns(self.clock, lambda: 0.0), lambda: next(self.spent))
+        views = FarmViews(self.terms, slices, self.records)
+        status = FarmStatus(views, self.records, Departures(self.clock.seconds))
+        self.watching = Watching(self.places, views, status, self.notices, self.changes, self.clock)
+
+    def begin(self) -> Term:
+        tokens = JobTokens(self.clock.seconds)
+        return Term(self.core, FakeBuildServers(), QueueSettings(60, 10), self.clock, tokens, [self.observe])
+
+    def watch(self, party: str = "10.0.0.9", last: int | None = None, *, sight: Sight = SEES) -> "Screen":
+        screen = Screen(self.watching.viewer(ViewerPlace(Party(party), sight, last)))
+        self.turn()
+        return screen
+
+    def turn(self) -> None:
+        """Let the reactor do what there is to do now."""
+        for _ in range(20):
+            self.clock.advance(0)
+
+    def tick(self, secs: int = 1) -> None:
+        for _ in range(secs):
+            self.clock.advance(1.0)
+            self.turn()
+
+    def job(self) -> JobId:
+        """A job that begins to compile."""
+        reserved = self.core.reserve(self.clock.seconds(), toolchain=GCC, client=ANN)
+        for event in self.core.confirm(reserved, assigned(), self.clock.seconds()):
+            self.observe(event)
+        return reserved.job_id
+
+    def observe(self, event: Any) -> None:
+        for observer in (self.records, self.notices, self.changes):
+            observer(event)
+
+    def drain(self, server_id: ServerId = A) -> None:
+        for event in self.core.interventions.drain(server_id, Drain(), self.clock.seconds()):
+            self.observe(event)
+
+
+@attrs.define(eq=False)
+class Screen(Line):
+    """A page: what it was told, and what it knows from that."""
+
+    rest: bytes = b""
+    names: list[str] = attrs.field(factory=list)
+    ticks: list[dict[str, Any]] = attrs.field(factory=list)
+    page: dict[str, Any] = attrs.field(factory=dict)
+
+    def look(self) -> list[str]:
+        """Read all that has come; the names of its events."""
+        names = []
+        while self.waiting:
+            self.rest += self.read()
+        whole, end, self.rest = self.rest.rpartition(b"\n\n")
+        for name, data, number in read(whole + end):
+            found = json.loads(data)
+            assert str(found["tick"]) == number
+            names.append(name)
+            if name == "snapshot":
+                self.page = page_of(found)
+            else:
+                self.ticks.append(found)
+                follow(self.page, found)
+        self.names += names
+        return names
+
+
+@pytest.fixture
+def known() -> Farm:
+    return Farm()
+
+
+def test_unwatched(known: Farm) -> None:
+    """While nobody watches there is no timer, and nothing is looked at."""
+    known.job()
+    known.drain()
+    known.watching.sample()
+    assert known.clock.getDelayedCalls() == []
+    screen = known.watch()
+    assert known.clock.getDelayedCalls() != []
+    screen.leave()
+    known.turn()
+    assert known.clock.getDelayedCalls() == []
+    assert known.changes.take().servers == {}
+
+
+def test_snapshot(known: Farm) -> None:
+    """Who comes gets all at once: the farm with its history, the build servers, what happened."""
+    known.notices.tell("action", "farm", "paused", "ann")
+    known.watching.sample()
+    known.tick(5)
+    screen = known.watch()
+    assert b"retry: 3000\n\n" in screen.waiting
+    assert screen.look() == ["snapshot"]
+    assert screen.page["servers"].keys() == {str(A), str(B)}
+    assert screen.page["farm"]["rates"]["slots_used"] == [0, 6]
+    assert screen.page["farm"]["up_secs"] == 5.0
+    assert screen.page["farm"]["history"]["servers"][-1] == 2
+    assert screen.page["servers"][str(A)]["joined"] == BEGAN
+    assert [notice["text"] for notice in screen.page["notices"]] == ["paused"]
+
+
+def test_ticks(known: Farm) -> None:
+    """Once a second a viewer is told what has changed: build servers, jobs that begin and end, notices, a sample."""
+    screen = known.watch()
+    known.tick()
+    assert screen.look() == ["snapshot"]
+    job = known.job()
+    known.observe(ended(5, summary=summary()))
+    known.drain(B)
+    known.watching.sample()
+    known.tick()
+    assert screen.look() == ["tick"]
+    (tick,) = screen.ticks
+    assert [row["id"] for row in tick["started"]] == [str(job)]
+    assert tick["started"][0]["began"] == BEGAN + 1.0
+    assert [row["output"] for row in tick["ended"]["jobs"]] == ["obj/a.o"]
+    assert [notice["kind"] for notice in tick["notices"]] == ["server_drained"]
+    assert tick["sample"]["slots_used"] == 1
+    changed = {row["address"]: row for row in tick["servers"]["changed"]}
+    assert (changed[str(A)]["taken"], changed[str(B)]["state"]) == (1, "draining")
+    assert "cpus" not in changed[str(A)]
+
+
+def test_idle(known: Farm) -> None:
+    """A farm in which nothing happens sends a sample each ten seconds, and nothing else."""
+    screen = known.watch()
+    screen.look()
+    for _ in range(3):
+        known.tick(int(STEP_SECS) - 1)
+        known.watching.sample()
+        known.tick()
+    screen.look()
+    assert [tick["tick"] for tick in screen.ticks if "sample" not in tick] == []
+    assert len(screen.ticks) == 3
+
+
+@pytest.mark.parametrize("changes", [0, 3])
+def test_follow(known: Farm, changes: int) -> None:
+    """Whoever came earlier and followed knows what one who comes now is told."""
+    first = known.watch()
+    for number in range(changes):
+        known.job()
+        known.watching.sample()
+        known.core.heartbeat(ServerId.parse(f"10.0.1.{number}:10501"), heartbeat(), known.clock.seconds())
+        known.tick()
+    second = known.watch(party="10.0.0.8")
+    first.look()
+    assert (first.names, second.look()) == (["snapshot"] + ["tick"] * changes, ["snapshot"])
+    assert first.page == second.page
+    assert len(second.page["servers"]) == 2 + changes
+
+
+def test_made_once(known: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many watch, a message is made once for all of them, in the same bytes."""
+    made: list[object] = []
+    dumped = slices_module.dumped
+
+    def counted(value: object) -> str:
+        made.append(value)
+        return dumped(value)
+
+    def count(viewers: int) -> int:
+        screens = [known.watch(party=f"10.0.0.{number}") for number in range(viewers)]
+        for screen in screens:
+            screen.look()
+        known.job()
+        known.tick()
+        made.clear()
+        known.observe(ended(int(known.clock.seconds()), summary=summary()))
+        known.tick()
+        assert len({screen.waiting for screen in screens}) == 1
+        for screen in screens:
+            assert "tick" in screen.look()
+            screen.leave()
+        return len(made)
+
+    monkeypatch.setattr(feed_module, "dumped", counted)
+    assert count(1) == count(5 * SENT_AT_ONCE) > 0
+
+
+def test_names(known: Farm) -> None:
+    """Who may not see names of files is told all the rest, with the same numbers."""
+    screens = known.watch(), known.watch(sight=Sight())
+    known.observe(ended(0, summary=summary()))
+    known.tick()
+    for screen in screens:
+        screen.look()
+    first, second = (screen.ticks[-1] for screen in screens)
+    assert [row["output"] for row in (*first["ended"]["jobs"], *second["ended"]["jobs"])] == ["obj/a.o", None]
+    assert first["tick"] == second["tick"]
+
+
+def test_does_not_read(known: Farm) -> None:
+    """One who does not read costs 64 KB and a piece; the others get each message. Reading again, it gets a snapshot."""
+    slow, quick = known.watch(), known.watch()
+    slow.look()
+    for number in range(400):
+        known.notices.tell("action", str(number), "x" * 480)
+        known.tick()
+        quick.look()
+    assert slow.is_full
+    assert len(slow.waiting) < (1 << 16) + (1 << 14) + 4096
+    assert quick.names == ["snapshot"] + ["tick"] * len(quick.ticks)
+    assert slow.look()[-1] == "snapshot"
+    known.notices.tell("action", "at last", "")
+    known.tick()
+    assert (slow.look(), quick.look()) == (["tick"], ["tick"])
+    assert slow.page == quick.page
+
+
+@pytest.mark.parametrize("missed", [0, 1, KEPT])
+def test_back(known: Farm, missed: int) -> None:
+    """One whose connection broke goes on where it was, while others watch."""
+    known.watch()
+    screen = known.watch()
+    screen.look()
+    last = screen.page["tick"]
+    screen.leave()
+    for _ in range(missed):
+        known.notices.tell("action", "", "")
+        known.tick()
+    again = known.watch(last=last)
+    again.page = screen.page
+    again.look()
+    assert again.names == ["tick"] * missed
+    assert again.page == known_page(known)
+
+
+@pytest.mark.parametrize("last", [0, 10**12])
+def test_back_from_elsewhere(known: Farm, last: int) -> None:
+    """One who was away for too long, or comes with a number that was never given, gets a snapshot."""
+    known.watch()
+    assert known.watch(last=last).look() == ["snapshot"]
+
+
+def test_back_after_the_last(known: Farm) -> None:
+    """Where nobody else watched meanwhile, one who comes back gets a snapshot: what happened was not collected."""
+    screen = known.watch()
+    screen.look()
+    screen.leave()
+    known.tick()
+    assert known.watch(last=screen.page["tick"]).look() == ["snapshot"]
+
+
+def known_page(known: Farm) -> dict[str, Any]:
+    """What one who comes now is told."""
+    screen = known.watch()
+    screen.look()
+    return screen.page
+
+
+def test_numbers_grow(known: Farm) -> None:
+    """No number is given twice, also if the first viewers come and go within a second."""
+    numbers = []
+    for _ in range(5):
+        screen = known.watch()
+        screen.look()
+        numbers.append(screen.page["tick"])
+        screen.leave()
+    assert numbers == sorted(set(numbers))
+    assert numbers[0] >= BEGAN
+
+
+def test_places() -> None:
+    """So many may watch, and from one address half of them."""
+    known = Farm(places=6)
+    taken = [known.watch("10.0.0.1") for _ in range(3)]
+    assert not known.watching.has_place_for(Party("10.0.0.1"))
+    assert known.watching.has_place_for(Party("10.0.0.2"))
+    taken += [known.watch("10.0.0.2") for _ in range(3)]
+    assert not known.watching.has_place_for(Party("10.0.0.3"))
+    assert len(known.watching) == 6
+    taken[0].leave()
+    assert known.watching.has_place_for(Party("10.0.0.3"))
+
+
+@pytest.mark.parametrize(("places", "has_place"), [(0, False), (1, True)])
+def test_few_places(places: int, has_place: bool) -> None:
+    """A farm may have no places, or one."""
+    assert Farm(places=places).watching.has_place_for(ANN) is has_place
+
+
+def test_stop(known: Farm) -> None:
+    """When the scheduler stops, all streams end, and none begins."""
+    screens = known.watch(), known.watch()
+    stopping = Deferred.fromCoroutine(known.watching.stop())
+    assert [screen.ended for screen in screens] == [True, True]
+    assert pending(stopping)
+    known.turn()
+    outcome(stopping)
+    assert known.clock.getDelayedCalls() == []
+    assert not known.watching.has_place_for(ANN)
+
+
+def test_new_term(known: Farm) -> None:
+    """When the scheduler begins anew, a page is told which build servers are there now."""
+    screen = known.watch()
+    screen.look()
+    known.core = farm(2)
+    known.terms.renew()
+    known.tick()
+    assert screen.look() == ["tick"]
+    assert screen.page["servers"].keys() == {str(A)}
+    known.core.heartbeat(B, heartbeat(), known.clock.seconds())
+    known.tick()
+    screen.look()
+    assert screen.page["servers"].keys() == {str(A), str(B)}
+
+
+def large(servers: int) -> SchedulerCore:
+    core = SchedulerCore(JobId(1))
+    for number in range(servers):
+        core.heartbeat(ServerId.parse(f"10.0.{number >> 8}.{number & 255}:10501"), heartbeat(), 0.0)
+    return core
+
+
+def test_large_farm() -> None:
+    """In a large farm, build servers are looked at in turn; one to which something happens at once."""
+    known = Farm(large(3 * MOST_LOOKED_AT))
+    screen = known.watch()
+    screen.look()
+    assert len(screen.page["servers"]) == 3 * MOST_LOOKED_AT
+    servers = [server for some in known.terms.current.servers(100) for server in some]
+    for server in servers[1:-1]:
+        known.core.interventions.drain(server.server_id, Drain(), 0.0)
+    known.drain(servers[-1].server_id)
+    counts = []
+    for _ in range(3):
+        known.tick()
+        screen.look()
+        states = {address: row["state"] for address, row in screen.page["servers"].items()}
+        counts.append(sum(state == "draining" for state in states.values()))
+        assert states[str(servers[-1].server_id)] == "draining"
+    assert counts == [MOST_LOOKED_AT, 2 * MOST_LOOKED_AT, 3 * MOST_LOOKED_AT - 1]
+
+
+def seconds_of_cpu() -> Callable[[], float]:
+    """CPU that passes by itself: each look at it says that a slice is over."""
+    spent = 0.0
+
+    def look() -> float:
+        nonlocal spent
+        spent += 1.0
+        return spent
+
+    return look
+
+
+def test_slices() -> None:
+    """Whoever comes and goes while a message is made in many slices, each has what it should."""
+    spent = seconds_of_cpu()
+    known = Farm(large(100), spent=iter(spent, -1.0))
+    first = Screen(known.watching.viewer(ViewerPlace(Party("10.0.0.1"), SEES)))
+    known.clock.advance(0)
+    first.leave()
+    second = Screen(known.watching.viewer(ViewerPlace(Party("10.0.0.2"), SEES)))
+    for _ in range(100):
+        known.clock.advance(0)
+    second.look()
+    assert second.names == ["snapshot"]
+    assert len(second.page["servers"]) == 100
+    known.drain(next(iter(known.core.views.server_ids())))
+    known.clock.advance(1.0)
+    third = Screen(known.watching.viewer(ViewerPlace(Party("10.0.0.3"), SEES)))
+    for _ in range(100):
+        known.clock.advance(0)
+    second.look()
+    third.look()
+    assert (second.names, third.names) == (["snapshot", "tick"], ["snapshot"])
+    assert second.page == third.page
+    second.leave()
+    third.leave()
+    known.turn()
+    assert known.clock.getDelayedCalls() == []
+
+
+def test_trouble(known: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error in one message is logged, and the next one is made."""
+    screen = known.watch()
+    screen.look()
+    document = FarmStatus.document
+    monkeypatch.setattr(FarmStatus, "document", lambda *_: 1 / 0)
+    with capturedLogs() as events:
+        known.tick()
+    assert [event["log_namespace"] for event in events] == ["sccachedist.scheduler.watching"]
+    monkeypatch.setattr(FarmStatus, "document", document)
+    known.job()
+    known.tick()
+    assert screen.look() == ["tick"]
+
+
+def test_attention(known: Farm) -> None:
+    """What an administrator should look at is summed up every ten seconds."""
+    screen = known.watch()
+    screen.look()
+    assert screen.page["farm"]["attention"] == []
+    for server in (A, B):
+        known.drain(server)
+    known.tick(int(STEP_SECS) + 1)
+    screen.look()
+    assert [finding["about"] for finding in screen.page["farm"]["attention"]] == ["farm"]
+
+
+def test_a_job(known: Farm) -> None:
+    """A job is shown from its begin to its end, in each of its phases."""
+    screen = known.watch()
+    job = known.job()
+    known.tick()
+    for event in known.core.update(job, A, JobState.STARTED, known.clock.seconds()):
+        known.observe(event)
+    known.tick()
+    for event in known.core.update(job, A, JobState.COMPLETE, known.clock.seconds()):
+        known.observe(event)
+    known.tick()
+    screen.look()
+    begun = [row["phase"] for tick in screen.ticks for row in tick.get("started", [])]
+    over = [row["id"] for tick in screen.ticks for row in tick.get("ended", {"jobs": []})["jobs"]]
+    assert (begun, over) == (["ready", "started"], [str(job)])
