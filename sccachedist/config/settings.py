@@ -191,9 +191,9 @@ class ServerLimits(ConnectionLimits):
     )
     arguments: int = field(default=65_536, metadata=key(COUNT, "Arguments of a job's command."))
     arguments_bytes: int = field(default=2 * MIB, metadata=key(BYTES, "All arguments of a job's command together."))
-    variables: int = field(default=8192, metadata=key(COUNT, "Environment variables of a job's command."))
+    variables: int = field(default=65_536, metadata=key(COUNT, "Environment variables of a job's command."))
     variables_bytes: int = field(
-        default=MIB, metadata=key(BYTES, "All environment variables of a job's command together, names and values.")
+        default=2 * MIB, metadata=key(BYTES, "All environment variables of a job's command together, names and values.")
     )
     outputs: int = field(default=1024, metadata=key(COUNT, "Output files that a job may name."))
     output_bytes: int = field(default=2 * GIB, metadata=key(BYTES, "One output file."))

@@ -16,6 +16,8 @@ _length_at = struct.Struct("<Q").unpack_from
 class CommandCheck:
     """Walks through an encoded ``RunJobRequest`` from text to text, as far as it has arrived.
 
+    :ivar texts: how many arguments, and names and values of variables, are announced so far.
+
     The cost of each :meth:`look` is that of the new bytes only. Whether the texts are UTF-8, the sandbox worker checks.
     """
 
@@ -25,6 +27,7 @@ class CommandCheck:
         self._at = 0
         self._walk = self._through()
         self._has_ended = False
+        self.texts = 0
 
     def look(self, octets: bytearray, size: int) -> None:
         """Check what has arrived.
@@ -45,8 +48,10 @@ class CommandCheck:
         limits = self._limits
         yield from self._paths(1)  # the executable
         arguments = yield from self._count("arguments", limits.arguments)
+        self.texts = arguments
         yield from self._texts(arguments, "arguments_bytes", limits.arguments_bytes)
         variables = yield from self._count("variables", limits.variables)
+        self.texts += 2 * variables
         yield from self._texts(2 * variables, "variables_bytes", limits.variables_bytes)
         yield from self._paths(1)  # the working directory
         outputs = yield from self._count("outputs", limits.outputs)

@@ -24,8 +24,8 @@ from sccachedist.wire.bincode import decode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, RunJobRequest
 from sccachedist.wire.run_job_frame import FrameHead
 
-#: The most bytes of a command that is judged: to decode a longer one would hold up all other requests.
-JUDGED_BYTES = 128 * 1024
+#: A command of more bytes and of more texts is not judged: to decode it would hold up all other requests.
+JUDGED_BYTES, JUDGED_TEXTS = 128 * 1024, 8192
 
 Judge = Callable[[RunJobRequest], None]
 
@@ -111,7 +111,7 @@ class InputsSpool:
 
     def _look(self, octets: bytearray, size: int) -> None:
         self._limited.look(octets, size)
-        if len(octets) == size <= JUDGED_BYTES:
+        if len(octets) == size and (size <= JUDGED_BYTES or self._limited.texts <= JUDGED_TEXTS):
             try:
                 request = decode(RUN_JOB_REQUEST, bytes(octets))
             except DecodeError:  # not UTF-8: the sandbox worker reports it

@@ -146,6 +146,14 @@ def test_a_compile_that_stays_at_home(client: Client, tmp_path: Path, line: str)
     assert (after.total_remote, after.errors) == (before.total_remote, before.errors + 1)
 
 
+def test_a_large_environment(client: Client, tmp_path: Path) -> None:
+    """It hides no option."""
+    before = client.statistics()
+    same_as_at_home(client, tmp_path, f"LARGE={'x' * 100_000} LARGER={'x' * 120_000} gcc -march=native")
+    after = client.statistics()
+    assert (after.total_remote, after.errors) == (before.total_remote, before.errors + 1)
+
+
 @pytest.mark.parametrize("line", REMOTE)
 def test_a_compile_that_looks_like_one(client: Client, tmp_path: Path, line: str) -> None:
     """It is remote, and what it makes is the same."""

@@ -196,6 +196,20 @@ def test_a_directory_for_temporary_files(client: Client, tmp_path: Path, compile
         assert remote == local
 
 
+@pytest.mark.parametrize("variables", [(12, 100_000), (20_000, 60)], ids=["large", "many"])
+def test_a_large_environment(client: Client, tmp_path: Path, variables: tuple[int, int]) -> None:
+    """As much of it as a program can be started with, as a rule, is no matter."""
+    (tmp_path / "unit.c").write_text("int one;\n")
+    count, size = variables
+    compiling = client.compiling(("gcc", "-c", "unit.c", "-o", "unit.o"), tmp_path)
+    more = {f"VARIABLE_{number}": "x" * size for number in range(count)}
+    before = client.statistics()
+    ended = attrs.evolve(compiling, environment={**compiling.environment, **more}).run(120)
+    assert ended.returncode == 0, ended
+    after = client.statistics()
+    assert (after.total_remote, after.errors) == (before.total_remote + 1, before.errors)
+
+
 def test_files_that_the_client_does_not_ask_for(tmp_path: Path, toolchains: Path) -> None:
     """A compiler's reports stay where a published build server runs it; ours sends such compiles home."""
     (tmp_path / "unit.c").write_text("int one(void)\n{\n    return 1;\n}\n")

@@ -21,7 +21,7 @@ COMMANDS = {
     "empty variables": RunJobRequest(CompileCommand("cc", (), (("", ""),) * 250_000, "/"), ()),
     "empty outputs": RunJobRequest(CompileCommand("cc", (), (), "/"), ("",) * 500_000),
     "all that is allowed": RunJobRequest(
-        CompileCommand("/bin/sh", ("",) * 65_535, (("a", "b"),) * 8192, "/"), ("x",) * 1024
+        CompileCommand("/bin/sh", ("",) * 65_535, (("a", "b"),) * 65_536, "/"), ("x",) * 1024
     ),
     "long arguments": RunJobRequest(CompileCommand("/bin/sh", ("x" * 32,) * 65_536, (), "/"), ()),
 }

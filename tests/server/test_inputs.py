@@ -12,7 +12,7 @@ from farmkit.memory_http import cuts
 from sccachedist.budgets import Budget, Hold, Party
 from sccachedist.config import ServerLimits
 from sccachedist.errors import DecodeError, DiskError, LimitExceeded, StaysHome
-from sccachedist.server.inputs import JUDGED_BYTES, InputsSpool
+from sccachedist.server.inputs import JUDGED_BYTES, JUDGED_TEXTS, InputsSpool
 from sccachedist.web.request_head import Head
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
@@ -79,20 +79,33 @@ def test_judged_before_the_inputs_come(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def with_variables(count: int, size: int) -> RunJobRequest:
+    """A request with so many variables, each with a value of this size."""
+    variables = tuple((f"V{number}", "x" * size) for number in range(count))
+    return attrs.evolve(REQUEST, command=attrs.evolve(REQUEST.command, env_vars=variables))
+
+
+LONG_AND_MANY = with_variables(JUDGED_TEXTS // 2 + 1, JUDGED_BYTES // JUDGED_TEXTS * 2)
+
+
 @pytest.mark.parametrize(
-    "request_",
-    [attrs.evolve(REQUEST, outputs=("x" * JUDGED_BYTES,)), attrs.evolve(REQUEST, outputs=())],
-    ids=["long", "no text"],
+    ("request_", "is_judged"),
+    [
+        (LONG_AND_MANY, False),
+        (with_variables(2, JUDGED_BYTES), True),
+        (with_variables(JUDGED_TEXTS // 2 + 1, 0), True),
+        (attrs.evolve(REQUEST, outputs=()), False),
+    ],
+    ids=["long, and many", "long", "many", "no text"],
 )
-def test_not_judged(tmp_path: Path, request_: RunJobRequest) -> None:
-    """What is long, or no text, is left to the sandbox worker."""
-    limits = ServerLimits(path_bytes=2 * JUDGED_BYTES)
+def test_not_judged(tmp_path: Path, request_: RunJobRequest, is_judged: bool) -> None:
+    """What is long and of many texts, or no text, is left to the sandbox worker."""
     octets = frame(request_, INPUTS).replace(b"/bin/cc", b"/bin/c\xff" if not request_.outputs else b"/bin/cc")
     judged: list[RunJobRequest] = []
-    body = InputsSpool(head(), tmp_path, limits, *holds(), lambda _: None, judged.append)
+    body = InputsSpool(head(), tmp_path, ServerLimits(), *holds(2 << 20), lambda _: None, judged.append)
     body.write(octets)
     body.complete()
-    assert judged == []
+    assert judged == ([request_] if is_judged else [])
 
 
 def test_for_the_owner_only(tmp_path: Path) -> None:
