@@ -1,7 +1,7 @@
 // What the page knows of the farm: told by the feed once a second, or asked for every ten seconds where there is no feed.
 import { Failure, get, now } from "./api.js";
 
-const POLL_MSECS = 10000, RETRY_MSECS = 3000, FEED_AGAIN_MSECS = 60000, SILENT_SECS = 25, SAMPLES = 90;
+const POLL_MSECS = 10000, RETRY_MSECS = 3000, FEED_AGAIN_MSECS = 20000, SILENT_SECS = 25, SAMPLES = 90;
 const SERIES = ["remote", "slots_used", "waiting", "compiles", "sent_local", "servers"];
 
 /** `link`: connecting, live, polling, lost (since `heard`), refused or hidden. Times of rows do not change by themselves. */
@@ -105,7 +105,10 @@ function fail(failure) {
   const state = failure.status === 401 || failure.status === 403 ? "refused" : "lost";
   link(state);
   farm.refusal = failure.status === 403 ? failure.message : "";
-  if (state === "lost") later(RETRY_MSECS);
+  if (state === "lost") {
+    feedAfter = 0; // one that comes back has places again
+    later(RETRY_MSECS);
+  }
   tell(null);
 }
 

@@ -166,7 +166,7 @@ export function open(root, context) {
       pen.moveTo(x(time), AXIS - 4);
       pen.lineTo(x(time), tall);
       pen.stroke();
-      pen.fillText(clock(time), Math.min(x(time) + 2, width - 60), AXIS / 2);
+      if (x(time) < width - 60) pen.fillText(clock(time), x(time) + 2, AXIS / 2);
     }
   }
 
@@ -334,7 +334,11 @@ export function open(root, context) {
     }
     if (dirty || (!paused && (!still || Date.now() - drawnAt > CALM_MSECS))) draw();
   }, DRAW_MSECS);
-  const observer = new ResizeObserver(() => { dirty = true; });
+  let wide = 0;
+  const observer = new ResizeObserver(() => {
+    if (wide !== canvas.clientWidth) draw(); // at once, for it would be stretched meanwhile
+    wide = canvas.clientWidth;
+  });
   observer.observe(canvas);
   load();
   return {
