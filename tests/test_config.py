@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from sccachedist.config import (
+    AdminSettings,
     ConnectionLimits,
     DockerBuilderSettings,
     InsecureAuth,
@@ -17,6 +18,7 @@ from sccachedist.config import (
     JwtValidate,
     NetworkSettings,
     OverlayBuilderSettings,
+    PersonSettings,
     PotBuilderSettings,
     ProxyToken,
     SandboxSettings,
@@ -26,6 +28,7 @@ from sccachedist.config import (
     ServerSettings,
     ShutdownSettings,
     TokenAuth,
+    WebSettings,
     load_scheduler_settings,
     load_server_settings,
 )
@@ -222,6 +225,8 @@ def test_files_from_windows(path: Path, text: str) -> None:
         JwtHs256(SECRET.encode()),
         attrs.evolve(THE_SERVER, scheduler_auth=JwtToken(SECRET)),
         attrs.evolve(THE_SCHEDULER, client_auth=TokenAuth(SECRET), server_auth=JwtHs256(SECRET.encode())),
+        attrs.evolve(THE_SCHEDULER, web=WebSettings(viewer_token=SECRET)),
+        attrs.evolve(THE_SCHEDULER, admin=AdminSettings(SECRET, {"ann": PersonSettings(SECRET)})),
     ],
 )
 def test_settings_do_not_show_secrets(settings: object) -> None:
@@ -262,3 +267,17 @@ def test_the_reference_has_every_key() -> None:
     assert found['[builder] type = "overlay"']["build_dir"].required
     assert found['[builder] type = "pot"']["pot_clone_args"].default == '["-i", "lo0|127.0.0.2"]'
     assert found["[shutdown]"]["grace_secs"].default == "60"
+
+
+def test_the_reference_has_tables_under_names() -> None:
+    """Tables whose names an operator chooses have a section of their own, behind that of the table around them."""
+    found = [section.heading for section in sections(SchedulerSettings)]
+    assert found.index("[admin.people.NAME]") == found.index("[admin]") + 1
+
+
+def test_people(path: Path) -> None:
+    """Administrators by name; a digest may be in capital letters."""
+    digest = "0123456789ABCDEF" * 4
+    written = f'{SCHEDULER}[admin.people.ann]\ntoken_sha256 = "{digest}"\n[admin.people."b@example.org"]\n'
+    people = scheduler(path, written).admin.people
+    assert people == {"ann": PersonSettings(digest.lower()), "b@example.org": PersonSettings()}

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sccachedist.config import (
+    AdminSettings,
     DockerBuilderSettings,
     InsecureAuth,
     JwtHs256,
@@ -22,6 +23,7 @@ from sccachedist.config import (
     JwtValidate,
     NetworkSettings,
     OverlayBuilderSettings,
+    PersonSettings,
     PotBuilderSettings,
     ProxyToken,
     SandboxSettings,
@@ -31,6 +33,8 @@ from sccachedist.config import (
     ServerSettings,
     ShutdownSettings,
     TokenAuth,
+    ViewFor,
+    WebSettings,
     load_scheduler_settings,
     load_server_settings,
 )
@@ -79,6 +83,10 @@ URLS = st.from_regex(r"https?://[a-z][a-z0-9]{0,8}(:[1-9][0-9]{0,3})?/[a-z?=]*",
 SCHEDULER_LIMITS = st.builds(SchedulerLimits, **dict.fromkeys(keys_of(SchedulerLimits), NUMBERS))
 SERVER_LIMITS = st.builds(ServerLimits, **dict.fromkeys(keys_of(ServerLimits), NUMBERS))
 NETWORKS = st.ip_addresses().map(ip_network)
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,20}", fullmatch=True).filter(
+    lambda name: name not in ("administrator", "viewer")
+)
+PEOPLE = st.builds(PersonSettings, st.none() | st.from_regex(r"[0-9a-f]{64}", fullmatch=True))
 
 KNOWN = {
     "type",
@@ -100,6 +108,15 @@ SCHEDULERS = st.builds(
     | st.builds(TokenAuth, TOKENS)
     | st.builds(JwtHs256, st.binary(min_size=32, max_size=32)),
     network=st.builds(NetworkSettings, st.lists(NETWORKS).map(tuple)),
+    admin=st.builds(AdminSettings, token=st.none() | TOKENS, people=st.dictionaries(NAMES, PEOPLE)),
+    web=st.builds(
+        WebSettings,
+        title=TEXTS,
+        address=st.none() | ADDRESSES,
+        view=st.sampled_from(ViewFor),
+        viewer_token=st.none() | TOKENS,
+        user_header=st.none() | st.from_regex(r"[a-z0-9-]{1,20}", fullmatch=True),
+    ),
     limits=SCHEDULER_LIMITS,
 )
 SERVERS = st.builds(

@@ -118,6 +118,18 @@ def test_files_of_others(path: Path, text: str, load: Callable[[Path], object], 
         ),
         (f"{SCHEDULER}jwt.algorithms = []\n", "jwt.algorithms: expected a list of 1 or more, each item one of RS256"),
         (f'{SCHEDULER}jwt.algorithms = ["HS256"]\n', "jwt.algorithms[0]: expected one of RS256, RS384, RS512, PS256"),
+        (f"{SCHEDULER}[admin]\npeople = 1\n", "admin.people: expected a table"),
+        (f"{SCHEDULER}[admin]\npeople.ann = 1\n", "admin.people.ann: expected a table"),
+        (f"{SCHEDULER}[admin.people.ann]\ntoken = 'x'\n", "admin.people.ann.token: unknown key"),
+        (f"{SCHEDULER}[admin.people.ann]\ntoken_sha256 = 'x'\n", "admin.people.ann.token_sha256: expected 64 hex"),
+        *(
+            (f"{SCHEDULER}[admin.people.{name}]\n", f"admin.people.{name}: expected the name of a person")
+            for name in ("administrator", "viewer", '"a b"', '"<b>"', '""', '".x"', "a" * 65)
+        ),
+        (f'{SCHEDULER}web.view = "all"\n', "web.view: expected one of clients, anyone, viewers"),
+        (f'{SCHEDULER}web.names = "nobody"\n', "web.names: expected one of viewers, clients"),
+        (f'{SCHEDULER}web.user_header = "X User"\n', "web.user_header: expected the name of a header"),
+        (f"{SCHEDULER}web.viewers = -1\n", "web.viewers: expected a whole number"),
         (f"{SCHEDULER}limits.headers = 0\n", "limits.headers: expected a whole number, 1 or more"),
         (f"{SCHEDULER}limits.headers = true\n", "limits.headers: expected a whole number, 1 or more"),
         (f"{SCHEDULER}limits.header = 1\n", "limits.header: unknown key, did you mean headers?"),

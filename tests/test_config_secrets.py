@@ -50,6 +50,15 @@ def test_credentials(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert load_scheduler_settings(config).client_auth == TokenAuth("systemd's")
 
 
+def test_of_viewers(config: Path, tmp_path: Path) -> None:
+    """Theirs has a key of its own."""
+    (tmp_path / "viewer.token").write_text("the viewers'\n")
+    (tmp_path / "viewer.token").chmod(0o644)
+    config.write_text(config.read_text() + '[web]\nviewer_token_file = "viewer.token"\n')
+    assert load_scheduler_settings(config).web.viewer_token == "the viewers'"
+    assert exposed_secrets(config) == [(tmp_path / "viewer.token", "0644")]
+
+
 @pytest.mark.parametrize("name", ["scheduler.conf", "client.token", "server.key"])
 def test_exposed(config: Path, tmp_path: Path, name: str) -> None:
     """Files with secrets that others may read are found; one that only says where they are is none of them."""
