@@ -322,6 +322,26 @@ async def test_files_and_processes_share_the_memory(limited: Farm) -> None:
     assert caught.value.limit == "job_memory_bytes"
 
 
+#: Limits that bound what a job may write, with the size of its file system.
+SMALL = {
+    "sandbox.scratch_bytes": (LIMITS, 1_000_000),
+    "job_memory_bytes": (attrs.evolve(LIMITS, job_memory_bytes=66 << 20), SCRATCH_BYTES),
+}
+
+
+@pytest.mark.parametrize("limit", SMALL)
+@in_reactor
+async def test_inputs_larger_than_what_a_job_may_write(fresh: Farm, limit: str) -> None:
+    """That is the limit's word, not a sandbox that broke: nothing is wrong with this host, and the next job runs."""
+    limits, scratch_bytes = SMALL[limit]
+    fresh.builder = OverlayBuilder(the_reactor(), fresh.place / "build", bwrap_path(), limits, scratch_bytes, 3)
+    await fresh.builder.start()
+    with pytest.raises(LimitExceeded) as caught:
+        await fresh.compile("true", inputs=zlib.compress(tar(file("work/input", bytes(40_000_000)))))
+    assert caught.value.limit == limit
+    assert (await fresh.compile("echo next")).output.stdout == b"next\n"
+
+
 @in_reactor
 async def test_groups_are_gone_with_their_builder(limited: Farm) -> None:
     """Also those of workers that were killed."""

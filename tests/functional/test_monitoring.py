@@ -31,9 +31,9 @@ pytestmark = pytest.mark.functional
 TOKEN = "the secret of a monitoring system"
 RULES = CHECKOUT / "contrib" / "prometheus"
 FILES, PARALLEL = 30, 4
-#: Room enough in a sandbox for the self-test, and too little for the inputs of these compiles.
+#: Room enough in a sandbox for the self-test, and too little for what these compiles write.
 SCRATCH_BYTES = 128 << 10
-LARGE = attrs.evolve(SMALL, part=f'{SMALL.part}char text_{{n}}[] = "{200_000 * "x"}";\n')
+LARGE = attrs.evolve(SMALL, part=f"{SMALL.part}char text_{{n}}[200000] = {{{{1}}}};\n")
 CONFIGURATION = """\
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}
 rule_files: [{folder}/alerts.yml]

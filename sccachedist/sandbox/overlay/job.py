@@ -23,6 +23,7 @@ from sccachedist.sandbox.overlay.bwrap import bwrap_arguments
 from sccachedist.sandbox.overlay.layout import DEVICES, SCRATCH, TOOLCHAINS
 from sccachedist.sandbox.overlay.masks import close_proc, kernel_secrets
 from sccachedist.sandbox.overlay.namespaces import bind, cover, mount_overlay, mount_scratch, unmount
+from sccachedist.sandbox.overlay.resource_limits import within_scratch
 from sccachedist.sandbox.overlay.sandbox import Sandbox, sandbox
 from sccachedist.sandbox.result.outcome import reported
 from sccachedist.sandbox.result.result_writer import write_result
@@ -102,7 +103,8 @@ def run_job(job: RunJob, here: Opened, watch: Callable[[], None], meter: Meter) 
     :raises LimitExceeded: the job is too large.
     """
     meter.begin("unpack_ns")
-    meter.input_bytes = place_inputs(job, here.root).bytes
+    with within_scratch(job.limits):
+        meter.input_bytes = place_inputs(job, here.root).bytes
     meter.begin("run_ns")
     ended = here.sandbox.run(job.command, job.limits.stdio_bytes, watch, meter.add)
     meter.begin("collect_ns")

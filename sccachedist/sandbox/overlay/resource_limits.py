@@ -8,9 +8,10 @@ kills the compile that went beyond one. What a job does is not known here.
 """
 
 import contextlib
+import errno
 import os
 import resource
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +34,22 @@ def scratch_size(limits: JobLimits) -> int:
     """Return the size of a job's file system in memory: a job that fills it gets "disk full", it is not killed."""
     memory = limits.job_memory_bytes
     return min(limits.scratch_bytes, max(memory - 64 * 2**20, memory // 2))
+
+
+@contextlib.contextmanager
+def within_scratch(limits: JobLimits) -> Iterator[None]:
+    """Turn the end of room in a job's file system, in a block that unpacks its inputs, into the limit of its size.
+
+    :raises LimitExceeded: the inputs have no room there. It is not this host's fault, as a full disk would be.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        size = scratch_size(limits)
+        limit = "sandbox.scratch_bytes" if size == limits.scratch_bytes else "job_memory_bytes"
+        raise LimitExceeded(limit, f"the inputs have no room in the {size} bytes that a compile may write") from error
 
 
 @attrs.define
