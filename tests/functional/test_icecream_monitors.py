@@ -23,7 +23,7 @@ pytestmark = pytest.mark.functional
 
 #: Both look for it there.
 PORT = 8765
-FILES, PARALLEL = 5, 3
+FILES, PARALLEL = 16, 3
 #: A second of the compiler's time for some lines.
 SLOW = attrs.evolve(
     CXX,
