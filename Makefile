@@ -17,7 +17,7 @@ SIDE_BY_SIDE = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # modules.
 COVERING = \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,attempts attention browsers core departures events farm_actions)) \
-	$(addprefix tests/scheduler/test_,$(addsuffix .py,farm_changes farm_documents farm_orders farm_routes feed fleet)) \
+	$(addprefix tests/scheduler/test_,$(addsuffix .py,farm_changes farm_documents farm_hosts farm_orders farm_routes feed fleet)) \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,history home_rates job_records jobs leases notices)) \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,out_of_service presumed queue refusals roles sessions shares)) \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,sight snapshot)) \

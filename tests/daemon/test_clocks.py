@@ -18,6 +18,8 @@ NEED_WALL_TIME = {
     "scheduler/service.py",  # a scheduler that starts again goes on with higher job ids
     "server/service.py",  # metrics have times as the monitoring system counts them
     "server/tls.py",  # the dates of a certificate
+    "cli/admin_options.py",  # a clock time until which something holds
+    "cli/top/looks.py",  # when it looked, as this host's clock shows it
     "cli/farm/command.py",  # "since" is told back from now
     "cli/farm/options.py",  # a clock time today
     "cli/farm/screen.py",  # times as this host's clock shows them

@@ -155,6 +155,7 @@ def test_changes_alone() -> None:
     second = told(teller.message()[SEES])
     changed = {"address": str(FINE.server_id), "taken": FINE.taken + 1, "speed": 0.5}
     assert second["servers"] == {"changed": [changed], "gone": []}
+    assert teller.snapshot()["servers"][str(FINE.server_id)]["taken"] == FINE.taken + 1
     assert "farm" not in second
     teller.feed.miss(FINE.server_id)
     assert told(teller.message()[SEES])["servers"] == {"changed": [], "gone": [str(FINE.server_id)]}

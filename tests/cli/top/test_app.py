@@ -1,6 +1,7 @@
 """``top`` with its keys pressed: Textual's own pilot, and a scheduler that answers what the test says."""
 
 import asyncio
+import os
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
@@ -374,6 +375,29 @@ def test_without_textual(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     cli.main(("top", "--scheduler", "http://127.0.0.1:1"))
     assert watched == [("status", 2.0, False)]
     assert capsys.readouterr().err.startswith("top needs textual: pip install 'sccachedist[top]'.")
+
+
+def test_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs until it is left; without colours, where none are wanted."""
+    began = []
+
+    class Begun:
+        """A top that is left at once."""
+
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def run(self) -> None:
+            """Note that it ran."""
+            began.append(os.environ.get("NO_COLOR"))
+
+    monkeypatch.setenv("NO_COLOR", "")
+    monkeypatch.setattr("sccachedist.cli.top.app.TopApp", Begun)
+    for stream in (sys.stdin, sys.stdout):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    for options in ((), ("--no-color",)):
+        cli.main(("top", "--scheduler", "http://127.0.0.1:1", *options))
+    assert began == ["", "1"]
 
 
 def test_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
