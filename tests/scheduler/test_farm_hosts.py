@@ -38,10 +38,10 @@ def test_a_host(known: Farm) -> None:
     assert uploads == {"0e" * 32: [{"server": str(B), "bytes": 9}], GCC: [], CLANG: []}
 
 
-def learns(farm: Farm, server: ServerId, toolchains: dict[str, int]) -> None:
-    """Have a build server tell all toolchains that it has."""
-    host = HostFacts(sizes=tuple(toolchains.values()))
-    report = ServerReport(next(NUMBERS), 5, Availability.OPEN, (), tuple(toolchains), health=Health(), host=host)
+def learns(farm: Farm, server: ServerId, toolchains: dict[str, int], since: int = 0) -> None:
+    """Have a build server tell all toolchains that it has, or those that came since a change."""
+    host, news = HostFacts(sizes=tuple(toolchains.values())), tuple(toolchains)
+    report = ServerReport(next(NUMBERS), 5, Availability.OPEN, (), news, (), since, since, health=Health(), host=host)
     farm.core.heartbeat(server, heartbeat(), farm.clock.seconds(), report)
 
 
@@ -57,6 +57,7 @@ def test_sizes(known: Farm) -> None:
     learns(known, A, {})
     assert sizes(known) == {GCC: 31, CLANG: None}
     learns(known, B, {})
+    learns(known, B, {CLANG: 42}, since=9)  # an earlier change is missing: all will be told again
     learns(known, B, {GCC: 7})
     assert sizes(known) == {GCC: 7, CLANG: None}
 
