@@ -23,7 +23,7 @@ from collections.abc import Collection, Iterable, Mapping
 import attrs
 
 from sccachedist.budgets import Party
-from sccachedist.errors import BadTransition, LimitExceeded, NoCapacity, SccachedistError, UnknownJob, UnknownServer
+from sccachedist.errors import BadTransition, LimitExceeded, NoCapacity, UnknownJob, UnknownServer
 from sccachedist.job_phases import AFTER_REPORT, JobPhase
 from sccachedist.outcomes import Refusal
 from sccachedist.scheduler.build_server import BuildServer
@@ -39,7 +39,7 @@ from sccachedist.scheduler.events import (
     ServerUnfit,
 )
 from sccachedist.scheduler.fleet import Fleet
-from sccachedist.scheduler.heartbeat_bounds import check_heartbeat
+from sccachedist.scheduler.heartbeat_bounds import IdentityInUse, check_heartbeat
 from sccachedist.scheduler.interventions import Interventions
 from sccachedist.scheduler.jobs import Job, Jobs
 from sccachedist.scheduler.out_of_service import OutOfService, Pause
@@ -52,10 +52,6 @@ from sccachedist.wire.messages import AssignJobResult, Heartbeat, JobId, JobStat
 
 #: Heartbeats per second above which our build servers are told to send fewer: a few hundred take a tenth of a CPU.
 MOST_HEARTBEATS_PER_SEC = 400
-
-
-class IdentityInUse(SccachedistError):
-    """A heartbeat for the address of a live build server comes from another one."""
 
 
 @attrs.frozen
@@ -99,8 +95,7 @@ class SchedulerCore:
         self._fleet, self._jobs = Fleet(out_of_service), Jobs(first_job)
         self._events: list[Event] = []
         self._slots = Slots(self._fleet, self._jobs, self._events.append)
-        #: For those who watch, and for administrators.
-        self.views = Views(self._fleet, self._jobs)
+        self.views = Views(self._fleet, self._jobs)  # for those who watch; the next one is for administrators
         self.interventions = Interventions(self._fleet, self._jobs, self._slots, self._events.append, self._caused)
 
     # -- build servers --

@@ -1,6 +1,6 @@
 """The bounds of what a build server may say of itself in a heartbeat. Pure."""
 
-from sccachedist.errors import DecodeError
+from sccachedist.errors import DecodeError, SccachedistError
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.extension import ServerReport
 from sccachedist.wire.host_facts import HostFacts
@@ -19,6 +19,10 @@ MOST_VERSION = 64
 MOST_NAME, MOST_NUMBER = 253, 1 << 53
 #: The most seconds between two heartbeats that our build server may announce.
 MOST_HEARTBEAT_SECS = 3600
+
+
+class IdentityInUse(SccachedistError):
+    """A heartbeat for the address of a live build server comes from another one."""
 
 
 def check_heartbeat(heartbeat: Heartbeat, report: ServerReport | None) -> None:

@@ -13,7 +13,7 @@ from hypothesis.stateful import Bundle, MultipleResults, consumes, initialize, i
 from sccachedist.budgets import Party
 from sccachedist.errors import BadTransition, DecodeError, NoCapacity, SccachedistError, UnknownJob, UnknownServer
 from sccachedist.scheduler.backoff import MOST_SECS
-from sccachedist.scheduler.core import IdentityInUse, Reservation
+from sccachedist.scheduler.core import Reservation
 from sccachedist.scheduler.events import (
     JobAdopted,
     JobAllocated,
@@ -23,6 +23,7 @@ from sccachedist.scheduler.events import (
     ServerLeft,
     SlotLent,
 )
+from sccachedist.scheduler.heartbeat_bounds import IdentityInUse
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, JobStates, ServerReport
 from sccachedist.wire.messages import JobId, JobState

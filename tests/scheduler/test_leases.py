@@ -7,9 +7,9 @@ import pytest
 
 from sccachedist.budgets import Party
 from sccachedist.errors import DecodeError, LimitExceeded, UnknownServer
-from sccachedist.scheduler.core import IdentityInUse, SchedulerCore
+from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.events import Departure, ServerLeft
-from sccachedist.scheduler.heartbeat_bounds import MOST_HEARTBEAT_SECS
+from sccachedist.scheduler.heartbeat_bounds import MOST_HEARTBEAT_SECS, IdentityInUse
 from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, Health, ServerReport
