@@ -21,16 +21,29 @@ def digest_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def nameless(digest: str) -> str:
+    """The account of a client without a name.
+
+    :param digest: of its token, or of the token's owner.
+    """
+    return f"#{digest[:16]}"
+
+
 def party_of(account: str, sender: IPAddress) -> Party:
     """The party that a client is for budgets: the same account at the same address is one party.
 
-    :param account: the digest of a token, or of its owner as the token names it.
+    :param account: the name of a client, or what :func:`nameless` makes.
     """
-    return Party(f"{account[:16]}@{neighbourhood(sender)}")
+    return Party(f"{account}@{neighbourhood(sender)}")
+
+
+def account_of(party: Party) -> str:
+    """The account of a party; empty for an address that has shown no good token."""
+    return party.rpartition("@")[0]
 
 
 def address_of(party: Party | None) -> str:
-    """The address of a party of :func:`party_of`, for a log."""
+    """The address of a party, for a log."""
     return "unknown" if party is None else party.rpartition("@")[2]
 
 
@@ -69,7 +82,7 @@ class SharedClientToken:
             raise ClientRefused("no_bearer_auth", "no client token")
         if not same_secret(token, self.token):
             raise ClientRefused("bearer_auth_failed", "client token refused")
-        return party_of(self._digest, sender)
+        return party_of(nameless(self._digest), sender)
 
     def believed_secs(self, token: str, now: float) -> float:
         """As long as the token is configured."""

@@ -19,7 +19,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from twisted.logger import LogLevel
 
 from sccachedist.auth.bearer import IPAddress
-from sccachedist.auth.clients import BELIEVED_SECS, digest_of, party_of
+from sccachedist.auth.clients import BELIEVED_SECS, digest_of, nameless, party_of
 from sccachedist.budgets import Party
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import AuthUnavailable, ClientRefused, DecodeError, PeerError
@@ -161,7 +161,7 @@ class SignedClientTokens:
         except PyJWTError as error:
             raise _refused(str(error)) from error
         owner = claims.get("sub") or token.rpartition(".")[0]
-        return party_of(digest_of(str(owner)), sender)
+        return party_of(nameless(digest_of(str(owner))), sender)
 
     def believed_secs(self, token: str, now: float) -> float:
         """A while, and no longer than the token is good."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sccachedist.auth.bearer import IPAddress, neighbourhood
-from sccachedist.auth.clients import BELIEVED_SECS, digest_of, party_of
+from sccachedist.auth.clients import BELIEVED_SECS, digest_of, nameless, party_of
 from sccachedist.budgets import Budget, Party
 from sccachedist.errors import AuthUnavailable, ClientRefused, LimitExceeded
 from sccachedist.singleflight import SingleFlight
@@ -55,7 +55,7 @@ class ForwardedClientTokens:
             if self._refused.holds(digest, now):
                 raise _refused()
             await self._asking.do(digest, lambda: self._ask(token, digest, Party(neighbourhood(sender))))
-        return party_of(digest, sender)
+        return party_of(nameless(digest), sender)
 
     def believed_secs(self, token: str, now: float) -> float:
         """A while: the service does not say when a token ends."""

@@ -4,6 +4,7 @@
 the roles use a setting.
 """
 
+from sccachedist.config.clients import ClientClass, ClientSettings, TokenSettings
 from sccachedist.config.files import exposed_secrets, load_scheduler_settings, load_server_settings
 from sccachedist.config.operation import (
     LogFormat,
@@ -51,6 +52,8 @@ __all__ = [
     "AdminSettings",
     "BuilderSettings",
     "ClientAuthSettings",
+    "ClientClass",
+    "ClientSettings",
     "ConnectionLimits",
     "DockerBuilderSettings",
     "DockerSettings",
@@ -85,6 +88,7 @@ __all__ = [
     "ShutdownSettings",
     "TlsSettings",
     "TokenAuth",
+    "TokenSettings",
     "ViewFor",
     "WebSettings",
     "exposed_secrets",

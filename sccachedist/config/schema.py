@@ -6,6 +6,7 @@ neither our keys nor where a document comes from. No error quotes a value: it ma
 
 import difflib
 import json
+import keyword
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol, TypeVar
@@ -34,16 +35,17 @@ class Shape(Protocol):
 
 @attrs.frozen
 class Value:
-    """A single value: the file has the type ``given``; ``convert`` makes the setting from it, or raises ValueError."""
+    """A single value: the file has a type of ``given``; ``convert`` makes the setting from it, or raises ValueError."""
 
-    given: type
+    given: type | tuple[type, ...]
     expected: str
     convert: Callable[[Any], object]
 
     def read(self, value: object, where: str) -> object:
         """The converted value."""
         try:
-            if type(value) is self.given:  # not isinstance: to Python, true is an int
+            given = self.given if isinstance(self.given, tuple) else (self.given,)
+            if type(value) in given:  # not isinstance: to Python, true is an int
                 return self.convert(value)
         except UnicodeEncodeError as error:
             if error.encoding != "utf-8":
@@ -167,8 +169,15 @@ def summary(settings: type) -> str:
 
 
 def keys_of(settings: type) -> dict[str, Key]:
-    """The keys that a class of settings has, in their order."""
-    return {f.name: Key(**f.metadata, default=f.default) for f in attrs.fields(settings)}
+    """The keys that a class of settings has, in their order; what no file can have is none."""
+    return {
+        _name_of(f.name): Key(**f.metadata, default=f.default) for f in attrs.fields(settings) if "shape" in f.metadata
+    }
+
+
+def _name_of(attribute: str) -> str:
+    """A key's name: ``class_`` is ``class``, which no attribute of Python can be."""
+    return attribute.rstrip("_")
 
 
 def read_settings(settings: type[T], value: object, where: str = "") -> T:
@@ -182,7 +191,7 @@ def read_settings(settings: type[T], value: object, where: str = "") -> T:
         if declared.required and name not in given:
             raise _wrong(_dotted(where, name), f"missing, expected {declared.shape.expected}")
     read = {name: keys[name].shape.read(item, _dotted(where, name)) for name, item in given.items()}
-    return settings(**read)
+    return settings(**{name + "_" * keyword.iskeyword(name): item for name, item in read.items()})
 
 
 def refuse_other(document: object, mine: type, theirs: type, whose: str) -> None:

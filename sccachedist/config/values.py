@@ -6,14 +6,18 @@ What is accepted follows ``sccache-dist`` 0.16.0, as found by running it. This m
 import enum
 import os
 import re
+from datetime import UTC, date, datetime
 from functools import partial
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import TypeVar
 
 from sccachedist.config.schema import Value
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.http_texts import header_token, plain_text, split_url
 from sccachedist.wire.secret_key import decode_secret_key
+
+N = TypeVar("N", int, float)
 
 #: Algorithms that sign with a private key, which only the provider has.
 _ALGORITHMS = [f"{family}{size}" for family in ("RS", "PS", "ES") for size in (256, 384, 512)]
@@ -38,6 +42,21 @@ def _person(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", text) or text in ("administrator", "viewer"):
         raise ValueError
     return text
+
+
+def _client(text: str) -> str:
+    """A name that is no address, or the word for clients without a name."""
+    if text != "_default" and not re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
+        raise ValueError
+    return text
+
+
+def _moment(given: date | datetime) -> float:
+    """Seconds since 1970; a time without a zone is UTC."""
+    if not 1970 <= given.year < 9999:
+        raise ValueError
+    moment = given if isinstance(given, datetime) else datetime(given.year, given.month, given.day)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _matching(pattern: str, text: str) -> str:
@@ -69,7 +88,7 @@ def _at_least(least: int, number: int) -> int:
     return _between(least, 2**64 - 1, number)
 
 
-def _between(least: int, most: int, number: int) -> int:
+def _between(least: float, most: float, number: N) -> N:
     if not least <= number <= most:
         raise ValueError
     return number
@@ -91,11 +110,14 @@ OPTION = Value(str, "a compiler's option such as -mfoo, or -mfoo* for all that b
 TOKEN = Value(str, "a text that fits into a HTTP header", header_token)
 JWT_KEY = Value(str, "32 bytes in unpadded base64url, as auth generate-jwt-hs256-key prints them", decode_secret_key)
 PERSON = Value(str, "the name of a person such as ann or ann@example.org", _person)
+CLIENT = Value(str, "the name of a client such as ann or build-7", _client)
 DIGEST = Value(str, "64 hexadecimal digits, as sha256sum prints them", partial(_matching, "[0-9A-Fa-f]{64}"))
 HEADER = Value(str, "the name of a header such as X-Forwarded-User", partial(_matching, "[A-Za-z0-9-]{1,100}"))
 ALGORITHM = Value(str, f"one of {', '.join(_ALGORITHMS)}", _algorithm)
 CACHE_BYTES = Value(int, "a number of bytes", partial(_at_least, 0))
 BYTES = Value(int, "a number of bytes, 1 or more", partial(_at_least, 1))
+WEIGHT = Value((int, float), "a number from 0.001 to 1000", partial(_between, 0.001, 1000))
+MOMENT = Value((date, datetime), "a day such as 2027-01-15, or a time such as 2027-01-15T12:00:00Z", _moment)
 COUNT = Value(int, "a whole number, 1 or more", partial(_at_least, 1))
 NUMBER = Value(int, "a whole number", partial(_at_least, 0))
 SECONDS = Value(int, "a whole number of seconds", partial(_at_least, 0))

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from sccachedist.auth.clients import SharedClientToken
+from sccachedist.auth.clients import SharedClientToken, account_of, address_of, nameless, party_of
 from sccachedist.budgets import Party
 from sccachedist.errors import ClientRefused
 
@@ -38,3 +38,24 @@ class SharedTokenTests(SynchronousTestCase):
         error = self.failureResultOf(self.check("hunter3"), ClientRefused).value
         for text in (repr(AUTH), "".join(traceback.format_exception(error))):
             assert "hunter" not in text.replace("test_clients", "")
+
+
+class PartyTests(SynchronousTestCase):
+    """What a party says."""
+
+    def test_named(self) -> None:
+        """A name and an address can be read of it again."""
+        party = party_of("build-7.x", ip_address("2001:db8::1"))
+        assert party == "build-7.x@2001:db8::/64"
+        assert (account_of(party), address_of(party)) == ("build-7.x", "2001:db8::/64")
+
+    def test_nameless(self) -> None:
+        """The digest of a token is no name: none begins with ``#``."""
+        party = party_of(nameless("0123456789abcdef" * 4), ip_address("192.0.2.1"))
+        assert party == "#0123456789abcdef@192.0.2.1"
+        assert (account_of(party), address_of(party)) == ("#0123456789abcdef", "192.0.2.1")
+
+    def test_strangers(self) -> None:
+        """Who has shown no good token has an address alone."""
+        assert (account_of(Party("192.0.2.1")), address_of(Party("192.0.2.1"))) == ("", "192.0.2.1")
+        assert address_of(None) == "unknown"

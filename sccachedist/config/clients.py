@@ -1,0 +1,102 @@
+"""The clients' file: who may compile under a name, with which tokens, and with which share of a full farm.
+
+It has a table for each client, and hashes of tokens instead of tokens. How a share is kept is not known here.
+"""
+
+import enum
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import tomli
+from attrs import field, frozen
+
+from sccachedist.config.schema import ListOf, Table, TableOf, key
+from sccachedist.config.values import CLIENT, COUNT, DIGEST, MOMENT, WEIGHT, one_of
+from sccachedist.errors import ConfigError
+
+#: The table for clients without a name of their own.
+DEFAULT = "_default"
+
+
+class ClientClass(enum.Enum):
+    """Whether someone waits for what a client compiles."""
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
+@frozen
+class TokenSettings:
+    """A token of a client. Times are seconds since 1970; a day in the file is its first second, UTC."""
+
+    sha256: str = field(metadata=key(DIGEST, "The SHA-256 of the token, in hexadecimal."))
+    added: float | None = field(default=None, metadata=key(MOMENT, "When it was added."))
+    until: float | None = field(
+        default=None,
+        metadata=key(MOMENT, "When it ends: clients that show it then compile locally. By default it does not."),
+    )
+
+
+@frozen
+class ClientSettings:
+    """A client with a name: a table of the clients' file."""
+
+    weight: float = field(
+        default=1.0, metadata=key(WEIGHT, "Its share of a full farm, beside the weights of other clients.")
+    )
+    max_slots: int | None = field(
+        default=None, metadata=key(COUNT, "The most slots that it has at a time; by default as many as there are.")
+    )
+    class_: ClientClass = field(
+        default=ClientClass.INTERACTIVE,
+        metadata=key(
+            one_of(ClientClass),
+            "``batch`` for a client that gets what no ``interactive`` one waits for, and one slot in ten.",
+        ),
+    )
+    tokens: tuple[TokenSettings, ...] = field(
+        default=(),
+        metadata=key(ListOf(Table(TokenSettings)), "Its tokens; each is good, so that one can be exchanged."),
+    )
+
+
+def load_clients(path: Path) -> Mapping[str, ClientSettings]:
+    """Read a clients' file.
+
+    :returns: the clients by name; :data:`DEFAULT` may be among them.
+    :raises ConfigError: one line with the file, the key if one is to blame, and what was expected.
+    """
+    try:
+        return read_clients(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def read_clients(octets: bytes) -> Mapping[str, ClientSettings]:
+    """The clients of a file's content.
+
+    :raises ConfigError: one line that begins with the key, if one is to blame.
+    """
+    try:
+        document = tomli.loads(octets.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"line {line}: not UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"not TOML: {error}") from None
+    clients = cast(dict[str, ClientSettings], TableOf(ClientSettings, CLIENT).read(document, ""))
+    _refuse_doubles(clients)
+    return clients
+
+
+def _refuse_doubles(clients: Mapping[str, ClientSettings]) -> None:
+    owners: dict[str, str] = {}
+    for name, client in clients.items():
+        if name == DEFAULT and client.tokens:
+            raise ConfigError(f"{DEFAULT}.tokens: those without a name show the token of client_auth")
+        for index, token in enumerate(client.tokens):
+            if (owner := owners.setdefault(token.sha256, name)) is not name:
+                raise ConfigError(f"{name}.tokens[{index}].sha256: {owner} has the same token")
