@@ -27,7 +27,7 @@ COVERING = \
 	$(addprefix tests/metrics/test_,$(addsuffix .py,histogram series)) \
 	$(addprefix tests/monitor/test_,$(addsuffix .py,conversation messages picture)) tests/scheduler/test_monitor_events.py \
 	tests/web/test_deadlines.py tests/web/test_event_stream.py tests/test_budgets.py tests/test_outcomes.py \
-	tests/wire \
+	tests/wire tests/test_config_changes.py \
 	tests/cli/farm tests/cli/top tests/cli/test_scheduler_address.py
 
 # These first, for they take a minute; then all others.

@@ -5,6 +5,7 @@ neither our keys nor where a document comes from. No error quotes a value: it ma
 """
 
 import difflib
+import enum
 import json
 import keyword
 import re
@@ -100,7 +101,7 @@ class TableOf:
     def read(self, value: object, where: str) -> object:
         """Read each table by its class; an error names the table by its name."""
         return {
-            self.name.read(name, _dotted(where, name)): read_settings(self.settings, item, _dotted(where, name))
+            self.name.read(name, dotted(where, name)): read_settings(self.settings, item, dotted(where, name))
             for name, item in _table(value, where).items()
         }
 
@@ -139,12 +140,24 @@ class Choice:
         return f"expected one of {', '.join(self.kinds)}"
 
 
+class Effect(enum.Enum):
+    """When a changed value has an effect, once the file is read again."""
+
+    AT_ONCE = "at once"
+    RESTART = "after a restart"
+
+
 @attrs.frozen
 class Key:
-    """A key of a file: the shape of its value, and one line about its purpose."""
+    """A key of a file: the shape of its value, one line about its purpose, and what a reload does with it.
+
+    The effect of a choice or of a table that may be missing is that of choosing otherwise; the keys in it have their
+    own.
+    """
 
     shape: Shape
     about: str
+    effect: Effect
     default: object
 
     @property
@@ -153,9 +166,12 @@ class Key:
         return self.default is attrs.NOTHING
 
 
-def key(shape: Shape, about: str) -> dict[str, object]:
-    """Metadata for the attrs field of a setting: ``field(metadata=key(...))``."""
-    return {"shape": shape, "about": about}
+def key(shape: Shape, about: str, effect: Effect = Effect.RESTART) -> dict[str, object]:
+    """Metadata for the attrs field of a setting: ``field(metadata=key(...))``.
+
+    :param effect: at once only if a part of the role applies the key, see :mod:`sccachedist.daemon.reload`.
+    """
+    return {"shape": shape, "about": about, "effect": effect}
 
 
 def table(settings: type) -> dict[str, object]:
@@ -180,6 +196,11 @@ def _name_of(attribute: str) -> str:
     return attribute.rstrip("_")
 
 
+def attribute_of(name: str) -> str:
+    """The attribute that holds a key's value."""
+    return name + "_" * keyword.iskeyword(name)
+
+
 def read_settings(settings: type[T], value: object, where: str = "") -> T:
     """An instance of ``settings`` from a table of a file. A null, which only JSON has, counts as a missing key.
 
@@ -189,9 +210,9 @@ def read_settings(settings: type[T], value: object, where: str = "") -> T:
     given = _given(value, where, keys)
     for name, declared in keys.items():
         if declared.required and name not in given:
-            raise _wrong(_dotted(where, name), f"missing, expected {declared.shape.expected}")
-    read = {name: keys[name].shape.read(item, _dotted(where, name)) for name, item in given.items()}
-    return settings(**{name + "_" * keyword.iskeyword(name): item for name, item in read.items()})
+            raise _wrong(dotted(where, name), f"missing, expected {declared.shape.expected}")
+    read = {name: keys[name].shape.read(item, dotted(where, name)) for name, item in given.items()}
+    return settings(**{attribute_of(name): item for name, item in read.items()})
 
 
 def refuse_other(document: object, mine: type, theirs: type, whose: str) -> None:
@@ -224,10 +245,10 @@ def refuse_misplaced(document: object, mine: type, theirs: type, whose: str, whe
     known, known_there = keys_of(mine), keys_of(theirs)
     for name in (name for name in document if name in known_there):
         if name not in known:
-            raise _wrong(_dotted(where, name), f"it has no effect here, it belongs in {whose} file")
+            raise _wrong(dotted(where, name), f"it has no effect here, it belongs in {whose} file")
         match known[name].shape, known_there[name].shape:
             case Table(settings=inner), Table(settings=inner_there):
-                refuse_misplaced(document[name], inner, inner_there, whose, _dotted(where, name))
+                refuse_misplaced(document[name], inner, inner_there, whose, dotted(where, name))
 
 
 def _wrong(where: str, problem: str) -> ConfigError:
@@ -247,11 +268,11 @@ def _given(value: object, where: str, known: Collection[str]) -> dict[str, objec
         if name not in known:
             nearest = difflib.get_close_matches(name, known, n=1)
             hint = f", did you mean {nearest[0]}?" if nearest else ""
-            raise _wrong(_dotted(where, name), f"unknown key{hint}")
+            raise _wrong(dotted(where, name), f"unknown key{hint}")
     return {name: item for name, item in given.items() if item is not None}
 
 
-def _dotted(where: str, name: str) -> str:
+def dotted(where: str, name: str) -> str:
     """The key as TOML writes it: a name with unusual characters is quoted, so that it stays on its line."""
     name = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
     return f"{where}.{name}" if where else name

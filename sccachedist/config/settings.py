@@ -28,7 +28,7 @@ from sccachedist.config.published import (
     SchedulerAuthSettings,
     ServerAuthSettings,
 )
-from sccachedist.config.schema import ListOf, key, table
+from sccachedist.config.schema import Effect, ListOf, key, table
 from sccachedist.config.values import (
     ADDRESS,
     ALGORITHM,
@@ -50,6 +50,7 @@ from sccachedist.config.viewing import AdminSettings, WebSettings
 from sccachedist.policy import OnFailure
 from sccachedist.wire.addresses import ServerId
 
+AT_ONCE = Effect.AT_ONCE
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 
 
@@ -223,8 +224,10 @@ class NetworkSettings:
 class TlsSettings:
     """TLS at the scheduler itself, without a proxy in front. SIGHUP reads the files again."""
 
-    certificate: Path = field(metadata=key(PATH, "Its certificate, PEM, followed by the intermediate authorities."))
-    private_key: Path = field(metadata=key(PATH, "The certificate's key, PEM, without a passphrase."))
+    certificate: Path = field(
+        metadata=key(PATH, "Its certificate, PEM, followed by the intermediate authorities.", AT_ONCE)
+    )
+    private_key: Path = field(metadata=key(PATH, "The certificate's key, PEM, without a passphrase.", AT_ONCE))
 
 
 @frozen
@@ -255,7 +258,9 @@ class HeartbeatSettings:
     secs: int = field(
         default=5,
         metadata=key(
-            HEARTBEAT_SECONDS, "Seconds from one heartbeat to the next; a scheduler with thousands asks for more."
+            HEARTBEAT_SECONDS,
+            "Seconds from one heartbeat to the next; a scheduler with thousands asks for more.",
+            AT_ONCE,
         ),
     )
 

@@ -7,8 +7,9 @@ import gc
 import os
 import socket
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import attrs
 from twisted.application.service import IService, MultiService, Service
@@ -17,20 +18,19 @@ from twisted.logger import ILogObserver
 from twisted.python import usage
 
 from sccachedist import __version__
-from sccachedist.config import SchedulerSettings, ServerSettings, exposed_secrets
+from sccachedist.config import exposed_secrets
 from sccachedist.daemon.clocks import let_time_only_grow
 from sccachedist.daemon.fd_limit import affordable
 from sccachedist.daemon.log_levels import LEVEL_NAMES, LOG_VARIABLE
 from sccachedist.daemon.log_output import LogOutput, log_output
 from sccachedist.daemon.logs import Logger, bound_lines, choose_levels
+from sccachedist.daemon.reload import Reload, S
 from sccachedist.daemon.signals import OnSignal, survive_and_tell
 from sccachedist.directories import check_way, trusted
 from sccachedist.errors import ConfigError, UntrustedPath
 from sccachedist.wire.addresses import ServerId
 
 log = Logger()
-
-S = TypeVar("S", SchedulerSettings, ServerSettings)
 
 
 class RoleOptions(usage.Options):
@@ -81,11 +81,15 @@ class AtStop(Service):
 
 
 def make_role(
-    name: str, options: RoleOptions, load: Callable[[Path], S], build: Callable[[S, Any], IService]
+    name: str,
+    options: RoleOptions,
+    load: Callable[[Path], S],
+    build: Callable[[Reload[S], Any], IService],
 ) -> IService:
     """Make a role from its configuration file; a wrong file ends the process with one line, before it detaches.
 
     :param name: what the role is called in the log.
+    :param build: makes the role with the settings in force, and tells the reload of its parts.
     """
     from twisted.internet import reactor  # noqa: TID251
 
@@ -109,8 +113,9 @@ def make_role(
             log.warn("{file} holds a secret, and others may read or change it: mode {mode}", file=str(file), mode=mode)
     except ConfigError as error:
         raise SystemExit(f"sccachedist: {error}") from error
+    reload = Reload(settings, partial(load, options.config), cast(Any, reactor).seconds, _fitted)
     try:
-        role = build(attrs.evolve(settings, limits=affordable(settings.limits)), reactor)
+        role = build(reload, reactor)
     except ConfigError as error:
         raise SystemExit(f"sccachedist: {options.config}: {error}") from error
     try:
@@ -121,9 +126,15 @@ def make_role(
     role.setServiceParent(service)
     if output is not None and output.file is not None:
         OnSignal("SIGHUP", output.file.reopen, cast(Any, reactor)).setServiceParent(service)
+    OnSignal("SIGHUP", reload.at_signal, cast(Any, reactor)).setServiceParent(service)
     gc.collect()
     gc.freeze()  # what exists now stays: to search it at each collection would make every pause half as long again
     return service
+
+
+def _fitted(settings: S) -> S:
+    """Settings whose connections this process can have."""
+    return attrs.evolve(settings, limits=affordable(settings.limits))
 
 
 class _Role(MultiService):

@@ -8,6 +8,7 @@ import twisted
 from sccachedist import __version__
 from sccachedist.config import ConnectionLimits
 from sccachedist.daemon.logs import logged
+from sccachedist.daemon.reload import Reload, S
 from sccachedist.daemon.startup import check_address
 from sccachedist.metrics.lag import LoopLag
 from sccachedist.metrics.registry import Registry
@@ -47,6 +48,12 @@ def watch(registry: Registry, role: str, site: Site, expiry: Callable[[], float 
     took = registry.histograms("sccachedist_http_request_seconds", (*site.routes.names, NO_ROUTE))
     counts.timed = lambda route, seconds: took[route].observe(seconds)
     return LoopLag(registry.histogram("sccachedist_event_loop_lag_seconds").observe, reactor)
+
+
+def watch_reloads(registry: Registry, reload: Reload[S]) -> None:
+    """Give the series of the configuration their values."""
+    registry.read("sccachedist_config_reload_success_timestamp_seconds", lambda: reload.succeeded)
+    registry.read("sccachedist_config_reload_failed", lambda: float(reload.failed))
 
 
 def monitor_port(

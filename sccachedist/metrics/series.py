@@ -99,6 +99,16 @@ def _common(limits: type[ConnectionLimits]) -> tuple[Series, ...]:
             Kind.GAUGE,
             "When the certificate that is shown to peers expires; missing without TLS.",
         ),
+        Series(
+            "sccachedist_config_reload_success_timestamp_seconds",
+            Kind.GAUGE,
+            "When the configuration was last read without an error: at the start, or again.",
+        ),
+        Series(
+            "sccachedist_config_reload_failed",
+            Kind.GAUGE,
+            "1 if it was read again later and could not be used, so that all is as it was.",
+        ),
         Series("sccachedist_incidents_total", Kind.COUNTER, "Unforeseen errors; the log has each."),
         Series(
             "sccachedist_log_events_total",

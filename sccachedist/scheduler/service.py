@@ -26,9 +26,10 @@ from sccachedist.config import (
 )
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
+from sccachedist.daemon.reload import Reload
 from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
 from sccachedist.daemon.startup import AtStart, AtStop, RoleOptions, check_address, make_role
-from sccachedist.metrics.both_roles import monitor_port, watch
+from sccachedist.metrics.both_roles import monitor_port, watch, watch_reloads
 from sccachedist.metrics.registry import Registry
 from sccachedist.metrics.series import SCHEDULER
 from sccachedist.peers.http_client import Calls, pinned_calls
@@ -60,6 +61,7 @@ from sccachedist.scheduler.notices import Notices
 from sccachedist.scheduler.out_of_service import OutOfService
 from sccachedist.scheduler.page_routes import PageFiles, PageRoutes
 from sccachedist.scheduler.record_log import log_record
+from sccachedist.scheduler.reloaded_parts import reloaded_parts
 from sccachedist.scheduler.roles import Principals
 from sccachedist.scheduler.routes import SchedulerRoutes
 from sccachedist.scheduler.scrape_routes import ScrapeRoutes
@@ -93,13 +95,24 @@ PAUSE_SECS = 0.01
 
 def makeService(options: RoleOptions) -> IService:
     """The scheduler that a configuration file describes."""
-    return make_role("scheduler", options, load_scheduler_settings, scheduler_service)
+    return make_role(
+        "scheduler",
+        options,
+        load_scheduler_settings,
+        lambda reload, reactor: scheduler_service(reload.settings, reactor, reload=reload),
+    )
 
 
-def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen | None = None) -> MultiService:
+def scheduler_service(
+    settings: SchedulerSettings,
+    reactor: Any,
+    listen: Listen | None = None,
+    reload: Reload[SchedulerSettings] | None = None,
+) -> MultiService:
     """A scheduler, not started yet.
 
     :param listen: opens ports; by default, the reactor's.
+    :param reload: changes the settings later; by default, they stay.
     :raises ConfigError: the settings name an address or a file that cannot be used.
     """
     check_address("public_addr", settings.public_addr)
@@ -169,8 +182,9 @@ def scheduler_service(settings: SchedulerSettings, reactor: Any, listen: Listen 
 
     service = MultiService()
     site = Site(routes, reactor, _without_browsers(settings), trusted, turns)
-    if files is not None:
-        OnSignal("SIGHUP", files.reload, reactor).setServiceParent(service)
+    reload = reload or Reload(settings, lambda: settings, reactor.seconds)
+    reload.add(*reloaded_parts(files))
+    watch_reloads(registry, reload)
 
     def port(site: Site) -> IProtocolFactory:
         return site if files is None else over_tls(files, site, reactor, turns)

@@ -112,6 +112,11 @@ class HeartbeatService(Service):
         if self._next is not None and self._next.getTime() > self._clock.seconds() + LEAST_SECS:
             self._next.reset(LEAST_SECS)
 
+    def beat_every(self, seconds: int) -> None:
+        """Let at least so many seconds pass between two heartbeats, once the next has told the scheduler of it."""
+        self._seconds = self._asked_for = seconds
+        self.soon()
+
     def connection_lost(self) -> None:
         """Send a heartbeat soon: the scheduler has closed a kept connection, so it may have been restarted."""
         if self._scheduler.is_ours:

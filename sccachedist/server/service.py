@@ -39,11 +39,12 @@ from sccachedist.config import (
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.daemon.privileges import JOBS_OF_ROOT, Account
+from sccachedist.daemon.reload import Part, Reload
 from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
 from sccachedist.daemon.startup import AtStop, RoleOptions, check_address, check_directory, check_trusted, make_role
 from sccachedist.errors import BuildError, ConfigError, DecodeError, PeerRefused
 from sccachedist.memory import least_free_memory
-from sccachedist.metrics.both_roles import monitor_port, watch
+from sccachedist.metrics.both_roles import monitor_port, watch, watch_reloads
 from sccachedist.metrics.registry import Registry
 from sccachedist.metrics.series import SERVER
 from sccachedist.peers.http_client import trusting_calls
@@ -91,13 +92,24 @@ RENEWAL_SECS = 3600.0
 
 def makeService(options: RoleOptions) -> IService:
     """Return the build server that a configuration file describes."""
-    return make_role("build server", options, load_server_settings, server_service)
+    return make_role(
+        "build server",
+        options,
+        load_server_settings,
+        lambda reload, reactor: server_service(reload.settings, reactor, reload=reload),
+    )
 
 
-def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None = None) -> ServerService:
+def server_service(
+    settings: ServerSettings,
+    reactor: Any,
+    listen: Listen | None = None,
+    reload: Reload[ServerSettings] | None = None,
+) -> ServerService:
     """Return a build server that is not started yet.
 
     :param listen: opens ports; by default the reactor does.
+    :param reload: changes the settings later; by default they stay.
     :raises ConfigError: the settings cannot be met on this host.
     """
     check_address("bind_address", settings.bind_address)
@@ -217,8 +229,11 @@ def server_service(settings: ServerSettings, reactor: Any, listen: Listen | None
         if identity.current != shown:
             heartbeat.soon()
 
+    reload = reload or Reload(settings, lambda: settings, reactor.seconds)
+    reload.add(Part(("heartbeat",), lambda changed: heartbeat.beat_every(changed.heartbeat.secs)))
     listen = listen or listening_with(reactor)
     if settings.metrics.address is not None:
+        watch_reloads(registry, reload)
         registry.read("sccachedist_server_reports_waiting", lambda: reports.waiting)
         metrics = ServerMetrics(
             registry,

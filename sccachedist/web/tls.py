@@ -3,6 +3,8 @@
 It does not know whether a client trusts the certificate, nor what is spoken over TLS.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,45 +52,49 @@ class CertificateFiles:
     :param certificate: PEM, the certificate first, then the authorities between it and the root.
     :param private_key: PEM, without a passphrase.
     :ivar expires: when the certificate expires, in seconds since 1970.
+    :raises ConfigError: a file cannot be used; the text has the key that names it.
     """
 
     expires: float
 
     def __init__(self, certificate: Path, private_key: Path) -> None:
-        self._certificate, self._private_key = certificate, private_key
-        self._context = self._load()
+        self._use(*_load(certificate, private_key))
 
-    def reload(self) -> None:
-        """Show what the files have now; if that cannot be used, show what was shown before."""
-        try:
-            self._context = self._load()
-        except ConfigError as error:
-            log.error("the certificate from before stays: {error}", error=str(error))
-        else:
-            log.info("the certificate was read again")
+    def read_again(self, certificate: Path, private_key: Path) -> Callable[[], None]:
+        """Read these files; the returned function has new connections see what they have.
+
+        :raises ConfigError: a file cannot be used; the text has the key that names it.
+        """
+        return partial(self._replace, *_load(certificate, private_key))
+
+    def _replace(self, chain: list[Certificate], context: SSL.Context) -> None:
+        self._use(chain, context)
+        log.info("the certificate was read again")
+
+    def _use(self, chain: list[Certificate], context: SSL.Context) -> None:
+        self._context, self.expires = context, chain[0].not_valid_after_utc.timestamp()
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Begin TLS on a new connection."""
         return SSL.Connection(self._context, None)
 
-    def _load(self) -> SSL.Context:
-        """What the files have.
 
-        :raises ConfigError: a file cannot be used; the text has the key that names it.
-        """
-        try:
-            chain = load_pem_x509_certificates(self._certificate.read_bytes())
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"tls.certificate: {self._certificate}: {_why(error)}") from error
-        try:
-            private_key = load_pem_private_key(self._private_key.read_bytes(), password=None)
-            context = server_context(private_key, chain)
-        except (OSError, TypeError, ValueError) as error:
-            raise ConfigError(f"tls.private_key: {self._private_key}: {_why(error)}") from error
-        except SSL.Error as error:
-            raise ConfigError(f"tls.private_key: {self._private_key}: not the key of the certificate") from error
-        self.expires = chain[0].not_valid_after_utc.timestamp()
-        return context
+def _load(certificate: Path, private_key: Path) -> tuple[list[Certificate], SSL.Context]:
+    """What the files have.
+
+    :raises ConfigError: a file cannot be used; the text has the key that names it.
+    """
+    try:
+        chain = load_pem_x509_certificates(certificate.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"tls.certificate: {certificate}: {_why(error)}") from error
+    try:
+        key = load_pem_private_key(private_key.read_bytes(), password=None)
+        return chain, server_context(key, chain)
+    except (OSError, TypeError, ValueError) as error:
+        raise ConfigError(f"tls.private_key: {private_key}: {_why(error)}") from error
+    except SSL.Error as error:
+        raise ConfigError(f"tls.private_key: {private_key}: not the key of the certificate") from error
 
 
 def _why(error: Exception) -> str:

@@ -1,0 +1,27 @@
+"""Which parts of a running scheduler take which keys of the configuration, when it is read again.
+
+A part of a key that has its effect at once stands here, or the key does not have it.
+"""
+
+from collections.abc import Iterator
+
+from sccachedist.config import SchedulerSettings
+from sccachedist.daemon.reload import Commit, Part, PreparedPart
+from sccachedist.web.tls import CertificateFiles
+
+
+def reloaded_parts(
+    files: CertificateFiles | None,
+) -> Iterator[Part[SchedulerSettings] | PreparedPart[SchedulerSettings]]:
+    """The parts of one scheduler.
+
+    :param files: its certificate, with TLS.
+    """
+    if files is not None:
+        certificate = files
+
+        def read_again(settings: SchedulerSettings) -> Commit:
+            assert settings.tls is not None  # to begin with TLS, or to end it, needs a restart
+            return certificate.read_again(settings.tls.certificate, settings.tls.private_key)
+
+        yield PreparedPart(("tls",), read_again, is_always=True)
