@@ -25,7 +25,14 @@ from farmkit.fakes import FakeBuilder
 from farmkit.memory_http import OCTETS, Browser, Connection, bearer, request
 from farmkit.memory_reactor import Reactor
 from sccachedist.budgets import Budget
-from sccachedist.config import AdminSettings, OverlayBuilderSettings, SchedulerSettings, ServerSettings, TokenAuth
+from sccachedist.config import (
+    AdminSettings,
+    OverlayBuilderSettings,
+    OwnToken,
+    SchedulerSettings,
+    ServerSettings,
+    TokenAuth,
+)
 from sccachedist.config.settings import CapacitySettings, HeartbeatSettings, QueueSettings
 from sccachedist.errors import BuildError, PeerError
 from sccachedist.outcomes import SentLocal
@@ -183,7 +190,7 @@ class Server:
             bind_address=self.server_id,
             scheduler_url=f"http://{SCHEDULER}",
             builder=OverlayBuilderSettings(self.directory / "build", Path("/usr/bin/bwrap")),
-            scheduler_auth=TokenAuth(SERVER_TOKEN),
+            scheduler_auth=OwnToken(SERVER_TOKEN),
             capacity=CapacitySettings(cpus=CPUS),
             heartbeat=HeartbeatSettings(HEARTBEAT_SECS),
         )

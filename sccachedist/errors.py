@@ -62,6 +62,13 @@ class PeerRefused(Refused):
     """A build server's token is refused, or a job token that was never issued."""
 
 
+class ServerRevoked(PeerRefused):
+    """A build server's token is good, and the scheduler's operator lets that one in no longer."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("invalid_bearer_token", reason)
+
+
 class AmbiguousRequest(SccachedistError):
     """A request says twice what it may say once, so that the right value cannot be known."""
 

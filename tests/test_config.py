@@ -18,6 +18,7 @@ from sccachedist.config import (
     JwtValidate,
     NetworkSettings,
     OverlayBuilderSettings,
+    OwnToken,
     PersonSettings,
     PotBuilderSettings,
     ProxyToken,
@@ -26,6 +27,7 @@ from sccachedist.config import (
     SchedulerSettings,
     ServerLimits,
     ServerSettings,
+    ServersTokenAuth,
     ShutdownSettings,
     TokenAuth,
     WebSettings,
@@ -105,7 +107,11 @@ def test_every_kind_of_client_auth(path: Path, written: str, auth: object) -> No
     ("written", "auth"),
     [
         (INSECURE, InsecureAuth()),
-        ('{ type = "token", token = "YOUR_TOKEN_HERE" }', TokenAuth("YOUR_TOKEN_HERE")),
+        ('{ type = "token", token = "YOUR_TOKEN_HERE" }', ServersTokenAuth("YOUR_TOKEN_HERE")),
+        (
+            '{ type = "token", token = "new", previous_token = "old", revoked = ["192.0.2.7:10501", "192.0.2.8"] }',
+            ServersTokenAuth("new", "old", (ServerId.parse("192.0.2.7:10501"), IPv4Address("192.0.2.8"))),
+        ),
         (f'{{ type = "jwt_hs256", secret_key = "{KEY_TEXT}" }}', JwtHs256(KEY)),
     ],
 )
@@ -118,7 +124,7 @@ def test_every_kind_of_server_auth(path: Path, written: str, auth: object) -> No
     ("written", "auth"),
     [
         (INSECURE, InsecureAuth()),
-        ('{ type = "token", token = "preshared token" }', TokenAuth("preshared token")),
+        ('{ type = "token", token = "preshared token" }', OwnToken("preshared token")),
         ('{ type = "jwt_token", token = "a.b.c" }', JwtToken("a.b.c")),
     ],
 )
@@ -220,9 +226,11 @@ def test_files_from_windows(path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        TokenAuth(SECRET),
+        TokenAuth(SECRET, SECRET),
+        ServersTokenAuth(SECRET, SECRET),
+        OwnToken(SECRET),
         JwtToken(SECRET),
-        JwtHs256(SECRET.encode()),
+        JwtHs256(SECRET.encode(), SECRET.encode()),
         attrs.evolve(THE_SERVER, scheduler_auth=JwtToken(SECRET)),
         attrs.evolve(THE_SCHEDULER, client_auth=TokenAuth(SECRET), server_auth=JwtHs256(SECRET.encode())),
         attrs.evolve(THE_SCHEDULER, web=WebSettings(viewer_token=SECRET)),

@@ -23,6 +23,7 @@ from sccachedist.config import (
     JwtValidate,
     NetworkSettings,
     OverlayBuilderSettings,
+    OwnToken,
     PersonSettings,
     PotBuilderSettings,
     ProxyToken,
@@ -31,6 +32,7 @@ from sccachedist.config import (
     SchedulerSettings,
     ServerLimits,
     ServerSettings,
+    ServersTokenAuth,
     ShutdownSettings,
     TokenAuth,
     ViewFor,
@@ -75,6 +77,7 @@ def as_plain(value: object) -> Any:
 
 
 ADDRESSES = st.builds(ServerId, st.ip_addresses(), st.integers(0, 65535))
+HOSTS, KEYS = st.ip_addresses(), st.binary(min_size=32, max_size=32)
 NUMBERS = st.integers(1, 2**64 - 1)
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 PATHS = TEXTS.filter(bool).map(Path)
@@ -101,12 +104,12 @@ SCHEDULERS = st.builds(
     SchedulerSettings,
     public_addr=ADDRESSES,
     client_auth=st.just(InsecureAuth())
-    | st.builds(TokenAuth, TOKENS)
+    | st.builds(TokenAuth, TOKENS, st.none() | TOKENS)
     | st.builds(JwtValidate, TEXTS, TEXTS, URLS)
     | st.builds(ProxyToken, URLS, st.none() | st.integers(0, 2**63)),
     server_auth=st.just(InsecureAuth())
-    | st.builds(TokenAuth, TOKENS)
-    | st.builds(JwtHs256, st.binary(min_size=32, max_size=32)),
+    | st.builds(ServersTokenAuth, TOKENS, st.none() | TOKENS, st.lists(ADDRESSES | HOSTS).map(tuple))
+    | st.builds(JwtHs256, KEYS, st.none() | KEYS, st.lists(ADDRESSES | HOSTS).map(tuple)),
     network=st.builds(NetworkSettings, st.lists(NETWORKS).map(tuple)),
     admin=st.builds(AdminSettings, token=st.none() | TOKENS, people=st.dictionaries(NAMES, PEOPLE)),
     web=st.builds(
@@ -129,7 +132,7 @@ SERVERS = st.builds(
     builder=st.just(DockerBuilderSettings())
     | st.builds(OverlayBuilderSettings, PATHS, PATHS)
     | st.builds(PotBuilderSettings, PATHS, TEXTS, PATHS, st.lists(TEXTS).map(tuple)),
-    scheduler_auth=st.just(InsecureAuth()) | st.builds(TokenAuth, TOKENS) | st.builds(JwtToken, TOKENS),
+    scheduler_auth=st.just(InsecureAuth()) | st.builds(OwnToken, TOKENS) | st.builds(JwtToken, TOKENS),
     sandbox=st.builds(SandboxSettings, NUMBERS),
     shutdown=st.builds(ShutdownSettings, NUMBERS),
     limits=SERVER_LIMITS,

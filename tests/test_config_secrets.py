@@ -42,6 +42,23 @@ def test_in_files(config: Path) -> None:
     assert exposed_secrets(config) == []
 
 
+def test_of_before(config: Path, tmp_path: Path) -> None:
+    """Those that a rotation has replaced may stand in files of their own as well."""
+    lines = config.read_text().replace("[server", 'previous_token_file = "old.token"\n[server')
+    config.write_text(
+        f'{lines}previous_secret_key_file = "old.key"\nrevoked = ["10.0.0.7:10501", "10.0.0.8", "2001:db8::1"]\n'
+    )
+    for name, text in (("old.token", "the one before\n"), ("old.key", "A" * 43 + "\n")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o644)
+    settings = load_scheduler_settings(config)
+    assert settings.client_auth == TokenAuth("the client's", "the one before")
+    assert isinstance(settings.server_auth, JwtHs256)
+    assert settings.server_auth.previous_secret_key == bytes(32)
+    assert list(map(str, settings.server_auth.revoked)) == ["10.0.0.7:10501", "10.0.0.8", "2001:db8::1"]
+    assert {path.name for path, _ in exposed_secrets(config)} == {"old.token", "old.key"}
+
+
 def test_credentials(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What systemd was told to load goes before what stands beside the configuration file."""
     (tmp_path / "credentials").mkdir()

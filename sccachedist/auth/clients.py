@@ -2,11 +2,13 @@
 
 import hashlib
 import math
+from functools import lru_cache
 from typing import Protocol
 
 import attrs
 
 from sccachedist.auth.bearer import IPAddress, neighbourhood, same_secret
+from sccachedist.auth.succession import Secrets, texts
 from sccachedist.budgets import Party
 from sccachedist.errors import ClientRefused
 
@@ -47,6 +49,12 @@ def address_of(party: Party | None) -> str:
     return "unknown" if party is None else party.rpartition("@")[2]
 
 
+@lru_cache(8)  # each request has the same one
+def _account_of_all(configured: str) -> str:
+    """The account of all who show a configured token."""
+    return nameless(digest_of(configured))
+
+
 class ClientAuth(Protocol):
     """Decides whether a client token is good."""
 
@@ -67,22 +75,19 @@ class ClientAuth(Protocol):
 
 @attrs.frozen
 class SharedClientToken:
-    """All clients show the same token."""
+    """All clients show the same token, or for a while the one before it."""
 
-    token: str = attrs.field(repr=False)
-    _digest: str = attrs.field(init=False, repr=False)
-
-    @_digest.default
-    def _digest_once(self) -> str:
-        return digest_of(self.token)
+    tokens: Secrets[str] = attrs.field(converter=texts)
 
     async def check(self, token: str | None, sender: IPAddress) -> Party:
-        """Compare the token with the configured one."""
+        """Compare the token with the configured ones. The party is the same with each of them."""
         if token is None:
             raise ClientRefused("no_bearer_auth", "no client token")
-        if not same_secret(token, self.token):
-            raise ClientRefused("bearer_auth_failed", "client token refused")
-        return party_of(nameless(self._digest), sender)
+        if not same_secret(token, self.tokens.current):
+            if not any(same_secret(token, other) for other in self.tokens.others()):
+                raise ClientRefused("bearer_auth_failed", "client token refused")
+            self.tokens.outdated(str(sender))
+        return party_of(_account_of_all(self.tokens.current), sender)
 
     def believed_secs(self, token: str, now: float) -> float:
         """As long as the token is configured."""

@@ -4,12 +4,14 @@ A server token names an address, which must be the sender's: the published rule,
 What a build server may do is not known here.
 """
 
+from contextlib import suppress
 from typing import Protocol
 
 import attrs
 
 from sccachedist.auth.bearer import IPAddress, same_secret
-from sccachedist.errors import DecodeError, PeerRefused
+from sccachedist.auth.succession import Secrets, keys, texts
+from sccachedist.errors import DecodeError, PeerRefused, ServerRevoked
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.tokens import read_server_token
 
@@ -29,30 +31,67 @@ class ServerAuth(Protocol):
 
 @attrs.frozen
 class SharedServerToken:
-    """All build servers show the same secret, each after its own address: ``ip:port TOKEN``."""
+    """All build servers show the same secret, each after its own address: ``ip:port TOKEN``.
 
-    token: str = attrs.field(repr=False)
+    For a while, the secret before it is good as well.
+    """
+
+    tokens: Secrets[str] = attrs.field(converter=texts)
 
     def identify(self, token: str) -> ServerId:
         """Compare the secret with the configured one, and read the address."""
         address, _, secret = token.partition(" ")
-        if not same_secret(secret, self.token):
+        is_current = same_secret(secret, self.tokens.current)
+        if not is_current and not any(same_secret(secret, other) for other in self.tokens.others()):
             raise PeerRefused("invalid_bearer_token", "server token refused")
         try:
-            return ServerId.parse(address)
+            server_id = ServerId.parse(address)
         except DecodeError as error:
             raise PeerRefused("invalid_bearer_token", "server token without an address") from error
+        if not is_current:
+            self.tokens.outdated(str(server_id))
+        return server_id
 
 
 @attrs.frozen
 class SignedServerToken:
-    """Each build server has a token of its own, which the scheduler's key has signed."""
+    """Each build server has a token of its own, which the scheduler's key has signed, or for a while the key before."""
 
-    key: bytes = attrs.field(repr=False)
+    keys: Secrets[bytes] = attrs.field(converter=keys)
 
     def identify(self, token: str) -> ServerId:
         """Check the signature and read the address."""
-        return read_server_token(token, self.key)
+        try:
+            return read_server_token(token, self.keys.current)
+        except PeerRefused:
+            for other in self.keys.others():
+                with suppress(PeerRefused):
+                    server_id = read_server_token(token, other)
+                    self.keys.outdated(str(server_id))
+                    return server_id
+            raise
+
+
+@attrs.define
+class Revocable:
+    """Lets in the build servers that another check lets in, but for some.
+
+    :param revoked: each by its address and port, or all at one IP address.
+    """
+
+    auth: SharedServerToken | SignedServerToken
+    revoked: frozenset[ServerId | IPAddress] = frozenset()
+
+    def identify(self, token: str) -> ServerId:
+        """Check the token, and then whether that build server is revoked."""
+        server_id = self.auth.identify(token)
+        if self.is_revoked(server_id):
+            raise ServerRevoked(f"build server {server_id} is revoked: server_auth.revoked of the scheduler has it")
+        return server_id
+
+    def is_revoked(self, server_id: ServerId) -> bool:
+        """Whether a build server is one of those."""
+        return bool(self.revoked) and (server_id in self.revoked or server_id.host in self.revoked)
 
 
 def check_server(auth: ServerAuth, token: str | None, sender: IPAddress) -> ServerId:

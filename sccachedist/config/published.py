@@ -3,13 +3,15 @@
 Their keys and defaults follow ``sccache-dist`` 0.16.0. This module does not know how a role uses a setting.
 """
 
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import TypeAlias
 
 from attrs import field, frozen
 
 from sccachedist.config.schema import Choice, ListOf, key
-from sccachedist.config.values import JWT_KEY, PATH, SECONDS, TEXT, TOKEN, URL
+from sccachedist.config.values import JWT_KEY, PATH, REVOKED, SECONDS, TEXT, TOKEN, URL
+from sccachedist.wire.addresses import ServerId
 
 
 @frozen
@@ -17,9 +19,43 @@ class InsecureAuth:
     """A token that is public knowledge: anyone who reaches the port is let in."""
 
 
+#: One build server, or all at an address.
+RevokedServer: TypeAlias = ServerId | IPv4Address | IPv6Address
+
+_REVOKED = key(
+    ListOf(REVOKED),
+    "Build servers that are let in no longer, whatever token they show: each by its ``public_addr``, or all at one IP "
+    "address.",
+)
+
+
 @frozen
 class TokenAuth:
-    """One secret text, the same on both sides."""
+    """One secret text, which all clients show."""
+
+    token: str = field(repr=False, metadata=key(TOKEN, "The secret."))
+    previous_token: str | None = field(
+        default=None,
+        repr=False,
+        metadata=key(TOKEN, "The secret before it, good as well until all clients have the new one."),
+    )
+
+
+@frozen
+class ServersTokenAuth(TokenAuth):
+    """One secret text, which all build servers show."""
+
+    previous_token: str | None = field(
+        default=None,
+        repr=False,
+        metadata=key(TOKEN, "The secret before it, good as well until all build servers have the new one."),
+    )
+    revoked: tuple[RevokedServer, ...] = field(default=(), metadata=_REVOKED)
+
+
+@frozen
+class OwnToken:
+    """The secret text that all build servers show."""
 
     token: str = field(repr=False, metadata=key(TOKEN, "The secret."))
 
@@ -51,6 +87,14 @@ class JwtHs256:
     """Every build server has a token of its own, which the scheduler's key has signed."""
 
     secret_key: bytes = field(repr=False, metadata=key(JWT_KEY, "The key that signs build servers' tokens."))
+    previous_secret_key: bytes | None = field(
+        default=None,
+        repr=False,
+        metadata=key(
+            JWT_KEY, "The key before it: tokens that it signed are good until each build server has a new one."
+        ),
+    )
+    revoked: tuple[RevokedServer, ...] = field(default=(), metadata=_REVOKED)
 
 
 @frozen
@@ -90,7 +134,7 @@ class PotBuilderSettings:
 
 ClientAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtValidate | ProxyToken
 ServerAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtHs256
-SchedulerAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtToken
+SchedulerAuthSettings: TypeAlias = InsecureAuth | OwnToken | JwtToken
 BuilderSettings: TypeAlias = OverlayBuilderSettings | DockerBuilderSettings | PotBuilderSettings
 
 INSECURE = "DANGEROUSLY_INSECURE"
@@ -98,6 +142,6 @@ CLIENT_AUTH = Choice(
     {INSECURE: InsecureAuth, "token": TokenAuth, "jwt_validate": JwtValidate, "proxy_token": ProxyToken},
     gone={"mozilla": "check the provider's tokens with jwt_validate, or ask a service of yours with proxy_token"},
 )
-SERVER_AUTH = Choice({INSECURE: InsecureAuth, "token": TokenAuth, "jwt_hs256": JwtHs256})
-SCHEDULER_AUTH = Choice({INSECURE: InsecureAuth, "token": TokenAuth, "jwt_token": JwtToken})
+SERVER_AUTH = Choice({INSECURE: InsecureAuth, "token": ServersTokenAuth, "jwt_hs256": JwtHs256})
+SCHEDULER_AUTH = Choice({INSECURE: InsecureAuth, "token": OwnToken, "jwt_token": JwtToken})
 BUILDER = Choice({"overlay": OverlayBuilderSettings, "docker": DockerBuilderSettings, "pot": PotBuilderSettings})

@@ -8,7 +8,7 @@ import os
 import re
 from datetime import UTC, date, datetime
 from functools import partial
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +21,13 @@ N = TypeVar("N", int, float)
 
 #: Algorithms that sign with a private key, which only the provider has.
 _ALGORITHMS = [f"{family}{size}" for family in ("RS", "PS", "ES") for size in (256, 384, 512)]
+
+
+def _of_server(text: str) -> ServerId | IPv4Address | IPv6Address:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return ServerId.parse(text)
 
 
 def _path(text: str) -> Path:
@@ -101,6 +108,7 @@ def one_of(names: type[enum.Enum]) -> Value:
 
 ADDRESS = Value(str, "IP:PORT such as 192.168.1.1:10501 or [2001:db8::1]:10501", ServerId.parse)
 IP = Value(str, "an IP address", ip_address)
+REVOKED = Value(str, "IP:PORT, or an IP address for all of its ports", _of_server)
 NETWORK = Value(str, "an IP network such as 10.0.0.0/8, or an IP address", ip_network)
 ORIGIN = Value(str, "a http or https URL without a path", _origin)
 URL = Value(str, "a http or https URL", _url)

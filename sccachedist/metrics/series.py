@@ -207,15 +207,21 @@ SCHEDULER = (
         {"state": ("open", "full", "avoided", "draining", "unfit")},
     ),
     Series("sccachedist_scheduler_build_servers_published", Kind.GAUGE, "Those that run the published program."),
+    Series(
+        "sccachedist_scheduler_outdated_secrets_total",
+        Kind.COUNTER,
+        "Requests with a secret from before a rotation: when it stands still, the previous one can go.",
+        {"peer": ("client", "server")},
+    ),
     Series("sccachedist_scheduler_cpus", Kind.GAUGE, "CPUs of all build servers."),
     Series("sccachedist_scheduler_slots", Kind.GAUGE, "Slots of the build servers that take jobs."),
     Series("sccachedist_scheduler_build_servers_joined_total", Kind.COUNTER, "Build servers that came or came back."),
     Series(
         "sccachedist_scheduler_build_servers_lost_total",
         Kind.COUNTER,
-        "Build servers that left: silent ones, those that said that they are gone, and those replaced at their address "
-        "(also by themselves, restarted).",
-        {"reason": ("silent", "gone", "replaced")},
+        "Build servers that left: silent ones, those that said that they are gone, those replaced at their address "
+        "(also by themselves, restarted), those revoked, and silent ones that an administrator wanted forgotten.",
+        {"reason": ("silent", "gone", "replaced", "revoked", "forgotten")},
     ),
     Series(
         "sccachedist_scheduler_build_servers_avoided_total",

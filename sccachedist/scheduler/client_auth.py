@@ -3,7 +3,7 @@
 How a token is checked is not known here: :mod:`sccachedist.auth` decides that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from secrets import token_hex
 
 import attrs
@@ -12,6 +12,7 @@ from twisted.logger import LogLevel
 
 from sccachedist.auth.clients import INSECURE_CLIENT_TOKEN, ClientAuth, SharedClientToken, digest_of
 from sccachedist.auth.jwks import SignedClientTokens, SigningKeys
+from sccachedist.auth.succession import Secrets
 from sccachedist.auth.token_service import ForwardedClientTokens
 from sccachedist.config import ClientAuthSettings, InsecureAuth, JwtValidate, ProxyToken, SchedulerSettings, TokenAuth
 from sccachedist.daemon.logs import Logger, QuietLog
@@ -91,14 +92,19 @@ def client_digest(settings: ClientAuthSettings) -> str:
     return token_hex(32)
 
 
-def client_auth(settings: SchedulerSettings, calls: Calls, clock: IReactorTime) -> ClientAuth:
-    """The check of client tokens that the configuration names."""
+def client_auth(
+    settings: SchedulerSettings, calls: Calls, clock: IReactorTime, outdated: Callable[[str], None] = lambda _: None
+) -> ClientAuth:
+    """The check of client tokens that the configuration names.
+
+    :param outdated: called with the address of a client that shows a token from before.
+    """
     match settings.client_auth:
         case InsecureAuth():
             log.warn("client_auth is DANGEROUSLY_INSECURE: whoever reaches this scheduler may use the farm")
             return SharedClientToken(INSECURE_CLIENT_TOKEN)
-        case TokenAuth(token=token):
-            return SharedClientToken(token)
+        case TokenAuth(token=token, previous_token=previous):
+            return SharedClientToken(Secrets(token, previous, outdated, clock.seconds))
         case ProxyToken(url=url, cache_secs=cache_secs):
             service = HttpTokenService(calls, url, QuietLog(clock.seconds))
             return ForwardedClientTokens(service, cache_secs or 0, settings.limits.token_checks, clock.seconds)

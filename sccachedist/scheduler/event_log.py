@@ -63,6 +63,8 @@ class EventLog:
                 self._quiet_log.tell(log, LogLevel.warn, "silent", form, by=str(server_id), server=server_id)
             case ServerLeft(server_id=server_id, why=Departure.GONE):
                 log.info("build server {server} has gone", server=server_id)
+            case ServerLeft(server_id=server_id, why=Departure.REVOKED):
+                log.warn("build server {server} is revoked and dropped (server_auth.revoked)", server=server_id)
             case ServerAvoided(server_id=server_id, at=at, until=until, why=why):
                 level = LogLevel.warn if why is Fault.SENDS_HOME else LogLevel.debug  # the refusal is told elsewhere
                 form = "build server {server} is avoided for {secs:.0f} s: {why}"

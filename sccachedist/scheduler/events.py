@@ -22,6 +22,7 @@ class Departure(Enum):
     SILENT = "nothing was heard of it for too long"
     GONE = "it said that it ends"
     REPLACED = "another one, or itself after a restart, came to its address"
+    REVOKED = "server_auth.revoked has it"
     FORGOTTEN = "it was silent, and an administrator wanted it to be forgotten"
 
 

@@ -83,6 +83,12 @@ class Interventions:
             self._slots.drop_server(server_id, Departure.FORGOTTEN, now)
         return self._caused()
 
+    def revoke(self, is_revoked: Callable[[ServerId], bool], now: float) -> Events:
+        """Drop the build servers that are let in no longer, with their jobs."""
+        for server_id in [server.server_id for server in self.servers() if is_revoked(server.server_id)]:
+            self._slots.drop_server(server_id, Departure.REVOKED, now)
+        return self._caused()
+
     def kill(self, job_id: JobId) -> Events:
         """Tell the build server of a job to end it."""
         if (job := self._jobs.get(job_id)) is not None:

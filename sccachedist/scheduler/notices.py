@@ -96,6 +96,7 @@ class Notices:
 _LEFT = {
     Departure.SILENT: "it fell silent, and was dropped",
     Departure.GONE: "it has ended",
+    Departure.REVOKED: "it is revoked (server_auth.revoked), and was dropped",
     Departure.FORGOTTEN: "it was silent, and is forgotten",
     Departure.REPLACED: "it was started again, or another one came to its address",
 }

@@ -14,16 +14,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.threads import deferToThreadPool
 
 from sccachedist.auth.jwks import SignedClientTokens
-from sccachedist.auth.servers import INSECURE_SERVER_TOKEN, ServerAuth, SharedServerToken, SignedServerToken
-from sccachedist.config import (
-    InsecureAuth,
-    JwtHs256,
-    SchedulerLimits,
-    SchedulerSettings,
-    ServerAuthSettings,
-    TokenAuth,
-    load_scheduler_settings,
-)
+from sccachedist.config import SchedulerLimits, SchedulerSettings, load_scheduler_settings
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.daemon.reload import Reload
@@ -65,6 +56,7 @@ from sccachedist.scheduler.reloaded_parts import reloaded_parts
 from sccachedist.scheduler.roles import Principals
 from sccachedist.scheduler.routes import SchedulerRoutes
 from sccachedist.scheduler.scrape_routes import ScrapeRoutes
+from sccachedist.scheduler.server_auth import Outdated, server_auth
 from sccachedist.scheduler.sessions import Sessions
 from sccachedist.scheduler.sign_in_routes import SignInRoutes
 from sccachedist.scheduler.state_file import StateFile
@@ -140,17 +132,19 @@ def scheduler_service(
         return Term(core, build_servers, settings.queue, reactor, tokens, observers)
 
     terms, turns = Terms(begin_term), Turns(reactor)
-    clients = client_auth(settings, outward, reactor)
+    outdated = Outdated(reactor)
+    clients = client_auth(settings, outward, reactor, outdated.client)
     trusted = settings.network.trusted_proxies
     registry = Registry(SCHEDULER)
     registry.read("sccachedist_scheduler_records_dropped_total", lambda: writer.dropped if writer else 0)
+    registry.read("sccachedist_scheduler_outdated_secrets_total", lambda: outdated.counts)
     metrics = SchedulerMetrics(registry, terms, counts, records.counts, reactor, began)
     views = FarmViews(terms, Slices(turns), records)
     principals = Principals.of(settings.admin, settings.web)
     sessions = Sessions.of(settings, principals, client_digest(settings.client_auth))
     browsers = Browsers(settings.tls is not None, trusted, settings.web.user_header)
     readers = FarmReaders(clients, principals, sessions, browsers, settings.web, records.name_of, records.now)
-    servers, limits = server_auth(settings.server_auth), settings.limits
+    servers, limits = server_auth(settings.server_auth, outdated, reactor), settings.limits
     tls = settings.tls
     files = None if tls is None else CertificateFiles(tls.certificate, tls.private_key)
     status = FarmStatus(views, records, departures, partial(_expiry, files))
@@ -273,15 +267,3 @@ class PinnedBuildServers:
             limit=ASSIGN_ANSWER_BYTES,
         )
         return decoded(ASSIGN_JOB_RESULT, octets)
-
-
-def server_auth(settings: ServerAuthSettings) -> ServerAuth:
-    """The check of server tokens that the configuration names."""
-    match settings:
-        case InsecureAuth():
-            log.warn("server_auth is DANGEROUSLY_INSECURE: whoever reaches this scheduler may be a build server")
-            return SharedServerToken(INSECURE_SERVER_TOKEN)
-        case TokenAuth(token=token):
-            return SharedServerToken(token)
-        case JwtHs256(secret_key=key):
-            return SignedServerToken(key)

@@ -31,9 +31,9 @@ from sccachedist.config import (
     InsecureAuth,
     JwtToken,
     OverlayBuilderSettings,
+    OwnToken,
     PotBuilderSettings,
     ServerSettings,
-    TokenAuth,
     load_server_settings,
 )
 from sccachedist.daemon.logs import Logger
@@ -364,7 +364,7 @@ def server_token(settings: ServerSettings) -> str:
         case JwtToken(token=token):
             _check_own(token, settings.public_addr)
             return token
-        case TokenAuth(token=token):
+        case OwnToken(token=token):
             return f"{settings.public_addr} {token}"
         case InsecureAuth():
             log.warn("scheduler_auth is DANGEROUSLY_INSECURE: whoever reaches the scheduler may be a build server")

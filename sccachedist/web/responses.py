@@ -27,6 +27,7 @@ from sccachedist.errors import (
     PeerRefused,
     Refused,
     SccachedistError,
+    ServerRevoked,
 )
 from sccachedist.web.bodies import OCTETS
 from sccachedist.web.request_head import Head
@@ -150,7 +151,7 @@ def error_response(error: SccachedistError) -> Response:
             return Response(404)
         case ClientRefused():
             return Response(401, (_challenge(error), ("Content-Type", "text/plain; charset=utf-8")), _text(error))
-        case PeerRefused(challenge="invalid_jwt"):
+        case PeerRefused(challenge="invalid_jwt") | ServerRevoked():
             return _json_answer(401, _description(str(error)), _challenge(error))
         case PeerRefused():
             return Response(401, (_challenge(error),))

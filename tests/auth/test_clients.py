@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from sccachedist.auth.clients import SharedClientToken, account_of, address_of, nameless, party_of
+from sccachedist.auth.succession import Secrets
 from sccachedist.budgets import Party
 from sccachedist.errors import ClientRefused
 
@@ -32,6 +33,19 @@ class SharedTokenTests(SynchronousTestCase):
         for token in (None, "", "hunter", "hunter22", "HUNTER2", " hunter2"):
             error = self.failureResultOf(self.check(token), ClientRefused).value
             assert error.challenge == ("no_bearer_auth" if token is None else "bearer_auth_failed")
+
+    def test_rotation(self) -> None:
+        """For a while, the token before it is good as well: its client is the same party, and is named."""
+        named: list[str] = []
+        auth = SharedClientToken(Secrets("hunter2", "hunter1", named.append))
+        parties = [
+            self.successResultOf(Deferred.fromCoroutine(auth.check(token, ip_address("192.0.2.1"))))
+            for token in ("hunter2", "hunter1")
+        ]
+        assert parties[0] == parties[1]
+        assert named == ["192.0.2.1"]
+        wrong = Deferred.fromCoroutine(auth.check("hunter0", ip_address("192.0.2.1")))
+        assert self.failureResultOf(wrong, ClientRefused).value.challenge == "bearer_auth_failed"
 
     def test_secret(self) -> None:
         """Neither what is configured nor what was shown can get into a log."""

@@ -4,8 +4,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from sccachedist.auth.servers import ServerAuth, SharedServerToken, SignedServerToken, check_server
-from sccachedist.errors import PeerRefused
+from sccachedist.auth.bearer import IPAddress
+from sccachedist.auth.servers import Revocable, ServerAuth, SharedServerToken, SignedServerToken, check_server
+from sccachedist.auth.succession import Secrets
+from sccachedist.errors import PeerRefused, ServerRevoked
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.tokens import server_token
 
@@ -58,6 +60,41 @@ def test_from_elsewhere(auth: ServerAuth, token: str, sender: str) -> None:
     with pytest.raises(PeerRefused, match=r"a token of 192\.0\.2\.1:10501 came from") as caught:
         check_server(auth, token, ip_address(sender))
     assert caught.value.challenge == "invalid_bearer_token_mismatched_address"
+
+
+def test_rotation() -> None:
+    """For a while, two secrets are good, and who shows the older one is named."""
+    named: list[str] = []
+    shared = SharedServerToken(Secrets("new", "old", named.append))
+    signed = SignedServerToken(Secrets(KEY, b"x" * 32, named.append))
+    assert check_server(shared, f"{HERE} new", HERE.host) == HERE
+    assert check_server(signed, server_token(KEY, HERE), HERE.host) == HERE
+    assert named == []
+    assert check_server(shared, f"{HERE} old", HERE.host) == HERE
+    assert check_server(signed, server_token(b"x" * 32, HERE), HERE.host) == HERE
+    assert named == [str(HERE)] * 2
+    for auth, token in ((shared, f"{HERE} older"), (signed, server_token(b"y" * 32, HERE)), (shared, "there old")):
+        with pytest.raises(PeerRefused):
+            check_server(auth, token, HERE.host)
+    assert named == [str(HERE)] * 2
+
+
+@pytest.mark.parametrize("revoked", [HERE, HERE.host])
+def test_revoked(revoked: ServerId | IPAddress) -> None:
+    """Its token opens nothing any more, and the refusal says so to the one who has it, and to no other."""
+    others = [ServerId(HERE.host, 10502), ServerId.parse("192.0.2.2:10501")]
+    for auth, tokens in (
+        (SHARED, [f"{server} hunter2" for server in (HERE, *others)]),
+        (SIGNED, [server_token(KEY, server) for server in (HERE, *others)]),
+    ):
+        check = Revocable(auth, frozenset({revoked}))
+        with pytest.raises(ServerRevoked, match=r"192\.0\.2\.1:10501 is revoked"):
+            check_server(check, tokens[0], HERE.host)
+        with pytest.raises(PeerRefused) as caught:
+            check_server(check, f"{tokens[0]}x", HERE.host)
+        assert not isinstance(caught.value, ServerRevoked)
+        assert check.is_revoked(others[0]) is (revoked == HERE.host)
+        assert check_server(check, tokens[2], others[1].host) == others[1]
 
 
 def test_secret() -> None:

@@ -218,6 +218,16 @@ def test_forget_servers(known: Farm) -> None:
     assert known.core.interventions.forget_server(A, 50.0) == ()
 
 
+def test_revoke(known: Farm) -> None:
+    """Build servers that are let in no longer are dropped with their jobs, and no others."""
+    known.job()
+    told = known.core.interventions.revoke(lambda server_id: server_id == A, 50.0)
+    assert [event for event in told if isinstance(event, ServerLeft)] == [ServerLeft(50.0, A, Departure.REVOKED)]
+    assert any(isinstance(event, JobEnded) for event in told)
+    assert known.core.interventions.server(B) is not None
+    assert known.core.interventions.revoke(lambda server_id: server_id == A, 50.0) == ()
+
+
 def test_kill_a_job(ours: Farm) -> None:
     """Its build server is told with each heartbeat, until the job is over."""
     job = ours.job(ANN)

@@ -42,6 +42,11 @@ class Told:
         (ServerLeft(5.0, A, Departure.SILENT), "server_left", "it fell silent, and was dropped"),
         (ServerLeft(5.0, A, Departure.GONE), "server_left", "it has ended"),
         (
+            ServerLeft(5.0, A, Departure.REVOKED),
+            "server_left",
+            "it is revoked (server_auth.revoked), and was dropped",
+        ),
+        (
             ServerLeft(5.0, A, Departure.REPLACED),
             "server_left",
             "it was started again, or another one came to its address",

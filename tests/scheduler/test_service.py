@@ -10,15 +10,14 @@ from twisted.logger import LogLevel, capturedLogs
 from farmkit.deferreds import outcome
 from farmkit.memory_http import Browser, request
 from farmkit.memory_reactor import Reactor
-from sccachedist.auth.servers import SharedServerToken, SignedServerToken
-from sccachedist.config import InsecureAuth, JwtHs256, SchedulerSettings, TokenAuth
+from sccachedist.config import SchedulerSettings, TokenAuth
 from sccachedist.errors import PeerError
 from sccachedist.peers.pins import Pins
 from sccachedist.scheduler import service as service_module
 from sccachedist.scheduler.build_server import SERVER_SECS
 from sccachedist.scheduler.core import Reservation
 from sccachedist.scheduler.events import Departure, ServerLeft
-from sccachedist.scheduler.service import ASSIGN_SECS, EXPIRY_SECS, PinnedBuildServers, scheduler_service, server_auth
+from sccachedist.scheduler.service import ASSIGN_SECS, EXPIRY_SECS, PinnedBuildServers, scheduler_service
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import (
     ALLOC_JOB_RESPONSE,
@@ -140,12 +139,3 @@ def test_assigned_as_recorded() -> None:
 def test_assigned_to_a_liar(answer: bytes) -> None:
     """An answer that is none is that build server's failure."""
     assert isinstance(assign(RecordedCalls(answer)), PeerError)
-
-
-def test_server_auth() -> None:
-    """Each kind of authentication decides as it is called, and the insecure one is warned of."""
-    assert server_auth(TokenAuth("t")) == SharedServerToken("t")
-    assert server_auth(JwtHs256(b"k" * 32)) == SignedServerToken(b"k" * 32)
-    with capturedLogs() as events:
-        assert server_auth(InsecureAuth()) == SharedServerToken("dangerously_insecure_server")
-    assert [event["log_level"] for event in events] == [LogLevel.warn]

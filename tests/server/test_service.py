@@ -19,9 +19,9 @@ from sccachedist.config import (
     InsecureAuth,
     JwtToken,
     OverlayBuilderSettings,
+    OwnToken,
     PotBuilderSettings,
     ServerSettings,
-    TokenAuth,
 )
 from sccachedist.errors import BuildError, ConfigError
 from sccachedist.outcomes import SentLocal
@@ -49,7 +49,7 @@ def settings(directory: Path, **changes: Any) -> ServerSettings:
             "bind_address": ServerId.parse("127.0.0.2:10502"),
             "scheduler_url": "http://127.0.0.1:10600",
             "builder": OverlayBuilderSettings(directory / "build", Path("/usr/bin/bwrap")),
-            "scheduler_auth": TokenAuth("servertok"),
+            "scheduler_auth": OwnToken("servertok"),
             **changes,
         }
     )
@@ -220,12 +220,12 @@ OWN_TOKEN = signed_token(b"k" * 32, ServerId.parse("127.0.0.1:10501"))
 @pytest.mark.parametrize(
     ("auth", "token"),
     [
-        (TokenAuth("servertok"), "127.0.0.1:10501 servertok"),
+        (OwnToken("servertok"), "127.0.0.1:10501 servertok"),
         (InsecureAuth(), "127.0.0.1:10501 dangerously_insecure_server"),
         (JwtToken(OWN_TOKEN), OWN_TOKEN),
     ],
 )
-def test_token(tmp_path: Path, auth: TokenAuth | InsecureAuth | JwtToken, token: str) -> None:
+def test_token(tmp_path: Path, auth: OwnToken | InsecureAuth | JwtToken, token: str) -> None:
     """The scheduler is shown what it expects, by its kind of authentication."""
     assert server_token(settings(tmp_path, scheduler_auth=auth)) == token
 
