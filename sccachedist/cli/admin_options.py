@@ -54,6 +54,7 @@ def add_admin_commands(
     pause.add_argument("--reason", required=True, metavar="TEXT", help="why; clients are told it")
     finish(pause, "pause")
     finish(add("resume", "end a pause"), "resume")
+    finish(add("reload", "have the scheduler read its configuration again, as SIGHUP does"), "reload")
     forget = group("forget", "forget build servers or toolchains")
     servers = forget("server", "drop silent build servers at once, and miss those no longer that fell silent")
     _name_servers(servers, "+")

@@ -4,12 +4,13 @@ Pure. A configuration is spread out as a table of dotted keys. A choice, a table
 a name of the operator's have a row of their own for what they are; if that row differs, the rows below it say no more.
 """
 
+import hmac
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import attrs
 
-from sccachedist.config.schema import Choice, Effect, Table, TableOf, attribute_of, dotted, keys_of
+from sccachedist.config.schema import Choice, Effect, Table, TableOf, attribute_of, dotted, rows_of
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
 
@@ -40,7 +41,7 @@ class ChangedKeys:
 def effects(settings: type, where: str = "") -> dict[str, Effect]:
     """What a reload does with each key that a role's file may have, by dotted key."""
     found: dict[str, Effect] = {}
-    for name, declared in keys_of(settings).items():
+    for name, declared in rows_of(settings).items():
         at = dotted(where, name)
         match declared.shape:
             case Table(settings=inner):
@@ -57,9 +58,9 @@ def effects(settings: type, where: str = "") -> dict[str, Effect]:
 
 
 def spread(settings: Any, where: str = "") -> dict[str, object]:
-    """The values of a configuration, by dotted key."""
+    """The values of a configuration, by dotted key; so are those that it has of another file."""
     found: dict[str, object] = {}
-    for name, declared in keys_of(type(settings)).items():
+    for name, declared in rows_of(type(settings)).items():
         at, value = dotted(where, name), getattr(settings, attribute_of(name))
         match declared.shape:
             case Table() | Choice():
@@ -70,13 +71,28 @@ def spread(settings: Any, where: str = "") -> dict[str, object]:
                     found[dotted(at, item)] = type(inner).__name__
                     found |= spread(inner, dotted(at, item))
             case _:
-                found[at] = value
+                found[at] = _plain(value)
     return found
+
+
+def _plain(value: object) -> object:
+    """A value whose representation hides nothing of it."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return attrs.astuple(value) if attrs.has(type(value)) else value  # type: ignore[arg-type]
 
 
 def changes(old: T, new: T) -> ChangedKeys:
     """What differs between two configurations of one class."""
     return differing(spread(old), spread(new), type(new))
+
+
+def digests(settings: Any, salt: bytes) -> dict[str, str]:
+    """A digest of each value of a configuration, by dotted key: it tells whether two are equal, and no secret."""
+    return {
+        key: hmac.digest(salt, repr(value).encode(errors="backslashreplace"), "sha256").hex()
+        for key, value in spread(settings).items()
+    }
 
 
 def differing(old: Mapping[str, object], new: Mapping[str, object], settings: type) -> ChangedKeys:
@@ -94,7 +110,7 @@ def differing(old: Mapping[str, object], new: Mapping[str, object], settings: ty
 def merged(old: T, new: T) -> T:
     """The configuration that a reload brings into force: the new one, but for what needs a restart."""
     values: dict[str, object] = {}
-    for name, declared in keys_of(type(old)).items():
+    for name, declared in rows_of(type(old)).items():
         attribute = attribute_of(name)
         before, after = getattr(old, attribute), getattr(new, attribute)
         if isinstance(declared.shape, Table | Choice) and type(before) is type(after) and before is not None:

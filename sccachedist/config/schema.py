@@ -179,6 +179,11 @@ def table(settings: type) -> dict[str, object]:
     return key(Table(settings), summary(settings))
 
 
+def loaded(shape: TableOf) -> dict[str, object]:
+    """Metadata for a field that no file has itself: what another file says that it names. A reload reads that, too."""
+    return {"loaded": shape}
+
+
 def summary(settings: type) -> str:
     """The first line of a class's docstring, which describes its keys."""
     return (settings.__doc__ or "").partition("\n")[0]
@@ -189,6 +194,13 @@ def keys_of(settings: type) -> dict[str, Key]:
     return {
         _name_of(f.name): Key(**f.metadata, default=f.default) for f in attrs.fields(settings) if "shape" in f.metadata
     }
+
+
+def rows_of(settings: type) -> dict[str, Key]:
+    """The same, and what is read of other files."""
+    read = {f.name: f for f in attrs.fields(settings) if "loaded" in f.metadata}
+    others = {name: Key(f.metadata["loaded"], "", Effect.AT_ONCE, f.default) for name, f in read.items()}
+    return keys_of(settings) | others
 
 
 def _name_of(attribute: str) -> str:

@@ -363,3 +363,14 @@ class ActionDocument(TypedDict):
     v: int
     text: str
     done: list[DoneRow]
+
+
+class SettingsDocument(TypedDict):
+    """``GET /api/v1/admin/settings``: a digest of each value of the configuration in force, by dotted key.
+
+    :func:`~sccachedist.config.changes.digests` makes them with the salt, which is in hexadecimal.
+    """
+
+    v: int
+    salt: str
+    keys: dict[str, str]

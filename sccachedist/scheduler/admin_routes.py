@@ -1,20 +1,25 @@
 """The scheduler's endpoints for administrators, and who is one.
 
 :mod:`sccachedist.scheduler.farm_orders` reads what they ask for, :mod:`sccachedist.scheduler.farm_actions` decides what
-that means, and each action is told to the log and to those who watch. A build server drains itself by signal, of which
+that means, and each action is told to the log and to those who watch. What a reload does is said in
+:mod:`sccachedist.daemon.reload`. A build server drains itself by signal, of which
 nothing is known here (:mod:`sccachedist.server.service`).
 """
 
 import json
+import secrets
 from collections.abc import Awaitable, Callable
 
 from sccachedist.budgets import Budget
+from sccachedist.config import SchedulerSettings
+from sccachedist.config.changes import digests
 from sccachedist.daemon.logs import Logger
-from sccachedist.errors import DecodeError
-from sccachedist.records.documents import ActionDocument
+from sccachedist.daemon.reload import Reload
+from sccachedist.errors import ConfigError, DecodeError
+from sccachedist.records.documents import ActionDocument, SettingsDocument
 from sccachedist.scheduler.departures import Departures
-from sccachedist.scheduler.farm_actions import CannotBeDone, Circumstances, NothingMatches, Plan, plan
-from sccachedist.scheduler.farm_orders import Requested, requested
+from sccachedist.scheduler.farm_actions import CannotBeDone, Circumstances, NothingMatches, Plan, Step, plan
+from sccachedist.scheduler.farm_orders import RELOAD, Requested, requested
 from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.notices import Kind
@@ -47,6 +52,7 @@ class AdminRoutes:
     :param records: knows clients by their names; ``departures``: which build servers are missed.
     :param kept: waits until what outlasts a restart is in its file.
     :param tell: is told of each action but drains, which are events of the scheduler.
+    :param reload: reads the configuration again.
     """
 
     api = Api()
@@ -60,9 +66,11 @@ class AdminRoutes:
         departures: Departures,
         kept: Callable[[], Awaitable[None]],
         tell: Tell,
+        reload: Reload[SchedulerSettings],
     ) -> None:
         self._terms, self._readers, self._records, self._departures = terms, readers, records, departures
         self._kept, self._tell, self._memory = kept, tell, Budget("buffered_bytes", BODIES_BYTES)
+        self._reload = reload
 
     async def _allow_administrator(self, head: Head, **_: object) -> FarmReader:
         return await self._readers.check_administrator(head)
@@ -101,8 +109,29 @@ class AdminRoutes:
         steps = [step.to_json() for step in done.steps[:MOST_DONE]]
         return json_response(json.dumps(ActionDocument(v=1, text=done.text, done=steps)).encode())
 
+    @api.route("GET", "/api/v1/admin/settings", allow=_allow_administrator, body=_nothing, answer=None)
+    async def settings(self, _actor: FarmReader, _body: None) -> Response:
+        """Tell what a file would change, and no value: digests, with another salt each time."""
+        salt = secrets.token_bytes(16)
+        found = SettingsDocument(v=1, salt=salt.hex(), keys=digests(self._reload.configured, salt))
+        return json_response(json.dumps(found).encode())
+
+    def _read_again(self, asked: Requested, actor: FarmReader) -> Plan:
+        """Read the configuration again, or say what that would change."""
+        try:
+            changes = self._reload.preview() if asked.preview else self._reload.reload()
+        except ConfigError as error:
+            raise CannotBeDone(f"the configuration stays as it is: {error}") from error
+        text = f"the configuration {'would be' if asked.preview else 'was'} read again: {changes}"
+        found = Plan(text, (Step("configuration", text),))
+        if not asked.preview:
+            self._note(asked, found, actor)
+        return found
+
     async def _perform(self, asked: Requested, actor: FarmReader) -> Plan:
         """Do it, unless it is only a preview; returns what it does."""
+        if asked.action == RELOAD:
+            return self._read_again(asked, actor)
         term = self._terms.current
         around = Circumstances(
             by=actor.name,

@@ -17,6 +17,8 @@ from sccachedist.scheduler.out_of_service import MOST_TEXT
 MOST_SERVERS, MOST_NAME = 100, 100
 #: The most seconds for which a drain may be asked: ten years.
 MOST_SECS = 10 * 365 * 86_400
+#: The action that is about the scheduler itself, not about the farm.
+RELOAD = "reload"
 #: The keys of each action's body beside ``action``: those that it needs, and those that it may have.
 _KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "drain": (frozenset({"servers"}), frozenset({"until"})),
@@ -27,6 +29,7 @@ _KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "pause": (frozenset(), frozenset()),
     "resume": (frozenset(), frozenset()),
     "forget_toolchain": (frozenset({"toolchain"}), frozenset({"servers"})),
+    RELOAD: (frozenset(), frozenset()),
 }
 #: What all may have.
 _FOR_ALL = {"reason", "preview"}

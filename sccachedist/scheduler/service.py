@@ -108,6 +108,7 @@ def scheduler_service(
     :raises ConfigError: the settings name an address or a file that cannot be used.
     """
     check_address("public_addr", settings.public_addr)
+    reload = reload or Reload(settings, lambda: settings, reactor.seconds)
     pins = Pins()
     inward, outward = pinned_calls(reactor, pins), service_calls(reactor, service_proxies(settings, os.environ))
     build_servers = PinnedBuildServers(inward, pins)
@@ -151,7 +152,7 @@ def scheduler_service(
     watching = Watching(settings.web.viewers, views, status, notices, changes, reactor)
     registry.read("sccachedist_scheduler_viewers", lambda: len(watching))
     for_all = (
-        AdminRoutes(terms, readers, records, departures, state.kept, notices.tell),
+        AdminRoutes(terms, readers, records, departures, state.kept, notices.tell, reload),
         FarmRoutes(views, records, status, notices, readers),
         FeedRoutes(watching, readers, settings.web.names),
     )
@@ -176,7 +177,6 @@ def scheduler_service(
 
     service = MultiService()
     site = Site(routes, reactor, _without_browsers(settings), trusted, turns)
-    reload = reload or Reload(settings, lambda: settings, reactor.seconds)
     reload.add(*reloaded_parts(files))
     watch_reloads(registry, reload)
 

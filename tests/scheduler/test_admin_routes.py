@@ -13,9 +13,12 @@ from farmkit.deferreds import outcome, pending
 from farmkit.fakes import FakeBuildServers
 from farmkit.memory_http import Answer, Browser, bearer, head, request
 from sccachedist.budgets import Party
-from sccachedist.config import QueueSettings, RecordSettings
+from sccachedist.config import QueueSettings, RecordSettings, SchedulerSettings
+from sccachedist.config.changes import differing, digests
+from sccachedist.daemon.reload import Reload
+from sccachedist.errors import ConfigError
 from sccachedist.outcomes import Refusal
-from sccachedist.records.documents import ActionDocument
+from sccachedist.records.documents import ActionDocument, SettingsDocument
 from sccachedist.scheduler.admin_routes import MOST_BYTES, AdminRoutes
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.departures import Departures
@@ -29,7 +32,7 @@ from sccachedist.web.router import Mounted
 from sccachedist.wire.messages import AllocJobFail, AllocJobSuccess, Toolchain
 from tests.scheduler.farms import GCC, A, B, assigned, farm
 from tests.support.documents import document
-from tests.support.readers import ADMIN, ANN, CLIENT, VIEWER, at_once, farm_readers
+from tests.support.readers import ADMIN, ANN, CLIENT, VIEWER, at_once, farm_readers, reloading
 
 PATH = "/api/v1/admin/actions"
 JSON = {"Content-Type": "application/json"}
@@ -44,6 +47,7 @@ class Scheduler:
     servers: FakeBuildServers = attrs.field(factory=FakeBuildServers)
     events: list[Event] = attrs.field(factory=list)
     told: list[tuple[str, str, str, str | None]] = attrs.field(factory=list)
+    reload: Reload[SchedulerSettings] = attrs.field(factory=reloading)
     terms: Terms = attrs.field(init=False)
     browser: Browser = attrs.field(init=False)
 
@@ -51,7 +55,7 @@ class Scheduler:
         self.terms = Terms(self.begin)
         records, departures = JobRecords(RecordSettings(), 0.0, self.clock.seconds), Departures(self.clock.seconds)
         routes = AdminRoutes(
-            self.terms, farm_readers(), records, departures, at_once, lambda *told: self.told.append(told)
+            self.terms, farm_readers(), records, departures, at_once, lambda *told: self.told.append(told), self.reload
         )
         self.browser = Browser(Site(Mounted(routes), self.clock), self.clock)
 
@@ -130,6 +134,54 @@ def test_what_cannot_be_done(scheduler: Scheduler, body: dict[str, Any], status:
     answer = scheduler.act(**body)
     assert answer.status == status
     assert said in json.loads(answer.body)["description"]
+
+
+def changing(file: list[SchedulerSettings]) -> Reload[SchedulerSettings]:
+    """A configuration whose file has the last of some settings; without any, it is wrong."""
+
+    def load() -> SchedulerSettings:
+        if not file:
+            raise ConfigError("scheduler.conf: queue.max_waiting: expected a whole number, 1 or more")
+        return file[-1]
+
+    return Reload(reloading().settings, load, lambda: 0.0)
+
+
+def test_reload() -> None:
+    """The answer says what differs; a preview says the same and changes nothing."""
+    old = reloading().settings
+    new = attrs.evolve(old, public_addr=A)
+    file = [old]
+    scheduler = Scheduler(reload=changing(file))
+    file.append(new)
+    preview = document(scheduler.act(action="reload", preview=True), ActionDocument)
+    assert preview["text"] == "the configuration would be read again: public_addr needs a restart"
+    assert (scheduler.told, scheduler.reload.settings) == ([], old)
+    said = "the configuration was read again: public_addr needs a restart"
+    done = document(scheduler.act(action="reload"), ActionDocument)
+    assert done == {"v": 1, "text": said, "done": [{"about": "configuration", "text": said, "found": True}]}
+    assert scheduler.told == [("action", "configuration", said, "ann")]
+
+
+def test_reload_of_a_wrong_file() -> None:
+    """The answer says what is wrong."""
+    scheduler = Scheduler(reload=changing([]))
+    answer = scheduler.act(action="reload")
+    assert (answer.status, scheduler.told, scheduler.reload.failed) == (409, [], True)
+    said = "the configuration stays as it is: scheduler.conf: queue.max_waiting: expected a whole number, 1 or more"
+    assert json.loads(answer.body)["description"] == said
+
+
+def test_settings(scheduler: Scheduler) -> None:
+    """With the digests it can be told which keys of another file differ, and no value."""
+    asked = request("GET", "/api/v1/admin/settings", headers=bearer(ANN))
+    first, second = (document(scheduler.browser.ask(asked), SettingsDocument) for _ in range(2))
+    assert first["keys"].keys() == second["keys"].keys()
+    assert not {*first["keys"].values()} & {*second["keys"].values()}
+    assert CLIENT not in str(first)
+    new = attrs.evolve(scheduler.reload.settings, queue=QueueSettings(1, 2), public_addr=A)
+    found = differing(first["keys"], digests(new, bytes.fromhex(first["salt"])), SchedulerSettings)
+    assert {*found.at_once, *found.restart} == {"public_addr", "queue.max_wait_secs", "queue.max_waiting"}
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[" * 9999, b"\xff"])

@@ -25,6 +25,7 @@ from sccachedist.scheduler.farm_orders import Requested, requested
         ({"action": "pause", "reason": "", "preview": True}, Requested("pause", preview=True)),
         ({"action": "pause", "reason": "‮move"}, Requested("pause", reason=r"\u202emove")),
         ({"action": "resume"}, Requested("resume")),
+        ({"action": "reload", "preview": True}, Requested("reload", preview=True)),
         (
             {"action": "forget_toolchain", "toolchain": "0c0c0c", "servers": None},
             Requested("forget_toolchain", toolchain="0c0c0c"),

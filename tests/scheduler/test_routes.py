@@ -49,7 +49,7 @@ from sccachedist.wire.messages import (
     UpdateJobStateSuccess,
 )
 from tests.support.exchanges import exchange
-from tests.support.readers import at_once, farm_readers
+from tests.support.readers import at_once, farm_readers, reloading
 
 ROOT = "/api/v1/scheduler"
 SERVER = ServerId.parse("127.0.0.1:11502")
@@ -83,7 +83,7 @@ class Scheduler:
             FarmViews(self.terms, Slices(unhurried(self.clock)), JobRecords(RecordSettings(), 0.0, self.clock.seconds)),
         )
         records, departures = JobRecords(RecordSettings(), 0.0, self.clock.seconds), Departures(self.clock.seconds)
-        admin = AdminRoutes(self.terms, farm_readers(), records, departures, at_once, lambda *_: None)
+        admin = AdminRoutes(self.terms, farm_readers(), records, departures, at_once, lambda *_: None, reloading())
         self.browser = Browser(Site(Mounted(routes, admin), self.clock), self.clock)
 
     def begin_term(self) -> Term:

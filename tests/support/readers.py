@@ -6,12 +6,14 @@ from ipaddress import ip_network
 import attrs
 
 from sccachedist.auth.clients import ClientAuth, SharedClientToken, address_of, digest_of
-from sccachedist.config import AdminSettings, PersonSettings, WebSettings
+from sccachedist.config import AdminSettings, PersonSettings, SchedulerSettings, TokenAuth, WebSettings
+from sccachedist.daemon.reload import Reload
 from sccachedist.scheduler.browsers import Browsers
 from sccachedist.scheduler.farm_readers import FarmReaders
 from sccachedist.scheduler.roles import Principal, Principals, Role
 from sccachedist.scheduler.sessions import Sessions
 from sccachedist.scheduler.sign_in_routes import SignInRoutes
+from sccachedist.wire.addresses import ServerId
 
 CLIENT, VIEWER, ADMIN, ANN = "clienttok", "viewertok", "admintok", "annstoken"
 ADMINS = AdminSettings(ADMIN, {"ann": PersonSettings(sha256(ANN.encode()).hexdigest())})
@@ -55,6 +57,12 @@ class Entrance:
 def farm_readers(web: WebSettings | None = None, admin: AdminSettings = ADMINS) -> FarmReaders:
     """The readers of a farm that takes these four tokens."""
     return Entrance(web or WebSettings(), admin).readers
+
+
+def reloading(settings: SchedulerSettings | None = None) -> Reload[SchedulerSettings]:
+    """A configuration that does not change."""
+    found = settings or SchedulerSettings(ServerId.parse(PLACE), TokenAuth(CLIENT), TokenAuth("servertok"))
+    return Reload(found, lambda: found, lambda: 0.0)
 
 
 async def at_once() -> None:

@@ -50,7 +50,7 @@ function _shtab_sccachedist_using
   test "$_shtab_sccachedist_cmdpath" = "$argv"
 end
 
-set -g _shtab_sccachedist_commands scheduler server drain undrain forgive kill 'kill job' 'kill client' pause resume forget 'forget server' 'forget toolchain' doctor status servers jobs job why clients toolchains usage top trace report check completion auth 'auth generate-jwt-hs256-key' 'auth generate-jwt-hs256-server-token' 'auth generate-shared-token'
+set -g _shtab_sccachedist_commands scheduler server drain undrain forgive kill 'kill job' 'kill client' pause resume reload forget 'forget server' 'forget toolchain' doctor status servers jobs job why clients toolchains usage top trace report check completion auth 'auth generate-jwt-hs256-key' 'auth generate-jwt-hs256-server-token' 'auth generate-shared-token'
 set -g _shtab_sccachedist_opts_with_value --bits --by --ca --client --config --file --limit --outcome --output --reason --scheduler --secret-key --server --since --state --syslog --token-file --until --watch
 
 complete -c sccachedist -e
@@ -121,6 +121,13 @@ complete -c sccachedist -n '_shtab_sccachedist_using resume' -l config -xka "(__
 complete -c sccachedist -n '_shtab_sccachedist_using resume' -l scheduler -x -d 'where the scheduler is, http or https, if not at its public_addr'
 complete -c sccachedist -n '_shtab_sccachedist_using resume' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'the token of an administrator, in a file of its own'
 complete -c sccachedist -n '_shtab_sccachedist_using resume' -l ca -xka "(__fish_complete_path (commandline -ct))" -d 'the authorities, PEM, that vouch for a scheduler with TLS, instead of this host'"'"'s and the certificate of its configuration'
+complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a reload -d 'Have the scheduler read its configuration again, as SIGHUP does.'
+complete -c sccachedist -n '_shtab_sccachedist_using reload' -s h -l help -d 'show this help message and exit'
+complete -c sccachedist -n '_shtab_sccachedist_using reload' -l preview -d 'say what it would do, and do nothing'
+complete -c sccachedist -n '_shtab_sccachedist_using reload' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the scheduler'"'"'s configuration, with admin.token, if it is here'
+complete -c sccachedist -n '_shtab_sccachedist_using reload' -l scheduler -x -d 'where the scheduler is, http or https, if not at its public_addr'
+complete -c sccachedist -n '_shtab_sccachedist_using reload' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'the token of an administrator, in a file of its own'
+complete -c sccachedist -n '_shtab_sccachedist_using reload' -l ca -xka "(__fish_complete_path (commandline -ct))" -d 'the authorities, PEM, that vouch for a scheduler with TLS, instead of this host'"'"'s and the certificate of its configuration'
 complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a forget -d 'forget build servers or toolchains'
 complete -c sccachedist -n '_shtab_sccachedist_using forget' -s h -l help -d 'show this help message and exit'
 complete -c sccachedist -n '_shtab_sccachedist_using forget; and test $_shtab_sccachedist_npos -eq 0' -a server -d 'Drop silent build servers at once, and miss those no longer that fell silent.'

@@ -22,6 +22,7 @@ _shtab_sccachedist_commands() {
     jobs:'What became of the latest requests, and what runs.'
     kill:'end jobs; their clients compile locally'
     pause:'Give nobody a slot: all clients compile locally, and what runs goes on.'
+    reload:'Have the scheduler read its configuration again, as SIGHUP does.'
     report:'How a build went, as one HTML file: what ran when, what was slow, what went home and why.'
     resume:'End a pause.'
     scheduler:'Hand out jobs to build servers, in the foreground.'
@@ -289,6 +290,18 @@ _shtab_sccachedist_pause_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_sccachedist_pause_defaults_added=0
 
+_shtab_sccachedist_reload_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--preview[say what it would do, and do nothing]"
+  "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
+  "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
+  "--token-file[the token of an administrator, in a file of its own]:FILE:_files"
+  "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_reload_defaults_added=0
+
 _shtab_sccachedist_report_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--client[of this client alone]:CLIENT:"
@@ -485,6 +498,7 @@ _shtab_sccachedist() {
         jobs) _arguments -C -s $_shtab_sccachedist_jobs_options ;;
         kill) _shtab_sccachedist_kill ;;
         pause) _arguments -C -s $_shtab_sccachedist_pause_options ;;
+        reload) _arguments -C -s $_shtab_sccachedist_reload_options ;;
         report) _arguments -C -s $_shtab_sccachedist_report_options ;;
         resume) _arguments -C -s $_shtab_sccachedist_resume_options ;;
         scheduler) _arguments -C -s $_shtab_sccachedist_scheduler_options ;;
