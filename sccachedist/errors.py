@@ -7,6 +7,8 @@ An error that can end a job knows why the job has no result: the word is set whe
 not be guessed from the text.
 """
 
+from datetime import UTC, datetime
+
 from sccachedist.outcomes import Refusal, SentLocal, Suspicion
 
 
@@ -48,6 +50,20 @@ class Refused(SccachedistError):
 
 class ClientRefused(Refused):
     """A client's token is missing or wrong: the one refusal that may fail a user's compile."""
+
+
+class ClientTokenEnded(ClientRefused):
+    """A token of a client with a name was good until some time: its builds have to go on, without the farm.
+
+    :param client: the name.
+    :param until: in seconds since 1970.
+    """
+
+    def __init__(self, client: str, until: float) -> None:
+        day = datetime.fromtimestamp(until, UTC).date()
+        said = f"the token of {client} ended on {day}: ask whoever runs this farm for a new one"
+        super().__init__("bearer_auth_failed", said)
+        self.client = client
 
 
 class Forbidden(SccachedistError):

@@ -103,6 +103,10 @@ class Refusal(Word):
         "An administrator has paused the farm: no request gets a slot.",
         "The detail has the reason. It ends with sccachedist resume.",
     )
+    TOKEN_ENDED = (
+        "The token of the client has ended.",
+        "Give the client a new token: sccachedist client rotate. After 30 days, the old one fails its builds.",
+    )
 
 
 class SentLocal(Word):

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sccachedist.config.clients import ClientClass, ClientSettings, TokenSettings, load_clients
+from sccachedist.config import clients_file, load_scheduler_settings
+from sccachedist.config.clients import ClientClass, ClientSettings, ClientsSettings, TokenSettings, load_clients
 from sccachedist.errors import ConfigError
+from tests.support.config_lines import SCHEDULER
 
 A, B = "a" * 64, "b" * 64
 WHOLE = f"""
@@ -108,3 +110,28 @@ def test_not_a_file_of_text(tmp_path: Path) -> None:
     path.write_bytes(b"[ann]\n# \xff\n")
     with pytest.raises(ConfigError, match=r"clients\.toml: line 2: not UTF-8$"):
         load_clients(path)
+
+
+def test_named_by_a_configuration(tmp_path: Path) -> None:
+    """A scheduler's file names it, relative to itself; whoever only wants to know where it is need not read it."""
+    path, file = tmp_path / "scheduler.conf", tmp_path / "clients.toml"
+    path.write_text(SCHEDULER)
+    assert load_scheduler_settings(path).clients == ClientsSettings()
+    assert clients_file(path) is None
+    path.write_text(f'{SCHEDULER}[clients]\nfile = "clients.toml"\nname_header = "X-User"\n')
+    assert clients_file(path) == file
+    with pytest.raises(ConfigError, match=r"^/.*/clients\.toml: cannot be read: No such file or directory$"):
+        load_scheduler_settings(path)
+    file.write_text(WHOLE)
+    assert load_scheduler_settings(path).clients == ClientsSettings(file, 60, "x-user", load_clients(file))
+    file.write_text("[ann]\nweight = 0\n")
+    with pytest.raises(ConfigError, match=r"^/.*/clients\.toml: ann\.weight: expected a number from 0\.001 to 1000$"):
+        load_scheduler_settings(path)
+
+
+def test_what_the_file_says_is_no_key(tmp_path: Path) -> None:
+    """No configuration can have what stands in the clients' file."""
+    path = tmp_path / "scheduler.conf"
+    path.write_text(f"{SCHEDULER}[clients.named.ann]\n")
+    with pytest.raises(ConfigError, match=r"clients\.named: unknown key"):
+        load_scheduler_settings(path)

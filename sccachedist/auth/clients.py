@@ -17,6 +17,11 @@ BELIEVED_SECS = 3600.0
 #: The token of every client if the configuration says ``DANGEROUSLY_INSECURE``.
 INSECURE_CLIENT_TOKEN = "dangerously_insecure_client"
 
+_UNKNOWN = (
+    "client token refused: it is unknown here, or was revoked. Ask whoever runs this farm for a new one, write it into "
+    "[dist.auth] of sccache's configuration file and run sccache --stop-server"
+)
+
 
 def digest_of(token: str) -> str:
     """A name for a token that does not give the token away: its SHA-256, in hexadecimal."""
@@ -29,6 +34,11 @@ def nameless(digest: str) -> str:
     :param digest: of its token, or of the token's owner.
     """
     return f"#{digest[:16]}"
+
+
+def unnamed(_name: str) -> bool:
+    """That no client has this name: there is no clients' file."""
+    return False
 
 
 def party_of(account: str, sender: IPAddress) -> Party:
@@ -53,6 +63,11 @@ def address_of(party: Party | None) -> str:
 def _account_of_all(configured: str) -> str:
     """The account of all who show a configured token."""
     return nameless(digest_of(configured))
+
+
+def unknown_token() -> ClientRefused:
+    """The refusal of a token, in words that sccache shows to the one whose build it fails."""
+    return ClientRefused("bearer_auth_failed", _UNKNOWN)
 
 
 class ClientAuth(Protocol):
@@ -85,7 +100,7 @@ class SharedClientToken:
             raise ClientRefused("no_bearer_auth", "no client token")
         if not same_secret(token, self.tokens.current):
             if not any(same_secret(token, other) for other in self.tokens.others()):
-                raise ClientRefused("bearer_auth_failed", "client token refused")
+                raise unknown_token()
             self.tokens.outdated(str(sender))
         return party_of(_account_of_all(self.tokens.current), sender)
 

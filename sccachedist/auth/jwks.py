@@ -19,7 +19,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from twisted.logger import LogLevel
 
 from sccachedist.auth.bearer import IPAddress
-from sccachedist.auth.clients import BELIEVED_SECS, digest_of, nameless, party_of
+from sccachedist.auth.clients import BELIEVED_SECS, digest_of, nameless, party_of, unnamed
 from sccachedist.budgets import Party
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import AuthUnavailable, ClientRefused, DecodeError, PeerError
@@ -129,12 +129,15 @@ class SignedClientTokens:
     """Clients show tokens that an identity provider has signed.
 
     :param algorithms: those that a token may be signed with.
+    :param name_claim: the claim with a client's name; it counts if ``knows`` says that a client has that name.
     """
 
     keys: SigningKeys
     audience: str
     issuer: str
     algorithms: Sequence[str]
+    name_claim: str | None = None
+    _knows: Callable[[str], bool] = unnamed
 
     async def check(self, token: str | None, sender: IPAddress) -> Party:
         """Check signature, ``aud``, ``iss``, ``exp`` and, if it is there, ``nbf``.
@@ -160,6 +163,9 @@ class SignedClientTokens:
             )
         except PyJWTError as error:
             raise _refused(str(error)) from error
+        name = claims.get(self.name_claim) if self.name_claim else None
+        if isinstance(name, str) and self._knows(name):
+            return party_of(name, sender)
         owner = claims.get("sub") or token.rpartition(".")[0]
         return party_of(nameless(digest_of(str(owner))), sender)
 

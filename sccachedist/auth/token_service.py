@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sccachedist.auth.bearer import IPAddress, neighbourhood
-from sccachedist.auth.clients import BELIEVED_SECS, digest_of, nameless, party_of
+from sccachedist.auth.clients import BELIEVED_SECS, digest_of, nameless, party_of, unknown_token, unnamed
 from sccachedist.budgets import Budget, Party
 from sccachedist.errors import AuthUnavailable, ClientRefused, LimitExceeded
 from sccachedist.singleflight import SingleFlight
@@ -25,8 +25,8 @@ REFUSED_SECS = 2.0
 class TokenService(Protocol):
     """The service that knows which tokens are good."""
 
-    async def accepts(self, token: str) -> bool:
-        """Ask the service.
+    async def user_of(self, token: str) -> str | None:
+        """Ask the service: the name that it has for the one whose token this is, if any; None if it refuses it.
 
         :raises AuthUnavailable: it does not answer.
         """
@@ -38,10 +38,18 @@ class ForwardedClientTokens:
     :param cache_secs: for how long they are remembered; 0 for not at all.
     :param most_calls: how many calls strangers may cause at a time; as many again are kept for tokens that were good.
     :param now: seconds, of any clock that only grows.
+    :param knows: whether a client has a name.
     """
 
-    def __init__(self, service: TokenService, cache_secs: float, most_calls: int, now: Callable[[], float]) -> None:
-        self._service, self._cache_secs, self._now = service, cache_secs, now
+    def __init__(
+        self,
+        service: TokenService,
+        cache_secs: float,
+        most_calls: int,
+        now: Callable[[], float],
+        knows: Callable[[str], bool] = unnamed,
+    ) -> None:
+        self._service, self._cache_secs, self._now, self._knows = service, cache_secs, now, knows
         self._good, self._refused, self._known = _Memory(), _Memory(), _Memory()
         self._strangers, self._friends = Budget("token_checks", most_calls + 1), Budget("token_checks", most_calls + 1)
         self._asking: SingleFlight[str] = SingleFlight()
@@ -53,9 +61,10 @@ class ForwardedClientTokens:
         digest, now = digest_of(token), self._now()
         if not self._good.holds(digest, now):
             if self._refused.holds(digest, now):
-                raise _refused()
+                raise unknown_token()
             await self._asking.do(digest, lambda: self._ask(token, digest, Party(neighbourhood(sender))))
-        return party_of(nameless(digest), sender)
+        name = self._known.user(digest)
+        return party_of(name if self._knows(name) else nameless(digest), sender)
 
     def believed_secs(self, token: str, now: float) -> float:
         """A while: the service does not say when a token ends."""
@@ -68,31 +77,33 @@ class ForwardedClientTokens:
         except LimitExceeded as error:
             raise AuthUnavailable(f"client tokens cannot be checked now: {error}") from error
         with hold:
-            accepted = await self._service.accepts(token)
-        if not accepted:
+            user = await self._service.user_of(token)
+        if user is None:
             self._known.forget(digest)
             self._refused.remember(digest, self._now() + REFUSED_SECS)
-            raise _refused()
-        self._known.remember(digest, 0)
+            raise unknown_token()
+        self._known.remember(digest, 0, user)
         if self._cache_secs:
             self._good.remember(digest, self._now() + self._cache_secs)
 
 
-class _Memory(OrderedDict[str, float]):
-    """Digests of tokens, each with the time until which something holds for it; the oldest is forgotten first."""
+class _Memory(OrderedDict[str, tuple[float, str]]):
+    """Digests of tokens, each with the time until which something holds for it, and its user's name.
+
+    The oldest is forgotten first.
+    """
 
     def holds(self, digest: str, now: float) -> bool:
-        return self.get(digest, now) > now
+        return self.get(digest, (now, ""))[0] > now
 
-    def remember(self, digest: str, until: float) -> None:
-        self[digest] = until
+    def user(self, digest: str) -> str:
+        return self.get(digest, (0.0, ""))[1]
+
+    def remember(self, digest: str, until: float, user: str = "") -> None:
+        self[digest] = until, user
         self.move_to_end(digest)
         if len(self) > MOST_REMEMBERED:
             self.popitem(last=False)
 
     def forget(self, digest: str) -> None:
         self.pop(digest, None)
-
-
-def _refused() -> ClientRefused:
-    return ClientRefused("bearer_auth_failed", "client token refused")

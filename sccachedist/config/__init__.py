@@ -4,8 +4,8 @@
 the roles use a setting.
 """
 
-from sccachedist.config.clients import ClientClass, ClientSettings, TokenSettings
-from sccachedist.config.files import exposed_secrets, load_scheduler_settings, load_server_settings
+from sccachedist.config.clients import ClientClass, ClientSettings, ClientsSettings, TokenSettings
+from sccachedist.config.files import clients_file, exposed_secrets, load_scheduler_settings, load_server_settings
 from sccachedist.config.operation import (
     LogFormat,
     LogSettings,
@@ -57,6 +57,7 @@ __all__ = [
     "ClientAuthSettings",
     "ClientClass",
     "ClientSettings",
+    "ClientsSettings",
     "ConnectionLimits",
     "DockerBuilderSettings",
     "DockerSettings",
@@ -97,6 +98,7 @@ __all__ = [
     "TokenSettings",
     "ViewFor",
     "WebSettings",
+    "clients_file",
     "exposed_secrets",
     "load_scheduler_settings",
     "load_server_settings",

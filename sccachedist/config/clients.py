@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import cast
 
 import tomli
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from sccachedist.config.schema import ListOf, Table, TableOf, key
-from sccachedist.config.values import CLIENT, COUNT, DIGEST, MOMENT, WEIGHT, one_of
+from sccachedist.config.values import CLIENT, COUNT, DIGEST, HEADER, MOMENT, PATH, SECONDS, WEIGHT, one_of
 from sccachedist.errors import ConfigError
 
 #: The table for clients without a name of their own.
@@ -59,6 +59,43 @@ class ClientSettings:
         default=(),
         metadata=key(ListOf(Table(TokenSettings)), "Its tokens; each is good, so that one can be exchanged."),
     )
+
+
+@frozen
+class ClientsSettings:
+    """Clients with names of their own, beside those that ``client_auth`` lets in.
+
+    :param named: what the file says, by name; no key of a configuration.
+    """
+
+    file: Path | None = field(
+        default=None,
+        metadata=key(PATH, "The file that has them, relative to this one; by default there are none."),
+    )
+    grace_secs: int = field(
+        default=60,
+        metadata=key(SECONDS, "How many seconds a secret is still good that a reload has replaced."),
+    )
+    name_header: str | None = field(
+        default=None,
+        metadata=key(
+            HEADER,
+            "With ``client_auth.type = \"proxy_token\"``, the header of the service's answer that has the client's "
+            "name, such as ``X-User``.",
+        ),
+    )
+    named: Mapping[str, ClientSettings] = field(factory=dict)
+
+
+def with_clients(settings: ClientsSettings, folder: Path) -> ClientsSettings:
+    """The same with what the file says.
+
+    :param folder: the directory for a relative path.
+    :raises ConfigError: one line with the file, the key if one is to blame, and what was expected.
+    """
+    if settings.file is None:
+        return settings
+    return evolve(settings, file=folder / settings.file, named=load_clients(folder / settings.file))
 
 
 def load_clients(path: Path) -> Mapping[str, ClientSettings]:

@@ -11,8 +11,10 @@ from pathlib import Path
 from stat import S_IMODE
 from typing import TypeVar
 
+import attrs
 import tomli
 
+from sccachedist.config.clients import with_clients
 from sccachedist.config.schema import read_settings, refuse_misplaced, refuse_other
 from sccachedist.config.secrets import exposed, with_secrets
 from sccachedist.config.settings import SchedulerSettings, ServerSettings
@@ -30,7 +32,17 @@ def load_scheduler_settings(path: Path) -> SchedulerSettings:
 
     :raises ConfigError: one line with the file, the key if one is to blame, and what was expected.
     """
-    return _load(SchedulerSettings, path, ServerSettings, "a build server's")
+    settings = _load(SchedulerSettings, path, ServerSettings, "a build server's")
+    return attrs.evolve(settings, clients=with_clients(settings.clients, path.parent))
+
+
+def clients_file(path: Path) -> Path | None:
+    """Where a scheduler's clients' file is, or would be; None if its configuration names none.
+
+    :raises ConfigError: as :func:`load_scheduler_settings`, but for what the clients' file says.
+    """
+    file = _load(SchedulerSettings, path, ServerSettings, "a build server's").clients.file
+    return None if file is None else path.parent / file
 
 
 def load_server_settings(path: Path) -> ServerSettings:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from attrs import Factory, field, frozen
 
+from sccachedist.config.clients import ClientsSettings
 from sccachedist.config.operation import (
     LogSettings,
     MetricsSettings,
@@ -238,6 +239,10 @@ class JwtSettings:
         default=("RS256",),
         metadata=key(ListOf(ALGORITHM, least=1), "The algorithms that a client's token may be signed with."),
     )
+    name_claim: str | None = field(
+        default=None,
+        metadata=key(TEXT, "The claim of a token that has the client's name, such as ``preferred_username``."),
+    )
 
 
 @frozen
@@ -344,6 +349,7 @@ class SchedulerSettings:
     network: NetworkSettings = field(factory=NetworkSettings, metadata=table(NetworkSettings))
     tls: TlsSettings | None = field(default=None, metadata=table(TlsSettings))
     jwt: JwtSettings = field(factory=JwtSettings, metadata=table(JwtSettings))
+    clients: ClientsSettings = field(factory=ClientsSettings, metadata=table(ClientsSettings))
     queue: QueueSettings = field(factory=QueueSettings, metadata=table(QueueSettings))
     admin: AdminSettings = field(factory=AdminSettings, metadata=table(AdminSettings))
     web: WebSettings = field(factory=WebSettings, metadata=table(WebSettings))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import attrs
 from hyperlink import URL
@@ -57,6 +57,13 @@ Look = Callable[[str], Deferred[str | None]]
 #: The errors of Twisted's client whose cause lies outside this process.
 FAILURES = (ConnectError, ConnectingCancelledError, DNSLookupError, ResponseFailed)
 
+#: Takes the headers of an answer.
+Heard: TypeAlias = Callable[[Headers], None]
+
+
+def _nothing_heard(_: Headers) -> None:
+    pass
+
 
 @attrs.frozen
 class Calls:
@@ -78,9 +85,14 @@ class Calls:
     _way: Callable[[str], str]
     _spoke: set[str] = attrs.field(factory=set, init=False)
 
-    async def get(self, url: str, *, token: str | None = None, timeout: float, limit: int) -> bytes:
-        """Make a GET request, as :meth:`post` does."""
-        return await self._call(_Call(url, None, token, limit), timeout)
+    async def get(
+        self, url: str, *, token: str | None = None, timeout: float, limit: int, heard: Heard = _nothing_heard
+    ) -> bytes:
+        """Make a GET request, as :meth:`post` does.
+
+        :param heard: called with the headers of a successful answer.
+        """
+        return await self._call(_Call(url, None, token, limit, heard), timeout)
 
     async def post(self, url: str, body: bytes, *, token: str, timeout: float, limit: int) -> bytes:
         """Send ``body`` and return the body of a successful answer (status 2xx).
@@ -165,6 +177,7 @@ class _Call:
     _body: bytes | None
     _token: str | None = attrs.field(repr=False)
     _limit: int
+    _heard: Heard = _nothing_heard
 
     def __str__(self) -> str:
         return f"{self._method} {self.url}"
@@ -197,6 +210,7 @@ class _Call:
             raise PeerError(f"status {response.code}{_said(octets)}", status=response.code)
         if len(octets) > self._limit:
             raise PeerError(f"the answer is longer than {self._limit} bytes")
+        self._heard(response.headers)
         return octets
 
 

@@ -9,8 +9,9 @@ from secrets import token_hex
 import attrs
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import LogLevel
+from twisted.web.http_headers import Headers
 
-from sccachedist.auth.clients import INSECURE_CLIENT_TOKEN, ClientAuth, SharedClientToken, digest_of
+from sccachedist.auth.clients import INSECURE_CLIENT_TOKEN, ClientAuth, SharedClientToken, digest_of, unnamed
 from sccachedist.auth.jwks import SignedClientTokens, SigningKeys
 from sccachedist.auth.succession import Secrets
 from sccachedist.auth.token_service import ForwardedClientTokens
@@ -45,27 +46,36 @@ class HttpKeyProvider:
 
 @attrs.frozen
 class HttpTokenService:
-    """A service that answers a good token with success."""
+    """A service that answers a good token with success.
+
+    :param name_header: the header of its answer that has the name of the token's owner, if there is one.
+    """
 
     _calls: Calls
     _url: str
     _quiet_log: QuietLog
+    _name_header: str | None = None
 
-    async def accepts(self, token: str) -> bool:
-        """Whether the service accepts a token.
+    async def user_of(self, token: str) -> str | None:
+        """The owner of a token that the service accepts, as far as it says; None if it refuses the token.
 
         :raises AuthUnavailable: it does not say.
         """
+        users = [""]
+
+        def heard(headers: Headers) -> None:
+            users.extend(headers.getRawHeaders(self._name_header, []) if self._name_header else ())
+
         try:
-            await self._calls.get(self._url, token=token, timeout=ANSWER_SECS, limit=ANSWER_BYTES)
+            await self._calls.get(self._url, token=token, timeout=ANSWER_SECS, limit=ANSWER_BYTES, heard=heard)
         except PeerError as error:
             if error.status in _REFUSALS:
-                return False
+                return None
             form = "client tokens cannot be checked: {error}"
             self._quiet_log.tell(log, LogLevel.warn, "token service", form, why=str(error), error=str(error))
             raise AuthUnavailable("client tokens cannot be checked now") from error
         self._quiet_log.forget("token service")
-        return True
+        return users[-1]
 
 
 def service_proxies(settings: SchedulerSettings, environment: Mapping[str, str]) -> Proxies:
@@ -93,11 +103,16 @@ def client_digest(settings: ClientAuthSettings) -> str:
 
 
 def client_auth(
-    settings: SchedulerSettings, calls: Calls, clock: IReactorTime, outdated: Callable[[str], None] = lambda _: None
+    settings: SchedulerSettings,
+    calls: Calls,
+    clock: IReactorTime,
+    outdated: Callable[[str], None] = lambda _: None,
+    knows: Callable[[str], bool] = unnamed,
 ) -> ClientAuth:
     """The check of client tokens that the configuration names.
 
     :param outdated: called with the address of a client that shows a token from before.
+    :param knows: whether a client has a name that an identity provider or a token service may give it.
     """
     match settings.client_auth:
         case InsecureAuth():
@@ -106,8 +121,10 @@ def client_auth(
         case TokenAuth(token=token, previous_token=previous):
             return SharedClientToken(Secrets(token, previous, outdated, clock.seconds))
         case ProxyToken(url=url, cache_secs=cache_secs):
-            service = HttpTokenService(calls, url, QuietLog(clock.seconds))
-            return ForwardedClientTokens(service, cache_secs or 0, settings.limits.token_checks, clock.seconds)
+            service = HttpTokenService(calls, url, QuietLog(clock.seconds), settings.clients.name_header)
+            most = settings.limits.token_checks
+            return ForwardedClientTokens(service, cache_secs or 0, most, clock.seconds, knows)
         case JwtValidate(audience=audience, issuer=issuer, jwks_url=url):
             keys = SigningKeys(HttpKeyProvider(calls, url), clock.seconds)
-            return SignedClientTokens(keys, audience, issuer, settings.jwt.algorithms)
+            claim = settings.jwt.name_claim
+            return SignedClientTokens(keys, audience, issuer, settings.jwt.algorithms, claim, knows)

@@ -5,7 +5,7 @@ Pure. Which error that is, is decided where it is raised; what the client is tol
 
 from twisted.internet.defer import CancelledError
 
-from sccachedist.errors import AuthUnavailable, ClientRefused, DecodeError, LimitExceeded, NoCapacity
+from sccachedist.errors import AuthUnavailable, ClientRefused, ClientTokenEnded, DecodeError, LimitExceeded, NoCapacity
 from sccachedist.outcomes import Refusal
 
 _LIMITS = {"unclaimed_jobs": Refusal.UNCLAIMED_JOBS, "queue.max_waiting": Refusal.QUEUE_FULL}
@@ -20,6 +20,8 @@ def refusal_of(error: BaseException) -> Refusal:
             return _LIMITS.get(limit, Refusal.OVER_LIMIT)
         case DecodeError():
             return Refusal.BAD_TOOLCHAIN
+        case ClientTokenEnded():
+            return Refusal.TOKEN_ENDED
         case ClientRefused():
             return Refusal.UNAUTHORIZED
         case AuthUnavailable():

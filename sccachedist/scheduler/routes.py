@@ -13,12 +13,12 @@ from twisted.logger import LogLevel
 
 from sccachedist import __version__
 from sccachedist.auth.bearer import IPAddress, IPNetwork, client_address, neighbourhood, sender_address
-from sccachedist.auth.clients import ClientAuth, address_of
+from sccachedist.auth.clients import ClientAuth, address_of, party_of
 from sccachedist.auth.servers import ServerAuth, check_server
 from sccachedist.budgets import Budget, Party
 from sccachedist.config import SchedulerLimits
 from sccachedist.daemon.logs import Logger, QuietLog
-from sccachedist.errors import SccachedistError
+from sccachedist.errors import ClientTokenEnded, SccachedistError
 from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.term import Terms
@@ -119,10 +119,14 @@ class SchedulerRoutes:
         self._quiet_log = QuietLog(clock.seconds)
         self._memory = Budget("buffered_bytes", limits.buffered_bytes)
 
-    async def _allow_client(self, head: Head) -> Party:
+    async def _allow_client(self, head: Head) -> Party | ClientTokenEnded:
+        """The client; or why it is none any more, which is no error: one would fail its build."""
         sender, asked = self._sender(head), self._terms.current.now()
         try:
             return await self._clients.check(head.token, sender)
+        except ClientTokenEnded as ended:
+            self._terms.current.turned_away(party_of(ended.client, sender), asked, ended)
+            return ended
         except Exception as error:
             self._terms.current.turned_away(Party(neighbourhood(sender)), asked, error)
             raise
@@ -157,8 +161,10 @@ class SchedulerRoutes:
         return NoBody()
 
     @api.route("POST", f"{_ROOT}/alloc_job", allow=_allow_client, body=_toolchain, answer=ALLOC_JOB_RESPONSE)
-    async def alloc_job(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
+    async def alloc_job(self, client: Party | ClientTokenEnded, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
         """Allocate a job for a client."""
+        if isinstance(client, ClientTokenEnded):
+            return AllocJobFail(str(client))
         allocated = await self._terms.place(client, toolchain)
         if isinstance(allocated, AllocJobFail):
             reason = allocated.msg

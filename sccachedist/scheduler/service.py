@@ -14,6 +14,8 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.threads import deferToThreadPool
 
 from sccachedist.auth.jwks import SignedClientTokens
+from sccachedist.auth.named_clients import NamedClientTokens
+from sccachedist.auth.roster import Roster
 from sccachedist.config import SchedulerLimits, SchedulerSettings, load_scheduler_settings
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
@@ -133,8 +135,9 @@ def scheduler_service(
         return Term(core, build_servers, settings.queue, reactor, tokens, observers)
 
     terms, turns = Terms(begin_term), Turns(reactor)
-    outdated = Outdated(reactor)
-    clients = client_auth(settings, outward, reactor, outdated.client)
+    outdated, roster = Outdated(reactor), Roster(settings.clients.named)
+    signers = client_auth(settings, outward, reactor, outdated.client, roster.knows)
+    clients = NamedClientTokens(roster, signers, tokens.now)
     trusted = settings.network.trusted_proxies
     registry = Registry(SCHEDULER)
     registry.read("sccachedist_scheduler_records_dropped_total", lambda: writer.dropped if writer else 0)
@@ -212,8 +215,8 @@ def scheduler_service(
         AtStop(outward.close),
     ):
         child.setServiceParent(service)
-    if isinstance(clients, SignedClientTokens):  # so that a wrong jwks_url is in the log at once
-        AtStart(clients.keys.fetch).setServiceParent(service)
+    if isinstance(signers, SignedClientTokens):  # so that a wrong jwks_url is in the log at once
+        AtStart(signers.keys.fetch).setServiceParent(service)
     return service
 
 

@@ -83,7 +83,8 @@ class Provider:
         return await self.fetches.ask(None)
 
     def check(self, shown: str | None, *algorithms: str) -> Deferred[None]:
-        tokens = SignedClientTokens(self.keys, GOOD["aud"], GOOD["iss"], algorithms or ("RS256",))
+        knows = {"ann", "bob"}.__contains__
+        tokens = SignedClientTokens(self.keys, GOOD["aud"], GOOD["iss"], algorithms or ("RS256",), "user", knows)
         return Deferred.fromCoroutine(tokens.check(shown, SENDER)).addCallback(self.parties.append)
 
     def publish(self, *kids: str) -> None:
@@ -302,3 +303,20 @@ def test_outage_later(published: Provider) -> None:
     later = published.check(token("b"))
     published.publish("b")
     assert outcome(later) is None
+
+
+def test_a_claim_names_them(published: Provider) -> None:
+    """A client has the name of that claim, if it is one of the clients' file; else its subject has none."""
+    assert outcome(published.check(token(user="ann", sub="1"))) is None
+    assert published.parties == ["ann@192.0.2.1"]
+    others: tuple[dict[str, Any], ...] = (
+        {"user": "eve"},
+        {"user": ["ann"]},
+        {"user": "ann@10.0.0.7"},
+        {"user": "_default"},
+        {},
+    )
+    for claims in others:
+        assert outcome(published.check(token(sub="1", **claims))) is None
+    assert len(set(published.parties)) == 2
+    assert published.parties[-1].startswith("#")

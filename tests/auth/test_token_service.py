@@ -26,12 +26,14 @@ class Service:
     asked: Requests[str, bool] = attrs.field(factory=Requests)
     tokens: ForwardedClientTokens = attrs.field(init=False)
     parties: list[Party] = attrs.field(factory=list)
+    user: str = ""
 
     def __attrs_post_init__(self) -> None:
-        self.tokens = ForwardedClientTokens(self, self.cache_secs, MOST_CALLS, self.clock.seconds)
+        knows = {"ann", "bob"}.__contains__
+        self.tokens = ForwardedClientTokens(self, self.cache_secs, MOST_CALLS, self.clock.seconds, knows)
 
-    async def accepts(self, token: str) -> bool:
-        return await self.asked.ask(token)
+    async def user_of(self, token: str) -> str | None:
+        return self.user if await self.asked.ask(token) else None
 
     def check(self, token: str | None, sender: str = "192.0.2.1") -> Deferred[None]:
         return Deferred.fromCoroutine(self.tokens.check(token, ip_address(sender))).addCallback(self.parties.append)
@@ -76,6 +78,23 @@ def test_remembered_for_a_while() -> None:
     assert not service.known("hunter2")
     assert service.decide("hunter2", True) is None
     assert service.known("hunter2")
+
+
+@pytest.mark.parametrize("cache_secs", [0, CACHE_SECS])
+def test_the_service_names_them(cache_secs: float) -> None:
+    """A client has the name that the service says, if it is one of the clients' file; it is cached with the answer."""
+    service = Service(cache_secs)
+    service.user = "ann"
+    checked = [service.check("hunter2") for _ in range(2)]
+    service.asked.answer("hunter2", True)
+    assert [outcome(each) for each in checked] == [None, None]
+    if cache_secs:
+        assert service.known("hunter2")
+    assert set(service.parties) == {"ann@192.0.2.1"}
+    service.parties.clear()
+    for service.user in ("mallory", "ann@10.0.0.7", "#0123456789abcdef", "_default", ""):
+        assert service.decide(f"token of {service.user}", True) is None
+        assert service.parties.pop().startswith("#")
 
 
 def test_an_outage_is_not_remembered() -> None:

@@ -173,9 +173,9 @@ class _Says:
     def __init__(self, answer: bool) -> None:
         self.answer, self.asked = answer, 0
 
-    async def accepts(self, token: str) -> bool:
+    async def user_of(self, token: str) -> str | None:
         self.asked += 1
-        return self.answer
+        return "" if self.answer else None
 
 
 def test_row_14_what_is_remembered_of_tokens() -> None:

@@ -1,5 +1,6 @@
 """Who decides about client tokens, by the configuration, and what the answers of those who are asked mean."""
 
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any, cast
 
@@ -8,6 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
+from twisted.web.http_headers import Headers
 
 from farmkit.deferreds import outcome
 from farmkit.memory_reactor import Reactor
@@ -23,10 +25,11 @@ from sccachedist.config import (
     SchedulerSettings,
     TokenAuth,
 )
+from sccachedist.daemon.logs import QuietLog
 from sccachedist.errors import AuthUnavailable, ClientRefused, PeerError
 from sccachedist.peers.http_client import Calls
 from sccachedist.scheduler import service as service_module
-from sccachedist.scheduler.client_auth import ANSWER_BYTES, ANSWER_SECS, HttpKeyProvider, client_auth
+from sccachedist.scheduler.client_auth import ANSWER_BYTES, ANSWER_SECS, HttpKeyProvider, HttpTokenService, client_auth
 from sccachedist.scheduler.service import scheduler_service
 from sccachedist.wire.addresses import ServerId
 
@@ -50,8 +53,17 @@ class RecordedCalls:
     end: bytes | PeerError = b""
     made: list[tuple[str, str | None]] = attrs.field(factory=list)
 
-    async def get(self, url: str, *, token: str | None = None, timeout: float, limit: int) -> bytes:
+    async def get(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        timeout: float,
+        limit: int,
+        heard: Callable[[Headers], None] = lambda _: None,
+    ) -> bytes:
         assert (timeout, limit) == (ANSWER_SECS, ANSWER_BYTES)
+        heard(Headers({"X-User": ["mallory", "ann"], "X-Other": ["bob"]}))
         self.made.append((url, token))
         if isinstance(self.end, PeerError):
             raise self.end
@@ -109,6 +121,13 @@ def test_token_service_says_yes(cache_secs: int | None, asked: int) -> None:
     assert isinstance(auth, ForwardedClientTokens)
     assert [check(auth), check(auth)] == [None, None]
     assert calls.made == [(URL, "hunter2")] * asked
+
+
+@pytest.mark.parametrize(("header", "user"), [("x-user", "ann"), ("x-none", ""), (None, "")])
+def test_token_service_names_them(header: str | None, user: str) -> None:
+    """The name stands in the header that is configured; where a proxy has added another one, the last one counts."""
+    service = HttpTokenService(cast(Calls, RecordedCalls()), URL, QuietLog(Clock().seconds), header)
+    assert outcome(Deferred.fromCoroutine(service.user_of("hunter2"))) == user
 
 
 def test_keys_are_fetched_at_start(monkeypatch: pytest.MonkeyPatch) -> None:

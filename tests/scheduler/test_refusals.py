@@ -12,7 +12,7 @@ from farmkit.deferreds import outcome, pending
 from farmkit.fakes import FakeBuildServers
 from sccachedist.budgets import Party
 from sccachedist.config import QueueSettings
-from sccachedist.errors import AuthUnavailable, ClientRefused, LimitExceeded, PeerError
+from sccachedist.errors import AuthUnavailable, ClientRefused, ClientTokenEnded, LimitExceeded, PeerError
 from sccachedist.job_phases import JobPhase
 from sccachedist.outcomes import Refusal
 from sccachedist.scheduler.core import SchedulerCore
@@ -168,6 +168,7 @@ def _turned_away(error: Exception) -> Scheduler:
         (shutdown, Refusal.SHUTDOWN, "stops"),
         (incident, Refusal.INCIDENT, ""),
         (lambda: _turned_away(ClientRefused("x", "client token refused")), Refusal.UNAUTHORIZED, "token refused"),
+        (lambda: _turned_away(ClientTokenEnded("ann", 86400.0)), Refusal.TOKEN_ENDED, "ann ended on 1970-01-02"),
         (lambda: _turned_away(AuthUnavailable("cannot be checked")), Refusal.AUTH_UNAVAILABLE, "cannot be checked"),
         (lambda: _turned_away(LimitExceeded("token_checks", "many")), Refusal.OVER_LIMIT, "token_checks"),
     ],

@@ -13,7 +13,7 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from farmkit.fakes import FakeBuildServers
 from farmkit.memory_http import OCTETS, Answer, Browser, Connection, bearer, head, request
 from sccachedist import __version__
-from sccachedist.auth.clients import SharedClientToken, address_of
+from sccachedist.auth.clients import ClientAuth, SharedClientToken, address_of
 from sccachedist.auth.servers import SharedServerToken
 from sccachedist.config import QueueSettings, RecordSettings, SchedulerLimits
 from sccachedist.errors import DecodeError, LimitExceeded, PeerError
@@ -21,6 +21,7 @@ from sccachedist.scheduler.admin_routes import AdminRoutes
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.event_log import EventLog
+from sccachedist.scheduler.events import Observer
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
@@ -67,6 +68,8 @@ class Scheduler:
     clock: Clock = attrs.field(factory=Clock)
     waiting: QueueSettings = attrs.field(factory=lambda: QueueSettings(max_wait_secs=0))
     servers: FakeBuildServers = attrs.field(factory=FakeBuildServers)
+    clients: ClientAuth = attrs.field(factory=lambda: SharedClientToken("clienttok"))
+    observers: list[Observer] = attrs.field(factory=list)
     terms: Terms = attrs.field(init=False)
     browser: Browser = attrs.field(init=False)
 
@@ -74,7 +77,7 @@ class Scheduler:
         self.terms = Terms(self.begin_term)
         routes = SchedulerRoutes(
             self.terms,
-            SharedClientToken("clienttok"),
+            self.clients,
             SharedServerToken("servertok"),
             [ip_network("10.9.0.0/16")],
             LIMITS,
@@ -88,7 +91,7 @@ class Scheduler:
 
     def begin_term(self) -> Term:
         tokens, log = JobTokens(lambda: 0.0), EventLog(self.clock.seconds, address_of)
-        return Term(SchedulerCore(JobId(0)), self.servers, self.waiting, self.clock, tokens, [log])
+        return Term(SchedulerCore(JobId(0)), self.servers, self.waiting, self.clock, tokens, [log, *self.observers])
 
     def ask(self, number: int) -> Answer:
         return self.browser.ask(exchange(number).asked())
@@ -176,7 +179,9 @@ def test_client_token(farm: Scheduler, headers: dict[str, str], challenge: str, 
     connection = farm.browser.connect()
     connection.say(head("POST", f"{ROOT}/alloc_job", {"Content-Length": "72", **OCTETS, **headers}))
     (answer,) = connection.answers()
-    assert (answer.status, answer.body) == (401, body)
+    assert answer.status == 401
+    assert answer.body.startswith(body)
+    assert bool(body) == (b"Ask whoever runs this farm for a new one" in answer.body)
     assert answer.headers["www-authenticate"] == f'Bearer error="{challenge}"'
 
 
