@@ -28,7 +28,7 @@ COVERING = \
 	$(addprefix tests/monitor/test_,$(addsuffix .py,conversation messages picture)) tests/scheduler/test_monitor_events.py \
 	tests/web/test_deadlines.py tests/web/test_event_stream.py tests/test_budgets.py tests/test_outcomes.py \
 	tests/wire tests/test_config_changes.py \
-	tests/auth/test_succession.py tests/cli/farm tests/cli/top tests/cli/test_scheduler_address.py
+	tests/auth/test_succession.py tests/cli/clients tests/cli/farm tests/cli/top tests/cli/test_scheduler_address.py
 
 # These first, for they take a minute; then all others.
 test: coverage

@@ -25,6 +25,13 @@ def administer(parsed: argparse.Namespace) -> None:
     run_admin_command(parsed)
 
 
+def manage_clients(parsed: argparse.Namespace) -> None:
+    """``client add``, ``rotate``, ``revoke`` and ``list``."""
+    from sccachedist.cli.clients.command import run_client_command
+
+    run_client_command(parsed)
+
+
 def doctor(parsed: argparse.Namespace) -> None:
     """``doctor``."""
     from sccachedist.cli.doctor.command import run_doctor

@@ -81,6 +81,15 @@ def _finish(
     command.add_argument(
         "--config", type=Path, metavar="PATH", help="the scheduler's configuration, with admin.token, if it is here"
     )
+    add_place(command, url, add_authorities)
+
+
+def add_place(
+    command: argparse.ArgumentParser,
+    url: Callable[[str], str],
+    add_authorities: Callable[[argparse.ArgumentParser], None],
+) -> None:
+    """Declare where the scheduler is, and whose token is shown there, if the configuration does not say."""
     command.add_argument(
         "--scheduler",
         type=argument(url),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sccachedist import __version__
 from sccachedist.cli import actions
 from sccachedist.cli.admin_options import add_admin_commands
+from sccachedist.cli.clients.options import add_client_commands
 from sccachedist.cli.completion import SHELLS
 from sccachedist.cli.farm.options import add_farm_commands, argument
 from sccachedist.daemon.log_levels import LEVEL_NAMES, LOG_VARIABLE
@@ -49,6 +50,12 @@ def command_parser() -> argparse.ArgumentParser:
         )
     add_admin_commands(
         partial(_add, commands, run=actions.administer), partial(_group, commands), _scheduler_url, _add_authorities
+    )
+    clients = commands.add_parser("client", help="give clients of a farm names and tokens, and take these back")
+    add_client_commands(
+        partial(_add, clients.add_subparsers(required=True, metavar="COMMAND"), run=actions.manage_clients),
+        _scheduler_url,
+        _add_authorities,
     )
     command = _add(commands, "doctor", "look for what is wrong with a host or a configuration", actions.doctor)
     command.add_argument("--config", required=True, type=Path, metavar="PATH", help="of a scheduler or a build server")

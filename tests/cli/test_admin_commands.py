@@ -1,85 +1,22 @@
 """The commands with which administrators act, against a scheduler that answers what the test says."""
 
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 
 from sccachedist.cli import admin_commands
 from sccachedist.cli import main as cli
 from sccachedist.errors import PeerError
 from tests.cli.farm.documents import SERVERS
+from tests.support.answering_scheduler import ADDRESS, AnsweringScheduler
 
-ADDRESS = "10.0.0.17:10501"
 DRAINED = {"by": "ann", "reason": "", "since": 1.0, "until": None}
 
 
-@attrs.define
-class Scheduler:
-    """Answers in turn, and repeats its last answer; remembers what it was asked."""
-
-    url: str
-    config: Path
-    answers: list[tuple[int, bytes]] = attrs.field(factory=list)
-    asked: list[tuple[str, Any]] = attrs.field(factory=list)
-
-    def gives(self, *documents: Any, status: int = 200) -> None:
-        self.answers += [(status, json.dumps(document).encode()) for document in documents]
-
-    def did(self, *texts: str, found: bool = True) -> None:
-        done = [{"about": ADDRESS, "text": text, "found": found} for text in texts]
-        self.gives({"v": 1, "text": "that was all", "done": done})
-
-    def run(self, *arguments: str) -> None:
-        cli.main((*arguments, "--config", str(self.config)))
-
-    def fails(self, *arguments: str) -> str:
-        with pytest.raises(SystemExit) as ended:
-            self.run(*arguments)
-        return str(ended.value.code)
-
-
-@pytest.fixture
-def scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduler]:
-    """One with its configuration."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            answering.asked.append((self.path, json.loads(body) if body else None))
-            status, answer = answering.answers.pop(0) if len(answering.answers) > 1 else answering.answers[0]
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        do_GET = do_POST  # noqa: N815
-
-        def log_message(self, *_: object) -> None:
-            """It writes nothing to the terminal."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        address = f"127.0.0.1:{server.server_port}"
-        config, insecure = tmp_path / "scheduler.conf", '{ type = "DANGEROUSLY_INSECURE" }'
-        config.write_text(
-            f'public_addr = "{address}"\nclient_auth = {insecure}\nserver_auth = {insecure}\n'
-            '[admin]\ntoken = "hunter2"\n'
-        )
-        answering = Scheduler(f"http://{address}", config)
-        for name in ("FIRST_LOOK_SECS", "LOOK_SECS"):
-            monkeypatch.setattr(admin_commands, name, 0.001)
-        for name in ("SCCACHEDIST_SCHEDULER", "SCCACHEDIST_TOKEN_FILE"):
-            monkeypatch.delenv(name, raising=False)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield answering
-        server.shutdown()
-        thread.join()
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FIRST_LOOK_SECS", "LOOK_SECS"):
+        monkeypatch.setattr(admin_commands, name, 0.001)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +42,7 @@ def scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sched
     ],
 )
 def test_what_is_asked(
-    scheduler: Scheduler, arguments: tuple[str, ...], body: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    scheduler: AnsweringScheduler, arguments: tuple[str, ...], body: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is what the API takes; what was done is printed, and strangers' words in it move no cursor."""
     scheduler.did("one\x1b[2J thing")
@@ -114,7 +51,7 @@ def test_what_is_asked(
     assert capsys.readouterr().out == "one\\x1b[2J thing\n"
 
 
-def test_several(scheduler: Scheduler, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several(scheduler: AnsweringScheduler, capsys: pytest.CaptureFixture[str]) -> None:
     """Each has a line, and all have one; a preview says that it is one."""
     scheduler.did("one thing", "another")
     scheduler.run("drain", "*", "--preview")
@@ -122,14 +59,14 @@ def test_several(scheduler: Scheduler, capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == "This would be done:\none thing\nanother\nthat was all\n"
 
 
-def test_what_is_not_there(scheduler: Scheduler, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_not_there(scheduler: AnsweringScheduler, capsys: pytest.CaptureFixture[str]) -> None:
     """The command fails: the address may be mistyped."""
     scheduler.did(f"no build server has the address {ADDRESS}", found=False)
     assert scheduler.fails("drain", ADDRESS).endswith(f": no build server has the address {ADDRESS}")
     assert capsys.readouterr().out == ""
 
 
-def test_an_older_scheduler(scheduler: Scheduler, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_older_scheduler(scheduler: AnsweringScheduler, capsys: pytest.CaptureFixture[str]) -> None:
     """It drains and undrains by address; all else it cannot do, and that is said."""
     scheduler.answers = [(404, b""), (200, b'"Success"')]
     scheduler.run("drain", ADDRESS)
@@ -153,7 +90,7 @@ def rows(*jobs: int, drain: Any = DRAINED) -> dict[str, Any]:
     return {"v": 1, "servers": [SERVERS["servers"][0], *mine]}
 
 
-def test_waiting(scheduler: Scheduler, capsys: pytest.CaptureFixture[str]) -> None:
+def test_waiting(scheduler: AnsweringScheduler, capsys: pytest.CaptureFixture[str]) -> None:
     """It ends when the last job is over, or the build server has left; what changes is printed."""
     scheduler.did("drained")
     scheduler.gives(rows(4), rows(4), rows(1), rows())
@@ -162,7 +99,7 @@ def test_waiting(scheduler: Scheduler, capsys: pytest.CaptureFixture[str]) -> No
     assert out == ["drained", "4 jobs left", "1 job left", "no job is left, after 0 s"]
 
 
-def test_waiting_in_vain(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_in_vain(scheduler: AnsweringScheduler, monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends as well if somebody undrains it, if it may not look, or if the scheduler is away for long."""
     scheduler.did("drained")
     scheduler.gives(rows(4), rows(4, drain=None))

@@ -9,7 +9,7 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[2]
 #: What takes long to load, and the commands do without.
-HEAVY = {"sccachedist.config", "twisted", "klein", "treq", "jwt", "cryptography", "zope", "textual", "rich"}
+HEAVY = {"sccachedist.config", "twisted", "klein", "treq", "jwt", "cryptography", "zope", "textual", "rich", "tomlkit"}
 #: Seconds of CPU of a whole command: three times what it takes here.
 MOST_CPU_SECS = 0.3
 

@@ -12,6 +12,7 @@ _shtab_sccachedist_commands() {
   local _commands=(
     auth:'make keys and tokens'
     check:'Read a configuration as a daemon would, and say what is wrong.'
+    client:'give clients of a farm names and tokens, and take these back'
     clients:'Who compiles and who waits.'
     completion:'Print what a shell completes this command with.'
     doctor:'Look for what is wrong with a host or a configuration.'
@@ -46,6 +47,16 @@ _shtab_sccachedist_auth_commands() {
     generate-shared-token:'Print a token for type = token.'
   )
   _describe 'sccachedist auth commands' _commands
+}
+
+_shtab_sccachedist_client_commands() {
+  local _commands=(
+    add:'Give a client a name and a token, which is printed once.'
+    list:'The clients with names, their tokens, and who uses which.'
+    revoke:'Refuse a client'"'"'s tokens from now on.'
+    rotate:'Give a client one more token, printed once, and let its others end.'
+  )
+  _describe 'sccachedist client commands' _commands
 }
 
 _shtab_sccachedist_forget_commands() {
@@ -111,6 +122,65 @@ _shtab_sccachedist_check_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_sccachedist_check_defaults_added=0
+
+_shtab_sccachedist_client_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_client_defaults_added=0
+
+_shtab_sccachedist_client_add_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--weight[its share of a full farm, beside the weights of others (default\: 1)]:NUMBER:"
+  "--max-slots[the most slots that it has at a time]:SLOTS:"
+  "--class[batch gets what no interactive client waits for, and one slot in ten]:class_:(interactive batch)"
+  "--config[the scheduler\'s configuration, which names the file of clients]:PATH:_files"
+  "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
+  "--token-file[the token of an administrator, in a file of its own]:FILE:_files"
+  "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
+  ":letters, digits and ._-, the first a letter or a digit:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_client_add_defaults_added=0
+
+_shtab_sccachedist_client_list_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--config[the scheduler\'s configuration, which names the file of clients]:PATH:_files"
+  "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
+  "--token-file[the token of an administrator, in a file of its own]:FILE:_files"
+  "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_client_list_defaults_added=0
+
+_shtab_sccachedist_client_revoke_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--token[one token alone\: how its SHA-256 begins, as client list shows it, 6 digits or more]:DIGITS:"
+  "--config[the scheduler\'s configuration, which names the file of clients]:PATH:_files"
+  "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
+  "--token-file[the token of an administrator, in a file of its own]:FILE:_files"
+  "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
+  ":letters, digits and ._-, the first a letter or a digit:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_client_revoke_defaults_added=0
+
+_shtab_sccachedist_client_rotate_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--overlap[how long the others are good\: 90s, 10m, 2h, 7d, or until when\: a date (default\: 14d)]:TIME:"
+  "--config[the scheduler\'s configuration, which names the file of clients]:PATH:_files"
+  "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
+  "--token-file[the token of an administrator, in a file of its own]:FILE:_files"
+  "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
+  ":letters, digits and ._-, the first a letter or a digit:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_client_rotate_defaults_added=0
 
 _shtab_sccachedist_clients_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -488,6 +558,7 @@ _shtab_sccachedist() {
       case $line[1] in
         auth) _shtab_sccachedist_auth ;;
         check) _arguments -C -s $_shtab_sccachedist_check_options ;;
+        client) _shtab_sccachedist_client ;;
         clients) _arguments -C -s $_shtab_sccachedist_clients_options ;;
         completion) _arguments -C -s $_shtab_sccachedist_completion_options ;;
         doctor) _arguments -C -s $_shtab_sccachedist_doctor_options ;;
@@ -536,6 +607,32 @@ _shtab_sccachedist_auth() {
         generate-jwt-hs256-key) _arguments -C -s $_shtab_sccachedist_auth_generate_jwt_hs256_key_options ;;
         generate-jwt-hs256-server-token) _arguments -C -s $_shtab_sccachedist_auth_generate_jwt_hs256_server_token_options ;;
         generate-shared-token) _arguments -C -s $_shtab_sccachedist_auth_generate_shared_token_options ;;
+      esac
+  esac
+}
+
+_shtab_sccachedist_client() {
+  local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->client'
+
+  # Add default positional/remainder specs only if none exist, and only once per session
+  if (( ! _shtab_sccachedist_client_defaults_added )); then
+    if (( ${_shtab_sccachedist_client_options[(I)${(q)one_or_more}*]} +          ${_shtab_sccachedist_client_options[(I)${(q)remainder}*]} +          ${_shtab_sccachedist_client_options[(I)${(q)default}]} == 0 )); then
+      _shtab_sccachedist_client_options+=(': :_shtab_sccachedist_client_commands' '*::: :->client')
+    fi
+    _shtab_sccachedist_client_defaults_added=1
+  fi
+  _arguments -C -s $_shtab_sccachedist_client_options
+
+  case $state in
+    client)
+      words=($line[1] "${words[@]}")
+      (( CURRENT += 1 ))
+      curcontext="${curcontext%:*:*}:_shtab_sccachedist_client-$line[1]:"
+      case $line[1] in
+        add) _arguments -C -s $_shtab_sccachedist_client_add_options ;;
+        list) _arguments -C -s $_shtab_sccachedist_client_list_options ;;
+        revoke) _arguments -C -s $_shtab_sccachedist_client_revoke_options ;;
+        rotate) _arguments -C -s $_shtab_sccachedist_client_rotate_options ;;
       esac
   esac
 }

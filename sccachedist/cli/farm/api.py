@@ -19,14 +19,14 @@ _LONGEST = 256 << 20
 _NO_API = "has no farm API: it is the published scheduler, or an older one of sccachedist"
 
 
-def ask(place: SchedulerPlace, path: str, query: dict[str, str], shape: type[D]) -> D:
+def ask(place: SchedulerPlace, path: str, query: dict[str, str], shape: type[D], *, below: str = "farm") -> D:
     """Ask for a document.
 
-    :param path: below ``/api/v1/farm/``.
+    :param path: below ``/api/v1/farm/``, or what ``below`` says in the place of ``farm``.
     :raises PeerError: there is none; one line says why.
     """
     base = place.url.rstrip("/")
-    url = f"{base}/api/v1/farm/{path}{'?' if query else ''}{urlencode(query)}"
+    url = f"{base}/api/v1/{below}/{path}{'?' if query else ''}{urlencode(query)}"
     question = Question(url, place.token, accept="application/json", longest=_LONGEST)
     try:
         reply = question.ask(ANSWER_SECS, place.trust)

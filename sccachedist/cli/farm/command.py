@@ -148,11 +148,17 @@ def _top(parsed: argparse.Namespace, source: _Source) -> None:
         from sccachedist.cli.top.orders import act
 
         assert source.place is not None
-        TopApp(source.ask, partial(act, source.place), _screen(parsed, source.name)).run()
+        TopApp(
+            source.ask, partial(act, source.place), standard_output(source.name, may_colour=not parsed.no_color)
+        ).run()
 
 
 def _shown(view: View, parsed: argparse.Namespace, source: _Source) -> str:
-    return json.dumps(view.document) if parsed.json else view.render(_screen(parsed, source.name))
+    return (
+        json.dumps(view.document)
+        if parsed.json
+        else view.render(standard_output(source.name, may_colour=not parsed.no_color))
+    )
 
 
 def _watch(parsed: argparse.Namespace, source: _Source) -> None:
@@ -170,12 +176,12 @@ def _watch(parsed: argparse.Namespace, source: _Source) -> None:
         time.sleep(parsed.watch)
 
 
-def _screen(parsed: argparse.Namespace, source: str) -> Screen:
+def standard_output(source: str, *, may_colour: bool = True) -> Screen:
     """What standard output can show."""
     has_colour = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
     return Screen(
         width=shutil.get_terminal_size((0, 0)).columns or None,
-        colour=has_colour and not parsed.no_color,
+        colour=has_colour and may_colour,
         unicode=codecs.lookup(sys.stdout.encoding).name == "utf-8",
         source=source,
     )

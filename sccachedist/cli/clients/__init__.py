@@ -1,0 +1,1 @@
+"""Named clients of a farm, from the command line: tokens that are given, exchanged and revoked."""

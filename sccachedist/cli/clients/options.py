@@ -1,0 +1,139 @@
+"""The arguments of ``client add`` and its like. What they do stands in ``command``."""
+
+import argparse
+import re
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from sccachedist.cli.admin_options import Add, add_place
+from sccachedist.cli.farm.options import argument
+from sccachedist.cli.farm.times import secs_ahead
+from sccachedist.errors import ConfigError, DecodeError
+
+#: How few digits of a token's SHA-256 may name it.
+FEWEST_DIGITS = 6
+#: How long a token is good that has been exchanged.
+_OVERLAP = "14d"
+_MOST_SECS = 10 * 365.25 * 86400
+
+
+def add_client_commands(
+    add: Add, url: Callable[[str], str], add_authorities: Callable[[argparse.ArgumentParser], None]
+) -> None:
+    """Declare them all.
+
+    :param add: makes a command with a name, of which it is told what it is about.
+    :param url: reads a scheduler's URL.
+    :param add_authorities: declares ``--ca``.
+    """
+    finish = partial(_finish, url=url, add_authorities=add_authorities)
+    command = add("add", "give a client a name and a token, which is printed once")
+    _name_client(command)
+    command.add_argument(
+        "--weight",
+        type=_taken_as("weight", _number),
+        metavar="NUMBER",
+        help="its share of a full farm, beside the weights of others (default: 1)",
+    )
+    command.add_argument(
+        "--max-slots", type=_taken_as("max_slots", int), metavar="SLOTS", help="the most slots that it has at a time"
+    )
+    command.add_argument(
+        "--class",
+        dest="class_",
+        choices=("interactive", "batch"),
+        help="batch gets what no interactive client waits for, and one slot in ten",
+    )
+    finish(command, "add")
+    command = add("rotate", "give a client one more token, printed once, and let its others end")
+    _name_client(command)
+    command.add_argument(
+        "--overlap",
+        type=argument(_ahead),
+        default=_OVERLAP,
+        metavar="TIME",
+        help=f"how long the others are good: 90s, 10m, 2h, 7d, or until when: a date (default: {_OVERLAP})",
+    )
+    finish(command, "rotate")
+    command = add("revoke", "refuse a client's tokens from now on")
+    _name_client(command)
+    command.add_argument(
+        "--token",
+        type=argument(_beginning),
+        metavar="DIGITS",
+        help=f"one token alone: how its SHA-256 begins, as client list shows it, {FEWEST_DIGITS} digits or more",
+    )
+    finish(command, "revoke")
+    finish(add("list", "the clients with names, their tokens, and who uses which"), "list")
+
+
+def _finish(
+    command: argparse.ArgumentParser,
+    action: str,
+    url: Callable[[str], str],
+    add_authorities: Callable[[argparse.ArgumentParser], None],
+) -> None:
+    """What all of them take."""
+    command.set_defaults(action=action)
+    command.add_argument(
+        "--config",
+        required=True,
+        type=Path,
+        metavar="PATH",
+        help="the scheduler's configuration, which names the file of clients",
+    )
+    add_place(command, url, add_authorities)
+
+
+def _name_client(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "name", type=argument(_name), metavar="NAME", help="letters, digits and ._-, the first a letter or a digit"
+    )
+
+
+def _name(text: str) -> str:
+    from sccachedist.config.clients import DEFAULT
+    from sccachedist.config.values import CLIENT
+
+    try:
+        if text != DEFAULT:
+            return str(CLIENT.read(text, ""))
+    except ConfigError:
+        pass
+    raise DecodeError(f"expected {CLIENT.expected}")
+
+
+def _taken_as(key: str, number: Callable[[str], float]) -> Callable[[str], object]:
+    """A number that the file of clients takes under a key."""
+
+    def read(text: str) -> object:
+        from sccachedist.config.clients import ClientSettings
+        from sccachedist.config.schema import keys_of
+
+        shape = keys_of(ClientSettings)[key].shape
+        try:
+            shape.read(value := number(text), key)
+        except (ValueError, ConfigError) as error:
+            raise DecodeError(f"expected {shape.expected}") from error
+        return value
+
+    return argument(read)
+
+
+def _number(text: str) -> float:
+    return int(text) if text.isdigit() else float(text)
+
+
+def _ahead(text: str) -> float:
+    secs = secs_ahead(text, datetime.now().astimezone())
+    if secs > _MOST_SECS:
+        raise DecodeError("expected ten years at most")
+    return secs
+
+
+def _beginning(text: str) -> str:
+    if not re.fullmatch(f"[0-9A-Fa-f]{{{FEWEST_DIGITS},64}}", text):
+        raise DecodeError(f"expected {FEWEST_DIGITS} to 64 hexadecimal digits")
+    return text.lower()
