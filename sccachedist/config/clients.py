@@ -11,7 +11,7 @@ from typing import cast
 import tomli
 from attrs import evolve, field, frozen
 
-from sccachedist.config.schema import ListOf, Table, TableOf, key
+from sccachedist.config.schema import Effect, ListOf, Table, TableOf, key
 from sccachedist.config.values import CLIENT, COUNT, DIGEST, HEADER, MOMENT, PATH, SECONDS, WEIGHT, one_of
 from sccachedist.errors import ConfigError
 
@@ -74,7 +74,7 @@ class ClientsSettings:
     )
     grace_secs: int = field(
         default=60,
-        metadata=key(SECONDS, "How many seconds a secret is still good that a reload has replaced."),
+        metadata=key(SECONDS, "How many seconds a secret is still good that a reload has replaced.", Effect.AT_ONCE),
     )
     name_header: str | None = field(
         default=None,

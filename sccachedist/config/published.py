@@ -9,9 +9,11 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
-from sccachedist.config.schema import Choice, ListOf, key
+from sccachedist.config.schema import Choice, Effect, ListOf, key
 from sccachedist.config.values import JWT_KEY, PATH, REVOKED, SECONDS, TEXT, TOKEN, URL
 from sccachedist.wire.addresses import ServerId
+
+AT_ONCE = Effect.AT_ONCE
 
 
 @frozen
@@ -26,6 +28,7 @@ _REVOKED = key(
     ListOf(REVOKED),
     "Build servers that are let in no longer, whatever token they show: each by its ``public_addr``, or all at one IP "
     "address.",
+    AT_ONCE,
 )
 
 
@@ -33,11 +36,11 @@ _REVOKED = key(
 class TokenAuth:
     """One secret text, which all clients show."""
 
-    token: str = field(repr=False, metadata=key(TOKEN, "The secret."))
+    token: str = field(repr=False, metadata=key(TOKEN, "The secret.", AT_ONCE))
     previous_token: str | None = field(
         default=None,
         repr=False,
-        metadata=key(TOKEN, "The secret before it, good as well until all clients have the new one."),
+        metadata=key(TOKEN, "The secret before it, good as well until all clients have the new one.", AT_ONCE),
     )
 
 
@@ -48,7 +51,7 @@ class ServersTokenAuth(TokenAuth):
     previous_token: str | None = field(
         default=None,
         repr=False,
-        metadata=key(TOKEN, "The secret before it, good as well until all build servers have the new one."),
+        metadata=key(TOKEN, "The secret before it, good as well until all build servers have the new one.", AT_ONCE),
     )
     revoked: tuple[RevokedServer, ...] = field(default=(), metadata=_REVOKED)
 
@@ -86,12 +89,14 @@ class ProxyToken:
 class JwtHs256:
     """Every build server has a token of its own, which the scheduler's key has signed."""
 
-    secret_key: bytes = field(repr=False, metadata=key(JWT_KEY, "The key that signs build servers' tokens."))
+    secret_key: bytes = field(repr=False, metadata=key(JWT_KEY, "The key that signs build servers' tokens.", AT_ONCE))
     previous_secret_key: bytes | None = field(
         default=None,
         repr=False,
         metadata=key(
-            JWT_KEY, "The key before it: tokens that it signed are good until each build server has a new one."
+            JWT_KEY,
+            "The key before it: tokens that it signed are good until each build server has a new one.",
+            AT_ONCE,
         ),
     )
     revoked: tuple[RevokedServer, ...] = field(default=(), metadata=_REVOKED)

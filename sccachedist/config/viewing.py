@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from sccachedist.config.schema import TableOf, key
+from sccachedist.config.schema import Effect, TableOf, key
 from sccachedist.config.values import ADDRESS, BOOL, DIGEST, HEADER, NUMBER, PATH, PERSON, TEXT, TOKEN, one_of
 from sccachedist.wire.addresses import ServerId
 
@@ -51,11 +51,13 @@ class AdminSettings:
         default=None,
         repr=False,
         metadata=key(
-            TOKEN, "The secret of an administrator without a name; without it and ``admin.people``, there is none."
+            TOKEN,
+            "The secret of an administrator without a name; without it and ``admin.people``, there is none.",
+            Effect.AT_ONCE,
         ),
     )
     people: Mapping[str, PersonSettings] = field(
-        factory=dict, metadata=key(TableOf(PersonSettings, PERSON), "Administrators, by name.")
+        factory=dict, metadata=key(TableOf(PersonSettings, PERSON), "Administrators, by name.", Effect.AT_ONCE)
     )
     state: Path | None = field(
         default=None,
@@ -89,7 +91,9 @@ class WebSettings:
         ),
     )
     viewer_token: str | None = field(
-        default=None, repr=False, metadata=key(TOKEN, "The secret of those who may look and not act.")
+        default=None,
+        repr=False,
+        metadata=key(TOKEN, "The secret of those who may look and not act.", Effect.AT_ONCE),
     )
     names: NamesFor = field(
         default=NamesFor.VIEWERS,

@@ -43,7 +43,7 @@ class Principal:
     digest: str = attrs.field(default="", repr=False)
 
 
-@attrs.frozen
+@attrs.define
 class Principals:
     """All administrators and viewers; no two have both role and name in common."""
 
@@ -52,6 +52,12 @@ class Principals:
     @classmethod
     def of(cls, admin: AdminSettings, web: WebSettings | None = None) -> "Principals":
         """The ones that a configuration names."""
+        principals = cls()
+        principals.replace(admin, web)
+        return principals
+
+    def replace(self, admin: AdminSettings, web: WebSettings | None = None) -> None:
+        """Take over those that the configuration names now."""
         found = [
             Principal(Role.ADMINISTRATOR, name, person.token_sha256 or "") for name, person in admin.people.items()
         ]
@@ -59,7 +65,7 @@ class Principals:
             found.append(Principal(Role.ADMINISTRATOR, _NAMELESS, digest_of(admin.token)))
         if web is not None and web.viewer_token is not None:
             found.append(Principal(Role.VIEWER, "viewer", digest_of(web.viewer_token)))
-        return cls(tuple(found))
+        self._accounts = tuple(found)
 
     def of_token(self, token: str | None) -> Principal | None:
         """The one whose secret this is. The time that it takes does not tell how much of a secret is right."""

@@ -55,6 +55,7 @@ from sccachedist.scheduler.out_of_service import OutOfService
 from sccachedist.scheduler.page_routes import PageFiles, PageRoutes
 from sccachedist.scheduler.record_log import log_record
 from sccachedist.scheduler.reloaded_parts import reloaded_parts
+from sccachedist.scheduler.reloaded_secrets import reloaded_secrets
 from sccachedist.scheduler.roles import Principals
 from sccachedist.scheduler.routes import SchedulerRoutes
 from sccachedist.scheduler.scrape_routes import ScrapeRoutes
@@ -181,6 +182,7 @@ def scheduler_service(
     service = MultiService()
     site = Site(routes, reactor, _without_browsers(settings), trusted, turns)
     reload.add(*reloaded_parts(files))
+    reload.add(*reloaded_secrets(signers, servers, terms, principals, sessions))
     watch_reloads(registry, reload)
 
     def port(site: Site) -> IProtocolFactory:

@@ -39,6 +39,10 @@ class Sessions:
         client = Principal(Role.CLIENT, "", client_digest)
         return cls(_pepper_of(settings.server_auth), str(settings.public_addr), principals, client)
 
+    def renew(self, settings: SchedulerSettings, client_digest: str) -> None:
+        """Take over other secrets: sessions that were signed with the ones before end."""
+        self._pepper, self.client = _pepper_of(settings.server_auth), Principal(Role.CLIENT, "", client_digest)
+
     def signed(self, principal: Principal, until: float) -> str:
         """A session: letters, digits and what names of persons have.
 

@@ -129,6 +129,10 @@ class Term:
         for step in steps:
             self._follow(step.perform(self._core.interventions, self._clock.seconds()))
 
+    def revoke(self, is_revoked: Callable[[ServerId], bool]) -> None:
+        """Drop the build servers that are let in no longer."""
+        self._follow(self._core.interventions.revoke(is_revoked, self._clock.seconds()))
+
     @property
     def interventions(self) -> Interventions:
         """What administrators look at before they change something."""
