@@ -8,6 +8,8 @@ import pytest
 
 from sccachedist.config import (
     AdminSettings,
+    ClientSettings,
+    ClientsSettings,
     InsecureAuth,
     JwtHs256,
     PersonSettings,
@@ -15,6 +17,7 @@ from sccachedist.config import (
     ServerSettings,
     TlsSettings,
     TokenAuth,
+    TokenSettings,
 )
 from sccachedist.config.changes import ChangedKeys, changes, differing, effects, merged, spread
 from sccachedist.config.schema import Effect
@@ -97,3 +100,14 @@ def test_spread() -> None:
     assert found["tls"] is None
     assert "tls.certificate" not in found
     assert "server_auth.secret_key" not in found
+
+
+def test_clients() -> None:
+    """What another file says is told by the names in it, and has its effect at once."""
+    ann, other = ClientSettings(tokens=(TokenSettings("0" * 64),)), ClientSettings(tokens=(TokenSettings("1" * 64),))
+    old, new = (attrs.evolve(OLD, clients=ClientsSettings(Path("f"), named=named)) for named in ({"ann": ann}, {}))
+    changed = attrs.evolve(OLD, clients=ClientsSettings(Path("f"), named={"ann": other, "bob": ann}))
+    assert changes(old, new).at_once == ("clients.named.ann",)
+    found = changes(old, changed)
+    assert ({*found.at_once}, found.restart) == ({"clients.named.ann.tokens", "clients.named.bob"}, ())
+    assert merged(old, changed) == changed

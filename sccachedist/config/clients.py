@@ -11,7 +11,7 @@ from typing import cast
 import tomli
 from attrs import evolve, field, frozen
 
-from sccachedist.config.schema import Effect, ListOf, Table, TableOf, key
+from sccachedist.config.schema import Effect, ListOf, Table, TableOf, key, loaded
 from sccachedist.config.values import CLIENT, COUNT, DIGEST, HEADER, MOMENT, PATH, SECONDS, WEIGHT, one_of
 from sccachedist.errors import ConfigError
 
@@ -70,7 +70,7 @@ class ClientsSettings:
 
     file: Path | None = field(
         default=None,
-        metadata=key(PATH, "The file that has them, relative to this one; by default there are none."),
+        metadata=key(PATH, "The file that has them, relative to this one; by default there are none.", Effect.AT_ONCE),
     )
     grace_secs: int = field(
         default=60,
@@ -84,7 +84,7 @@ class ClientsSettings:
             "name, such as ``X-User``.",
         ),
     )
-    named: Mapping[str, ClientSettings] = field(factory=dict)
+    named: Mapping[str, ClientSettings] = field(factory=dict, metadata=loaded(TableOf(ClientSettings, CLIENT)))
 
 
 def with_clients(settings: ClientsSettings, folder: Path) -> ClientsSettings:

@@ -5,6 +5,7 @@ A part of a key that has its effect at once stands here, or the key does not hav
 
 from collections.abc import Iterator
 
+from sccachedist.auth.roster import Roster
 from sccachedist.config import SchedulerSettings
 from sccachedist.daemon.reload import Commit, Part, PreparedPart
 from sccachedist.web.tls import CertificateFiles
@@ -12,11 +13,14 @@ from sccachedist.web.tls import CertificateFiles
 
 def reloaded_parts(
     files: CertificateFiles | None,
+    roster: Roster,
 ) -> Iterator[Part[SchedulerSettings] | PreparedPart[SchedulerSettings]]:
     """The parts of one scheduler.
 
     :param files: its certificate, with TLS.
+    :param roster: the tokens of clients with names.
     """
+    yield Part(("clients.file", "clients.named"), lambda settings: roster.replace(settings.clients.named))
     if files is not None:
         certificate = files
 

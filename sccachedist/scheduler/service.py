@@ -181,7 +181,7 @@ def scheduler_service(
 
     service = MultiService()
     site = Site(routes, reactor, _without_browsers(settings), trusted, turns)
-    reload.add(*reloaded_parts(files))
+    reload.add(*reloaded_parts(files, roster))
     reload.add(*reloaded_secrets(signers, servers, terms, principals, sessions))
     watch_reloads(registry, reload)
 
