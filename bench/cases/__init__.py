@@ -11,6 +11,7 @@ from bench.cases.scrapes import Scrapes
 from bench.cases.slow_requests import MemoryUnderSlowRequests, StatusUnderSlowRequests
 from bench.cases.toolchains import TOOLCHAIN_CASES
 from bench.cases.uploads import Uploads
+from bench.cases.viewers import Viewers
 from bench.cases.watching import Watching
 from bench.run import Case
 
@@ -30,5 +31,6 @@ CASES: tuple[Case, ...] = (
     Uploads(),
     VerifiedFailures(),
     Watching(),
+    Viewers(),
     *CAPACITY_CASES,
 )

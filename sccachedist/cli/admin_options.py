@@ -30,7 +30,6 @@ def add_admin_commands(
     finish = partial(_finish, url=url, add_authorities=add_authorities)
     drain = add("drain", "give build servers no more jobs; those that they have go on")
     _name_servers(drain, "+")
-    drain.add_argument("--reason", metavar="TEXT", help="why, for those who look")
     drain.add_argument(
         "--until", type=argument(_until), metavar="TIME", help="when that ends: 90s, 10m, 2h, 7d, 14:05, a date"
     )
@@ -51,7 +50,6 @@ def add_admin_commands(
     client.add_argument("client", metavar="NAME", help="as sccachedist clients has it")
     finish(client, "kill")
     pause = add("pause", "give nobody a slot: all clients compile locally, and what runs goes on")
-    pause.add_argument("--reason", required=True, metavar="TEXT", help="why; clients are told it")
     finish(pause, "pause")
     finish(add("resume", "end a pause"), "resume")
     finish(add("reload", "have the scheduler read its configuration again, as SIGHUP does"), "reload")
@@ -77,6 +75,8 @@ def _finish(
 ) -> None:
     """What all of them take."""
     command.set_defaults(action=action)
+    why = "why; clients are told it" if action == "pause" else "why, for those who look"
+    command.add_argument("--reason", required=action == "pause", metavar="TEXT", help=why)
     command.add_argument("--preview", action="store_true", help="say what it would do, and do nothing")
     command.add_argument(
         "--config", type=Path, metavar="PATH", help="the scheduler's configuration, with admin.token, if it is here"

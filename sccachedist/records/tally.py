@@ -23,6 +23,11 @@ class RequestTally:
         if entry[SERVER] is not None:
             self.slot_secs += max(0.0, entry[ENDED] - entry[ASKED] - entry[WAIT])
 
+    def include(self, other: "RequestTally") -> None:
+        """Count those of another tally, too."""
+        self._counts.update(other._counts)
+        self.slot_secs += other.slot_secs
+
     @property
     def total(self) -> int:
         """How many."""

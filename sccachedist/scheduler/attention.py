@@ -40,17 +40,25 @@ _LOOK_THERE = "Run sccachedist doctor --config server.conf on the build server, 
 class Lately:
     """What became of requests lately, grown by one record at a time."""
 
-    all: RequestTally = attrs.field(factory=RequestTally)
     servers: defaultdict[str, RequestTally] = attrs.field(factory=lambda: defaultdict(RequestTally))
     strangers: Counter[str] = attrs.field(factory=Counter)
+    _nowhere: RequestTally = attrs.field(factory=RequestTally)
 
     def add(self, entry: Entry) -> None:
-        """Count a request."""
-        self.all.add(entry)
+        """Count a request, once: there may be tens of thousands, every ten seconds while somebody watches."""
         if entry[SERVER] is not None:
             self.servers[entry[SERVER]].add(entry)
-        elif reason_of(entry) is Refusal.UNAUTHORIZED:
+            return
+        self._nowhere.add(entry)
+        if reason_of(entry) is Refusal.UNAUTHORIZED:
             self.strangers[entry[CLIENT] or ""] += 1
+
+    def all(self) -> RequestTally:
+        """Of all requests, whether they had a build server or not."""
+        found = RequestTally()
+        for tally in (self._nowhere, *self.servers.values()):
+            found.include(tally)
+        return found
 
 
 @attrs.define
@@ -215,13 +223,14 @@ def _sent_home(lately: Lately) -> Iterator[Attention]:
 
 def _of_farm(lately: Lately) -> Iterator[Attention]:
     """Requests without a slot, and jobs that did not come to an end."""
+    everything = lately.all()
     counts: dict[Word, int] = {
         reason: count
-        for reason, count in lately.all.reasons().items()
+        for reason, count in everything.reasons().items()
         if isinstance(reason, Refusal) and reason not in _NO_MATTER
     }
-    outcomes = lately.all.outcomes()
-    for outcome, least in ((Outcome.SERVER_LOST, 1), (Outcome.UNCLAIMED, max(LEAST, PART * lately.all.total))):
+    outcomes = everything.outcomes()
+    for outcome, least in ((Outcome.SERVER_LOST, 1), (Outcome.UNCLAIMED, max(LEAST, PART * everything.total))):
         if outcomes.get(outcome, 0) >= least:
             counts[outcome] = outcomes[outcome]
     for word, count in counts.items():

@@ -21,8 +21,8 @@ from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId
 
 #: The most jobs that are kept until the changes are taken: of those that are not over, and of those that are. Nobody
-#: reads a hundred lines a second.
-MOST_STARTED = MOST_ENDED = 100
+#: reads fifty lines a second, and each one goes to all who watch.
+MOST_STARTED = MOST_ENDED = 50
 
 _OF_JOBS = (JobAllocated, JobStarted, JobAdopted)
 _OF_SERVERS = (ServerJoined, ServerLeft, ServerDrained, ServerAvoided, ServerUnfit)

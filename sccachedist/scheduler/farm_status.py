@@ -48,7 +48,7 @@ class FarmStatus:
             found.add(entry)
         look, term = await self._views.look(party), self._views.terms.current
         waiting, missed = term.totals().waiting, self._departures.missed()
-        recent = found.all.recent(min(since, now - self._records.since))
+        recent = found.all().recent(min(since, now - self._records.since))
         wait, end = term.oldest_wait_secs, self._certificate_end()
         return recent, attention(look.findings, waiting, wait, found, missed, end)
 

@@ -31,7 +31,7 @@ TICK_SECS = 1.0
 #: Milliseconds after which a browser comes back.
 RETRY_MSECS = 3000
 #: Build servers that are looked at for one message, besides those to which something happened.
-MOST_LOOKED_AT = 500
+MOST_LOOKED_AT = 200
 #: Viewers that are sent a message in one turn of the reactor.
 SENT_AT_ONCE = 10
 #: How many seconds the recent numbers of the status look back.

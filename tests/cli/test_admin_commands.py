@@ -32,7 +32,14 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         (("kill", "job", "3778…412"), {"action": "kill", "job": "412"}),
         (("kill", "client", "10.0.0.9"), {"action": "kill", "client": "10.0.0.9"}),
         (("pause", "--reason", "move"), {"action": "pause", "reason": "move"}),
-        (("resume",), {"action": "resume"}),
+        (("resume", "--reason", "moved"), {"action": "resume", "reason": "moved"}),
+        (("forgive", "a", "--reason", "mended"), {"action": "forgive", "servers": ["a"], "reason": "mended"}),
+        (("kill", "job", "412", "--reason", "hangs"), {"action": "kill", "job": "412", "reason": "hangs"}),
+        (("kill", "client", "ci", "--reason", "old"), {"action": "kill", "client": "ci", "reason": "old"}),
+        (
+            ("forget", "toolchain", "0c0c0c", "--reason", "broken"),
+            {"action": "forget_toolchain", "toolchain": "0c0c0c", "reason": "broken"},
+        ),
         (("forget", "server", "a", "b"), {"action": "forget_server", "servers": ["a", "b"]}),
         (("forget", "toolchain", "0c0c0c"), {"action": "forget_toolchain", "toolchain": "0c0c0c"}),
         (

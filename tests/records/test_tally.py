@@ -26,3 +26,19 @@ def test_counts() -> None:
         "refusals": {"no_slot": 1},
         "sent_local": {"sandbox": 2, "disk": 1},
     }
+
+
+def test_together() -> None:
+    """The counts of two tallies in one are those of all their requests, and the other one stays as it was."""
+    one, other, whole = RequestTally(), RequestTally(), RequestTally()
+    for tally, outcome, reason in (
+        (one, Outcome.COMPILED, None),
+        (other, Outcome.COMPILED, None),
+        (other, Outcome.SENT_LOCAL, SentLocal.DISK),
+    ):
+        entry = entry_of(JobId(1), 1.0, 4.0, None, "10.0.0.2:1", "", outcome, reason, wait_secs=1.0)
+        tally.add(entry)
+        whole.add(entry)
+    one.include(other)
+    assert (one.recent(60.0), one.slot_secs) == (whole.recent(60.0), whole.slot_secs)
+    assert other.total == 2

@@ -215,9 +215,9 @@ _shtab_sccachedist_doctor_defaults_added=0
 
 _shtab_sccachedist_drain_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--reason[why, for those who look]:TEXT:"
   "--until[when that ends\: 90s, 10m, 2h, 7d, 14\:05, a date]:TIME:"
   "--wait[end when the last of their jobs is over]"
+  "--reason[why, for those who look]:TEXT:"
   "--preview[say what it would do, and do nothing]"
   "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
   "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
@@ -238,6 +238,7 @@ _shtab_sccachedist_forget_defaults_added=0
 
 _shtab_sccachedist_forget_server_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--reason[why, for those who look]:TEXT:"
   "--preview[say what it would do, and do nothing]"
   "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
   "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
@@ -251,6 +252,7 @@ _shtab_sccachedist_forget_server_defaults_added=0
 
 _shtab_sccachedist_forget_toolchain_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--reason[why, for those who look]:TEXT:"
   "--preview[say what it would do, and do nothing]"
   "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
   "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
@@ -265,6 +267,7 @@ _shtab_sccachedist_forget_toolchain_defaults_added=0
 
 _shtab_sccachedist_forgive_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--reason[why, for those who look]:TEXT:"
   "--preview[say what it would do, and do nothing]"
   "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
   "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
@@ -323,6 +326,7 @@ _shtab_sccachedist_kill_defaults_added=0
 
 _shtab_sccachedist_kill_client_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--reason[why, for those who look]:TEXT:"
   "--preview[say what it would do, and do nothing]"
   "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
   "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
@@ -336,6 +340,7 @@ _shtab_sccachedist_kill_client_defaults_added=0
 
 _shtab_sccachedist_kill_job_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--reason[why, for those who look]:TEXT:"
   "--preview[say what it would do, and do nothing]"
   "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
   "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
@@ -362,6 +367,7 @@ _shtab_sccachedist_pause_defaults_added=0
 
 _shtab_sccachedist_reload_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--reason[why, for those who look]:TEXT:"
   "--preview[say what it would do, and do nothing]"
   "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
   "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
@@ -390,6 +396,7 @@ _shtab_sccachedist_report_defaults_added=0
 
 _shtab_sccachedist_resume_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--reason[why, for those who look]:TEXT:"
   "--preview[say what it would do, and do nothing]"
   "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
   "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
@@ -491,6 +498,7 @@ _shtab_sccachedist_trace_defaults_added=0
 
 _shtab_sccachedist_undrain_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--reason[why, for those who look]:TEXT:"
   "--preview[say what it would do, and do nothing]"
   "--config[the scheduler\'s configuration, with admin.token, if it is here]:PATH:_files"
   "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
