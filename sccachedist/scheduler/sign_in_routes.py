@@ -39,6 +39,10 @@ FORM_BYTES, FORMS_BYTES = 16 * 1024, 1024 * 1024
 _IN_CLEAR = (
     "an administrator's token is not taken over plain HTTP: set [tls], or use the command line on the scheduler's host"
 )
+_OTHER_SITE = (
+    "one signs in and out at the page of this scheduler only; a proxy before it has to pass on the Host that it was"
+    " asked for (nginx: proxy_set_header Host $http_host)"
+)
 
 
 @attrs.frozen
@@ -79,7 +83,7 @@ class SignInRoutes:
     async def _allow_page(self, head: Head) -> Asking:
         """Anyone but another site, which might sign a user in under a name that is not the user's."""
         if not self._browsers.is_same_origin(head, may_be_silent=True):
-            raise Forbidden("one signs in and out at the page of this scheduler only")
+            raise Forbidden(_OTHER_SITE)
         browsers = self._browsers
         is_private = self._web.plain_http or browsers.is_private(head)
         return Asking(browsers.sender(head), browsers.is_secure(head), is_private)

@@ -2,9 +2,11 @@
 
 import ssl
 from collections.abc import Iterator
+from contextlib import closing
 from hashlib import sha256
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -72,6 +74,26 @@ def test_a_stranger_cannot_speak_for_a_build_server(farm: Farm, proxy: Proxy) ->
     ):
         assert claim(connection, farm) == (401, 'Bearer error="invalid_bearer_token_mismatched_address"')
     assert farm.ask(f"server_certificate/{farm.server_id}") == certificate
+
+
+@pytest.mark.parametrize("farm", ["ours"], indirect=True)
+def test_a_browser_signs_in_and_follows(farm: Farm, proxy: Proxy) -> None:
+    """As documented, a browser that tells only an origin is known to ask from our page, and is told things at once."""
+    trusting = ssl.create_default_context(cafile=proxy.authority)
+    with closing(HTTPSConnection("localhost", proxy.port, timeout=10, context=trusting)) as connection:
+        form, kind = urlencode({"token": farm.client_token}), {"Content-Type": "application/x-www-form-urlencoded"}
+        found, cookie = {}, ""
+        for origin in (f"https://localhost:{proxy.port}", "https://localhost", "https://other.example"):
+            connection.request("POST", "/login", form, kind | {"Origin": origin})
+            answer = connection.getresponse()
+            answer.read()
+            found[origin] = answer.status
+            cookie = answer.headers["Set-Cookie"] if answer.status == 204 else cookie
+        assert list(found.values()) == [204, 403, 403]
+        assert cookie.startswith("__Host-sccachedist=")
+        connection.request("GET", "/api/v1/farm/events", headers={"Cookie": cookie.partition(";")[0]})
+        lines = iter(connection.getresponse().readline, b"event: snapshot\n")
+        assert any(line.startswith(b"id: ") for line in lines)
 
 
 def claim(connection: HTTPConnection, farm: Farm) -> tuple[int, str | None]:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from farmkit.launch import Launch
+from farmkit.launch import CHECKOUT, Launch
 from farmkit.processes import LOOPBACK, Command, Daemon, answers, free_port, inherited
 
 #: Where the proxy's own requests come from.
@@ -47,11 +47,18 @@ http {{
         location / {{
             proxy_pass {scheduler_url};
             proxy_bind {sender};
-            proxy_set_header X-Real-IP $remote_addr;
+            {headers}
         }}
     }}
 }}
 """
+
+
+def _headers() -> str:
+    """What the documentation tells nginx to pass on."""
+    text = (CHECKOUT / "doc" / "operations.rst").read_text()
+    snippet = text.partition("With nginx::\n")[2].partition("    }\n")[0]
+    return "\n".join(line for line in snippet.splitlines() if "proxy_set_header" in line)
 
 
 @attrs.frozen
@@ -120,7 +127,7 @@ class Proxy:
         self.authority.write_bytes(authority.pem)
         (self.folder / "proxy.pem").write_bytes(Certificate.make("localhost", authority).pem_with_key)
         scheduler_url = f"http://{LOOPBACK}:{self.scheduler_port}"
-        config = _NGINX.format(port=self.port, sender=SENDER, scheduler_url=scheduler_url)
+        config = _NGINX.format(headers=_headers(), port=self.port, sender=SENDER, scheduler_url=scheduler_url)
         (self.folder / "nginx.conf").write_text(config)
         self._start()
         try:
