@@ -107,6 +107,10 @@ class Refusal(Word):
         "The token of the client has ended.",
         "Give the client a new token: sccachedist client rotate. After 30 days, the old one fails its builds.",
     )
+    QUOTA = (
+        "The client held as many slots as its max_slots allows, until queue.max_wait_secs had gone by.",
+        "Raise max_slots of the client, or lower the number of compiles that it starts at a time (make -j).",
+    )
 
 
 class SentLocal(Word):

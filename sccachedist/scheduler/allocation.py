@@ -30,8 +30,9 @@ from sccachedist.outcomes import Refusal
 from sccachedist.scheduler.core import Reservation, SchedulerCore
 from sccachedist.scheduler.events import Asked, Events, RequestRefused, ServerAsked
 from sccachedist.scheduler.job_tokens import JobTokens
-from sccachedist.scheduler.queue import Queue
+from sccachedist.scheduler.queue import ALL_ALIKE, Queue, is_full
 from sccachedist.scheduler.refusals import refusal_of
+from sccachedist.scheduler.standings import Standing
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.messages import AllocJobFail, AllocJobSuccess, AssignJobResult, JobAlloc, Toolchain
@@ -44,6 +45,7 @@ MOST_TRIES = 4
 #: The least seconds between two looks for slots whose clients do not come.
 LEAST_LOOK_SECS = 0.01
 _WAIT_KEY = " (limit: queue.max_wait_secs)"
+_QUOTA_KEY = " (limit: max_slots of the client)"
 
 
 class TermEnded(SccachedistError):
@@ -79,6 +81,7 @@ class Allocation:
 
     If all slots are taken, a client waits for its turn.
 
+    :param standing: which standing a client has.
     :param max_wait_secs: for how long; with 0 it does not wait, as with the published scheduler.
     :param tokens: issues the job tokens of clients.
     :param tell: called with the events that an allocation has caused.
@@ -93,9 +96,11 @@ class Allocation:
         clock: IReactorTime,
         tokens: JobTokens,
         tell: Callable[[Events], None],
+        standing: Callable[[Party], Standing] = ALL_ALIKE,
     ) -> None:
         self._core, self._build_servers, self._clock, self._tell = core, build_servers, clock, tell
         self._queue, self._max_wait_secs, self._tokens = queue, max_wait_secs, tokens
+        self._standing, self._held = standing, core.views.held
         self._look: IDelayedCall | None = None
         self._quiet_log = QuietLog(clock.seconds)
 
@@ -158,16 +163,16 @@ class Allocation:
 
     def send_away(self, reason: SccachedistError) -> None:
         """Let all requests that wait fail for a reason."""
-        while (ticket := self._queue.next()) is not None:
+        while (ticket := self._queue.dismiss()) is not None:
             ticket.turn.errback(reason)
         self._wait_for_slots()
 
     def _next_ticket(self, now: float) -> Ticket | None:
         if not self._core.has_servers:
-            return self._queue.next()
+            return self._queue.dismiss()
         if not self._core.has_room:
             return None
-        return self._queue.next(lambda client: self._core.may_hold_more(client, now))
+        return self._queue.next(lambda client: self._core.may_hold_more(client, now), self._held)
 
     def _wait_for_slots(self) -> None:
         """While clients wait, look in time for slots that can be lent to them."""
@@ -178,11 +183,15 @@ class Allocation:
             wait = max(LEAST_LOOK_SECS, when - self._clock.seconds())
             self._look = self._clock.callLater(wait, self.serve_waiting)
 
+    def _is_full(self, client: Party) -> bool:
+        """Whether a client holds as many slots as it may hold."""
+        return is_full(self._standing(client), self._held)
+
     def _must_wait(self, client: Party) -> bool:
         """Whether no slot is free for a new client, but one will be."""
         if not self._max_wait_secs or not self._core.has_servers:
             return False
-        crowded = len(self._queue) > 0 or not self._core.has_room
+        crowded = self._queue.is_crowded or not self._core.has_room
         return crowded or not self._core.may_hold_more(client, self._clock.seconds())
 
     async def _turn(self, client: Party, toolchain: Toolchain, asked: float) -> Reservation:
@@ -192,11 +201,18 @@ class Allocation:
             self.serve_waiting()  # perhaps a slot is free, and all in front wait for their own jobs
             return await ticket.turn.addTimeout(self._max_wait_secs, self._clock)
         except defer.TimeoutError as error:
+            if self._is_full(client):
+                raise self._over_quota(client) from error
             said = f"no slot came free within {self._max_wait_secs} seconds{_WAIT_KEY}"
             raise NoCapacity(Refusal.QUEUE_TIMEOUT, said) from error
         finally:
             self._queue.leave(client, ticket)
             self._wait_for_slots()
+
+    def _over_quota(self, client: Party) -> NoCapacity:
+        held = self._held(self._standing(client).client)
+        said = f"the client held all {held} slots that it may hold for {self._max_wait_secs} seconds{_QUOTA_KEY}"
+        return NoCapacity(Refusal.QUOTA, said)
 
     def _reserve(
         self, client: Party, toolchain: Toolchain, asked: float, tried: Collection[ServerId] = ()
@@ -207,7 +223,10 @@ class Allocation:
     async def _allocate(self, client: Party, toolchain: Toolchain, asked: float) -> AllocJobSuccess:
         tried: list[ServerId] = []
         for _ in range(MOST_TRIES):
-            if self._must_wait(client) and (not tried or self._core.has_better_than(tried)):
+            is_full = self._is_full(client)
+            if is_full and not self._max_wait_secs:
+                raise self._over_quota(client)
+            if is_full or (self._must_wait(client) and (not tried or self._core.has_better_than(tried))):
                 reserved = await self._turn(client, toolchain, asked)
                 tried.clear()  # after a wait, any server with room will do
             else:

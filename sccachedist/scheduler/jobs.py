@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import attrs
 
+from sccachedist.auth.clients import account_of
 from sccachedist.budgets import Hold, Party
 from sccachedist.job_phases import AFTER_REPORT, JobPhase
 from sccachedist.scheduler.alarms import Alarms
@@ -116,6 +117,7 @@ class Jobs:
         #: How many jobs are in each phase.
         self.phases: Counter[JobPhase] = Counter()
         self._unclaimed: Counter[Party] = Counter()
+        self._held: Counter[str] = Counter()
         self._lending = Alarms(lambda job_id: job.lends_at if (job := self._jobs.get(job_id)) else math.inf)
         self._expiring = Alarms(lambda job_id: job.expires_at if (job := self._jobs.get(job_id)) else math.inf)
 
@@ -176,6 +178,13 @@ class Jobs:
         """How many jobs of a client have not started."""
         return self._unclaimed[client]
 
+    def held(self, client: str) -> int:
+        """How many jobs a client has, in all phases, those included that have lent their slots: it may still come.
+
+        :param client: a party, or an account for all its parties.
+        """
+        return self._held[client]
+
     def fresh_id(self) -> JobId:
         """An id that no job has had."""
         while self._next in self._jobs:  # a build server claims a job with this id
@@ -187,6 +196,7 @@ class Jobs:
         """Add a job."""
         self._jobs[job_id] = job
         self._count(job, 1)
+        self._hold(job, 1)
 
     def move(self, job: Job, state: JobState, now: float) -> bool:
         """Apply a report; False if the job is in that phase, or a later one, already."""
@@ -203,8 +213,16 @@ class Jobs:
         """Forget a job."""
         job = self._jobs.pop(job_id)
         self._count(job, -1)
+        self._hold(job, -1)
         job.give_up_hold()
         return job
+
+    def _hold(self, job: Job, change: int) -> None:
+        if job.client is not None:
+            for client in (job.client, account_of(job.client)):
+                self._held[client] += change
+                if not self._held[client]:
+                    del self._held[client]
 
     def _count(self, job: Job, change: int) -> None:
         self.phases[job.phase] += change

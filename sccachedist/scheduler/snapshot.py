@@ -169,6 +169,10 @@ class Views:
         phases = dict(self._jobs.phases)
         return Totals(fleet.num_cpus, phases, waiting, fleet.num_toolchains, len(fleet), fleet.slots)
 
+    def held(self, client: str) -> int:
+        """How many jobs a client has: see :meth:`sccachedist.scheduler.jobs.Jobs.held`."""
+        return self._jobs.held(client)
+
     def servers(self, some: int, clock: Callable[[], float]) -> Iterator[tuple[ServerView, ...]]:
         """The build servers, ``some`` at a time."""
         ids = iter(self.server_ids())

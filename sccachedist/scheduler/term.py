@@ -25,8 +25,9 @@ from sccachedist.scheduler.events import Events, JobEnded, LateSummary, Observer
 from sccachedist.scheduler.farm_actions import Step
 from sccachedist.scheduler.interventions import Interventions
 from sccachedist.scheduler.job_tokens import JobTokens
-from sccachedist.scheduler.queue import Queue
+from sccachedist.scheduler.queue import ALL_ALIKE, Queue
 from sccachedist.scheduler.snapshot import JobView, ServerView, Snapshot, ToolchainView, Totals
+from sccachedist.scheduler.standings import Standing
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import JobStates, SchedulerReport, ServerReport
 from sccachedist.wire.messages import (
@@ -50,6 +51,7 @@ class Term:
     :param core: knows the build servers and jobs; it is this term's alone.
     :param tokens: issues the job tokens of clients.
     :param observers: called with each event, in order.
+    :param standing: what a client counts for among others.
     """
 
     def __init__(
@@ -60,11 +62,12 @@ class Term:
         clock: IReactorTime,
         tokens: JobTokens,
         observers: Sequence[Observer] = (),
+        standing: Callable[[Party], Standing] = ALL_ALIKE,
     ) -> None:
         self._core, self._clock, self._tokens, self._observers = core, clock, tokens, observers
-        self._queue: Queue[Ticket] = Queue(waiting.max_waiting)
+        self._queue: Queue[Ticket] = Queue(waiting.max_waiting, standing)
         self._allocation = Allocation(
-            core, build_servers, self._queue, waiting.max_wait_secs, clock, tokens, self._tell
+            core, build_servers, self._queue, waiting.max_wait_secs, clock, tokens, self._tell, standing
         )
         self._quiet_log = QuietLog(clock.seconds)
 
@@ -199,6 +202,11 @@ class Term:
             self._follow(interventions.drain(server_id, None, now))
         return self._core.has_due(now)
 
+    def renew_standings(self) -> None:
+        """Go by the standings that clients have now, also for those that wait already."""
+        self._queue.renew()
+        self._allocation.serve_waiting()
+
     def end(self, reason: SccachedistError) -> None:
         """Let all clients that wait fail for a reason."""
         self._allocation.send_away(reason)
@@ -210,6 +218,8 @@ class Term:
 
     def _tell(self, events: Events) -> None:
         for event in events:
+            if isinstance(event, JobEnded) and event.client is not None:
+                self._queue.recall(event.client)
             for observer in self._observers:
                 observer(event)
 
