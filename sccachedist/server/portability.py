@@ -90,11 +90,25 @@ def _found(family: Family, command: CompileCommand) -> tuple[str, Why] | None:
             return _row_of(family, words)
         case Family.CLANG:
             words = _as_clang_sees(command)
-            return _row_of(family, words) or _reported(command) or (_tools(command) if assembles(words) else None)
+            return (
+                _row_of(family, words)
+                or _header(words)
+                or _reported(command)
+                or (_tools(command) if assembles(words) else None)
+            )
         case Family.GCC:
-            if "-Xassembler" in words:
-                words = tuple(_joined(words, {"-Xassembler": "-Wa,"}))
-            return _row_of(family, words) or _tools(command)
+            words = tuple(_as_gcc_sees(words))
+            return _row_of(family, words) or _header(words) or _tools(command)
+    return None
+
+
+_HEADERS = frozenset(("h", "hh", "hp", "hxx", "hpp", "h++", "tcc"))
+
+
+def _header(words: Words) -> tuple[str, Why] | None:
+    """Return the source if it is a header by its name alone: for such a one a client says no language."""
+    if words[:1] in (("-c",), ("-S",)) and words[1:] and words[1].rpartition(".")[2].lower() in _HEADERS:
+        return words[1], Why.TEXT
     return None
 
 
@@ -127,6 +141,27 @@ def _joined(arguments: Words, joints: Mapping[str, str]) -> Iterator[str]:
         yield argument if joint is None else joint + next(following, "")
 
 
+# What gcc's long options stand for, the first that fits; ``--name`` stands for ``-fname`` otherwise.
+_LONG = (
+    ("--debug=", "-g"),
+    ("--dump=", "-d"),
+    ("--for-assembler=", "-Wa,"),
+    ("--machine=", "-m"),
+    ("--machine-", "-m"),
+    ("--trace-includes", "-H"),
+    *((kept, kept) for kept in ("--language=", "--output=", "--specs=")),
+    ("--", "-f"),
+)
+
+
+def _as_gcc_sees(words: Words) -> Iterator[str]:
+    """Yield the arguments, with long ones in the form that the table has."""
+    for word in _joined(words, {"-Xassembler": "-Wa,", "--for-assembler": "-Wa,"}):
+        if word[:2] == "--":
+            word = next(short + word[len(long) :] for long, short in _LONG if word.startswith(long))
+        yield word
+
+
 def _as_clang_sees(command: CompileCommand) -> Words:
     """Return the arguments, without prefixes for one driver only, and those that ``CCC_OVERRIDE_OPTIONS`` adds."""
     words = [word[7:] if word[1:].startswith("clang:") else word for word in command.arguments]
@@ -135,7 +170,7 @@ def _as_clang_sees(command: CompileCommand) -> Words:
             words.append(edit[1:])
         elif edit.startswith("s/"):
             words.append(edit.rstrip("/").rpartition("/")[2])
-    return tuple(words)
+    return tuple(_joined(words, {"-Xassembler": "-Wa,"}))
 
 
 def _variable(command: CompileCommand, wanted: str) -> str:

@@ -36,6 +36,7 @@ class Why(enum.Enum):
     NOT_SENT = "reads files that are not sent"
     NOT_PACKED = "needs data or programs that are not in the toolchain"
     SIDE_FILE = "writes a file that is not brought back"
+    MISREAD = "is not what its client takes it for"
     TEXT = "keeps what only the text before preprocessing has"
 
 
@@ -140,6 +141,8 @@ ROWS = (
     Row(_GCC, ("-aux-info",), Why.SIDE_FILE, _VALUE),
     Row(_GCC, ("-time=",), Why.SIDE_FILE, _ANY),
     Row(_C, ("-fstack-usage",), Why.SIDE_FILE),
+    Row(_C, ("-coverage",), Why.SIDE_FILE),
+    Row(_C, ("--output=", "--language="), Why.MISREAD, _ANY),
     Row(_GCC, ("-fcallgraph-info",), Why.SIDE_FILE, _VALUE),
     Row(
         _GCC,

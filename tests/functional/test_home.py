@@ -74,7 +74,15 @@ AT_HOME = [
     "gcc -da",
     "gcc -O2 -fopt-info-all=unit.opt",
     "gcc -O2 -fsave-optimization-record",
+    "gcc --stack-usage",
+    "gcc --machine=arch=native",
+    "gcc --for-assembler=-a=unit.lst",
+    "gcc --debug=3",
+    "gcc --output=unit.o",
     "gcc -fno-plt",
+    "clang -coverage",
+    "clang --output=unit.o",
+    "clang -fno-integrated-as -Xassembler -a=unit.lst",
     "clang -march=native",
     "clang -O2 -mtune=native",
     "clang -gdwarf-4 -fdebug-macro",
@@ -163,14 +171,15 @@ def test_a_compile_that_looks_like_one(client: Client, tmp_path: Path, line: str
     assert (after.total_remote, after.errors) == (before.total_remote + 1, before.errors)
 
 
+@pytest.mark.parametrize("language", [("-x", "c-header"), ()], ids=["named", "by suffix"])
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
-def test_a_precompiled_header(client: Client, tmp_path: Path, compiler: str) -> None:
+def test_a_precompiled_header(client: Client, tmp_path: Path, compiler: str, language: tuple[str, ...]) -> None:
     """It has the macros that it is made for."""
     (tmp_path / "macros.h").write_text("#define FIVE 5\n")
     (tmp_path / "user.c").write_text('#include "macros.h"\nint five = FIVE;\n')
     made = "macros.h.gch" if compiler == "gcc" else "macros.h.pch"
     before = client.statistics()
-    client.compiling((compiler, "-x", "c-header", "-c", "macros.h", "-o", made), tmp_path).run(300)
+    client.compiling((compiler, *language, "-c", "macros.h", "-o", made), tmp_path).run(300)
     assert client.statistics() == Statistics(before.remote, before.errors + 1)
     assert (tmp_path / made).exists()
     used = ("-include", "macros.h") if compiler == "gcc" else ("-include-pch", made)

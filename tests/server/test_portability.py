@@ -84,6 +84,21 @@ AT_HOME = [
     ("gcc", "-aux-info=u.aux", Why.SIDE_FILE),
     ("gcc", "-time=t", Why.SIDE_FILE),
     ("gcc clang", "-fstack-usage", Why.SIDE_FILE),
+    ("gcc clang", "-coverage", Why.SIDE_FILE),
+    ("gcc", "--stack-usage", Why.SIDE_FILE),
+    ("gcc", "--dump-tree-original", Why.SIDE_FILE),
+    ("gcc", "--dump=a", Why.SIDE_FILE),
+    ("gcc", "--for-assembler=-a=u.lst", Why.SIDE_FILE),
+    ("gcc", "--for-assembler -a=u.lst", Why.SIDE_FILE),
+    ("clang", "-no-integrated-as -Xassembler -a=u.lst", Why.SIDE_FILE),
+    ("gcc", "--machine=arch=native", Why.MACHINE),
+    ("gcc", "--machine-tune=native", Why.MACHINE),
+    ("gcc", "--specs=my.specs", Why.NOT_SENT),
+    ("gcc", "--input-charset=KOI8-R", Why.NOT_PACKED),
+    ("gcc", "--debug=3", Why.TEXT),
+    ("gcc", "--trace-includes", Why.TEXT),
+    ("gcc clang", "--output=other.o", Why.MISREAD),
+    ("gcc clang", "--language=c-header", Why.MISREAD),
     ("gcc", "-fcallgraph-info=su,da", Why.SIDE_FILE),
     ("gcc", "-fdump-tree-original", Why.SIDE_FILE),
     ("gcc", "-fdump-final-insns=x", Why.SIDE_FILE),
@@ -135,6 +150,8 @@ REMOTE = [
     ("gcc clang", "-Wa,--noexecstack -Wa,-L -Wa,-alh"),
     ("gcc", "-Wa,-I,dir -Wa,-g -Xassembler --noexecstack"),
     ("gcc clang", "-g -gdwarf-4 -gsplit-dwarf -ggdb -g2 -ggdb2 -gz -gno-column-info"),
+    ("gcc clang", "--coverage --std=c11 --param=a=1 --debug --pedantic --"),
+    ("gcc", "--machine=arch=x86-64 --strict-aliasing --for-assembler=-L --debug=2"),
     ("gcc", "-g3 -g0"),
     ("gcc", "-g3 -g2"),
     ("gcc", "-ggdb3 -g1"),
@@ -197,6 +214,15 @@ def test_a_precompiled_header(compiler: str, language: str) -> None:
     arguments = ("-x", language, "-c", "h.h", "-o", "h.h.gch", *(["-fpreprocessed"] if compiler == "gcc" else []))
     told = reason_to_stay(CompileCommand(f"/usr/bin/{compiler}", arguments, (), "/w"), NONE)
     assert told == f"a compile with '{language}' keeps what only the text before preprocessing has"
+
+
+@pytest.mark.parametrize("source", ["h.h", "dir.c/h.H", "h.hpp", "h.h++", "h.tcc"])
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_a_precompiled_header_by_its_name(compiler: str, source: str) -> None:
+    """For such a source a client says no language."""
+    arguments = ("-c", source, "-o", "h.gch", *(["-fpreprocessed"] if compiler == "gcc" else []))
+    told = reason_to_stay(CompileCommand(f"/usr/bin/{compiler}", arguments, (), "/w"), NONE)
+    assert told == f"a compile with '{source}' keeps what only the text before preprocessing has"
 
 
 def test_an_assemblers_debug_information_has_no_macros() -> None:
