@@ -14,6 +14,7 @@ import attrs
 
 from bench.quantities import percentile
 from bench.simulated import OURS, PUBLISHED, Compile, Policy, SimulatedFarm, demands
+from bench.simulated_shares import beside_batch, weighted_fairness
 from farmkit.launch import CHECKOUT
 
 _TABLE_HEAD = """\
@@ -160,6 +161,8 @@ def main() -> None:
             sys.stdout.write(f"{scenario.name}, {policy.name}: {found}\n")
             text += _row(scenario, policy, found)
     arguments.into.write_text(text)
+    fairness, beside = weighted_fairness(20, 12, 10_000, arguments.seed), beside_batch(100, 500, 200, arguments.seed)
+    sys.stdout.write(f"weights: fairness {fairness:.3f}; batch: {beside}, which costs {beside.cost:.1%}\n")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from sccachedist.budgets import Party
 from sccachedist.errors import LimitExceeded, NoCapacity
 from sccachedist.scheduler.core import Reservation, SchedulerCore
 from sccachedist.scheduler.queue import Queue
+from sccachedist.scheduler.standings import Standing
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, JobStates, ServerReport
 from sccachedist.wire.messages import AssignJobResult, Heartbeat, JobId, JobState, job_capacity
@@ -58,6 +59,7 @@ class Demand:
     :param arrives: when it begins.
     :param toolchain: the archive that all its compiles need.
     :param size: the bytes of that archive.
+    :param weight: of the client among others; ``is_batch``: whether its class is batch.
     """
 
     client: Party
@@ -66,6 +68,8 @@ class Demand:
     compiles: tuple[float, ...]
     toolchain: str
     size: int
+    weight: float = 1.0
+    is_batch: bool = False
 
 
 @attrs.define(eq=False)
@@ -105,7 +109,8 @@ class SimulatedFarm:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._turn = count()
         self._core = SchedulerCore(JobId(1))
-        self._queue: Queue[Compile] = Queue(MAX_WAITING)
+        of = {each.client: Standing(each.client, each.weight, None, each.is_batch) for each in demands}
+        self._queue: Queue[Compile] = Queue(MAX_WAITING, of.__getitem__)
         self._open = sum(len(demand.compiles) for demand in demands)
         self._pending = {demand.client: iter(demand.compiles) for demand in demands}
         self._local = {demand.client: [0.0] * CLIENT_CPUS for demand in demands}

@@ -8,19 +8,29 @@ from collections.abc import Iterator
 from sccachedist.auth.roster import Roster
 from sccachedist.config import SchedulerSettings
 from sccachedist.daemon.reload import Commit, Part, PreparedPart
+from sccachedist.scheduler.standings import Standings
+from sccachedist.scheduler.term import Terms
 from sccachedist.web.tls import CertificateFiles
 
 
 def reloaded_parts(
     files: CertificateFiles | None,
     roster: Roster,
+    standings: Standings,
+    terms: Terms,
 ) -> Iterator[Part[SchedulerSettings] | PreparedPart[SchedulerSettings]]:
     """The parts of one scheduler.
 
     :param files: its certificate, with TLS.
-    :param roster: the tokens of clients with names.
+    :param roster: the tokens of clients with names; ``standings`` what these count for.
     """
-    yield Part(("clients.file", "clients.named"), lambda settings: roster.replace(settings.clients.named))
+
+    def of_clients(settings: SchedulerSettings) -> None:
+        roster.replace(settings.clients.named)
+        standings.replace(settings.clients.named)
+        terms.current.renew_standings()
+
+    yield Part(("clients.file", "clients.named"), of_clients)
     if files is not None:
         certificate = files
 

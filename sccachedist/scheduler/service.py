@@ -62,6 +62,7 @@ from sccachedist.scheduler.scrape_routes import ScrapeRoutes
 from sccachedist.scheduler.server_auth import Outdated, server_auth
 from sccachedist.scheduler.sessions import Sessions
 from sccachedist.scheduler.sign_in_routes import SignInRoutes
+from sccachedist.scheduler.standings import Standings
 from sccachedist.scheduler.state_file import StateFile
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.scheduler.watching import Watching
@@ -130,10 +131,12 @@ def scheduler_service(
     in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
     state = StateFile(settings.admin.state, out_of_service, in_thread, reactor)
 
+    standings = Standings(settings.clients.named)
+
     def begin_term() -> Term:
         limits, first_job = settings.limits, first_job_id(tokens.now())
         core = SchedulerCore(first_job, limits.unclaimed_jobs, limits.servers_per_address, out_of_service)
-        return Term(core, build_servers, settings.queue, reactor, tokens, observers)
+        return Term(core, build_servers, settings.queue, reactor, tokens, observers, standings.of)
 
     terms, turns = Terms(begin_term), Turns(reactor)
     outdated, roster = Outdated(reactor), Roster(settings.clients.named)
@@ -181,7 +184,7 @@ def scheduler_service(
 
     service = MultiService()
     site = Site(routes, reactor, _without_browsers(settings), trusted, turns)
-    reload.add(*reloaded_parts(files, roster))
+    reload.add(*reloaded_parts(files, roster, standings, terms))
     reload.add(*reloaded_secrets(signers, servers, terms, principals, sessions))
     watch_reloads(registry, reload)
 
