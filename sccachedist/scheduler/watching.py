@@ -40,6 +40,17 @@ LATELY_SECS = 900.0
 _PARTY = "viewers"
 
 
+@attrs.define
+class _Lately:
+    """What became of requests lately, and when that was found: all records are read for it.
+
+    It outlasts the last viewer, so that one who comes and goes again and again costs no more than one who stays.
+    """
+
+    found: tuple[Recent, list[Attention]] | None = None
+    at: float = 0.0
+
+
 @attrs.frozen
 class ViewerPlace:
     """One viewer's.
@@ -73,6 +84,7 @@ class Watching:
         self._places, self._views, self._status, self._notices = places, views, status, notices
         self._changes, self._clock = changes, clock
         self._history = History()
+        self._lately = _Lately()
         self._viewers: dict[Viewer, ViewerPlace] = {}
         self._show: _Show | None = None
         self._number = 0
@@ -119,7 +131,15 @@ class Watching:
         self._changes.watch()
         feed = Feed(self._number, self._history.document())
         return _Show(
-            feed, self._viewers, self._views, self._status, self._notices, self._history, self._changes, self._clock
+            feed,
+            self._viewers,
+            self._views,
+            self._status,
+            self._notices,
+            self._history,
+            self._lately,
+            self._changes,
+            self._clock,
         )
 
     def _go(self, viewer: Viewer) -> None:
@@ -142,18 +162,18 @@ class _Show:
         status: FarmStatus,
         notices: Notices,
         history: History,
+        lately: "_Lately",
         changes: FarmChanges,
         clock: IReactorTime,
     ) -> None:
         self.feed, self._viewers = feed, viewers
         self._views, self._status, self._notices, self._history = views, status, notices, history
-        self._changes, self._clock = changes, clock
+        self._lately, self._changes, self._clock = lately, changes, clock
         self._term = views.terms.current
         self._round: deque[ServerId] = deque()
         self._noticed, self._sampled = 0, history.count
-        self._lately: tuple[Recent, list[Attention]] | None = None
-        self._lately_at = 0.0
         self._speeds: dict[str, float] = {}
+        self._speeds_at: float | None = None
         self._is_due, self._is_working, self._is_over = True, False, False
         self._timer: IDelayedCall = clock.callLater(TICK_SECS, self._tick)
 
@@ -190,9 +210,12 @@ class _Show:
 
     async def _tell(self) -> None:
         """Make a message of what has changed, and send it."""
-        if self._lately is None or self._clock.seconds() - self._lately_at >= STEP_SECS:
-            self._lately_at = self._clock.seconds()
-            self._lately = await self._status.lately(_PARTY, LATELY_SECS)
+        lately = self._lately
+        if lately.found is None or self._clock.seconds() - lately.at >= STEP_SECS:
+            lately.at = self._clock.seconds()
+            lately.found = await self._status.lately(_PARTY, LATELY_SECS)
+        if self._speeds_at != lately.at:
+            self._speeds_at = lately.at
             self._speeds = await self._views.speeds(_PARTY)
         if self._is_over:
             return
@@ -210,7 +233,7 @@ class _Show:
             self._sampled, sampled = self._history.count, (sample, self._history.document())
         notices = self._notices.latest(self._notices.count - self._noticed)
         self._noticed = self._notices.count
-        status = self._status.document(self.feed.sums, *self._lately)
+        status = self._status.document(self.feed.sums, *lately.found)
         rates = self._history.rates(self._term.totals(), self.feed.sums.by_state)
         made = self.feed.message(status, rates, notices, sampled, changes.more, sights)
         if made:

@@ -466,6 +466,24 @@ def test_attention(known: Farm) -> None:
     assert [finding["about"] for finding in screen.page["farm"]["attention"]] == ["farm"]
 
 
+def test_comes_and_goes(known: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One who comes and goes again and again makes nobody read all records each time."""
+    read: list[float] = []
+    lately = FarmStatus.lately
+
+    async def counted(status: FarmStatus, party: str, since: float) -> Any:
+        read.append(known.clock.seconds())
+        return await lately(status, party, since)
+
+    monkeypatch.setattr(FarmStatus, "lately", counted)
+    for _ in range(15):
+        screen = known.watch()
+        assert screen.look() == ["snapshot"]
+        screen.leave()
+        known.tick()
+    assert len(read) == 2
+
+
 def test_a_job(known: Farm) -> None:
     """A job is shown from its begin to its end, in each of its phases."""
     screen = known.watch()
