@@ -101,6 +101,9 @@ class _Pair:
         names = self.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         if names.get_values_for_type(x509.IPAddress) != [public_addr.host]:
             raise _Outdated(f"it is not for {public_addr.host}")
+        subject = self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        if [name.value for name in subject] != [str(public_addr)]:  # another port: the scheduler would refuse it
+            raise _Outdated(f"it is not for {public_addr}")
         if now < self.certificate.not_valid_before_utc:
             raise _Outdated("its life has not begun: was the clock wrong?")
         if now >= self.renew_at:

@@ -113,6 +113,7 @@ def test_openssl_takes_it_as_its_own_root(home: Home, tmp_path: Path, address: s
     ("public_addr", "now", "why"),
     [
         ("192.0.2.7:10501", NOW, "it is not for 192.0.2.7"),
+        ("127.0.0.1:10502", NOW, "it is not for 127.0.0.1:10502"),
         (str(HERE), NOW + timedelta(days=264), "two thirds of its life are over"),
         (str(HERE), NOW + timedelta(days=1000), "two thirds of its life are over"),
         (str(HERE), NOW - timedelta(days=2), "its life has not begun"),
@@ -127,11 +128,6 @@ def test_renewed(home: Home, public_addr: str, now: datetime, why: str) -> None:
     assert second.renew_at > now
     assert [why in remark for remark in home.remarks] == [True]
     assert home.load(ServerId.parse(public_addr), now) == second
-
-
-def test_another_port(home: Home) -> None:
-    """A certificate says nothing of the port, and outlives a change of it."""
-    assert home.load() == home.load(ServerId(HERE.host, 10502))
 
 
 def broken_files(home: Home) -> dict[str, bytes]:
