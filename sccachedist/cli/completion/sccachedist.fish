@@ -211,7 +211,7 @@ complete -c sccachedist -n '_shtab_sccachedist_using jobs' -s h -l help -d 'show
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l client -x -d 'of this client alone'
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l server -x -d 'at this build server, by address or host name'
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l outcome -xka "compiled compile_error sent_local refused unclaimed server_lost untold" -d 'that ended so'
-complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l reason -xka "auth_unavailable bad_toolchain client_gone disk incident inputs killed limit no_output no_place no_servers no_slot not_assigned not_executed options over_limit paused queue_full queue_timeout sandbox shutdown signal stale_token suspicious token_ended toolchain unauthorized unclaimed_jobs unknown_job" -d 'that were sent home for this'
+complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l reason -xka "auth_unavailable bad_toolchain client_gone disk incident inputs killed limit no_output no_place no_servers no_slot not_assigned not_executed options over_limit paused queue_full queue_timeout quota sandbox shutdown signal stale_token suspicious token_ended toolchain unauthorized unclaimed_jobs unknown_job" -d 'that were sent home for this'
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l output -x -d 'whose output has a name that ends so'
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l limit -x -d 'this many (default: 50)'
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l since -x -d 'not before that: 90s, 10m, 2h, 7d, 14:05, a date'

@@ -300,7 +300,7 @@ _shtab_sccachedist_jobs_options=(
   "--client[of this client alone]:CLIENT:"
   "--server[at this build server, by address or host name]:SERVER:"
   "--outcome[that ended so]:OUTCOME:(compiled compile_error sent_local refused unclaimed server_lost untold)"
-  "--reason[that were sent home for this]:REASON:(auth_unavailable bad_toolchain client_gone disk incident inputs killed limit no_output no_place no_servers no_slot not_assigned not_executed options over_limit paused queue_full queue_timeout sandbox shutdown signal stale_token suspicious token_ended toolchain unauthorized unclaimed_jobs unknown_job)"
+  "--reason[that were sent home for this]:REASON:(auth_unavailable bad_toolchain client_gone disk incident inputs killed limit no_output no_place no_servers no_slot not_assigned not_executed options over_limit paused queue_full queue_timeout quota sandbox shutdown signal stale_token suspicious token_ended toolchain unauthorized unclaimed_jobs unknown_job)"
   "--output[whose output has a name that ends so]:NAME:"
   "--limit[this many (default\: 50)]:N:"
   "--since[not before that\: 90s, 10m, 2h, 7d, 14\:05, a date]:TIME:"
