@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from sccachedist.config import ConnectionLimits
 from sccachedist.errors import DecodeError, LimitExceeded, SccachedistError
-from sccachedist.web.acknowledged import acknowledged, all_arrived
+from sccachedist.web.acknowledged import acknowledged, all_arrived, keep_little
 from sccachedist.web.connection_limits import Connections
 from sccachedist.web.deadlines import Phase, Progress, overdue
 from sccachedist.web.framing import Chunks, Framing, Length
@@ -252,6 +252,8 @@ class Channel(TwistedProtocol):
     def begin_sending(self, phase: Phase = Phase.SENDING) -> None:
         """Begin a response: it is the peer's turn to take it. ``STREAMING`` if it stays open, up to the next call."""
         self._taken_before = acknowledged(self.transport)
+        if phase is Phase.STREAMING:
+            keep_little(self.transport)
         self._enter(phase)
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:  # noqa: N802
