@@ -171,11 +171,6 @@ def test_wrong_scheduler_files(path: Path, text: str, line: str) -> None:
             for option in ("", "mfoo", "-", "-m foo bar", "-m*foo", "*", "-mfoo ")
         ),
         (CACHE, f'{CACHE}bind_address = "h:1"\n', f"bind_address: {AN_ADDRESS}"),
-        (
-            CACHE,
-            f"{CACHE}limits.job_memory_bytes = 12582912\n",
-            "limits.job_memory_bytes: expected a number of bytes, 32 MiB (33554432) or more",
-        ),
         (CACHE, f"{CACHE}toolchain_cache_size = -1\n", "toolchain_cache_size: expected a number of bytes"),
         (CACHE, f'{CACHE}toolchain_cache_size = "10G"\n', "toolchain_cache_size: expected a number of bytes"),
         (CACHE, f"{CACHE}toolchain_cache_size = 1e10\n", "toolchain_cache_size: expected a number of bytes"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from attrs import frozen
 
 from sccachedist.config.schema import Choice, Key, Table, TableOf, keys_of, summary
-from sccachedist.config.values import BYTES, CACHE_BYTES, JOB_BYTES
+from sccachedist.config.values import BYTES, CACHE_BYTES
 
 _UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
@@ -70,7 +70,7 @@ def _default(declared: Key) -> str:
         case bool(is_so):
             return str(is_so).lower()
         case int(number):
-            return f"{number}{_in_units(number)}" if declared.shape in (BYTES, CACHE_BYTES, JOB_BYTES) else str(number)
+            return f"{number}{_in_units(number)}" if declared.shape in (BYTES, CACHE_BYTES) else str(number)
         case enum.Enum(value=text) | (str() | Path() as text):
             return json.dumps(str(text))
         case tuple(items):

@@ -38,7 +38,6 @@ from sccachedist.config.values import (
     COUNT,
     CPUS,
     HEARTBEAT_SECONDS,
-    JOB_BYTES,
     NETWORK,
     OPTION,
     ORIGIN,
@@ -206,7 +205,7 @@ class ServerLimits(ConnectionLimits):
     )
     job_memory_bytes: int = field(
         default=4 * GIB,
-        metadata=key(JOB_BYTES, "The memory of a compile, including what it writes to its temporary file system."),
+        metadata=key(BYTES, "The memory of a compile, including what it writes to its temporary file system."),
     )
     job_processes: int = field(default=1024, metadata=key(COUNT, "Processes and threads of a compile at one time."))
     job_secs: int = field(default=540, metadata=key(COUNT, "How many seconds a compile may run."))

@@ -124,8 +124,6 @@ HEADER = Value(str, "the name of a header such as X-Forwarded-User", partial(_ma
 ALGORITHM = Value(str, f"one of {', '.join(_ALGORITHMS)}", _algorithm)
 CACHE_BYTES = Value(int, "a number of bytes", partial(_at_least, 0))
 BYTES = Value(int, "a number of bytes, 1 or more", partial(_at_least, 1))
-#: Of an empty file gcc takes 18 MiB, rustc 52, clang 79. The trial job, which runs none, passes with far less.
-JOB_BYTES = Value(int, "a number of bytes, 32 MiB (33554432) or more", partial(_at_least, 32 << 20))
 WEIGHT = Value((int, float), "a number from 0.001 to 1000", partial(_between, 0.001, 1000))
 MOMENT = Value((date, datetime), "a day such as 2027-01-15, or a time such as 2027-01-15T12:00:00Z", _moment)
 COUNT = Value(int, "a whole number, 1 or more", partial(_at_least, 1))
