@@ -19,9 +19,10 @@ from sccachedist.config import (
     TokenAuth,
     TokenSettings,
 )
-from sccachedist.config.changes import ChangedKeys, changes, differing, effects, merged, spread
+from sccachedist.config.changes import ChangedKeys, changes, differing, digests, effects, merged, spread
 from sccachedist.config.schema import Effect
 from sccachedist.wire.addresses import ServerId
+from tests.support.changed_settings import made, variants
 
 ADDRESS = ServerId.parse("127.0.0.1:10600")
 TLS = TlsSettings(Path("a.pem"), Path("a.key"))
@@ -90,6 +91,20 @@ def test_declared(role: type) -> None:
     assert {"limits.connections", "public_addr", "log.jobs"} <= found.keys()
     assert "limits" not in found
     assert set(found.values()) == set(Effect)
+
+
+@pytest.mark.parametrize("role", [SchedulerSettings, ServerSettings])
+def test_each_key(role: type) -> None:
+    """One that has its effect at once is in force; one that needs a restart is named, and has its old value."""
+    declared, seen = effects(role), set()
+    for key, old, new in variants(made(role)):
+        effect = declared.get(key) or declared[key.rpartition(".")[0]]
+        at_once = effect is Effect.AT_ONCE
+        assert changes(old, new) == ChangedKeys(*((key,), ()) if at_once else ((), (key,))), key
+        assert merged(old, new) == (new if at_once else old), key
+        assert digests(old, b"salt").get(key) != digests(new, b"salt").get(key), key
+        seen.add(key.removesuffix(".ann"))
+    assert seen == declared.keys()
 
 
 def test_spread() -> None:

@@ -92,7 +92,21 @@ class WorkerBuilder:
         self._sweeping: SingleFlight[str] = SingleFlight()
         self._to_sweep = False
         self._started = self._stopped = False
-        self._may_follow = slots if follow else 0
+        self._follows, self._may_follow = follow, slots if follow else 0
+
+    def take_policy(self, limits: ServerLimits, on_failure: OnFailure) -> None:
+        """Let other limits hold for jobs and toolchains that come, but for those that sandboxes are made with."""
+        self._job_secs, self._on_failure = limits.job_secs, on_failure
+        self._job_limits = limits_from(limits, JobLimits, scratch_bytes=self._job_limits.scratch_bytes)
+        self._unpack_limits = limits_from(limits, UnpackLimits)
+        self._refusals = Refusals()
+
+    def allow(self, slots: int) -> None:
+        """Let so many jobs run at a time, if they are more than before; the scheduler sees to it that they are less."""
+        more = max(0, slots - self._slots)
+        self._slots += more
+        self._may_follow += more * self._follows
+        self.workers.allow(more)
 
     async def start(self) -> None:
         """See :meth:`sccachedist.builders.interface.Builder.start`."""

@@ -227,6 +227,12 @@ class Workers:
         #: Workers that were started, and those that ended by themselves, since the start.
         self.started = self.died = 0
 
+    def allow(self, more: int) -> None:
+        """Let more work at a time."""
+        for _ in range(more):
+            self._turns.limit += 1
+            self._turns.release()
+
     @property
     def counts(self) -> tuple[int, int]:
         """How many workers are idle, and how many are busy."""

@@ -15,6 +15,7 @@ from sccachedist.config.operation import (
     RecordSettings,
     SchedulerMetricsSettings,
     ServerNetworkSettings,
+    ShutdownSettings,
 )
 from sccachedist.config.published import (
     BuilderSettings,
@@ -46,7 +47,6 @@ from sccachedist.config.settings import (
     SchedulerSettings,
     ServerLimits,
     ServerSettings,
-    ShutdownSettings,
     TlsSettings,
 )
 from sccachedist.config.viewing import AdminSettings, NamesFor, PersonSettings, ViewFor, WebSettings

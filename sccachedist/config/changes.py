@@ -38,22 +38,25 @@ class ChangedKeys:
         return "; ".join([said] * bool(self.at_once) + [waits] * bool(self.restart))
 
 
-def effects(settings: type, where: str = "") -> dict[str, Effect]:
-    """What a reload does with each key that a role's file may have, by dotted key."""
+def effects(settings: type, where: str = "", of_table: Effect = Effect.RESTART) -> dict[str, Effect]:
+    """What a reload does with each key that a role's file may have, by dotted key.
+
+    :param where: the table that has them; ``of_table``: its effect, for keys that have none of their own.
+    """
     found: dict[str, Effect] = {}
     for name, declared in rows_of(settings).items():
-        at = dotted(where, name)
+        at, effect = dotted(where, name), declared.effect or of_table
         match declared.shape:
             case Table(settings=inner):
                 if declared.default is None:
-                    found[at] = declared.effect
-                found |= effects(inner, at)
+                    found[at] = effect
+                found |= effects(inner, at, effect)
             case Choice(kinds=kinds):
-                found[at] = declared.effect
+                found[at] = effect
                 for kind in kinds.values():
-                    found |= effects(kind, at)
+                    found |= effects(kind, at, effect)
             case _:
-                found[at] = declared.effect
+                found[at] = effect
     return found
 
 
@@ -107,16 +110,16 @@ def differing(old: Mapping[str, object], new: Mapping[str, object], settings: ty
     return ChangedKeys(at_once, restart)
 
 
-def merged(old: T, new: T) -> T:
+def merged(old: T, new: T, of_table: Effect = Effect.RESTART) -> T:
     """The configuration that a reload brings into force: the new one, but for what needs a restart."""
     values: dict[str, object] = {}
     for name, declared in rows_of(type(old)).items():
-        attribute = attribute_of(name)
+        attribute, effect = attribute_of(name), declared.effect or of_table
         before, after = getattr(old, attribute), getattr(new, attribute)
         if isinstance(declared.shape, Table | Choice) and type(before) is type(after) and before is not None:
-            values[attribute] = merged(before, after)
+            values[attribute] = merged(before, after, effect)
         else:
-            values[attribute] = after if declared.effect is Effect.AT_ONCE else before
+            values[attribute] = after if effect is Effect.AT_ONCE else before
     return attrs.evolve(old, **values)  # type: ignore[misc]  # mypy knows no field of T
 
 

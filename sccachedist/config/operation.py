@@ -9,8 +9,8 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from sccachedist.config.schema import key
-from sccachedist.config.values import ADDRESS, BOOL, BYTES, COUNT, IP, NUMBER, PATH, TOKEN, one_of
+from sccachedist.config.schema import Effect, key
+from sccachedist.config.values import ADDRESS, BOOL, BYTES, COUNT, IP, NUMBER, PATH, SECONDS, TOKEN, one_of
 from sccachedist.wire.addresses import ServerId
 
 
@@ -114,6 +114,7 @@ class SchedulerMetricsSettings(MetricsSettings):
             TOKEN,
             "The bearer token with which ``/metrics``, ``/metrics/servers`` and ``/metrics/targets`` at ``public_addr``"
             " may be read; ``admin.token`` does as well.",
+            Effect.AT_ONCE,
         ),
     )
 
@@ -131,3 +132,10 @@ class MonitorSettings:
             "look, so it belongs on the loopback or on a network for management.",
         ),
     )
+
+
+@frozen
+class ShutdownSettings:
+    """How a build server stops."""
+
+    grace_secs: int = field(default=60, metadata=key(SECONDS, "How long it waits for running jobs at SIGTERM."))

@@ -151,13 +151,13 @@ class Effect(enum.Enum):
 class Key:
     """A key of a file: the shape of its value, one line about its purpose, and what a reload does with it.
 
-    The effect of a choice or of a table that may be missing is that of choosing otherwise; the keys in it have their
-    own.
+    :param effect: None for that of the table that it stands in. The effect of a choice, or of a table that may be
+        missing, is that of choosing otherwise, too.
     """
 
     shape: Shape
     about: str
-    effect: Effect
+    effect: Effect | None
     default: object
 
     @property
@@ -166,17 +166,18 @@ class Key:
         return self.default is attrs.NOTHING
 
 
-def key(shape: Shape, about: str, effect: Effect = Effect.RESTART) -> dict[str, object]:
+def key(shape: Shape, about: str, effect: Effect | None = None) -> dict[str, object]:
     """Metadata for the attrs field of a setting: ``field(metadata=key(...))``.
 
-    :param effect: at once only if a part of the role applies the key, see :mod:`sccachedist.daemon.reload`.
+    :param effect: at once only if a part of the role applies the key, see :mod:`sccachedist.daemon.reload`; by default
+        that of its table, and after a restart for a key of no table.
     """
     return {"shape": shape, "about": about, "effect": effect}
 
 
-def table(settings: type) -> dict[str, object]:
+def table(settings: type, effect: Effect | None = None) -> dict[str, object]:
     """Metadata for a field that is a table of its own; the first line of its class describes it."""
-    return key(Table(settings), summary(settings))
+    return key(Table(settings), summary(settings), effect)
 
 
 def loaded(shape: TableOf) -> dict[str, object]:

@@ -18,6 +18,7 @@ from sccachedist.config.operation import (
     RecordSettings,
     SchedulerMetricsSettings,
     ServerNetworkSettings,
+    ShutdownSettings,
 )
 from sccachedist.config.published import (
     BUILDER,
@@ -51,7 +52,7 @@ from sccachedist.config.viewing import AdminSettings, WebSettings
 from sccachedist.policy import OnFailure
 from sccachedist.wire.addresses import ServerId
 
-AT_ONCE = Effect.AT_ONCE
+AT_ONCE, RESTART = Effect.AT_ONCE, Effect.RESTART
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 
 
@@ -124,6 +125,7 @@ class SchedulerLimits(ConnectionLimits):
             COUNT,
             "Calls at a time to the service of ``client_auth.url`` about tokens that it never accepted, and as many "
             "about tokens that it did. One sender may cause half of them; beyond that, clients compile locally.",
+            RESTART,
         ),
     )
 
@@ -159,6 +161,7 @@ class ServerLimits(ConnectionLimits):
             BYTES,
             "All unpacked toolchains together; the least recently used ones are removed first. By default, six times "
             "``toolchain_cache_size``, but at most half of the disk.",
+            RESTART,
         ),
     )
     toolchains_unpacked_inodes: int | None = field(
@@ -167,6 +170,7 @@ class ServerLimits(ConnectionLimits):
             COUNT,
             "Files and directories of all unpacked toolchains together. By default, 4,000,000, but at most half of "
             "what the disk has.",
+            RESTART,
         ),
     )
     compression_ratio: int = field(
@@ -205,9 +209,11 @@ class ServerLimits(ConnectionLimits):
     )
     job_memory_bytes: int = field(
         default=4 * GIB,
-        metadata=key(BYTES, "The memory of a compile, including what it writes to its temporary file system."),
+        metadata=key(BYTES, "The memory of a compile, including what it writes to its temporary file system.", RESTART),
     )
-    job_processes: int = field(default=1024, metadata=key(COUNT, "Processes and threads of a compile at one time."))
+    job_processes: int = field(
+        default=1024, metadata=key(COUNT, "Processes and threads of a compile at one time.", RESTART)
+    )
     job_secs: int = field(default=540, metadata=key(COUNT, "How many seconds a compile may run."))
 
 
@@ -217,7 +223,9 @@ class NetworkSettings:
 
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(
         default=(),
-        metadata=key(ListOf(NETWORK), "The senders whose ``X-Real-IP`` is trusted; from others it is ignored."),
+        metadata=key(
+            ListOf(NETWORK), "The senders whose ``X-Real-IP`` is trusted; from others it is ignored.", AT_ONCE
+        ),
     )
 
 
@@ -265,7 +273,6 @@ class HeartbeatSettings:
         metadata=key(
             HEARTBEAT_SECONDS,
             "Seconds from one heartbeat to the next; a scheduler with thousands asks for more.",
-            AT_ONCE,
         ),
     )
 
@@ -333,13 +340,6 @@ class DockerSettings:
 
 
 @frozen
-class ShutdownSettings:
-    """How a build server stops."""
-
-    grace_secs: int = field(default=60, metadata=key(SECONDS, "How long it waits for running jobs at SIGTERM."))
-
-
-@frozen
 class SchedulerSettings:
     """A scheduler's configuration file."""
 
@@ -350,16 +350,16 @@ class SchedulerSettings:
     tls: TlsSettings | None = field(default=None, metadata=table(TlsSettings))
     jwt: JwtSettings = field(factory=JwtSettings, metadata=table(JwtSettings))
     clients: ClientsSettings = field(factory=ClientsSettings, metadata=table(ClientsSettings))
-    queue: QueueSettings = field(factory=QueueSettings, metadata=table(QueueSettings))
+    queue: QueueSettings = field(factory=QueueSettings, metadata=table(QueueSettings, AT_ONCE))
     admin: AdminSettings = field(factory=AdminSettings, metadata=table(AdminSettings))
-    web: WebSettings = field(factory=WebSettings, metadata=table(WebSettings))
-    log: LogSettings = field(factory=LogSettings, metadata=table(LogSettings))
-    records: RecordSettings = field(factory=RecordSettings, metadata=table(RecordSettings))
+    web: WebSettings = field(factory=WebSettings, metadata=table(WebSettings, AT_ONCE))
+    log: LogSettings = field(factory=LogSettings, metadata=table(LogSettings, AT_ONCE))
+    records: RecordSettings = field(factory=RecordSettings, metadata=table(RecordSettings, AT_ONCE))
     metrics: SchedulerMetricsSettings = field(
         factory=SchedulerMetricsSettings, metadata=table(SchedulerMetricsSettings)
     )
     monitor: MonitorSettings = field(factory=MonitorSettings, metadata=table(MonitorSettings))
-    limits: SchedulerLimits = field(factory=SchedulerLimits, metadata=table(SchedulerLimits))
+    limits: SchedulerLimits = field(factory=SchedulerLimits, metadata=table(SchedulerLimits, AT_ONCE))
 
 
 @frozen
@@ -373,7 +373,7 @@ class ServerSettings:
     scheduler_url: str = field(metadata=key(ORIGIN, "The scheduler's URL."))
     builder: BuilderSettings = field(metadata=key(BUILDER, "How compiles run."))
     scheduler_auth: SchedulerAuthSettings = field(
-        metadata=key(SCHEDULER_AUTH, "How this server proves its identity to the scheduler.")
+        metadata=key(SCHEDULER_AUTH, "How this server proves its identity to the scheduler.", AT_ONCE)
     )
     bind_address: ServerId = field(
         default=Factory(lambda self: self.public_addr, takes_self=True),
@@ -383,13 +383,13 @@ class ServerSettings:
         default=10 * GIB, metadata=key(CACHE_BYTES, "The most bytes of the kept toolchain archives.")
     )
     network: ServerNetworkSettings = field(factory=ServerNetworkSettings, metadata=table(ServerNetworkSettings))
-    heartbeat: HeartbeatSettings = field(factory=HeartbeatSettings, metadata=table(HeartbeatSettings))
-    capacity: CapacitySettings = field(factory=CapacitySettings, metadata=table(CapacitySettings))
+    heartbeat: HeartbeatSettings = field(factory=HeartbeatSettings, metadata=table(HeartbeatSettings, AT_ONCE))
+    capacity: CapacitySettings = field(factory=CapacitySettings, metadata=table(CapacitySettings, AT_ONCE))
     sandbox: SandboxSettings = field(factory=SandboxSettings, metadata=table(SandboxSettings))
     docker: DockerSettings = field(factory=DockerSettings, metadata=table(DockerSettings))
-    policy: PolicySettings = field(factory=PolicySettings, metadata=table(PolicySettings))
-    shutdown: ShutdownSettings = field(factory=ShutdownSettings, metadata=table(ShutdownSettings))
-    log: LogSettings = field(factory=LogSettings, metadata=table(LogSettings))
+    policy: PolicySettings = field(factory=PolicySettings, metadata=table(PolicySettings, AT_ONCE))
+    shutdown: ShutdownSettings = field(factory=ShutdownSettings, metadata=table(ShutdownSettings, AT_ONCE))
+    log: LogSettings = field(factory=LogSettings, metadata=table(LogSettings, AT_ONCE))
     metrics: MetricsSettings = field(factory=MetricsSettings, metadata=table(MetricsSettings))
-    records: RecordFileSettings = field(factory=RecordFileSettings, metadata=table(RecordFileSettings))
-    limits: ServerLimits = field(factory=ServerLimits, metadata=table(ServerLimits))
+    records: RecordFileSettings = field(factory=RecordFileSettings, metadata=table(RecordFileSettings, AT_ONCE))
+    limits: ServerLimits = field(factory=ServerLimits, metadata=table(ServerLimits, AT_ONCE))

@@ -80,6 +80,7 @@ class WebSettings:
             ADDRESS,
             "The address of a port for the page and the API alone; the page is not at ``public_addr`` then. With "
             "``[tls]`` it speaks TLS, too.",
+            Effect.RESTART,
         ),
     )
     view: ViewFor = field(

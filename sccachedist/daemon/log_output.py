@@ -68,6 +68,10 @@ class LogFile:
         os.close(self._descriptor)
         self._descriptor = opened
 
+    def close(self) -> None:
+        """Write no more."""
+        os.close(self._descriptor)
+
     def _is_current(self) -> bool:
         try:
             return os.path.samestat(os.stat(self._path), os.fstat(self._descriptor))
@@ -93,6 +97,17 @@ class LogOutput:
 
     def __init__(self, output: _Output, file: LogFile | None = None) -> None:
         self._output, self.file = output, file
+
+    def reopen(self) -> None:
+        """Open the file by its name again, if it is one."""
+        if self.file is not None:
+            self.file.reopen()
+
+    def become(self, other: "LogOutput") -> None:
+        """Write where and as another one does."""
+        if self.file is not None:
+            self.file.close()
+        self._output, self.file = other._output, other.file
 
     def __call__(self, event: LogEvent) -> None:
         """Write an event."""

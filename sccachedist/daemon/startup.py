@@ -24,7 +24,7 @@ from sccachedist.daemon.fd_limit import affordable
 from sccachedist.daemon.log_levels import LEVEL_NAMES, LOG_VARIABLE
 from sccachedist.daemon.log_output import LogOutput, log_output
 from sccachedist.daemon.logs import Logger, bound_lines, choose_levels
-from sccachedist.daemon.reload import Reload, S
+from sccachedist.daemon.reload import Commit, PreparedPart, Reload, S
 from sccachedist.daemon.signals import OnSignal, survive_and_tell
 from sccachedist.directories import check_way, trusted
 from sccachedist.errors import ConfigError, UntrustedPath
@@ -124,12 +124,22 @@ def make_role(
         raise SystemExit(f"sccachedist: {error}") from error
     service = _Role(options.config, output)
     role.setServiceParent(service)
-    if output is not None and output.file is not None:
-        OnSignal("SIGHUP", output.file.reopen, cast(Any, reactor)).setServiceParent(service)
+    if output is not None:
+        OnSignal("SIGHUP", output.reopen, cast(Any, reactor)).setServiceParent(service)
+        reload.add(PreparedPart(("log.format",), partial(_remade, output, options, name)))
     OnSignal("SIGHUP", reload.at_signal, cast(Any, reactor)).setServiceParent(service)
     gc.collect()
     gc.freeze()  # what exists now stays: to search it at each collection would make every pause half as long again
     return service
+
+
+def _remade(output: LogOutput, options: RoleOptions, role: str, settings: S) -> Commit:
+    """The log in the form that other settings ask for.
+
+    :raises ConfigError: it cannot be opened.
+    """
+    other = log_output(options.parent or {}, settings.log.format, role)
+    return partial(output.become, other) if other is not None else lambda: None
 
 
 def _fitted(settings: S) -> S:

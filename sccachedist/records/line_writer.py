@@ -26,16 +26,17 @@ STOP_SECS = 5.0
 
 
 class LineWriter(PeriodicService):
-    """Takes records for a file.
+    """Takes records for a file, if there is one.
 
     :ivar dropped: how many were not written.
     """
 
-    def __init__(self, file: LineFile, reactor: Any) -> None:
+    def __init__(self, file: LineFile | None, reactor: Any) -> None:
         super().__init__(WRITE_SECS, self.write, reactor)
         self._file, self._reactor, self._quiet_log = file, reactor, QuietLog(reactor.seconds)
         self._waiting: list[Entry] = []
-        self._is_busy = self._closes = False
+        self._left: list[LineFile] = []
+        self._is_busy = False
         self._over = Waiters()
         self.dropped = 0
 
@@ -48,11 +49,20 @@ class LineWriter(PeriodicService):
 
     def reopen(self) -> None:
         """Open the file by its name again, with the next write."""
-        self._closes = True
+        if self._file is not None:
+            self._left.append(self._file)
+
+    def use(self, settings: RecordFileSettings) -> None:
+        """Write to the file that these settings name, if they name one: also what waits."""
+        self.reopen()
+        self._file = _file_of(settings)
+        if self._file is None:
+            self.dropped += len(self._waiting)
+            self._waiting.clear()
 
     def write(self) -> None:
         """Write what waits, unless the disk is still at work."""
-        if not self._is_busy and (self._waiting or self._closes):
+        if not self._is_busy and (self._waiting or self._left):
             self._is_busy = True
             Deferred.fromCoroutine(self._write()).addErrback(lambda failure: log.failure("records", failure))
 
@@ -69,9 +79,9 @@ class LineWriter(PeriodicService):
 
     async def _write(self) -> None:
         entries, self._waiting = self._waiting, []
-        closes, self._closes = self._closes, False
+        left, self._left = self._left, []
         try:
-            await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._work, entries, closes)
+            await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), _work, self._file, entries, left)
             self._quiet_log.forget("records")
         except DiskError as error:
             self.dropped += len(entries)
@@ -83,15 +93,20 @@ class LineWriter(PeriodicService):
             self._is_busy = False
             self._over.wake()
 
-    def _work(self, entries: list[Entry], closes: bool) -> None:
-        if closes:
-            self._file.close()
-        if entries:
-            self._file.write(entries)
+
+def _work(file: LineFile | None, entries: list[Entry], left: list[LineFile]) -> None:
+    for each in left:
+        each.close()
+    if file is not None and entries:
+        file.write(entries)
 
 
-def record_writer(settings: RecordFileSettings, reactor: Any) -> LineWriter | None:
+def record_writer(settings: RecordFileSettings, reactor: Any) -> LineWriter:
     """What writes records to the file that the configuration names, if it names one."""
+    return LineWriter(_file_of(settings), reactor)
+
+
+def _file_of(settings: RecordFileSettings) -> LineFile | None:
     if settings.file is None:
         return None
-    return LineWriter(LineFile(settings.file, settings.rotate_bytes, settings.keep_files), reactor)
+    return LineFile(settings.file, settings.rotate_bytes, settings.keep_files)

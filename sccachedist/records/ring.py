@@ -118,6 +118,12 @@ class Ring:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def hold(self, keep: int) -> None:
+        """Keep so many from now on."""
+        self._keep = keep
+        while len(self._entries) > keep:
+            self._drop_oldest()
+
     def add(self, entry: Entry) -> None:
         """Add the entry of a request that has ended now."""
         if len(self._entries) >= self._keep:

@@ -161,6 +161,10 @@ class Allocation:
         now = self._clock.seconds()
         return max((now - ticket.asked for ticket in self._queue.firsts), default=0.0)
 
+    def wait_at_most(self, seconds: float) -> None:
+        """Let requests that come from now on wait so long."""
+        self._max_wait_secs = seconds
+
     def send_away(self, reason: SccachedistError) -> None:
         """Let all requests that wait fail for a reason."""
         while (ticket := self._queue.dismiss()) is not None:

@@ -19,7 +19,7 @@ _PREFIX = "__Host-"
 _MOST_COOKIES, _MOST_NAME = 8192, 64
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Browsers:
     """Reads heads.
 
@@ -29,12 +29,12 @@ class Browsers:
     """
 
     _tls: bool
-    _proxies: Sequence[IPNetwork]
-    _user_header: str | None = None
+    proxies: Sequence[IPNetwork]
+    user_header: str | None = None
 
     def sender(self, head: Head) -> IPAddress:
         """The address that a request comes from."""
-        return client_address(head.peer, head.headers.get("x-real-ip"), self._proxies)
+        return client_address(head.peer, head.headers.get("x-real-ip"), self.proxies)
 
     def session(self, head: Head) -> str | None:
         """The session in the cookie; None if there is none, or two: then another may have set one."""
@@ -55,9 +55,9 @@ class Browsers:
 
     def user(self, head: Head) -> str | None:
         """The user that a trusted proxy has let in."""
-        if self._user_header is None or not self._is_proxy(head):
+        if self.user_header is None or not self._is_proxy(head):
             return None
-        name = (_single(head, self._user_header) or "").encode("latin-1").decode(errors="replace")
+        name = (_single(head, self.user_header) or "").encode("latin-1").decode(errors="replace")
         return excerpt(name, _MOST_NAME) or None
 
     def is_secure(self, head: Head) -> bool:
@@ -98,7 +98,7 @@ class Browsers:
 
     def _is_proxy(self, head: Head) -> bool:
         address = plain_address(head.peer)
-        return any(address in network for network in self._proxies)
+        return any(address in network for network in self.proxies)
 
 
 def _single(head: Head, name: str) -> str | None:

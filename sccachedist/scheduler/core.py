@@ -91,7 +91,7 @@ class SchedulerCore:
         most_per_address: int = 64,
         out_of_service: OutOfService | None = None,
     ) -> None:
-        self._most_unclaimed, self._most_per_address = most_unclaimed, most_per_address
+        self.most_unclaimed, self.most_per_address = most_unclaimed, most_per_address
         self._fleet, self._jobs = Fleet(out_of_service), Jobs(first_job)
         self._events: list[Event] = []
         self._slots = Slots(self._fleet, self._jobs, self._events.append)
@@ -113,10 +113,8 @@ class SchedulerCore:
         """
         check_heartbeat(heartbeat, report)
         known = self._fleet.get(server_id)
-        if known is None and self._fleet.count_at(server_id) >= self._most_per_address:
-            raise LimitExceeded(
-                "servers_per_address", f"{self._most_per_address} build servers are at {server_id.host}"
-            )
+        if known is None and self._fleet.count_at(server_id) >= self.most_per_address:
+            raise LimitExceeded("servers_per_address", f"{self.most_per_address} build servers are at {server_id.host}")
         if known is not None and not known.may_become(heartbeat, now):
             raise IdentityInUse(f"build server {server_id} lives, and has another job key")
         is_new = known is None or known.heartbeat.server_nonce != heartbeat.server_nonce
@@ -224,8 +222,8 @@ class SchedulerCore:
         :raises NoCapacity: no server has room.
         :raises LimitExceeded: too many of the client's jobs have not started.
         """
-        if client is not None and self._jobs.unclaimed(client) >= self._most_unclaimed:
-            raise LimitExceeded("unclaimed_jobs", f"{self._most_unclaimed} jobs of one client have not begun")
+        if client is not None and self._jobs.unclaimed(client) >= self.most_unclaimed:
+            raise LimitExceeded("unclaimed_jobs", f"{self.most_unclaimed} jobs of one client have not begun")
         server = self._fleet.choose(toolchain, tried, now)
         if server is None:
             refusal = Refusal.NO_SLOT if self.has_servers else Refusal.NO_SERVERS

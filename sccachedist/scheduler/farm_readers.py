@@ -46,7 +46,7 @@ class FarmReader:
         return self.role is Role.ANYONE
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class FarmReaders:
     """Finds out who asks.
 
@@ -62,7 +62,7 @@ class FarmReaders:
     _principals: Principals
     _sessions: Sessions
     _browsers: Browsers
-    _web: WebSettings
+    web: WebSettings
     _name_of: Callable[[Party], str | None]
     _now: Callable[[], float]
 
@@ -74,7 +74,7 @@ class FarmReaders:
         :raises AuthUnavailable: its token cannot be checked now.
         """
         reader = await self.known(head)
-        if reader.role >= _LEAST[self._web.view]:
+        if reader.role >= _LEAST[self.web.view]:
             return reader
         if reader.role is Role.ANYONE:
             raise ClientRefused("no_bearer_auth", "no client token")
@@ -128,5 +128,5 @@ class FarmReaders:
     def _reader(self, head: Head, principal: Principal) -> FarmReader:
         party = Party(neighbourhood(self._browsers.sender(head)))
         address = self._name_of(party)
-        sight = Sight.of(principal.role, self._web.names, address)
+        sight = Sight.of(principal.role, self.web.names, address)
         return FarmReader(head.peer, party, principal.role, principal.name or address or party, sight)

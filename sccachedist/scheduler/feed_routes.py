@@ -49,7 +49,7 @@ class FeedRoutes:
     app = api.app
 
     def __init__(self, watching: Watching, readers: FarmReaders, names: NamesFor) -> None:
-        self._watching, self._readers, self._names = watching, readers, names
+        self._watching, self._readers, self.names = watching, readers, names
 
     async def _reader(self, head: Head) -> FarmReader:
         return await self._readers.check(head)
@@ -64,5 +64,5 @@ class FeedRoutes:
             said = {"description": "too many watch this farm now (web.viewers): ask for its status now and then"}
             headers = (("Content-Type", JSON), ("Retry-After", str(RETRY_AFTER_SECS)))
             return Response(503, headers, json.dumps(said).encode())
-        place = ViewerPlace(reader.party, Sight.of(reader.role, self._names, None), last)
+        place = ViewerPlace(reader.party, Sight.of(reader.role, self.names, None), last)
         return StreamResponse(Response(200, HEADERS), self._watching.viewer(place))

@@ -77,7 +77,7 @@ class JobRecords:
         now: Callable[[], float],
         takers: Sequence[Callable[[Entry], None]] = (),
     ) -> None:
-        self._settings, self._began, self._now, self._takers = settings, began, now, takers
+        self.settings, self._began, self._now, self._takers = settings, began, now, takers
         self.counts: Counter[tuple[Outcome, Refusal | SentLocal | None]] = Counter()
         self._ring = Ring(settings.keep, self.now())
         self._strangers = Ring(min(settings.keep, MOST_STRANGERS), self.now())
@@ -85,6 +85,12 @@ class JobRecords:
         self._returned: dict[JobId, JobEnded] = {}
         self._second, self._left = 0, 0
         self._key = secrets.token_bytes(16)
+
+    def take_settings(self, settings: RecordSettings) -> None:
+        """Keep as many records as these say, and make those that come as they say."""
+        self.settings = settings
+        self._ring.hold(settings.keep)
+        self._strangers.hold(min(settings.keep, MOST_STRANGERS))
 
     def now(self) -> float:
         """Seconds since 1970, by the clock of the records."""
@@ -131,7 +137,7 @@ class JobRecords:
         if client is None:
             return None
         address = address_of(client)
-        if self._settings.addresses:
+        if self.settings.addresses:
             return address
         return f"client-{hmac.digest(self._key, address.encode(), hashlib.sha256).hex()[:8]}"
 
@@ -174,7 +180,7 @@ class JobRecords:
                 reason,
                 wait_secs=reserved - event.asked,
                 assign_secs=assigned - reserved,
-                summary=event.summary if self._settings.names else _without_name(event.summary),
+                summary=event.summary if self.settings.names else _without_name(event.summary),
             ),
             self._ring,
         )

@@ -44,12 +44,14 @@ _GOOD = {Outcome.COMPILED, Outcome.UNTOLD}
 class MonitorEvents:
     """Draws one picture.
 
-    :param settings: whether names of files and addresses of clients may be shown.
+    :param settings: returns whether names of files and addresses of clients may be shown.
     :param name_of: a client as records name it.
     :param began: seconds since 1970 when the clock of the events was 0.
     """
 
-    def __init__(self, settings: RecordSettings, name_of: Callable[[Party | None], str | None], began: float) -> None:
+    def __init__(
+        self, settings: Callable[[], RecordSettings], name_of: Callable[[Party | None], str | None], began: float
+    ) -> None:
         self.picture = Picture()
         self._settings, self._name_of, self._began = settings, name_of, began
         self._allocated: dict[JobId, tuple[Party | None, str]] = {}
@@ -111,7 +113,7 @@ class MonitorEvents:
             self._learn(event.toolchain, summary.compiler)
         at = event.began.get(JobPhase.STARTED, event.at)
         if outcome in _SHOWN:
-            output = summary.output if summary is not None and self._settings.names else ""
+            output = summary.output if summary is not None and self._settings().names else ""
             self._start(event.job_id, event.server_id, event.client, event.toolchain, at, output)
         status = int(outcome not in _GOOD)
         if summary is None:
@@ -128,7 +130,7 @@ class MonitorEvents:
     def _host(self, client: Party | None) -> tuple[str, str]:
         """The name of a client, and its address if that may be shown."""
         name = self._name_of(client) or "unknown"
-        return name, address_of(client) if client is not None and self._settings.addresses else ""
+        return name, address_of(client) if client is not None and self._settings().addresses else ""
 
 
 def _done(job: int, status: int, summary: JobSummary) -> JobDone:

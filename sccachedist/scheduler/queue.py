@@ -159,6 +159,10 @@ class Queue(Generic[T]):
                 return ticket
         return None
 
+    def hold_at_most(self, most: int) -> None:
+        """Let no more wait than so many; those that wait may stay."""
+        self._places.total = most + 1
+
     def _turns(self, standing: Standing) -> WeightedTurns:
         return self._batch if standing.is_batch else self._interactive
 

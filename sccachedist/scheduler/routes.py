@@ -115,9 +115,13 @@ class SchedulerRoutes:
     ) -> None:
         self._readers, self._views = readers, views
         self._terms, self._clients, self._servers = terms, clients, servers
-        self._proxies, self._limits = proxies, limits
+        self.proxies, self._limits = proxies, limits
         self._quiet_log = QuietLog(clock.seconds)
         self._memory = Budget("buffered_bytes", limits.buffered_bytes)
+
+    def take_limits(self, limits: SchedulerLimits) -> None:
+        """Let other limits hold for the bodies that come from now on."""
+        self._limits, self._memory.total = limits, limits.buffered_bytes
 
     async def _allow_client(self, head: Head) -> Party | ClientTokenEnded:
         """The client; or why it is none any more, which is no error: one would fail its build."""
@@ -132,10 +136,10 @@ class SchedulerRoutes:
             raise
 
     def _sender(self, head: Head) -> IPAddress:
-        return client_address(head.peer, head.headers.get("x-real-ip"), self._proxies)
+        return client_address(head.peer, head.headers.get("x-real-ip"), self.proxies)
 
     async def _allow_server(self, head: Head, **_: object) -> ServerId:
-        sender = sender_address(head.peer, head.headers.get("x-real-ip"), self._proxies)
+        sender = sender_address(head.peer, head.headers.get("x-real-ip"), self.proxies)
         return check_server(self._servers, head.token, sender)
 
     async def _allow_anyone(self, head: Head, **_: object) -> None:

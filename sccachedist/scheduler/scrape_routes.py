@@ -44,10 +44,10 @@ class ScrapeRoutes:
     app = api.app
 
     def __init__(self, metrics: SchedulerMetrics, token: str | None, readers: FarmReaders) -> None:
-        self._metrics, self._token, self._readers = metrics, token, readers
+        self._metrics, self.token, self._readers = metrics, token, readers
 
     async def _allow_scraper(self, head: Head) -> Accepted:
-        if self._token is None or not same_secret(head.token or "", self._token):
+        if self.token is None or not same_secret(head.token or "", self.token):
             await self._readers.check_administrator(head)
         return Accepted.of(head)
 

@@ -16,7 +16,7 @@ from twisted.internet.threads import deferToThreadPool
 from sccachedist.auth.jwks import SignedClientTokens
 from sccachedist.auth.named_clients import NamedClientTokens
 from sccachedist.auth.roster import Roster
-from sccachedist.config import SchedulerLimits, SchedulerSettings, load_scheduler_settings
+from sccachedist.config import SchedulerSettings, load_scheduler_settings
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.daemon.reload import Reload
@@ -53,8 +53,7 @@ from sccachedist.scheduler.monitor_feed import MonitorFeed
 from sccachedist.scheduler.notices import Notices
 from sccachedist.scheduler.out_of_service import OutOfService
 from sccachedist.scheduler.page_routes import PageFiles, PageRoutes
-from sccachedist.scheduler.record_log import log_record
-from sccachedist.scheduler.reloaded_parts import reloaded_parts
+from sccachedist.scheduler.reloaded_parts import RecordTakers, SchedulerParts, of_browsers, without_browsers
 from sccachedist.scheduler.reloaded_secrets import reloaded_secrets
 from sccachedist.scheduler.roles import Principals
 from sccachedist.scheduler.routes import SchedulerRoutes
@@ -120,8 +119,9 @@ def scheduler_service(
     tokens = JobTokens(lambda: began + reactor.seconds())
     writer = record_writer(settings.records, reactor)
     changes = FarmChanges()
-    takers = [changes.ended, *([writer.take] if writer else ()), *([log_record] if settings.log.jobs else ())]
-    records, counts = JobRecords(settings.records, began, reactor.seconds, takers), EventCounts()
+    takers = RecordTakers(writer, (changes.ended,))
+    takers.choose(settings)
+    records, counts = JobRecords(settings.records, began, reactor.seconds, takers.now), EventCounts()
     departures = Departures(reactor.seconds)
     notices = Notices(began, reactor.seconds, records.name_of)
     log_events = EventLog(reactor.seconds, records.name_of)
@@ -134,9 +134,10 @@ def scheduler_service(
     standings = Standings(settings.clients.named)
 
     def begin_term() -> Term:
-        limits, first_job = settings.limits, first_job_id(tokens.now())
+        now, limits = reload.settings, reload.settings.limits
+        first_job = first_job_id(tokens.now())
         core = SchedulerCore(first_job, limits.unclaimed_jobs, limits.servers_per_address, out_of_service)
-        return Term(core, build_servers, settings.queue, reactor, tokens, observers, standings.of)
+        return Term(core, build_servers, now.queue, reactor, tokens, observers, standings.of)
 
     terms, turns = Terms(begin_term), Turns(reactor)
     outdated, roster = Outdated(reactor), Roster(settings.clients.named)
@@ -144,7 +145,7 @@ def scheduler_service(
     clients = NamedClientTokens(roster, signers, tokens.now)
     trusted = settings.network.trusted_proxies
     registry = Registry(SCHEDULER)
-    registry.read("sccachedist_scheduler_records_dropped_total", lambda: writer.dropped if writer else 0)
+    registry.read("sccachedist_scheduler_records_dropped_total", lambda: writer.dropped)
     registry.read("sccachedist_scheduler_outdated_secrets_total", lambda: outdated.counts)
     metrics = SchedulerMetrics(registry, terms, counts, records.counts, reactor, began)
     views = FarmViews(terms, Slices(turns), records)
@@ -158,18 +159,21 @@ def scheduler_service(
     status = FarmStatus(views, records, departures, partial(_expiry, files))
     watching = Watching(settings.web.viewers, views, status, notices, changes, reactor)
     registry.read("sccachedist_scheduler_viewers", lambda: len(watching))
+    fed, sign_in = (
+        FeedRoutes(watching, readers, settings.web.names),
+        SignInRoutes(readers, clients, sessions, browsers, settings.web, records.now),
+    )
     for_all = (
         AdminRoutes(terms, readers, records, departures, state.kept, notices.tell, reload),
         FarmRoutes(views, records, status, notices, readers),
-        FeedRoutes(watching, readers, settings.web.names),
+        fed,
     )
-    for_browsers = (
-        SignInRoutes(readers, clients, sessions, browsers, settings.web, records.now),
-        PageRoutes(PageFiles.read()),
-    )
+    for_browsers = (sign_in, PageRoutes(PageFiles.read()))
+    published = SchedulerRoutes(terms, clients, servers, trusted, limits, reactor, readers, views)
+    scraped = ScrapeRoutes(metrics, settings.metrics.token, readers)
     routes = Mounted(
-        SchedulerRoutes(terms, clients, servers, trusted, limits, reactor, readers, views),
-        ScrapeRoutes(metrics, settings.metrics.token, readers),
+        published,
+        scraped,
         *for_all,
         *(for_browsers if settings.web.address is None else ()),
     )
@@ -183,9 +187,8 @@ def scheduler_service(
         terms.stop()
 
     service = MultiService()
-    site = Site(routes, reactor, _without_browsers(settings), trusted, turns)
-    reload.add(*reloaded_parts(files, roster, standings, terms))
-    reload.add(*reloaded_secrets(signers, servers, terms, principals, sessions))
+    site = Site(routes, reactor, without_browsers(settings), trusted, turns)
+    pages = None
     watch_reloads(registry, reload)
 
     def port(site: Site) -> IProtocolFactory:
@@ -194,21 +197,40 @@ def scheduler_service(
     listen = listen or listening_with(reactor)
     if settings.web.address is not None:
         check_address("web.address", settings.web.address)
-        pages = Site(Mounted(*for_all, *for_browsers), reactor, _of_browsers(settings), trusted, turns)
+        pages = Site(Mounted(*for_all, *for_browsers), reactor, of_browsers(settings), trusted, turns)
         Listener(settings.web.address, port(pages), listen).setServiceParent(service)
     watch(registry, "scheduler", site, partial(_expiry, files), reactor).setServiceParent(service)
     if settings.metrics.address is not None:
         unready = partial(_unready, service)
         monitor_port(settings.metrics.address, metrics.expose, unready, reactor, listen).setServiceParent(service)
     if settings.monitor.address is not None:
-        shown = partial(MonitorEvents, settings.records, records.name_of, began)
+        shown = partial(MonitorEvents, lambda: records.settings, records.name_of, began)
         feed = MonitorFeed(views, shown, reactor)
         observers.append(feed)  # terms tell all that are in this list, also those that began before
         feed.service(settings.monitor.address, listen).setServiceParent(service)
-    if writer is not None:
-        writer.setServiceParent(service)
-        OnSignal("SIGHUP", writer.reopen, reactor).setServiceParent(service)
+    changing = SchedulerParts(
+        terms=terms,
+        site=site,
+        pages=pages,
+        routes=published,
+        scraped=scraped,
+        fed=fed,
+        sign_in=sign_in,
+        readers=readers,
+        browsers=browsers,
+        watching=watching,
+        records=records,
+        takers=takers,
+        writer=writer,
+        files=files,
+        roster=roster,
+        standings=standings,
+    )
+    reload.add(*changing.parts())
+    reload.add(*reloaded_secrets(signers, servers, terms, principals, sessions))
     for child in (
+        writer,
+        OnSignal("SIGHUP", writer.reopen, reactor),
         state,
         Listener(settings.public_addr, port(site), listen),
         PeriodicService(EXPIRY_SECS, expire, reactor),
@@ -223,20 +245,6 @@ def scheduler_service(
     if isinstance(signers, SignedClientTokens):  # so that a wrong jwks_url is in the log at once
         AtStart(signers.keys.fetch).setServiceParent(service)
     return service
-
-
-def _of_browsers(settings: SchedulerSettings) -> SchedulerLimits:
-    """The limits of the port of ``[web] address``: browsers open a few connections for each page."""
-    most = settings.limits.connections
-    return attrs.evolve(settings.limits, connections=max(1, min(most // 2, 4 * settings.web.viewers + 100)))
-
-
-def _without_browsers(settings: SchedulerSettings) -> SchedulerLimits:
-    """Those of ``public_addr``: both ports together have no more connections than one may have."""
-    if settings.web.address is None:
-        return settings.limits
-    most = settings.limits.connections - _of_browsers(settings).connections
-    return attrs.evolve(settings.limits, connections=max(1, most))
 
 
 def _expiry(files: CertificateFiles | None) -> float | None:

@@ -76,7 +76,7 @@ class SignInRoutes:
         now: Callable[[], float],
     ) -> None:
         self._readers, self._clients, self._sessions, self._browsers = readers, clients, sessions, browsers
-        self._web, self._now, self._attempts = web, now, Attempts()
+        self.web, self._now, self._attempts = web, now, Attempts()
         self._memory = Budget("buffered_bytes", FORMS_BYTES)
         self._quiet_log = QuietLog(now)
 
@@ -85,7 +85,7 @@ class SignInRoutes:
         if not self._browsers.is_same_origin(head, may_be_silent=True):
             raise Forbidden(_OTHER_SITE)
         browsers = self._browsers
-        is_private = self._web.plain_http or browsers.is_private(head)
+        is_private = self.web.plain_http or browsers.is_private(head)
         return Asking(browsers.sender(head), browsers.is_secure(head), is_private)
 
     async def _allow_anyone(self, head: Head) -> FarmReader:
@@ -133,8 +133,8 @@ class SignInRoutes:
             v=1,
             role=reader.role.word,
             name=None if reader.role is Role.ANYONE else reader.name,
-            title=self._web.title,
-            view=self._web.view.value,
+            title=self.web.title,
+            view=self.web.view.value,
         )
         return json_response(json.dumps(document).encode())
 

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import LogLevel
 
 from sccachedist.budgets import Party
-from sccachedist.config import QueueSettings
+from sccachedist.config import QueueSettings, SchedulerLimits
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import DecodeError, NoCapacity, SccachedistError
 from sccachedist.outcomes import Refusal
@@ -135,6 +135,12 @@ class Term:
     def revoke(self, is_revoked: Callable[[ServerId], bool]) -> None:
         """Drop the build servers that are let in no longer."""
         self._follow(self._core.interventions.revoke(is_revoked, self._clock.seconds()))
+
+    def take_limits(self, waiting: QueueSettings, limits: SchedulerLimits) -> None:
+        """Let other limits hold from now on, for what comes."""
+        self._queue.hold_at_most(waiting.max_waiting)
+        self._allocation.wait_at_most(waiting.max_wait_secs)
+        self._core.most_unclaimed, self._core.most_per_address = limits.unclaimed_jobs, limits.servers_per_address
 
     @property
     def interventions(self) -> Interventions:

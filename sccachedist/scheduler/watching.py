@@ -81,7 +81,7 @@ class Watching:
         changes: FarmChanges,
         clock: IReactorTime,
     ) -> None:
-        self._places, self._views, self._status, self._notices = places, views, status, notices
+        self.places, self._views, self._status, self._notices = places, views, status, notices
         self._changes, self._clock = changes, clock
         self._history = History()
         self._lately = _Lately()
@@ -95,7 +95,7 @@ class Watching:
     def has_place_for(self, party: Party) -> bool:
         """Whether one more may watch from an address."""
         of_party = sum(place.party == party for place in self._viewers.values())
-        return len(self._viewers) < self._places and of_party < max(1, self._places // 2)
+        return len(self._viewers) < self.places and of_party < max(1, self.places // 2)
 
     def viewer(self, place: ViewerPlace) -> Viewer:
         """A viewer, which takes its place when its response begins."""
@@ -119,7 +119,7 @@ class Watching:
 
     async def stop(self) -> None:
         """End all streams, and let none begin."""
-        viewers, self._places = list(self._viewers), 0
+        viewers, self.places = list(self._viewers), 0
         for viewer in viewers:
             viewer.end()
         if viewers:  # so that the ends are on their way before the process ends

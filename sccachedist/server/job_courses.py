@@ -3,7 +3,7 @@
 Which job a request is for, and whether it is over, :mod:`sccachedist.server.job_runner` decides.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 
 from sccachedist.server.job_course import Ending, JobCourse, SlotNumbers
 from sccachedist.wire.job_summary import JobSummary, packed
@@ -22,7 +22,7 @@ class JobCourses:
     :param observers: are told of each job that ends.
     """
 
-    def __init__(self, seconds: Callable[[], float], observers: tuple[JobObserver, ...]) -> None:
+    def __init__(self, seconds: Callable[[], float], observers: Sequence[JobObserver]) -> None:
         self._seconds, self._observers = seconds, observers
         self._courses: dict[JobId, JobCourse] = {}
         self._slots = SlotNumbers()

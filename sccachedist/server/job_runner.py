@@ -9,7 +9,7 @@ worker, :mod:`sccachedist.builders.worker_protocol` carries it here, :meth:`JobR
 ``ToolchainError`` before the run becomes the answer ``JobNotFound``.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -102,15 +102,15 @@ class JobRunner:
         self_test: SelfTest,
         local_options: Iterable[str] = (),
         scheduler_time: Callable[[], float | None] = lambda: None,
-        observers: tuple[JobObserver, ...] = (),
+        observers: Sequence[JobObserver] = (),
     ) -> None:
         self._core, self._toolchains, self._builder, self._reports = core, toolchains, builder, reports
-        self._spool, self._limits, self._clock, self._scheduler_time = spool, limits, clock, scheduler_time
+        self._spool, self.limits, self._clock, self._scheduler_time = spool, limits, clock, scheduler_time
         self._self_test, self._courses = self_test, JobCourses(clock.seconds, observers)
         self.memory, self.disk = memory, disk
         self._quiet_log = QuietLog(clock.seconds)
         self._idle: Deferred[None] | None = None
-        self._local_options = LocalOptions.of(local_options)
+        self.local_options = LocalOptions.of(local_options)
 
     def open(self) -> None:
         """Accept jobs from now on: a scheduler that knows this server may send some before the next heartbeat."""
@@ -227,7 +227,7 @@ class JobRunner:
         memory, room = course.holds = self.memory.open(party), self.disk.open(party)
         try:
             given_up, judge = partial(self._over, job_id), partial(self._judge_request, course)
-            return InputsSpool(head, self._spool, self._limits, memory, room, given_up, judge)
+            return InputsSpool(head, self._spool, self.limits, memory, room, given_up, judge)
         except BaseException as error:
             self._over(job_id, error)
             raise
@@ -238,7 +238,7 @@ class JobRunner:
         :raises StaysHome: it does not.
         """
         course.know(request)
-        if (reason := reason_to_stay(request.command, self._local_options)) is not None:
+        if (reason := reason_to_stay(request.command, self.local_options)) is not None:
             raise StaysHome(reason)
 
     async def run(self, job_id: JobId, received: ReceivedJob | None) -> MessageFile | JobNotFound:

@@ -53,7 +53,7 @@ class ServerService(MultiService):
         super().__init__()
         self._opening, self._builder, self._heartbeat = opening, builder, heartbeat
         self._runner, self._self_test, self._reports = runner, self_test, reports
-        self._stopping, self._grace_secs, self._clock = stopping, grace_secs, clock
+        self._stopping, self.grace_secs, self._clock = stopping, grace_secs, clock
         self._beginning: Deferred[None] | None = None
 
     def startService(self) -> None:
@@ -94,7 +94,7 @@ class ServerService(MultiService):
         self._stopping()
         if self._beginning is not None:
             self._beginning.cancel()
-        await self._within(self._grace_secs, self._finish_jobs())
+        await self._within(self.grace_secs, self._finish_jobs())
         self._runner.end()
         if self._self_test.parent is not None:  # else it would test a builder that has stopped
             await maybeDeferred(self._self_test.disownServiceParent)

@@ -20,7 +20,7 @@ class ToolchainIndex:
     """
 
     def __init__(self, capacity: int, most: int) -> None:
-        self._capacity, self._most = capacity, most
+        self._capacity, self.most = capacity, most
         self._sizes: OrderedDict[ArchiveId, int] = OrderedDict()
         self._uses: Counter[ArchiveId] = Counter()
         self.size = 0
@@ -43,7 +43,7 @@ class ToolchainIndex:
         :raises ToolchainError: it does not fit, even without all that are not in use; then nothing has changed.
         """
         evicted: list[ArchiveId] = []
-        bytes_over, over = self.size + size - self._capacity, len(self) + 1 - self._most
+        bytes_over, over = self.size + size - self._capacity, len(self) + 1 - self.most
         for other in self._sizes:
             if bytes_over <= 0 and over <= 0:
                 break
@@ -53,7 +53,7 @@ class ToolchainIndex:
         if bytes_over > 0:
             raise ToolchainError(f"no room for a toolchain of {size} bytes (toolchain_cache_size: {self._capacity})")
         if over > 0:
-            raise ToolchainError(f"no room for one more toolchain (limit: toolchains: {self._most})")
+            raise ToolchainError(f"no room for one more toolchain (limit: toolchains: {self.most})")
         for other in evicted:
             self.remove(other)
         self._sizes[toolchain] = size

@@ -44,7 +44,7 @@ class ServerRoutes:
     app: Klein = api.app
 
     def __init__(self, runner: JobRunner, identity: ShownIdentity, limits: ServerLimits) -> None:
-        self._runner, self._identity, self._limits = runner, identity, limits
+        self._runner, self._identity, self.limits = runner, identity, limits
 
     def _grant(self, head: Head, job_id: JobId) -> Grant | None:
         if head.token is None:
@@ -73,7 +73,7 @@ class ServerRoutes:
 
     def _assignment(self, head: Head, job_id: JobId) -> MessageBody[Toolchain]:
         return MessageBody(
-            TOOLCHAIN, head, self._limits.message_bytes, "message_bytes", self._runner.memory.open(head.sender)
+            TOOLCHAIN, head, self.limits.message_bytes, "message_bytes", self._runner.memory.open(head.sender)
         )
 
     def _archive(self, head: Head, job_id: JobId) -> Delivery:

@@ -98,7 +98,7 @@ class HttpSchedulerSession:
 
     _calls: Calls
     _url: str
-    _token: str = attrs.field(repr=False)
+    token: str = attrs.field(repr=False)
     _incarnation: Incarnation
     is_ours: bool = attrs.field(default=False, init=False)
 
@@ -124,7 +124,7 @@ class HttpSchedulerSession:
         octets = await self._calls.post(
             f"{self._url}/api/v1/scheduler/{path}",
             body,
-            token=self._token,
+            token=self.token,
             timeout=ANSWER_SECS,
             limit=ANSWER_BYTES,
         )

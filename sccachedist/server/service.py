@@ -16,10 +16,8 @@ from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 
-from sccachedist.auth.servers import INSECURE_SERVER_TOKEN
 from sccachedist.budgets import Budget
 from sccachedist.builders.cgroups import own_and_above
-from sccachedist.builders.cpus import usable_cpus
 from sccachedist.builders.disk_room import room_for
 from sccachedist.builders.docker import docker_builder
 from sccachedist.builders.interface import Builder
@@ -28,10 +26,7 @@ from sccachedist.builders.pot import pot_builder
 from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.config import (
     DockerBuilderSettings,
-    InsecureAuth,
-    JwtToken,
     OverlayBuilderSettings,
-    OwnToken,
     PotBuilderSettings,
     ServerSettings,
     load_server_settings,
@@ -39,10 +34,10 @@ from sccachedist.config import (
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.daemon.privileges import JOBS_OF_ROOT, Account
-from sccachedist.daemon.reload import Part, Reload
+from sccachedist.daemon.reload import Reload
 from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
 from sccachedist.daemon.startup import AtStop, RoleOptions, check_address, check_directory, check_trusted, make_role
-from sccachedist.errors import BuildError, ConfigError, DecodeError, PeerRefused
+from sccachedist.errors import BuildError, ConfigError, DecodeError
 from sccachedist.memory import least_free_memory
 from sccachedist.metrics.both_roles import monitor_port, watch, watch_reloads
 from sccachedist.metrics.registry import Registry
@@ -55,8 +50,6 @@ from sccachedist.server.cache_lock import CACHE_DIRECTORIES, IDENTITY, CacheLock
 from sccachedist.server.heartbeat import HeartbeatService
 from sccachedist.server.host import DISK_SECS, Host
 from sccachedist.server.inputs import open_spool
-from sccachedist.server.job_courses import JobObserver
-from sccachedist.server.job_log import log_job
 from sccachedist.server.job_metrics import JobMetrics
 from sccachedist.server.job_recorder import JobRecorder
 from sccachedist.server.job_reports import JobReports
@@ -64,8 +57,10 @@ from sccachedist.server.job_runner import JobRunner
 from sccachedist.server.jobs import ServerCore
 from sccachedist.server.lifecycle import ServerService
 from sccachedist.server.metrics import ServerMetrics
+from sccachedist.server.reloaded_parts import JobObservers, ServerParts
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.scheduler_session import HttpSchedulerSession, Incarnation
+from sccachedist.server.self_description import job_slots, offered_cpus, server_token, told_metrics_port
 from sccachedist.server.self_test import SelfTest
 from sccachedist.server.spent_token_file import KeptSpentJobs
 from sccachedist.server.tls import ShownIdentity
@@ -74,11 +69,8 @@ from sccachedist.web.listener import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
 from sccachedist.web.router import Mounted
 from sccachedist.web.turns import Turns
-from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.extension import Orders
-from sccachedist.wire.messages import job_capacity
-from sccachedist.wire.tokens import claimed_server
 
 log = Logger()
 
@@ -113,6 +105,7 @@ def server_service(
     :raises ConfigError: the settings cannot be met on this host.
     """
     check_address("bind_address", settings.bind_address)
+    reload = reload or Reload(settings, lambda: settings, reactor.seconds)
     chosen = settings.network.source_address
     if chosen is not None and not chosen.is_unspecified and not is_own(chosen):
         raise ConfigError(f"network.source_address: {chosen} is not an address of this host")
@@ -152,8 +145,8 @@ def server_service(
             runner,
             toolchains.log,
             incarnation,
-            offered_cpus(settings),
-            limits,
+            offered_cpus(reload.settings),
+            reload.settings.limits,
             seconds,
             news,
             host.facts(),
@@ -164,22 +157,20 @@ def server_service(
         reactor,
         lambda orders: obey(orders, runner, toolchains),
     )
-    slots, spent = job_slots(settings), KeptSpentJobs(cache / IDENTITY / "spent")
-    core = ServerCore(slots, spent)
+    spent = KeptSpentJobs(cache / IDENTITY / "spent")
+    core = ServerCore(job_slots(settings), spent)
     # For each job here, another client may be on its way to a slot, so each job counts twice.
-    reports = JobReports(link, reactor, heartbeat.soon, lambda untold: 2 * (core.taken + untold) < slots)
+    reports = JobReports(link, reactor, heartbeat.soon, lambda untold: 2 * (core.taken + untold) < core.slots)
 
     def judge(unfit: str) -> None:
         runner.judge(unfit)
         _in_background(heartbeat.tell())
 
     registry = Registry(SERVER)
-    observers: list[JobObserver] = [log_job] if settings.log.jobs else []
-    if settings.metrics.address is not None:
-        observers.append(JobMetrics(registry).ended)
     began, writer = time.time() - reactor.seconds(), record_writer(settings.records, reactor)
-    if writer is not None:
-        observers.append(JobRecorder(settings.public_addr, lambda: began + reactor.seconds(), writer.take))
+    recorder = JobRecorder(settings.public_addr, lambda: began + reactor.seconds(), writer.take)
+    observers = JobObservers(recorder, (JobMetrics(registry).ended,) if settings.metrics.address is not None else ())
+    observers.choose(settings)
     free_memory = partial(least_free_memory, own_and_above("memory"))
     self_test = SelfTest(builder, [cache / name for name in CACHE_DIRECTORIES], free_memory, judge, reactor)
     runner = JobRunner(
@@ -195,10 +186,11 @@ def server_service(
         self_test,
         settings.policy.local_options,
         heartbeat.scheduler_time,
-        tuple(observers),
+        observers.now,
     )
     turns = Turns(reactor)
-    site = Site(Mounted(ServerRoutes(runner, identity, limits)), reactor, limits, turns=turns)
+    routes = ServerRoutes(runner, identity, limits)
+    site = Site(Mounted(routes), reactor, limits, turns=turns)
     service = ServerService(
         opening=(
             *([partial(_become, account, settings, builder, lock)] if account else []),
@@ -229,8 +221,10 @@ def server_service(
         if identity.current != shown:
             heartbeat.soon()
 
-    reload = reload or Reload(settings, lambda: settings, reactor.seconds)
-    reload.add(Part(("heartbeat",), lambda changed: heartbeat.beat_every(changed.heartbeat.secs)))
+    changing = ServerParts(
+        service, site, routes, runner, core, builder, toolchains, disk, heartbeat, link, observers, writer
+    )
+    reload.add(*changing.parts())
     listen = listen or listening_with(reactor)
     if settings.metrics.address is not None:
         watch_reloads(registry, reload)
@@ -250,10 +244,9 @@ def server_service(
             monitor_port(settings.metrics.address, metrics.expose, lambda: unready(core, heartbeat), reactor, listen),
         ):
             part.setServiceParent(service)
-    if writer is not None:
-        writer.setServiceParent(service)
-        OnSignal("SIGHUP", writer.reopen, reactor).setServiceParent(service)
     for child in (
+        writer,
+        OnSignal("SIGHUP", writer.reopen, reactor),
         Listener(settings.bind_address, over_tls(identity, site, reactor, turns), listen),
         PeriodicService(EXPIRY_SECS, runner.expire, reactor),
         PeriodicService(DISK_SECS, host.look_at_disks, reactor),
@@ -274,14 +267,6 @@ def obey(orders: Orders, runner: JobRunner, toolchains: Toolchains) -> None:
     for toolchain in orders.forget:
         with suppress(DecodeError):
             toolchains.forget(archive_id(toolchain))
-
-
-def told_metrics_port(settings: ServerSettings) -> int:
-    """Return the port of the metrics if it is at the public IP address, where the scheduler tells others to look."""
-    address, public = settings.metrics.address, settings.public_addr
-    if address is None or not (address.host.is_unspecified or address.host == public.host):
-        return 0
-    return address.port
 
 
 def directories_of(settings: ServerSettings) -> dict[str, Path]:
@@ -353,42 +338,6 @@ def make_builder(settings: ServerSettings, reactor: Any) -> WorkerBuilder:
         case PotBuilderSettings() as pot:
             room = room_for(limits, cache, pot.pot_fs_root)
             return pot_builder(reactor, pot, *bounds, os.environ, on_failure, room)
-
-
-def server_token(settings: ServerSettings) -> str:
-    """Return the token that this build server shows to its scheduler.
-
-    :raises ConfigError: the configured token is another server's.
-    """
-    match settings.scheduler_auth:
-        case JwtToken(token=token):
-            _check_own(token, settings.public_addr)
-            return token
-        case OwnToken(token=token):
-            return f"{settings.public_addr} {token}"
-        case InsecureAuth():
-            log.warn("scheduler_auth is DANGEROUSLY_INSECURE: whoever reaches the scheduler may be a build server")
-            return f"{settings.public_addr} {INSECURE_SERVER_TOKEN}"
-
-
-def _check_own(token: str, public_addr: ServerId) -> None:
-    key = "scheduler_auth.token"
-    try:
-        owner = claimed_server(token)
-    except PeerRefused as error:
-        raise ConfigError(f"{key}: expected what auth generate-jwt-hs256-server-token prints: {error}") from error
-    if owner != public_addr:
-        raise ConfigError(f"{key}: it was made for {owner}, not for public_addr, {public_addr}")
-
-
-def offered_cpus(settings: ServerSettings) -> int:
-    """Return the number of CPUs that the scheduler is told of: configured, or all usable ones."""
-    return settings.capacity.cpus or usable_cpus()
-
-
-def job_slots(settings: ServerSettings) -> int:
-    """Return how many jobs the scheduler gives this build server at a time."""
-    return job_capacity(offered_cpus(settings))
 
 
 def _in_background(work: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:

@@ -75,6 +75,10 @@ class Toolchains:
         self.removed = {"room": 0, "damaged": 0, "unwanted": 0}
         self._unwanted: set[ArchiveId] = set()
 
+    def take_limits(self, most: int, upload_limit: int) -> None:
+        """Let other limits hold for what comes."""
+        self._index.most, self._limit = most, upload_limit
+
     def open(self) -> None:
         """Make the directories, remove unfinished uploads of an earlier process, and list the archives."""
         clear(held(self._incoming))

@@ -69,7 +69,7 @@ class Connections:
         self, limits: ConnectionLimits, exempt: Sequence[IPNetwork], clock: IReactorTime, counts: PortCounts
     ) -> None:
         self.counts = counts
-        self._limits, self._exempt, self._clock = limits, exempt, clock
+        self.limits, self.exempt, self._clock = limits, exempt, clock
         self.quiet_log = QuietLog(clock.seconds)
         self._open: set[Watched] = set()
         self._crowds: dict[str, _Crowd] = {}
@@ -83,7 +83,7 @@ class Connections:
 
     def make_room_for(self, host: str) -> bool:
         """Whether one more may be opened from an address. Another may be closed for it; what is done is logged."""
-        limits, crowd = self._limits, self._crowds.get(crowd_of(host))
+        limits, crowd = self.limits, self._crowds.get(crowd_of(host))
         if crowd and crowd.count >= limits.connections_per_address and not self._is_exempt(host):
             return self._replace("connections_per_address", host, next(iter(crowd.strangers), None))
         if len(self._open) < limits.connections:
@@ -156,7 +156,7 @@ class Connections:
             self._unswept = []
 
     def _is_exempt(self, host: str) -> bool:
-        return any(plain_address(host) in network for network in self._exempt)
+        return any(plain_address(host) in network for network in self.exempt)
 
     def _sweep(self) -> None:
         self._unswept = self._unswept or list(self._open)

@@ -238,6 +238,11 @@ class Site(server.Site):
         self.turns = turns or unhurried(reactor)
         super().__init__(routes, reactor=reactor)
 
+    def take_limits(self, limits: ConnectionLimits, exempt: Sequence[IPNetwork] = ()) -> None:
+        """Let other limits hold from now on: those of each connection for new ones, their number for all."""
+        self.limits = self.connections.limits = limits
+        self.connections.exempt = exempt
+
     def buildProtocol(self, addr: IAddress | None) -> Channel | None:  # type: ignore[override]  # not HTTP/2
         """A channel for a new connection; None if it is refused, and then it is closed at once."""
         host = cast(Any, addr).host

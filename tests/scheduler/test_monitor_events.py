@@ -46,7 +46,7 @@ class Watched:
 
     def __attrs_post_init__(self) -> None:
         records = JobRecords(self.settings, 1000.0, lambda: 0.0)
-        self.events = MonitorEvents(self.settings, records.name_of, 1000.0)
+        self.events = MonitorEvents(lambda: self.settings, records.name_of, 1000.0)
         self.events(ServerJoined(0.0, A, 4, ours=True))
 
     def see(self) -> Shown:

@@ -81,7 +81,7 @@ class Watched(Scheduler):
 
         def begin_picture() -> MonitorEvents:
             self.begun_pictures += 1
-            return MonitorEvents(RecordSettings(), records.name_of, 0.0)
+            return MonitorEvents(RecordSettings, records.name_of, 0.0)
 
         def spend() -> float:
             self.spent += self.slow

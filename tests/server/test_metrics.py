@@ -19,7 +19,8 @@ from sccachedist.metrics.series import SERVER
 from sccachedist.server import service as service_module
 from sccachedist.server.host import DISK_SECS
 from sccachedist.server.lifecycle import ServerService
-from sccachedist.server.service import server_service, told_metrics_port
+from sccachedist.server.self_description import told_metrics_port
+from sccachedist.server.service import server_service
 from sccachedist.wire.addresses import ServerId
 from tests.metrics.exposed import exposed, families, named
 from tests.server.test_service import settings

@@ -28,7 +28,8 @@ from sccachedist.outcomes import SentLocal
 from sccachedist.server import service as service_module
 from sccachedist.server.identity import JOB_KEY_BYTES
 from sccachedist.server.lifecycle import BUILDER_RETRY_SECS, LAST_REPORTS_SECS, ServerService
-from sccachedist.server.service import make_builder, server_service, server_token
+from sccachedist.server.self_description import server_token
+from sccachedist.server.service import make_builder, server_service
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import TOOLCHAIN, JobId, Toolchain

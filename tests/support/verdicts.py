@@ -11,7 +11,7 @@ from pathlib import Path
 from farmkit.launch import PROGRAMS
 from sccachedist.config import load_scheduler_settings, load_server_settings
 from sccachedist.errors import ConfigError
-from sccachedist.server.service import server_token
+from sccachedist.server.self_description import server_token
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.tokens import server_token as sign
 

@@ -1,0 +1,56 @@
+"""What a build server tells of itself because its configuration says so: its token, its CPUs, where its metrics are."""
+
+from sccachedist.auth.servers import INSECURE_SERVER_TOKEN
+from sccachedist.builders.cpus import usable_cpus
+from sccachedist.config import InsecureAuth, JwtToken, OwnToken, ServerSettings
+from sccachedist.daemon.logs import Logger
+from sccachedist.errors import ConfigError, PeerRefused
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.messages import job_capacity
+from sccachedist.wire.tokens import claimed_server
+
+log = Logger()
+
+
+def server_token(settings: ServerSettings) -> str:
+    """Return the token that this build server shows to its scheduler.
+
+    :raises ConfigError: the configured token is another server's.
+    """
+    match settings.scheduler_auth:
+        case JwtToken(token=token):
+            _check_own(token, settings.public_addr)
+            return token
+        case OwnToken(token=token):
+            return f"{settings.public_addr} {token}"
+        case InsecureAuth():
+            log.warn("scheduler_auth is DANGEROUSLY_INSECURE: whoever reaches the scheduler may be a build server")
+            return f"{settings.public_addr} {INSECURE_SERVER_TOKEN}"
+
+
+def _check_own(token: str, public_addr: ServerId) -> None:
+    key = "scheduler_auth.token"
+    try:
+        owner = claimed_server(token)
+    except PeerRefused as error:
+        raise ConfigError(f"{key}: expected what auth generate-jwt-hs256-server-token prints: {error}") from error
+    if owner != public_addr:
+        raise ConfigError(f"{key}: it was made for {owner}, not for public_addr, {public_addr}")
+
+
+def offered_cpus(settings: ServerSettings) -> int:
+    """Return the number of CPUs that the scheduler is told of: configured, or all usable ones."""
+    return settings.capacity.cpus or usable_cpus()
+
+
+def job_slots(settings: ServerSettings) -> int:
+    """Return how many jobs the scheduler gives this build server at a time."""
+    return job_capacity(offered_cpus(settings))
+
+
+def told_metrics_port(settings: ServerSettings) -> int:
+    """Return the port of the metrics if it is at the public IP address, where the scheduler tells others to look."""
+    address, public = settings.metrics.address, settings.public_addr
+    if address is None or not (address.host.is_unspecified or address.host == public.host):
+        return 0
+    return address.port
