@@ -27,6 +27,7 @@ COVERING = \
 	$(addprefix tests/metrics/test_,$(addsuffix .py,histogram series)) \
 	$(addprefix tests/monitor/test_,$(addsuffix .py,conversation messages picture)) tests/scheduler/test_monitor_events.py \
 	tests/web/test_deadlines.py tests/web/test_event_stream.py tests/test_budgets.py tests/test_outcomes.py \
+	tests/auth/test_roster.py tests/scheduler/test_client_routes.py \
 	tests/wire tests/test_config_changes.py \
 	tests/auth/test_succession.py tests/cli/clients tests/cli/farm tests/cli/top tests/cli/test_scheduler_address.py
 

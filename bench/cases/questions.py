@@ -112,7 +112,7 @@ def _routes(clock: SlowMotion) -> FarmRoutes:
 
 
 def _client(number: int) -> Party:
-    return Party(f"0123456789abcdef@10.1.0.{number % 50}")
+    return Party(f"#0123456789abcdef@10.1.0.{number % 50}")
 
 
 def _ended(number: int) -> JobEnded:

@@ -17,6 +17,8 @@ BELIEVED_SECS = 3600.0
 #: The token of every client if the configuration says ``DANGEROUSLY_INSECURE``.
 INSECURE_CLIENT_TOKEN = "dangerously_insecure_client"
 
+#: What no name begins with.
+_NAMELESS = "#"
 _UNKNOWN = (
     "client token refused: it is unknown here, or was revoked. Ask whoever runs this farm for a new one, write it into "
     "[dist.auth] of sccache's configuration file and run sccache --stop-server"
@@ -33,7 +35,7 @@ def nameless(digest: str) -> str:
 
     :param digest: of its token, or of the token's owner.
     """
-    return f"#{digest[:16]}"
+    return f"{_NAMELESS}{digest[:16]}"
 
 
 def unnamed(_name: str) -> bool:
@@ -52,6 +54,12 @@ def party_of(account: str, sender: IPAddress) -> Party:
 def account_of(party: Party) -> str:
     """The account of a party; empty for an address that has shown no good token."""
     return party.rpartition("@")[0]
+
+
+def name_of(party: Party) -> str:
+    """The name of a client; empty if it has none."""
+    account = account_of(party)
+    return "" if account.startswith(_NAMELESS) else account
 
 
 def address_of(party: Party | None) -> str:

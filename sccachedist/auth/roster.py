@@ -58,6 +58,7 @@ class Roster:
 
     def replace(self, clients: Mapping[str, ClientSettings]) -> None:
         """Go by another file from now on."""
+        self._default = clients.get(DEFAULT, ClientSettings())
         self._clients = {name: client for name, client in clients.items() if name != DEFAULT}
         self._tokens = {
             token.sha256: (Known(name), token) for name, client in self._clients.items() for token in client.tokens
@@ -89,9 +90,10 @@ class Roster:
         return None if found is None else found[1].until
 
     def uses(self) -> Iterator[tuple[str, ClientSettings, list[TokenUse]]]:
-        """Each client with its tokens, in the order of the file."""
+        """Each client with its tokens, in the order of the file; last, all without a name."""
         for name, client in self._clients.items():
             yield name, client, [TokenUse(token, self._last_used.get(token.sha256)) for token in client.tokens]
+        yield DEFAULT, self._default, []
 
     def ends(self, now: float) -> dict[str, float]:
         """When the first token ends that a client has shown lately, by name; clients without such an end are missing.

@@ -272,7 +272,7 @@ class WhyDocument(TypedDict):
 
 
 class ClientRow(TypedDict):
-    """A client, by address, with what it has and what it had lately."""
+    """A client, by name or address, with what it has and what it had lately."""
 
     client: str
     holds: int

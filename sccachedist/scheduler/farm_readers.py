@@ -8,7 +8,7 @@ from collections.abc import Callable
 import attrs
 
 from sccachedist.auth.bearer import IPAddress, neighbourhood
-from sccachedist.auth.clients import ClientAuth
+from sccachedist.auth.clients import ClientAuth, name_of
 from sccachedist.budgets import Party
 from sccachedist.config import ViewFor, WebSettings
 from sccachedist.errors import ClientRefused, Forbidden, PeerRefused
@@ -30,7 +30,7 @@ class FarmReader:
 
     :param peer: the address at the other end of the connection.
     :param party: by its address alone, as :func:`~sccachedist.auth.clients.address_of` reads it.
-    :param name: as the audit has it: a person's name, ``administrator``, ``viewer``, or the address as records name it.
+    :param name: as the audit has it: a person's name, ``administrator``, ``viewer``, or a client's name in records.
     :param sight: which words of records it sees.
     """
 
@@ -98,8 +98,7 @@ class FarmReaders:
         """
         if (principal := self._principals.of_token(token)) is not None:
             return principal
-        await self._clients.check(token, sender)
-        return self._sessions.client
+        return self._sessions.of_client(name_of(await self._clients.check(token, sender)))
 
     async def check_administrator(self, head: Head) -> FarmReader:
         """The sender, if it is an administrator. What a browser shows by itself has to come from a page of ours.
@@ -128,5 +127,6 @@ class FarmReaders:
     def _reader(self, head: Head, principal: Principal) -> FarmReader:
         party = Party(neighbourhood(self._browsers.sender(head)))
         address = self._name_of(party)
-        sight = Sight.of(principal.role, self.web.names, address)
+        own = principal.name if principal.role is Role.CLIENT and principal.name else address
+        sight = Sight.of(principal.role, self.web.names, own)
         return FarmReader(head.peer, party, principal.role, principal.name or address or party, sight)

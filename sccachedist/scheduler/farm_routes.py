@@ -159,7 +159,7 @@ class FarmRoutes:
     @_document("why", "name", "since")
     async def farm_why(self, reader: FarmReader, query: Asked) -> Response:
         """The latest records of an output, those of the asker's host first; and what that was refused."""
-        name, asker = query.get("name", ""), self._records.name_of(reader.party)
+        name, asker = query.get("name", ""), reader.sight.own or self._records.name_of(reader.party)
         since = self._records.now() - queries.seconds(query, "since", WHY_SECS)
         own: list[Entry] = []
         others: list[Entry] = []

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from sccachedist.auth.clients import address_of
+from sccachedist.auth.clients import address_of, name_of
 from sccachedist.budgets import Party
 from sccachedist.config import RecordSettings
 from sccachedist.errors import DecodeError
@@ -133,9 +133,11 @@ class JobRecords:
         return [whole] if whole else self._ring.ending_with(digits)
 
     def name_of(self, client: Party | None) -> str | None:
-        """A client as records name it: its address, or a name that is good until the scheduler is restarted."""
+        """A client as records name it: its name or address, or a word for the latter that is good until a restart."""
         if client is None:
             return None
+        if name := name_of(client):
+            return name
         address = address_of(client)
         if self.settings.addresses:
             return address

@@ -34,7 +34,7 @@ class Role(IntEnum):
 class Principal:
     """One who has a secret that the configuration knows.
 
-    :param name: as the audit has it; a client is named by its address instead.
+    :param name: as the audit has it; a client without one is named by its address.
     :param digest: of the secret, as :func:`~sccachedist.auth.clients.digest_of` makes it; empty if there is none.
     """
 

@@ -33,6 +33,7 @@ from sccachedist.records.line_writer import record_writer
 from sccachedist.scheduler.admin_routes import AdminRoutes
 from sccachedist.scheduler.browsers import Browsers
 from sccachedist.scheduler.client_auth import client_auth, client_digest, service_proxies
+from sccachedist.scheduler.client_routes import ClientRoutes
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
 from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.event_counts import EventCounts
@@ -150,7 +151,7 @@ def scheduler_service(
     metrics = SchedulerMetrics(registry, terms, counts, records.counts, reactor, began)
     views = FarmViews(terms, Slices(turns), records)
     principals = Principals.of(settings.admin, settings.web)
-    sessions = Sessions.of(settings, principals, client_digest(settings.client_auth))
+    sessions = Sessions.of(settings, principals, client_digest(settings.client_auth), roster.knows)
     browsers = Browsers(settings.tls is not None, trusted, settings.web.user_header)
     readers = FarmReaders(clients, principals, sessions, browsers, settings.web, records.name_of, records.now)
     servers, limits = server_auth(settings.server_auth, outdated, reactor), settings.limits
@@ -166,6 +167,7 @@ def scheduler_service(
     for_all = (
         AdminRoutes(terms, readers, records, departures, state.kept, notices.tell, reload),
         FarmRoutes(views, records, status, notices, readers),
+        ClientRoutes(views, roster, readers, records.now()),
         fed,
     )
     for_browsers = (sign_in, PageRoutes(PageFiles.read()))

@@ -6,8 +6,11 @@ at another scheduler, and cannot be made by one who has read a digest in the con
 """
 
 import hmac
+from collections.abc import Callable
 
-from sccachedist.auth.clients import digest_of
+import attrs
+
+from sccachedist.auth.clients import digest_of, unnamed
 from sccachedist.config import JwtHs256, SchedulerSettings, ServerAuthSettings, TokenAuth
 from sccachedist.scheduler.roles import Principal, Principals, Role
 
@@ -25,19 +28,41 @@ class Sessions:
     :param pepper: a secret of this scheduler; empty if it has none.
     :param place: the address of this scheduler.
     :param client: stands for all clients; its digest is that of their secret, or of a chance one.
+    :param knows: whether a client has a name.
     """
 
-    def __init__(self, pepper: bytes, place: str, principals: Principals, client: Principal) -> None:
-        self._pepper, self._place, self._principals, self.client = pepper, place, principals, client
+    def __init__(
+        self,
+        pepper: bytes,
+        place: str,
+        principals: Principals,
+        client: Principal,
+        knows: Callable[[str], bool] = unnamed,
+    ) -> None:
+        self._pepper, self._place, self._principals, self._client = pepper, place, principals, client
+        self._knows = knows
 
     @classmethod
-    def of(cls, settings: SchedulerSettings, principals: Principals, client_digest: str) -> "Sessions":
+    def of(
+        cls,
+        settings: SchedulerSettings,
+        principals: Principals,
+        client_digest: str,
+        knows: Callable[[str], bool] = unnamed,
+    ) -> "Sessions":
         """Those of a scheduler.
 
         :param client_digest: of the secret of its clients.
         """
         client = Principal(Role.CLIENT, "", client_digest)
-        return cls(_pepper_of(settings.server_auth), str(settings.public_addr), principals, client)
+        return cls(_pepper_of(settings.server_auth), str(settings.public_addr), principals, client, knows)
+
+    def of_client(self, name: str) -> Principal:
+        """A client.
+
+        :param name: empty if it has none.
+        """
+        return attrs.evolve(self._client, name=name)
 
     def renew(self, settings: SchedulerSettings, client_digest: str) -> None:
         """Take over other secrets: sessions that were signed with the ones before end."""
@@ -68,7 +93,8 @@ class Sessions:
 
     def _holder(self, role: Role, name: str) -> Principal | None:
         """The one who may have a session: it has a secret."""
-        holder = self.client if role is Role.CLIENT and not name else self._principals.named(role, name)
+        is_client = role is Role.CLIENT and (not name or self._knows(name))
+        holder = self.of_client(name) if is_client else self._principals.named(role, name)
         return holder if holder and holder.digest else None
 
     def _signature(self, said: str, holder: Principal) -> str:

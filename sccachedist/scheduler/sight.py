@@ -32,7 +32,7 @@ class Sight:
     def of(cls, role: Role, names_for: NamesFor, own: str | None) -> "Sight":
         """What a role sees.
 
-        :param own: the client at the same address.
+        :param own: the client that the reader is, or the one at the same address.
         """
         if role is Role.ANYONE:
             return cls()

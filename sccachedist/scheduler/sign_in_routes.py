@@ -16,7 +16,7 @@ from sccachedist.auth.clients import ClientAuth
 from sccachedist.budgets import Budget
 from sccachedist.config import WebSettings
 from sccachedist.daemon.logs import Logger, QuietLog
-from sccachedist.errors import AuthUnavailable, ClientRefused, DecodeError, Forbidden
+from sccachedist.errors import AuthUnavailable, ClientRefused, ClientTokenEnded, DecodeError, Forbidden
 from sccachedist.records.documents import MeDocument
 from sccachedist.scheduler.attempts import Attempts
 from sccachedist.scheduler.browsers import Browsers
@@ -105,9 +105,9 @@ class SignInRoutes:
             return _said(429, "too many tries to sign in", ("Retry-After", str(math.ceil(wait))))
         try:
             principal = await self._readers.of_token(header_token(token), asking.sender)
-        except (ClientRefused, ValueError):
+        except (ClientRefused, ValueError) as error:
             self._tell("refused", asking, "{sender} wanted to sign in with a token that is none here")
-            return _said(401, "this token is not known here")
+            return _said(401, str(error) if isinstance(error, ClientTokenEnded) else "this token is not known here")
         except AuthUnavailable:
             self._attempts.forget(network)
             raise

@@ -49,9 +49,10 @@ def test_another_file() -> None:
     roster.replace({"ann": ClientSettings(tokens=(TokenSettings(NEW),))})
     assert roster.find(BOBS, NOW) is None
     assert not roster.knows("bob")
-    assert [(name, uses) for name, _, uses in roster.uses()] == [("ann", [TokenUse(TokenSettings(NEW), NOW)])]
+    shown = [("ann", [TokenUse(TokenSettings(NEW), NOW)]), ("_default", [])]
+    assert [(name, uses) for name, _, uses in roster.uses()] == shown
     roster.replace(CLIENTS)
-    assert [[use.last_used for use in uses] for _, _, uses in roster.uses()] == [[None, NOW], [None]]
+    assert [[use.last_used for use in uses] for _, _, uses in roster.uses()] == [[None, NOW], [None], []]
 
 
 def test_which_ends_matter() -> None:

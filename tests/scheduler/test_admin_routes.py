@@ -68,7 +68,7 @@ class Scheduler:
         return self.browser.ask(request("POST", PATH, octets, {**JSON, **bearer(token)}), "10.7.0.1")
 
     def place(self) -> Deferred[Any]:
-        return Deferred.fromCoroutine(self.terms.place(Party("0123@10.0.0.1"), Toolchain(GCC)))
+        return Deferred.fromCoroutine(self.terms.place(Party("#0123@10.0.0.1"), Toolchain(GCC)))
 
 
 @pytest.fixture(name="scheduler")

@@ -12,7 +12,7 @@ from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.wire.messages import JobId
 from tests.scheduler.farms import GCC, A
 
-ANN = party_of("0123456789abcdef", A.host)
+ANN = party_of("#0123456789abcdef", A.host)
 UNCLAIMED = JobEnded(9.0, JobId(7), A, ANN, GCC, JobEnd.EXPIRED, {JobPhase.RESERVED: 1.0, JobPhase.READY: 2.0}, 1.0)
 
 

@@ -20,7 +20,7 @@ from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.messages import JobId
 from tests.scheduler.farms import CLANG, GCC, A, B, C, Ours, assigned, farm, heartbeat
 
-ANN, BOB = Party("0123@10.0.0.1"), Party("4567@10.0.0.2")
+ANN, BOB = Party("#0123@10.0.0.1"), Party("#4567@10.0.0.2")
 V6 = ServerId.parse("[2001:db8::1]:10501")
 ELSEWHERE = ServerId.parse("192.0.2.1:10501")
 

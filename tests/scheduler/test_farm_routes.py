@@ -39,7 +39,7 @@ from tests.support.documents import document
 from tests.support.readers import VIEWER, farm_readers
 
 BEGAN = 1_000_000.0
-ANN, BOB = party_of("0123456789abcdef", A.host), Party("fedcba9876543210@10.0.0.2")
+ANN, BOB = party_of("#0123456789abcdef", A.host), Party("#fedcba9876543210@10.0.0.2")
 ROUTES = {
     "status": documents.StatusDocument,
     "servers": documents.ServersDocument,

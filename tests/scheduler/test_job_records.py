@@ -27,7 +27,7 @@ from sccachedist.wire.messages import JobId
 from tests.scheduler.farms import GCC, A, B
 
 BEGAN = 1_000_000.0
-CLIENT = Party("0123456789abcdef@10.0.0.1")
+CLIENT = Party("#0123456789abcdef@10.0.0.1")
 RESERVED, READY, STARTED = JobPhase.RESERVED, JobPhase.READY, JobPhase.STARTED
 #: Asked at 1, reserved at 3, assigned at 4.
 ENDED = JobEnded(9.0, JobId(7), A, CLIENT, GCC, JobEnd.COMPLETE, {RESERVED: 3.0, READY: 4.0, STARTED: 5.0}, asked=1.0)
@@ -147,6 +147,13 @@ def test_what_is_no_end_of_a_request() -> None:
     records = records_of(not_taken, *others, REFUSED)
     assert records.counts == {(Outcome.REFUSED, Refusal.QUEUE_TIMEOUT): 1}
     assert len(records.latest_first()) == 1
+
+
+@pytest.mark.parametrize("addresses", [True, False])
+def test_a_client_with_a_name(addresses: bool) -> None:
+    """It is called so wherever it is, also where addresses are not shown."""
+    records = records_of(settings=RecordSettings(addresses=addresses))
+    assert {records.name_of(Party(f"ann@{address}")) for address in ("10.0.0.1", "2001:db8::/64")} == {"ann"}
 
 
 def test_no_addresses() -> None:

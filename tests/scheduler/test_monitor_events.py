@@ -29,7 +29,7 @@ from sccachedist.wire.messages import JobId, JobState
 from tests.monitor.shown import Shown, messages_of
 from tests.scheduler.farms import CLANG, GCC, A, Ours, assigned, farm
 
-ANN, ANN_HOST = Party("0123456789abcdef@10.0.1.1"), "10-0-1-1"
+ANN, ANN_HOST = Party("#0123456789abcdef@10.0.1.1"), "10-0-1-1"
 A_HOST = "127-0-0-1:10501"
 JOB, NEXT = JobId(1_700_000_000_000_412), JobId(1_700_000_000_000_413)
 COMPILED = JobSummary(Outcome.COMPILED, exit_code=0, output="obj/a.o", compiler="g++")

@@ -23,7 +23,7 @@ from sccachedist.scheduler.term import Term, Terms
 from sccachedist.wire.messages import AllocJobFail, Toolchain
 from tests.scheduler.farms import FIRST_JOB, GCC, A, B, farm, job_in
 
-CLIENT = Party("0123@10.0.0.1")
+CLIENT = Party("#0123@10.0.0.1")
 
 
 @attrs.define

@@ -26,7 +26,7 @@ def sessions(settings: SchedulerSettings = SETTINGS, client: str = "client's") -
 def principals() -> list[Principal]:
     """All who can sign in."""
     found = [Principals.of(SETTINGS.admin).of_token(token) for token in ("admin's", "ann's", "ab's")]
-    return [sessions().client, *(principal for principal in found if principal)]
+    return [sessions().of_client(""), *(principal for principal in found if principal)]
 
 
 ALL = principals()
@@ -45,6 +45,20 @@ def test_sessions(principal: Principal) -> None:
     assert session.isprintable()
     assert not set(session) & set(' ",;\\')
     assert principal.digest not in session
+
+
+def test_a_client_with_a_name() -> None:
+    """It has its name again, as long as the clients' file has it; another name makes it no session."""
+    names = {"ann.b-7"}
+    known = Sessions.of(SETTINGS, Principals(), digest_of("client's"), names.__contains__)
+    ann = known.of_client("ann.b-7")
+    session = known.signed(ann, NOW + 60)
+    assert known.principal_of(session, NOW) == ann == Principal(Role.CLIENT, "ann.b-7", digest_of("client's"))
+    assert sessions().principal_of(session, NOW) is None
+    names.add("bob.b-7")
+    assert known.principal_of(session.replace("ann", "bob"), NOW) is None
+    names.clear()
+    assert known.principal_of(session, NOW) is None
 
 
 @pytest.mark.parametrize("server_auth", [InsecureAuth(), TokenAuth("another"), JwtHs256(bytes(32))])

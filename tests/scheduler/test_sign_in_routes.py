@@ -9,8 +9,11 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
 from farmkit.memory_http import Answer, Browser, bearer, request
-from sccachedist.auth.clients import BELIEVED_SECS
-from sccachedist.config import AdminSettings, ViewFor, WebSettings
+from sccachedist.auth.clients import BELIEVED_SECS, SharedClientToken, digest_of
+from sccachedist.auth.named_clients import NamedClientTokens
+from sccachedist.auth.roster import Roster
+from sccachedist.budgets import Party
+from sccachedist.config import AdminSettings, ClientSettings, TokenSettings, ViewFor, WebSettings
 from sccachedist.records.documents import MeDocument
 from sccachedist.scheduler.attempts import ATTEMPTS_SECS, MOST_ATTEMPTS
 from sccachedist.scheduler.sessions import SESSION_SECS
@@ -209,6 +212,7 @@ def test_tokens_that_others_check() -> None:
 
         async def check(self, token: str | None, sender: object) -> Any:
             assert token == "a.b.c"
+            return Party("#0123456789abcdef@127.0.0.1")
 
         def believed_secs(self, token: str, now: float) -> float:
             return self.secs
@@ -233,3 +237,18 @@ def test_users_of_a_proxy() -> None:
     cookie = cookie_of(page.login(ADMIN, PROXY))
     assert page.me(cookie, PROXY, **{"X-Forwarded-User": "carl"}) == ("administrator", "administrator")
     assert Page(WebSettings(), AdminSettings()).me(sender=PROXY, **{"X-Forwarded-User": "ann"}) == ("anyone", None)
+
+
+def test_a_client_with_a_name() -> None:
+    """It is called by its name, and told if its token has ended."""
+    names = {
+        "ann": ClientSettings(tokens=(TokenSettings(digest_of("new")), TokenSettings(digest_of("old"), until=0.0)))
+    }
+    page = Page(
+        clients=NamedClientTokens(Roster(names), SharedClientToken(CLIENT), lambda: 0.0), knows=names.__contains__
+    )
+    assert page.me(cookie_of(page.login("new"))) == ("client", "ann")
+    assert page.me(cookie_of(page.login(CLIENT))) == ("client", "127.0.0.1")
+    refused = page.login("old")
+    assert refused.status == 401
+    assert b"the token of ann ended on 1970-01-01" in refused.body

@@ -40,7 +40,7 @@ from tests.scheduler.test_feed import SEES, follow, page_of
 from tests.support.event_streams import Line, read
 
 BEGAN = 1_000_000.0
-ANN = Party("0123456789abcdef@10.0.0.1")
+ANN = Party("#0123456789abcdef@10.0.0.1")
 
 
 @attrs.define

@@ -57,6 +57,7 @@ ROUTES: dict[str, tuple[str, str, dict[str, str], set[str], bool]] = {
     "status": ("GET", "/api/v1/scheduler/status", {}, ALL, False),
     "drain": ("POST", "/api/v1/admin/drain/127.0.0.1:10501", JSON, ADMINISTRATORS, True),
     "settings": ("GET", "/api/v1/admin/settings", {}, ADMINISTRATORS, True),
+    "named_clients": ("GET", "/api/v1/admin/clients", {}, ADMINISTRATORS, True),
     "act": ("POST", "/api/v1/admin/actions", JSON, ADMINISTRATORS, True),
     "metrics": ("GET", "/metrics", {}, {"scraper", *ADMINISTRATORS}, True),
     "metrics_servers": ("GET", "/metrics/servers", {}, {"scraper", *ADMINISTRATORS}, True),

@@ -1,11 +1,12 @@
 """Those who may look into a farm, with tokens that tests know."""
 
+from collections.abc import Callable
 from hashlib import sha256
 from ipaddress import ip_network
 
 import attrs
 
-from sccachedist.auth.clients import ClientAuth, SharedClientToken, address_of, digest_of
+from sccachedist.auth.clients import ClientAuth, SharedClientToken, address_of, digest_of, unnamed
 from sccachedist.config import AdminSettings, PersonSettings, SchedulerSettings, TokenAuth, WebSettings
 from sccachedist.daemon.reload import Reload
 from sccachedist.scheduler.browsers import Browsers
@@ -36,6 +37,7 @@ class Entrance:
     place: str = PLACE
     tls: bool = False
     time: float = 1_000_000.0
+    knows: Callable[[str], bool] = unnamed
     sessions: Sessions = attrs.field(init=False)
     readers: FarmReaders = attrs.field(init=False)
     sign_in: SignInRoutes = attrs.field(init=False)
@@ -44,7 +46,7 @@ class Entrance:
         web = attrs.evolve(self.web, viewer_token=self.web.viewer_token or VIEWER)
         principals = Principals.of(self.admin, web)
         client = Principal(Role.CLIENT, "", self.client_digest)
-        self.sessions = Sessions(self.pepper, self.place, principals, client)
+        self.sessions = Sessions(self.pepper, self.place, principals, client, self.knows)
         browsers = Browsers(self.tls, [PROXIES], web.user_header)
         now = self.now
         self.readers = FarmReaders(self.clients, principals, self.sessions, browsers, web, address_of, now)

@@ -52,7 +52,7 @@ export function open(root, context) {
       const found = await get("clients", { since });
       rows = found.clients;
       whole = rows.reduce((sum, row) => sum + row.slot_secs, 0);
-      fill(from, "All since ", time(found.since), " is remembered. Clients are named by their addresses.");
+      fill(from, "All since ", time(found.since), " is remembered. Clients without a name are called by their addresses.");
       update();
     } catch { /* the head of the page says so */ }
   }

@@ -1,0 +1,65 @@
+"""What clients with names have, for those who give them tokens.
+
+Pure. It is summed up of what the scheduler knows now, and of the clients' file.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from sccachedist.auth.clients import address_of, name_of
+from sccachedist.auth.roster import TokenUse
+from sccachedist.budgets import Party
+from sccachedist.config.clients import DEFAULT, ClientSettings
+from sccachedist.records.documents import NamedClientRow, NamedTokenRow
+
+#: Digits of a token's digest that tell it from others.
+DIGEST_DIGITS = 8
+
+
+class NamedClientSums:
+    """What each client has, grown by one job at a time. All without a name are one.
+
+    :param waits: how many requests of each party wait.
+    """
+
+    def __init__(self, waits: Mapping[Party, int]) -> None:
+        self._slots, self._waits = Counter[str](), Counter[str]()
+        self._addresses: defaultdict[str, set[str]] = defaultdict(set)
+        for party, count in waits.items():
+            self._waits[self._seen(party)] += count
+
+    def hold(self, party: Party | None) -> None:
+        """Count a job that is not over, if its client is known."""
+        if party is not None:
+            self._slots[self._seen(party)] += 1
+
+    def rows(self, clients: Iterable[tuple[str, ClientSettings, list[TokenUse]]]) -> Iterator[NamedClientRow]:
+        """The clients of the file, as :meth:`~sccachedist.auth.roster.Roster.uses` has them."""
+        for name, client, tokens in clients:
+            yield NamedClientRow(
+                {
+                    "name": name,
+                    "weight": client.weight,
+                    "max_slots": client.max_slots,
+                    "class": client.class_.value,
+                    "slots": self._slots[name],
+                    "waiting": self._waits[name],
+                    "addresses": len(self._addresses.get(name, ())),
+                    "tokens": [_token(use) for use in tokens],
+                }
+            )
+
+    def _seen(self, party: Party) -> str:
+        name = name_of(party) or DEFAULT
+        self._addresses[name].add(address_of(party))
+        return name
+
+
+def _token(use: TokenUse) -> NamedTokenRow:
+    token, last = use.settings, use.last_used
+    return NamedTokenRow(
+        sha256=token.sha256[:DIGEST_DIGITS],
+        added=token.added,
+        until=token.until,
+        last_used=None if last is None else round(last, 3),
+    )
