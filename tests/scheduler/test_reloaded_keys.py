@@ -1,0 +1,99 @@
+"""Each key of a scheduler that is said to have its effect at once has it, on the objects of a whole scheduler."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from farmkit.memory_reactor import Reactor
+from sccachedist.config import SchedulerSettings, TokenAuth
+from sccachedist.config.changes import changes, effects, spread
+from sccachedist.config.schema import Effect
+from sccachedist.daemon.reload import Reload
+from sccachedist.scheduler import service as service_module
+from sccachedist.scheduler.reloaded_parts import SchedulerParts
+from sccachedist.wire.addresses import ServerId
+from tests.support.changed_settings import variants
+
+SETTINGS = SchedulerSettings(ServerId.parse("127.0.0.1:10600"), TokenAuth("clienttok"), TokenAuth("servertok"))
+#: What has a key's value while the scheduler runs; the limits of connections are asked of the port.
+IN_FORCE: dict[str, Callable[[Any], object]] = {
+    "queue.max_wait_secs": lambda its: its.terms.current._allocation._max_wait_secs,
+    "queue.max_waiting": lambda its: its.terms.current._queue._places.total - 1,
+    "network.trusted_proxies": lambda its: {its.routes.proxies, its.browsers.proxies, its.site.connections.exempt},
+    "limits.unclaimed_jobs": lambda its: its.terms.current._core.most_unclaimed,
+    "limits.servers_per_address": lambda its: its.terms.current._core.most_per_address,
+    "limits.message_bytes": lambda its: its.routes._limits.message_bytes,
+    "limits.heartbeat_bytes": lambda its: its.routes._limits.heartbeat_bytes,
+    "limits.buffered_bytes": lambda its: its.routes._memory.total,
+    "web.title": lambda its: its.sign_in.web.title,
+    "web.plain_http": lambda its: its.sign_in.web.plain_http,
+    "web.view": lambda its: its.readers.web.view,
+    "web.names": lambda its: {its.readers.web.names, its.fed.names},
+    "web.user_header": lambda its: its.browsers.user_header,
+    "web.viewers": lambda its: its.watching.places,
+    "metrics.token": lambda its: its.scraped.token,
+    "log.jobs": lambda its: len(its.takers.now) == 2,
+    "records.file": lambda its: its.writer._file._path,
+    "records.rotate_bytes": lambda its: its.writer._file._rotate_bytes,
+    "records.keep_files": lambda its: its.writer._file._keep_files,
+    "records.keep": lambda its: its.records._ring._keep,
+    "records.addresses": lambda its: its.records.settings.addresses,
+    "records.names": lambda its: its.records.settings.names,
+}
+#: These are tried where they are at home: the log, the certificate, clients with names, secrets.
+ELSEWHERE = {"log.format", "tls.certificate", "tls.private_key"}
+TABLES_ELSEWHERE = ("admin.", "clients.", "client_auth", "server_auth", "web.viewer_token")
+
+
+@attrs.define
+class Running:
+    """A scheduler, and the file that it reads again."""
+
+    file: SchedulerSettings = SETTINGS
+    parts: Any = None
+    reload: Reload[SchedulerSettings] = attrs.field(init=False)
+
+    def start(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(service_module, "check_address", lambda *_: None)
+        monkeypatch.setattr(service_module, "SchedulerParts", self.kept)
+        self.reload = Reload(SETTINGS, lambda: self.file, lambda: 0.0)
+        reactor = Reactor()
+        service_module.scheduler_service(SETTINGS, reactor, reactor.listen, self.reload)
+
+    def kept(self, **parts: Any) -> SchedulerParts:
+        self.parts = made = SchedulerParts(**parts)
+        return made
+
+
+def at_once() -> list[str]:
+    """The keys to try here."""
+    found = [key for key, effect in effects(SchedulerSettings).items() if effect is Effect.AT_ONCE]
+    return [key for key in found if key not in ELSEWHERE and not key.startswith(TABLES_ELSEWHERE)]
+
+
+def in_force(key: str, parts: Any) -> object:
+    """The value that a scheduler uses."""
+    if key in IN_FORCE:
+        found = IN_FORCE[key](parts)
+        return next(iter(found)) if isinstance(found, set) and len(found) == 1 else found
+    assert key.startswith("limits."), f"{key}: nothing here shows its effect"
+    assert parts.site.limits is parts.site.connections.limits
+    return getattr(parts.site.limits, key.removeprefix("limits."))
+
+
+@pytest.mark.parametrize("key", at_once())
+def test_at_once(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scheduler uses the new value when the file was read again."""
+    running = Running()
+    running.start(monkeypatch)
+    if key.startswith("records.") and key != "records.file":
+        running.file = attrs.evolve(SETTINGS, records=attrs.evolve(SETTINGS.records, file=Path("/nowhere/jobs.jsonl")))
+    pairs = {name: pair for name, *pair in variants(running.file)}
+    running.file = next(new for new in reversed(pairs[key]) if key in changes(SETTINGS, new).at_once)
+    running.reload.reload()
+    value = spread(running.file)[key]
+    shown = in_force(key, running.parts)
+    assert str(shown).endswith(str(value)) if key == "records.file" else shown == value, key
