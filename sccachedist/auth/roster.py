@@ -65,6 +65,11 @@ class Roster:
         }
         self._last_used = {digest: at for digest, at in self._last_used.items() if digest in self._tokens}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all clients."""
+        return tuple(self._clients)
+
     def knows(self, name: str) -> bool:
         """Whether a client has this name."""
         return name in self._clients

@@ -231,6 +231,24 @@ SCHEDULER = (
         {"reason": ("not_taken", "sends_home")},
     ),
     Series("sccachedist_scheduler_toolchains", Kind.GAUGE, "Different toolchains that build servers hold."),
+    Series(
+        "sccachedist_scheduler_client_slots",
+        Kind.GAUGE,
+        "Jobs that are not over, by the client's name in clients.file; _default has those of all others.",
+        {"client": ()},
+    ),
+    Series(
+        "sccachedist_scheduler_client_waiting",
+        Kind.GAUGE,
+        "Requests that wait for a slot, in the same way.",
+        {"client": ()},
+    ),
+    Series(
+        "sccachedist_scheduler_client_token_expiry_timestamp_seconds",
+        Kind.GAUGE,
+        "When the first token ends that the client has shown within a day; missing if none of them ends.",
+        {"client": ()},
+    ),
     Series("sccachedist_scheduler_viewers", Kind.GAUGE, "Pages and programs that follow the farm live."),
 )
 

@@ -33,6 +33,7 @@ from sccachedist.records.line_writer import record_writer
 from sccachedist.scheduler.admin_routes import AdminRoutes
 from sccachedist.scheduler.browsers import Browsers
 from sccachedist.scheduler.client_auth import client_auth, client_digest, service_proxies
+from sccachedist.scheduler.client_metrics import watch_clients
 from sccachedist.scheduler.client_routes import ClientRoutes
 from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
 from sccachedist.scheduler.departures import Departures
@@ -149,6 +150,7 @@ def scheduler_service(
     registry.read("sccachedist_scheduler_records_dropped_total", lambda: writer.dropped)
     registry.read("sccachedist_scheduler_outdated_secrets_total", lambda: outdated.counts)
     metrics = SchedulerMetrics(registry, terms, counts, records.counts, reactor, began)
+    watch_clients(registry, roster, terms, tokens.now)
     views = FarmViews(terms, Slices(turns), records)
     principals = Principals.of(settings.admin, settings.web)
     sessions = Sessions.of(settings, principals, client_digest(settings.client_auth), roster.knows)

@@ -195,6 +195,13 @@ class Term:
         """How many requests of each client wait."""
         return self._queue.waiting
 
+    def held(self, client: str) -> int:
+        """How many jobs a client has that are not over.
+
+        :param client: a party, or an account for all its parties.
+        """
+        return self._core.views.held(client)
+
     @property
     def oldest_wait_secs(self) -> float:
         """How long the first of the requests that wait has waited; 0 without any."""

@@ -10,7 +10,16 @@ import pytest
 from farmkit.deferreds import outcome
 from farmkit.memory_http import Answer, Browser, bearer, request
 from farmkit.memory_reactor import Reactor
-from sccachedist.config import AdminSettings, SchedulerMetricsSettings, SchedulerSettings, TokenAuth
+from sccachedist.auth.clients import digest_of
+from sccachedist.config import (
+    AdminSettings,
+    ClientSettings,
+    ClientsSettings,
+    SchedulerMetricsSettings,
+    SchedulerSettings,
+    TokenAuth,
+    TokenSettings,
+)
 from sccachedist.metrics.series import SCHEDULER, SERVERS
 from sccachedist.scheduler import metrics as metrics_module
 from sccachedist.scheduler.service import scheduler_service
@@ -196,3 +205,20 @@ def test_stops(running: Running) -> None:
     outcome(running.service.stopService())
     running.reactor.advance(0)
     assert running.reactor.getDelayedCalls() == []
+
+
+def test_clients_with_names() -> None:
+    """Each name of the clients' file is a label, and no other; a token that ends is told of once it is shown."""
+    ends = 2e9
+    clients = {"ann": ClientSettings(tokens=(TokenSettings(digest_of("ann's"), until=ends),)), "bob": ClientSettings()}
+    running = Running(attrs.evolve(SETTINGS, clients=ClientsSettings(named=clients)))
+    at = "sccachedist_scheduler_client_"
+    expected = {f"{at}{what}{{{name}}}": 0.0 for what in ("slots", "waiting") for name in ("ann", "bob", "_default")}
+    assert {
+        name: value for name, value in exposed(running.ask("/metrics", METRICS).body).items() if at in name
+    } == expected
+    running.ask("/api/v1/farm/status", bearer("ann's"))
+    expected[f"{at}token_expiry_timestamp_seconds{{ann}}"] = ends
+    assert {
+        name: value for name, value in exposed(running.ask("/metrics", METRICS).body).items() if at in name
+    } == expected
