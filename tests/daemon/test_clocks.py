@@ -22,6 +22,8 @@ NEED_WALL_TIME = {
     "cli/top/looks.py",  # when it looked, as this host's clock shows it
     "cli/farm/command.py",  # "since" is told back from now
     "cli/farm/options.py",  # a clock time today
+    "cli/clients/command.py",  # the day on which a token is added, and the time until which one is good
+    "cli/clients/options.py",  # the same, as people write it
     "cli/farm/screen.py",  # times as this host's clock shows them
 }
 #: The names that show it, each where it is defined.
