@@ -4,7 +4,7 @@
 """
 
 from sccachedist.auth.roster import Roster
-from sccachedist.records.documents import NamedClientsDocument
+from sccachedist.records.client_documents import NamedClientsDocument
 from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.named_clients import NamedClientSums

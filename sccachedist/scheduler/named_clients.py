@@ -10,7 +10,7 @@ from sccachedist.auth.clients import address_of, name_of
 from sccachedist.auth.roster import TokenUse
 from sccachedist.budgets import Party
 from sccachedist.config.clients import DEFAULT, ClientSettings
-from sccachedist.records.documents import NamedClientRow, NamedTokenRow
+from sccachedist.records.client_documents import NamedClientRow, NamedTokenRow
 
 #: Digits of a token's digest that tell it from others.
 DIGEST_DIGITS = 8

@@ -7,7 +7,7 @@ from sccachedist.auth.clients import digest_of
 from sccachedist.auth.roster import Roster
 from sccachedist.budgets import Party
 from sccachedist.config import ClientClass, ClientSettings, TokenSettings
-from sccachedist.records.documents import NamedClientsDocument
+from sccachedist.records.client_documents import NamedClientsDocument
 from sccachedist.scheduler.client_routes import ClientRoutes
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.web.request import Site

@@ -23,7 +23,7 @@ from sccachedist.config import clients_file
 from sccachedist.config.clients import load_clients, read_clients
 from sccachedist.errors import ConfigError, PeerError
 from sccachedist.printable import printable
-from sccachedist.records.documents import NamedClientsDocument
+from sccachedist.records.client_documents import NamedClientsDocument
 
 #: How each token begins, so that scanners for secrets know one; and its random bytes.
 _PREFIX, _RANDOM_BYTES = "scd_", 32

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from sccachedist.cli.farm.screen import Cell, Column, Screen, table
 from sccachedist.config.clients import ClientSettings
-from sccachedist.records.documents import NamedClientsDocument
+from sccachedist.records.client_documents import NamedClientsDocument
 
 #: How many digits of a token's SHA-256 are shown.
 SHOWN_DIGITS = 8

@@ -8,7 +8,7 @@ import pytest
 from sccachedist.cli.clients.listing import render
 from sccachedist.cli.farm.screen import Screen
 from sccachedist.config.clients import read_clients
-from sccachedist.records.documents import NamedClientRow, NamedClientsDocument, NamedTokenRow
+from sccachedist.records.client_documents import NamedClientRow, NamedClientsDocument, NamedTokenRow
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC).timestamp()
 TOKENS = ", ".join(
