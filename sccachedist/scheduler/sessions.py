@@ -39,7 +39,7 @@ class Sessions:
         client: Principal,
         knows: Callable[[str], bool] = unnamed,
     ) -> None:
-        self._pepper, self._place, self._principals, self._client = pepper, place, principals, client
+        self._pepper, self._place, self._principals, self.client = pepper, place, principals, client
         self._knows = knows
 
     @classmethod
@@ -62,7 +62,7 @@ class Sessions:
 
         :param name: empty if it has none.
         """
-        return attrs.evolve(self._client, name=name)
+        return attrs.evolve(self.client, name=name)
 
     def renew(self, settings: SchedulerSettings, client_digest: str) -> None:
         """Take over other secrets: sessions that were signed with the ones before end."""

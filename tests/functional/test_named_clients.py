@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from farmkit.farm import Farm
+from farmkit.processes import wait_until
 from farmkit.projects import C, Project, write_project
 from farmkit.published_client import Client, Statistics
 from sccachedist.auth.clients import digest_of
@@ -51,8 +52,12 @@ def test_a_name_in_the_records(farm: Farm, project: Project, tmp_path: Path, too
     """A client compiles remotely with a token of its own, and its jobs are recorded under its name."""
     with with_token(farm, tmp_path, GOOD, toolchains) as client:
         compiles_remotely(farm, client, project)
-    jobs = farm_document(farm, "jobs", client="ann")["jobs"]
-    assert [(job["client"], job["outcome"]) for job in jobs] == [("ann", "compiled")] * len(project.sources)
+
+    def jobs() -> list[tuple[str, str]]:
+        return [(job["client"], job["outcome"]) for job in farm_document(farm, "jobs", client="ann")["jobs"]]
+
+    whole = [("ann", "compiled")] * len(project.sources)
+    wait_until(lambda: jobs() == whole, 60, "the build server has told of the jobs")
     (usage,) = farm_document(farm, "usage", by="client")["usage"]
     assert usage["name"] == "ann"
 

@@ -40,6 +40,7 @@ def test_what_they_have(token: str) -> None:
     farm, roster = Farm(), Roster(CLIENTS)
     for holder in HOLDERS:
         farm.core.reserve(0.0, toolchain=GCC, client=Party(holder))
+    farm.core.reserve(0.0, toolchain=GCC)  # of an earlier scheduler's client
     roster.find(OLD, BEGAN + 7.12345)
     found = document(asked(farm, roster, token), NamedClientsDocument)
     assert (found["v"], found["since"]) == (1, BEGAN)

@@ -61,6 +61,19 @@ def test_a_client_with_a_name() -> None:
     assert known.principal_of(session, NOW) is None
 
 
+def test_renewed() -> None:
+    """With other secrets, sessions of before end, and new ones are good."""
+    renewed = sessions()
+    before = renewed.signed(renewed.of_client(""), NOW + 1)
+    for settings, client in (
+        (SETTINGS, "another"),
+        (attrs.evolve(SETTINGS, server_auth=TokenAuth("another")), "another"),
+    ):
+        renewed.renew(settings, digest_of(client))
+        assert renewed.principal_of(before, NOW) is None
+        assert sessions(settings, client).principal_of(renewed.signed(renewed.of_client(""), NOW + 1), NOW) is not None
+
+
 @pytest.mark.parametrize("server_auth", [InsecureAuth(), TokenAuth("another"), JwtHs256(bytes(32))])
 def test_another_scheduler(server_auth: InsecureAuth | TokenAuth | JwtHs256) -> None:
     """One of a scheduler is none at another, though the same person has the same token there."""
