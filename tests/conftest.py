@@ -2,10 +2,15 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from farmkit.farm import Farm
 from tests.support.secrecy import daemons_of, given_away, secrets_of, shown_by_processes
+
+# How long an example takes is the machine's matter: others run beside it.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -149,7 +148,6 @@ def load_as(settings: Settings, path: Path) -> Settings:
     return load(path)
 
 
-@hypothesis.settings(deadline=None)
 @given(settings=SCHEDULERS | SERVERS)
 def test_any_settings_can_be_written(folder: Path, settings: Settings) -> None:
     """All settings can be written down, in TOML and in JSON, and read back the same."""
@@ -167,7 +165,6 @@ def tables(document: dict[str, Any], settings: Settings) -> Iterator[tuple[str, 
             yield f"{name}.", inner
 
 
-@hypothesis.settings(deadline=None)
 @given(settings=SCHEDULERS | SERVERS, unknown=st.from_regex(r"x_[a-z]{1,20}", fullmatch=True), data=st.data())
 def test_an_unknown_key_is_always_named(folder: Path, settings: Settings, unknown: str, data: st.DataObject) -> None:
     """A key that nobody knows is refused wherever it stands, by its dotted name."""
@@ -181,7 +178,6 @@ def test_an_unknown_key_is_always_named(folder: Path, settings: Settings, unknow
     assert str(caught.value).startswith(f"{path}: {start}{unknown}: unknown key")
 
 
-@hypothesis.settings(deadline=None)
 @given(
     text=st.text()
     | st.recursive(

@@ -28,6 +28,7 @@ def test_who_has_a_token() -> None:
     assert roster.find(OLD, NOW - 1) == roster.find(NEW, NOW) == Known("ann")
     assert roster.find(BOBS, NOW) == Known("bob")
     assert roster.find(digest_of("eve's"), NOW) is None
+    assert roster.names == ("ann", "bob")
     assert [roster.knows(name) for name in ("ann", "eve", "_default", "")] == [True, False, False, False]
     assert roster
     assert not Roster({"_default": ClientSettings(), "ann": ClientSettings()})

@@ -118,7 +118,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("config")
 
 
-@hypothesis.settings(deadline=None, max_examples=300)
+@hypothesis.settings(max_examples=300)
 @given(
     described=st.tuples(st.just("scheduler"), damaged(SCHEDULERS)) | st.tuples(st.just("server"), damaged(SERVERS)),
     form=st.sampled_from(list(FORMS)),

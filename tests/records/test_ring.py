@@ -140,3 +140,15 @@ def test_memory() -> None:
     """20,000 records cost the scheduler at most 15 MB."""
     said = subprocess.run([sys.executable, "-c", _MEMORY], capture_output=True, check=True, text=True)
     assert int(said.stdout) <= 15_000_000
+
+
+def test_fewer_are_kept() -> None:
+    """The oldest go at once when a ring is to keep fewer; when it is to keep more, none comes back."""
+    ring = Ring(3, since=0.5)
+    for number in (1, 2, 3):
+        ring.add(job(number))
+    ring.hold(2)
+    assert [entry[ENDED] for entry in ring.latest_first()] == [3.0, 2.0]
+    ring.hold(3)
+    ring.add(job(4))
+    assert [entry[ENDED] for entry in ring.latest_first()] == [4.0, 3.0, 2.0]

@@ -216,7 +216,7 @@ LINKS = ["b", "c", "a/b", "a/c"]  # "a" is a directory: making them follows none
 PATHS = st.lists(NAMES, min_size=1, max_size=6).map(b"/".join)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     links=st.dictionaries(st.sampled_from(LINKS), st.one_of(PATHS, PATHS.map(b"/".__add__))),
     path=PATHS,

@@ -283,7 +283,7 @@ MEMBERS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(members=st.lists(MEMBERS, max_size=8), lookup=st.sampled_from([openat2, walk]))
 def test_no_archive_reaches_the_outside(
     tmp_path_factory: pytest.TempPathFactory, members: list[tarfile.TarInfo], lookup: Lookup

@@ -384,4 +384,4 @@ class Walk(CoreBesideModel):
 
 
 TestWalk = Walk.TestCase
-TestWalk.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+TestWalk.settings = settings(max_examples=100, stateful_step_count=60)

@@ -213,3 +213,13 @@ def test_takers() -> None:
     records = JobRecords(RecordSettings(keep=0), BEGAN, lambda: 0.0, [taken.append])
     records(REFUSED)
     assert [record_of(entry).reason for entry in taken] == [Refusal.QUEUE_TIMEOUT]
+
+
+def test_other_settings() -> None:
+    """Fewer records are kept at once, and those that come hide what they are to hide."""
+    records = records_of(*(attrs.evolve(ENDED, job_id=JobId(number)) for number in (1, 2, 3)), STRANGER)
+    records.take_settings(RecordSettings(keep=2, addresses=False))
+    records(attrs.evolve(ENDED, job_id=JobId(4)))
+    made = [record_of(entry) for entry in records.latest_first()]
+    assert [record.job_id for record in made if record.job_id] == [4, 3]
+    assert made[0].client != "10.0.0.1"

@@ -134,3 +134,14 @@ def test_who_waits() -> None:
     assert entered.waiting == {A: 2, B: 1}
     entered.leave(B, "B1")
     assert entered.waiting == {A: 2}
+
+
+def test_fewer_places() -> None:
+    """Those that wait may stay when fewer may; no other comes until there is room again."""
+    entered = queue("A1", "B1", "C1")
+    entered.hold_at_most(2)
+    with pytest.raises(LimitExceeded):
+        entered.enter(A, "A2")
+    assert order(entered) == ["A1", "B1", "C1"]
+    entered.enter(A, "A2")
+    assert order(entered) == ["A2"]

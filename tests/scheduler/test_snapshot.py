@@ -42,6 +42,14 @@ def test_totals() -> None:
     assert core.status().in_progress == 2
 
 
+def test_jobs_of_a_client() -> None:
+    """They are counted for each party, and for all parties of an account together."""
+    core = farm(8)
+    for party in ("ann@10.0.0.1", "ann@10.0.0.2", "bob@10.0.0.1"):
+        core.reserve(0.0, client=Party(party))
+    assert [core.views.held(client) for client in ("ann", "ann@10.0.0.2", "bob", "eve")] == [2, 1, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("report", "state"),
     [
