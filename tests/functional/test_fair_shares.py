@@ -140,7 +140,8 @@ def ended_since(farm: Farm, begin: float) -> list[float]:
 def slot_seconds(record: dict[str, Any], begin: float, end: float) -> float:
     """For how long a compile had a slot within a window."""
     assert record["outcome"] == "compiled", record
-    return max(0.0, min(record["ended"], end) - max(record["asked"] + record["phases"]["queue_wait"], begin))
+    has_it = float(record["asked"] + record["phases"]["queue_wait"])
+    return max(0.0, min(float(record["ended"]), end) - max(has_it, begin))
 
 
 def test_a_large_build_and_a_small_one(farm: Farm, tmp_path: Path) -> None:
