@@ -8,8 +8,8 @@ import pytest
 from farmkit.farm import Farm
 from tests.support.secrecy import daemons_of, given_away, secrets_of, shown_by_processes
 
-# How long an example takes is the machine's matter: others run beside it.
-hypothesis.settings.register_profile("suite", deadline=None)
+# How long examples take is the machine's matter: others run beside them.
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("suite")
 
 
