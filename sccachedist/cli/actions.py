@@ -48,9 +48,9 @@ def ask_farm(parsed: argparse.Namespace) -> None:
 
 def check(parsed: argparse.Namespace) -> None:
     """``check``."""
-    from sccachedist.cli.either_role import load_either, role_of
+    from sccachedist.cli.check import run_check
 
-    print(f"ok: {parsed.config} is a {role_of(load_either(parsed.config))}'s configuration")
+    run_check(parsed.config)
 
 
 def complete(parsed: argparse.Namespace) -> None:
