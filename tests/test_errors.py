@@ -48,6 +48,7 @@ BESIDE_THE_WAY = {
     "identity",
     "lifecycle",
     "scheduler_session",
+    "self_description",
     "service",
     "spent_token_file",
 }
