@@ -2,7 +2,7 @@ PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
 CHECKED = sccachedist twisted tests farmkit demo bench fuzz scripts setup.py
 
-.PHONY: bench commands demo test coverage unit functional compat filters programs fuzz lint lock doc clean faults soak test-lowest test-pythons
+.PHONY: bench commands demo test coverage unit functional compat filters programs fuzz lint lock doc clean faults shares soak test-lowest test-pythons
 
 # Compiles three small projects on a farm of one machine. KEEP=1 keeps the farm until Ctrl-C.
 demo:
@@ -87,6 +87,11 @@ faults:
 
 faults/%:
 	$(PYTHON) -m tests.faults --setup $(*D) --seeds $(*F)
+
+# Which shares of a full farm real clients get: by weight, and with one token. A machine that has nothing else to do.
+shares:
+	scripts/setup.sh dev
+	$(PYTEST) tests/functional/fair_shares.py
 
 # Two hours of mixed load, after which nothing may have grown; make soak SECONDS=300 for less.
 soak: SECONDS = 7200
