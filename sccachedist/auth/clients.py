@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 import attrs
@@ -106,9 +106,10 @@ class SharedClientToken:
         """Compare the token with the configured ones. The party is the same with each of them."""
         if token is None:
             raise ClientRefused("no_bearer_auth", "no client token")
-        if not same_secret(token, self.tokens.current):
-            if not any(same_secret(token, other) for other in self.tokens.others()):
-                raise unknown_token()
+        shown = self.tokens.which(partial(same_secret, token))
+        if shown is None:
+            raise unknown_token()
+        if shown != self.tokens.current:
             self.tokens.outdated(str(sender))
         return party_of(_account_of_all(self.tokens.current), sender)
 

@@ -5,6 +5,7 @@ What a build server may do is not known here.
 """
 
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 import attrs
@@ -41,14 +42,14 @@ class SharedServerToken:
     def identify(self, token: str) -> ServerId:
         """Compare the secret with the configured one, and read the address."""
         address, _, secret = token.partition(" ")
-        is_current = same_secret(secret, self.tokens.current)
-        if not is_current and not any(same_secret(secret, other) for other in self.tokens.others()):
+        shown = self.tokens.which(partial(same_secret, secret))
+        if shown is None:
             raise PeerRefused("invalid_bearer_token", "server token refused")
         try:
             server_id = ServerId.parse(address)
         except DecodeError as error:
             raise PeerRefused("invalid_bearer_token", "server token without an address") from error
-        if not is_current:
+        if shown != self.tokens.current:
             self.tokens.outdated(str(server_id))
         return server_id
 

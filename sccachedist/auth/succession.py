@@ -27,6 +27,12 @@ class Secrets(Generic[T]):
     _now: Callable[[], float] = attrs.field(default=monotonic, eq=False, repr=False)
     _former: dict[T, float] = attrs.field(factory=dict, init=False, repr=False)
 
+    def which(self, fits: Callable[[T], bool]) -> T | None:
+        """The secret that fits, the current one before all others; None if none does."""
+        if fits(self.current):
+            return self.current
+        return next((other for other in self.others() if fits(other)), None)
+
     def others(self) -> tuple[T, ...]:
         """Those that are good besides the current one."""
         now = self._now()

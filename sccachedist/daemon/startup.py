@@ -84,12 +84,12 @@ def make_role(
     name: str,
     options: RoleOptions,
     load: Callable[[Path], S],
-    build: Callable[[Reload[S], Any], IService],
+    build: Callable[[S, Any, None, Reload[S]], IService],
 ) -> IService:
     """Make a role from its configuration file; a wrong file ends the process with one line, before it detaches.
 
     :param name: what the role is called in the log.
-    :param build: makes the role with the settings in force, and tells the reload of its parts.
+    :param build: makes the role with the settings in force, and tells the reload of its parts; None: at real ports.
     """
     from twisted.internet import reactor  # noqa: TID251
 
@@ -115,7 +115,7 @@ def make_role(
         raise SystemExit(f"sccachedist: {error}") from error
     reload = Reload(settings, partial(load, options.config), cast(Any, reactor).seconds, _fitted)
     try:
-        role = build(reload, reactor)
+        role = build(reload.settings, reactor, None, reload)
     except ConfigError as error:
         raise SystemExit(f"sccachedist: {options.config}: {error}") from error
     try:

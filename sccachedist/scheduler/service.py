@@ -92,12 +92,7 @@ PAUSE_SECS = 0.01
 
 def makeService(options: RoleOptions) -> IService:
     """The scheduler that a configuration file describes."""
-    return make_role(
-        "scheduler",
-        options,
-        load_scheduler_settings,
-        lambda reload, reactor: scheduler_service(reload.settings, reactor, reload=reload),
-    )
+    return make_role("scheduler", options, load_scheduler_settings, scheduler_service)
 
 
 def scheduler_service(

@@ -84,12 +84,7 @@ RENEWAL_SECS = 3600.0
 
 def makeService(options: RoleOptions) -> IService:
     """Return the build server that a configuration file describes."""
-    return make_role(
-        "build server",
-        options,
-        load_server_settings,
-        lambda reload, reactor: server_service(reload.settings, reactor, reload=reload),
-    )
+    return make_role("build server", options, load_server_settings, server_service)
 
 
 def server_service(

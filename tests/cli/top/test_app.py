@@ -1,8 +1,6 @@
 """``top`` with its keys pressed: Textual's own pilot, and a scheduler that answers what the test says."""
 
 import asyncio
-import os
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -13,8 +11,6 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from sccachedist.cli import main as cli
-from sccachedist.cli.farm import command
 from sccachedist.cli.farm.screen import Screen
 from sccachedist.cli.top.app import TopApp
 from sccachedist.cli.top.rows import Rows
@@ -357,51 +353,3 @@ def test_it_ends_at_once(farm: Farm) -> None:
 
     play(farm, steps)
     farm.may_answer.set()
-
-
-def test_without_textual(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line says what to install, and the status is watched instead."""
-    watched = []
-    monkeypatch.setitem(sys.modules, "sccachedist.cli.top.app", None)
-    monkeypatch.setattr(command, "_watch", lambda parsed, _: watched.append((parsed.view, parsed.watch, parsed.json)))
-    for stream in (sys.stdin, sys.stdout):
-        monkeypatch.setattr(stream, "isatty", lambda: True)
-    with pytest.raises(ModuleNotFoundError, match=r"sccachedist\.cli\.top\.app"):
-        cli.main(("top", "--scheduler", "http://127.0.0.1:1"))
-    monkeypatch.delitem(sys.modules, "sccachedist.cli.top.app")
-    monkeypatch.setitem(sys.modules, "textual", None)
-    for name in [name for name in sys.modules if name.startswith(("textual.", "sccachedist.cli.top."))]:
-        monkeypatch.delitem(sys.modules, name)
-    cli.main(("top", "--scheduler", "http://127.0.0.1:1"))
-    assert watched == [("status", 2.0, False)]
-    assert capsys.readouterr().err.startswith("top needs textual: pip install 'sccachedist[top]'.")
-
-
-def test_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It runs until it is left; without colours, where none are wanted."""
-    began = []
-
-    class Begun:
-        """A top that is left at once."""
-
-        def __init__(self, *_: object) -> None:
-            pass
-
-        def run(self) -> None:
-            """Note that it ran."""
-            began.append(os.environ.get("NO_COLOR"))
-
-    monkeypatch.setenv("NO_COLOR", "")
-    monkeypatch.setattr("sccachedist.cli.top.app.TopApp", Begun)
-    for stream in (sys.stdin, sys.stdout):
-        monkeypatch.setattr(stream, "isatty", lambda: True)
-    for options in ((), ("--no-color",)):
-        cli.main(("top", "--scheduler", "http://127.0.0.1:1", *options))
-    assert began == ["", "1"]
-
-
-def test_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """It says what does not need one."""
-    with pytest.raises(SystemExit) as end:
-        cli.main(("top", "--scheduler", "http://127.0.0.1:1"))
-    assert "top needs a terminal" in str(end.value.code)
