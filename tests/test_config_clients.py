@@ -129,6 +129,14 @@ def test_named_by_a_configuration(tmp_path: Path) -> None:
         load_scheduler_settings(path)
 
 
+def test_named_from_another_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However its path is written, a configuration means the same: nothing differs from the one that a daemon has."""
+    (tmp_path / "clients.toml").write_text(WHOLE)
+    (tmp_path / "scheduler.conf").write_text(f'{SCHEDULER}[clients]\nfile = "clients.toml"\n')
+    monkeypatch.chdir(tmp_path)
+    assert load_scheduler_settings(Path("scheduler.conf")) == load_scheduler_settings(tmp_path / "scheduler.conf")
+
+
 def test_what_the_file_says_is_no_key(tmp_path: Path) -> None:
     """No configuration can have what stands in the clients' file."""
     path = tmp_path / "scheduler.conf"

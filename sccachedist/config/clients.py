@@ -95,7 +95,7 @@ def with_clients(settings: ClientsSettings, folder: Path) -> ClientsSettings:
     """
     if settings.file is None:
         return settings
-    return evolve(settings, file=folder / settings.file, named=load_clients(folder / settings.file))
+    return evolve(settings, file=(folder / settings.file).absolute(), named=load_clients(folder / settings.file))
 
 
 def load_clients(path: Path) -> Mapping[str, ClientSettings]:
