@@ -95,12 +95,13 @@ class ServerService(MultiService):
         if self._beginning is not None:
             self._beginning.cancel()
         await self._within(self.grace_secs, self._finish_jobs())
-        self._runner.end()
         if self._self_test.parent is not None:  # else it would test a builder that has stopped
             await maybeDeferred(self._self_test.disownServiceParent)
         await self._builder.stop()
-        # After that, for what became of jobs that did not end in time; and before the scheduler forgets this server.
+        # After that, for what became of jobs that did not end in time; and before any heartbeat says that this server is
+        # gone, with which the scheduler forgets it and its jobs.
         await self._within(LAST_REPORTS_SECS, self._reports.delivered())
+        self._runner.end()
         await self._tell()
         await super().stopService()
         self._reports.give_up()

@@ -1,10 +1,12 @@
 """A whole build server on a reactor that opens nothing: how it begins, how it ends, what it leaves."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs
 
 from farmkit.deferreds import outcome, pending
@@ -27,6 +29,8 @@ from sccachedist.errors import BuildError, ConfigError
 from sccachedist.outcomes import SentLocal
 from sccachedist.server import service as service_module
 from sccachedist.server.identity import JOB_KEY_BYTES
+from sccachedist.server.job_reports import JobReports
+from sccachedist.server.job_runner import JobRunner
 from sccachedist.server.lifecycle import BUILDER_RETRY_SECS, LAST_REPORTS_SECS, ServerService
 from sccachedist.server.self_description import server_token
 from sccachedist.server.service import make_builder, server_service
@@ -203,6 +207,33 @@ def test_does_not_wait_for_ever(running: Running) -> None:
     (answer,) = connection.answers()
     assert answer.status == 500  # the client is told, and compiles locally
     running.nothing_left()
+
+
+def test_is_gone_when_all_is_reported(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A builder that is slow to stop: no heartbeat says meanwhile that the server is gone, or its jobs were forgotten."""
+    steps: list[str] = []
+    for part, step in ((JobReports, "delivered"), (JobRunner, "end")):
+        monkeypatch.setattr(part, step, noting(steps, step, getattr(part, step)))
+    stopped = Deferred[None]()
+    monkeypatch.setattr(FakeBuilder, "stop", lambda _: stopped)
+    running.start()
+    running.builder.starting.answer("start", None)
+    stopping = running.service.stopService()
+    running.reactor.pump([1] * GRACE_SECS)
+    assert (pending(stopping), steps) == (True, [])
+    stopped.callback(None)
+    running.reactor.pump([1] * 2 * int(LAST_REPORTS_SECS))
+    assert (outcome(stopping), steps) == (None, ["delivered", "end"])
+
+
+def noting(steps: list[str], step: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method, which notes when it is called."""
+
+    def called(*arguments: Any) -> Any:
+        steps.append(step)
+        return method(*arguments)
+
+    return called
 
 
 @pytest.mark.parametrize("name", ["identity", "tc", "spool", "incoming"])
