@@ -23,7 +23,7 @@ FLOORS = (
     {"__main__"},
     {"cli"},
     {"scheduler", "server"},
-    {"metrics", "monitor"},
+    {"metrics", "monitor", "cluster"},
     {"web", "peers", "builders", "records"},
     {"auth", "files"},
     {"daemon"},

@@ -98,8 +98,8 @@ class ServerService(MultiService):
         if self._self_test.parent is not None:  # else it would test a builder that has stopped
             await maybeDeferred(self._self_test.disownServiceParent)
         await self._builder.stop()
-        # After that, for what became of jobs that did not end in time; and before any heartbeat says that this server is
-        # gone, with which the scheduler forgets it and its jobs.
+        # After that, for what became of jobs that did not end in time; and before any heartbeat says that this server
+        # is gone, with which the scheduler forgets it and its jobs.
         await self._within(LAST_REPORTS_SECS, self._reports.delivered())
         self._runner.end()
         await self._tell()

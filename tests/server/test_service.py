@@ -210,7 +210,7 @@ def test_does_not_wait_for_ever(running: Running) -> None:
 
 
 def test_is_gone_when_all_is_reported(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A builder that is slow to stop: no heartbeat says meanwhile that the server is gone, or its jobs were forgotten."""
+    """While a builder stops slowly, no heartbeat says that the server is gone: its jobs would be forgotten."""
     steps: list[str] = []
     for part, step in ((JobReports, "delivered"), (JobRunner, "end")):
         monkeypatch.setattr(part, step, noting(steps, step, getattr(part, step)))

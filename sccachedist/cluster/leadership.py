@@ -1,0 +1,61 @@
+"""Who decides for the farm, as one of several schedulers sees it. Pure."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import attrs
+
+
+@attrs.frozen
+class Candidate:
+    """One run of one scheduler.
+
+    :param url: where the others reach it.
+    :param incarnation: no other run has the same, nor an earlier one at the same address.
+    """
+
+    url: str
+    incarnation: str
+
+
+@attrs.frozen
+class Leading:
+    """It decides itself.
+
+    :param number: of its time in office; later ones have greater numbers.
+    """
+
+    number: int = 0
+
+
+@attrs.frozen
+class Following:
+    """Another one decides.
+
+    :param leader: None if that is not known, or not settled.
+    """
+
+    leader: Candidate | None = None
+
+
+Leadership = Leading | Following
+
+
+class Election(Protocol):
+    """Says who leads."""
+
+    @property
+    def current(self) -> Leadership:
+        """Who leads now."""
+
+    def observe(self, observer: Callable[[Leadership], None]) -> None:
+        """Have a function called after each change."""
+
+
+class Alone:
+    """The election of the only scheduler: it always leads."""
+
+    current: Leadership = Leading()
+
+    def observe(self, observer: Callable[[Leadership], None]) -> None:
+        """There are no changes."""
