@@ -48,7 +48,10 @@ def says(daemon: Daemon, words: str) -> None:
     ],
 )
 def test_a_full_disk(tmp_path: Path, toolchains: Path, directory: str, is_warm: bool) -> None:
-    """Hardly a compile goes home, both servers say why, and when there is room again the server compiles again."""
+    """Hardly a compile goes home, both servers say why, and when there is room again the server compiles again.
+
+    Nor do builds take longer beside it, which is measured where it compiled before.
+    """
     disk = SmallDisk(tmp_path / "second/server" / directory, DISK)
     project = write_project(tmp_path / "project", SMALL, FILES - 1)
     with ExitStack() as held:
@@ -84,18 +87,19 @@ def test_a_full_disk(tmp_path: Path, toolchains: Path, directory: str, is_warm: 
             assert compile_all() <= MOST_HOME
             says(second.server, "unfit for jobs until a self-test passes: the disk of")
             says(first.scheduler, f"build server {second.server_id} says that it is unfit for jobs: the disk of")
-            beside_it = seconds()
+            beside_it = seconds() if is_warm else 0
         says(second.server, "fit for jobs again")
         says(first.scheduler, f"build server {second.server_id} is fit for jobs again")
         all_slots_free(first)
         before = client.statistics()
         assert compile_all() == 0
         assert str(second.server_id) in client.statistics().servers_since(before)
-        second.server.stop()
-        wait_until(lambda: first.status().num_servers == 1, 60, "one is registered")
-        alone = seconds()
-        print(f"beside an unfit server {beside_it:.1f} s, alone {alone:.1f} s: {beside_it / alone:.2f} times")
-        assert beside_it <= MOST_TIMES * alone
+        if is_warm:
+            second.server.stop()
+            wait_until(lambda: first.status().num_servers == 1, 60, "one is registered")
+            alone = seconds()
+            print(f"beside an unfit server {beside_it:.1f} s, alone {alone:.1f} s: {beside_it / alone:.2f} times")
+            assert beside_it <= MOST_TIMES * alone
 
 
 def test_no_memory(tmp_path: Path) -> None:
