@@ -1,6 +1,7 @@
-"""One build server, as its last heartbeat has it, and how long it is believed while it is silent.
+"""One build server, as its last heartbeat has it.
 
-Pure: the time is an argument. Which server gets a job is decided in :mod:`sccachedist.scheduler.fleet`.
+Pure: the time is an argument. Which server gets a job is decided in :mod:`sccachedist.scheduler.fleet`, how long a
+silent one is believed in :mod:`sccachedist.scheduler.liveness`.
 """
 
 import hmac
@@ -10,15 +11,12 @@ import attrs
 from sccachedist.scheduler.backoff import Backoff
 from sccachedist.scheduler.certificates import certificate_end
 from sccachedist.scheduler.home_rates import Record
+from sccachedist.scheduler.liveness import LATE_SECS, patience_secs
 from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import Heartbeat, JobId, job_capacity
 
-#: A silent server is dropped with its jobs: a published one after these seconds, ours after so many missed heartbeats.
-SERVER_SECS, MISSED_HEARTBEATS = 90.0, 6
-#: Seconds by which our server's heartbeat may be late before the server is asked whether it takes a job.
-LATE_SECS = 2.0
 #: Seconds for which clients are not asked for a toolchain that another one is bringing; seconds after which that is
 #: tried again; and for how many toolchains of a server this is noted.
 PRESUMED_SECS, ASKED_SECS, MOST_PRESUMED = 10.0, 300.0, 1000
@@ -122,8 +120,8 @@ class BuildServer:
 
     @property
     def patience_secs(self) -> float:
-        """For how long it may be silent."""
-        return SERVER_SECS if self.report is None else MISSED_HEARTBEATS * self.report.heartbeat_secs
+        """For how many seconds it may be silent."""
+        return patience_secs(self.report)
 
     def is_silent(self, now: float) -> bool:
         """Whether it has been silent for so long that it is taken for dead."""

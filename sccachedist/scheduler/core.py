@@ -6,8 +6,8 @@ events that it caused (:mod:`sccachedist.scheduler.events`); one that raises an 
 An allocation is cut in two around the call to the build server: :meth:`SchedulerCore.reserve` takes the slot, which is
 no event yet, then :meth:`SchedulerCore.confirm` or :meth:`SchedulerCore.release` follows.
 
-:mod:`sccachedist.scheduler.fleet` chooses the server and has how long a silent one is believed,
-:mod:`sccachedist.scheduler.jobs` how long a job is kept; :mod:`sccachedist.scheduler.slots` gives slots back.
+:mod:`sccachedist.scheduler.fleet` chooses the server, :mod:`sccachedist.scheduler.slots` gives slots back. How long a
+silent server is believed, and a job kept: :mod:`sccachedist.scheduler.liveness`, :mod:`sccachedist.scheduler.jobs`.
 
 A slot is a lease. Each heartbeat of our build server lists its live jobs: a job that is missing is released; an unknown
 job is adopted (the scheduler was restarted). A job belongs to the server that it was allocated to; an adopted one to

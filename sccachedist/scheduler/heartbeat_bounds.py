@@ -1,4 +1,7 @@
-"""The bounds of what a build server may say of itself in a heartbeat. Pure."""
+"""The bounds of what a build server may say of itself in a heartbeat. Pure.
+
+How long it is believed when no heartbeat comes is decided in :mod:`sccachedist.scheduler.liveness`.
+"""
 
 from sccachedist.errors import DecodeError, SccachedistError
 from sccachedist.wire.archive_id import archive_id

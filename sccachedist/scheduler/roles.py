@@ -1,6 +1,7 @@
 """What one who asks about the farm is to it, and the secrets that say so.
 
-Pure. How a secret is shown, and what each role may do, is said in :mod:`sccachedist.scheduler.farm_readers`.
+Pure. How a secret is shown, and the least role for reading and for acting (such as a drain), is said in
+:mod:`sccachedist.scheduler.farm_readers`; each route names the one who may (``allow``).
 """
 
 import hmac

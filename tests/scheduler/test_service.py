@@ -14,9 +14,9 @@ from sccachedist.config import SchedulerSettings, TokenAuth
 from sccachedist.errors import PeerError
 from sccachedist.peers.pins import Pins
 from sccachedist.scheduler import service as service_module
-from sccachedist.scheduler.build_server import SERVER_SECS
 from sccachedist.scheduler.core import Reservation
 from sccachedist.scheduler.events import Departure, ServerLeft
+from sccachedist.scheduler.liveness import SERVER_SECS
 from sccachedist.scheduler.service import ASSIGN_SECS, EXPIRY_SECS, PinnedBuildServers, scheduler_service
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import (
