@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
+from sccachedist.auth.clients import name_of
+from sccachedist.budgets import Party
 from sccachedist.config.clients import DEFAULT, ClientSettings, TokenSettings
 
 #: Seconds for which a token that has ended is told from one that was never known: its client compiles locally for so
@@ -73,6 +75,11 @@ class Roster:
     def knows(self, name: str) -> bool:
         """Whether a client has this name."""
         return name in self._clients
+
+    def client_of(self, party: Party) -> str:
+        """The client of the file that a party is; ``DEFAULT`` if it has no name, or one that the file has no more."""
+        name = name_of(party)
+        return name if name in self._clients else DEFAULT
 
     def find(self, digest: str, now: float) -> Known | TokenEnded | None:
         """The client that has shown a token; None if it is none of these.

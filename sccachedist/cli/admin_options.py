@@ -74,22 +74,29 @@ def _finish(
     add_authorities: Callable[[argparse.ArgumentParser], None],
 ) -> None:
     """What all of them take."""
-    command.set_defaults(action=action)
     why = "why; clients are told it" if action == "pause" else "why, for those who look"
     command.add_argument("--reason", required=action == "pause", metavar="TEXT", help=why)
     command.add_argument("--preview", action="store_true", help="say what it would do, and do nothing")
-    command.add_argument(
-        "--config", type=Path, metavar="PATH", help="the scheduler's configuration, with admin.token, if it is here"
-    )
-    add_place(command, url, add_authorities)
+    add_place(command, action, "with admin.token, if it is here", url, add_authorities)
 
 
 def add_place(
     command: argparse.ArgumentParser,
+    action: str,
+    config: str,
     url: Callable[[str], str],
     add_authorities: Callable[[argparse.ArgumentParser], None],
+    *,
+    is_needed: bool = False,
 ) -> None:
-    """Declare where the scheduler is, and whose token is shown there, if the configuration does not say."""
+    """Declare what a command does, and the configuration that says where the scheduler is, or the options that do.
+
+    :param config: what of the scheduler's configuration is read; ``is_needed``: whether it has to be here.
+    """
+    command.set_defaults(action=action)
+    command.add_argument(
+        "--config", required=is_needed, type=Path, metavar="PATH", help=f"the scheduler's configuration, {config}"
+    )
     command.add_argument(
         "--scheduler",
         type=argument(url),

@@ -77,11 +77,6 @@ class Reload(Generic[S]):
         self._now = now
         self.succeeded, self.failed = now(), False
 
-    @property
-    def keys(self) -> frozenset[str]:
-        """Those that some part takes."""
-        return frozenset(key for part in self._parts for key in part.keys)
-
     def add(self, *parts: Part[S] | PreparedPart[S]) -> None:
         """Have parts take their keys from now on, in this order."""
         self._parts.extend(parts)

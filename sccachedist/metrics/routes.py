@@ -1,6 +1,7 @@
 """The port of ``[metrics] address``: a role's metrics, whether it lives, and whether it is ready for work.
 
-Anyone who reaches the port may ask: its address is the protection.
+Anyone who reaches the port may ask: its address is the protection. Why a role is not ready is found in its
+``service.py`` (``unready``).
 """
 
 from collections.abc import Awaitable, Callable
@@ -8,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from klein import Klein
 
 from sccachedist import __version__
-from sccachedist.web.bodies import NoBody
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import Response
 from sccachedist.web.router import Api
@@ -33,20 +33,17 @@ class MonitorRoutes:
     async def _allow_anyone(self, head: Head) -> str:
         return head.headers.get("accept", "")
 
-    def _nothing(self, head: Head) -> NoBody:
-        return NoBody()
-
-    @api.route("GET", "/metrics", allow=_allow_anyone, body=_nothing, answer=None, is_public=True)
+    @api.route("GET", "/metrics", allow=_allow_anyone, answer=None, is_public=True)
     async def metrics(self, accept: str, _body: None) -> Response:
         """Show the metrics."""
         return await self._expose(accept)
 
-    @api.route("GET", "/healthz", allow=_allow_anyone, body=_nothing, answer=None, is_public=True)
+    @api.route("GET", "/healthz", allow=_allow_anyone, answer=None, is_public=True)
     async def healthz(self, _accept: str, _body: None) -> Response:
         """Say that the daemon lives: one whose reactor is held up does not."""
         return plain_text(200, f"sccachedist {__version__}")
 
-    @api.route("GET", "/readyz", allow=_allow_anyone, body=_nothing, answer=None, is_public=True)
+    @api.route("GET", "/readyz", allow=_allow_anyone, answer=None, is_public=True)
     async def readyz(self, _accept: str, _body: None) -> Response:
         """Say whether the role is ready for work, and why not."""
         unready = self._unready()

@@ -1,4 +1,4 @@
-"""The scheduler's endpoints for administrators, and who is one.
+"""The scheduler's endpoints for administrators; :mod:`sccachedist.scheduler.farm_readers` decides who is one.
 
 :mod:`sccachedist.scheduler.farm_orders` reads what they ask for, :mod:`sccachedist.scheduler.farm_actions` decides what
 that means, and each action is told to the log and to those who watch. What a reload does is said in
@@ -24,7 +24,7 @@ from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.notices import Kind
 from sccachedist.scheduler.term import Terms
-from sccachedist.web.bodies import NoBody, SmallBody
+from sccachedist.web.bodies import SmallBody
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import Response, json_response
 from sccachedist.web.router import Api
@@ -75,9 +75,6 @@ class AdminRoutes:
     async def _allow_administrator(self, head: Head, **_: object) -> FarmReader:
         return await self._readers.check_administrator(head)
 
-    def _nothing(self, head: Head, **_: object) -> NoBody:
-        return NoBody()
-
     def _json(self, head: Head, **_: object) -> SmallBody[object]:
         memory = self._memory.open(head.sender)
         return SmallBody("application/json", _document, head, MOST_BYTES, "message_bytes", memory)
@@ -86,7 +83,6 @@ class AdminRoutes:
         "POST",
         "/api/v1/admin/<any(drain, undrain):order>/<server_id:server_id>",
         allow=_allow_administrator,
-        body=_nothing,
         answer=UPDATE_JOB_STATE_RESULT,
     )
     async def drain(self, actor: FarmReader, _body: None, order: str, server_id: ServerId) -> UpdateJobStateResult:
@@ -109,7 +105,7 @@ class AdminRoutes:
         steps = [step.to_json() for step in done.steps[:MOST_DONE]]
         return json_response(json.dumps(ActionDocument(v=1, text=done.text, done=steps)).encode())
 
-    @api.route("GET", "/api/v1/admin/settings", allow=_allow_administrator, body=_nothing, answer=None)
+    @api.route("GET", "/api/v1/admin/settings", allow=_allow_administrator, answer=None)
     async def settings(self, _actor: FarmReader, _body: None) -> Response:
         """Tell what a file would change, and no value: digests, with another salt each time."""
         salt = secrets.token_bytes(16)

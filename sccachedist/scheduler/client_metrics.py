@@ -1,12 +1,11 @@
 """Where the values of the series of clients with names come from. Only names of the clients' file become labels."""
 
-from collections import Counter
 from collections.abc import Callable
 
-from sccachedist.auth.clients import name_of
 from sccachedist.auth.roster import Roster
 from sccachedist.config.clients import DEFAULT
 from sccachedist.metrics.registry import Registry
+from sccachedist.scheduler.named_clients import waiting_by_client
 from sccachedist.scheduler.term import Terms
 
 
@@ -22,10 +21,7 @@ def watch_clients(registry: Registry, roster: Roster, terms: Terms, now: Callabl
         return {**found, DEFAULT: sum(term.totals().phases.values()) - sum(found.values())}
 
     def waiting() -> dict[str, float]:
-        found: Counter[str] = Counter()
-        for party, count in terms.current.waiting.items():
-            name = name_of(party)
-            found[name if roster.knows(name) else DEFAULT] += count
+        found = waiting_by_client(terms.current.waiting, roster.client_of)
         return {name: found[name] for name in (*roster.names, DEFAULT)}
 
     at = "sccachedist_scheduler_client"

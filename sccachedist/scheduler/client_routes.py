@@ -8,7 +8,6 @@ from sccachedist.records.client_documents import NamedClientsDocument
 from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.named_clients import NamedClientSums
-from sccachedist.web.bodies import NoBody
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import Response, json_response
 from sccachedist.web.router import Api
@@ -30,13 +29,10 @@ class ClientRoutes:
     async def _allow_administrator(self, head: Head) -> FarmReader:
         return await self._readers.check_administrator(head)
 
-    def _nothing(self, head: Head) -> NoBody:
-        return NoBody()
-
-    @api.route("GET", "/api/v1/admin/clients", allow=_allow_administrator, body=_nothing, answer=None)
+    @api.route("GET", "/api/v1/admin/clients", allow=_allow_administrator, answer=None)
     async def named_clients(self, reader: FarmReader, _body: None) -> Response:
         """Tell of each client what it has, and of each token when it was shown last."""
-        sums = NamedClientSums(self._views.terms.current.waiting)
+        sums = NamedClientSums(self._views.terms.current.waiting, self._roster.client_of)
         async for job in self._views.jobs(reader.peer):
             sums.hold(job.client)
         rows = list(sums.rows(self._roster.uses()))

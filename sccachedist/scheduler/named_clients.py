@@ -4,12 +4,12 @@ Pure. It is summed up of what the scheduler knows now, and of the clients' file.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from sccachedist.auth.clients import address_of, name_of
+from sccachedist.auth.clients import address_of
 from sccachedist.auth.roster import TokenUse
 from sccachedist.budgets import Party
-from sccachedist.config.clients import DEFAULT, ClientSettings
+from sccachedist.config.clients import ClientSettings
 from sccachedist.records.client_documents import NamedClientRow, NamedTokenRow
 
 #: Digits of a token's digest that tell it from others.
@@ -20,13 +20,14 @@ class NamedClientSums:
     """What each client has, grown by one job at a time. All without a name are one.
 
     :param waits: how many requests of each party wait.
+    :param client_of: which client a party is (:meth:`~sccachedist.auth.roster.Roster.client_of`).
     """
 
-    def __init__(self, waits: Mapping[Party, int]) -> None:
-        self._slots, self._waits = Counter[str](), Counter[str]()
+    def __init__(self, waits: Mapping[Party, int], client_of: Callable[[Party], str]) -> None:
+        self._client_of, self._slots, self._waits = client_of, Counter[str](), waiting_by_client(waits, client_of)
         self._addresses: defaultdict[str, set[str]] = defaultdict(set)
-        for party, count in waits.items():
-            self._waits[self._seen(party)] += count
+        for party in waits:
+            self._seen(party)
 
     def hold(self, party: Party | None) -> None:
         """Count a job that is not over, if its client is known."""
@@ -50,9 +51,20 @@ class NamedClientSums:
             )
 
     def _seen(self, party: Party) -> str:
-        name = name_of(party) or DEFAULT
+        name = self._client_of(party)
         self._addresses[name].add(address_of(party))
         return name
+
+
+def waiting_by_client(waits: Mapping[Party, int], client_of: Callable[[Party], str]) -> Counter[str]:
+    """How many requests of each client wait.
+
+    :param waits: how many of each party do.
+    """
+    found = Counter[str]()
+    for party, count in waits.items():
+        found[client_of(party)] += count
+    return found
 
 
 def _token(use: TokenUse) -> NamedTokenRow:

@@ -14,7 +14,6 @@ import attrs
 
 from sccachedist.outcomes import Outcome, Refusal, SentLocal, Suspicion, TimedPhase
 from sccachedist.scheduler.scrape_routes import Accepted
-from sccachedist.web.bodies import NoBody
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import Response, UnknownRoute
 from sccachedist.web.router import Api
@@ -113,15 +112,12 @@ class PageRoutes:
         """All may load it. Whether the sender takes what is packed."""
         return Accepted.of(head).gzip
 
-    def _nothing(self, head: Head, **_: object) -> NoBody:
-        return NoBody()
-
-    @api.route("GET", "/", allow=_allow_anyone, body=_nothing, answer=None, is_public=True)
+    @api.route("GET", "/", allow=_allow_anyone, answer=None, is_public=True)
     async def page(self, gzip: bool, _body: None) -> Response:
         """Show the page."""
         return self._sent(self._files.index, gzip)
 
-    @api.route("GET", "/static/<bundle>/<path:name>", allow=_allow_anyone, body=_nothing, answer=None, is_public=True)
+    @api.route("GET", "/static/<bundle>/<path:name>", allow=_allow_anyone, answer=None, is_public=True)
     async def page_file(self, gzip: bool, _body: None, bundle: str, name: str) -> Response:
         """Give a file of the page.
 

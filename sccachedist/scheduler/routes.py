@@ -22,7 +22,7 @@ from sccachedist.errors import ClientTokenEnded, SccachedistError
 from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.term import Terms
-from sccachedist.web.bodies import MessageBody, NoBody
+from sccachedist.web.bodies import MessageBody
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import prefers_json
 from sccachedist.web.router import Api
@@ -161,9 +161,6 @@ class SchedulerRoutes:
     def _job_state(self, head: Head, job_id: JobId) -> MessageBody[JobState]:
         return MessageBody(JOB_STATE, head, self._limits.message_bytes, "message_bytes", self._memory.open(head.sender))
 
-    def _nothing(self, head: Head, **_: object) -> NoBody:
-        return NoBody()
-
     @api.route("POST", f"{_ROOT}/alloc_job", allow=_allow_client, body=_toolchain, answer=ALLOC_JOB_RESPONSE)
     async def alloc_job(self, client: Party | ClientTokenEnded, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
         """Allocate a job for a client."""
@@ -182,7 +179,6 @@ class SchedulerRoutes:
         "GET",
         f"{_ROOT}/server_certificate/<server_id:server_id>",
         allow=_allow_anyone,
-        body=_nothing,
         answer=SERVER_CERTIFICATE,
         is_public=True,
     )
@@ -227,7 +223,7 @@ class SchedulerRoutes:
         except SccachedistError:
             return None
 
-    @api.route("GET", f"{_ROOT}/status", allow=_reader, body=_nothing, answer=_STATUS, is_public=True)
+    @api.route("GET", f"{_ROOT}/status", allow=_reader, answer=_STATUS, is_public=True)
     async def status(self, reader: FarmReader | None, _body: None) -> ListedStatus:
         """Tell anyone how the farm is, in numbers."""
         servers: list[Json] | None = None

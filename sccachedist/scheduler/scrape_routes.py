@@ -1,7 +1,8 @@
 """A scheduler's endpoints for a monitoring system: the metrics of the farm, and where those of build servers are.
 
 They stand at the scheduler's own port, so a token is asked for. What they show is made in
-:mod:`sccachedist.scheduler.metrics`.
+:mod:`sccachedist.scheduler.metrics`. The port of its own, with ``/healthz`` and ``/readyz``, is
+:mod:`sccachedist.metrics.routes`.
 """
 
 import attrs
@@ -10,7 +11,6 @@ from werkzeug.http import parse_accept_header
 from sccachedist.auth.bearer import same_secret
 from sccachedist.scheduler.farm_readers import FarmReaders
 from sccachedist.scheduler.metrics import SchedulerMetrics
-from sccachedist.web.bodies import NoBody
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import Response
 from sccachedist.web.router import Api
@@ -51,20 +51,17 @@ class ScrapeRoutes:
             await self._readers.check_administrator(head)
         return Accepted.of(head)
 
-    def _nothing(self, head: Head) -> NoBody:
-        return NoBody()
-
-    @api.route("GET", "/metrics", allow=_allow_scraper, body=_nothing, answer=None)
+    @api.route("GET", "/metrics", allow=_allow_scraper, answer=None)
     async def metrics(self, accepted: Accepted, _body: None) -> Response:
         """Show the series of the scheduler."""
         return await self._metrics.expose(accepted.media_types)
 
-    @api.route("GET", "/metrics/servers", allow=_allow_scraper, body=_nothing, answer=None)
+    @api.route("GET", "/metrics/servers", allow=_allow_scraper, answer=None)
     async def metrics_servers(self, accepted: Accepted, _body: None) -> Response:
         """Show the series of each build server."""
         return await self._metrics.servers(gzip=accepted.gzip)
 
-    @api.route("GET", "/metrics/targets", allow=_allow_scraper, body=_nothing, answer=None)
+    @api.route("GET", "/metrics/targets", allow=_allow_scraper, answer=None)
     async def metrics_targets(self, _accepted: Accepted, _body: None) -> Response:
         """Say where the metrics of build servers are."""
         return await self._metrics.targets()

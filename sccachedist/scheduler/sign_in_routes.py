@@ -23,7 +23,7 @@ from sccachedist.scheduler.browsers import Browsers
 from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
 from sccachedist.scheduler.roles import Principal, Role
 from sccachedist.scheduler.sessions import SESSION_SECS, Sessions
-from sccachedist.web.bodies import NoBody, SmallBody
+from sccachedist.web.bodies import SmallBody
 from sccachedist.web.queries import values_of
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import Response, json_response
@@ -94,9 +94,6 @@ class SignInRoutes:
     def _form(self, head: Head) -> SmallBody[Mapping[str, str]]:
         return SmallBody(FORM, _form_of, head, FORM_BYTES, "message_bytes", self._memory.open(head.sender))
 
-    def _nothing(self, head: Head) -> NoBody:
-        return NoBody()
-
     @api.route("POST", "/login", allow=_allow_page, body=_form, answer=None, is_public=True)
     async def login(self, asking: Asking, form: Mapping[str, str]) -> Response:
         """Give a session to one who shows a secret."""
@@ -121,12 +118,12 @@ class SignInRoutes:
         session = self._sessions.signed(principal, now + secs)
         return self._gives(session, secs, asking)
 
-    @api.route("POST", "/logout", allow=_allow_page, body=_nothing, answer=None, is_public=True)
+    @api.route("POST", "/logout", allow=_allow_page, answer=None, is_public=True)
     async def logout(self, asking: Asking, _body: None) -> Response:
         """Take the session from a browser."""
         return self._gives("", 0, asking)
 
-    @api.route("GET", "/api/v1/farm/me", allow=_allow_anyone, body=_nothing, answer=None, is_public=True)
+    @api.route("GET", "/api/v1/farm/me", allow=_allow_anyone, answer=None, is_public=True)
     async def farm_me(self, reader: FarmReader, _body: None) -> Response:
         """Say who asks, and what the farm is called."""
         document = MeDocument(

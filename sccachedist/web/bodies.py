@@ -56,6 +56,11 @@ class NoBody:
         """There is nothing to undo."""
 
 
+def no_body(_routes: object, _head: Head, **_ids: object) -> NoBody:
+    """Open the body of a request to a route that needs none."""
+    return NoBody()
+
+
 class SmallBody(Body[T]):
     """A body that is read when all of it is there, bounded in memory.
 

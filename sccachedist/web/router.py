@@ -24,7 +24,7 @@ from werkzeug.routing import BaseConverter, ValidationError
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import AmbiguousRequest, DecodeError, LimitExceeded, SccachedistError
 from sccachedist.printable import excerpt
-from sccachedist.web.bodies import Body
+from sccachedist.web.bodies import Body, no_body
 from sccachedist.web.connection_limits import crowd_of
 from sccachedist.web.port_counts import NO_ROUTE, PortCounts
 from sccachedist.web.request_head import Head
@@ -149,7 +149,7 @@ class Api:
         path: str,
         *,
         allow: Allow,
-        body: OpenBody,
+        body: OpenBody = no_body,
         answer: Codec[Any] | None,
         is_public: bool = False,
     ) -> Callable[[Route], Route]:

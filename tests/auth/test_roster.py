@@ -50,6 +50,8 @@ def test_another_file() -> None:
     roster.replace({"ann": ClientSettings(tokens=(TokenSettings(NEW),))})
     assert roster.find(BOBS, NOW) is None
     assert not roster.knows("bob")
+    parties = ("ann@10.0.0.1", "bob@10.0.0.1", "#0123@10.0.0.1", "10.0.0.1")
+    assert [roster.client_of(Party(party)) for party in parties] == ["ann", "_default", "_default", "_default"]
     shown = [("ann", [TokenUse(TokenSettings(NEW), NOW)]), ("_default", [])]
     assert [(name, uses) for name, _, uses in roster.uses()] == shown
     roster.replace(CLIENTS)

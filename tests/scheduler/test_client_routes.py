@@ -69,9 +69,11 @@ def test_who_may(token: str) -> None:
 
 
 def test_who_waits() -> None:
-    """Requests that wait count for their clients, and so do the addresses that they are from."""
-    farm = Farm()
+    """Requests that wait count for their clients; those of one that the file has no more, for all without a name."""
+    farm, roster = Farm(), Roster({"ann": ClientSettings()})
     farm.terms.current._queue.enter(Party("ann@10.0.0.1"), object())  # type: ignore[arg-type]
-    (ann, default) = document(asked(farm, Roster({"ann": ClientSettings()}), ADMIN), NamedClientsDocument)["clients"]
+    for number in range(2):
+        farm.terms.current._queue.enter(Party(f"removed@10.0.0.{number}"), object())  # type: ignore[arg-type]
+    (ann, default) = document(asked(farm, roster, ADMIN), NamedClientsDocument)["clients"]
     assert (ann["waiting"], ann["slots"], ann["addresses"]) == (1, 0, 1)
-    assert (default["waiting"], default["addresses"]) == (0, 0)
+    assert (default["waiting"], default["addresses"]) == (2, 2)

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from farmkit.memory_http import Browser
 from sccachedist.budgets import Budget
 from sccachedist.errors import ClientRefused, LimitExceeded
-from sccachedist.web.bodies import MessageBody, NoBody
+from sccachedist.web.bodies import MessageBody
 from sccachedist.web.request import Site
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import MessageFile, Outlet, Response, StreamResponse
@@ -102,9 +102,6 @@ class Role:
             raise ClientRefused("bearer_auth_failed", "client token refused")
         return "the holder"
 
-    def _nothing(self, head: Head, **_: object) -> NoBody:
-        return NoBody()
-
     def _message(self, head: Head) -> MessageBody[Toolchain]:
         return MessageBody(TOOLCHAIN, head, LIMIT, "message_bytes", self.memory.open(head.sender))
 
@@ -112,7 +109,7 @@ class Role:
         self.bodies.append(RecordedBody())
         return self.bodies[-1]
 
-    @api.route("GET", "/status", allow=_allow_anyone, body=_nothing, answer=SCHEDULER_STATUS, is_public=True)
+    @api.route("GET", "/status", allow=_allow_anyone, answer=SCHEDULER_STATUS, is_public=True)
     async def status(self, _granted: None, _body: None) -> SchedulerStatus:
         """A message, or the error that a test has put there."""
         if self.error is not None:
@@ -141,7 +138,7 @@ class Role:
         self.waiting.append(Deferred(self._count))
         return await self.waiting[-1]
 
-    @api.route("GET", "/server/<server_id:address>", allow=_allow_anyone, body=_nothing, answer=TOOLCHAIN)
+    @api.route("GET", "/server/<server_id:address>", allow=_allow_anyone, answer=TOOLCHAIN)
     async def server(self, _granted: None, _body: None, address: object) -> Toolchain:
         """The address, as it was understood."""
         return Toolchain(str(address))
@@ -153,12 +150,12 @@ class Role:
         path.write_bytes(body * 5000)
         return MessageFile(path, self._count_taken)
 
-    @api.route("GET", "/page", allow=_allow_anyone, body=_nothing, answer=None, is_public=True)
+    @api.route("GET", "/page", allow=_allow_anyone, answer=None, is_public=True)
     async def page(self, _granted: None, _body: None) -> Response:
         """Something that is no message of the protocol."""
         return Response(203, (("Content-Type", "text/html"),), b"<p>")
 
-    @api.route("GET", "/stream", allow=_allow_holder, body=_nothing, answer=None)
+    @api.route("GET", "/stream", allow=_allow_holder, answer=None)
     async def stream(self, _granted: str, _body: None) -> StreamResponse:
         """What a test says, when it does."""
         self.sources.append(RecordedSource())

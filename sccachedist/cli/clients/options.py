@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 
 from sccachedist.cli.admin_options import Add, add_place
 from sccachedist.cli.farm.options import argument
@@ -28,7 +27,8 @@ def add_client_commands(
     :param url: reads a scheduler's URL.
     :param add_authorities: declares ``--ca``.
     """
-    finish = partial(_finish, url=url, add_authorities=add_authorities)
+    needed = "which names the file of clients"
+    finish = partial(add_place, config=needed, url=url, add_authorities=add_authorities, is_needed=True)
     command = add("add", "give a client a name and a token, which is printed once")
     _name_client(command)
     command.add_argument(
@@ -67,24 +67,6 @@ def add_client_commands(
     )
     finish(command, "revoke")
     finish(add("list", "the clients with names, their tokens, and who uses which"), "list")
-
-
-def _finish(
-    command: argparse.ArgumentParser,
-    action: str,
-    url: Callable[[str], str],
-    add_authorities: Callable[[argparse.ArgumentParser], None],
-) -> None:
-    """What all of them take."""
-    command.set_defaults(action=action)
-    command.add_argument(
-        "--config",
-        required=True,
-        type=Path,
-        metavar="PATH",
-        help="the scheduler's configuration, which names the file of clients",
-    )
-    add_place(command, url, add_authorities)
 
 
 def _name_client(command: argparse.ArgumentParser) -> None:
