@@ -77,7 +77,7 @@ class Client:
     """One client daemon with its own port, cache and configuration.
 
     :param toolchains: the folder for packed toolchains, which takes seconds to fill.
-    :param variables: what its environment has besides.
+    :param variables: what its environment has besides; ``dist``: further lines of the ``[dist]`` table.
     """
 
     folder: Path
@@ -87,6 +87,7 @@ class Client:
     overrides: Sequence[Override] = ()
     sccache: Path = PROGRAMS / "sccache"
     variables: Mapping[str, str] = attrs.field(factory=dict)
+    dist: str = ""
     port: int = attrs.field(factory=free_port)
     daemon: Daemon = attrs.field(init=False)
 
@@ -145,7 +146,7 @@ class Client:
         return self.folder / "client.conf"
 
     def _config(self) -> str:
-        mine = f'cache_dir = "{self.toolchains}"\n'
+        mine = f'cache_dir = "{self.toolchains}"\n{self.dist}\n'
         dist = client_config(self.scheduler_url, self.token, mine)
         return "\n".join([dist, *(override.config() for override in self.overrides)])
 
