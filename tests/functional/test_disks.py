@@ -18,6 +18,7 @@ from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, Launch
 from farmkit.processes import Command, wait_until
 from farmkit.raw_client import RawClient, Reply
+from sccachedist.records.documents import WhyDocument
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import (
     RUN_JOB_RESULT,
@@ -27,6 +28,7 @@ from sccachedist.wire.messages import (
     RunJobRequest,
     SubmitToolchainResult,
 )
+from tests.support.farm_api import farm_document
 from tests.support.slots import all_slots_free
 from tests.support.small_disk import SmallDisk
 
@@ -200,6 +202,8 @@ def test_full_while_an_answer_is_written(host: Host) -> None:
         made = host.run(job, shell("dd if=/dev/urandom of=/made bs=1M count=4", "/made"))
         refused(made, "cache/spool: No space left on device")
     host.works(archive)
+    (row,) = farm_document(host.farm, "why", WhyDocument, name="/made")["jobs"]
+    assert (row["outcome"], row["reason"], row["kind"]) == ("sent_local", "disk", "full")
 
 
 def test_full_while_a_toolchain_is_unpacked(host: Host) -> None:
