@@ -26,7 +26,7 @@ def administer(parsed: argparse.Namespace) -> None:
 
 
 def manage_clients(parsed: argparse.Namespace) -> None:
-    """``client add``, ``rotate``, ``revoke`` and ``list``."""
+    """``client add``, ``set``, ``rotate``, ``revoke`` and ``list``."""
     from sccachedist.cli.clients.command import run_client_command
 
     run_client_command(parsed)

@@ -13,9 +13,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from sccachedist.cli.admin_client import act, administrator_place
-from sccachedist.cli.clients.edits import added, revoked, rotated
+from sccachedist.cli.clients.edits import added, changed, revoked, rotated
 from sccachedist.cli.clients.file_change import FileChange, changing
 from sccachedist.cli.clients.listing import SHOWN_DIGITS, render
+from sccachedist.cli.clients.options import NO_MAXIMUM
 from sccachedist.cli.farm.api import ask
 from sccachedist.cli.farm.command import standard_output
 from sccachedist.cli.scheduler_address import Given, SchedulerPlace
@@ -34,7 +35,7 @@ _HOW_TO_RELOAD = (
 
 
 def run_client_command(parsed: argparse.Namespace) -> None:
-    """Add a client, exchange or revoke its tokens, or show all clients.
+    """Add a client, change its share, exchange or revoke its tokens, or show all clients.
 
     :raises ConfigError: nothing has changed; the text says why.
     :raises PeerError: the file has changed, and the scheduler goes on without that.
@@ -48,11 +49,28 @@ def run_client_command(parsed: argparse.Namespace) -> None:
 
 
 def _add(parsed: argparse.Namespace, file: Path) -> None:
-    share = {"weight": parsed.weight, "max_slots": parsed.max_slots, "class": parsed.class_}
-    given = {key: value for key, value in share.items() if value is not None}
-    _give(parsed, file, lambda text, digest: added(text, parsed.name, given, digest, _now()))
+    share = _share(parsed)
+    _give(parsed, file, lambda text, digest: added(text, parsed.name, share, digest, _now()))
     _say(f"This is the token of {parsed.name}, and is shown this once. {_PLACE}")
     _reload(parsed)
+
+
+def _set(parsed: argparse.Namespace, file: Path) -> None:
+    share = {key: None if value == NO_MAXIMUM else value for key, value in _share(parsed).items()}
+    if not share:
+        raise ConfigError("nothing to set: expected --weight, --max-slots or --class")
+    with changing(file, parsed.config) as change:
+        change.write(_edited(change, file, lambda text: changed(text, parsed.name, share)))
+        client = load_clients(file)[parsed.name]
+    most = "any number of slots" if client.max_slots is None else f"{client.max_slots} slots at most"
+    _say(f"{parsed.name} has weight {client.weight:g}, {most} and class {client.class_.value} in {file}.")
+    _reload(parsed)
+
+
+def _share(parsed: argparse.Namespace) -> dict[str, object]:
+    """What the command line says of a client's share, by the keys of the file."""
+    share = {"weight": parsed.weight, "max_slots": parsed.max_slots, "class": parsed.class_}
+    return {key: value for key, value in share.items() if value is not None}
 
 
 def _rotate(parsed: argparse.Namespace, file: Path) -> None:
@@ -142,4 +160,4 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-_COMMANDS = {"add": _add, "rotate": _rotate, "revoke": _revoke, "list": _list}
+_COMMANDS = {"add": _add, "set": _set, "rotate": _rotate, "revoke": _revoke, "list": _list}

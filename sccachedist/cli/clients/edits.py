@@ -4,16 +4,18 @@ Each change is made twice: to the text, by the library that keeps what people wr
 in it. Only if both come to the same is the text good. It does not know where a file lies, and sees no token.
 """
 
+import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
 import tomli
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import AoT
+from tomlkit.items import AoT, Item, Key, Table
 
+from sccachedist.config.clients import DEFAULT
 from sccachedist.errors import ConfigError
 
 _BYTE_ORDER = "\ufeff"
@@ -40,7 +42,26 @@ def added(text: str, name: str, share: Mapping[str, object], digest: str, now: d
         client.update(share)
         give(client, _token(digest, now))
 
-    return _edited(text, edit, new=name)
+    return _edited(text, name, edit, is_new=True)
+
+
+def changed(text: str, name: str, share: Mapping[str, object]) -> str:
+    """The text in which a client has another share of the farm.
+
+    :param name: one without a table may only be :data:`~sccachedist.config.clients.DEFAULT`.
+    :param share: what its table is to have; a key that is None is to go.
+    :raises ConfigError: there is no such client.
+    """
+
+    def edit(clients: _Clients, _: _Give) -> None:
+        client = clients.setdefault(name, {}) if name == DEFAULT else _known(clients, name)
+        for key, value in share.items():
+            if value is not None:
+                client[key] = value
+            elif key in client:
+                del client[key]
+
+    return _edited(text, name, edit, is_new=name == DEFAULT)
 
 
 def rotated(text: str, name: str, digest: str, now: datetime, until: datetime) -> str:
@@ -56,7 +77,7 @@ def rotated(text: str, name: str, digest: str, now: datetime, until: datetime) -
                 token["until"] = _whole(until)
         give(client, _token(digest, now))
 
-    return _edited(text, edit)
+    return _edited(text, name, edit)
 
 
 def revoked(text: str, name: str, beginning: str = "") -> tuple[str, list[str]]:
@@ -78,7 +99,7 @@ def revoked(text: str, name: str, beginning: str = "") -> tuple[str, list[str]]:
         for place in reversed(places):
             del tokens[place]
 
-    return _edited(text, edit), lost
+    return _edited(text, name, edit), lost
 
 
 def moment(written: date) -> datetime:
@@ -116,19 +137,43 @@ def _whole(when: datetime) -> datetime:
     return when.astimezone(UTC).replace(microsecond=0)
 
 
-def _edited(text: str, edit: _Edit, new: str = "") -> str:
-    """:param new: the name of a client that may not have a table yet, before which a line is left empty."""
+@contextlib.contextmanager
+def _apart(document: tomlkit.TOMLDocument, name: str) -> Iterator[None]:
+    """Take what stands between a client and the next one aside: to the library, that is a part of the former."""
+    client, between = document.get(name), []
+    if not isinstance(client, Table):
+        yield
+        return
+    body = _end(client)
+    while body and body[-1][0] is None:
+        between.append(body.pop())
+    yield
+    _end(client).extend(reversed(between))
+
+
+def _end(table: Table) -> list[tuple[Key | None, Item]]:
+    """The lines of a table, or of its last part that is a table."""
+    body = table.value.body
+    last = next((item for key, item in reversed(body) if key is not None), None)
+    if isinstance(last, AoT):
+        last = last[-1] if last else None
+    return _end(last) if isinstance(last, Table) else body
+
+
+def _edited(text: str, name: str, edit: _Edit, *, is_new: bool = False) -> str:
+    """:param is_new: the client may not have a table yet, before which a line is left empty."""
     mark, text = text[: text.startswith(_BYTE_ORDER)], text.removeprefix(_BYTE_ORDER)
     line_end = "\r\n" if "\r\n" in text else "\n"
     text += line_end if text and not text.endswith("\n") else ""
     meant: _Clients = tomli.loads(text)
-    is_first = not meant.keys() - {new}
+    is_first = not meant.keys() - {name}
     edit(meant, _give)
     try:
         document = tomlkit.parse(text)
-        if new and new not in document and not is_first:
+        if is_new and name not in document and not is_first:
             document.add(tomlkit.nl())
-        edit(document, _give_in_text)
+        with _apart(document, name):
+            edit(document, _give_in_text)
         result = mark + re.sub(r"(?<!\r)\n", line_end, tomlkit.dumps(document))
         if tomli.loads(result.removeprefix(mark)) == meant:
             return result

@@ -13,6 +13,8 @@ from sccachedist.errors import ConfigError, DecodeError
 
 #: How few digits of a token's SHA-256 may name it.
 FEWEST_DIGITS = 6
+#: What an administrator writes in place of a number of slots.
+NO_MAXIMUM = "none"
 #: How long a token is good that has been exchanged.
 _OVERLAP = "14d"
 _MOST_SECS = 10 * 365.25 * 86400
@@ -30,25 +32,15 @@ def add_client_commands(
     needed = "which names the file of clients"
     finish = partial(add_place, config=needed, url=url, add_authorities=add_authorities, is_needed=True)
     command = add("add", "give a client a name and a token, which is printed once")
-    _name_client(command)
-    command.add_argument(
-        "--weight",
-        type=_taken_as("weight", _number),
-        metavar="NUMBER",
-        help="its share of a full farm, beside the weights of others (default: 1)",
-    )
-    command.add_argument(
-        "--max-slots", type=_taken_as("max_slots", int), metavar="SLOTS", help="the most slots that it has at a time"
-    )
-    command.add_argument(
-        "--class",
-        dest="class_",
-        choices=("interactive", "batch"),
-        help="batch gets what no interactive client waits for, and one slot in ten",
-    )
+    _name_client(command, _name)
+    _share(command, _taken_as("max_slots", int), "the most slots that it has at a time")
     finish(command, "add")
+    command = add("set", "change a client's share of the farm")
+    _name_client(command, partial(_name, or_default=True), ", or _default for those without a name")
+    _share(command, _most_slots, f"the most slots that it has at a time, or {NO_MAXIMUM} for as many as there are")
+    finish(command, "set")
     command = add("rotate", "give a client one more token, printed once, and let its others end")
-    _name_client(command)
+    _name_client(command, _name)
     command.add_argument(
         "--overlap",
         type=argument(_ahead),
@@ -58,7 +50,7 @@ def add_client_commands(
     )
     finish(command, "rotate")
     command = add("revoke", "refuse a client's tokens from now on")
-    _name_client(command)
+    _name_client(command, _name)
     command.add_argument(
         "--token",
         type=argument(_beginning),
@@ -69,18 +61,41 @@ def add_client_commands(
     finish(add("list", "the clients with names, their tokens, and who uses which"), "list")
 
 
-def _name_client(command: argparse.ArgumentParser) -> None:
+def _name_client(command: argparse.ArgumentParser, name: Callable[[str], str], more: str = "") -> None:
+    about = f"letters, digits and ._-, the first a letter or a digit{more}"
+    command.add_argument("name", type=argument(name), metavar="NAME", help=about)
+
+
+def _share(command: argparse.ArgumentParser, most_slots: Callable[[str], object], about_slots: str) -> None:
+    """The options for a client's share of the farm; what is not given is None.
+
+    :param most_slots: reads the most slots that it has at a time; ``about_slots`` is its help.
+    """
     command.add_argument(
-        "name", type=argument(_name), metavar="NAME", help="letters, digits and ._-, the first a letter or a digit"
+        "--weight",
+        type=_taken_as("weight", _number),
+        metavar="NUMBER",
+        help="its share of a full farm, beside those of others, each 1 unless something else is said",
+    )
+    command.add_argument("--max-slots", type=most_slots, metavar="SLOTS", help=about_slots)
+    command.add_argument(
+        "--class",
+        dest="class_",
+        choices=("interactive", "batch"),
+        help="batch gets what no interactive client waits for, and one slot in ten",
     )
 
 
-def _name(text: str) -> str:
+def _most_slots(text: str) -> object:
+    return text if text == NO_MAXIMUM else _taken_as("max_slots", int)(text)
+
+
+def _name(text: str, *, or_default: bool = False) -> str:
     from sccachedist.config.clients import DEFAULT
     from sccachedist.config.values import CLIENT
 
     try:
-        if text != DEFAULT:
+        if or_default or text != DEFAULT:
             return str(CLIENT.read(text, ""))
     except ConfigError:
         pass

@@ -50,7 +50,7 @@ function _shtab_sccachedist_using
   test "$_shtab_sccachedist_cmdpath" = "$argv"
 end
 
-set -g _shtab_sccachedist_commands scheduler server drain undrain forgive kill 'kill job' 'kill client' pause resume reload forget 'forget server' 'forget toolchain' client 'client add' 'client rotate' 'client revoke' 'client list' doctor status servers jobs job why clients toolchains usage top trace report check completion auth 'auth generate-jwt-hs256-key' 'auth generate-jwt-hs256-server-token' 'auth generate-shared-token'
+set -g _shtab_sccachedist_commands scheduler server drain undrain forgive kill 'kill job' 'kill client' pause resume reload forget 'forget server' 'forget toolchain' client 'client add' 'client set' 'client rotate' 'client revoke' 'client list' doctor status servers jobs job why clients toolchains usage top trace report check completion auth 'auth generate-jwt-hs256-key' 'auth generate-jwt-hs256-server-token' 'auth generate-shared-token'
 set -g _shtab_sccachedist_opts_with_value --bits --by --ca --class --client --config --file --limit --max-slots --outcome --output --overlap --reason --scheduler --secret-key --server --since --state --syslog --token --token-file --until --watch --weight
 
 complete -c sccachedist -e
@@ -156,13 +156,22 @@ complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedi
 complete -c sccachedist -n '_shtab_sccachedist_using client' -s h -l help -d 'show this help message and exit'
 complete -c sccachedist -n '_shtab_sccachedist_using client; and test $_shtab_sccachedist_npos -eq 0' -a add -d 'Give a client a name and a token, which is printed once.'
 complete -c sccachedist -n '_shtab_sccachedist_using client add' -s h -l help -d 'show this help message and exit'
-complete -c sccachedist -n '_shtab_sccachedist_using client add' -l weight -x -d 'its share of a full farm, beside the weights of others (default: 1)'
+complete -c sccachedist -n '_shtab_sccachedist_using client add' -l weight -x -d 'its share of a full farm, beside those of others, each 1 unless something else is said'
 complete -c sccachedist -n '_shtab_sccachedist_using client add' -l max-slots -x -d 'the most slots that it has at a time'
 complete -c sccachedist -n '_shtab_sccachedist_using client add' -l class -xka "interactive batch" -d 'batch gets what no interactive client waits for, and one slot in ten'
 complete -c sccachedist -n '_shtab_sccachedist_using client add' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the scheduler'"'"'s configuration, which names the file of clients'
 complete -c sccachedist -n '_shtab_sccachedist_using client add' -l scheduler -x -d 'where the scheduler is, http or https, if not at its public_addr'
 complete -c sccachedist -n '_shtab_sccachedist_using client add' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'the token of an administrator, in a file of its own'
 complete -c sccachedist -n '_shtab_sccachedist_using client add' -l ca -xka "(__fish_complete_path (commandline -ct))" -d 'the authorities, PEM, that vouch for a scheduler with TLS, instead of this host'"'"'s and the certificate of its configuration'
+complete -c sccachedist -n '_shtab_sccachedist_using client; and test $_shtab_sccachedist_npos -eq 0' -a set -d 'Change a client'"'"'s share of the farm.'
+complete -c sccachedist -n '_shtab_sccachedist_using client set' -s h -l help -d 'show this help message and exit'
+complete -c sccachedist -n '_shtab_sccachedist_using client set' -l weight -x -d 'its share of a full farm, beside those of others, each 1 unless something else is said'
+complete -c sccachedist -n '_shtab_sccachedist_using client set' -l max-slots -x -d 'the most slots that it has at a time, or none for as many as there are'
+complete -c sccachedist -n '_shtab_sccachedist_using client set' -l class -xka "interactive batch" -d 'batch gets what no interactive client waits for, and one slot in ten'
+complete -c sccachedist -n '_shtab_sccachedist_using client set' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the scheduler'"'"'s configuration, which names the file of clients'
+complete -c sccachedist -n '_shtab_sccachedist_using client set' -l scheduler -x -d 'where the scheduler is, http or https, if not at its public_addr'
+complete -c sccachedist -n '_shtab_sccachedist_using client set' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'the token of an administrator, in a file of its own'
+complete -c sccachedist -n '_shtab_sccachedist_using client set' -l ca -xka "(__fish_complete_path (commandline -ct))" -d 'the authorities, PEM, that vouch for a scheduler with TLS, instead of this host'"'"'s and the certificate of its configuration'
 complete -c sccachedist -n '_shtab_sccachedist_using client; and test $_shtab_sccachedist_npos -eq 0' -a rotate -d 'Give a client one more token, printed once, and let its others end.'
 complete -c sccachedist -n '_shtab_sccachedist_using client rotate' -s h -l help -d 'show this help message and exit'
 complete -c sccachedist -n '_shtab_sccachedist_using client rotate' -l overlap -x -d 'how long the others are good: 90s, 10m, 2h, 7d, or until when: a date (default: 14d)'

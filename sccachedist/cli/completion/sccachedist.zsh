@@ -55,6 +55,7 @@ _shtab_sccachedist_client_commands() {
     list:'The clients with names, their tokens, and who uses which.'
     revoke:'Refuse a client'"'"'s tokens from now on.'
     rotate:'Give a client one more token, printed once, and let its others end.'
+    set:'Change a client'"'"'s share of the farm.'
   )
   _describe 'sccachedist client commands' _commands
 }
@@ -132,7 +133,7 @@ _shtab_sccachedist_client_defaults_added=0
 
 _shtab_sccachedist_client_add_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--weight[its share of a full farm, beside the weights of others (default\: 1)]:NUMBER:"
+  "--weight[its share of a full farm, beside those of others, each 1 unless something else is said]:NUMBER:"
   "--max-slots[the most slots that it has at a time]:SLOTS:"
   "--class[batch gets what no interactive client waits for, and one slot in ten]:class_:(interactive batch)"
   "--config[the scheduler\'s configuration, which names the file of clients]:PATH:_files"
@@ -181,6 +182,21 @@ _shtab_sccachedist_client_rotate_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_sccachedist_client_rotate_defaults_added=0
+
+_shtab_sccachedist_client_set_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--weight[its share of a full farm, beside those of others, each 1 unless something else is said]:NUMBER:"
+  "--max-slots[the most slots that it has at a time, or none for as many as there are]:SLOTS:"
+  "--class[batch gets what no interactive client waits for, and one slot in ten]:class_:(interactive batch)"
+  "--config[the scheduler\'s configuration, which names the file of clients]:PATH:_files"
+  "--scheduler[where the scheduler is, http or https, if not at its public_addr]:URL:"
+  "--token-file[the token of an administrator, in a file of its own]:FILE:_files"
+  "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
+  ":letters, digits and ._-, the first a letter or a digit, or _default for those without a name:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_client_set_defaults_added=0
 
 _shtab_sccachedist_clients_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -641,6 +657,7 @@ _shtab_sccachedist_client() {
         list) _arguments -C -s $_shtab_sccachedist_client_list_options ;;
         revoke) _arguments -C -s $_shtab_sccachedist_client_revoke_options ;;
         rotate) _arguments -C -s $_shtab_sccachedist_client_rotate_options ;;
+        set) _arguments -C -s $_shtab_sccachedist_client_set_options ;;
       esac
   esac
 }

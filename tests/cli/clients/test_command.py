@@ -1,4 +1,4 @@
-"""``client add``, ``rotate``, ``revoke`` and ``list``: what becomes of the file, and what the scheduler is told."""
+"""``client add``, ``set``, ``rotate``, ``revoke`` and ``list``: what the file has then, what a scheduler is told."""
 
 import os
 import re
@@ -66,6 +66,31 @@ def test_a_client(scheduler: AnsweringScheduler, file: Path, capsys: pytest.Capt
     assert stat.S_IMODE(file.stat().st_mode) == 0o600 | scheduler.config.stat().st_mode & 0o044
 
 
+def test_another_share(scheduler: AnsweringScheduler, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is named changes, what is not stays; nothing goes to standard output, and the scheduler reads the file."""
+    scheduler.run("client", "add", "ann", "--weight", "2", "--max-slots", "8")
+    (token,) = only(file).tokens
+    capsys.readouterr()
+    scheduler.run("client", "set", "ann", "--max-slots", "none", "--class", "batch")
+    assert only(file) == ClientSettings(2, None, ClientClass.BATCH, (token,))
+    said = f"ann has weight 2, any number of slots and class batch in {file}.\n{DONE}\n"
+    assert capsys.readouterr() == ("", said)
+    scheduler.run("client", "set", "ann", "--max-slots", "3")
+    assert "ann has weight 2, 3 slots at most and class batch" in capsys.readouterr().err
+    scheduler.run("client", "set", "_default", "--weight", "0.5")
+    assert load_clients(file)["_default"] == ClientSettings(0.5)
+    assert scheduler.asked == [RELOAD] * 4
+
+
+def test_no_other_share(scheduler: AnsweringScheduler, file: Path) -> None:
+    """One that is not there gets none, and a share of which nothing is said stays as it is."""
+    assert scheduler.fails("client", "set", "ann", "--weight", "2").endswith(
+        f"{file}: there is no client ann: client add makes one"
+    )
+    assert scheduler.fails("client", "set", "ann").endswith("nothing to set: expected --weight, --max-slots or --class")
+    assert (file.exists(), scheduler.asked) == (False, [])
+
+
 def test_exchange(scheduler: AnsweringScheduler, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Both tokens are there, and the old one ends; each can be revoked alone, and then all."""
     scheduler.run("client", "add", "ann")
@@ -108,7 +133,7 @@ def test_what_is_not_changed(scheduler: AnsweringScheduler, file: Path, capsys: 
 
 def test_no_file_is_named(scheduler: AnsweringScheduler) -> None:
     """What is to be written into the configuration is said."""
-    for arguments in (("add", "ann"), ("rotate", "ann"), ("revoke", "ann"), ("list",)):
+    for arguments in (("add", "ann"), ("set", "ann"), ("rotate", "ann"), ("revoke", "ann"), ("list",)):
         assert scheduler.fails("client", *arguments).endswith(
             f"{scheduler.config}: clients.file: missing, expected the path of a file for clients, such as clients.toml"
         )
@@ -132,6 +157,9 @@ def test_strange_names(command: str, name: str, capsys: pytest.CaptureFixture[st
         (("add", "ann", "--max-slots", "0"), "expected a whole number, 1 or more"),
         (("add", "ann", "--max-slots", "1.5"), "expected a whole number, 1 or more"),
         (("add", "ann", "--class", "both"), "invalid choice"),
+        (("set", "ann", "--max-slots", "all"), "expected a whole number, 1 or more"),
+        (("set", "ann", "--weight", "1e9"), "expected a number from 0.001 to 1000"),
+        (("set", "_ann", "--weight", "1"), "expected the name of a client"),
         (("rotate", "ann", "--overlap", "soon"), "expected a time such as"),
         (("rotate", "ann", "--overlap", "999999999999w"), "expected ten years at most"),
         (("revoke", "ann", "--token", "0c0c"), "expected 6 to 64 hexadecimal digits"),

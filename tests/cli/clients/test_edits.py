@@ -6,13 +6,14 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from hashlib import sha256
 from typing import Any
 
+import attrs
 import hypothesis
 import pytest
 import tomli
 import tomlkit
 from hypothesis import strategies as st
 
-from sccachedist.cli.clients.edits import added, moment, revoked, rotated
+from sccachedist.cli.clients.edits import added, changed, moment, revoked, rotated
 from sccachedist.config.clients import ClientClass, read_clients
 from sccachedist.errors import ConfigError
 from tests.support.forms import FORMS
@@ -76,6 +77,37 @@ def test_a_client_without_a_token() -> None:
 def test_a_client_that_has_a_token() -> None:
     """It is not added: its token is exchanged by another command."""
     assert refused(lambda: added(WRITTEN, "ann", {}, "0c" * 32, NOW)).startswith("ann has a token already: client rot")
+
+
+def test_another_share() -> None:
+    """Keys change in their places, and what is to go goes; comments stay."""
+    text = changed(WRITTEN, "bob", {"weight": 3, "max_slots": None, "class": "interactive"})
+    assert text.startswith('# The clients of the farm.\n\n[bob]  # night builds\nclass = "interactive"\nweight = 3\n\n')
+    bob = read_clients(text.encode())["bob"]
+    assert (bob.weight, bob.max_slots, bob.class_) == (3, None, ClientClass.INTERACTIVE)
+    assert text.endswith(WRITTEN.partition("# ann's team")[2])
+    assert changed(WRITTEN, "ann", {"max_slots": None}) == WRITTEN
+
+
+def test_comments_above_other_clients() -> None:
+    """They stay where they are, whatever becomes of the client before."""
+    for name in ("bob", "ann", "carl"):
+        lost = revoked(WRITTEN, name)[0] if name != "bob" else WRITTEN
+        for text in (
+            lost,
+            added(lost, name, {"weight": 3}, "0c" * 32, NOW),
+            rotated(WRITTEN, name, "0c" * 32, NOW, LATER),
+            changed(WRITTEN, name, {"weight": 3}),
+        ):
+            assert "\n# ann's team\n[ann]\n" in text
+            assert "\n# the rest\n[_default]\n" in text
+
+
+def test_the_share_of_those_without_a_name() -> None:
+    """Their table is made if there is none; that of a client is not."""
+    assert changed("[ann]\n", "_default", {"weight": 0.5}) == "[ann]\n\n[_default]\nweight = 0.5\n"
+    assert read_clients(changed(WRITTEN, "_default", {"max_slots": 9}).encode())["_default"].max_slots == 9
+    assert refused(lambda: changed(WRITTEN, "dora", {"weight": 2})) == "there is no client dora: client add makes one"
 
 
 def test_rotation() -> None:
@@ -144,7 +176,7 @@ def test_moments(written: date) -> None:
 NAMES = st.sampled_from(["ann", "bob", "b.c", "d-2", "E_e"])
 COUNTS = st.none() | st.integers(0, 3)
 DOCUMENTS = st.dictionaries(NAMES, st.tuples(st.none() | st.integers(1, 9), COUNTS), max_size=4)
-STEPS = st.lists(st.tuples(st.sampled_from(["add", "rotate", "revoke", "one"]), NAMES), max_size=6)
+STEPS = st.lists(st.tuples(st.sampled_from(["add", "set", "rotate", "revoke", "one"]), NAMES), max_size=6)
 
 
 def digests() -> Iterator[str]:
@@ -175,6 +207,8 @@ def test_any_file(clients: dict[str, tuple[int | None, int | None]], steps: list
         try:
             if step == "add":
                 text = added(text, name, {"weight": 3}, digest, NOW)
+            elif step == "set":
+                text = changed(text, name, {"weight": None, "max_slots": 2})
             elif step == "rotate":
                 text = rotated(text, name, digest, NOW, LATER)
             else:
@@ -190,7 +224,9 @@ def test_any_file(clients: dict[str, tuple[int | None, int | None]], steps: list
         }
         left = [token.sha256 for token in after[name].tokens]
         gone = {"add": [], "rotate": [], "one": [tokens[0].sha256] if tokens else []}
-        if step == "revoke":
+        if step == "set":
+            assert after[name] == attrs.evolve(before[name], weight=1.0, max_slots=2)
+        elif step == "revoke":
             assert left == []
         else:
             kept = [token.sha256 for token in tokens if token.sha256 not in gone[step]]
