@@ -1,6 +1,6 @@
 """Allocates a job: takes a slot from the core, asks the build server if necessary, makes the client's answer.
 
-:mod:`sccachedist.scheduler.core` decides which build server gets the job, :mod:`sccachedist.scheduler.queue` which
+:mod:`sccachedist.scheduler.fleet` decides which build server gets the job, :mod:`sccachedist.scheduler.queue` which
 waiting client comes next. A client whose turn it is gets its slot in the same step, so no one else can take it before
 the client goes on. HTTP is not known here.
 """

@@ -12,7 +12,8 @@ from twisted.logger import LogLevel
 from twisted.web.http_headers import Headers
 
 from sccachedist.auth.clients import INSECURE_CLIENT_TOKEN, ClientAuth, SharedClientToken, digest_of, unnamed
-from sccachedist.auth.jwks import SignedClientTokens, SigningKeys
+from sccachedist.auth.jwks import SigningKeys
+from sccachedist.auth.signed_tokens import SignedClientTokens
 from sccachedist.auth.succession import Secrets
 from sccachedist.auth.token_service import ForwardedClientTokens
 from sccachedist.config import ClientAuthSettings, InsecureAuth, JwtValidate, ProxyToken, SchedulerSettings, TokenAuth

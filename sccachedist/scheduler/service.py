@@ -13,9 +13,9 @@ from twisted.application.service import IService, MultiService
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.threads import deferToThreadPool
 
-from sccachedist.auth.jwks import SignedClientTokens
 from sccachedist.auth.named_clients import NamedClientTokens
 from sccachedist.auth.roster import Roster
+from sccachedist.auth.signed_tokens import SignedClientTokens
 from sccachedist.config import SchedulerSettings, load_scheduler_settings
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService

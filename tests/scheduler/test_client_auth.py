@@ -14,7 +14,7 @@ from twisted.web.http_headers import Headers
 from farmkit.deferreds import outcome
 from farmkit.memory_reactor import Reactor
 from sccachedist.auth.clients import SharedClientToken
-from sccachedist.auth.jwks import SignedClientTokens
+from sccachedist.auth.signed_tokens import SignedClientTokens
 from sccachedist.auth.token_service import ForwardedClientTokens
 from sccachedist.config import (
     ClientAuthSettings,

@@ -21,7 +21,8 @@ from twisted.internet.task import Clock
 
 from farmkit.deferreds import outcome, pending
 from farmkit.fakes import Requests
-from sccachedist.auth.jwks import LEEWAY_SECS, REFETCH_SECS, RETRY_SECS, SignedClientTokens, SigningKeys, read_keys
+from sccachedist.auth.jwks import REFETCH_SECS, RETRY_SECS, SigningKeys, read_keys
+from sccachedist.auth.signed_tokens import LEEWAY_SECS, SignedClientTokens
 from sccachedist.budgets import Party
 from sccachedist.errors import AuthUnavailable, ClientRefused, DecodeError, PeerError
 
