@@ -52,7 +52,7 @@ setup(
         "pyopenssl>=24.3,<27",
         "service-identity>=24.1,<27",
         "tomli>=2.4,<3",
-        "tomlkit>=0.15,<1",
+        "tomlkit>=0.15.2,<1",
         "treq>=26.7,<27",
         "twisted[tls]>=26.4,<27",
         "werkzeug>=3.0,<4",
