@@ -1,6 +1,6 @@
 """The phases of a job: one vocabulary for the scheduler and for the build server.
 
-Pure. The time limits stand in :mod:`sccachedist.scheduler.jobs` and :mod:`sccachedist.server.jobs`.
+Pure. The time limits are in :mod:`sccachedist.scheduler.jobs` and :mod:`sccachedist.server.jobs`.
 
 Theory of operation. A job takes one slot of one build server from the moment it is reserved until it is over. Then the
 job is forgotten: no phase stands for that. Two rules hold:

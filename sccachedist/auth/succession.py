@@ -17,7 +17,7 @@ class Secrets(Generic[T]):
     """The secrets that are good now.
 
     :param current: the one that others are to show; ``previous``: one that is good as well while it is configured.
-    :param outdated: called with the name of one who has shown another secret than the current one.
+    :param outdated: called with the name of a peer that has shown another secret than the current one.
     :param now: seconds, of any clock that only grows.
     """
 

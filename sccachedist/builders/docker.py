@@ -1,4 +1,4 @@
-"""Composes the docker builder; what its workers do stands in :mod:`sccachedist.sandbox.docker.job`."""
+"""Composes the docker builder; what its workers do is in :mod:`sccachedist.sandbox.docker.job`."""
 
 import functools
 import tempfile

@@ -1,4 +1,4 @@
-"""Composes the pot builder; what its workers do stands in :mod:`sccachedist.sandbox.pot.job`."""
+"""Composes the pot builder; what its workers do is in :mod:`sccachedist.sandbox.pot.job`."""
 
 import functools
 import tempfile

@@ -1,6 +1,6 @@
 """The unpacked toolchains: each is made once for all jobs, and evicted when another one needs its room.
 
-It does not know how a toolchain is unpacked or removed: the builder passes functions. Which one is evicted stands in
+It does not know how a toolchain is unpacked or removed: the builder passes functions. Which one is evicted is in
 :mod:`sccachedist.builders.disk_room`.
 """
 

@@ -1,4 +1,4 @@
-"""The arguments of the commands with which administrators act. What they do stands in ``admin_commands``."""
+"""The arguments of the commands with which administrators act. What they do is in ``admin_commands``."""
 
 import argparse
 from collections.abc import Callable

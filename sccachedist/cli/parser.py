@@ -1,4 +1,4 @@
-"""The arguments of the ``sccachedist`` command. What a command does stands in :mod:`sccachedist.cli.actions`."""
+"""The arguments of the ``sccachedist`` command. What a command does is in :mod:`sccachedist.cli.actions`."""
 
 import argparse
 import sys

@@ -2,7 +2,7 @@
 
 The first of these that there is: ``--scheduler``, the variable ``SCCACHEDIST_SCHEDULER``, the scheduler's own
 configuration (``--config``), and the configuration of ``sccache`` itself, which a developer has anyway. So a developer
-needs no further set-up. This module reads files, and asks nobody.
+needs no further set-up. This module reads files and opens no connection.
 """
 
 import json

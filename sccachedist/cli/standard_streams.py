@@ -36,7 +36,7 @@ def open_missing_streams() -> None:
 
 @contextlib.contextmanager
 def ends_in_a_line(program: str) -> Iterator[None]:
-    """End the process with a line on standard error and a status, for every error that is not a mistake of ours.
+    """End the process with a line on standard error and a status, for every error that is not a bug.
 
     A reader that closes the other end of the pipe, like ``head``, ends the command without a word, as it ends others.
 

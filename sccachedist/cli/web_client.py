@@ -120,7 +120,7 @@ class Question:
 
 @contextlib.contextmanager
 def _cut_after(seconds: float, connection: socket.socket) -> Iterator[threading.Event]:
-    """End a connection after a while, whatever is waited for on it: a peer may send a byte at a time.
+    """End a connection after a while, even while bytes still come: a peer may send one at a time.
 
     The event is set when that is done.
     """

@@ -124,13 +124,13 @@ def merged(old: T, new: T, of_table: Effect = Effect.RESTART) -> T:
 
 
 def _above(key: str) -> Iterator[str]:
-    """The tables that a key stands in. A quoted name may have dots; what lies before one of them is no row then."""
+    """The tables that a key is in. A quoted name may have dots; what lies before one of them is no row then."""
     for end, character in enumerate(key):
         if character == ".":
             yield key[:end]
 
 
 def _effect(key: str, declared: Mapping[str, Effect]) -> Effect:
-    """A key's effect, or that of the table of tables that it stands in. What no declaration knows needs a restart."""
+    """A key's effect, or that of the table of tables that it is in. What no declaration knows needs a restart."""
     known = (declared[name] for name in (key, *reversed(list(_above(key)))) if name in declared)
     return next(known, Effect.RESTART)

@@ -1,6 +1,6 @@
 """From a file to settings: TOML 1.1, or JSON if the name ends in ``.json``, as in the published programs.
 
-The standard library's ``tomllib`` reads TOML 1.0 only, hence ``tomli``.
+The standard library's ``tomllib`` reads TOML 1.0 only, so ``tomli`` is used.
 Every error is one line that begins with the file's name. This module does not know the keys.
 """
 

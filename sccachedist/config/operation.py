@@ -41,7 +41,7 @@ class LogSettings:
 
 @frozen
 class RecordFileSettings:
-    """Where a build server writes what became of its jobs, as far as it knows: a scheduler of ours has more of each."""
+    """Where a build server writes what became of its jobs, as far as it knows: our scheduler has more of each."""
 
     file: Path | None = field(
         default=None,

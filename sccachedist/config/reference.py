@@ -65,7 +65,7 @@ def _row(name: str, declared: Key) -> KeyRow:
 
 
 def _default(declared: Key) -> str:
-    """A default as it would stand in a file, with a size also in larger units."""
+    """A default as it would be in a file, with a size also in larger units."""
     match declared.default:
         case bool(is_so):
             return str(is_so).lower()

@@ -151,7 +151,7 @@ class Effect(enum.Enum):
 class Key:
     """A key of a file: the shape of its value, one line about its purpose, and what a reload does with it.
 
-    :param effect: None for that of the table that it stands in. The effect of a choice, or of a table that may be
+    :param effect: None for that of the table that it is in. The effect of a choice, or of a table that may be
         missing, is that of choosing otherwise, too.
     """
 

@@ -1,6 +1,6 @@
 """Every key of the two configuration files, with its default and its purpose.
 
-The keys at the top, the auth tables and ``[builder]`` are those of ``sccache-dist`` 0.16.0; our own keys stand in
+The keys at the top, the auth tables and ``[builder]`` are those of ``sccache-dist`` 0.16.0; our own keys are in
 tables of their own and all have defaults. This module does not know how a role uses a setting, or whether it can.
 """
 

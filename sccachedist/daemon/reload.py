@@ -127,5 +127,5 @@ class Reload(Generic[S]):
 
 
 def _is_in(key: str, keys: tuple[str, ...]) -> bool:
-    """Whether a dotted key is one of some, or stands in a table that is."""
+    """Whether a dotted key is one of some, or in a table that is."""
     return any(key == each or key.startswith(f"{each}.") for each in keys)

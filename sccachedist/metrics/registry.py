@@ -1,4 +1,4 @@
-"""The series of one role with their values: plain numbers and histograms, which are read when somebody asks.
+"""The series of one role with their values: plain numbers and histograms, which are read at each scrape.
 
 A registry belongs to one role: several roles may live in one process. All of it runs in the reactor's thread.
 """

@@ -191,7 +191,7 @@ class JobsDocument(TypedDict):
 
 
 class Notice(TypedDict):
-    """Something that happened in the farm. ``by``: the name of the one who did it, if somebody did.
+    """Something that happened in the farm. ``by``: the name of the person who did it, if one did.
 
     ``kind``: server_joined, server_left, server_avoided, server_unfit, server_drained, refused (a token was not
     accepted), or action (of an administrator).

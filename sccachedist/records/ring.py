@@ -1,7 +1,7 @@
 """The latest records of a scheduler, so many and no more.
 
 Pure. A record is kept as a tuple of plain values: the collector does not track it, and it takes a third of the memory
-of objects. What a build server told stays in bytes, and is read when somebody looks (:func:`record_of`).
+of objects. What a build server told stays in bytes, and is read when a record is shown (:func:`record_of`).
 """
 
 import sys

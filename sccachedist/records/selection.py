@@ -1,4 +1,4 @@
-"""Which records somebody wants: what a query of the API and the options of a command choose by.
+"""Which records are wanted: what a query of the API and the options of a command choose by.
 
 Pure. It reads records as the API gives them and as a file of records has them.
 """

@@ -1,6 +1,6 @@
 """How fast build servers compile, compared with the farm: with the same toolchain, for toolchains differ.
 
-Pure. It is made of the latest records when somebody looks, some of each build server.
+Pure. It is made on demand, of some of the latest records of each build server.
 """
 
 from collections import defaultdict

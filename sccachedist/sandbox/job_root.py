@@ -1,6 +1,6 @@
 """Puts toolchains and inputs into a job's root directory, and collects outputs from it: for the kinds that have one.
 
-Synchronous. It does not know how the compile is run in between. How a path is kept inside the root stands in
+Synchronous. It does not know how the compile is run in between. How a path is kept inside the root is in
 :mod:`sccachedist.sandbox.beneath`.
 """
 

@@ -45,7 +45,7 @@ class Lately:
     _nowhere: RequestTally = attrs.field(factory=RequestTally)
 
     def add(self, entry: Entry) -> None:
-        """Count a request, once: there may be tens of thousands, every ten seconds while somebody watches."""
+        """Count a request, once: there may be tens of thousands, every ten seconds while there is a viewer."""
         if entry[SERVER] is not None:
             self.servers[entry[SERVER]].add(entry)
             return

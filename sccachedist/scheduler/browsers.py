@@ -76,7 +76,7 @@ class Browsers:
         return self._tls or self._is_proxy(head) or plain_address(head.peer).is_loopback
 
     def is_same_origin(self, head: Head, *, may_be_silent: bool = False) -> bool:
-        """Whether a page of ours asks, not one of another site in the same browser.
+        """Whether one of our pages asks, not one of another site in the same browser.
 
         :param may_be_silent: what to say of a sender that tells nothing, as no browser does.
         """

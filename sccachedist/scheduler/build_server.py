@@ -70,7 +70,7 @@ class BuildServer:
 
     @property
     def certificate_end(self) -> float | None:
-        """When its certificate ends, in seconds since 1970; read once, when somebody looks."""
+        """When its certificate ends, in seconds since 1970; read once, when it is first asked for."""
         if self._end is None or self._end[0] != self.heartbeat.cert_digest:
             self._end = self.heartbeat.cert_digest, certificate_end(self.heartbeat.cert_pem)
         return self._end[1]

@@ -1,6 +1,6 @@
-"""What happens to build servers and jobs while somebody watches: an observer of the scheduler's events. Pure.
+"""What happens to build servers and jobs while there is a viewer: an observer of the scheduler's events. Pure.
 
-While nobody does, it does nothing. What is made of the changes is decided in :mod:`sccachedist.scheduler.watching`.
+Without one, it does nothing. What is made of the changes is decided in :mod:`sccachedist.scheduler.watching`.
 """
 
 import attrs
@@ -20,8 +20,8 @@ from sccachedist.scheduler.events import (
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId
 
-#: The most jobs that are kept until the changes are taken: of those that are not over, and of those that are. Nobody
-#: reads fifty lines a second, and each one goes to all who watch.
+#: The most jobs that are kept until the changes are taken: of those that are not over, and of those that are. A
+#: person reads no fifty lines a second, and each one goes to all viewers.
 MOST_STARTED = MOST_ENDED = 50
 
 _OF_JOBS = (JobAllocated, JobStarted, JobAdopted)

@@ -26,7 +26,7 @@ _LEAST = {ViewFor.ANYONE: Role.ANYONE, ViewFor.CLIENTS: Role.CLIENT, ViewFor.VIE
 
 @attrs.frozen
 class FarmReader:
-    """One who reads, or acts.
+    """A sender that reads or acts.
 
     :param peer: the address at the other end of the connection.
     :param party: by its address alone, as :func:`~sccachedist.auth.clients.address_of` reads it.
@@ -81,7 +81,7 @@ class FarmReaders:
         raise Forbidden("this farm is shown to viewers and administrators only (web.view)")
 
     async def known(self, head: Head) -> FarmReader:
-        """The sender, whatever it may do.
+        """The sender, in any role.
 
         :raises ClientRefused: it shows a wrong token.
         :raises AuthUnavailable: its token cannot be checked now.
@@ -91,9 +91,9 @@ class FarmReaders:
         return self._reader(head, await self.of_token(head.token, self._browsers.sender(head)))
 
     async def of_token(self, token: str, sender: IPAddress) -> Principal:
-        """The one whose secret this is.
+        """The principal whose secret this is.
 
-        :raises ClientRefused: it is no one's.
+        :raises ClientRefused: it is not known.
         :raises AuthUnavailable: that cannot be found out now.
         """
         if (principal := self._principals.of_token(token)) is not None:
@@ -101,7 +101,7 @@ class FarmReaders:
         return self._sessions.of_client(name_of(await self._clients.check(token, sender)))
 
     async def check_administrator(self, head: Head) -> FarmReader:
-        """The sender, if it is an administrator. What a browser shows by itself has to come from a page of ours.
+        """The sender, if it is an administrator. What a browser shows by itself has to come from one of our pages.
 
         :raises PeerRefused: it is none.
         :raises Forbidden: another site may have made an administrator's browser ask.
@@ -117,7 +117,7 @@ class FarmReaders:
         return self._reader(head, principal)
 
     def _in_browser(self, head: Head) -> Principal | None:
-        """The one who has signed in here, or at a trusted proxy."""
+        """The principal that has signed in here, or at a trusted proxy."""
         session = self._browsers.session(head)
         if session is not None and (principal := self._sessions.principal_of(session, self._now())) is not None:
             return principal

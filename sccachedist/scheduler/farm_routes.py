@@ -1,4 +1,4 @@
-"""The scheduler's endpoints for those who want to see what the farm does, as JSON: ``doc/api`` describes them.
+"""The scheduler's endpoints that show what the farm does, as JSON: ``doc/api`` describes them.
 
 :mod:`sccachedist.scheduler.farm_documents` makes the documents, :mod:`sccachedist.scheduler.farm_queries` reads what is
 asked for. However many records there are, the reactor does other things in between.
@@ -106,7 +106,7 @@ class FarmRoutes:
         self.seats = Seats(SEATS, SEATS_OF_PARTY)
 
     async def allow_reader(self, head: Head) -> FarmReader:
-        """Who may read, and under which name its own requests stand in the records."""
+        """Who may read, and under which name its own requests are in the records."""
         return await self._readers.check(head)
 
     @_document("status", "since")

@@ -1,4 +1,4 @@
-"""Sums the farm up, for those who ask once and for those who watch: in slices, however many records there are."""
+"""Sums the farm up, for single questions and for viewers: in slices, however many records there are."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Looks at all build servers and jobs for those who watch: in slices, and not more often than once a second.
+"""Looks at all build servers and jobs for viewers: in slices, and not more often than once a second.
 
 What takes a look at each build server is added up in the same go; what a document makes of it is not known here.
 """
@@ -18,7 +18,7 @@ from sccachedist.web.slices import Slices
 
 #: Build servers and jobs that are looked at in one step.
 SOME = 4
-#: Seconds for which the build servers are shown again as they were: those who watch cost no more if they are many.
+#: Seconds for which the build servers are shown again as they were: many viewers cost no more than one.
 SHOWN_SECS = 1.0
 #: The same for how fast they compile, for which the records are read.
 SPEED_SECS = 10.0

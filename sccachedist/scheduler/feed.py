@@ -1,4 +1,4 @@
-"""What those who watch know of the farm, and the messages that tell them of changes.
+"""What viewers know of the farm, and the messages that tell them of changes.
 
 Pure. A message is made once, in bytes, for all of them. A viewer who has a snapshot, and then takes the messages after
 it, knows what the next snapshot says. When messages are made, and who gets them, is not known here.

@@ -1,4 +1,4 @@
-"""The scheduler's endpoint for those who watch the farm: a stream of Server-Sent Events. ``doc/api`` describes it.
+"""The scheduler's endpoint for viewers of the farm: a stream of Server-Sent Events. ``doc/api`` describes it.
 
 :mod:`sccachedist.scheduler.watching` says what is sent.
 """
@@ -15,7 +15,7 @@ from sccachedist.web.request_head import Head
 from sccachedist.web.responses import JSON, Response, StreamResponse
 from sccachedist.web.router import Api
 
-#: Seconds after which one who found no place may try again.
+#: Seconds after which a viewer that found no place may try again.
 RETRY_AFTER_SECS = 60
 #: The most digits of a message's number.
 _DIGITS = 15
@@ -40,7 +40,7 @@ class _LastEvent(Body[int | None]):
 
 
 class FeedRoutes:
-    """What those who watch the farm ask for.
+    """What viewers of the farm ask for.
 
     :param names: who sees the names of files that others compile.
     """

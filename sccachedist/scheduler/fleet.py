@@ -277,7 +277,7 @@ class Fleet:
         return self._turns.get(rank[2]) == rank[1]
 
     def forgive(self, server: BuildServer, now: float) -> None:
-        """Let a server get jobs like any other, whatever it has failed to do so far."""
+        """Let a server get jobs like any other, even if it has failed."""
         server.backoff = Backoff()
         server.record = server.record.forgiven(now)
         self.end_backoffs(now)

@@ -1,4 +1,4 @@
-"""The farm's numbers in the last quarter of an hour: a sample each ten seconds, also while nobody looks.
+"""The farm's numbers in the last quarter of an hour: a sample each ten seconds, also without viewers.
 
 Pure. A sample is made of counts that the scheduler has anyway, so it costs the same in a farm of thousands.
 """
@@ -47,7 +47,7 @@ class Ends:
 
     @classmethod
     def of(cls, counts: Mapping[tuple[Outcome, Refusal | SentLocal | None], int]) -> "Ends":
-        """Of the counts of records. Strangers' requests are none of ours."""
+        """Of the counts of records. Strangers' requests do not count."""
         found = {key: count for key, count in counts.items() if key[1] is not Refusal.UNAUTHORIZED}
         return cls(
             all=sum(found.values()),

@@ -110,7 +110,7 @@ class MonitorFeed:
             self._look_under_way.addBoth(self._looked)
 
     async def _look(self, events: MonitorEvents) -> None:
-        """Look at all build servers, and at the jobs that began before somebody watched."""
+        """Look at all build servers, and at the jobs that began before there was a monitor."""
         async for some in self._views.slices.of(_PARTY, self._views.terms.current.servers(SOME)):
             for server in some:
                 events.look_at_server(server)

@@ -1,4 +1,4 @@
-"""What clients with names have, for those who give them tokens.
+"""What clients with names have, for the administrators who give them tokens.
 
 Pure. It is summed up of what the scheduler knows now, and of the clients' file.
 """

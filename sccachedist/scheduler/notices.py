@@ -74,7 +74,7 @@ class Notices:
 
         :param about: what it is about, such as the address of a build server.
         :param text: a stranger's words may be in it.
-        :param by: the name of the one who did it.
+        :param by: the name of the person who did it.
         """
         at = round(self._began + self._seconds(), 3)
         self._kept.append(Notice(at=at, kind=kind, about=excerpt(about), text=excerpt(text, _LONGEST), by=by))

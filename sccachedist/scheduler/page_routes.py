@@ -1,6 +1,6 @@
 """The farm's page: the files of ``sccachedist/page``, read once, as a browser gets them.
 
-Anyone may load them: what the page shows it asks of the API, which asks who that is. All files but the index stand in a
+Anyone may load them: what the page shows it asks of the API, which asks who that is. All files but the index are in a
 folder that is named by a hash of them all, so that a browser keeps them for as long as they are the same.
 """
 
@@ -61,7 +61,7 @@ def words_module() -> bytes:
 
 @attrs.frozen
 class PageFile:
-    """A file as it is sent, packed to those who take that."""
+    """A file as it is sent, compressed if the browser takes that."""
 
     plain: Response
     packed: Response

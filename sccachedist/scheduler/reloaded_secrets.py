@@ -1,7 +1,7 @@
 """How a running scheduler takes the secrets of its configuration, when that is read again.
 
-A secret that goes is good for ``clients.grace_secs`` more: those who show it have that time to be given the next one.
-Other keys stand in :mod:`sccachedist.scheduler.reloaded_parts`.
+A secret that goes is good for ``clients.grace_secs`` more: peers that show it have that time to get the next one.
+Other keys are in :mod:`sccachedist.scheduler.reloaded_parts`.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What one who asks about the farm is to it, and the secrets that say so.
+"""The roles of people and programs that ask about the farm, and the secrets that give them these.
 
 Pure. How a secret is shown, and the least role for reading and for acting (such as a drain), is said in
 :mod:`sccachedist.scheduler.farm_readers`; each route names the one who may (``allow``).
@@ -33,7 +33,7 @@ class Role(IntEnum):
 
 @attrs.frozen
 class Principal:
-    """One who has a secret that the configuration knows.
+    """The holder of a secret that the configuration knows.
 
     :param name: as the audit has it; a client without one is named by its address.
     :param digest: of the secret, as :func:`~sccachedist.auth.clients.digest_of` makes it; empty if there is none.
@@ -69,7 +69,7 @@ class Principals:
         self._accounts = tuple(found)
 
     def of_token(self, token: str | None) -> Principal | None:
-        """The one whose secret this is. The time that it takes does not tell how much of a secret is right."""
+        """The holder of a secret. The time that it takes does not tell how much of a secret is right."""
         digest = digest_of(token or "")
         fitting = [principal for principal in self._accounts if hmac.compare_digest(principal.digest, digest)]
         return _first(fitting)
@@ -79,7 +79,7 @@ class Principals:
         return _first(principal for principal in self._accounts if (principal.role, principal.name) == (role, name))
 
     def of_user(self, name: str) -> Principal:
-        """One that a proxy has let in under a name: a viewer, unless a person among the administrators has it."""
+        """A person whom a proxy has let in under a name: a viewer, unless a person among the administrators has it."""
         person = self.named(Role.ADMINISTRATOR, name) if name != _NAMELESS else None
         return person or Principal(Role.VIEWER, name)
 

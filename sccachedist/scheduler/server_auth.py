@@ -15,7 +15,7 @@ log = Logger()
 
 
 class Outdated:
-    """Those who still show a secret from before: the log names them now and then, and ``counts`` has how often.
+    """Peers that still show a secret from before: the log names them now and then, and ``counts`` has how often.
 
     When a count stands still, the previous secret can go out of the configuration.
     """

@@ -1,8 +1,8 @@
 """Sessions of browsers: what a cookie holds, so that the scheduler need not remember who has signed in.
 
 Pure. A session names a role and a person, and when it ends. It is signed with a key that comes from the very secret
-that was shown and from the secret of build servers: so it outlasts a restart, ends when its secret is changed, is none
-at another scheduler, and cannot be made by one who has read a digest in the configuration.
+that was shown and from the secret of build servers: so it outlasts a restart, ends when its secret is changed, is not
+good at another scheduler, and cannot be made by a reader of the digests in the configuration.
 """
 
 import hmac
@@ -77,7 +77,7 @@ class Sessions:
         return f"{self._signature(said, principal)}.{said}"
 
     def principal_of(self, session: str, now: float) -> Principal | None:
-        """The one who has signed in; None if it is no session, or one that has ended.
+        """The principal that has signed in; None if it is no session, or one that has ended.
 
         :param now: in seconds since 1970.
         """
@@ -92,7 +92,7 @@ class Sessions:
         return holder if now < int(until) else None
 
     def _holder(self, role: Role, name: str) -> Principal | None:
-        """The one who may have a session: it has a secret."""
+        """The principal that may have a session: it has a secret."""
         is_client = role is Role.CLIENT and (not name or self._knows(name))
         holder = self.of_client(name) if is_client else self._principals.named(role, name)
         return holder if holder and holder.digest else None

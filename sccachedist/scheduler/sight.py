@@ -1,4 +1,4 @@
-"""Which words of a record its reader sees: names of files, and what compilers said, belong to the one who compiled.
+"""Which words of a record its reader sees: names of files, and what compilers said, belong to the client that compiled.
 
 Pure. All else of a record is for all who may look. What is not shown cannot be searched for either.
 """

@@ -47,7 +47,7 @@ _OTHER_SITE = (
 
 @attrs.frozen
 class Asking:
-    """One who wants to sign in or out.
+    """A browser that asks to sign in or out.
 
     :param is_secure: whether it asks over TLS; ``is_private``: whether an administrator may show a secret so.
     """
@@ -96,7 +96,7 @@ class SignInRoutes:
 
     @api.route("POST", "/login", allow=_allow_page, body=_form, answer=None, is_public=True)
     async def login(self, asking: Asking, form: Mapping[str, str]) -> Response:
-        """Give a session to one who shows a secret."""
+        """Give a session to a sender that shows a secret."""
         network, now, token = neighbourhood(asking.sender), self._now(), form.get("token", "")
         if wait := self._attempts.begin(network, now):
             return _said(429, "too many tries to sign in", ("Retry-After", str(math.ceil(wait))))

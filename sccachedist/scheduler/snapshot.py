@@ -1,7 +1,7 @@
 """What a scheduler knows at one time, as values: all that a page, a command or a metric reads of it.
 
-Pure. A :class:`Snapshot` takes a look at each server and each job, so it is made for those who watch, not for each
-request. Those who read only :class:`Totals` and servers, some at a time, do not hold a scheduler of thousands up.
+Pure. A :class:`Snapshot` takes a look at each server and each job, so it is made for viewers, not for each
+request. A reader of :class:`Totals` and of servers, some at a time, does not hold a scheduler of thousands up.
 """
 
 from collections import Counter

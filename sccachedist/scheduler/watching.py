@@ -1,4 +1,4 @@
-"""Tells those who watch the farm what changes in it, once a second, and costs nothing while nobody does.
+"""Tells viewers what changes in the farm, once a second, and costs nothing without viewers.
 
 One message is made for all viewers, in slices. In a large farm, some of the build servers are looked at each second, in
 turn, so the cost has a bound. :mod:`sccachedist.scheduler.feed` decides what a message says, and
@@ -44,7 +44,7 @@ _PARTY = "viewers"
 class _Lately:
     """What became of requests lately, and when that was found: all records are read for it.
 
-    It outlasts the last viewer, so that one who comes and goes again and again costs no more than one who stays.
+    It outlasts the last viewer, so that a viewer that comes and goes again and again costs no more than one that stays.
     """
 
     found: tuple[Recent, list[Attention]] | None = None
@@ -69,7 +69,7 @@ class Watching:
     """The viewers of a farm.
 
     :param places: how many may watch; those of one address have at most half of them.
-    :param changes: collects what happens, while somebody watches.
+    :param changes: collects what happens, while there is a viewer.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class _Show:
         self._timer: IDelayedCall = clock.callLater(TICK_SECS, self._tick)
 
     def end(self) -> None:
-        """Nobody watches any more."""
+        """End for good."""
         self._is_over = True
         self._timer.cancel()
 
@@ -266,10 +266,10 @@ class _Show:
             if self._is_over:  # who has come since gets it from another one
                 return
 
-    # Those who have just come, or were behind.
+    # Viewers that have just come, or were behind.
 
     async def _restart(self) -> None:
-        """Send a snapshot to those who need one, or what they missed, if that is all that they need."""
+        """Send a snapshot to the viewers that need one, and to others what they missed."""
         snapshot: bytes | None = None
         for number, viewer in enumerate(self._behind(), 1):
             if number % SENT_AT_ONCE == 0:

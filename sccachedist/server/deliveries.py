@@ -1,6 +1,6 @@
 """The body of a ``submit_toolchain``: it passes the bytes of a toolchain on, and says when it breaks off.
 
-Where the bytes go stands in :mod:`sccachedist.server.uploads`.
+Where the bytes go is in :mod:`sccachedist.server.uploads`.
 """
 
 from collections.abc import Callable

@@ -28,7 +28,7 @@ RELAPSE_SECS, MOST_RELAPSE_SECS = 10.0, 300.0
 SUSPICION_SECS = 10.0
 #: A server with fewer bytes of memory has room for hardly any job; one that is unfit needs the second number.
 LEAST_MEMORY, ENOUGH_MEMORY = 64 << 20, 128 << 20
-#: The least seconds that a server is unfit for want of memory: it may change with each job that runs.
+#: The least seconds that a server is unfit for lack of memory: it may change with each job that runs.
 MEMORY_SECS = 10.0
 #: The most characters of a reason that is told.
 LONGEST_REASON = 300

@@ -1,6 +1,6 @@
 """Sends heartbeats to the scheduler at intervals, and goes on after any error.
 
-What a heartbeat says stands in :mod:`sccachedist.server.announcement`; the scheduler's answer sets the interval.
+What a heartbeat says is in :mod:`sccachedist.server.announcement`; the scheduler's answer sets the interval.
 """
 
 import random

@@ -60,7 +60,7 @@ class JobCourses:
         return self._tell(job_id, course, ending)
 
     def keep_only(self, jobs: Container[JobId]) -> None:
-        """Forget jobs that are no longer here and have told nobody: there were too many that wait."""
+        """Forget jobs that are no longer here and that no observer was told of: too many were waiting."""
         for job_id in [job_id for job_id in self._courses if job_id not in jobs]:
             del self._courses[job_id]
 

@@ -1,6 +1,6 @@
 """Makes a record of each job that is over, of what this build server knows: an observer of jobs.
 
-A scheduler of ours has the whole of it; a published one has none. Where records go is not known here.
+Our scheduler has the whole of it; a published one has none. Where records go is not known here.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Reports states of jobs to the scheduler without delaying a job: in batches to ours, one by one to a published one.
 
-How a report travels and is repeated stands in :mod:`sccachedist.server.batched_reports` and
+How a report travels and is repeated is in :mod:`sccachedist.server.batched_reports` and
 :mod:`sccachedist.server.per_job_reports`.
 """
 

@@ -1,6 +1,6 @@
 """The build server's HTTP endpoints: who may call each, where its body goes, and which answer it has.
 
-The work is done by :mod:`sccachedist.server.job_runner`; the status of an error stands in
+The work is done by :mod:`sccachedist.server.job_runner`; the status of an error is in
 :mod:`sccachedist.web.responses`.
 """
 

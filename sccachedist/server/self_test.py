@@ -1,6 +1,6 @@
 """Looks at a build server's disks and memory now and then, tests it when a job failed because of it, and tells of it.
 
-:mod:`sccachedist.server.fitness` decides what follows. What the test of the sandboxes is stands in
+:mod:`sccachedist.server.fitness` decides what follows. The test of the sandboxes is in
 :mod:`sccachedist.builders.selftest`.
 """
 

@@ -1,6 +1,6 @@
 """The identity that a build server shows at the moment, with its TLS context: it may change while it listens.
 
-How an identity is made and kept stands in :mod:`sccachedist.server.identity`.
+How an identity is made and kept is in :mod:`sccachedist.server.identity`.
 """
 
 from datetime import UTC, datetime

@@ -70,7 +70,7 @@ class MessageFile:
 
 @attrs.frozen
 class FileResponse:
-    """A response whose body stands in a file, which is removed when it is sent."""
+    """A response whose body is in a file, which is removed when it is sent."""
 
     head: Response
     file: MessageFile

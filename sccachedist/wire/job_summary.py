@@ -1,7 +1,7 @@
 """What a build server tells of a job that is over: a value and its bytes. It travels behind the report of the end.
 
 The bytes are packed by one :mod:`struct` layout, because as a bincode struct they would take ten times as long. A
-scheduler keeps them as they came and reads them when somebody looks.
+scheduler keeps them as they came and reads them when they are shown.
 """
 
 import struct

@@ -1,7 +1,7 @@
 """The trial job that proves a builder: it takes every step that a real job takes, and needs nothing of the host.
 
 Its toolchain holds one tiny program, unless the sandbox has a program to run. Its only output holds its only input, and
-what the program saw in the sandbox. What it should see stands in :mod:`sccachedist.builders.selftest.requirements`.
+what the program saw in the sandbox. What it should see is in :mod:`sccachedist.builders.selftest.requirements`.
 """
 
 import io

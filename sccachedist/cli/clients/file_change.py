@@ -41,7 +41,7 @@ class FileChange:
         :raises ConfigError: nothing has changed; the text says why.
         """
         folder = self._path.parent
-        new = folder / f".{self._path.name}.new"  # the only one who writes it has the lock: what is there is left over
+        new = folder / f".{self._path.name}.new"  # only the holder of the lock writes it: what is there is left over
         try:
             with self._refusing("written"):
                 new.unlink(missing_ok=True)
@@ -91,7 +91,7 @@ class FileChange:
 
 @contextlib.contextmanager
 def changing(path: Path, beside: Path) -> Iterator[FileChange]:
-    """Have a file for oneself: other commands that want to change it wait.
+    """Lock a file: other commands that want to change it wait.
 
     :raises ConfigError: it cannot be had.
     """

@@ -1,4 +1,4 @@
-"""The arguments of ``client add`` and its like. What they do stands in ``command``."""
+"""The arguments of ``client add`` and its like. What they do is in ``command``."""
 
 import argparse
 import re

@@ -24,7 +24,7 @@ def render(document: ClientsDocument, screen: Screen) -> str:
 
 
 def cells(row: ClientRow, screen: Screen) -> list[Cell | str]:
-    """What stands in :data:`COLUMNS` of one."""
+    """What is in :data:`COLUMNS` of one."""
     recent = row["recent"]
     worst = next((word for word, _ in home_reasons(recent)), "")
     return [

@@ -61,7 +61,7 @@ def _over(row: JobRow, screen: Screen) -> Iterator[str]:
 
 
 def _told(facts: list[tuple[N | None, str]], form: Callable[[N], str], screen: Screen) -> str:
-    """Numbers with their words; those that nobody told are left out."""
+    """Numbers with their words; unknown ones are left out."""
     return ", ".join(f"{form(value)} {word}" for value, word in facts if value is not None) or screen.dash
 
 

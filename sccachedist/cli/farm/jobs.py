@@ -40,7 +40,7 @@ def render(document: JobsDocument, screen: Screen) -> str:
 
 
 def over_cells(row: JobRow, screen: Screen) -> list[Cell | str]:
-    """What stands in :data:`OVER` of one that is over."""
+    """What is in :data:`OVER` of one that is over."""
     phases = row["phases"]
     return [
         screen.clock(row["ended"]),

@@ -24,12 +24,12 @@ class Heading:
 
 
 def strange(text: str | None, screen: Screen, longest: int = 200) -> str:
-    """Somebody's text, as an element."""
+    """A stranger's text, as an element."""
     return f"<bdi>{escape(screen.text(text, longest))}</bdi>"
 
 
 def strange_line(text: str | None, screen: Screen, longest: int = 200) -> str:
-    """Somebody's text where no element may stand, such as in a tooltip."""
+    """A stranger's text where no element may stand, such as in a tooltip."""
     return f"{_FIRST_STRONG}{escape(screen.text(text, longest))}{_END}"
 
 
@@ -67,7 +67,7 @@ def table(caption: str, heads: Sequence[Heading], rows: Iterable[Sequence[str]])
 
 
 def page(title: str, style: str, *parts: str) -> str:
-    """A whole page, in ASCII: it needs nothing else, runs no script and asks nobody for anything."""
+    """A whole page, in ASCII: it runs no script and loads nothing else."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     body = "\n".join(part for part in parts if part)

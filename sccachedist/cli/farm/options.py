@@ -1,4 +1,4 @@
-"""The arguments of the commands that ask a scheduler, or read its files. What they do stands in ``command``."""
+"""The arguments of the commands that ask a scheduler, or read its files. What they do is in ``command``."""
 
 import argparse
 from collections.abc import Callable

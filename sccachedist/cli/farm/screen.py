@@ -74,7 +74,7 @@ class Screen:
         return "█" if self.unicode else "#"
 
     def text(self, strange: str | None, longest: int = 200) -> str:
-        """Somebody's text, fit to be shown."""
+        """A stranger's text, fit to be shown."""
         if strange is None:
             return self.dash
         shown = excerpt(strange, longest)

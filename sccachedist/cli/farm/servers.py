@@ -43,7 +43,7 @@ def render(document: ServersDocument, screen: Screen) -> str:
 
 
 def cells(row: ServerRow, screen: Screen) -> list[Cell | str]:
-    """What stands in :data:`COLUMNS` of one."""
+    """What is in :data:`COLUMNS` of one."""
     fault = screen.number(row["sent_local"])
     if row["sent_local_share"]:
         fault += f" ({100 * row['sent_local_share']:.0f} %)"

@@ -12,7 +12,7 @@ from sccachedist.errors import DecodeError
 
 D = TypeVar("D")
 
-#: No number of ours is beyond: a larger one is no time and no size, and breaks arithmetic with fractions.
+#: The largest number that our daemons send: a larger one is no time and no size, and breaks arithmetic with fractions.
 _MOST = 1 << 64
 
 _Check = Callable[[object], bool]

@@ -26,7 +26,7 @@ def render(document: ToolchainsDocument, screen: Screen) -> str:
 
 
 def cells(row: ToolchainRow, screen: Screen) -> list[Cell | str]:
-    """What stands in :data:`COLUMNS` of one."""
+    """What is in :data:`COLUMNS` of one."""
     return [
         screen.text(row["toolchain"][:_DIGITS]),
         screen.text(row["compiler"]),

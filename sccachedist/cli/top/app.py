@@ -1,7 +1,7 @@
 """``top`` on a terminal, by Textual. What is shown is decided in ``tables``, ``header`` and ``looks``.
 
 The scheduler is asked in threads, which do not keep the program from ending: it may take its time to answer.
-Whatever others have named is made fit for a terminal before it comes here, and is shown as text without markup.
+Names that strangers chose are made fit for a terminal before they come here, and are shown as text without markup.
 """
 
 import contextlib
@@ -138,7 +138,7 @@ class TopApp(App[None]):
                 result = work()
             except (PeerError, ConfigError) as error:
                 after = partial(failed, printable(str(error)))
-            except Exception as error:  # a fault of ours: the program is to end with it, and not the thread alone
+            except Exception as error:  # a bug: the program is to end with it, and not the thread alone
                 after = partial(_raised, error)
             else:
                 after = partial(done, result)

@@ -109,7 +109,7 @@ class Rows(ScrollView, can_focus=True):
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """What stands in a line of the terminal."""
+        """What is in a line of the terminal."""
         left, top = self.scroll_offset
         place = y - 1 + top
         strip = Strip.blank(0)

@@ -188,7 +188,7 @@ def _member(header: bytes, extended: dict[bytes, bytes]) -> tuple[Member, int]:
 
 
 def _time(header: bytes, extended: dict[bytes, bytes]) -> int:
-    """The whole seconds; one in a PAX header that is none is ignored, for it changes no content."""
+    """The whole seconds; a PAX header that holds no number is ignored, because it changes no content."""
     told = _PAX_TIME.match(extended.get(b"mtime", b""))
     return number(header[136:148]) if told is None else int(told[0])
 

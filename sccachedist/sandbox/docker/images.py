@@ -1,7 +1,7 @@
 """Makes and removes the images and containers of the docker builder, in a sandbox worker: synchronous.
 
 An image holds only a toolchain and the busybox of a base image. It gets its name when it is whole. How a job runs in a
-container stands in :mod:`sccachedist.sandbox.docker.job`.
+container is in :mod:`sccachedist.sandbox.docker.job`.
 """
 
 import posixpath

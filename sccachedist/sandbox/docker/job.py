@@ -1,6 +1,6 @@
 """Runs one compile from its inputs to its answer, in a container of its own, in a sandbox worker: synchronous.
 
-Nothing is unpacked on the host: the inputs go in and the outputs come out as streams. What the container runs stands in
+Nothing is unpacked on the host: the inputs go in and the outputs come out as streams. What the container runs is in
 :mod:`sccachedist.sandbox.docker.commands`.
 """
 

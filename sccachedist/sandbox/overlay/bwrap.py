@@ -1,6 +1,6 @@
 """The command line of bubblewrap: a pure function.
 
-What must hold inside stands in PROTOCOL's "What a sandboxed compile sees today". What bubblewrap leaves open in
+What must hold inside is in ``doc/protocol``, "What a sandboxed compile sees". What bubblewrap leaves open in
 ``/proc``, :mod:`sccachedist.sandbox.overlay.masks` closes, before a command is told. The network is not bubblewrap's:
 the sandbox worker enters an empty network namespace once, for all its jobs, which saves making one for each
 (:mod:`sccachedist.sandbox.overlay.namespaces`).

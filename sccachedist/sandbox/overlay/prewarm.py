@@ -1,6 +1,6 @@
 """Makes the place for the next job ahead of time, with the toolchain of the last one.
 
-What a place consists of stands in :mod:`sccachedist.sandbox.overlay.job`.
+What a place consists of is in :mod:`sccachedist.sandbox.overlay.job`.
 """
 
 from collections.abc import Callable

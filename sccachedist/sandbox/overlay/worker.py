@@ -3,7 +3,7 @@
 LIMITS are the fields of :class:`~sccachedist.builders.worker_protocol.JobLimits` in JSON; in the directories GROUP the
 worker makes control groups.
 
-It may be killed at any moment: its processes and mounts go with it. How a request is served stands in the modules that
+It may be killed at any moment: its processes and mounts go with it. How a request is served is in the modules that
 it calls.
 """
 
