@@ -70,15 +70,10 @@ class Reservation:
     presumed: AssignJobResult | None = None
 
 
-def first_job_id(unix_time: float) -> JobId:
-    """The id to count from: microseconds since 1970, times 2048. No restart reuses one; it has 63 bits until 2112."""
-    return JobId(int(unix_time * 1_000_000) << 11)
-
-
 class SchedulerCore:
     """The build servers, their jobs, and which server gets the next one.
 
-    :param first_job: the id of the first job, see :func:`first_job_id`.
+    :param first_job: the id of the first job, see :mod:`sccachedist.scheduler.job_ids`; ``job_step`` leads to the next.
     :param most_unclaimed: how many jobs that have not started one client may have.
     :param most_per_address: how many build servers may have the same IP address.
     :param out_of_service: what administrators have taken out of service.
@@ -90,9 +85,10 @@ class SchedulerCore:
         most_unclaimed: int = 1000,
         most_per_address: int = 64,
         out_of_service: OutOfService | None = None,
+        job_step: int = 1,
     ) -> None:
         self.most_unclaimed, self.most_per_address = most_unclaimed, most_per_address
-        self._fleet, self._jobs = Fleet(out_of_service), Jobs(first_job)
+        self._fleet, self._jobs = Fleet(out_of_service), Jobs(first_job, job_step)
         self._events: list[Event] = []
         self._slots = Slots(self._fleet, self._jobs, self._events.append)
         self.views = Views(self._fleet, self._jobs)  # for those who watch; the next one is for administrators

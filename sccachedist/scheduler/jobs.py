@@ -109,10 +109,11 @@ class Jobs:
     """All jobs.
 
     :param first: the id to count from.
+    :param step: from each id to the next.
     """
 
-    def __init__(self, first: JobId) -> None:
-        self._next = first
+    def __init__(self, first: JobId, step: int = 1) -> None:
+        self._next, self._step = first, step
         self._jobs: dict[JobId, Job] = {}
         #: How many jobs are in each phase.
         self.phases: Counter[JobPhase] = Counter()
@@ -188,8 +189,8 @@ class Jobs:
     def fresh_id(self) -> JobId:
         """An id that no job has had."""
         while self._next in self._jobs:  # a build server claims a job with this id
-            self._next = JobId(self._next + 1)
-        job_id, self._next = self._next, JobId(self._next + 1)
+            self._next = JobId(self._next + self._step)
+        job_id, self._next = self._next, JobId(self._next + self._step)
         return job_id
 
     def enter(self, job_id: JobId, job: Job) -> None:

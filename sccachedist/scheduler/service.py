@@ -35,7 +35,7 @@ from sccachedist.scheduler.browsers import Browsers
 from sccachedist.scheduler.client_auth import client_auth, client_digest, service_proxies
 from sccachedist.scheduler.client_metrics import watch_clients
 from sccachedist.scheduler.client_routes import ClientRoutes
-from sccachedist.scheduler.core import Reservation, SchedulerCore, first_job_id
+from sccachedist.scheduler.core import Reservation, SchedulerCore
 from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.event_counts import EventCounts
 from sccachedist.scheduler.event_log import EventLog
@@ -47,6 +47,7 @@ from sccachedist.scheduler.farm_status import FarmStatus
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.feed_routes import FeedRoutes
 from sccachedist.scheduler.history import STEP_SECS
+from sccachedist.scheduler.job_ids import ids_since
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.metrics import SchedulerMetrics
@@ -132,7 +133,7 @@ def scheduler_service(
 
     def begin_term() -> Term:
         now, limits = reload.settings, reload.settings.limits
-        first_job = first_job_id(tokens.now())
+        first_job = ids_since(tokens.now()).first
         core = SchedulerCore(first_job, limits.unclaimed_jobs, limits.servers_per_address, out_of_service)
         return Term(core, build_servers, now.queue, reactor, tokens, observers, standings.of)
 

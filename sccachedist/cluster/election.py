@@ -1,0 +1,101 @@
+"""Who leads, as one candidate sees it: from what the store of the lock says, and from how long it has said nothing.
+
+Pure: all times are arguments, in seconds by a clock that only grows, on one host. It asks nobody itself.
+
+To have a leader goes before having only one: build servers decide what they run, so that two leaders cost a little
+order, and none costs every compile. Hence:
+
+- Only the word of the store that another one has the lock makes a leader step down; its silence does not.
+- A candidate that hears neither of the store nor of a leader leads without the lock. Its patience is one TTL, and one
+  more for each candidate before it, so that those that start together without a store do not all lead.
+- Time in which the process did not run is no silence: several questions have to be without an answer.
+- An answer counts from before its question. One that is a TTL old by then says nothing, nor does one that an answer to
+  a later question has overtaken.
+"""
+
+import math
+
+from sccachedist.cluster.leadership import Candidate, Following, Leadership, Leading
+from sccachedist.cluster.lock import Holder
+
+#: How far one time in office is above the one before at least. Numbers are microseconds since 1970 where no clock is
+#: behind, and a job takes one, see :mod:`sccachedist.scheduler.job_ids`: a leader gives out fewer ids than these in an
+#: hour, and an hour is how far clocks may be apart.
+STEP = 60_000_000
+#: How many questions in a row have to be without an answer before the store is taken for silent.
+UNANSWERED = 3
+
+
+class ElectionCore:
+    """What one candidate knows of the election.
+
+    :param me: the candidate.
+    :param ttl: seconds after which a lock lapses that is not taken again.
+    :param rank: how many candidates lead before this one where there is no store.
+    """
+
+    def __init__(self, me: Candidate, ttl: float, rank: int, now: float) -> None:
+        self.current: Leadership = Following()
+        self._me, self._ttl, self._patience = me, ttl, ttl * (1 + rank)
+        self._heard, self._answered = now, -math.inf
+        self._unanswered = 0
+        self._seen = 0
+        self._resigned = False
+
+    def least_number(self, unix_time: float) -> int:
+        """The least number for a time in office that begins now; a leader's own one, as long as it leads."""
+        if isinstance(self.current, Leading):
+            return self.current.number
+        return max(int(unix_time * 1_000_000), self._seen + STEP if self._seen else 0)
+
+    def answered(self, holder: Holder | None, asked: float, now: float) -> None:
+        """The store has said who has the lock.
+
+        :param asked: when it was asked.
+        """
+        if now - asked >= self._ttl or asked < self._answered:
+            return
+        self._answered = asked
+        self._hear(asked)
+        if holder is None:
+            self.current = Following()
+            return
+        self._seen = max(self._seen, holder.number)
+        if holder.candidate.incarnation != self._me.incarnation:
+            self.current = self._following(holder.candidate)
+        elif not self._resigned:
+            self.current = Leading(holder.number)
+
+    def unanswered(self, now: float, unix_time: float) -> None:
+        """The store has not answered a question."""
+        self._unanswered += 1
+        silent = self._unanswered >= UNANSWERED and now - self._heard >= self._patience
+        if silent and isinstance(self.current, Following) and not self._resigned:
+            self._seen = self.least_number(unix_time)
+            self.current = Leading(self._seen)
+
+    def claimed(self, leader: Candidate, asked: float, now: float) -> None:
+        """A scheduler has said that it leads. That says less than the store, and nothing to a leader.
+
+        A leader that was heard of a moment ago is not exchanged for another one.
+
+        :param asked: when it was asked.
+        """
+        if isinstance(self.current, Leading) or now - asked >= self._ttl or asked < self._heard:
+            return
+        known = self.current.leader
+        if known is None or known.url == leader.url or now - self._heard >= self._ttl / 2:
+            self._hear(asked)
+            self.current = self._following(leader)
+
+    def resign(self) -> None:
+        """Lead no longer, and never again: this run of the scheduler ends."""
+        self._resigned = True
+        self.current = Following()
+
+    def _hear(self, asked: float) -> None:
+        self._heard, self._unanswered = max(self._heard, asked), 0
+
+    def _following(self, leader: Candidate) -> Following:
+        """Follow another one; an earlier run at this address is gone."""
+        return Following(None if leader.url == self._me.url else leader)

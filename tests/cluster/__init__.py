@@ -1,0 +1,1 @@
+"""Tests of how several schedulers agree on who decides."""
