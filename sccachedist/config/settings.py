@@ -255,13 +255,21 @@ class JwtSettings:
 
 @frozen
 class QueueSettings:
-    """What happens to clients when all slots are taken."""
+    """What happens to clients when all slots are taken, or no build server is known yet."""
 
     max_wait_secs: int = field(
         default=60,
         metadata=key(WAIT_SECONDS, "How long a client waits for a slot; then, or at once with 0, it compiles locally."),
     )
     max_waiting: int = field(default=10_000, metadata=key(COUNT, "How many clients may wait at a time."))
+    settle_secs: int = field(
+        default=10,
+        metadata=key(
+            WAIT_SECONDS,
+            "How long a scheduler that has just begun lets clients wait for a first build server, also with "
+            "``max_wait_secs = 0``; then, or at once with 0, they compile locally.",
+        ),
+    )
 
 
 @frozen

@@ -16,6 +16,7 @@ from twisted.logger import LogLevel
 
 from sccachedist.auth.clients import address_of
 from sccachedist.budgets import Party
+from sccachedist.config import QueueSettings
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import (
     BadTransition,
@@ -42,7 +43,7 @@ log = Logger()
 
 #: Build servers that one allocation tries before the client is told to compile locally.
 MOST_TRIES = 4
-#: The least seconds between two looks for slots whose clients do not come.
+#: The least seconds between two looks for slots whose clients do not come, and for a first build server.
 LEAST_LOOK_SECS = 0.01
 _WAIT_KEY = " (limit: queue.max_wait_secs)"
 _QUOTA_KEY = " (limit: max_slots of the client)"
@@ -79,10 +80,12 @@ class Ticket:
 class Allocation:
     """Allocates jobs, many at a time: no allocation waits for the build server of another one.
 
-    If all slots are taken, a client waits for its turn.
+    If all slots are taken, a client waits for its turn. If no build server accepts jobs, it waits as well while the
+    allocation is young (:attr:`settling_secs`): a scheduler that was restarted hears of them within seconds.
 
+    :param waiting: how long clients wait; without ``max_wait_secs`` they wait for no slot, as with the published
+        scheduler.
     :param standing: which standing a client has.
-    :param max_wait_secs: for how long; with 0 it does not wait, as with the published scheduler.
     :param tokens: issues the job tokens of clients.
     :param tell: called with the events that an allocation has caused.
     """
@@ -92,14 +95,15 @@ class Allocation:
         core: SchedulerCore,
         build_servers: BuildServers,
         queue: Queue[Ticket],
-        max_wait_secs: float,
+        waiting: QueueSettings,
         clock: IReactorTime,
         tokens: JobTokens,
         tell: Callable[[Events], None],
         standing: Callable[[Party], Standing] = ALL_ALIKE,
     ) -> None:
         self._core, self._build_servers, self._clock, self._tell = core, build_servers, clock, tell
-        self._queue, self._max_wait_secs, self._tokens = queue, max_wait_secs, tokens
+        self._queue, self._waiting, self._tokens = queue, waiting, tokens
+        self._began = clock.seconds()
         self._standing, self._held = standing, core.views.held
         self._look: IDelayedCall | None = None
         self._quiet_log = QuietLog(clock.seconds)
@@ -161,9 +165,16 @@ class Allocation:
         now = self._clock.seconds()
         return max((now - ticket.asked for ticket in self._queue.firsts), default=0.0)
 
-    def wait_at_most(self, seconds: float) -> None:
-        """Let requests that come from now on wait so long."""
-        self._max_wait_secs = seconds
+    @property
+    def settling_secs(self) -> float:
+        """For how many seconds more requests wait for a first build server; 0 if one accepts jobs, or it is over."""
+        rest = self._began + self._waiting.settle_secs - self._clock.seconds()
+        return 0.0 if rest <= 0 or self._core.has_servers else rest
+
+    def take_settings(self, waiting: QueueSettings) -> None:
+        """Let requests that come from now on wait for a slot by these, and all of them for a first build server."""
+        self._waiting = waiting
+        self.serve_waiting()
 
     def send_away(self, reason: SccachedistError) -> None:
         """Let all requests that wait fail for a reason."""
@@ -173,19 +184,22 @@ class Allocation:
 
     def _next_ticket(self, now: float) -> Ticket | None:
         if not self._core.has_servers:
-            return self._queue.dismiss()
+            return None if self.settling_secs else self._queue.dismiss()
         if not self._core.has_room:
             return None
         return self._queue.next(lambda client: self._core.may_hold_more(client, now), self._held)
 
     def _wait_for_slots(self) -> None:
-        """While clients wait, look in time for slots that can be lent to them."""
-        when = self._core.next_to_lend if len(self._queue) else None
+        """While clients wait, look in time for slots that can be lent to them, and whether it is in vain."""
         if self._look is not None and self._look.active():
             self._look.cancel()
-        if when is not None:
-            wait = max(LEAST_LOOK_SECS, when - self._clock.seconds())
-            self._look = self._clock.callLater(wait, self.serve_waiting)
+        if len(self._queue):
+            when = self._core.next_to_lend
+            waits = [] if when is None else [when - self._clock.seconds()]
+            if not self._core.has_servers:
+                waits.append(self.settling_secs)
+            if waits:
+                self._look = self._clock.callLater(max(LEAST_LOOK_SECS, min(waits)), self.serve_waiting)
 
     def _is_full(self, client: Party) -> bool:
         """Whether a client holds as many slots as it may hold."""
@@ -193,7 +207,9 @@ class Allocation:
 
     def _must_wait(self, client: Party) -> bool:
         """Whether no slot is free for a new client, but one will be."""
-        if not self._max_wait_secs or not self._core.has_servers:
+        if not self._core.has_servers:
+            return self.settling_secs > 0
+        if not self._waiting.max_wait_secs:
             return False
         crowded = self._queue.is_crowded or not self._core.has_room
         return crowded or not self._core.may_hold_more(client, self._clock.seconds())
@@ -203,11 +219,14 @@ class Allocation:
         self._queue.enter(client, ticket)
         try:
             self.serve_waiting()  # perhaps a slot is free, and all in front wait for their own jobs
-            return await ticket.turn.addTimeout(self._max_wait_secs, self._clock)
+            most = max(self._waiting.max_wait_secs, self.settling_secs)
+            return await ticket.turn.addTimeout(most, self._clock)
         except defer.TimeoutError as error:
             if self._is_full(client):
                 raise self._over_quota(client) from error
-            said = f"no slot came free within {self._max_wait_secs} seconds{_WAIT_KEY}"
+            if not self._waiting.max_wait_secs or not self._core.has_servers:
+                return self._reserve(client, toolchain, asked)  # as without a wait: a slot, or why there is none
+            said = f"no slot came free within {self._waiting.max_wait_secs} seconds{_WAIT_KEY}"
             raise NoCapacity(Refusal.QUEUE_TIMEOUT, said) from error
         finally:
             self._queue.leave(client, ticket)
@@ -215,7 +234,9 @@ class Allocation:
 
     def _over_quota(self, client: Party) -> NoCapacity:
         held = self._held(self._standing(client).client)
-        said = f"the client held all {held} slots that it may hold for {self._max_wait_secs} seconds{_QUOTA_KEY}"
+        said = (
+            f"the client held all {held} slots that it may hold for {self._waiting.max_wait_secs} seconds{_QUOTA_KEY}"
+        )
         return NoCapacity(Refusal.QUOTA, said)
 
     def _reserve(
@@ -228,7 +249,7 @@ class Allocation:
         tried: list[ServerId] = []
         for _ in range(MOST_TRIES):
             is_full = self._is_full(client)
-            if is_full and not self._max_wait_secs:
+            if is_full and not self._waiting.max_wait_secs:
                 raise self._over_quota(client)
             if is_full or (self._must_wait(client) and (not tried or self._core.has_better_than(tried))):
                 reserved = await self._turn(client, toolchain, asked)

@@ -33,6 +33,7 @@ _MADE_BY_ITSELF = (
 #: What is not the farm's fault.
 _NOT_OURS = {SentLocal.SUSPICIOUS, SentLocal.OPTIONS, SentLocal.CLIENT_GONE, SentLocal.KILLED}
 _NO_MATTER = {Refusal.UNAUTHORIZED, Refusal.CLIENT_GONE, Refusal.SHUTDOWN, Refusal.NO_SERVERS, Refusal.PAUSED}
+_SETTLING = "Wait: build servers register within seconds. How long requests wait for them is queue.settle_secs."
 _LOOK_THERE = "Run sccachedist doctor --config server.conf on the build server, or drain it."
 
 
@@ -104,15 +105,18 @@ def attention(
     lately: Lately,
     missed: Mapping[ServerId, float],
     certificate_end: float | None = None,
+    *,
+    is_settling: bool = False,
 ) -> list[Attention]:
     """All of it, what is critical first.
 
     :param waiting: how many requests wait for a slot; ``oldest_wait_secs``: how long the first of them has waited.
     :param missed: for how many seconds build servers have been away that fell silent.
     :param certificate_end: when the scheduler's own certificate ends, in seconds since 1970; None if it has none.
+    :param is_settling: whether requests wait for a first build server, because the scheduler has just begun.
     """
     found = [
-        *_no_servers(servers.is_any_open),
+        *_no_servers(servers.is_any_open, is_settling),
         *_missed(missed, servers.ids),
         *_strangers(lately),
         *_own_certificate(certificate_end, servers.now),
@@ -131,8 +135,12 @@ def _finding(about: str, text: str, mend: str, *, critical: bool = False) -> Att
     return Attention(critical=critical, about=about, text=text, mend=mend)
 
 
-def _no_servers(is_any_open: bool) -> Iterator[Attention]:
-    if not is_any_open:
+def _no_servers(is_any_open: bool, is_settling: bool) -> Iterator[Attention]:
+    if is_any_open:
+        return
+    if is_settling:
+        yield _finding("farm", "The scheduler has just begun: requests wait for a first build server.", _SETTLING)
+    else:
         yield _finding("farm", Refusal.NO_SERVERS.means, Refusal.NO_SERVERS.mend, critical=True)
 
 

@@ -49,8 +49,8 @@ class FarmStatus:
         look, term = await self._views.look(party), self._views.terms.current
         waiting, missed = term.totals().waiting, self._departures.missed()
         recent = found.all().recent(min(since, now - self._records.since))
-        wait, end = term.oldest_wait_secs, self._certificate_end()
-        return recent, attention(look.findings, waiting, wait, found, missed, end)
+        wait, end, is_settling = term.oldest_wait_secs, self._certificate_end(), term.settling_secs > 0
+        return recent, attention(look.findings, waiting, wait, found, missed, end, is_settling=is_settling)
 
     def document(self, servers: ServerSums, recent: Recent, attention: list[Attention]) -> StatusDocument:
         """The farm at a glance; the rest is what it is now.

@@ -66,9 +66,7 @@ class Term:
     ) -> None:
         self._core, self._clock, self._tokens, self._observers = core, clock, tokens, observers
         self._queue: Queue[Ticket] = Queue(waiting.max_waiting, standing)
-        self._allocation = Allocation(
-            core, build_servers, self._queue, waiting.max_wait_secs, clock, tokens, self._tell, standing
-        )
+        self._allocation = Allocation(core, build_servers, self._queue, waiting, clock, tokens, self._tell, standing)
         self._quiet_log = QuietLog(clock.seconds)
 
     def now(self) -> float:
@@ -139,7 +137,7 @@ class Term:
     def take_limits(self, waiting: QueueSettings, limits: SchedulerLimits) -> None:
         """Let other limits hold from now on, for what comes."""
         self._queue.hold_at_most(waiting.max_waiting)
-        self._allocation.wait_at_most(waiting.max_wait_secs)
+        self._allocation.take_settings(waiting)
         self._core.most_unclaimed, self._core.most_per_address = limits.unclaimed_jobs, limits.servers_per_address
 
     @property
@@ -206,6 +204,11 @@ class Term:
     def oldest_wait_secs(self) -> float:
         """How long the first of the requests that wait has waited; 0 without any."""
         return self._allocation.oldest_wait_secs
+
+    @property
+    def settling_secs(self) -> float:
+        """For how many seconds more requests wait for a first build server; 0 if one accepts jobs, or it is over."""
+        return self._allocation.settling_secs
 
     def expire(self) -> bool:
         """Drop what is silent or stale, some of it at a time, and end drains in time; returns whether there is more."""

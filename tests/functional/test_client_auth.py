@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from farmkit.farm import Farm
-from farmkit.launch import INSECURE, OUR_SCHEDULER, OUR_SERVER, Launch, replacing
+from farmkit.launch import INSECURE, OUR_SCHEDULER, OUR_SERVER, Launch, adding, replacing
 from farmkit.processes import wait_until
 from farmkit.projects import C, write_project
 from farmkit.published_client import Client
@@ -149,7 +149,8 @@ def gate_of(
     folder: Path, provider: IdentityProvider, client_auth: str, scheduler: Launch = OUR_SCHEDULER
 ) -> Iterator[Gate]:
     """A gate that stands for a while."""
-    farm = Farm(folder, replacing(scheduler, client_auth=client_auth))
+    no_wait = adding(scheduler, queue="settle_secs = 0")
+    farm = Farm(folder, replacing(no_wait, client_auth=client_auth))
     farm.start_scheduler()
     try:
         yield Gate(farm, provider)

@@ -1,7 +1,8 @@
-"""More compiles at once than the farm has slots."""
+"""More compiles at once than the farm has slots, or before a scheduler knows its build servers."""
 
 from pathlib import Path
 
+import attrs
 import pytest
 
 from farmkit.farm import Farm
@@ -15,6 +16,8 @@ from tests.support.slots import all_slots_free
 pytestmark = pytest.mark.functional
 
 _PARALLEL = 32
+#: How often a scheduler is killed, and how many files are compiled after each time.
+_RESTARTS, _FILES = 5, 12
 
 
 def statistics(farm: Farm, folder: Path, toolchains: Path, files: int) -> Statistics:
@@ -29,6 +32,19 @@ def statistics(farm: Farm, folder: Path, toolchains: Path, files: int) -> Statis
 def test_a_full_farm_makes_clients_wait(farm: Farm, tmp_path: Path, toolchains: Path) -> None:
     """200 files, 32 at a time on the slots of one machine: all of them remote, and all slots free at the end."""
     assert statistics(farm, tmp_path, toolchains, 200) == Statistics({str(farm.server_id): 200}, errors=0)
+    all_slots_free(farm)
+
+
+def test_a_restarted_scheduler_makes_clients_wait(farm: Farm, tmp_path: Path, toolchains: Path) -> None:
+    """Each time, clients ask as soon as it listens, before it knows the build server: all that they ask is remote."""
+    project = write_project(tmp_path / "project", SMALL, _RESTARTS * _FILES - 1)
+    with Client(tmp_path / "client", farm.scheduler_url, farm.client_token, toolchains) as client:
+        for first in range(0, _RESTARTS * _FILES, _FILES):
+            farm.scheduler.kill()
+            farm.start_scheduler()
+            some = attrs.evolve(project, sources=project.sources[first : first + _FILES])
+            build(some, lambda source: client.compiling(project.compile_command(source), project.folder), 8)
+        assert client.statistics() == Statistics({str(farm.server_id): _RESTARTS * _FILES}, errors=0)
     all_slots_free(farm)
 
 

@@ -133,7 +133,8 @@ def test_row_13_keys_of_an_identity_provider(tmp_path: Path) -> None:
         good = provider.sign()
         public = provider.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         provider.stop()
-        farm = Farm(tmp_path, replacing(OUR_SCHEDULER, client_auth=jwt_validate(provider)))
+        no_wait = adding(OUR_SCHEDULER, queue="settle_secs = 0")
+        farm = Farm(tmp_path, replacing(no_wait, client_auth=jwt_validate(provider)))
         farm.start_scheduler()
         try:
             assert _allocates(farm, good) == 503

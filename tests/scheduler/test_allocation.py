@@ -8,10 +8,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from farmkit.fakes import FakeBuildServers
 from sccachedist.budgets import Party
+from sccachedist.config import QueueSettings
 from sccachedist.errors import NoCapacity, PeerError
 from sccachedist.job_phases import JobPhase
 from sccachedist.outcomes import Refusal
-from sccachedist.scheduler.allocation import MOST_TRIES, Allocation
+from sccachedist.scheduler.allocation import MOST_TRIES, Allocation, Ticket
 from sccachedist.scheduler.core import Reservation, SchedulerCore
 from sccachedist.scheduler.events import Event
 from sccachedist.scheduler.job_tokens import JobTokens
@@ -39,15 +40,14 @@ class AllocationTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.use(farm(2, 2))
 
-    def use(self, core: SchedulerCore, max_wait_secs: float = 0) -> None:
+    def use(self, core: SchedulerCore, max_wait_secs: int = 0) -> None:
         self.core, self.clock = core, Clock()
         self.told: list[Event] = []
         build_servers = FakeBuildServers()
         self.assignments = build_servers.assignments
         tokens = JobTokens(self.clock.seconds)
-        self.allocation = Allocation(
-            core, build_servers, Queue(most=3), max_wait_secs, self.clock, tokens, self.told.extend
-        )
+        waiting, queue = QueueSettings(max_wait_secs, settle_secs=0), Queue[Ticket](most=3)
+        self.allocation = Allocation(core, build_servers, queue, waiting, self.clock, tokens, self.told.extend)
 
     def allocate(self, archive_id: str = "0a" * 32, client: str = "client") -> Deferred[AllocJobResponse]:
         return Deferred.fromCoroutine(
@@ -210,7 +210,7 @@ class AllocationTests(SynchronousTestCase):
 class WaitingTests(AllocationTests):
     """The same, where clients wait for up to 60 s: nothing else has changed for those who need not."""
 
-    def use(self, core: SchedulerCore, max_wait_secs: float = 60) -> None:
+    def use(self, core: SchedulerCore, max_wait_secs: int = 60) -> None:
         super().use(core, max_wait_secs)
 
     def fill(self) -> list[Reservation]:

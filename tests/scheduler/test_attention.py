@@ -141,6 +141,14 @@ def test_a_server_that_has_vanished() -> None:
     assert finding["text"] == f"{A} has vanished: it fell silent, and was dropped 61 s ago."
 
 
+def test_a_scheduler_that_has_just_begun() -> None:
+    """While it expects its build servers, that there is none is nobody's to mend yet."""
+    (finding,) = attention(looked_at(), 2, 1.0, Lately(), {}, is_settling=True)
+    assert not finding["critical"]
+    assert finding["text"] == "The scheduler has just begun: requests wait for a first build server."
+    assert attention(looked_at(FINE), 2, 1.0, Lately(), {}, is_settling=True) == []
+
+
 @pytest.mark.parametrize(
     ("end", "texts"),
     [

@@ -21,7 +21,7 @@ from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.wire.messages import AllocJobFail, Toolchain
-from tests.scheduler.farms import FIRST_JOB, GCC, A, B, farm, job_in
+from tests.scheduler.farms import FIRST_JOB, GCC, A, B, farm, heartbeat, job_in
 
 CLIENT = Party("#0123@10.0.0.1")
 
@@ -58,6 +58,7 @@ class Scheduler:
 
 def no_servers() -> Scheduler:
     scheduler = Scheduler(farm())
+    scheduler.clock.advance(10.0)
     scheduler.place()
     return scheduler
 
@@ -66,6 +67,7 @@ def drained() -> Scheduler:
     scheduler = Scheduler()
     scheduler.core.interventions.drain(A, Drain(), now=0.0)
     scheduler.place()
+    scheduler.clock.advance(10.0)
     return scheduler
 
 
@@ -108,6 +110,7 @@ def bad_toolchain() -> Scheduler:
 
 def unclaimed_jobs() -> Scheduler:
     scheduler = Scheduler(SchedulerCore(FIRST_JOB, most_unclaimed=0))
+    scheduler.core.heartbeat(A, heartbeat(), now=0.0)
     scheduler.place()
     return scheduler
 

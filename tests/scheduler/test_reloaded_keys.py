@@ -20,7 +20,8 @@ from tests.support.changed_settings import variants
 SETTINGS = SchedulerSettings(ServerId.parse("127.0.0.1:10600"), TokenAuth("clienttok"), TokenAuth("servertok"))
 #: What has a key's value while the scheduler runs; the limits of connections are asked of the port.
 IN_FORCE: dict[str, Callable[[Any], object]] = {
-    "queue.max_wait_secs": lambda its: its.terms.current._allocation._max_wait_secs,
+    "queue.max_wait_secs": lambda its: its.terms.current._allocation._waiting.max_wait_secs,
+    "queue.settle_secs": lambda its: its.terms.current._allocation._waiting.settle_secs,
     "queue.max_waiting": lambda its: its.terms.current._queue._places.total - 1,
     "network.trusted_proxies": lambda its: {its.routes.proxies, its.browsers.proxies, its.site.connections.exempt},
     "limits.unclaimed_jobs": lambda its: its.terms.current._core.most_unclaimed,

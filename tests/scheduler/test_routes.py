@@ -66,7 +66,7 @@ class Scheduler:
     """A scheduler with the tokens of the recorded farm; its first job is 0, as the published scheduler's."""
 
     clock: Clock = attrs.field(factory=Clock)
-    waiting: QueueSettings = attrs.field(factory=lambda: QueueSettings(max_wait_secs=0))
+    waiting: QueueSettings = attrs.field(factory=lambda: QueueSettings(max_wait_secs=0, settle_secs=0))
     servers: FakeBuildServers = attrs.field(factory=FakeBuildServers)
     clients: ClientAuth = attrs.field(factory=lambda: SharedClientToken("clienttok"))
     observers: list[Observer] = attrs.field(factory=list)
