@@ -1,5 +1,6 @@
 """The clients' file: what it may say, and in which words it is refused."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -143,3 +144,13 @@ def test_what_the_file_says_is_no_key(tmp_path: Path) -> None:
     path.write_text(f"{SCHEDULER}[clients.named.ann]\n")
     with pytest.raises(ConfigError, match=r"clients\.named: unknown key"):
         load_scheduler_settings(path)
+
+
+def test_no_regular_file(tmp_path: Path) -> None:
+    """A pipe is not waited for, and a directory is none."""
+    pipe = tmp_path / "clients.toml"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        with pytest.raises(ConfigError) as error:
+            load_clients(path)
+        assert str(error.value) == f"{path}: expected a regular file"

@@ -31,6 +31,7 @@ from sccachedist.scheduler.notices import Notices
 from sccachedist.scheduler.roles import Principal, Principals, Role
 from sccachedist.scheduler.sessions import Sessions
 from sccachedist.scheduler.sight import Sight
+from sccachedist.scheduler.standings import Standings
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.web.responses import Response
 from sccachedist.web.slices import Slices
@@ -108,7 +109,8 @@ def _routes(clock: SlowMotion) -> FarmRoutes:
     sessions = Sessions(b"", "", nobody, Principal(Role.CLIENT, ""))
     readers = FarmReaders(clients, nobody, sessions, browsers, WebSettings(), records.name_of, clock.seconds)
     notices = Notices(0.0, clock.seconds, records.name_of)
-    return FarmRoutes(views, records, FarmStatus(views, records, Departures(clock.seconds)), notices, readers)
+    status = FarmStatus(views, records, Departures(clock.seconds))
+    return FarmRoutes(views, records, status, notices, readers, Standings({}))
 
 
 def _client(number: int) -> Party:

@@ -105,6 +105,10 @@ def load_clients(path: Path) -> Mapping[str, ClientSettings]:
     :raises ConfigError: one line with the file, the key if one is to blame, and what was expected.
     """
     try:
+        if (
+            path.exists() and not path.is_file()
+        ):  # a reload would wait for what a pipe has to say, and all clients for that
+            raise ConfigError("expected a regular file")
         return read_clients(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None

@@ -271,14 +271,21 @@ class WhyDocument(TypedDict):
     refusals: list[RefusalCount]
 
 
-class ClientRow(TypedDict):
-    """A client, by name or address, with what it has and what it had lately."""
-
-    client: str
-    holds: int
-    waits: int
-    recent: Recent
-    slot_secs: float
+#: A client, by name or address, with what it has, its share of a full farm, and what it had lately; without a bound,
+#: ``max_slots`` is null. The functional form, for ``class`` is a word of Python.
+ClientRow = TypedDict(
+    "ClientRow",
+    {
+        "client": str,
+        "holds": int,
+        "waits": int,
+        "weight": float,
+        "max_slots": int | None,
+        "class": str,
+        "recent": Recent,
+        "slot_secs": float,
+    },
+)
 
 
 class ClientsDocument(TypedDict):

@@ -5,7 +5,7 @@ look at in :mod:`sccachedist.scheduler.attention`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import nsmallest
 from typing import cast
 
@@ -44,6 +44,7 @@ from sccachedist.records.ring import (
 from sccachedist.records.tally import RequestTally
 from sccachedist.scheduler.out_of_service import Drain, Pause
 from sccachedist.scheduler.snapshot import JobView, ServerView, ToolchainView, Totals
+from sccachedist.scheduler.standings import Standing
 from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.job_summary import names_of
 
@@ -268,10 +269,11 @@ class ClientSums:
         if entry[CLIENT] is not None:
             self._tallies[entry[CLIENT]].add(entry)
 
-    def rows(self, secs: float) -> Iterator[ClientRow]:
+    def rows(self, secs: float, standing: Callable[[str], Standing]) -> Iterator[ClientRow]:
         """The ones with the most time of slots, the first of them first: at most :data:`MOST_NAMES`.
 
         :param secs: how far back the records go.
+        :param standing: which share a client has, by its name.
         """
 
         def place(name: str) -> tuple[float, int, str]:
@@ -279,13 +281,18 @@ class ClientSums:
             return -tally.slot_secs if tally else 0.0, -self._holds.get(name, 0), name
 
         for name in nsmallest(MOST_NAMES, _all(self._holds, self._waits, self._tallies), place):
-            tally = self._tallies[name]
+            tally, share = self._tallies[name], standing(name)
             yield ClientRow(
-                client=name,
-                holds=self._holds[name],
-                waits=self._waits[name],
-                recent=tally.recent(secs),
-                slot_secs=round(tally.slot_secs, 3),
+                {
+                    "client": name,
+                    "holds": self._holds[name],
+                    "waits": self._waits[name],
+                    "weight": share.weight,
+                    "max_slots": share.max_slots,
+                    "class": share.class_.value,
+                    "recent": tally.recent(secs),
+                    "slot_secs": round(tally.slot_secs, 3),
+                }
             )
 
 

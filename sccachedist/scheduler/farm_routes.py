@@ -32,6 +32,7 @@ from sccachedist.scheduler.farm_status import FarmStatus
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.notices import Notices
+from sccachedist.scheduler.standings import Standings
 from sccachedist.web.queries import Query
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import Response, json_response
@@ -92,16 +93,23 @@ class FarmRoutes:
 
     :param views: what the scheduler knows.
     :param records: what it remembers.
-    :param status: sums that up, and ``notices`` has what happened.
+    :param status: sums that up, and ``notices`` has what happened; ``standings`` has the shares of clients.
     """
 
     api = _api
     app = api.app
 
     def __init__(
-        self, views: FarmViews, records: JobRecords, status: FarmStatus, notices: Notices, readers: FarmReaders
+        self,
+        views: FarmViews,
+        records: JobRecords,
+        status: FarmStatus,
+        notices: Notices,
+        readers: FarmReaders,
+        standings: Standings,
     ) -> None:
         self._views, self._records, self._status, self._notices = views, records, status, notices
+        self._standings = standings
         self._terms, self._slices, self._readers = views.terms, views.slices, readers
         self.seats = Seats(SEATS, SEATS_OF_PARTY)
 
@@ -183,7 +191,8 @@ class FarmRoutes:
         async for job in self._views.jobs(reader.peer):
             clients.hold(name_of(job.client))
         secs = await self._sum(reader, queries.seconds(query, "since", CLIENTS_SECS), clients)
-        return await self._answer(reader, {"v": 1, "since": self._records.now() - secs, "clients": clients.rows(secs)})
+        rows = clients.rows(secs, self._standings.named)
+        return await self._answer(reader, {"v": 1, "since": self._records.now() - secs, "clients": rows})
 
     @_document("toolchains")
     async def farm_toolchains(self, reader: FarmReader, _query: Asked) -> Response:

@@ -164,7 +164,7 @@ def scheduler_service(
     )
     for_all = (
         AdminRoutes(terms, readers, records, departures, state.kept, notices.tell, reload),
-        FarmRoutes(views, records, status, notices, readers),
+        FarmRoutes(views, records, status, notices, readers, standings),
         ClientRoutes(views, roster, readers, records.now()),
         fed,
     )

@@ -28,6 +28,11 @@ class Standing:
     max_slots: int | None = None
     is_batch: bool = False
 
+    @property
+    def class_(self) -> ClientClass:
+        """The class of the client."""
+        return ClientClass.BATCH if self.is_batch else ClientClass.INTERACTIVE
+
 
 class Standings:
     """The standing of each party.
@@ -46,6 +51,10 @@ class Standings:
     def of(self, party: Party) -> Standing:
         """The standing of a party now."""
         return self._named.get(account_of(party)) or _standing(party, self._default)
+
+    def named(self, name: str) -> Standing:
+        """That of a client by the name that records have: one without a name is called by its address."""
+        return self._named.get(name) or _standing(name, self._default)
 
 
 def _standing(client: str, settings: ClientSettings) -> Standing:

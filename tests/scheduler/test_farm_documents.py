@@ -5,11 +5,13 @@ from typing import Any
 import attrs
 import pytest
 
+from sccachedist.config.clients import DEFAULT, ClientClass, ClientSettings
 from sccachedist.outcomes import Outcome
 from sccachedist.records.ring import SUMMARY, Entry, entry_of
 from sccachedist.scheduler.events import Fault
 from sccachedist.scheduler.farm_documents import ClientSums, names, server_row
 from sccachedist.scheduler.out_of_service import Drain
+from sccachedist.scheduler.standings import Standings
 from sccachedist.wire.messages import JobId
 from tests.scheduler.farms import A
 from tests.scheduler.test_attention import FINE
@@ -51,6 +53,7 @@ def test_clients_that_are_not_known() -> None:
     sums.hold("10.0.0.1")
     sums.add(entry(None))
     sums.add(entry("10.0.0.1"))
-    (row,) = sums.rows(60.0)
+    (row,) = sums.rows(60.0, Standings({DEFAULT: ClientSettings(2, 9, ClientClass.BATCH)}).named)
     assert (row["client"], row["holds"], row["waits"]) == ("10.0.0.1", 1, 2)
+    assert (row["weight"], row["max_slots"], row["class"]) == (2, 9, "batch")
     assert row["recent"]["outcomes"] == {"compiled": 1}

@@ -14,6 +14,7 @@ from farmkit.memory_http import Answer, Browser, bearer, request
 from sccachedist.auth.clients import party_of
 from sccachedist.budgets import Party
 from sccachedist.config import QueueSettings, RecordSettings, WebSettings
+from sccachedist.config.clients import DEFAULT, ClientSettings
 from sccachedist.job_phases import JobPhase
 from sccachedist.outcomes import Outcome, Refusal, SentLocal
 from sccachedist.records import documents
@@ -27,6 +28,7 @@ from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.notices import Notices
 from sccachedist.scheduler.out_of_service import Drain
+from sccachedist.scheduler.standings import Standings
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.web.request import Site
 from sccachedist.web.router import Mounted
@@ -86,7 +88,8 @@ class Farm:
         views = FarmViews(self.terms, slices, self.records)
         self.notices = Notices(BEGAN, self.clock.seconds, self.records.name_of)
         status = FarmStatus(views, self.records, Departures(lambda: 0.0))
-        routes = FarmRoutes(views, self.records, status, self.notices, farm_readers(self.web))
+        standings = Standings({DEFAULT: ClientSettings(0.5, 9)})
+        routes = FarmRoutes(views, self.records, status, self.notices, farm_readers(self.web), standings)
         self.browser = Browser(Site(Mounted(routes), self.clock), self.clock)
 
     def begin(self) -> Term:
@@ -298,6 +301,7 @@ def test_clients(known: Farm) -> None:
     ann, bob = known.get("clients")["clients"]
     assert (ann["client"], ann["holds"], ann["waits"], ann["slot_secs"]) == ("127.0.0.1", 0, 0, 6.0)
     assert ann["recent"]["refusals"] == {"queue_timeout": 1}
+    assert (ann["weight"], ann["max_slots"], ann["class"]) == (0.5, 9, "interactive")
     assert (bob["client"], bob["holds"], bob["recent"]["outcomes"]) == ("10.0.0.2", 1, {"compiled": 1})
 
 

@@ -30,6 +30,8 @@ def test_clients_without_a_name() -> None:
     assert standings.of(ONE) == Standing(ONE, 0.5, 3)
     assert standings.of(OTHER) == Standing(OTHER, 0.5, 3)
     assert Standings({}).of(ONE) == Standing(ONE)
+    assert standings.named("10.0.0.1") == Standing("10.0.0.1", 0.5, 3)
+    assert standings.named("night").class_ is ClientClass.BATCH
     assert Standings({}).of(Party("192.0.2.1")) == Standing("192.0.2.1")
 
 

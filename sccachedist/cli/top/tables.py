@@ -252,6 +252,7 @@ CLIENTS = TopTable(
     {
         "HOLDS": _of("holds"),
         "WAITS": _of("waits"),
+        "WEIGHT": _of("weight"),
         "SLOT TIME": _of("slot_secs"),
         "COMPILED": lambda row: counted(row["recent"]["outcomes"], REMOTE),
         "SENT HOME": lambda row: counted(row["recent"]["outcomes"], HOME),
