@@ -34,7 +34,8 @@ from sccachedist.config import (
     load_scheduler_settings,
     load_server_settings,
 )
-from sccachedist.config.reference import KeyRow, sections
+from sccachedist.config.changes import effects
+from sccachedist.config.reference import KeyRow, reloaded, sections
 from sccachedist.config.schema import keys_of
 from sccachedist.wire.addresses import ServerId
 from tests.support.config_lines import (
@@ -289,3 +290,13 @@ def test_people(path: Path) -> None:
     written = f'{SCHEDULER}[admin.people.ann]\ntoken_sha256 = "{digest}"\n[admin.people."b@example.org"]\n'
     people = scheduler(path, written).admin.people
     assert people == {"ann": PersonSettings(digest.lower()), "b@example.org": PersonSettings()}
+
+
+@pytest.mark.parametrize("role", [SchedulerSettings, ServerSettings])
+def test_what_a_reload_does(role: type) -> None:
+    """Each key stands once in the table of the documentation, in the row of its table."""
+    rows = list(reloaded(role))
+    named = [key for row in rows for key in (*row.at_once, *row.restart)]
+    assert sorted(named) == sorted(effects(role))
+    assert len({row.table for row in rows}) == len(rows)
+    assert all(key.partition(".")[0] == row.table for row in rows if row.table for key in (*row.at_once, *row.restart))

@@ -1,5 +1,7 @@
 """``.. config-reference:: scheduler`` (or ``server``): every key of that file, each a ``confval`` that pages link to.
 
+``.. reload-reference:: scheduler`` (or ``server``): what a reload does with each key, a row for each table.
+
 With ``:only:``, the named tables alone, in short: a table whose keys link to their places in the whole reference. What
 it shows comes from the declarations that also read the file, so that it cannot be out of date.
 
@@ -20,9 +22,10 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
 from sccachedist.config import SchedulerSettings, ServerSettings
-from sccachedist.config.reference import KeyRow, Section, sections
+from sccachedist.config.reference import KeyRow, Section, reloaded, sections
 
 FILES: dict[str, type] = {"scheduler": SchedulerSettings, "server": ServerSettings}
+RELOAD_TABLE = [".. list-table::", "   :header-rows: 1", "   :widths: 16 48 36", ""]
 TABLE = [".. list-table::", "   :header-rows: 1", "   :widths: 18 26 18 38", ""]
 
 
@@ -41,6 +44,33 @@ class ConfigReference(SphinxDirective):
         container = nodes.container()
         self.state.nested_parse(StringList(lines), self.content_offset, container)
         return list(container.children)
+
+
+class ReloadReference(SphinxDirective):
+    """A table of the tables of one file."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """The nodes in the directive's place."""
+        settings = FILES[self.arguments[0]]
+        self.env.note_dependency(inspect.getfile(settings))
+        lines = [*RELOAD_TABLE, *_row("Table", "At once", "After a restart")]
+        for each in reloaded(settings):
+            table = f"``[{each.table}]``" if each.table else ""
+            lines += _row(table, _links(each.table, each.at_once), _links(each.table, each.restart))
+        container = nodes.container()
+        self.state.nested_parse(StringList(lines), self.content_offset, container)
+        return list(container.children)
+
+
+def _links(table: str, keys: tuple[str, ...]) -> str:
+    """Keys by their names in the table, with links to their places; the table itself is what is chosen with it."""
+    return ", ".join(_link(key.removeprefix(f"{table}."), key) if key != table else "the whole table" for key in keys)
+
+
+def _link(name: str, key: str) -> str:
+    return f":confval:`{name} <{key}>`" if key in _keys() else f"``{name}``"
 
 
 def _whole(file: str) -> Iterator[str]:
@@ -118,4 +148,5 @@ def _row(*cells: str) -> Iterator[str]:
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Called by Sphinx."""
     app.add_directive("config-reference", ConfigReference)
+    app.add_directive("reload-reference", ReloadReference)
     return {"parallel_read_safe": True}

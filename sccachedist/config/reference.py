@@ -10,7 +10,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from sccachedist.config.schema import Choice, Key, Table, TableOf, keys_of, summary
+from sccachedist.config.changes import effects
+from sccachedist.config.schema import Choice, Effect, Key, Table, TableOf, keys_of, summary
 from sccachedist.config.values import BYTES, CACHE_BYTES
 
 _UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
@@ -37,6 +38,33 @@ class Section:
     heading: str
     about: str
     rows: tuple[KeyRow, ...]
+
+
+@frozen
+class Reloaded:
+    """What a reload does with the keys of a table.
+
+    :param table: its name; empty for the keys at the top of the file.
+    :param at_once: the dotted keys that have their effect at once; ``restart``: those that need a restart. The table
+        itself stands for the choice of another type, and for beginning or ending what it is about.
+    """
+
+    table: str
+    at_once: tuple[str, ...]
+    restart: tuple[str, ...]
+
+
+def reloaded(settings: type) -> Iterator[Reloaded]:
+    """What a reload does with the keys of one file, from its class of settings, table by table."""
+    names = keys_of(settings)
+    tables: dict[str, dict[str, Effect]] = {}
+    for key, effect in effects(settings).items():
+        name = key.partition(".")[0]
+        is_table = isinstance(names[name].shape, Table | Choice)
+        tables.setdefault(name if is_table else "", {})[key] = effect
+    for table, keys in tables.items():
+        at_once, restart = (tuple(key for key, its in keys.items() if its is effect) for effect in Effect)
+        yield Reloaded(table, at_once, restart)
 
 
 def sections(settings: type) -> Iterator[Section]:
