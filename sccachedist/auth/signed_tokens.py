@@ -23,7 +23,7 @@ LEEWAY_SECS = 60.0
 _KINDS: dict[str, type[PublicKey]] = {"RS": RSAPublicKey, "PS": RSAPublicKey, "ES": EllipticCurvePublicKey}
 
 
-@attrs.frozen
+@attrs.define
 class SignedClientTokens:
     """Clients show tokens that an identity provider has signed.
 

@@ -36,7 +36,7 @@ class ForwardedClientTokens:
     """Asks the service about tokens, and remembers the good ones for a while, by their digests.
 
     :param cache_secs: for how long they are remembered; 0 for not at all.
-    :param most_calls: how many calls strangers may cause at a time; as many again are kept for tokens that were good.
+    :param most_calls: as in :meth:`call_at_most`.
     :param now: seconds, of any clock that only grows.
     :param knows: whether a client has a name.
     """
@@ -49,10 +49,19 @@ class ForwardedClientTokens:
         now: Callable[[], float],
         knows: Callable[[str], bool] = unnamed,
     ) -> None:
-        self._service, self._cache_secs, self._now, self._knows = service, cache_secs, now, knows
+        self.service, self._cache_secs, self._now, self._knows = service, cache_secs, now, knows
         self._good, self._refused, self._known = _Memory(), _Memory(), _Memory()
-        self._strangers, self._friends = Budget("token_checks", most_calls + 1), Budget("token_checks", most_calls + 1)
+        self._strangers, self._friends = Budget("token_checks", 0), Budget("token_checks", 0)
+        self.call_at_most(most_calls)
         self._asking: SingleFlight[str] = SingleFlight()
+
+    def call_at_most(self, most: int) -> None:
+        """Let strangers cause so many calls at a time; as many again are kept for tokens that were good."""
+        self._strangers.total = self._friends.total = most + 1  # a budget never gives its last piece
+
+    def ask_again(self) -> None:
+        """Ask about each token when it is shown next: the service may have another name for its owner."""
+        self._good.clear()
 
     async def check(self, token: str | None, sender: IPAddress) -> Party:
         """Ask the service, unless it answered a short while ago."""
@@ -77,7 +86,7 @@ class ForwardedClientTokens:
         except LimitExceeded as error:
             raise AuthUnavailable(f"client tokens cannot be checked now: {error}") from error
         with hold:
-            user = await self._service.user_of(token)
+            user = await self.service.user_of(token)
         if user is None:
             self._known.forget(digest)
             self._refused.remember(digest, self._now() + REFUSED_SECS)

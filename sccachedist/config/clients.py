@@ -82,6 +82,7 @@ class ClientsSettings:
             HEADER,
             "With ``client_auth.type = \"proxy_token\"``, the header of the service's answer that has the client's "
             "name, such as ``X-User``.",
+            Effect.AT_ONCE,
         ),
     )
     named: Mapping[str, ClientSettings] = field(factory=dict, metadata=loaded(TableOf(ClientSettings, CLIENT)))

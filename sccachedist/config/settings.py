@@ -125,7 +125,6 @@ class SchedulerLimits(ConnectionLimits):
             COUNT,
             "Calls at a time to the service of ``client_auth.url`` about tokens that it never accepted, and as many "
             "about tokens that it did. One sender may cause half of them; beyond that, clients compile locally.",
-            RESTART,
         ),
     )
 
@@ -356,7 +355,7 @@ class SchedulerSettings:
     server_auth: ServerAuthSettings = field(metadata=key(SERVER_AUTH, "How build servers prove that they belong here."))
     network: NetworkSettings = field(factory=NetworkSettings, metadata=table(NetworkSettings))
     tls: TlsSettings | None = field(default=None, metadata=table(TlsSettings))
-    jwt: JwtSettings = field(factory=JwtSettings, metadata=table(JwtSettings))
+    jwt: JwtSettings = field(factory=JwtSettings, metadata=table(JwtSettings, AT_ONCE))
     clients: ClientsSettings = field(factory=ClientsSettings, metadata=table(ClientsSettings))
     queue: QueueSettings = field(factory=QueueSettings, metadata=table(QueueSettings, AT_ONCE))
     admin: AdminSettings = field(factory=AdminSettings, metadata=table(AdminSettings))

@@ -45,7 +45,7 @@ class HttpKeyProvider:
         return await self._calls.get(self._url, timeout=ANSWER_SECS, limit=ANSWER_BYTES)
 
 
-@attrs.frozen
+@attrs.define
 class HttpTokenService:
     """A service that answers a good token with success.
 
@@ -55,7 +55,7 @@ class HttpTokenService:
     _calls: Calls
     _url: str
     _quiet_log: QuietLog
-    _name_header: str | None = None
+    name_header: str | None = None
 
     async def user_of(self, token: str) -> str | None:
         """The owner of a token that the service accepts, as far as it says; None if it refuses the token.
@@ -65,7 +65,7 @@ class HttpTokenService:
         users = [""]
 
         def heard(headers: Headers) -> None:
-            users.extend(headers.getRawHeaders(self._name_header, []) if self._name_header else ())
+            users.extend(headers.getRawHeaders(self.name_header, []) if self.name_header else ())
 
         try:
             await self._calls.get(self._url, token=token, timeout=ANSWER_SECS, limit=ANSWER_BYTES, heard=heard)

@@ -45,8 +45,15 @@ IN_FORCE: dict[str, Callable[[Any], object]] = {
     "records.names": lambda its: its.records.settings.names,
 }
 #: These are tried where they are at home: the log, the certificate, clients with names, secrets.
-ELSEWHERE = {"log.format", "tls.certificate", "tls.private_key"}
-TABLES_ELSEWHERE = ("admin.", "clients.", "client_auth", "server_auth", "web.viewer_token")
+ELSEWHERE = {
+    "jwt.algorithms",
+    "jwt.name_claim",
+    "limits.token_checks",
+    "log.format",
+    "tls.certificate",
+    "tls.private_key",
+}
+TABLES_ELSEWHERE = ("admin.", "jwt.", "clients.", "client_auth", "server_auth", "web.viewer_token")
 
 
 @attrs.define

@@ -7,15 +7,22 @@ import attrs
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.web.http_headers import Headers
 
 from farmkit.deferreds import outcome
+from sccachedist.auth.clients import name_of
 from sccachedist.auth.servers import Revocable, check_server
 from sccachedist.budgets import Party
 from sccachedist.config import (
     AdminSettings,
+    ClientsSettings,
     InsecureAuth,
     JwtHs256,
+    JwtSettings,
+    JwtValidate,
     PersonSettings,
+    ProxyToken,
+    SchedulerLimits,
     SchedulerSettings,
     ServersTokenAuth,
     TokenAuth,
@@ -115,6 +122,32 @@ def test_client_token() -> None:
     assert running.opens("two") is not None
     running.clock.advance(GRACE_SECS)
     assert running.opens("two") is None
+
+
+def test_signed_client_tokens() -> None:
+    """What tokens may be signed with, and which claim names their clients, counts for the next token."""
+    running = Running(attrs.evolve(SETTINGS, client_auth=JwtValidate("farm", "issuer", "http://127.0.0.1:1")))
+    assert running.change(jwt=JwtSettings(("ES256",), "user")) == ("jwt.algorithms", "jwt.name_claim")
+    assert (running.clients.algorithms, running.clients.name_claim) == (("ES256",), "user")
+
+
+def test_forwarded_client_tokens() -> None:
+    """Other bounds for calls count for the next call; with another header, names are asked for again."""
+    running = Running(attrs.evolve(SETTINGS, client_auth=ProxyToken("http://127.0.0.1:1", 3600)))
+    service, asked = running.clients.service, []
+
+    async def answers(_: object, url: str, *, heard: Callable[[Headers], None], **__: object) -> bytes:
+        asked.append(url)
+        heard(Headers({"X-User": ["ann"]}))
+        return b""
+
+    running.clients._knows = "ann".__eq__
+    service._calls = type("Answering", (), {"get": answers})()
+    assert name_of(running.opens("token") or Party("")) == ""
+    assert running.change(limits=SchedulerLimits(token_checks=1)) == ("limits.token_checks",)
+    assert (name_of(running.opens("token") or Party("")), len(asked)) == ("", 1)
+    assert running.change(clients=ClientsSettings(name_header="X-User")) == ("clients.name_header",)
+    assert (name_of(running.opens("token") or Party("")), len(asked)) == ("ann", 2)
 
 
 SECRETS: list[tuple[Any, Any, Callable[[Any], str]]] = [
