@@ -74,6 +74,14 @@ class AuthUnavailable(SccachedistError):
     """A client's token cannot be checked, because the service that knows the answer does not respond."""
 
 
+class NoLeader(SccachedistError):
+    """A scheduler does not decide, and knows none that does, or gets no answer of it."""
+
+
+class DecidedElsewhere(SccachedistError):
+    """A scheduler decides no longer, so another one has to answer what it was asked."""
+
+
 class PeerRefused(Refused):
     """A build server's token is refused, or a job token that was never issued."""
 

@@ -28,6 +28,7 @@ END_NO_JOB = {
         e.Forbidden,
         e.AuthUnavailable,
     ),
+    *(e.NoLeader, e.DecidedElsewhere),
     *(e.AmbiguousRequest, e.UntrustedPath, e.UnknownServer, e.NoCapacity, e.BadTransition, e.PeerError, UnknownRoute),
 }
 #: What a job passes through.
@@ -68,7 +69,7 @@ def loaded() -> set[type[e.SccachedistError]]:
     for module in pkgutil.walk_packages([str(PACKAGE)], "sccachedist."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    others = ("sccachedist.scheduler.", "sccachedist.cli.", "tests.")
+    others = ("sccachedist.scheduler.", "sccachedist.cluster.", "sccachedist.cli.", "tests.")
     found = {kind for kind in kinds_of(e.SccachedistError) if not kind.__module__.startswith(others)}
     return {kind for kind in found if not kind.__name__.startswith("_")}
 

@@ -97,7 +97,7 @@ class _Bounded(ProtocolWrapper):
     def dataReceived(self, data: bytes) -> None:
         """Pass the data on, or cut the connection."""
         self._received += len(data)
-        if self._received > ANSWER_BYTES:
+        if self._received > cast(_Bounding, self.factory).most:
             self.loseConnection()
         else:
             super().dataReceived(data)
@@ -123,9 +123,9 @@ class _Bounding(WrappingFactory[_Bounded]):
 
     protocol = _Bounded
 
-    def __init__(self, factory: IProtocolFactory, lost: Callable[[], None]) -> None:
+    def __init__(self, factory: IProtocolFactory, lost: Callable[[], None], most: float) -> None:
         super().__init__(factory)
-        self.lost = lost
+        self.lost, self.most = lost, most
 
     def doStart(self) -> None:
         """Skip the log line of the base class."""
@@ -140,10 +140,11 @@ class _BoundedEndpoint:
 
     _endpoint: IStreamClientEndpoint
     _lost: Callable[[], None]
+    _most: float
 
     def connect(self, factory: IProtocolFactory) -> Deferred[Any]:
         """Connect; the result is the protocol of ``factory``."""
-        connecting: Deferred[Any] = self._endpoint.connect(_Bounding(factory, self._lost))
+        connecting: Deferred[Any] = self._endpoint.connect(_Bounding(factory, self._lost, self._most))
         return connecting.addCallback(lambda bounded: bounded.wrappedProtocol)
 
 
@@ -151,17 +152,24 @@ class BoundedPool(HTTPConnectionPool):
     """A pool of bounded connections.
 
     :param lost: called when a peer closes a connection.
+    :param most: bytes of one answer.
     """
 
     maxPersistentPerHost = KEPT_PER_PEER
 
-    def __init__(self, reactor: IReactorTime, persistent: bool = True, lost: Callable[[], None] = _unnoticed) -> None:
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        persistent: bool = True,
+        lost: Callable[[], None] = _unnoticed,
+        most: float = ANSWER_BYTES,
+    ) -> None:
         super().__init__(reactor, persistent)
-        self._lost = lost
+        self._lost, self._most = lost, most
 
     def getConnection(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Deferred[Any]:
         """A kept or a new connection."""
-        return super().getConnection(key, _BoundedEndpoint(endpoint, self._lost))
+        return super().getConnection(key, _BoundedEndpoint(endpoint, self._lost, self._most))
 
 
 class PinnedPool(BoundedPool):

@@ -20,6 +20,7 @@ from sccachedist.config import QueueSettings
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import (
     BadTransition,
+    DecidedElsewhere,
     DecodeError,
     LimitExceeded,
     NoCapacity,
@@ -120,7 +121,7 @@ class Allocation:
             if not self._core.has_room:
                 self._tell(self._core.lend(self._clock.seconds()))
             return await self._allocate(client, toolchain, asked)
-        except TermEnded:  # it goes on in another term
+        except (TermEnded, DecidedElsewhere):  # it goes on in another term
             raise
         except (DecodeError, LimitExceeded, NoCapacity) as error:
             self.refused(client, toolchain, asked, error)

@@ -16,6 +16,8 @@ from twisted.internet.threads import deferToThreadPool
 from sccachedist.auth.named_clients import NamedClientTokens
 from sccachedist.auth.roster import Roster
 from sccachedist.auth.signed_tokens import SignedClientTokens
+from sccachedist.cluster.leadership import Alone, Election
+from sccachedist.cluster.passing import PassingRoutes
 from sccachedist.config import SchedulerSettings, load_scheduler_settings
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
@@ -50,6 +52,7 @@ from sccachedist.scheduler.history import STEP_SECS
 from sccachedist.scheduler.job_ids import ids_since
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
+from sccachedist.scheduler.leading import PLACE, Office, passing_on
 from sccachedist.scheduler.metrics import SchedulerMetrics
 from sccachedist.scheduler.monitor_events import MonitorEvents
 from sccachedist.scheduler.monitor_feed import MonitorFeed
@@ -101,11 +104,13 @@ def scheduler_service(
     reactor: Any,
     listen: Listen | None = None,
     reload: Reload[SchedulerSettings] | None = None,
+    election: Election = Alone(),  # noqa: B008  # it has no state
 ) -> MultiService:
     """A scheduler, not started yet.
 
     :param listen: opens ports; by default, the reactor's.
     :param reload: changes the settings later; by default, they stay.
+    :param election: says whether this scheduler leads; by default, it is the only one.
     :raises ConfigError: the settings name an address or a file that cannot be used.
     """
     check_address("public_addr", settings.public_addr)
@@ -149,7 +154,9 @@ def scheduler_service(
     watch_clients(registry, roster, terms, tokens.now)
     views = FarmViews(terms, Slices(turns), records)
     principals = Principals.of(settings.admin, settings.web)
-    sessions = Sessions.of(settings, principals, client_digest(settings.client_auth), roster.knows)
+    passing = None if isinstance(election, Alone) else passing_on(election, settings, reactor)
+    place = None if passing is None else PLACE
+    sessions = Sessions.of(settings, principals, client_digest(settings.client_auth), roster.knows, place)
     browsers = Browsers(settings.tls is not None, trusted, settings.web.user_header)
     readers = FarmReaders(clients, principals, sessions, browsers, settings.web, records.name_of, records.now)
     servers, limits = server_auth(settings.server_auth, outdated, reactor), settings.limits
@@ -171,7 +178,8 @@ def scheduler_service(
     for_browsers = (sign_in, PageRoutes(PageFiles.read()))
     published = SchedulerRoutes(terms, clients, servers, trusted, limits, reactor, readers, views)
     scraped = ScrapeRoutes(metrics, settings.metrics.token, readers)
-    routes = Mounted(
+    mounted = Mounted if passing is None else partial(PassingRoutes, passing)
+    routes = mounted(
         published,
         scraped,
         *for_all,
@@ -182,9 +190,14 @@ def scheduler_service(
         if terms.current.expire() and service.running:
             reactor.callLater(PAUSE_SECS, expire)
 
+    office = None if passing is None else Office(election, terms, watching, passing)
+
     async def send_away() -> None:
         end_at_once_when_told_again()
-        terms.stop()
+        if office is None:
+            terms.stop()
+        else:
+            await office.stop()
 
     service = MultiService()
     site = Site(routes, reactor, without_browsers(settings), trusted, turns)
@@ -197,7 +210,7 @@ def scheduler_service(
     listen = listen or listening_with(reactor)
     if settings.web.address is not None:
         check_address("web.address", settings.web.address)
-        pages = Site(Mounted(*for_all, *for_browsers), reactor, of_browsers(settings), trusted, turns)
+        pages = Site(mounted(*for_all, *for_browsers), reactor, of_browsers(settings), trusted, turns)
         Listener(settings.web.address, port(pages), listen).setServiceParent(service)
     watch(registry, "scheduler", site, partial(_expiry, files), reactor).setServiceParent(service)
     if settings.metrics.address is not None:
@@ -227,6 +240,8 @@ def scheduler_service(
         standings=standings,
     )
     reload.add(*changing.parts())
+    if office is not None:
+        reload.add(*office.parts())
     reload.add(*reloaded_secrets(signers, servers, terms, principals, sessions))
     for child in (
         writer,

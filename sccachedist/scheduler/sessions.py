@@ -26,7 +26,7 @@ class Sessions:
     """Signs sessions, and reads them.
 
     :param pepper: a secret of this scheduler; empty if it has none.
-    :param place: the address of this scheduler.
+    :param place: the address of this scheduler, or what stands for it.
     :param client: stands for all clients; its digest is that of their secret, or of a chance one.
     :param knows: whether a client has a name.
     """
@@ -49,13 +49,15 @@ class Sessions:
         principals: Principals,
         client_digest: str,
         knows: Callable[[str], bool] = unnamed,
+        place: str | None = None,
     ) -> "Sessions":
         """Those of a scheduler.
 
         :param client_digest: of the secret of its clients.
+        :param place: stands for its address, if they are to be good at others, too.
         """
         client = Principal(Role.CLIENT, "", client_digest)
-        return cls(_pepper_of(settings.server_auth), str(settings.public_addr), principals, client, knows)
+        return cls(_pepper_of(settings.server_auth), place or str(settings.public_addr), principals, client, knows)
 
     def of_client(self, name: str) -> Principal:
         """A client.

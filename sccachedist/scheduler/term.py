@@ -16,7 +16,7 @@ from twisted.logger import LogLevel
 from sccachedist.budgets import Party
 from sccachedist.config import QueueSettings, SchedulerLimits
 from sccachedist.daemon.logs import Logger, QuietLog
-from sccachedist.errors import DecodeError, NoCapacity, SccachedistError
+from sccachedist.errors import DecidedElsewhere, DecodeError, NoCapacity, SccachedistError
 from sccachedist.outcomes import Refusal
 from sccachedist.scheduler.allocation import Allocation, BuildServers, TermEnded, Ticket
 from sccachedist.scheduler.certificates import certificate_digest
@@ -292,7 +292,10 @@ class Terms:
         self.current = begin()
 
     async def place(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
-        """Find a build server for one job. If the term ends while the client waits, it waits on in the next one."""
+        """Find a build server for one job. If the term ends while the client waits, it waits on in the next one.
+
+        :raises DecidedElsewhere: that is another scheduler's.
+        """
         asked = self.current.now()
         while True:
             try:
@@ -304,6 +307,14 @@ class Terms:
         """Throw the current term away and begin another one."""
         ended, self.current = self.current, self._begin()
         ended.end(TermEnded("the scheduler's term has ended"))
+
+    def resign(self) -> None:
+        """Throw the current term away because another scheduler decides: the clients that wait, wait on there.
+
+        What comes all the same finds a term that knows nothing.
+        """
+        ended, self.current = self.current, self._begin()
+        ended.end(DecidedElsewhere("another scheduler decides now"))
 
     def stop(self) -> None:
         """Let all clients that wait compile locally, because the scheduler stops."""

@@ -119,11 +119,16 @@ class Watching:
 
     async def stop(self) -> None:
         """End all streams, and let none begin."""
-        viewers, self.places = list(self._viewers), 0
+        self.places = 0
+        if self.send_away():  # so that the ends are on their way before the process ends
+            await self._views.slices.rest(_PARTY)
+
+    def send_away(self) -> int:
+        """End all streams: who wants to see more comes again. Returns how many there were."""
+        viewers = list(self._viewers)
         for viewer in viewers:
             viewer.end()
-        if viewers:  # so that the ends are on their way before the process ends
-            await self._views.slices.rest(_PARTY)
+        return len(viewers)
 
     def _begin(self) -> "_Show":
         # Numbers go up over a restart of the scheduler, so that no number of before it is taken for one of now.

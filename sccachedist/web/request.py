@@ -71,15 +71,18 @@ class Request(server.Request):
             self.setHeader("Connection", "close")
         self._head, self.began = head_of(line, fields, self.channel.peer_host), self.site.reactor.seconds()
         try:
-            self.call = self.site.routes.admit(self._head)
-            self.route = self.call.endpoint
-            self.call.granted.addCallback(self._know)
+            self.take_up(self.site.routes.admit(self._head))
         except Exception as error:
             if not isinstance(error, UnknownRoute):
                 self.route = self.site.routes.name_of(self._head)
             self.refuse(error)
         self._head = self._head.decided()
         return self.call is not None
+
+    def take_up(self, call: Call) -> None:
+        """Let a route answer. It may be another one than before, as long as no response has begun."""
+        self.call, self.route = call, call.endpoint
+        call.granted.addCallback(self._know)
 
     def take(self, data: bytes) -> bool:
         """Write a piece of the body to the place that the route has chosen."""
@@ -167,11 +170,16 @@ class Request(server.Request):
                 close.cancel()
             answer.source.detach()
 
+    def know_sender(self) -> None:
+        """Note that the sender has shown a good token."""
+        if not self._is_gone:
+            self.site.connections.know(self.channel)
+
     def _know(self, granted: object) -> object:
         """Note that the sender has shown a good token, unless none was needed."""
         is_known = self.call is not None and not self.call.is_public and not getattr(granted, "is_stranger", False)
-        if is_known and not self._is_gone:
-            self.site.connections.know(self.channel)
+        if is_known:
+            self.know_sender()
         return granted
 
     def _abandon(self, error: Exception | None = None) -> None:

@@ -24,6 +24,7 @@ from sccachedist.errors import (
     ClientRefused,
     DecodeError,
     Forbidden,
+    NoLeader,
     PeerRefused,
     Refused,
     SccachedistError,
@@ -36,6 +37,8 @@ from sccachedist.wire.bincode import Codec, encode
 T = TypeVar("T")
 
 JSON = "application/json"
+#: The header of an answer that says no more than that this scheduler does not decide: another one is to be asked.
+FOLLOWS = ("X-Sccachedist-Follows", "1")
 #: The most characters of an Accept that is read: browsers send half as many, and reading takes a while.
 _LONGEST_ACCEPT = 300
 
@@ -159,6 +162,8 @@ def error_response(error: SccachedistError) -> Response:
             return _json_answer(403, _description(str(error)))
         case AuthUnavailable():
             return _json_answer(503, _description(str(error)))
+        case NoLeader():
+            return _json_answer(503, _description(str(error)), FOLLOWS)
         case DecodeError():
             return _json_answer(400, _description(str(error)))
         case _:

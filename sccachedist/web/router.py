@@ -22,7 +22,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, ValidationError
 
 from sccachedist.daemon.logs import Logger, QuietLog
-from sccachedist.errors import AmbiguousRequest, DecodeError, LimitExceeded, SccachedistError
+from sccachedist.errors import AmbiguousRequest, DecidedElsewhere, DecodeError, LimitExceeded, SccachedistError
 from sccachedist.printable import excerpt
 from sccachedist.web.bodies import Body, no_body
 from sccachedist.web.connection_limits import crowd_of
@@ -48,13 +48,20 @@ log = Logger()
 #: The most characters of a path for which a route is looked for: no real one has more than a third of that.
 LONGEST_PATH = 256
 #: Headers that decide something. Of two, one may be a stranger's that a proxy has passed on beside its own.
-_DECISIVE = ("authorization", "content-type", "x-real-ip")
+DECISIVE = ("authorization", "content-type", "x-real-ip")
 #: Characters of an error that are logged: some quote what a sandbox said.
 _LONGEST_REASON = 500
 
 Allow = Callable[..., Coroutine[Deferred[Any], Any, Any]]
 OpenBody = Callable[..., Body[Any]]
 Route = Callable[..., Awaitable[Any]]
+
+
+class RunsRoutes(Protocol):
+    """Runs routes by their names, as a Klein app does."""
+
+    def execute_endpoint(self, endpoint: str, /, *args: Any, **ids: Any) -> Any:
+        """Run one; the Deferred fires when its response is sent."""
 
 
 @attrs.frozen
@@ -65,7 +72,7 @@ class Call:
     :param as_json: whether the sender prefers the response in JSON.
     :param endpoint: the name of its route; ``ids`` are those in its path.
     :param granted: fires with what the route's ``allow`` returns, or fails with a refusal.
-    :param app: Klein's app that has the route.
+    :param app: has the route: Klein's app, or one that may have another scheduler answer.
     """
 
     head: Head
@@ -75,7 +82,7 @@ class Call:
     granted: Deferred[Any]
     body: Body[Any]
     is_public: bool
-    app: Klein
+    app: RunsRoutes
 
 
 class AdmittedRequest(Protocol):
@@ -236,7 +243,7 @@ class Mounted(Resource):
         for routes, api, app in self._mounted:
             if (found := api.find(head)) is None:
                 continue
-            if head.repeated and (twice := [name for name in _DECISIVE if name in head.repeated]):
+            if head.repeated and (twice := [name for name in DECISIVE if name in head.repeated]):
                 # Perhaps it is a proxy's fault: no client's build may fail for it.
                 raise AmbiguousRequest(f"the request has two headers {twice[0]}")
             return api.admit(routes, app, head, *found)
@@ -287,7 +294,7 @@ async def _answer(
         if isinstance(result, MessageFile):
             return file_response(result, as_json=as_json)
         return cast(Response, result) if codec is None else message_response(codec, result, as_json=as_json)
-    except CancelledError:
+    except (CancelledError, DecidedElsewhere):
         raise
     except Exception as error:
         call.body.abort(error)

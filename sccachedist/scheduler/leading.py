@@ -1,0 +1,84 @@
+"""How a scheduler that is one of several takes office and leaves it, and which of its routes go on to the leader.
+
+:mod:`sccachedist.cluster` knows who leads and how a request goes on.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sccachedist.cluster.hop import Hop
+from sccachedist.cluster.leader_calls import LeaderCalls
+from sccachedist.cluster.leader_search import LeaderSearch
+from sccachedist.cluster.leadership import Election, Leadership, Leading
+from sccachedist.cluster.passing import Passing, Rule
+from sccachedist.config import SchedulerSettings
+from sccachedist.daemon.reload import Part
+from sccachedist.scheduler.page_routes import PageRoutes
+from sccachedist.scheduler.scrape_routes import ScrapeRoutes
+from sccachedist.scheduler.sign_in_routes import SignInRoutes
+from sccachedist.scheduler.term import Terms
+from sccachedist.scheduler.watching import Watching
+
+#: Routes whose requests may be repeated although they change something: a second slot lapses, heartbeats and reports of
+#: states are numbered or say where a job stands.
+RULES = {
+    "alloc_job": Rule(may_repeat=True, waits=True, proves=True),
+    "heartbeat_server": Rule("heartbeat_bytes", may_repeat=True, proves=True),
+    "job_states": Rule("heartbeat_bytes", may_repeat=True, proves=True),
+    "job_state": Rule(may_repeat=True, proves=True),
+}
+#: Routes that each scheduler answers itself: they know of no build server and no job.
+HERE = frozenset((*ScrapeRoutes.api.names, *SignInRoutes.api.names, *PageRoutes.api.names))
+#: What stands for the address of a scheduler in sessions of browsers: they are good at all of them.
+PLACE = "any of several"
+
+
+def passing_on(election: Election, settings: SchedulerSettings, reactor: Any) -> Passing:
+    """What passes on requests while another scheduler leads."""
+    return Passing(
+        LeaderSearch(election, LeaderCalls(reactor), reactor),
+        Hop(settings.tls is not None, settings.network.trusted_proxies, settings.web.user_header),
+        RULES,
+        HERE,
+        settings.limits,
+        _wait_secs(settings),
+    )
+
+
+class Office:
+    """Leads while the election says so: begins a term then, and ends it when another scheduler leads."""
+
+    def __init__(self, election: Election, terms: Terms, watching: Watching, passing: Passing) -> None:
+        self._terms, self._watching, self._passing = terms, watching, passing
+        self._last = election.current
+        election.observe(self._changed)
+
+    def parts(self) -> Iterator[Part[SchedulerSettings]]:
+        """What takes other settings while the scheduler runs."""
+        yield Part(("limits", "queue", "network.trusted_proxies", "web.user_header"), self._take_settings)
+
+    async def stop(self) -> None:
+        """Leave office because the scheduler stops: what waits goes on to the next leader, if there is one in time."""
+        self._passing.search.leave()
+        self._terms.resign()
+        await self._passing.search.stop()
+
+    def _changed(self, leadership: Leadership) -> None:
+        last, self._last = self._last, leadership
+        if isinstance(leadership, Leading):
+            if leadership != last:  # also if another one led in between
+                self._terms.renew()
+        elif isinstance(last, Leading):
+            self._terms.resign()
+            self._watching.send_away()
+        self._passing.search.changed()
+
+    def _take_settings(self, settings: SchedulerSettings) -> None:
+        hop = self._passing.hop
+        hop.proxies, hop.user_header = settings.network.trusted_proxies, settings.web.user_header
+        self._passing.take_limits(settings.limits, _wait_secs(settings))
+
+
+def _wait_secs(settings: SchedulerSettings) -> float:
+    """How long a request may wait for a slot."""
+    return max(settings.queue.max_wait_secs, settings.queue.settle_secs)
