@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.error import ConnectionRefusedError as Refused
-from twisted.internet.interfaces import IProtocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -18,6 +17,7 @@ from farmkit.memory_reactor import Reactor
 from sccachedist.cluster.leadership import Candidate, Following, Leadership, Leading
 from sccachedist.config import AdminSettings, NetworkSettings, SchedulerSettings, TokenAuth
 from sccachedist.scheduler.service import scheduler_service
+from sccachedist.web.request import Site
 from sccachedist.wire.addresses import ServerId
 
 #: The address from which schedulers ask each other.
@@ -46,7 +46,7 @@ class End(StringTransport):
     """One end of a connection. What is written arrives in the reactor's next turn, unless the other end rests."""
 
     other: "End"
-    protocol: IProtocol
+    protocol: Any
 
     def __init__(self, clock: Clock, here: str, there: str) -> None:
         super().__init__(IPv4Address("TCP", here, 1), IPv4Address("TCP", there, 2))
@@ -190,7 +190,7 @@ class Scheduler:
         self.service = scheduler_service(settings, self.network, self.network.listen, election=self.election)
         self.service.privilegedStartService()
         self.service.startService()
-        (site,) = [site for port, site, *_ in self.network.tcpServers if port == self.port]
+        (site,) = [cast(Site, site) for port, site, *_ in self.network.tcpServers if port == self.port]
         self.browser = Browser(site, self.network)
 
     @property

@@ -144,7 +144,7 @@ def test_feed(pair: Pair) -> None:
     head, _, stream = viewer.value().partition(b"\r\n\r\n")
     assert b"text/event-stream" in head
     assert b"127.0.0.1:11502" in stream
-    assert [name for name, _, _ in read(stream)][0] == "snapshot"
+    assert next(name for name, _, _ in read(stream)) == "snapshot"
     assert viewer.connected
     pair.swap()
     pair.network.pump([0.5] * 6)

@@ -47,6 +47,15 @@ def test_sessions(principal: Principal) -> None:
     assert principal.digest not in session
 
 
+def test_several_schedulers() -> None:
+    """A session is none at another scheduler, unless both say that they are one of several."""
+    other = attrs.evolve(SETTINGS, public_addr=ServerId.parse("127.0.0.2:10600"))
+    assert sessions(other).principal_of(SESSION, NOW) is None
+    both = [Sessions.of(each, Principals(), digest_of("client's"), place="several") for each in (SETTINGS, other)]
+    client = both[0].of_client("")
+    assert both[1].principal_of(both[0].signed(client, NOW + 60), NOW) == client
+
+
 def test_a_client_with_a_name() -> None:
     """It has its name again, as long as the clients' file has it; another name makes it no session."""
     names = {"ann.b-7"}

@@ -11,7 +11,7 @@ from farmkit.deferreds import outcome, pending
 from farmkit.fakes import FakeBuildServers
 from sccachedist.budgets import Party
 from sccachedist.config import QueueSettings
-from sccachedist.errors import PeerError
+from sccachedist.errors import DecidedElsewhere, PeerError
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.events import (
     Asked,
@@ -204,6 +204,17 @@ def test_a_new_term_serves_who_waits(scheduler: Scheduler) -> None:
     scheduler.beat()
     scheduler.servers.assignments.answer(SERVER, assigned())
     assert job_of(waiting) == JobId(2000)
+
+
+def test_another_scheduler_decides(scheduler: Scheduler) -> None:
+    """A client that waits when another scheduler comes to decide is not refused: it is told to ask there."""
+    scheduler.fill()
+    waiting = scheduler.place()
+    told = len(scheduler.told)
+    scheduler.terms.resign()
+    assert isinstance(outcome(waiting), DecidedElsewhere)
+    assert (len(scheduler.told), scheduler.terms.current.status()) == (told, SchedulerStatus(0, 0, 0))
+    assert scheduler.clock.getDelayedCalls() == []
 
 
 def test_a_new_term_learns_of_running_jobs(scheduler: Scheduler) -> None:
