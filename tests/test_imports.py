@@ -33,6 +33,7 @@ FLOORS = (
     {"errors"},
     {"outcomes"},
 )
+MOST_LINES = 400
 #: The folders of the checkout beside the package, each with those that it imports.
 BESIDE = {"farmkit": set[str](), "demo": {"farmkit"}, "bench": {"farmkit"}}
 #: What the daemon and its sandbox workers share, as seen from either side.
@@ -125,6 +126,12 @@ def test_no_private_names_of_others() -> None:
     assert {name for name in used - ours if name.startswith("_") and not name.endswith("__")} == {"_exit"}
     # Twisted's private methods have capitals inside: one that is overridden is no name of ours.
     assert [name for name in ours if re.match(r"_[a-z]+[A-Z]", name)] == []
+
+
+def test_no_module_is_long() -> None:
+    """A module that has more lines has a second reason to change."""
+    lengths = {str(path.relative_to(PACKAGE)): len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}
 
 
 def test_no_two_classes_of_one_name() -> None:

@@ -6,6 +6,7 @@ the roles use a setting.
 
 from sccachedist.config.clients import ClientClass, ClientSettings, ClientsSettings, TokenSettings
 from sccachedist.config.files import clients_file, exposed_secrets, load_scheduler_settings, load_server_settings
+from sccachedist.config.limits import ConnectionLimits, SchedulerLimits, ServerLimits
 from sccachedist.config.operation import (
     LogFormat,
     LogSettings,
@@ -36,16 +37,13 @@ from sccachedist.config.published import (
     TokenAuth,
 )
 from sccachedist.config.settings import (
-    ConnectionLimits,
     DockerSettings,
     JwtSettings,
     NetworkSettings,
     PolicySettings,
     QueueSettings,
     SandboxSettings,
-    SchedulerLimits,
     SchedulerSettings,
-    ServerLimits,
     ServerSettings,
     TlsSettings,
 )
