@@ -1,11 +1,13 @@
 """Each rotation of ``doc/rotation``, in turn, beside builds that go on: no compile fails, no build server is lost.
 
-One farm with TLS and two build servers, whose secrets change while it works; then it moves.
+One farm with TLS and two build servers, whose secrets change while it works; then it moves. Another one, where all
+build servers show one token.
 """
 
 import re
 import shutil
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,13 +17,15 @@ import attrs
 import pytest
 
 from farmkit.farm import Farm
-from farmkit.launch import OUR_SERVER, adding
-from farmkit.processes import free_port, wait_until
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PROGRAMS, adding, replacing
+from farmkit.processes import Command, Daemon, free_port, inherited, wait_until
 from farmkit.projects import Project, write_project
 from farmkit.published_client import Client
+from sccachedist.auth.clients import digest_of
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.tokens import server_token
 from tests.faults.build import SMALL
-from tests.functional.conftest import share_toolchains
+from tests.functional.conftest import running_farm, share_toolchains
 from tests.functional.test_tls import AUTHORITY, TlsFarm, trusting, write_certificate
 
 pytestmark = pytest.mark.functional
@@ -91,18 +95,34 @@ class Changing:
 
     def reload(self, *changes: tuple[str, str]) -> str:
         """Edit the scheduler's file and have it read again; returns what the log says of that."""
-        told, scheduler = "the configuration was read again: ", self.farm.scheduler
-        before = scheduler.log.read_text().count(told)
         self.edit(self.farm, "scheduler", *changes)
-        scheduler.process.send_signal(signal.SIGHUP)
-        scheduler.wait_until(lambda: scheduler.log.read_text().count(told) > before, _SECS, "the file is read")
-        return scheduler.log.read_text().rpartition(told)[2].splitlines()[0]
+        return read_again(self.farm.scheduler)
+
+    def gives(self, server: Farm, token: str) -> None:
+        """Write another token into a build server's file, and have it read again."""
+        self.edit(server, "server", (r'^token = ".*"', f'token = "{token}"'))
+        assert read_again(server.server) == "scheduler_auth.token has changed"
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What an administrator's command says."""
+        config = str(self.farm.folder / "scheduler/scheduler.conf")
+        program = (str(PROGRAMS / "sccachedist"), *arguments, "--config", config)
+        return Command(program, inherited(), self.farm.folder).run(_SECS)
 
     def count(self, expected: int) -> None:
         """Wait until the scheduler counts so many build servers."""
         self.farm.scheduler.wait_until(
             lambda: self.farm.status().num_servers == expected, _SECS, f"{expected} build servers"
         )
+
+
+def read_again(daemon: Daemon) -> str:
+    """Have a daemon read its file again; returns what its log says of that."""
+    told = "the configuration was read again: "
+    before = daemon.log.read_text().count(told)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_until(lambda: daemon.log.read_text().count(told) > before, _SECS, "the file is read")
+    return daemon.log.read_text().rpartition(told)[2].splitlines()[0]
 
 
 def restart(server: Farm) -> None:
@@ -118,10 +138,21 @@ def changing(tmp_path: Path) -> Iterator[Changing]:
     folder.mkdir()
     (folder / "authority.pem").write_bytes(AUTHORITY.pem)
     write_certificate(folder)
+    (folder / "clients.toml").touch()
     server = adding(trusting(OUR_SERVER, folder / "authority.pem"), heartbeat="secs = 1", capacity="cpus = 2")
     settings = f"""
 [clients]
+file = "../clients.toml"
 grace_secs = 0
+
+[admin]
+token = "the-administrators-token"
+
+[metrics]
+token = "the-token-of-metrics"
+
+[web]
+viewer_token = "the-viewers-token"
 
 [tls]
 certificate = "{folder / "scheduler.pem"}"
@@ -159,6 +190,8 @@ def test_rotations_beside_a_build(changing: Changing, all_toolchains: Path, tmp_
         of_clients(changing, build, tmp_path / "new", all_toolchains)
     with building(farm, tmp_path / "next", all_toolchains, farm.client_token) as build:
         certificate(changing, build)
+        of_administrators(changing, build)
+        of_a_name(changing, tmp_path, all_toolchains)
         of_servers(changing, build)
         revoked(changing, build)
         server_moves(changing, build)
@@ -190,16 +223,52 @@ def certificate(changing: Changing, build: Building) -> None:
     build.goes_on()
 
 
+def of_administrators(changing: Changing, build: Building) -> None:
+    """No build depends on them: the old ones are refused, and the new ones are good."""
+    old = changing.farm.folder / "old-token"
+    old.write_text("the-administrators-token")
+    told = changing.reload(
+        (r'^token = "the-administrators-token"', 'token = "another-token-of-administrators"'),
+        (r'^token = "the-token-of-metrics"', 'token = "another-token-of-metrics"'),
+        (r'^viewer_token = ".*"', 'viewer_token = "another-token-of-viewers"'),
+    )
+    assert told == "admin.token, web.viewer_token, metrics.token have changed"
+    assert changing.command("reload").returncode == 0
+    refused = changing.command("reload", "--token-file", str(old))
+    assert (refused.returncode, "does not take" in refused.stderr) == (1, True)
+    build.goes_on()
+
+
+def of_a_name(changing: Changing, folder: Path, all_toolchains: Path) -> None:
+    """One client's token is exchanged, without the others; the old one goes when it is shown no longer."""
+
+    def given(*arguments: str) -> str:
+        ended = changing.command("client", *arguments)
+        assert ended.returncode == 0, ended
+        return ended.stdout.removesuffix("\n")
+
+    old = given("add", "ann")
+    with building(changing.farm, folder / "ann", all_toolchains, old) as build:
+        build.goes_on()
+        new = given("rotate", "ann", "--overlap", "14d")
+        build.goes_on()
+    with building(changing.farm, folder / "ann-later", all_toolchains, new) as build:
+        build.goes_on()
+        given("revoke", "ann", "--token", digest_of(old)[:8])
+        build.goes_on()
+
+
 def of_servers(changing: Changing, build: Building) -> None:
-    """Each build server gets a token that the new key has signed, one after the other; then the old key goes."""
-    key = "A" * 43
+    """Each build server gets a token of the new key, one by a restart, one by a reload; then the old key goes."""
+    key, (second,) = "A" * 43, changing.others
     told = changing.reload((r'^secret_key = "(.*)"', rf'secret_key = "{key}"\nprevious_secret_key = "\1"'))
     assert told == "server_auth.secret_key, server_auth.previous_secret_key have changed"
-    for server in (changing.farm, *changing.others):
-        server.server_key = bytes(32)
-        restart(server)
-        changing.count(2)
-        build.goes_on()
+    changing.farm.server_key = second.server_key = bytes(32)
+    restart(changing.farm)
+    changing.count(2)
+    build.goes_on()
+    changing.gives(second, server_token(bytes(32), second.server_id))
+    build.goes_on()
     assert changing.reload((r'^previous_secret_key = ".*"\n', "")) == "server_auth.previous_secret_key has changed"
     build.goes_on()
     assert changing.farm.status().num_servers == 2
@@ -219,6 +288,30 @@ def revoked(changing: Changing, build: Building) -> None:
     build.goes_on()
 
 
+def test_one_token_of_all_build_servers(all_toolchains: Path, tmp_path: Path) -> None:
+    """It is exchanged beside a build; a build server that still shows the old one would not be let in again."""
+    folder, former, token = tmp_path / "farm", "the-first-token-of-servers", "the-next-token-of-servers"
+    folder.mkdir()
+    scheduler = replacing(OUR_SCHEDULER, server_auth=f'type = "token"\ntoken = "{former}"')
+    scheduler = adding(scheduler, clients="grace_secs = 0")
+    server = replacing(OUR_SERVER, scheduler_auth=f'type = "token"\ntoken = "{former}"')
+    for farm in running_farm(Farm(folder, scheduler, adding(server, heartbeat="secs = 1"))):
+        changing = Changing(farm)
+        with building(farm, tmp_path / "client", all_toolchains, farm.client_token) as build:
+            build.goes_on()
+            changing.reload((f'^token = "{former}"', f'token = "{token}"\nprevious_token = "{former}"'))
+            changing.gives(farm, token)
+            build.goes_on()
+            assert changing.reload((r'^previous_token = ".*"\n', "")) == "server_auth.previous_token has changed"
+            build.goes_on()
+            changing.reload((f'^token = "{token}"', rf'\g<0>\nrevoked = ["{farm.server_host}"]'))
+            changing.count(0)
+            build.goes_on(remotely=False)
+            changing.reload((r"^revoked = .*\n", ""))
+            changing.count(1)
+            build.goes_on()
+
+
 def server_moves(changing: Changing, build: Building) -> None:
     """A build server has another address: it takes its directory along, and has a token for the new one."""
     (server,) = changing.others
@@ -234,7 +327,8 @@ def scheduler_moves(changing: Changing, build: Building, folder: Path, all_toolc
     """Two schedulers, each with a build server; who still asks the old one when it has ended compiles at home."""
     there = attrs.evolve(changing.farm, folder=changing.farm.folder / "there", scheduler_port=free_port())
     there.folder.mkdir()
-    (there.folder / "authority.pem").write_bytes(AUTHORITY.pem)
+    for name in ("authority.pem", "clients.toml"):
+        shutil.copy(changing.farm.folder / name, there.folder)
     there.start_scheduler()
     changing.others.append(there)
     server = changing.others[0]
