@@ -6,7 +6,9 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 TOP = ["rich>=14.2,<16", "textual>=8.2,<9"]
+CLUSTER = ["txredisapi>=1.6,<2"]
 TEST = [
+    *CLUSTER,
     *TOP,
     "hypothesis>=6.100,<7",
     "pyseccomp>=0.1.2,<1",
@@ -59,6 +61,7 @@ setup(
         "zope-interface>=6.2,<9",
     ],
     extras_require={
+        "cluster": CLUSTER,
         "top": TOP,
         "test": TEST,
         "dev": [

@@ -39,7 +39,8 @@ install_packages() {
 }
 
 # The suite itself starts what it needs, on ports of its own. Debian's packages would start a web server, a container
-# engine, a monitoring system and a scheduler of compile jobs on this host, at once and at each boot. What already runs is left alone.
+# engine, a monitoring system, a store with its sentinel, and a scheduler of compile jobs on this host, at once and at
+# each boot. What already runs is left alone.
 forbid_starting() {
     if [ ! -e "$POLICY" ]; then
         printf '#!/bin/sh\n# %s\nexit 101\n' "$OURS" | $as_root tee "$POLICY" >/dev/null
@@ -63,7 +64,7 @@ allow_starting() {
 # The services of the packages below that start at boot.
 enabled_services() {
     for unit in nginx.service docker.service docker.socket containerd.service iceccd.service icecc-scheduler.service \
-        prometheus.service; do
+        prometheus.service redis-server.service redis-sentinel.service; do
         if systemctl is-enabled --quiet "$unit" 2>/dev/null; then
             printf '%s ' "$unit"
         fi
@@ -117,6 +118,8 @@ if [ "$1" != unit ] && [ "$1" != demo ]; then
     needs make make
     needs nginx nginx-light
     needs prometheus prometheus
+    needs redis-sentinel redis-sentinel
+    needs redis-server redis-server
     ldconfig -p | grep -q 'libseccomp\.so\.2' || missing="$missing libseccomp2"
     needs systemd-analyze systemd
     needs tmux tmux

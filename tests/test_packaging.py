@@ -20,20 +20,24 @@ DISTRIBUTIONS = {
     "attr": "attrs",
     "docutils": "sphinx",
 }
-#: What is of use with an extra of the same name alone.
-TOP = "sccachedist/cli/top"
+#: What is of use with an extra alone.
+TOP, REDIS = WITH_EXTRAS = ("sccachedist/cli/top", "sccachedist/cluster/redis_lock.py")
 #: The packages of this checkout.
 OWN = {"sccachedist", "tests", "farmkit", "demo", "bench", "fuzz", "scripts"}
 
 
 def imported(*folders: str) -> set[str]:
-    """The distributions that the modules of some folders import from."""
-    paths = [path for folder in folders for path in (CHECKOUT / folder).rglob("*.py")]
-    if TOP not in folders:
-        paths = [path for path in paths if not path.is_relative_to(CHECKOUT / TOP)]
+    """The distributions that the modules of some folders, or single ones, import from."""
+    paths = [path for place in folders for path in _modules(CHECKOUT / place)]
+    for other in set(WITH_EXTRAS) - set(folders):
+        paths = [path for path in paths if not path.is_relative_to(CHECKOUT / other)]
     found = {name for path in paths for name in _imports(path)}
     third_party = found - OWN - sys.stdlib_module_names
     return {_normal(DISTRIBUTIONS.get(name, name)) for name in third_party}
+
+
+def _modules(place: Path) -> list[Path]:
+    return [place] if place.is_file() else list(place.rglob("*.py"))
 
 
 def _imports(path: Path) -> Iterator[str]:
@@ -70,6 +74,7 @@ def _normal(name: str) -> str:
     [
         (["sccachedist"], []),
         ([TOP], ["top"]),
+        ([REDIS], ["cluster"]),
         (["farmkit", "demo", "scripts"], ["test"]),
         (["bench", "doc", "tests"], ["dev"]),
         (["fuzz"], ["fuzz"]),

@@ -92,10 +92,14 @@ def _origin(text: str) -> str:
 
 
 def _at_least(least: int, number: int) -> int:
-    return _between(least, 2**64 - 1, number)
+    return between(least, 2**64 - 1, number)
 
 
-def _between(least: float, most: float, number: N) -> N:
+def between(least: float, most: float, number: N) -> N:
+    """The number itself.
+
+    :raises ValueError: it is out of bounds.
+    """
     if not least <= number <= most:
         raise ValueError
     return number
@@ -124,13 +128,13 @@ HEADER = Value(str, "the name of a header such as X-Forwarded-User", partial(_ma
 ALGORITHM = Value(str, f"one of {', '.join(_ALGORITHMS)}", _algorithm)
 CACHE_BYTES = Value(int, "a number of bytes", partial(_at_least, 0))
 BYTES = Value(int, "a number of bytes, 1 or more", partial(_at_least, 1))
-WEIGHT = Value((int, float), "a number from 0.001 to 1000", partial(_between, 0.001, 1000))
+WEIGHT = Value((int, float), "a number from 0.001 to 1000", partial(between, 0.001, 1000))
 MOMENT = Value((date, datetime), "a day such as 2027-01-15, or a time such as 2027-01-15T12:00:00Z", _moment)
 COUNT = Value(int, "a whole number, 1 or more", partial(_at_least, 1))
 NUMBER = Value(int, "a whole number", partial(_at_least, 0))
 SECONDS = Value(int, "a whole number of seconds", partial(_at_least, 0))
 BOOL = Value(bool, "true or false", bool)
-CPUS = Value(int, "a number of CPUs, 1 to 65536", partial(_between, 1, 1 << 16))
-HEARTBEAT_SECONDS = Value(int, "a whole number of seconds, 1 to 30", partial(_between, 1, 30))
+CPUS = Value(int, "a number of CPUs, 1 to 65536", partial(between, 1, 1 << 16))
+HEARTBEAT_SECONDS = Value(int, "a whole number of seconds, 1 to 30", partial(between, 1, 30))
 # The oldest clients wait 600 seconds for any answer.
-WAIT_SECONDS = Value(int, "a whole number of seconds, 590 or less", partial(_between, 0, 590))
+WAIT_SECONDS = Value(int, "a whole number of seconds, 590 or less", partial(between, 0, 590))
