@@ -83,7 +83,7 @@ class Refusal(Word):
     )
     UNAUTHORIZED = (
         "The token of the client is missing or wrong: this fails its build.",
-        "Give the client the token that client_auth of the scheduler expects.",
+        "Give the client the token of client_auth, or one of its own: sccachedist client rotate.",
     )
     AUTH_UNAVAILABLE = (
         "The service that checks the tokens of clients did not answer.",
