@@ -105,6 +105,7 @@ class Allocation:
         self._core, self._build_servers, self._clock, self._tell = core, build_servers, clock, tell
         self._queue, self._waiting, self._tokens = queue, waiting, tokens
         self._began = clock.seconds()
+        self._ended: SccachedistError | None = None
         self._standing, self._held = standing, core.views.held
         self._look: IDelayedCall | None = None
         self._quiet_log = QuietLog(clock.seconds)
@@ -176,6 +177,11 @@ class Allocation:
         """Let requests that come from now on wait for a slot by these, and all of them for a first build server."""
         self._waiting = waiting
         self.serve_waiting()
+
+    def end(self, reason: SccachedistError) -> None:
+        """Let all requests fail for a reason that have no slot, or whose build server then does not take the job."""
+        self._ended = reason
+        self.send_away(reason)
 
     def send_away(self, reason: SccachedistError) -> None:
         """Let all requests that wait fail for a reason."""
@@ -273,6 +279,8 @@ class Allocation:
                     server=str(reserved.server_id),
                     error=str(error),
                 )
+                if self._ended is not None:
+                    raise self._ended from error
         raise NoCapacity(Refusal.NOT_ASSIGNED, f"{MOST_TRIES} build servers did not take the job")
 
     async def _assign(self, reserved: Reservation, toolchain: Toolchain, client: Party) -> AllocJobSuccess:

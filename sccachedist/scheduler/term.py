@@ -225,7 +225,7 @@ class Term:
 
     def end(self, reason: SccachedistError) -> None:
         """Let all clients that wait fail for a reason."""
-        self._allocation.send_away(reason)
+        self._allocation.end(reason)
 
     def _follow(self, events: Events) -> None:
         """Tell the observers, and give slots that have come free to clients that wait."""

@@ -16,6 +16,7 @@ from farmkit.memory_http import Browser
 from farmkit.memory_reactor import Reactor
 from sccachedist.cluster.leadership import Candidate, Following, Leadership, Leading
 from sccachedist.config import AdminSettings, NetworkSettings, SchedulerSettings, TokenAuth
+from sccachedist.daemon.reload import Reload
 from sccachedist.scheduler.service import scheduler_service
 from sccachedist.web.request import Site
 from sccachedist.wire.addresses import ServerId
@@ -176,6 +177,8 @@ class Scheduler:
     port: int
     election: Settled
     admin: str = "admintok"
+    settings: SchedulerSettings = attrs.field(init=False)
+    reload: Reload[SchedulerSettings] = attrs.field(init=False)
     service: Any = attrs.field(init=False)
     browser: Browser = attrs.field(init=False)
 
@@ -187,7 +190,10 @@ class Scheduler:
             network=NetworkSettings((ip_network(OTHERS),)),
             admin=AdminSettings(token=self.admin),
         )
-        self.service = scheduler_service(settings, self.network, self.network.listen, election=self.election)
+        self.settings = settings
+        self.reload = Reload(settings, lambda: self.settings, self.network.seconds)
+        network = self.network
+        self.service = scheduler_service(settings, network, network.listen, self.reload, self.election)
         self.service.privilegedStartService()
         self.service.startService()
         (site,) = [cast(Site, site) for port, site, *_ in self.network.tcpServers if port == self.port]

@@ -1,12 +1,15 @@
 """Requests to a scheduler that follows: answered by the one that leads, whatever becomes of it meanwhile."""
 
 import json
+from ipaddress import ip_network
 
+import attrs
 import pytest
 
 from farmkit.memory_http import bearer, head, request
 from sccachedist.cluster.hop import PASSED_ON
 from sccachedist.cluster.leader_search import PATIENCE_SECS
+from sccachedist.config import NetworkSettings, SchedulerLimits
 from sccachedist.wire.messages import ALLOC_JOB_RESPONSE, SERVER_CERTIFICATE, AllocJobFail
 from tests.cluster.conftest import ALLOC, HEARTBEAT, STATUS, Pair, admin
 from tests.cluster.farm import OTHERS
@@ -208,11 +211,22 @@ def test_kept_connections(pair: Pair) -> None:
     assert {end.getPeer().host for _, end in pair.network.made} == {OTHERS}
 
 
+def test_other_settings(pair: Pair) -> None:
+    """Who is trusted as a proxy, and which header names a user, is taken over at once."""
+    follower = pair.follower
+    of_proxy = HEARTBEAT.asked({"X-Real-IP": "127.0.0.1"})
+    assert pair.ask(follower, of_proxy, sender="127.0.0.5").status == 401
+    follower.settings = attrs.evolve(follower.settings, network=NetworkSettings((ip_network("127.0.0.5"),)))
+    follower.reload.reload()
+    assert pair.ask(follower, of_proxy, sender="127.0.0.5").status == 200
+
+
 def test_many(pair: Pair) -> None:
     """No more requests are passed on at a time than half of the connections that there may be."""
     pair.follower.follows()
-    passing = pair.follower.browser.site.routes._passing  # type: ignore[attr-defined]
-    passing.take_limits(type(passing.limits)(connections=4), 60)
+    follower = pair.follower
+    follower.settings = attrs.evolve(follower.settings, limits=SchedulerLimits(connections=4))
+    follower.reload.reload()
     waiting = [pair.say(pair.follower, STATUS) for _ in range(2)]
     assert b"limit: connections" in pair.ask(pair.follower, STATUS).body
     pair.follower.follows(pair.leader)

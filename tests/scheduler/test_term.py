@@ -239,6 +239,16 @@ def test_a_term_ends_while_a_build_server_is_asked(scheduler: Scheduler) -> None
     assert scheduler.clock.getDelayedCalls() == []
 
 
+def test_a_build_server_refuses_when_the_term_has_ended(scheduler: Scheduler) -> None:
+    """A client whose build server does not take the job after all goes on in the new term, not in the old one."""
+    asked = scheduler.place()
+    scheduler.terms.renew()
+    scheduler.beat()
+    scheduler.servers.assignments.answer(SERVER, PeerError("no answer"))
+    scheduler.servers.assignments.answer(SERVER, assigned())
+    assert job_of(asked) == JobId(2000)
+
+
 def test_waiting_passes_from_term_to_term(scheduler: Scheduler) -> None:
     """Terms that end one after the other pass a client on each time, and leave no timer behind."""
     jobs = scheduler.fill()
