@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sccachedist.config import load_scheduler_settings
 from sccachedist.config.cluster import ClusterSettings, StoreAddress
 from sccachedist.config.schema import read_settings
 from sccachedist.errors import ConfigError
@@ -84,3 +85,38 @@ def test_values_that_are_refused(name: str, value: object) -> None:
     """With the key."""
     with pytest.raises(ConfigError, match=rf"^cluster\.{name}.*: expected "):
         read_settings(ClusterSettings, REQUIRED | {name: value}, "cluster")
+
+
+FILE = """
+public_addr = "10.0.0.1:10600"
+client_auth = {type = "DANGEROUSLY_INSECURE"}
+server_auth = {type = "DANGEROUSLY_INSECURE"}
+network.trusted_proxies = ["10.0.0.7"]
+[cluster]
+lock = "redis://10.0.0.9"
+lock_password_file = "password"
+schedulers = ["http://10.0.0.1:10600", "http://[2001:db8::1]:10600", "http://two.example:10600"]
+"""
+
+
+def test_a_file(tmp_path: Path) -> None:
+    """A scheduler's own address is that at which it listens, and it trusts the others that have an address."""
+    (tmp_path / "password").write_text("secret\n")
+    file = tmp_path / "scheduler.toml"
+    file.write_text(FILE)
+    settings = load_scheduler_settings(file)
+    assert settings.cluster is not None
+    assert (settings.cluster.address, settings.cluster.lock_password) == ("http://10.0.0.1:10600", "secret")
+    assert [str(each) for each in settings.network.trusted_proxies] == [
+        "10.0.0.7/32", "10.0.0.1/32", "2001:db8::1/128"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ["", 'address = "https://10.0.0.3:10600"\n'])
+def test_a_scheduler_that_is_not_among_all(tmp_path: Path, address: str) -> None:
+    """The others would not find it."""
+    (tmp_path / "password").write_text("secret\n")
+    file = tmp_path / "scheduler.toml"
+    file.write_text(FILE.replace('public_addr = "10.0.0.1', 'public_addr = "10.0.0.4') + address)
+    with pytest.raises(ConfigError, match=r"scheduler\.toml: cluster\.schedulers: http.* is not among them$"):
+        load_scheduler_settings(file)

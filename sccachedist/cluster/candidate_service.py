@@ -3,7 +3,7 @@
 :class:`~sccachedist.cluster.election.ElectionCore` decides what follows from an answer, or from none.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock
@@ -28,7 +28,7 @@ AskOthers = Callable[[], Awaitable[Candidate | None]]
 class CandidateService(Service):
     """An :class:`~sccachedist.cluster.leadership.Election` while it runs.
 
-    :param rank: this candidate's place among all schedulers, see :mod:`sccachedist.cluster.election`.
+    :param schedulers: the URLs of all, see :class:`~sccachedist.cluster.election.ElectionCore`.
     :param ttl: seconds after which the lock lapses.
     :param ask_others: called while the store does not answer.
     :param unix_time: the time, in seconds since 1970.
@@ -37,7 +37,7 @@ class CandidateService(Service):
     def __init__(
         self,
         me: Candidate,
-        rank: int,
+        schedulers: Sequence[str],
         lock: Lock,
         ttl: float,
         ask_others: AskOthers,
@@ -45,8 +45,8 @@ class CandidateService(Service):
         unix_time: Callable[[], float],
     ) -> None:
         self._me, self._lock, self._ttl, self._ask_others = me, lock, ttl, ask_others
-        self._clock, self._unix_time = clock, unix_time
-        self._core = ElectionCore(me, ttl, rank, clock.seconds())
+        self._schedulers, self._clock, self._unix_time = schedulers, clock, unix_time
+        self._core = ElectionCore(me, schedulers, ttl, clock.seconds())
         self._told = self._core.current
         self._observers: list[Callable[[Leadership], None]] = []
         self._resigned, self._silent = False, False
@@ -106,12 +106,12 @@ class CandidateService(Service):
             self._note_silence(error)
             await self._go_by_others()
         else:
-            self._note_answer()
+            self._note_answer(holder)
             self._core.answered(holder, asked, self._clock.seconds())
         self._tell()
 
     async def _question(self) -> Holder | None:
-        if self._resigned:
+        if self._resigned or not self._core.may_take(self._clock.seconds()):
             return await self._lock.holder()
         return await self._lock.take(self._me, self._core.least_number(self._unix_time()), self._ttl)
 
@@ -128,7 +128,13 @@ class CandidateService(Service):
         self._silent, why = True, str(error)
         self._quiet_log.tell(log, LogLevel.warn, "lock", "cannot ask who leads: {error}", why=why, error=why)
 
-    def _note_answer(self) -> None:
+    def _note_answer(self, holder: Holder | None) -> None:
+        if holder is not None and holder.candidate.url not in self._schedulers:
+            form, url = (
+                "the lock has {url}, which is not in cluster.schedulers: it is not followed",
+                holder.candidate.url,
+            )
+            self._quiet_log.tell(log, LogLevel.warn, "stranger", form, why=url, url=url)
         if self._silent:
             self._silent = False
             self._quiet_log.forget("lock")

@@ -14,6 +14,7 @@ order, and none costs every compile. Hence:
 """
 
 import math
+from collections.abc import Sequence
 
 from sccachedist.cluster.leadership import Candidate, Following, Leadership, Leading
 from sccachedist.cluster.lock import Holder
@@ -31,13 +32,15 @@ class ElectionCore:
 
     :param me: the candidate.
     :param ttl: seconds after which a lock lapses that is not taken again.
-    :param rank: how many candidates lead before this one where there is no store.
+    :param schedulers: the URLs of all, in the order in which they lead where there is no store. No other one is
+        followed, whatever the store says.
     """
 
-    def __init__(self, me: Candidate, ttl: float, rank: int, now: float) -> None:
+    def __init__(self, me: Candidate, schedulers: Sequence[str], ttl: float, now: float) -> None:
         self.current: Leadership = Following()
-        self._me, self._ttl, self._patience = me, ttl, ttl * (1 + rank)
-        self._heard, self._answered = now, -math.inf
+        self._me, self._schedulers = me, schedulers
+        self._ttl, self._patience = ttl, ttl * (1 + schedulers.index(me.url))
+        self._heard, self._answered, self._claimed = now, -math.inf, -math.inf
         self._unanswered = 0
         self._seen = 0
         self._resigned = False
@@ -47,6 +50,13 @@ class ElectionCore:
         if isinstance(self.current, Leading):
             return self.current.number
         return max(int(unix_time * 1_000_000), self._seen + STEP if self._seen else 0)
+
+    def may_take(self, now: float) -> bool:
+        """Whether it may take a lock that is free.
+
+        When a store has lost everything and is back, a leader that has gone on meanwhile is to have it again.
+        """
+        return isinstance(self.current, Leading) or now - self._claimed >= self._ttl
 
     def answered(self, holder: Holder | None, asked: float, now: float) -> None:
         """The store has said who has the lock.
@@ -58,7 +68,8 @@ class ElectionCore:
         self._answered = asked
         self._hear(asked)
         if holder is None:
-            self.current = Following()
+            if self._resigned:
+                self.current = Following()
             return
         self._seen = max(self._seen, holder.number)
         if holder.candidate.incarnation != self._me.incarnation:
@@ -86,6 +97,7 @@ class ElectionCore:
         known = self.current.leader
         if known is None or known.url == leader.url or now - self._heard >= self._ttl / 2:
             self._hear(asked)
+            self._claimed = asked
             self.current = self._following(leader)
 
     def resign(self) -> None:
@@ -98,4 +110,4 @@ class ElectionCore:
 
     def _following(self, leader: Candidate) -> Following:
         """Follow another one; an earlier run at this address is gone."""
-        return Following(None if leader.url == self._me.url else leader)
+        return Following(leader if leader.url in self._schedulers and leader.url != self._me.url else None)

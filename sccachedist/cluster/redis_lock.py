@@ -201,7 +201,9 @@ class RedisLock:
         if self._address.is_tls:
             endpoint = wrapClientTLS(optionsForClientTLS(host, self._trusted), endpoint)
         connection = _Connection.make()
-        await endpoint.connect(Factory.forProtocol(lambda: connection.wire))
+        factory = Factory.forProtocol(lambda: connection.wire)
+        factory.noisy = False
+        await endpoint.connect(factory)
         return connection
 
 

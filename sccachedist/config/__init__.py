@@ -5,6 +5,7 @@ the roles use a setting.
 """
 
 from sccachedist.config.clients import ClientClass, ClientSettings, ClientsSettings, TokenSettings
+from sccachedist.config.cluster import ClusterSettings
 from sccachedist.config.files import clients_file, exposed_secrets, load_scheduler_settings, load_server_settings
 from sccachedist.config.limits import ConnectionLimits, SchedulerLimits, ServerLimits
 from sccachedist.config.operation import (
@@ -56,6 +57,7 @@ __all__ = [
     "ClientClass",
     "ClientSettings",
     "ClientsSettings",
+    "ClusterSettings",
     "ConnectionLimits",
     "DockerBuilderSettings",
     "DockerSettings",

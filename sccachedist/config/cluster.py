@@ -4,16 +4,20 @@ This module does not know how the scheduler uses a setting, nor how one talks to
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
-from ipaddress import IPv6Address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import unquote
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from sccachedist.config.schema import ListOf, Value, key
 from sccachedist.config.values import ORIGIN, PATH, TOKEN, between
-from sccachedist.wire.http_texts import plain_text
+from sccachedist.errors import ConfigError
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.http_texts import plain_text, split_url
 
 _PORT, _SENTINEL_PORT = 6379, 26379
 _URL = re.compile(
@@ -122,3 +126,21 @@ class ClusterSettings:
             PATH, "The authorities that sign the store's certificate, PEM; by default, those that this host trusts."
         ),
     )
+
+
+def with_address(settings: ClusterSettings, public_addr: ServerId, *, has_tls: bool) -> ClusterSettings:
+    """The same with this scheduler's own address among all.
+
+    :raises ConfigError: it is not among them; it names the key.
+    """
+    address = settings.address or f"{'https' if has_tls else 'http'}://{public_addr}"
+    if address not in settings.schedulers:
+        raise ConfigError(f"cluster.schedulers: {address}, this one's address, is not among them")
+    return evolve(settings, address=address)
+
+
+def hosts_of(settings: ClusterSettings) -> Iterator[IPv4Network | IPv6Network]:
+    """The addresses of all schedulers, as far as they are not names: what these say of a sender is believed."""
+    for url in settings.schedulers:
+        with suppress(ValueError):
+            yield ip_network(split_url(url).hostname or "")

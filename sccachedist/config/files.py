@@ -15,6 +15,7 @@ import attrs
 import tomli
 
 from sccachedist.config.clients import with_clients
+from sccachedist.config.cluster import hosts_of, with_address
 from sccachedist.config.schema import read_settings, refuse_misplaced, refuse_other
 from sccachedist.config.secrets import exposed, with_secrets
 from sccachedist.config.settings import SchedulerSettings, ServerSettings
@@ -33,7 +34,16 @@ def load_scheduler_settings(path: Path) -> SchedulerSettings:
     :raises ConfigError: one line with the file, the key if one is to blame, and what was expected.
     """
     settings = _load(SchedulerSettings, path, ServerSettings, "a build server's")
-    return attrs.evolve(settings, clients=with_clients(settings.clients, path.parent))
+    settings = attrs.evolve(settings, clients=with_clients(settings.clients, path.parent))
+    if settings.cluster is None:
+        return settings
+    try:
+        cluster = with_address(settings.cluster, settings.public_addr, has_tls=settings.tls is not None)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    believed = (*settings.network.trusted_proxies, *hosts_of(cluster))
+    network = attrs.evolve(settings.network, trusted_proxies=believed)
+    return attrs.evolve(settings, cluster=cluster, network=network)
 
 
 def clients_file(path: Path) -> Path | None:

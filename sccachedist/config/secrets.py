@@ -12,7 +12,7 @@ from sccachedist.directories import trusted
 from sccachedist.errors import ConfigError
 
 #: The keys that hold secrets, in any table.
-SECRETS = ("token", "previous_token", "secret_key", "previous_secret_key", "viewer_token")
+SECRETS = ("token", "previous_token", "secret_key", "previous_secret_key", "viewer_token", "lock_password")
 #: The environment variable that names systemd's directory for the files of ``LoadCredential=``.
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import Factory, field, frozen
 
 from sccachedist.config.clients import ClientsSettings
+from sccachedist.config.cluster import ClusterSettings
 from sccachedist.config.limits import SchedulerLimits, ServerLimits
 from sccachedist.config.operation import (
     LogSettings,
@@ -207,6 +208,7 @@ class SchedulerSettings:
         factory=SchedulerMetricsSettings, metadata=table(SchedulerMetricsSettings)
     )
     monitor: MonitorSettings = field(factory=MonitorSettings, metadata=table(MonitorSettings))
+    cluster: ClusterSettings | None = field(default=None, metadata=table(ClusterSettings))
     limits: SchedulerLimits = field(factory=SchedulerLimits, metadata=table(SchedulerLimits, AT_ONCE))
 
 

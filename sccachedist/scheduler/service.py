@@ -53,6 +53,7 @@ from sccachedist.scheduler.job_ids import ids_since
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.leading import PLACE, Office, passing_on
+from sccachedist.scheduler.membership import Membership
 from sccachedist.scheduler.metrics import SchedulerMetrics
 from sccachedist.scheduler.monitor_events import MonitorEvents
 from sccachedist.scheduler.monitor_feed import MonitorFeed
@@ -104,13 +105,13 @@ def scheduler_service(
     reactor: Any,
     listen: Listen | None = None,
     reload: Reload[SchedulerSettings] | None = None,
-    election: Election = Alone(),  # noqa: B008  # it has no state
+    election: Election | None = None,
 ) -> MultiService:
     """A scheduler, not started yet.
 
     :param listen: opens ports; by default, the reactor's.
     :param reload: changes the settings later; by default, they stay.
-    :param election: says whether this scheduler leads; by default, it is the only one.
+    :param election: says whether this scheduler leads; by default, the settings say who does.
     :raises ConfigError: the settings name an address or a file that cannot be used.
     """
     check_address("public_addr", settings.public_addr)
@@ -120,6 +121,11 @@ def scheduler_service(
     build_servers = PinnedBuildServers(inward, pins)
     began = time.time() - reactor.seconds()
     tokens = JobTokens(lambda: began + reactor.seconds())
+    membership = None
+    if election is None and settings.cluster is not None:
+        membership = Membership(settings.cluster, reactor, tokens.now)
+        election = membership.candidate
+    election = election or Alone()
     writer = record_writer(settings.records, reactor)
     changes = FarmChanges()
     takers = RecordTakers(writer, (changes.ended,))
@@ -138,8 +144,10 @@ def scheduler_service(
 
     def begin_term() -> Term:
         now, limits = reload.settings, reload.settings.limits
-        first_job = ids_since(tokens.now()).first
-        core = SchedulerCore(first_job, limits.unclaimed_jobs, limits.servers_per_address, out_of_service)
+        ids = ids_since(tokens.now()) if membership is None else membership.job_ids()
+        core = SchedulerCore(
+            ids.first, limits.unclaimed_jobs, limits.servers_per_address, out_of_service, job_step=ids.step
+        )
         return Term(core, build_servers, now.queue, reactor, tokens, observers, standings.of)
 
     terms, turns = Terms(begin_term), Turns(reactor)
@@ -194,10 +202,14 @@ def scheduler_service(
 
     async def send_away() -> None:
         end_at_once_when_told_again()
+        if membership is not None:
+            await membership.candidate.resign()
         if office is None:
             terms.stop()
         else:
             await office.stop()
+        if membership is not None:
+            await membership.stop()
 
     service = MultiService()
     site = Site(routes, reactor, without_browsers(settings), trusted, turns)
@@ -257,6 +269,8 @@ def scheduler_service(
         AtStop(outward.close),
     ):
         child.setServiceParent(service)
+    if membership is not None:
+        AtStart(membership.start).setServiceParent(service)
     if isinstance(signers, SignedClientTokens):  # so that a wrong jwks_url is in the log at once
         AtStart(signers.keys.fetch).setServiceParent(service)
     return service

@@ -16,7 +16,9 @@ BEFORE_A = Candidate(A.url, "an earlier run")
 
 def core_of_a(rank: int = 0) -> ElectionCore:
     """One that has just started, at time 0."""
-    return ElectionCore(A, TTL, rank, 0.0)
+    schedulers = [B.url, C.url]
+    schedulers.insert(rank, A.url)
+    return ElectionCore(A, schedulers, TTL, 0.0)
 
 
 def leading(number: int = 7) -> ElectionCore:
@@ -142,6 +144,18 @@ def test_old_claims(asked: float, now: float) -> None:
     assert core.current == Following(B)
 
 
+def test_a_store_that_comes_back_empty() -> None:
+    """A leader that said that it leads while the store was silent has a TTL to take the lock before others do."""
+    core = following()
+    assert core.may_take(1.5)
+    core.claimed(B, asked=2.0, now=2.1)
+    assert not core.may_take(4.9)
+    core.answered(None, asked=2.5, now=2.5)
+    assert core.current == Following(B)
+    assert core.may_take(5.0)
+    assert leading().may_take(1.5)
+
+
 def test_a_leader_that_the_store_knows_again() -> None:
     """A leader whose store comes back has the number that the store says: a greater one if another led meanwhile."""
     core = leading()
@@ -169,4 +183,12 @@ def test_resigned() -> None:
     core.answered(Holder(B, 8), asked=13.0, now=13.0)
     assert core.current == Following(B)
     core.answered(None, asked=14.0, now=14.0)
+    assert core.current == Following(None)
+
+
+def test_a_stranger_has_the_lock() -> None:
+    """Whoever can write to the store gets no requests by that: no scheduler is followed that is none of the farm's."""
+    core = following()
+    stranger = Candidate("http://10.0.0.9:10500", "?")
+    core.answered(Holder(stranger, 8), asked=2.0, now=2.0)
     assert core.current == Following(None)

@@ -18,6 +18,7 @@ TTL, HOUR = 3.0, 3600.0
 UNIX_TIME = 1_800_000_000.0
 AHEAD = (0.0, HOUR, -HOUR)
 PLACES = st.integers(0, len(AHEAD) - 1)
+URLS = [f"http://10.0.0.{place}:10500" for place in range(len(AHEAD))]
 
 
 @attrs.define(eq=False)
@@ -81,8 +82,8 @@ class Walk(RuleBasedStateMachine):
 
     def _run(self, place: int) -> Run:
         self.runs_so_far += 1
-        me = Candidate(f"http://10.0.0.{place}:10500", f"run {self.runs_so_far}")
-        return Run(place, me, ElectionCore(me, TTL, place, self.now))
+        me = Candidate(URLS[place], f"run {self.runs_so_far}")
+        return Run(place, me, ElectionCore(me, URLS, TTL, self.now))
 
     def _unix_time(self, run: Run) -> float:
         return UNIX_TIME + AHEAD[run.place] + self.now

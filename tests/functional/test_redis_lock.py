@@ -248,12 +248,12 @@ async def test_two_candidates(tmp_path: Path, lock_at: LockAt) -> None:
         """No other scheduler says that it leads."""
 
     with server.running():
-        for rank, me in enumerate((A, B)):
+        for me in (A, B):
             lock = lock_at(f"redis://{LOOPBACK}:{server.port}")
-            service = CandidateService(me, rank, lock, 3.0, nobody, reactor, time.time)
+            service = CandidateService(me, [A.url, B.url], lock, 3.0, nobody, reactor, time.time)
             service.startService()
             services.append(service)
-            leading = Leading() if rank == 0 else Following(A)
+            leading = Leading() if me is A else Following(A)
             await until(lambda service=service, leading=leading: is_now(service, leading))  # type: ignore[misc]
         await services[0].stopService()
         await until(lambda: is_now(services[1], Leading()))

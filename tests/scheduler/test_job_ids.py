@@ -62,7 +62,8 @@ def test_take_overs_with_clocks_an_hour_apart(emptied: bool) -> None:
     """The ids of 100,000 jobs over 20 take-overs are unique, however wrong the clocks of three schedulers are."""
     store, now = MemoryStore(), 0.0
     ahead = (0.0, HOUR, -HOUR)
-    cores = [ElectionCore(candidate(index), TTL, index, now) for index in range(3)]
+    schedulers = [candidate(index).url for index in range(3)]
+    cores = [ElectionCore(candidate(index), schedulers, TTL, now) for index in range(3)]
     given_out: set[JobId] = set()
     numbers = []
     for turn in range(TAKE_OVERS):
