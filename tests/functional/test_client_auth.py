@@ -120,6 +120,10 @@ def test_insecure_authentication_is_warned_of(farm: Farm, warned: list[str]) -> 
     assert re.findall(r"#warn\] (\w+) is DANGEROUSLY_INSECURE", logs) == warned
 
 
+#: Our scheduler, which lets nobody wait for a first build server.
+AT_ONCE = adding(OUR_SCHEDULER, queue="settle_secs = 0")
+
+
 @attrs.define
 class Gate:
     """A scheduler without build servers, and the provider that it asks about clients."""
@@ -145,12 +149,9 @@ class Gate:
 
 
 @contextmanager
-def gate_of(
-    folder: Path, provider: IdentityProvider, client_auth: str, scheduler: Launch = OUR_SCHEDULER
-) -> Iterator[Gate]:
+def gate_of(folder: Path, provider: IdentityProvider, client_auth: str, scheduler: Launch = AT_ONCE) -> Iterator[Gate]:
     """A gate that stands for a while."""
-    no_wait = adding(scheduler, queue="settle_secs = 0")
-    farm = Farm(folder, replacing(no_wait, client_auth=client_auth))
+    farm = Farm(folder, replacing(scheduler, client_auth=client_auth))
     farm.start_scheduler()
     try:
         yield Gate(farm, provider)
@@ -258,6 +259,6 @@ def test_a_provider_behind_tls(tmp_path: Path, provider: IdentityProvider, kind:
         with gate_of(tmp_path / "stranger", provider, client_auth) as gate:
             assert gate.knock(token) == 503
             assert provider.asked == []
-        with gate_of(tmp_path / "friend", provider, client_auth, proxy.trusting(OUR_SCHEDULER)) as gate:
+        with gate_of(tmp_path / "friend", provider, client_auth, proxy.trusting(AT_ONCE)) as gate:
             wait_until(lambda: gate.knock(token) == 200, 20, "the provider is asked")
             assert gate.knock(f"x{token}") == 401

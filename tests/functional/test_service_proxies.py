@@ -13,7 +13,7 @@ from farmkit.processes import LOOPBACK, Command, wait_until
 from farmkit.projects import C, write_project
 from farmkit.published_client import Client
 from tests.functional.conftest import compiles_remotely, share_toolchains
-from tests.functional.test_client_auth import gate_of, judged_at, keys_at
+from tests.functional.test_client_auth import AT_ONCE, gate_of, judged_at, keys_at
 from tests.functional.test_doctor import config_of, doctor
 from tests.support.forward_proxy import ForwardProxy
 from tests.support.identity import IdentityProvider
@@ -23,7 +23,7 @@ from tests.support.proxy import Proxy
 pytestmark = pytest.mark.functional
 
 TOKEN = "the-good-token"
-BOTH = pytest.mark.parametrize("scheduler", [OUR_SCHEDULER, PUBLISHED_SCHEDULER], ids=["ours", "published"])
+BOTH = pytest.mark.parametrize("scheduler", [AT_ONCE, PUBLISHED_SCHEDULER], ids=["ours", "published"])
 
 
 def with_variables(launch: Launch, **variables: str) -> Launch:
@@ -90,7 +90,7 @@ def test_which_variables_count(
     auth = judged_at(provider.url("check"), 60)
     with gate_of(tmp_path, provider, auth, with_variables(scheduler, **told)) as gate:
         assert gate.knock(TOKEN) == 200
-        if scheduler is OUR_SCHEDULER:
+        if scheduler is AT_ONCE:
             log = gate.farm.scheduler.log.read_text()
             assert (f"is asked through the proxy http://{proxy.address}" in log) is proxied
             assert ("HTTP_PROXY is ignored" in log) is ("ftp" in str(variables))
@@ -108,7 +108,7 @@ def test_a_provider_with_tls_behind_a_proxy(tmp_path: Path, provider: IdentityPr
     token = provider.sign()
     provider.opaque.add(token)
     with nginx.running(), ForwardProxy((LOOPBACK, nginx.port)).running() as proxy:
-        launch = with_variables(OUR_SCHEDULER, HTTPS_PROXY=f"http://user:pass@{proxy.address}")
+        launch = with_variables(AT_ONCE, HTTPS_PROXY=f"http://user:pass@{proxy.address}")
         with gate_of(tmp_path / "stranger", provider, auth, launch) as gate:
             assert gate.knock(token) == 503
         with gate_of(tmp_path / "friend", provider, auth, nginx.trusting(launch)) as gate:
@@ -135,7 +135,7 @@ def test_a_proxy_that_fails(
 ) -> None:
     """No client is let in nor refused, and one line names the proxy and what is wrong."""
     proxy.refusal = refusal
-    launch = with_variables(OUR_SCHEDULER, ALL_PROXY=f"http://user:pass@{proxy.address}")
+    launch = with_variables(AT_ONCE, ALL_PROXY=f"http://user:pass@{proxy.address}")
     with gate_of(tmp_path, provider, judged_at(f"{scheme}://service.invalid/check", 60), launch) as gate:
         assert gate.knock(TOKEN) == 503
         (line,) = [line for line in gate.farm.scheduler.log.read_text().splitlines() if "cannot be checked:" in line]
@@ -166,7 +166,7 @@ class Countdown:
 @BOTH
 def test_redirects_to_the_same_server(tmp_path: Path, scheduler: Launch, count: int, is_let_in: bool) -> None:
     """Ten at most, each with the token."""
-    countdown, refused = Countdown(), 503 if scheduler is OUR_SCHEDULER else 401
+    countdown, refused = Countdown(), 503 if scheduler is AT_ONCE else 401
     with liar(countdown.answer) as port:
         auth = judged_at(f"http://127.0.0.1:{port}/{count}", 60)
         with gate_of(tmp_path, IdentityProvider(), auth, scheduler) as gate:
