@@ -17,7 +17,7 @@ _HEAD = """\
 Measured with Debian's Python on two cores, two modules of tests side by side, each with an attacker that takes a core
 for itself: how many times as long as alone an honest client's jobs took beside the attack (alone, some 17 ms a job),
 and the longest turn of each reactor; each the worst of a row's tests and of the three users. The tests take an alone of
-less than 50 ms, and for the percentile 100 ms, for that much.
+less than 50 ms, and for the percentile 150 ms, for that much.
 
 .. list-table::
    :header-rows: 1

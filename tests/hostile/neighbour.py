@@ -21,13 +21,15 @@ from tests.support.turns import turns_of
 
 #: Where the neighbour sends from: with another address it is another client, as far as shares go.
 ADDRESS = "127.0.0.2"
-#: The longest turn of a reactor in seconds of CPU: twice what is measured on a quiet machine at most.
-TURN_SECS = 0.04
+#: The longest turn of a reactor in seconds of CPU: three times what is measured on a quiet machine at most, for it
+#: grows with what else the core does.
+TURN_SECS = 0.06
 #: How many times as long as alone a job may take beside an attack, the median and the worst of a hundred. Measured on a
 #: quiet machine it is half of that; the rest is for tests that run side by side.
 MEDIAN, WORST = 3, 10
-#: Seconds below which a time counts as this long: what a busy machine adds is not the attack's.
-LEAST_MEDIAN, LEAST_WORST = 0.05, 0.1
+#: Seconds below which a time counts as this long: what a busy machine adds is not the attack's, nor is the second after
+#: which a slot is lent whose client has not come.
+LEAST_MEDIAN, LEAST_WORST = 0.05, 0.15
 
 _ALONE = 30
 

@@ -107,12 +107,14 @@ def test_row_42_one_client_fills_the_queue(neighbour: Neighbour) -> None:
     answers: list[object] = []
     with neighbour.served(42), contextlib.ExitStack() as stack:
         waiting = [stack.enter_context(asking(attacker)) for _ in range(3 * MOST_WAITING)]
-        began, refused = time.monotonic(), list[AllocJobFail]()
-        while time.monotonic() < began + (SECS if len(refused) >= 2 * MOST_WAITING else MOST_SECS):
+        began = time.monotonic()
+        while time.monotonic() < began + (SECS if len(answers) >= 2 * MOST_WAITING else MOST_SECS):
             answers += [answer for answer in map(answered, waiting) if answer is not None]
-            refused = [answer for answer in answers if isinstance(answer, AllocJobFail)]
             time.sleep(0.1)
-    assert len(refused) >= 2 * MOST_WAITING, len(refused)
+    refused = [answer for answer in answers if isinstance(answer, AllocJobFail)]
+    # Some of those that waited may have got a slot while the last ones were being sent.
+    assert len(answers) >= 2 * MOST_WAITING, len(answers)
+    assert len(refused) >= MOST_WAITING, len(refused)
     assert all("queue.max_waiting" in answer.msg for answer in refused)
     assert all(isinstance(answer, AllocJobFail | AllocJobSuccess) for answer in answers), answers
     neighbour.unharmed()
