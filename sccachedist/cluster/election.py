@@ -1,6 +1,6 @@
 """Who leads, as one candidate sees it: from what the store of the lock says, and from how long it has said nothing.
 
-Pure: all times are arguments, in seconds by a clock that only grows, on one host. It asks nobody itself.
+Pure: all times are arguments, in seconds by a clock that only grows, on one host. It asks no store itself.
 
 To have a leader goes before having only one: build servers decide what they run, so that two leaders cost a little
 order, and none costs every compile. Hence:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from sccachedist.auth.bearer import IPNetwork, client_address, plain_address
+from sccachedist.web.proxied_heads import ProxiedHeads, single
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import FOLLOWS
 
@@ -35,30 +35,18 @@ _OF_ONE_CONNECTION = frozenset(
 
 
 @attrs.define(eq=False)
-class Hop:
-    """The way from a follower to its leader.
-
-    :param tls: whether connections come over TLS.
-    :param proxies: those whose headers are believed.
-    :param user_header: the name of the header in which they name a user, in lower case.
-    """
-
-    _tls: bool
-    proxies: Sequence[IPNetwork]
-    user_header: str | None = None
+class Hop(ProxiedHeads):
+    """The way from a follower to its leader."""
 
     def outward(self, head: Head) -> list[tuple[str, str]]:
         """The headers with which a request is passed on."""
-        is_proxy = any(plain_address(head.peer) in network for network in self.proxies)
-        names = [*READ, *([self.user_header] if is_proxy and self.user_header is not None else [])]
+        names = [*READ, *([self.user_header] if self.user_header is not None and self.is_proxy(head) else [])]
         # Of two, a route may not know which one counts; it does not ask for either then.
-        headers = [
-            (name, "" if name in head.repeated else head.headers[name]) for name in names if name in head.headers
-        ]
-        said = head.headers.get("x-forwarded-proto") if is_proxy and "x-forwarded-proto" not in head.repeated else None
-        scheme = said if said is not None else "https" if self._tls else "http"
-        address = client_address(head.peer, head.headers.get("x-real-ip"), self.proxies)
-        return [*headers, ("x-real-ip", str(address)), ("x-forwarded-proto", scheme), (PASSED_ON, "1")]
+        headers = [(name, single(head, name) or "") for name in names if name in head.headers]
+        scheme = None if "x-forwarded-proto" in head.repeated else self.forwarded(head)
+        if scheme is None:
+            scheme = "https" if self._tls else "http"
+        return [*headers, ("x-real-ip", str(self.sender(head))), ("x-forwarded-proto", scheme), (PASSED_ON, "1")]
 
 
 def inward(headers: Iterable[tuple[bytes, Sequence[bytes]]]) -> tuple[tuple[str, str], ...]:

@@ -29,7 +29,7 @@ class Lock(Protocol):
     async def take(self, candidate: Candidate, least: int, ttl: float) -> Holder:
         """Take it if it is free, or keep it.
 
-        Whoever had it last keeps its number. Another one gets ``least``, or more: it is
+        The candidate that had it last keeps its number. Another one gets ``least``, or more: it is
         :data:`~sccachedist.cluster.election.STEP` above the last number that the store knows.
 
         :param ttl: seconds after which it lapses.

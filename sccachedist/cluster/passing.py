@@ -12,7 +12,7 @@ from typing import Any, cast
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
-from sccachedist.auth.bearer import client_address, neighbourhood
+from sccachedist.auth.bearer import neighbourhood
 from sccachedist.budgets import Budget, Hold, Party
 from sccachedist.cluster.hop import PASSED_ON, Hop
 from sccachedist.cluster.leader_calls import PassedRequest
@@ -125,8 +125,7 @@ class Passing:
 
         :raises LimitExceeded: it is too large.
         """
-        sender = client_address(head.peer, head.headers.get("x-real-ip"), self.hop.proxies)
-        memory = self.memory.open(Party(neighbourhood(sender)))
+        memory = self.memory.open(Party(neighbourhood(self.hop.sender(head))))
         return Carried(head, rule, call, getattr(self.limits, rule.limit), memory)
 
     @property

@@ -3,13 +3,12 @@
 Pure. Who may do what is decided in :mod:`sccachedist.scheduler.farm_readers`.
 """
 
-from collections.abc import Sequence
-
 import attrs
 
-from sccachedist.auth.bearer import IPAddress, IPNetwork, client_address, plain_address
+from sccachedist.auth.bearer import plain_address
 from sccachedist.printable import excerpt
 from sccachedist.scheduler.sessions import MOST_CHARACTERS
+from sccachedist.web.proxied_heads import ProxiedHeads, single
 from sccachedist.web.request_head import Head
 
 #: The cookie that holds a session. Over TLS its name has a prefix that keeps other hosts of the domain from setting it.
@@ -20,25 +19,12 @@ _MOST_COOKIES, _MOST_NAME = 8192, 64
 
 
 @attrs.define(eq=False)
-class Browsers:
-    """Reads heads.
-
-    :param tls: whether connections come over TLS.
-    :param proxies: those whose headers are believed.
-    :param user_header: the name of the header in which they name a user, in lower case.
-    """
-
-    _tls: bool
-    proxies: Sequence[IPNetwork]
-    user_header: str | None = None
-
-    def sender(self, head: Head) -> IPAddress:
-        """The address that a request comes from."""
-        return client_address(head.peer, head.headers.get("x-real-ip"), self.proxies)
+class Browsers(ProxiedHeads):
+    """Reads heads of browsers."""
 
     def session(self, head: Head) -> str | None:
         """The session in the cookie; None if there is none, or two: then another may have set one."""
-        name, cookies = self._cookie(head), _single(head, "cookie") or ""
+        name, cookies = self._cookie(head), single(head, "cookie") or ""
         if len(cookies) > _MOST_COOKIES:
             return None
         pairs = (pair.strip(" ").partition("=") for pair in cookies.split(";"))
@@ -55,14 +41,14 @@ class Browsers:
 
     def user(self, head: Head) -> str | None:
         """The user that a trusted proxy has let in."""
-        if self.user_header is None or not self._is_proxy(head):
+        if self.user_header is None or not self.is_proxy(head):
             return None
-        name = (_single(head, self.user_header) or "").encode("latin-1").decode(errors="replace")
+        name = (single(head, self.user_header) or "").encode("latin-1").decode(errors="replace")
         return excerpt(name, _MOST_NAME) or None
 
     def is_secure(self, head: Head) -> bool:
         """Whether the browser asked over TLS."""
-        forwarded = self._forwarded(head)
+        forwarded = self.forwarded(head)
         return self._tls if forwarded is None else forwarded == "https"
 
     def is_private(self, head: Head) -> bool:
@@ -70,17 +56,17 @@ class Browsers:
 
         A proxy that does not say how it was asked is believed to have seen to it.
         """
-        forwarded = self._forwarded(head)
+        forwarded = self.forwarded(head)
         if forwarded is not None:
             return forwarded == "https"
-        return self._tls or self._is_proxy(head) or plain_address(head.peer).is_loopback
+        return self._tls or self.is_proxy(head) or plain_address(head.peer).is_loopback
 
     def is_same_origin(self, head: Head, *, may_be_silent: bool = False) -> bool:
         """Whether one of our pages asks, not one of another site in the same browser.
 
         :param may_be_silent: what to say of a sender that tells nothing, as no browser does.
         """
-        site, origin = _single(head, "sec-fetch-site"), _single(head, "origin")
+        site, origin = single(head, "sec-fetch-site"), single(head, "origin")
         if site is not None:
             return site == "same-origin"
         if origin is None:
@@ -90,17 +76,3 @@ class Browsers:
 
     def _cookie(self, head: Head) -> str:
         return f"{_PREFIX}{COOKIE}" if self.is_secure(head) else COOKIE
-
-    def _forwarded(self, head: Head) -> str | None:
-        """By which scheme a proxy was asked, if it says so."""
-        said = _single(head, "x-forwarded-proto") if self._is_proxy(head) else None
-        return None if said is None else said.lower()
-
-    def _is_proxy(self, head: Head) -> bool:
-        address = plain_address(head.peer)
-        return any(address in network for network in self.proxies)
-
-
-def _single(head: Head, name: str) -> str | None:
-    """The value of a header; empty if it came twice, for one of them may be a stranger's."""
-    return "" if name in head.repeated else head.headers.get(name)

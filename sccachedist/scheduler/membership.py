@@ -50,7 +50,7 @@ class Membership:
         leadership = self.candidate.current
         if isinstance(leadership, Leading):
             return ids_of_term(leadership.number, self._me.incarnation)
-        return ids_since(self._unix_time())  # nobody asks for a job before this one leads
+        return ids_since(self._unix_time())  # no job is asked for before this one leads
 
     async def start(self) -> None:
         """Ask who leads, again and again."""

@@ -181,7 +181,7 @@ def test_it_ends_in_order(cluster: Cluster) -> None:
 
 
 def test_it_resigns_before_it_ends(cluster: Cluster) -> None:
-    """Whoever still waits there hears who leads now."""
+    """A request that still waits there hears who leads now."""
     first, _ = cluster.start(A)
     cluster.start(B)
     Deferred.fromCoroutine(first.resign())

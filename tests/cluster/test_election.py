@@ -44,14 +44,14 @@ def unanswered(core: ElectionCore, *times: float) -> None:
 
 
 def test_the_first_word() -> None:
-    """At first nobody is known to lead; the store's word decides."""
+    """At first no scheduler is known to lead; the store's word decides."""
     assert core_of_a().current == Following(None)
     leading()
     following()
 
 
 def test_a_leader_goes_on_while_the_store_is_silent() -> None:
-    """However long that lasts, and whoever says that it leads; it keeps its number, also to take the lock again."""
+    """However long that lasts, and whatever another one says; it keeps its number, also to take the lock again."""
     core = leading()
     unanswered(core, *range(2, 100))
     core.claimed(B, asked=100.0, now=100.0)
@@ -86,7 +86,7 @@ def test_a_lock_of_an_earlier_run() -> None:
 
 
 def test_a_start_without_a_store() -> None:
-    """Whoever hears neither of the store nor of a leader for a TTL leads without the lock."""
+    """A candidate that hears neither of the store nor of a leader for a TTL leads without the lock."""
     core = core_of_a()
     unanswered(core, 0.5, 1.0, 1.5, 2.0, 2.9)
     assert isinstance(core.current, Following)
@@ -173,7 +173,7 @@ def test_numbers() -> None:
 
 
 def test_resigned() -> None:
-    """Whoever has resigned follows, and never leads again, whatever it hears."""
+    """A candidate that has resigned follows, and never leads again, whatever it hears."""
     core = leading()
     core.resign()
     assert core.current == Following(None)
@@ -187,7 +187,7 @@ def test_resigned() -> None:
 
 
 def test_a_stranger_has_the_lock() -> None:
-    """Whoever can write to the store gets no requests by that: no scheduler is followed that is none of the farm's."""
+    """A stranger who can write to the store gets no requests by that: it is none of the farm's schedulers."""
     core = following()
     stranger = Candidate("http://10.0.0.9:10500", "?")
     core.answered(Holder(stranger, 8), asked=2.0, now=2.0)

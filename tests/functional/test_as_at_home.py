@@ -1,6 +1,6 @@
 """Compiles that succeed at home and fail in a sandbox: with the settings that a farm has, they succeed.
 
-What is sent is preprocessed text, without comments, macros and files that nobody declared.
+What is sent is preprocessed text, without comments, macros and files that are not declared.
 """
 
 import os

@@ -120,7 +120,7 @@ def test_insecure_authentication_is_warned_of(farm: Farm, warned: list[str]) -> 
     assert re.findall(r"#warn\] (\w+) is DANGEROUSLY_INSECURE", logs) == warned
 
 
-#: Our scheduler, which lets nobody wait for a first build server.
+#: Our scheduler, which does not let clients wait for a first build server.
 AT_ONCE = adding(OUR_SCHEDULER, queue="settle_secs = 0")
 
 

@@ -117,7 +117,7 @@ async def test_one_has_it(url: str, lock_at: LockAt) -> None:
 
 @coroutine
 async def test_it_lapses(url: str, lock_at: LockAt) -> None:
-    """Who does not take it again loses it to the next one; if nobody came, it is the same time in office."""
+    """Who does not take it again loses it to the next one; if none came, it is the same time in office."""
     lock = lock_at(url)
     await lock.take(A, NUMBER, 0.05)
     await until(lambda: is_free(lock))
@@ -244,13 +244,13 @@ async def test_two_candidates(tmp_path: Path, lock_at: LockAt) -> None:
     server = RedisServer(tmp_path / "redis")
     services = []
 
-    async def nobody() -> None:
+    async def none_of_them() -> None:
         """No other scheduler says that it leads."""
 
     with server.running():
         for me in (A, B):
             lock = lock_at(f"redis://{LOOPBACK}:{server.port}")
-            service = CandidateService(me, [A.url, B.url], lock, 3.0, nobody, reactor, time.time)
+            service = CandidateService(me, [A.url, B.url], lock, 3.0, none_of_them, reactor, time.time)
             service.startService()
             services.append(service)
             leading = Leading() if me is A else Following(A)
@@ -272,5 +272,5 @@ async def is_now(service: CandidateService, leadership: Leadership) -> bool:
 
 
 async def is_free(lock: RedisLock) -> bool:
-    """Whether nobody has it."""
+    """Whether no candidate has it."""
     return await lock.holder() is None

@@ -142,7 +142,7 @@ def test_a_server_that_has_vanished() -> None:
 
 
 def test_a_scheduler_that_has_just_begun() -> None:
-    """While it expects its build servers, that there is none is nobody's to mend yet."""
+    """While it expects its build servers, that there is none needs no mend yet."""
     (finding,) = attention(looked_at(), 2, 1.0, Lately(), {}, is_settling=True)
     assert not finding["critical"]
     assert finding["text"] == "The scheduler has just begun: requests wait for a first build server."

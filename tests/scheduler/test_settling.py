@@ -146,7 +146,7 @@ def test_build_servers_that_take_no_jobs(availability: Availability) -> None:
 
 
 def test_drained_build_servers() -> None:
-    """They are none that take jobs, until somebody lets them."""
+    """They are none that take jobs, until they are let."""
     scheduler = Scheduler()
     scheduler.beat()
     scheduler.perform(lambda farm, now: farm.drain(A, Drain(), now))
