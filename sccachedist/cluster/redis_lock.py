@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
-import txredisapi
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificates
 from OpenSSL import SSL, crypto
@@ -27,6 +26,11 @@ from sccachedist.cluster.lock import Holder, LockError
 from sccachedist.config.cluster import StoreAddress
 from sccachedist.errors import ConfigError
 from sccachedist.printable import excerpt
+
+try:
+    import txredisapi
+except ModuleNotFoundError as error:
+    raise ConfigError("cluster: needs txredisapi: pip install 'sccachedist[cluster]'") from error
 
 T = TypeVar("T")
 

@@ -31,7 +31,7 @@ class Membership:
 
     :param settings: with an address.
     :param unix_time: the time, in seconds since 1970.
-    :raises ConfigError: the authorities of the store's certificate cannot be read.
+    :raises ConfigError: the authorities of the store's certificate cannot be read, or the store's library is missing.
     """
 
     def __init__(self, settings: ClusterSettings, reactor: Any, unix_time: Callable[[], float]) -> None:
