@@ -1,6 +1,8 @@
-"""``python -m bench [--quick] [--check] [--into FOLDER] [CASE ...]``: measure, and write table, plots and numbers.
+"""``python -m bench [--quick] [--check] [--against CHECKOUT] [--into FOLDER] [CASE ...]``: measure and write.
 
-The table has all cases that were ever measured into the folder. How a case measures is not known here.
+What is written: plots, numbers, and a table of all cases that were ever measured into the folder. Ours is compared with
+the published daemons, or with ours of an older checkout, and no number may be worse by more than 3 % then. How a case
+measures is not known here.
 """
 
 import argparse
@@ -10,8 +12,10 @@ from pathlib import Path
 
 from bench.cases import CASES
 from bench.plots import plot
+from bench.quantities import no_worse
 from bench.report import Result, keep, kept, lines, result_of, table, verdict
 from bench.run import Case, Run
+from bench.sides import PUBLISHED, before
 from farmkit.launch import CHECKOUT
 
 #: A check fails if a number is worse than its bar by more than half.
@@ -23,7 +27,8 @@ def main() -> int:
     arguments = _arguments()
     arguments.into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        run = Run(arguments.archives or Path(folder), arguments.quick)
+        other = before(arguments.against.resolve()) if arguments.against else PUBLISHED
+        run = Run(arguments.archives or Path(folder), arguments.quick, other)
         run.folder.mkdir(parents=True, exist_ok=True)
         results = [_measured(case, run, arguments.into) for case in _chosen(arguments)]
     (arguments.into / "table.rst").write_text(table(kept(CASES, arguments.into)))
@@ -36,11 +41,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and only cases that take seconds")
     parser.add_argument("--check", action="store_true", help="fail when a number is worse than its bar by half")
-    parser.add_argument("--into", type=Path, default=CHECKOUT / "doc" / "performance")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="compare with an older checkout, set up there")
+    parser.add_argument("--into", type=Path, help="a folder for the results, in place of doc/performance")
     parser.add_argument("--archives", type=Path, help="a folder for packed toolchains, kept for the next run")
     arguments = parser.parse_args()
     if unknown := set(arguments.cases) - set(names):
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
+    arguments.into = arguments.into or CHECKOUT.joinpath(
+        *(("bench", "_build") if arguments.against else ("doc", "performance"))
+    )
     return arguments
 
 
@@ -52,7 +61,8 @@ def _chosen(arguments: argparse.Namespace) -> list[Case]:
 
 def _measured(case: Case, run: Run, folder: Path) -> Result:
     sys.stdout.write(f"{case.name}: {case.title}\n")
-    result = result_of(case, case.measure(run))
+    rows = case.measure(run)
+    result = result_of(case, map(no_worse, rows) if run.other is not PUBLISHED else rows)
     keep(result, folder)
     plot(result, folder)
     sys.stdout.write(f"{lines(result)}\n")

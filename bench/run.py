@@ -6,6 +6,7 @@ from typing import Protocol
 import attrs
 
 from bench.quantities import Quantity
+from bench.sides import PUBLISHED, Role
 
 
 @attrs.frozen
@@ -14,10 +15,12 @@ class Run:
 
     :param folder: for archives and inputs, shared by the cases.
     :param quick: whether a result within minutes matters more than an exact one.
+    :param other: what ours is compared with.
     """
 
     folder: Path
     quick: bool
+    other: Role = PUBLISHED
 
     def scaled(self, full: int, quick: int) -> int:
         """``full`` for a full run, ``quick`` for a quick one."""

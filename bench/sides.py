@@ -1,6 +1,7 @@
-"""The two sides of every comparison: a farm of the published daemons and one of our own, with equal settings.
+"""The two sides of every comparison: a farm of the other daemons and one of our own, with equal settings.
 
-Each has fresh folders and a meter. Only the cases know what the farms have to do.
+The others are the published ones, or ours of an older checkout. Each side has fresh folders and a meter. Only the cases
+know what the farms have to do.
 """
 
 import contextlib
@@ -12,24 +13,30 @@ import attrs
 
 from bench.meters import Meter, meter
 from farmkit.farm import Farm
-from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PUBLISHED_SCHEDULER, PUBLISHED_SERVER, Launch
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PUBLISHED_SCHEDULER, PUBLISHED_SERVER, Launch, twistd
 from farmkit.load_client import LoadClient
 
-#: Lets our scheduler take jobs that are never run, and build servers, practically without limit, as the published does.
+#: Lets our scheduler take jobs that are never run, and fake build servers, practically without limit.
 UNCLAIMED = "[limits]\nunclaimed_jobs = 1_000_000\nservers_per_address = 10_000\n"
 
 
 @attrs.frozen
 class Role:
-    """How both daemons of a side are started."""
+    """How both daemons of a side are started, and whether they speak with each other as ours do."""
 
     name: str
     scheduler: Launch
     server: Launch
+    is_ours: bool = True
 
 
-PUBLISHED = Role("published", PUBLISHED_SCHEDULER, PUBLISHED_SERVER)
+PUBLISHED = Role("published", PUBLISHED_SCHEDULER, PUBLISHED_SERVER, is_ours=False)
 OURS = Role("ours", OUR_SCHEDULER, OUR_SERVER)
+
+
+def before(checkout: Path) -> Role:
+    """Our daemons of another checkout, in the environment that its ``scripts/setup.sh`` makes."""
+    return Role("before", twistd("sccache-scheduler", checkout), twistd("sccache-server", checkout))
 
 
 @attrs.frozen
@@ -67,11 +74,12 @@ def side(
 
 
 @contextlib.contextmanager
-def both(*, with_servers: bool = True) -> Iterator[tuple[Side, Side]]:
-    """Run the published side and ours, in a folder that is removed afterwards."""
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        side(PUBLISHED, Path(folder), with_server=with_servers) as published,
-        side(OURS, Path(folder), with_server=with_servers, scheduler_settings=UNCLAIMED) as ours,
-    ):
-        yield published, ours
+def both(other: Role, *, with_servers: bool = True) -> Iterator[tuple[Side, Side]]:
+    """Run the other side and ours, in a folder that is removed afterwards."""
+
+    def run(role: Role) -> contextlib.AbstractContextManager[Side]:
+        settings = UNCLAIMED if role.is_ours and not with_servers else ""
+        return side(role, Path(folder), with_server=with_servers, scheduler_settings=settings)
+
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, run(other) as first, run(OURS) as ours:
+        yield first, ours

@@ -30,12 +30,13 @@ INSECURE = 'type = "DANGEROUSLY_INSECURE"'
 _AS_ROOT = () if os.geteuid() == 0 else ("unshare", "--map-root-user", "--mount")
 
 
-def twistd(plugin: str) -> Launch:
-    """One of our daemons."""
+def twistd(plugin: str, checkout: Path = CHECKOUT) -> Launch:
+    """One of our daemons, of another checkout with the virtual environment in there."""
+    programs = PROGRAMS if checkout == CHECKOUT else checkout / ".venv" / "bin"
 
     def launch(config: Path) -> Command:
-        arguments = (str(PROGRAMS / "twistd"), "-n", "--pidfile=", plugin, "-c", str(config))
-        return Command(arguments, inherited(PYTHONPATH=str(CHECKOUT)), CHECKOUT)
+        arguments = (str(programs / "twistd"), "-n", "--pidfile=", plugin, "-c", str(config))
+        return Command(arguments, inherited(PYTHONPATH=str(checkout)), checkout)
 
     return launch
 

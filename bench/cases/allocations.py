@@ -71,11 +71,11 @@ def _growth(first: Quantity, last: Quantity, count: int) -> Quantity:
 def _with_servers(
     run: Run, count: int, measure: Callable[[Side, Run], dict[str, float]], our_kind: str = "ours"
 ) -> Rounds:
-    with both(with_servers=False) as sides, ExitStack() as servers:
+    with both(run.other, with_servers=False) as sides, ExitStack() as servers:
         published, ours = sides
-        present = sides if count <= _MOST_PUBLISHED else (ours,)
+        present = sides if count <= _MOST_PUBLISHED or run.other.is_ours else (ours,)
         for side in present:
-            kind = our_kind if side is ours else "published"
+            kind = our_kind if side is ours or run.other.is_ours else "published"
             servers.enter_context(fake_servers(side.farm.scheduler_port, side.farm.server_key, count, kind))
         if len(present) == 1:
             published = ours

@@ -26,7 +26,7 @@ class JobLatency:
         """Times and CPU of jobs."""
         work = copying(run.folder, BYTES)
         jobs = run.scaled(100, 25)
-        with both() as (published, ours):
+        with both(run.other) as (published, ours):
             for side in (published, ours):
                 side.client.first_compile(work.archive, work.toolchain, work.request, work.inputs)
             rounds = by_turns(run.scaled(15, 4), published, ours, lambda side: latency(side, work, jobs))
@@ -49,7 +49,7 @@ class JobThroughput:
         """Jobs per second and their CPU."""
         work = copying(run.folder, BYTES)
         jobs = run.scaled(240, 60)
-        with both() as (published, ours):
+        with both(run.other) as (published, ours):
             for side in (published, ours):
                 side.client.first_compile(work.archive, work.toolchain, work.request, work.inputs)
             rounds = by_turns(run.scaled(15, 4), published, ours, lambda side: throughput(side, work, jobs))

@@ -24,7 +24,7 @@ class LargeUpload:
     def measure(self, run: Run) -> list[Quantity]:
         """Throughput and memory."""
         size = run.scaled(1024, 128)
-        with both() as (published, ours):
+        with both(run.other) as (published, ours):
             rounds = by_turns(run.scaled(3, 2), published, ours, lambda side: _upload(side, size), warm_up=False)
         return [
             rounds.quantity("MiB/s", "MiB/s", Bar(1.0, reached=True)).named("throughput"),
@@ -48,7 +48,7 @@ class LargeJob:
     def measure(self, run: Run) -> list[Quantity]:
         """Wall time."""
         work = copying(run.folder, 20_000_000)
-        with both() as (published, ours):
+        with both(run.other) as (published, ours):
             for side in (published, ours):
                 side.client.first_compile(work.archive, work.toolchain, work.request, work.inputs)
             rounds = by_turns(run.scaled(9, 4), published, ours, lambda side: _job(side, work))

@@ -66,7 +66,11 @@ class ProjectBuild:
     def measure(self, run: Run) -> list[Quantity]:
         """Wall time, the share that was compiled remotely, and the CPU time besides compiling."""
         at_a_time = self._jobs * job_capacity(usable_cpus())
-        with both() as (published, ours), _developer(published, at_a_time) as one, _developer(ours, at_a_time) as two:
+        with (
+            both(run.other) as (published, ours),
+            _developer(published, at_a_time) as one,
+            _developer(ours, at_a_time) as two,
+        ):
             rounds = by_turns(run.scaled(4, 1), one, two, _Developer.build, warm_up=False)
         return [
             rounds.quantity("seconds", "s", self._bar).named("wall time"),

@@ -26,7 +26,7 @@ class StatusUnderSlowRequests:
 
     def measure(self, run: Run) -> list[Quantity]:
         """Measure ours alone: the published scheduler stops answering at 17 such requests."""
-        with both(with_servers=False) as (_, ours):
+        with both(run.other, with_servers=False) as (_, ours):
             times = tuple(_status_beside(ours, 2000) for _ in range(run.scaled(5, 3)))
         return [Quantity("p50", "ms", (), times, Bar(3.0, of_ours=True))]
 
@@ -41,12 +41,12 @@ class MemoryUnderSlowRequests:
     def measure(self, run: Run) -> list[Quantity]:
         """PSS, with fresh daemons for each number of requests."""
         bars = {5000: 0.95} if run.quick else {5000: 0.95, 9000: 0.65}
-        return [_memory_with(count, Bar(limit)) for count, limit in bars.items()]
+        return [_memory_with(run, count, Bar(limit)) for count, limit in bars.items()]
 
 
-def _memory_with(count: int, bar: Bar) -> Quantity:
+def _memory_with(run: Run, count: int, bar: Bar) -> Quantity:
     values = []
-    with both(with_servers=False) as sides:
+    with both(run.other, with_servers=False) as sides:
         for side in sides:
             with half_sent(side, count):
                 values.append(memory(side.meter).pss)

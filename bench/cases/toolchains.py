@@ -30,7 +30,7 @@ class FirstCompile:
     def measure(self, run: Run) -> list[Quantity]:
         """Seconds."""
         work = self._make(run.folder)
-        with both() as (published, ours):
+        with both(run.other) as (published, ours):
             rounds = by_turns(run.scaled(self._rounds, 2), published, ours, lambda side: _first(side, work))
         return [rounds.quantity("seconds", "s", Bar(0.7)).named("upload to result")]
 
@@ -45,7 +45,7 @@ class TogetherFirst:
     def measure(self, run: Run) -> list[Quantity]:
         """The time, the copies that were stored, and the clients that had to try again."""
         work = compiling_c(run.folder)
-        with both() as (published, ours):
+        with both(run.other) as (published, ours):
             rounds = by_turns(run.scaled(5, 2), published, ours, lambda side: _together(side, work))
         return [
             rounds.quantity("seconds", "s", Bar(0.5)).named("time to the last result"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.jobs import Work, copying, renewed
 from bench.quantities import Quantity, Rounds
 from bench.run import Run
-from bench.sides import OURS, PUBLISHED, Role, Side, side
+from bench.sides import OURS, Role, Side, side
 from farmkit.farm import Farm
 from farmkit.processes import wait_until
 
@@ -27,7 +27,7 @@ class Uploads:
     def measure(self, run: Run) -> list[Quantity]:
         """The bytes that all build servers store in the end, in fresh farms each round."""
         work = copying(run.folder, 1000)
-        turns = [(_uploaded(PUBLISHED, work), _uploaded(OURS, work)) for _ in range(run.scaled(5, 1))]
+        turns = [(_uploaded(run.other, work), _uploaded(OURS, work)) for _ in range(run.scaled(5, 1))]
         rounds = Rounds(tuple(turn[0] for turn in turns), tuple(turn[1] for turn in turns))
         return [rounds.quantity("MB", "MB").named("uploaded to all build servers")]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.quantities import Bar, Quantity, by_turns, percentile
+from bench.quantities import Bar, Quantity, by_turns, no_worse, percentile
 
 
 def quantity(published: tuple[float, ...], ours: tuple[float, ...], bar: Bar | None = None) -> Quantity:
@@ -27,6 +27,25 @@ def test_a_bar_that_has_to_be_reached(ours: float, passes: bool, nearly: bool) -
     row = quantity((1.0,), (ours,), Bar(1.3, reached=True))
     assert row.passes() is passes
     assert row.passes(slack=1.5) is nearly
+
+
+@pytest.mark.parametrize(
+    ("bar", "ours", "passes"),
+    [
+        (Bar(0.5), 1.02, True),
+        (Bar(2.0), 1.05, False),
+        (Bar(1.3, reached=True), 0.98, True),
+        (Bar(1, True), 0.95, False),
+    ],
+)
+def test_another_version_of_ours_is_no_worse_by_three_percent(bar: Bar, ours: float, passes: bool) -> None:
+    """Whatever the bar for the published daemons is."""
+    assert no_worse(quantity((1.0,), (ours,), bar)).passes() is passes
+
+
+def test_a_row_without_a_bar_gets_none() -> None:
+    """It is there for information."""
+    assert no_worse(quantity((1.0,), (9.0,))).passes()
 
 
 def test_rounds_alternate_and_the_first_turn_only_warms_up() -> None:
