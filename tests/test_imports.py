@@ -148,11 +148,11 @@ def test_no_two_classes_of_one_name() -> None:
 def test_what_an_extra_brings_is_loaded_by_those_that_ask_for_it() -> None:
     """One module knows the library for Redis, and a scheduler by itself loads neither."""
     paths = [path for path in PACKAGE.rglob("*.py") if "txredisapi" in path.read_text()]
-    assert paths == [PACKAGE / "cluster" / "redis_lock.py"]
+    assert paths == [PACKAGE / "cluster" / "redis_store.py"]
     program = f"{LOOK}\nprint(*sys.modules)"
     found = subprocess.run(
         [sys.executable, "-c", program, "sccachedist.scheduler.service"],
         cwd=PACKAGE.parent, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "sccachedist.scheduler.service" in found.stdout.split()
-    assert not {"txredisapi", "sccachedist.cluster.redis_lock"} & set(found.stdout.split())
+    assert not {"txredisapi", "sccachedist.cluster.redis_store"} & set(found.stdout.split())

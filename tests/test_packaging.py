@@ -21,7 +21,7 @@ DISTRIBUTIONS = {
     "docutils": "sphinx",
 }
 #: What is of use with an extra alone.
-TOP, REDIS = WITH_EXTRAS = ("sccachedist/cli/top", "sccachedist/cluster/redis_lock.py")
+TOP, REDIS = WITH_EXTRAS = ("sccachedist/cli/top", "sccachedist/cluster/redis_store.py")
 #: The packages of this checkout.
 OWN = {"sccachedist", "tests", "farmkit", "demo", "bench", "fuzz", "scripts"}
 

@@ -13,7 +13,8 @@ from twisted.logger import LogLevel
 
 from sccachedist.cluster.election import ElectionCore
 from sccachedist.cluster.leadership import Candidate, Following, Leadership, Leading
-from sccachedist.cluster.lock import Holder, Lock, LockError
+from sccachedist.cluster.lock import Holder, Lock
+from sccachedist.cluster.store import StoreError
 from sccachedist.daemon.logs import Logger, QuietLog
 
 log = Logger()
@@ -91,7 +92,7 @@ class CandidateService(Service):
     async def _release(self) -> None:
         try:
             await self._lock.release(self._me)
-        except LockError as error:
+        except StoreError as error:
             log.warn("the lock cannot be given up, and lapses: {error}", error=str(error))
 
     def _turn(self) -> Deferred[None]:
@@ -102,7 +103,7 @@ class CandidateService(Service):
         asked = self._clock.seconds()
         try:
             holder = await self._question()
-        except LockError as error:
+        except StoreError as error:
             self._note_silence(error)
             await self._go_by_others()
         else:
@@ -124,7 +125,7 @@ class CandidateService(Service):
                 self._core.claimed(leader, asked, self._clock.seconds())
         self._core.unanswered(self._clock.seconds(), self._unix_time())
 
-    def _note_silence(self, error: LockError) -> None:
+    def _note_silence(self, error: StoreError) -> None:
         self._silent, why = True, str(error)
         self._quiet_log.tell(log, LogLevel.warn, "lock", "cannot ask who leads: {error}", why=why, error=why)
 

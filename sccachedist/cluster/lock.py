@@ -5,11 +5,6 @@ from typing import Protocol
 import attrs
 
 from sccachedist.cluster.leadership import Candidate
-from sccachedist.errors import SccachedistError
-
-
-class LockError(SccachedistError):
-    """The store has not said who has the lock: it is away, or it refuses. One line, without a secret."""
 
 
 @attrs.frozen
@@ -34,19 +29,19 @@ class Lock(Protocol):
 
         :param ttl: seconds after which it lapses.
         :returns: who has it now.
-        :raises LockError: the store has not answered.
+        :raises StoreError: the store has not answered.
         """
 
     async def holder(self) -> Holder | None:
         """Who has it.
 
-        :raises LockError: the store has not answered.
+        :raises StoreError: the store has not answered.
         """
 
     async def release(self, candidate: Candidate) -> None:
         """Give it up, if this one has it.
 
-        :raises LockError: the store has not answered.
+        :raises StoreError: the store has not answered.
         """
 
     def close(self) -> None:

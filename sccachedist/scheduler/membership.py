@@ -35,12 +35,14 @@ class Membership:
     """
 
     def __init__(self, settings: ClusterSettings, reactor: Any, unix_time: Callable[[], float]) -> None:
-        from sccachedist.cluster.redis_lock import RedisLock, authorities
+        from sccachedist.cluster.redis_lock import RedisLock
+        from sccachedist.cluster.redis_store import RedisStore, authorities
 
         self._me, self._unix_time = Candidate(settings.address or "", secrets.token_hex(8)), unix_time
         ttl = float(settings.ttl_secs)
         within = ttl / _QUESTIONS
-        lock = RedisLock(settings.lock, settings.lock_password, authorities(settings.lock_ca), within, reactor)
+        trusted = authorities(settings.lock_ca)
+        lock = RedisLock(RedisStore(settings.lock, settings.lock_password, trusted, within, reactor))
         self._others = Others([url for url in settings.schedulers if url != self._me.url], within, reactor)
         schedulers = sorted(settings.schedulers)
         self.candidate = CandidateService(self._me, schedulers, lock, ttl, self._others.leader, reactor, unix_time)

@@ -10,7 +10,8 @@ from twisted.logger import LogLevel, capturedLogs
 
 from sccachedist.cluster.candidate_service import CandidateService
 from sccachedist.cluster.leadership import Candidate, Election, Following, Leadership, Leading
-from sccachedist.cluster.lock import Holder, Lock, LockError
+from sccachedist.cluster.lock import Holder, Lock
+from sccachedist.cluster.store import StoreError
 from tests.cluster.stores import MemoryStore
 
 TTL = 3.0
@@ -50,7 +51,7 @@ class MemoryLock:
         if self.waits is not None:
             await self.waits
         if self.away:
-            raise LockError(self.away)
+            raise StoreError(self.away)
 
 
 @attrs.define

@@ -16,8 +16,10 @@ from farmkit.processes import LOOPBACK, free_port
 from sccachedist.cluster.candidate_service import CandidateService
 from sccachedist.cluster.election import STEP
 from sccachedist.cluster.leadership import Candidate, Following, Leadership, Leading
-from sccachedist.cluster.lock import Holder, LockError
-from sccachedist.cluster.redis_lock import LAST, LEADER, RedisLock, authorities
+from sccachedist.cluster.lock import Holder
+from sccachedist.cluster.redis_lock import LAST, LEADER, RedisLock
+from sccachedist.cluster.redis_store import RedisStore, authorities
+from sccachedist.cluster.store import StoreError
 from sccachedist.config.cluster import StoreAddress
 from sccachedist.errors import ConfigError
 from tests.support.proxy import Certificate
@@ -60,7 +62,7 @@ def lock_at() -> Iterator[Callable[..., RedisLock]]:
     made: list[RedisLock] = []
 
     def make(url: str, password: str | None = None, ca: Path | None = None, within: float = WITHIN) -> RedisLock:
-        made.append(RedisLock(StoreAddress.parse(url), password, authorities(ca), within, reactor))
+        made.append(RedisLock(RedisStore(StoreAddress.parse(url), password, authorities(ca), within, reactor)))
         return made[-1]
 
     yield make
@@ -73,7 +75,7 @@ LockAt = Callable[..., RedisLock]
 
 async def refusal(lock: RedisLock) -> str:
     """Why there is no answer."""
-    with pytest.raises(LockError) as raised:
+    with pytest.raises(StoreError) as raised:
         await lock.take(A, NUMBER, TTL)
     assert PASSWORD not in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
@@ -83,7 +85,7 @@ async def refusal(lock: RedisLock) -> str:
 async def until(holds: Callable[[], Awaitable[object]]) -> None:
     """Ask again and again, for half a minute, until something holds and the store says so."""
     for _ in range(600):
-        with contextlib.suppress(LockError):
+        with contextlib.suppress(StoreError):
             if await holds():
                 return
         await deferLater(reactor, 0.05)
@@ -139,10 +141,10 @@ async def test_another_run_of_the_same_scheduler(url: str, lock_at: LockAt) -> N
 async def test_what_others_write(url: str, lock_at: LockAt, written: str) -> None:
     """Another program's text is no holder."""
     lock = lock_at(url)
-    await lock._ask("SET", LEADER, written)
+    await lock._store.ask("SET", LEADER, written)
     assert await refusal(lock) == f"another program has written to the key {LEADER}"
-    await lock._ask("DEL", LEADER, LAST)
-    await lock._ask("HSET", LAST, "a", "b")
+    await lock._store.ask("DEL", LEADER, LAST)
+    await lock._store.ask("HSET", LAST, "a", "b")
     assert "WRONGTYPE" in await refusal(lock)
 
 
@@ -232,7 +234,7 @@ async def test_a_failover(tmp_path: Path, lock_at: LockAt) -> None:
         unknown = await refusal(lock_at(f"{by_sentinel}/other"))
         assert unknown.startswith("no Sentinel knows the master: ")
         asked = lock_at(f"redis://{LOOPBACK}:{sentinel.port}")
-        await until(lambda: asked._ask("SENTINEL", "REPLICAS", MASTER))
+        await until(lambda: asked._store.ask("SENTINEL", "REPLICAS", MASTER))
         master.kill()
         assert await eventually(lock, A) == Holder(A, NUMBER)
         assert await eventually(copy, B) == Holder(A, NUMBER)
