@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from sccachedist.wire.messages import JobId
 
-#: The most jobs that one call returns: they take some milliseconds, so no request waits long for them.
-MOST_AT_ONCE = 100
+#: The most jobs that one call returns: they take a millisecond or two, so no request waits long for them.
+MOST_AT_ONCE = 20
 
 
 class Alarms:

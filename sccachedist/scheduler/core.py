@@ -309,6 +309,10 @@ class SchedulerCore:
         self._fleet.end_backoffs(now)
         for server_id in self._fleet.silent(now):
             self._slots.drop_server(server_id, Departure.SILENT, now)
+        return self.expire_more(now)
+
+    def expire_more(self, now: float) -> Events:
+        """Drop some of the jobs that :meth:`expire` has left over."""
         for job_id in tuple(self._slots.stale(now)):
             server = self._fleet[self._jobs[job_id].server_id]
             server.proven = False  # perhaps clients cannot reach it
@@ -318,7 +322,7 @@ class SchedulerCore:
         return self._caused()
 
     def has_due(self, now: float) -> bool:
-        """Whether :meth:`expire` has left jobs over that are due."""
+        """Whether jobs that are due were left over."""
         return self._jobs.has_due(now)
 
     def _count(self, server: BuildServer, home: int, now: float) -> None:

@@ -92,7 +92,7 @@ ASSIGN_ANSWER_BYTES = 4096
 #: Seconds between two looks for silent servers and for jobs whose clients have not come.
 EXPIRY_SECS = 1.0
 #: Seconds until the next look, if more jobs are due.
-PAUSE_SECS = 0.01
+PAUSE_SECS = 0.002
 
 
 def makeService(options: RoleOptions) -> IService:
@@ -195,8 +195,11 @@ def scheduler_service(
     )
 
     def expire() -> None:
-        if terms.current.expire() and service.running:
-            reactor.callLater(PAUSE_SECS, expire)
+        go_on(terms.current.expire())
+
+    def go_on(is_more: bool) -> None:
+        if is_more and service.running:
+            reactor.callLater(PAUSE_SECS, lambda: go_on(terms.current.expire_more()))
 
     office = None if passing is None else Office(election, terms, watching, passing)
 

@@ -218,6 +218,12 @@ class Term:
             self._follow(interventions.drain(server_id, None, now))
         return self._core.has_due(now)
 
+    def expire_more(self) -> bool:
+        """Drop some of what :meth:`expire` has left over; returns whether there is more."""
+        now = self._clock.seconds()
+        self._follow(self._core.expire_more(now))
+        return self._core.has_due(now)
+
     def renew_standings(self) -> None:
         """Go by the standings that clients have now, also for those that wait already."""
         self._queue.renew()
