@@ -2,7 +2,7 @@ PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
 CHECKED = sccachedist twisted tests farmkit demo bench fuzz scripts setup.py
 
-.PHONY: bench commands demo test coverage unit functional compat filters programs fuzz lint lock doc clean faults shares soak test-lowest test-pythons
+.PHONY: bench commands demo test coverage unit functional compat filters programs fuzz lint lock doc clean faults rotations shares soak test-lowest test-pythons
 
 # Compiles three small projects on a farm of one machine. KEEP=1 keeps the farm until Ctrl-C.
 demo:
@@ -96,6 +96,12 @@ faults/%:
 shares:
 	scripts/setup.sh dev
 	$(PYTEST) tests/functional/fair_shares.py
+
+# The rotations of secrets, each step of them beside fifty files: a rotation has some two hundred.
+rotations: export SCCACHEDIST_ROTATION_FILES = 50
+rotations:
+	scripts/setup.sh dev
+	$(PYTEST) tests/functional/test_rotation.py
 
 # Two hours of mixed load, after which nothing may have grown; make soak SECONDS=300 for less.
 soak: SECONDS = 7200

@@ -1,7 +1,7 @@
 """The tree of errors.
 
-One root, and a leaf for each case that a caller treats differently. :mod:`sccachedist.web.responses` alone decides
-what an error becomes on the wire. This module knows nothing of HTTP nor of Twisted.
+One root, and a leaf for each case that a caller treats differently. :mod:`sccachedist.web.responses` decides what an
+error that leaves a route becomes on the wire. This module knows nothing of HTTP nor of Twisted.
 
 An error that can end a job knows why the job has no result: the word is set where the error is raised, so that it need
 not be guessed from the text.
@@ -54,6 +54,8 @@ class ClientRefused(Refused):
 
 class ClientTokenEnded(ClientRefused):
     """A token of a client with a name was good until some time: its builds have to go on, without the farm.
+
+    :mod:`sccachedist.scheduler.routes` answers a request for a slot so that it does; anywhere else this is a 401.
 
     :param client: the name.
     :param until: in seconds since 1970.

@@ -1,6 +1,7 @@
 """Clients with names, beside those that the published ``client_auth`` lets in.
 
-Which tokens have names is decided in :mod:`sccachedist.auth.roster`.
+Which tokens have names, and for how long one that has ended is still known, is decided in
+:mod:`sccachedist.auth.roster`; what its client is told, in :mod:`sccachedist.scheduler.routes`.
 """
 
 import math

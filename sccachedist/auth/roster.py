@@ -72,6 +72,11 @@ class Roster:
         """The names of all clients."""
         return tuple(self._clients)
 
+    @property
+    def names_with_tokens(self) -> set[str]:
+        """The names of the clients that have a token, ended or not."""
+        return {known.name for known, _ in self._tokens.values()}
+
     def knows(self, name: str) -> bool:
         """Whether a client has this name."""
         return name in self._clients

@@ -1,11 +1,12 @@
-"""Who leads, as one candidate sees it: from what the store of the lock says, and from how long it has said nothing.
+"""When a scheduler begins and stops to lead: by what the store of the lock says, or by how long it has said nothing.
 
 Pure: all times are arguments, in seconds by a clock that only grows, on one host. It asks no store itself.
 
 To have a leader goes before having only one: build servers decide what they run, so that two leaders cost a little
 order, and none costs every compile. Hence:
 
-- Only the word of the store that another one has the lock makes a leader step down; its silence does not.
+- A leader steps down when the store says that another one has the lock, and when it resigns at its end. The store's
+  silence does not make it step down.
 - A candidate that hears neither of the store nor of a leader leads without the lock. Its patience is one TTL, and one
   more for each candidate before it, so that those that start together without a store do not all lead.
 - Time in which the process did not run is no silence: several questions have to be without an answer.

@@ -1,4 +1,7 @@
-"""Who decides for the farm, as one of several schedulers sees it. Pure."""
+"""The values that say who decides for the farm, for one of several schedulers.
+
+Pure. When a scheduler begins and stops to lead is decided in :mod:`sccachedist.cluster.election`.
+"""
 
 from collections.abc import Callable
 from typing import Protocol

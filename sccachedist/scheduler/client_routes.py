@@ -1,5 +1,6 @@
 """The endpoint at which administrators see the clients with names, and who still shows which token.
 
+The endpoints that clients themselves use are in :mod:`sccachedist.scheduler.routes`.
 :mod:`sccachedist.scheduler.named_clients` has what it says.
 """
 

@@ -1,4 +1,4 @@
-"""Who may read what the farm does, and who may act on it: what is found in the head of a request.
+"""Who may look at the farm, and who may act on it (drain, kill, pause): found in the head of a request.
 
 :mod:`sccachedist.scheduler.roles` has the roles, :mod:`sccachedist.scheduler.browsers` what browsers say.
 """

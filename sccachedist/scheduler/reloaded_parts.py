@@ -9,6 +9,7 @@ import attrs
 
 from sccachedist.auth.roster import Roster
 from sccachedist.config import SchedulerLimits, SchedulerSettings
+from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.reload import Commit, Part, PreparedPart
 from sccachedist.records.line_writer import LineWriter
 from sccachedist.records.ring import Entry
@@ -25,6 +26,11 @@ from sccachedist.scheduler.term import Terms
 from sccachedist.scheduler.watching import Watching
 from sccachedist.web.request import Site
 from sccachedist.web.tls import CertificateFiles
+
+log = Logger()
+
+#: The most names of a line in the log.
+_MOST_NAMES = 10
 
 
 @attrs.frozen
@@ -83,7 +89,12 @@ class SchedulerParts:
             yield PreparedPart(("tls",), self._read_certificate, is_always=True)
 
     def _take_clients(self, settings: SchedulerSettings) -> None:
+        before = self.roster.names_with_tokens
         self.roster.replace(settings.clients.named)
+        if gone := sorted(before - self.roster.names_with_tokens):
+            more = f" and {len(gone) - _MOST_NAMES} more" if len(gone) > _MOST_NAMES else ""
+            form = "clients.file: no token is left of {names}{more}, whose builds fail with a 401 now"
+            log.warn(form, names=", ".join(gone[:_MOST_NAMES]), more=more)
         self.standings.replace(settings.clients.named)
         self.terms.current.renew_standings()
 

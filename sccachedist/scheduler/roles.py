@@ -1,7 +1,8 @@
 """The roles of people and programs that ask about the farm, and the secrets that give them these.
 
-Pure. How a secret is shown, and the least role for reading and for acting (such as a drain), is said in
-:mod:`sccachedist.scheduler.farm_readers`; each route names the one who may (``allow``).
+Pure. How a secret is shown, and the least role for reading and for acting, is said in
+:mod:`sccachedist.scheduler.farm_readers`. Each route names the one who may (``allow``); those that act, as a drain
+does, are in :mod:`sccachedist.scheduler.admin_routes`, for administrators alone.
 """
 
 import hmac

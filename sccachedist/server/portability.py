@@ -4,7 +4,8 @@ A compile is portable unless a row of a table matches it. Such a compile would b
 file that it reads, would write a file that is not brought back, or would lose text that preprocessing has removed and
 the object keeps. Compiles that fail on the farm need no row: the client repeats them anyway (``policy.on_failure``).
 
-The rows are in :mod:`sccachedist.server.portability_rows`.
+The rows are in :mod:`sccachedist.server.portability_rows`. :mod:`sccachedist.server.job_runner` asks as soon as the
+command is there, before it takes any input.
 """
 
 import posixpath

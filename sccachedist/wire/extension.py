@@ -58,7 +58,7 @@ class ServerReport:
     :param version: of its program; empty if it does not tell.
     :param metrics_port: the port of its metrics, at its own IP address; 0 if there is none. Only a server that tells
         its health tells that.
-    :param host: None if it does not tell, or not its health.
+    :param host: its fields are in :mod:`sccachedist.wire.host_facts`; None if it does not tell, or not its health.
     """
 
     number: int

@@ -6,10 +6,12 @@ from typing import Any
 
 import attrs
 import pytest
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from farmkit.memory_reactor import Reactor
 from sccachedist.config import SchedulerSettings, TokenAuth
 from sccachedist.config.changes import changes, effects, spread
+from sccachedist.config.clients import ClientSettings, TokenSettings
 from sccachedist.config.schema import Effect
 from sccachedist.daemon.reload import Reload
 from sccachedist.scheduler import service as service_module
@@ -105,3 +107,22 @@ def test_at_once(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     value = spread(running.file)[key]
     shown = in_force(key, running.parts)
     assert str(shown).endswith(str(value)) if key == "records.file" else shown == value, key
+
+
+def test_clients_that_lose_their_last_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that was emptied by mistake fails builds: the log says whose, and bounds the line."""
+    token = TokenSettings("0" * 64)
+    named = {
+        f"client-{number:02}": ClientSettings(tokens=(attrs.evolve(token, sha256=f"{number:064}"),))
+        for number in range(12)
+    }
+    running = Running()
+    running.start(monkeypatch)
+    with capturedLogs() as lines:
+        for clients in (named, {**named, "client-03": ClientSettings()}, {}):
+            running.file = attrs.evolve(SETTINGS, clients=attrs.evolve(SETTINGS.clients, named=clients))
+            running.reload.reload()
+    said = [formatEvent(line) for line in lines if line["log_level"] is LogLevel.warn]
+    names = ", ".join(sorted(named.keys() - {"client-03"})[:10])
+    form = "clients.file: no token is left of {}, whose builds fail with a 401 now"
+    assert said == [form.format("client-03"), form.format(f"{names} and 1 more")]

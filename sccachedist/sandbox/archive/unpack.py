@@ -2,8 +2,9 @@
 
 Files, directories, symlinks and hard links come out with their permission bits; setuid, setgid and sticky
 bits, owners and devices do not. Nothing outside the directory is read or changed: a symlink may point anywhere, but
-is followed only inside (:mod:`sccachedist.sandbox.beneath`). A later member replaces an earlier one of the same
-name, but no directory that is not empty. Who sent the stream is not known here.
+is followed only inside. :mod:`sccachedist.sandbox.beneath` decides which names are refused, and keeps the others
+inside. A later member replaces an earlier one of the same name, but no directory that is not empty. Who sent the
+stream is not known here.
 """
 
 import errno
