@@ -38,9 +38,9 @@ install_packages() {
     trap - EXIT
 }
 
-# The suite itself starts what it needs, on ports of its own. Debian's packages would start a web server, a container
-# engine, a monitoring system, a store with its sentinel, and a scheduler of compile jobs on this host, at once and at
-# each boot. What already runs is left alone.
+# The suite itself starts what it needs, on ports of its own. Debian's packages would start a web server, a load
+# balancer, a container engine, a monitoring system, a store with its sentinel, and a scheduler of compile jobs on this
+# host, at once and at each boot. What already runs is left alone.
 forbid_starting() {
     if [ ! -e "$POLICY" ]; then
         printf '#!/bin/sh\n# %s\nexit 101\n' "$OURS" | $as_root tee "$POLICY" >/dev/null
@@ -63,8 +63,8 @@ allow_starting() {
 
 # The services of the packages below that start at boot.
 enabled_services() {
-    for unit in nginx.service docker.service docker.socket containerd.service iceccd.service icecc-scheduler.service \
-        prometheus.service redis-server.service redis-sentinel.service; do
+    for unit in nginx.service haproxy.service docker.service docker.socket containerd.service iceccd.service \
+        icecc-scheduler.service prometheus.service redis-server.service redis-sentinel.service; do
         if systemctl is-enabled --quiet "$unit" 2>/dev/null; then
             printf '%s ' "$unit"
         fi
@@ -109,6 +109,7 @@ if [ "$1" != unit ] && [ "$1" != demo ]; then
     needs chromium chromium
     needs clang clang
     needs dockerd docker.io
+    needs haproxy haproxy
     needs icecc-create-env icecc
     needs icecream-sundae icecream-sundae
     needs icemon icecc-monitor

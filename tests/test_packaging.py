@@ -19,6 +19,7 @@ DISTRIBUTIONS = {
     "zope": "zope-interface",
     "attr": "attrs",
     "docutils": "sphinx",
+    "yaml": "pyyaml",
 }
 #: What is of use with an extra alone.
 TOP, REDIS = WITH_EXTRAS = ("sccachedist/cli/top", "sccachedist/cluster/redis_store.py")

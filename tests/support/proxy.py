@@ -5,7 +5,7 @@ Its certificate is vouched for by an authority that lives as long; who trusts th
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -39,6 +39,11 @@ http {{
     fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
+{servers}
+}}
+"""
+
+_SERVER = """\
     server {{
         listen 127.0.0.1:{port} ssl;
         listen [::1]:{port} ssl;
@@ -50,8 +55,32 @@ http {{
             {headers}
         }}
     }}
-}}
 """
+
+
+def nginx(folder: Path, servers: str) -> Command:
+    """An nginx in the foreground, with all of its files in a folder.
+
+    :param servers: what stands in the ``http`` block of its configuration.
+    """
+    (folder / "nginx.conf").write_text(_NGINX.format(servers=servers))
+    program = shutil.which("nginx") or "/usr/sbin/nginx"  # not on the PATH of others than root
+    return Command((program, "-p", str(folder), "-c", "nginx.conf", "-e", "stderr"), inherited(), folder)
+
+
+def asking(launch: Launch, url: str, trust: Mapping[str, str]) -> Launch:
+    """A build server that reaches its scheduler by a URL.
+
+    :param trust: what its environment has besides.
+    """
+
+    def launch_asking(config: Path) -> Command:
+        text = re.sub(r"(?m)^scheduler_url = .*", f'scheduler_url = "{url}"', config.read_text())
+        config.write_text(text)
+        command = launch(config)
+        return attrs.evolve(command, environment={**command.environment, **trust})
+
+    return launch_asking
 
 
 def _headers() -> str:
@@ -104,6 +133,7 @@ class Proxy:
     folder: Path
     scheduler_port: int = attrs.field(factory=free_port)
     port: int = attrs.field(factory=free_port)
+    _command: Command = attrs.field(init=False)
     _daemon: Daemon = attrs.field(init=False)
 
     def url(self, host: str) -> str:
@@ -127,8 +157,8 @@ class Proxy:
         self.authority.write_bytes(authority.pem)
         (self.folder / "proxy.pem").write_bytes(Certificate.make("localhost", authority).pem_with_key)
         scheduler_url = f"http://{LOOPBACK}:{self.scheduler_port}"
-        config = _NGINX.format(headers=_headers(), port=self.port, sender=SENDER, scheduler_url=scheduler_url)
-        (self.folder / "nginx.conf").write_text(config)
+        server = _SERVER.format(headers=_headers(), port=self.port, sender=SENDER, scheduler_url=scheduler_url)
+        self._command = nginx(self.folder, server)
         self._start()
         try:
             yield
@@ -141,9 +171,7 @@ class Proxy:
         self._start()
 
     def _start(self) -> None:
-        nginx = shutil.which("nginx") or "/usr/sbin/nginx"  # not on the PATH of others than root
-        command = (nginx, "-p", str(self.folder), "-c", "nginx.conf", "-e", "stderr")
-        self._daemon = Daemon.start(Command(command, inherited(), self.folder), self.folder / "nginx.log")
+        self._daemon = Daemon.start(self._command, self.folder / "nginx.log")
         self._daemon.wait_until(lambda: answers(self.port), 30, "nginx answers")
 
     def trusted(self, launch: Launch) -> Launch:
@@ -158,13 +186,7 @@ class Proxy:
 
     def before(self, launch: Launch, url: str) -> Launch:
         """A build server that reaches its scheduler through this proxy, by a URL of it."""
-
-        def launch_before(config: Path) -> Command:
-            text = re.sub(r"(?m)^scheduler_url = .*", f'scheduler_url = "{url}"', config.read_text())
-            config.write_text(text)
-            return self.trusting(launch)(config)
-
-        return launch_before
+        return asking(launch, url, self.trust)
 
     def trusting(self, launch: Launch) -> Launch:
         """A daemon that trusts the authority behind the certificate."""
