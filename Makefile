@@ -20,13 +20,13 @@ COVERING = \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,farm_changes farm_documents farm_hosts farm_orders farm_routes feed fleet)) \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,history home_rates job_ids job_records jobs leases notices)) \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,out_of_service presumed queue queue_shares refusals roles)) \
-	$(addprefix tests/scheduler/test_,$(addsuffix .py,reloaded_secrets sessions shares sight snapshot standings weighted_turns)) \
+	$(addprefix tests/scheduler/test_,$(addsuffix .py,reloaded_secrets sessions shares sight snapshot standings tenure weighted_turns)) \
 	$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs job_course jobs killed_jobs lru places spent_tokens)) \
 	$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome sparse tar)) \
 	$(addprefix tests/records/test_,$(addsuffix .py,record report ring selection speed tally trace usage)) \
 	$(addprefix tests/metrics/test_,$(addsuffix .py,histogram series)) \
 	$(addprefix tests/monitor/test_,$(addsuffix .py,conversation messages picture)) tests/scheduler/test_monitor_events.py \
-	$(addprefix tests/cluster/test_,$(addsuffix .py,election election_walk hop)) \
+	$(addprefix tests/cluster/test_,$(addsuffix .py,election election_walk hop roll)) tests/cli/test_way.py \
 	tests/web/test_deadlines.py tests/web/test_event_stream.py tests/test_budgets.py tests/test_outcomes.py \
 	tests/auth/test_roster.py tests/scheduler/test_client_routes.py \
 	tests/wire tests/test_config_changes.py \

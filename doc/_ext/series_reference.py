@@ -13,7 +13,8 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
 from sccachedist.metrics import series
-from sccachedist.metrics.series import SCHEDULER, SERVER, SERVERS, Series
+from sccachedist.metrics.series import SCHEDULER, SERVERS, Series
+from sccachedist.metrics.server_series import SERVER
 
 _BOTH = {row.name for row in SCHEDULER} & {row.name for row in SERVER}
 EXPOSITIONS = {

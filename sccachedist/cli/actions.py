@@ -36,7 +36,7 @@ def doctor(parsed: argparse.Namespace) -> None:
     """``doctor``."""
     from sccachedist.cli.doctor.command import run_doctor
 
-    run_doctor(parsed.config, parsed.ca)
+    run_doctor(parsed.config, parsed.ca, parsed.scheduler, parsed.wait)
 
 
 def ask_farm(parsed: argparse.Namespace) -> None:

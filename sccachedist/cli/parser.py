@@ -59,6 +59,20 @@ def command_parser() -> argparse.ArgumentParser:
     )
     command = _add(commands, "doctor", "look for what is wrong with a host or a configuration", actions.doctor)
     command.add_argument("--config", required=True, type=Path, metavar="PATH", help="of a scheduler or a build server")
+    command.add_argument(
+        "--scheduler",
+        type=argument(_scheduler_url),
+        metavar="URL",
+        help="where clients and build servers reach the scheduler, such as that of a load balancer; by default, as the "
+        "configuration of a build server says",
+    )
+    command.add_argument(
+        "--wait",
+        type=argument(_seconds),
+        metavar="SECS",
+        help="hold a request to the scheduler open for so long, to find what ends it before queue.max_wait_secs is "
+        "over (default: 65, if something is in between; 0: not at all)",
+    )
     _add_authorities(command)
     farm = partial(_add, commands, run=actions.ask_farm)
     add_farm_commands(farm, _scheduler_url, _add_authorities)
@@ -120,6 +134,12 @@ def _scheduler_url(text: str) -> str:
         return split_url(text).geturl()
     except ValueError as error:
         raise DecodeError("expected a http or https URL") from error
+
+
+def _seconds(text: str) -> float:
+    if not (text.isascii() and text.isdigit() and len(text) <= 4):
+        raise DecodeError("expected a whole number of seconds, at most 9999")
+    return float(text)
 
 
 def _bits(text: str) -> int:

@@ -33,6 +33,8 @@ class CandidateService(Service):
     :param ttl: seconds after which the lock lapses.
     :param ask_others: called while the store does not answer.
     :param unix_time: the time, in seconds since 1970.
+
+    ``unanswered`` says how often the store has not answered.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class CandidateService(Service):
         self._core = ElectionCore(me, schedulers, ttl, clock.seconds())
         self._told = self._core.current
         self._observers: list[Callable[[Leadership], None]] = []
-        self._resigned, self._silent = False, False
+        self._resigned = False
+        self._silent_since: float | None = None
+        self.unanswered = 0
         self._one_question = DeferredLock()
         self._quiet_log = QuietLog(clock.seconds)
         self._loop = LoopingCall(self._turn)
@@ -60,6 +64,11 @@ class CandidateService(Service):
     def current(self) -> Leadership:
         """Who leads now."""
         return self._core.current
+
+    @property
+    def silent_secs(self) -> float | None:
+        """For how long the store has not answered; None if it does."""
+        return None if self._silent_since is None else self._clock.seconds() - self._silent_since
 
     def observe(self, observer: Callable[[Leadership], None]) -> None:
         """Have a function called after each change."""
@@ -104,7 +113,7 @@ class CandidateService(Service):
         try:
             holder = await self._question()
         except StoreError as error:
-            self._note_silence(error)
+            self._note_silence(error, asked)
             await self._go_by_others()
         else:
             self._note_answer(holder)
@@ -125,8 +134,11 @@ class CandidateService(Service):
                 self._core.claimed(leader, asked, self._clock.seconds())
         self._core.unanswered(self._clock.seconds(), self._unix_time())
 
-    def _note_silence(self, error: StoreError) -> None:
-        self._silent, why = True, str(error)
+    def _note_silence(self, error: StoreError, asked: float) -> None:
+        why = str(error)
+        self.unanswered += 1
+        if self._silent_since is None:
+            self._silent_since = asked
         self._quiet_log.tell(log, LogLevel.warn, "lock", "cannot ask who leads: {error}", why=why, error=why)
 
     def _note_answer(self, holder: Holder | None) -> None:
@@ -136,8 +148,8 @@ class CandidateService(Service):
                 holder.candidate.url,
             )
             self._quiet_log.tell(log, LogLevel.warn, "stranger", form, why=url, url=url)
-        if self._silent:
-            self._silent = False
+        if self._silent_since is not None:
+            self._silent_since = None
             self._quiet_log.forget("lock")
             log.info("the store of the lock answers again")
 
@@ -147,7 +159,7 @@ class CandidateService(Service):
             return
         self._told = self._core.current
         match self._told:
-            case Leading(number=number) if self._silent:
+            case Leading(number=number) if self._silent_since is not None:
                 log.warn("this scheduler leads without the lock, as number {number}", number=number)
             case Leading(number=number):
                 log.info("this scheduler leads, as number {number}", number=number)

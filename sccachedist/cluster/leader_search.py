@@ -4,6 +4,7 @@ If the leader goes away before any of its answer has gone on, the question is as
 one. What a question means, and what becomes of it if this scheduler leads, is not known here.
 """
 
+from collections import Counter
 from contextlib import suppress
 
 import attrs
@@ -41,6 +42,8 @@ class LeaderSearch:
     """Finds out who leads, and asks.
 
     :param election: says who leads; it has to call :meth:`changed` after each change.
+
+    ``count`` says how many questions there are now, and ``outcomes`` how many had which end.
     """
 
     def __init__(self, election: Election, calls: LeaderCalls, clock: IReactorTime) -> None:
@@ -49,6 +52,7 @@ class LeaderSearch:
         self._news, self._done = Waiters(), Waiters()
         self._stops = self._has_stopped = False
         self.count = 0
+        self.outcomes = Counter[str]()
 
     @property
     def leads(self) -> bool:
@@ -67,26 +71,17 @@ class LeaderSearch:
         :param secs: for how long a leader is looked for, and how long the answer may take beyond ``ANSWER_SECS``.
         :raises NoLeader: none is found in time.
         """
-        until = self._clock.seconds() + secs
+        outcome = "sender_gone"
         self.count += 1
         try:
-            while not isinstance(leadership := self._leadership, Leading):
-                if not may_go_on:
-                    raise NoLeader("this scheduler follows another one")
-                why = "no scheduler is known to lead"
-                if leadership.leader is not None:
-                    try:
-                        return await self._ask(leadership.leader, passed, secs)
-                    except LeaderAway as error:
-                        why = f"the leader at {leadership.leader.url} does not answer: {error}"
-                        if not (passed.may_repeat or error.is_unheard):
-                            raise NoLeader(why) from error
-                if self._clock.seconds() >= until or self._has_stopped:
-                    raise NoLeader(why)
-                if self._leadership == leadership:
-                    await self._news_or_pause()
-            return None
+            answer = await self._answer(passed, may_go_on=may_go_on, secs=secs)
+            outcome = "here" if answer is None else "answered"
+            return answer
+        except NoLeader:
+            outcome = "no_leader"
+            raise
         finally:
+            self.outcomes[outcome] += 1
             self.count -= 1
             if not self.count:
                 self._done.wake()
@@ -113,6 +108,25 @@ class LeaderSearch:
         self._has_stopped = True
         self._news.wake()
         await self._calls.close()
+
+    async def _answer(self, passed: PassedRequest, *, may_go_on: bool, secs: float) -> Response | StreamResponse | None:
+        until = self._clock.seconds() + secs
+        while not isinstance(leadership := self._leadership, Leading):
+            if not may_go_on:
+                raise NoLeader("this scheduler follows another one")
+            why = "no scheduler is known to lead"
+            if leadership.leader is not None:
+                try:
+                    return await self._ask(leadership.leader, passed, secs)
+                except LeaderAway as error:
+                    why = f"the leader at {leadership.leader.url} does not answer: {error}"
+                    if not (passed.may_repeat or error.is_unheard):
+                        raise NoLeader(why) from error
+            if self._clock.seconds() >= until or self._has_stopped:
+                raise NoLeader(why)
+            if self._leadership == leadership:
+                await self._news_or_pause()
+        return None
 
     async def _ask(self, leader: Candidate, passed: PassedRequest, secs: float) -> Response | StreamResponse:
         """Ask once.

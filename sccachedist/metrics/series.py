@@ -1,8 +1,9 @@
-"""Every series that a daemon exports: its name, kind, labels and meaning, as data.
+"""Every series that a scheduler exports: its name, kind, labels and meaning, as data; and what both roles have.
 
-The registry makes them from this table, and so does the documentation. Pure: where a value comes from is not known
-here. A label that can have any value has a bound elsewhere: routes and statuses are those of the code, and series of a
-build server are exported for those that live. No label holds a name, a token or a number that a client chooses.
+Those of a build server are in :mod:`sccachedist.metrics.server_series`. The registry makes them from these tables, and
+so does the documentation. Pure: where a value comes from is not known here. A label that can have any value has a bound
+elsewhere: routes and statuses are those of the code, and series of a build server are exported for those that live. No
+label holds a name, a token or a number that a client chooses.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,8 +11,8 @@ from enum import Enum
 
 import attrs
 
-from sccachedist.config import ConnectionLimits, SchedulerLimits, ServerLimits
-from sccachedist.outcomes import SERVER_PHASES, Outcome, Refusal, SentLocal, Suspicion, Word
+from sccachedist.config import ConnectionLimits, SchedulerLimits
+from sccachedist.outcomes import Outcome, Refusal, SentLocal, Word
 
 #: The upper bounds of histograms' buckets, in seconds: how late the reactor is, how long a client waits for a slot, and
 #: how long a request takes.
@@ -19,10 +20,6 @@ LAG_SECS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 WAIT_SECS = (0.001, 0.1, 1, 5, 10, 20, 30, 60, 120)
 ASSIGN_SECS = (0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10)
 REQUEST_SECS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10, 60, 600)
-#: The same of a build server's jobs and of the phases of one; for memory, bytes from 64 MiB to 16 GiB.
-JOB_SECS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
-PHASE_SECS = (0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 300)
-MEMORY_BYTES = tuple(float(1 << power) for power in range(26, 35))
 #: The only series that the registry itself has the value of.
 COLLECTION_SECONDS = "sccachedist_metrics_collection_seconds"
 
@@ -55,11 +52,16 @@ def _keys(limits: type[ConnectionLimits]) -> tuple[str, ...]:
     return tuple(field.name for field in attrs.fields(limits))
 
 
-def _words(words: Iterable[Word]) -> tuple[str, ...]:
+def words_of(words: Iterable[Word]) -> tuple[str, ...]:
+    """The values of a label that has words of :mod:`sccachedist.outcomes`."""
     return tuple(word.word for word in words)
 
 
-def _common(limits: type[ConnectionLimits]) -> tuple[Series, ...]:
+def common(limits: type[ConnectionLimits]) -> tuple[Series, ...]:
+    """The series of both roles.
+
+    :param limits: the role's.
+    """
     return (
         Series(
             "sccachedist_build_info",
@@ -128,24 +130,24 @@ def _common(limits: type[ConnectionLimits]) -> tuple[Series, ...]:
 
 
 SCHEDULER = (
-    *_common(SchedulerLimits),
+    *common(SchedulerLimits),
     Series(
         "sccachedist_scheduler_allocations_total",
         Kind.COUNTER,
         "Requests for a slot: allocated, or why there was none.",
-        {"outcome": ("allocated", *_words(Refusal))},
+        {"outcome": ("allocated", *words_of(Refusal))},
     ),
     Series(
         "sccachedist_scheduler_jobs_outcome_total",
         Kind.COUNTER,
         "Jobs that are over, by what became of them; a published build server does not tell (untold).",
-        {"outcome": _words(outcome for outcome in Outcome if outcome is not Outcome.REFUSED)},
+        {"outcome": words_of(outcome for outcome in Outcome if outcome is not Outcome.REFUSED)},
     ),
     Series(
         "sccachedist_scheduler_sent_local_total",
         Kind.COUNTER,
         "Jobs whose client compiled locally, by the reason that their build server told.",
-        {"reason": _words(SentLocal)},
+        {"reason": words_of(SentLocal)},
     ),
     Series(
         "sccachedist_scheduler_queue_wait_seconds",
@@ -249,6 +251,20 @@ SCHEDULER = (
         "When the first token ends that the client has shown within a day; missing if none of them ends.",
         {"client": ()},
     ),
+    Series("sccachedist_scheduler_leads", Kind.GAUGE, "1 if this scheduler decides, as the only one always does."),
+    Series("sccachedist_scheduler_terms_total", Kind.COUNTER, "How often this scheduler has begun to lead."),
+    Series(
+        "sccachedist_scheduler_lock_unanswered_total",
+        Kind.COUNTER,
+        "Questions that the store of the lock has not answered in time, or refused.",
+    ),
+    Series(
+        "sccachedist_scheduler_passed_on_total",
+        Kind.COUNTER,
+        "Requests that came while this scheduler did not lead: answered by the leader, or here when this one came to "
+        "lead; no_leader was found in time, or the sender_gone before.",
+        {"outcome": ("answered", "here", "no_leader", "sender_gone")},
+    ),
     Series("sccachedist_scheduler_viewers", Kind.GAUGE, "Pages and programs that follow the farm live."),
 )
 
@@ -267,128 +283,4 @@ SERVERS = tuple(
         ("toolchains", Kind.GAUGE, "Toolchains that it is known to hold."),
         ("last_seen_timestamp_seconds", Kind.GAUGE, "When it was last heard of."),
     )
-)
-
-SERVER = (
-    *_common(ServerLimits),
-    Series(
-        "sccachedist_server_jobs_ended_total",
-        Kind.COUNTER,
-        "Jobs that are over, by what became of them.",
-        {"outcome": _words((Outcome.COMPILED, Outcome.COMPILE_ERROR, Outcome.SENT_LOCAL, Outcome.UNCLAIMED))},
-    ),
-    Series(
-        "sccachedist_server_sent_local_total",
-        Kind.COUNTER,
-        "Jobs whose client compiles locally, by the reason.",
-        {"reason": _words(SentLocal)},
-    ),
-    Series(
-        "sccachedist_server_suspicions_total",
-        Kind.COUNTER,
-        "Failed compiles that may be the farm's fault, by what is suspicious.",
-        {"kind": _words(Suspicion)},
-    ),
-    Series(
-        "sccachedist_server_job_phase_seconds",
-        Kind.HISTOGRAM,
-        "What the time of a job went into.",
-        {"phase": _words(SERVER_PHASES)},
-        PHASE_SECS,
-    ),
-    Series(
-        "sccachedist_server_job_seconds",
-        Kind.HISTOGRAM,
-        "All phases of a job together, but for those at its client.",
-        {},
-        JOB_SECS,
-    ),
-    Series(
-        "sccachedist_server_job_cpu_seconds_total",
-        Kind.COUNTER,
-        "CPU time of jobs, sandboxes included.",
-        {"mode": ("user", "system")},
-    ),
-    Series(
-        "sccachedist_server_job_memory_peak_bytes",
-        Kind.HISTOGRAM,
-        "The most memory that one process of a job had at a time.",
-        {},
-        MEMORY_BYTES,
-    ),
-    Series(
-        "sccachedist_server_received_bytes_total",
-        Kind.COUNTER,
-        "Bytes of toolchains and inputs that clients of jobs sent.",
-        {"kind": ("toolchain", "inputs")},
-    ),
-    Series("sccachedist_server_sent_bytes_total", Kind.COUNTER, "Bytes of answers of jobs."),
-    Series(
-        "sccachedist_server_sandboxes_total",
-        Kind.COUNTER,
-        "Sandboxes of jobs that ran, by whether they stood ready.",
-        {"prepared": ("yes", "no")},
-    ),
-    Series(
-        "sccachedist_server_jobs",
-        Kind.GAUGE,
-        "Jobs that are here, by phase.",
-        {"state": ("pending", "ready", "started")},
-    ),
-    Series("sccachedist_server_slots", Kind.GAUGE, "Jobs that the scheduler gives this build server at a time."),
-    Series(
-        "sccachedist_server_state",
-        Kind.GAUGE,
-        "1 for the state that the build server is in.",
-        {"state": ("starting", "open", "unfit", "drained", "leaving")},
-    ),
-    Series("sccachedist_server_registered", Kind.GAUGE, "1 while the scheduler has taken the last heartbeat."),
-    Series(
-        "sccachedist_server_heartbeats_total",
-        Kind.COUNTER,
-        "Heartbeats that the scheduler took, refused, or did not get.",
-        {"result": ("taken", "refused", "unreached")},
-    ),
-    Series(
-        "sccachedist_server_reports_waiting",
-        Kind.GAUGE,
-        "States of jobs that the scheduler has not been told yet.",
-    ),
-    Series(
-        "sccachedist_server_last_heartbeat_timestamp_seconds",
-        Kind.GAUGE,
-        "When the scheduler last took one; missing before the first.",
-    ),
-    Series("sccachedist_server_toolchains", Kind.GAUGE, "Toolchain archives that are kept."),
-    Series("sccachedist_server_toolchain_cache_bytes", Kind.GAUGE, "The bytes of these archives."),
-    Series("sccachedist_server_toolchain_cache_max_bytes", Kind.GAUGE, "The most bytes that they may have."),
-    Series(
-        "sccachedist_server_toolchain_requests_total",
-        Kind.COUNTER,
-        "Jobs that found their toolchain here when they came, and those that did not.",
-        {"result": ("present", "missing")},
-    ),
-    Series(
-        "sccachedist_server_toolchain_uploads_total",
-        Kind.COUNTER,
-        "Toolchains that came in whole: stored, not_wanted for another upload was quicker, refused for their digest or "
-        "for want of room.",
-        {"result": ("stored", "not_wanted", "refused")},
-    ),
-    Series(
-        "sccachedist_server_toolchain_evictions_total",
-        Kind.COUNTER,
-        "Toolchains that were removed: to make room for another, or for they were damaged, or unwanted by an "
-        "administrator.",
-        {"reason": ("room", "damaged", "unwanted")},
-    ),
-    Series("sccachedist_server_workers", Kind.GAUGE, "Sandbox workers.", {"state": ("idle", "busy")}),
-    Series("sccachedist_server_worker_starts_total", Kind.COUNTER, "Sandbox workers that were started."),
-    Series("sccachedist_server_worker_deaths_total", Kind.COUNTER, "Sandbox workers that ended by themselves."),
-    Series(
-        "sccachedist_server_disk_free_bytes",
-        Kind.GAUGE,
-        "Room on the disks of cache_dir and builder.build_dir; missing if a disk does not answer.",
-        {"directory": ()},
-    ),
 )

@@ -61,8 +61,19 @@ class PauseRow(TypedDict):
     since: float
 
 
+class SchedulerRow(TypedDict):
+    """One of several schedulers, as the one that leads sees it. ``since``: when its state began."""
+
+    url: str
+    state: str | None  # leads, follows or silent; None at first
+    since: float | None
+    number: int | None  # of its term, if it leads
+    version: str | None
+    store_silent_since: float | None
+
+
 class StatusDocument(TypedDict):
-    """``GET /api/v1/farm/status``: the farm at a glance."""
+    """``GET /api/v1/farm/status``: the farm at a glance. ``schedulers``: all of ``[cluster]``; none without it."""
 
     v: int
     version: str
@@ -77,6 +88,7 @@ class StatusDocument(TypedDict):
     recent: Recent
     attention: list[Attention]
     paused: PauseRow | None
+    schedulers: list[SchedulerRow]
 
 
 class DiskFree(TypedDict):
@@ -134,7 +146,8 @@ class ServersDocument(TypedDict):
     servers: list[ServerRow]
 
 
-#: One request that is over. The functional form, for ``in`` is a word of Python.
+#: One request that is over; ``scheduler`` and ``term``: which of several led then, and the number of its term. The
+#: functional form, for ``in`` is a word of Python.
 JobRow = TypedDict(
     "JobRow",
     {
@@ -161,6 +174,8 @@ JobRow = TypedDict(
         "out": int | None,
         "uploaded": int | None,
         "prewarmed": bool | None,
+        "scheduler": str | None,
+        "term": int | None,
     },
 )
 
@@ -194,7 +209,7 @@ class Notice(TypedDict):
     """Something that happened in the farm. ``by``: the name of the person who did it, if one did.
 
     ``kind``: server_joined, server_left, server_avoided, server_unfit, server_drained, refused (a token was not
-    accepted), or action (of an administrator).
+    accepted), action (of an administrator), or leader (one of several schedulers leads).
     """
 
     at: float

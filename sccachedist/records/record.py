@@ -28,6 +28,7 @@ class JobRecord:
     :param detail: what the client was told, if it got no slot.
     :param wait_secs: how long it waited for a slot; ``assign_secs``: how long the build server took to accept the job.
     :param summary: what the build server told; None if it did not.
+    :param led_by: which of several schedulers led when it ended, by its URL and the number of its term.
     """
 
     job_id: JobId | None
@@ -42,6 +43,7 @@ class JobRecord:
     wait_secs: float = 0.0
     assign_secs: float = 0.0
     summary: JobSummary | None = None
+    led_by: tuple[str, int] | None = None
 
     @property
     def reason(self) -> Refusal | SentLocal | None:
@@ -67,6 +69,7 @@ class JobRecord:
         The keys: :class:`sccachedist.records.documents.JobRow`.
         """
         summary, reason = self.summary, self.reason
+        scheduler, term = self.led_by or (None, None)
         row: dict[str, Any] = {
             "v": 1,
             "id": None if self.job_id is None else str(self.job_id),
@@ -83,6 +86,8 @@ class JobRecord:
             "output": (summary.output if summary else "") or None,
             "compiler": (summary.compiler if summary else "") or None,
             "phases": {phase.word: round(secs, 6) for phase, secs in self.phases.items()},
+            "scheduler": scheduler,
+            "term": term,
         }
         of_server = (
             dict.fromkeys(_OF_SERVER)

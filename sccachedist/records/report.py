@@ -67,6 +67,8 @@ class BuildReport:
     :param still: the longest of these times, in their order.
     :param slowest: the requests that took longest, the longest first.
     :param home: why requests went home, the most frequent reason first.
+    :param led_by: how many requests ended while which of several schedulers led, by its URL and the number of its term,
+        the first term first.
     """
 
     rows: Sequence[JobRow]
@@ -85,6 +87,7 @@ class BuildReport:
     home: Sequence[HomeGroup]
     by_client: Sequence[UsageRow]
     by_server: Sequence[UsageRow]
+    led_by: dict[tuple[str, int], int]
 
     @property
     def secs(self) -> float:
@@ -119,12 +122,19 @@ def report_of(rows: Iterable[JobRow]) -> BuildReport:
         home=_home(ordered),
         by_client=usage_of(ordered, "client")[:MOST_NAMES],
         by_server=usage_of((span.row for span in jobs), "server")[:MOST_NAMES],
+        led_by=_led_by(ordered),
     )
 
 
 def total_secs(row: JobRow) -> float:
     """From the request to its end."""
     return max(0.0, row["ended"] - row["asked"])
+
+
+def _led_by(rows: Iterable[JobRow]) -> dict[tuple[str, int], int]:
+    counts = Counter((row["scheduler"], row["term"]) for row in rows)
+    known = ((url, term, count) for (url, term), count in counts.items() if url is not None and term is not None)
+    return {(url, term): count for url, term, count in sorted(known, key=lambda each: (each[1], each[0]))}
 
 
 def _secs(stretches: Iterable[Stretch]) -> float:

@@ -16,9 +16,23 @@ from sccachedist.wire.job_summary import unpacked
 from sccachedist.wire.messages import JobId
 
 #: A record: id, asked, ended, client, server, toolchain, numbers of outcome and reason, detail, seconds of wait and
-#: assignment, summary; :class:`~sccachedist.records.record.JobRecord` says what they are. :data:`REASONS` has the
-#: words of the number of a reason, which is -1 if there is none.
-Entry = tuple[int | None, float, float, str | None, str | None, str, int, int, str, float, float, bytes]
+#: assignment, summary, who led; :class:`~sccachedist.records.record.JobRecord` says what they are. :data:`REASONS` has
+#: the words of the number of a reason, which is -1 if there is none.
+Entry = tuple[
+    int | None,
+    float,
+    float,
+    str | None,
+    str | None,
+    str,
+    int,
+    int,
+    str,
+    float,
+    float,
+    bytes,
+    tuple[str, int] | None,
+]
 ID: Final = 0
 ASKED: Final = 1
 ENDED: Final = 2
@@ -53,6 +67,7 @@ def entry_of(
     wait_secs: float = 0.0,
     assign_secs: float = 0.0,
     summary: bytes = b"",
+    led_by: tuple[str, int] | None = None,
 ) -> Entry:
     """Make an entry. Texts that come again and again are kept once.
 
@@ -71,6 +86,7 @@ def entry_of(
         wait_secs,
         assign_secs,
         summary,
+        led_by,
     )
 
 
@@ -81,7 +97,7 @@ def reason_of(entry: Entry) -> Refusal | SentLocal | None:
 
 def record_of(entry: Entry) -> JobRecord:
     """The record of an entry. A summary that cannot be read, perhaps of a later release, is as none."""
-    job_id, asked, ended, client, server, toolchain, outcome, _, detail, wait, assign, octets = entry
+    job_id, asked, ended, client, server, toolchain, outcome, _, detail, wait, assign, octets, led_by = entry
     reason = reason_of(entry)
     try:
         summary = unpacked(octets) if octets else None
@@ -100,6 +116,7 @@ def record_of(entry: Entry) -> JobRecord:
         wait_secs=wait,
         assign_secs=assign,
         summary=summary,
+        led_by=led_by,
     )
 
 

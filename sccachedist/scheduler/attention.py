@@ -4,12 +4,12 @@ Pure. Each finding has a text, and the words of :mod:`sccachedist.outcomes` for 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 import attrs
 
 from sccachedist.outcomes import Outcome, Refusal, SentLocal, Word
-from sccachedist.records.documents import Attention
+from sccachedist.records.documents import Attention, SchedulerRow
 from sccachedist.records.ring import CLIENT, SERVER, Entry, reason_of
 from sccachedist.records.tally import RequestTally
 from sccachedist.scheduler.snapshot import ServerView
@@ -22,6 +22,8 @@ MOST_LISTED = 10
 PART, LEAST = 0.1, 5
 #: Seconds that a request waits before it is worth a look.
 LONG_WAIT_SECS = 30.0
+#: Seconds for which the store of the lock does not answer before it is worth a look.
+STORE_SECS = 10.0
 #: Bytes that are too few on a disk, and of memory: the latter if they are less than a part of it, too.
 LEAST_DISK, LEAST_MEMORY, LEAST_MEMORY_PART = 2_000_000_000, 2_000_000_000, 0.05
 DAY_SECS = 86_400
@@ -34,6 +36,13 @@ _MADE_BY_ITSELF = (
 _NOT_OURS = {SentLocal.SUSPICIOUS, SentLocal.OPTIONS, SentLocal.CLIENT_GONE, SentLocal.KILLED}
 _NO_MATTER = {Refusal.UNAUTHORIZED, Refusal.CLIENT_GONE, Refusal.SHUTDOWN, Refusal.NO_SERVERS, Refusal.PAUSED}
 _SETTLING = "Wait: build servers register within seconds. How long requests wait for them is queue.settle_secs."
+_SILENT = (
+    "Start it, or see what is in between. If it has gone for good, take it out of cluster.schedulers of the others."
+)
+_TWO_LEAD = "Wait: one gives way within seconds. If it does not, see that cluster.lock is the same for all."
+_NO_STORE = (
+    "See whether the store of cluster.lock runs: the schedulers' logs say why it does not answer. The farm goes on."
+)
 _LOOK_THERE = "Run sccachedist doctor --config server.conf on the build server, or drain it."
 
 
@@ -107,6 +116,7 @@ def attention(
     certificate_end: float | None = None,
     *,
     is_settling: bool = False,
+    schedulers: Sequence[SchedulerRow] = (),
 ) -> list[Attention]:
     """All of it, what is critical first.
 
@@ -114,9 +124,11 @@ def attention(
     :param missed: for how many seconds build servers have been away that fell silent.
     :param certificate_end: when the scheduler's own certificate ends, in seconds since 1970; None if it has none.
     :param is_settling: whether requests wait for a first build server, because the scheduler has just begun.
+    :param schedulers: those of the farm, if they are several.
     """
     found = [
         *_no_servers(servers.is_any_open, is_settling),
+        *_schedulers(schedulers, servers.now),
         *_missed(missed, servers.ids),
         *_strangers(lately),
         *_own_certificate(certificate_end, servers.now),
@@ -142,6 +154,22 @@ def _no_servers(is_any_open: bool, is_settling: bool) -> Iterator[Attention]:
         yield _finding("farm", "The scheduler has just begun: requests wait for a first build server.", _SETTLING)
     else:
         yield _finding("farm", Refusal.NO_SERVERS.means, Refusal.NO_SERVERS.mend, critical=True)
+
+
+def _schedulers(rows: Sequence[SchedulerRow], now: float) -> Iterator[Attention]:
+    """What is wrong with several schedulers: then there may be no other one to take over."""
+    for row in rows:
+        if row["state"] == "silent" and row["since"] is not None:
+            text = f"The scheduler {row['url']} has been silent for {now - row['since']:.0f} s."
+            yield _finding(row["url"], text, _SILENT, critical=True)
+    leaders = [row["url"] for row in rows if row["state"] == "leads"]
+    if len(leaders) > 1:
+        yield _finding("schedulers", f"More than one scheduler leads: {', '.join(leaders)}.", _TWO_LEAD, critical=True)
+    deaf = [row for row in rows if now - (row["store_silent_since"] or now) >= STORE_SECS]
+    if deaf:
+        secs = max(now - (row["store_silent_since"] or now) for row in deaf)
+        text = f"The store of the lock does not answer {', '.join(row['url'] for row in deaf)}, for {secs:.0f} s."
+        yield _finding("schedulers", text, _NO_STORE, critical=True)
 
 
 def _missed(missed: Mapping[ServerId, float], here: Container[ServerId]) -> Iterator[Attention]:

@@ -22,6 +22,7 @@ from sccachedist.records.documents import (
     Recent,
     RefusalCount,
     RunningRow,
+    SchedulerRow,
     ServerRow,
     ServerUpload,
     StatusDocument,
@@ -118,6 +119,7 @@ def status_document(
     recent: Recent,
     attention: list[Attention],
     pause: Pause | None = None,
+    schedulers: Iterable[SchedulerRow] = (),
 ) -> StatusDocument:
     """The farm at a glance.
 
@@ -137,6 +139,7 @@ def status_document(
         recent=recent,
         attention=attention,
         paused=None if pause is None else pause.to_json(),
+        schedulers=list(schedulers),
     )
 
 

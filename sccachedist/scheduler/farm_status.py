@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from sccachedist.records.documents import Attention, Recent, StatusDocument
+from sccachedist.records.documents import Attention, Recent, SchedulerRow, StatusDocument
 from sccachedist.records.ring import ENDED
 from sccachedist.scheduler.attention import Lately, attention
 from sccachedist.scheduler.departures import Departures
@@ -18,6 +18,7 @@ class FarmStatus:
     :param records: what it remembers.
     :param departures: the build servers that it misses.
     :param certificate_end: returns when the scheduler's own certificate ends, in seconds since 1970.
+    :param schedulers: returns all of several schedulers.
     """
 
     def __init__(
@@ -26,9 +27,10 @@ class FarmStatus:
         records: JobRecords,
         departures: Departures,
         certificate_end: Callable[[], float | None] = lambda: None,
+        schedulers: Callable[[], list[SchedulerRow]] = list,
     ) -> None:
         self._views, self._records, self._departures = views, records, departures
-        self._certificate_end = certificate_end
+        self._certificate_end, self._schedulers = certificate_end, schedulers
         self._began = records.now()
 
     @property
@@ -50,7 +52,16 @@ class FarmStatus:
         waiting, missed = term.totals().waiting, self._departures.missed()
         recent = found.all().recent(min(since, now - self._records.since))
         wait, end, is_settling = term.oldest_wait_secs, self._certificate_end(), term.settling_secs > 0
-        return recent, attention(look.findings, waiting, wait, found, missed, end, is_settling=is_settling)
+        return recent, attention(
+            look.findings,
+            waiting,
+            wait,
+            found,
+            missed,
+            end,
+            is_settling=is_settling,
+            schedulers=self._schedulers(),
+        )
 
     def document(self, servers: ServerSums, recent: Recent, attention: list[Attention]) -> StatusDocument:
         """The farm at a glance; the rest is what it is now.
@@ -59,4 +70,5 @@ class FarmStatus:
         """
         term = self._views.terms.current
         pause, wait = term.interventions.out_of_service.pause, term.oldest_wait_secs
-        return status_document(servers, term.totals(), self.up_secs, wait, recent, attention, pause)
+        schedulers = self._schedulers()
+        return status_document(servers, term.totals(), self.up_secs, wait, recent, attention, pause, schedulers)

@@ -66,6 +66,7 @@ class JobRecords:
     :param began: seconds since 1970 when the clock of the events was 0.
     :param now: that clock.
     :param takers: called with each entry.
+    :param led_by: says which of several schedulers leads, as records have it.
 
     ``counts`` has how many requests ended in each way since the start, by outcome and reason.
     """
@@ -76,7 +77,9 @@ class JobRecords:
         began: float,
         now: Callable[[], float],
         takers: Sequence[Callable[[Entry], None]] = (),
+        led_by: Callable[[], tuple[str, int] | None] = lambda: None,
     ) -> None:
+        self._led_by = led_by
         self.settings, self._began, self._now, self._takers = settings, began, now, takers
         self.counts: Counter[tuple[Outcome, Refusal | SentLocal | None]] = Counter()
         self._ring = Ring(settings.keep, self.now())
@@ -183,6 +186,7 @@ class JobRecords:
                 wait_secs=reserved - event.asked,
                 assign_secs=assigned - reserved,
                 summary=event.summary if self.settings.names else _without_name(event.summary),
+                led_by=self._led_by(),
             ),
             self._ring,
         )
@@ -204,6 +208,7 @@ class JobRecords:
                 event.refusal,
                 detail=excerpt(event.detail, MOST_TEXT[-1]),
                 wait_secs=event.at - event.asked,
+                led_by=self._led_by(),
             ),
             self._strangers if is_stranger else self._ring,
         )

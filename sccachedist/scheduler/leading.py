@@ -3,16 +3,18 @@
 :mod:`sccachedist.cluster` knows who leads and how a request goes on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sccachedist.cluster.hop import Hop
 from sccachedist.cluster.leader_calls import LeaderCalls
 from sccachedist.cluster.leader_search import LeaderSearch
-from sccachedist.cluster.leadership import Election, Leadership, Leading
+from sccachedist.cluster.leadership import Candidate, Election, Following, Leadership, Leading
 from sccachedist.cluster.passing import Passing, Rule
 from sccachedist.config import SchedulerSettings
 from sccachedist.daemon.reload import Part
+from sccachedist.scheduler.notices import Kind
+from sccachedist.scheduler.own_routes import OwnRoutes
 from sccachedist.scheduler.page_routes import PageRoutes
 from sccachedist.scheduler.scrape_routes import ScrapeRoutes
 from sccachedist.scheduler.sign_in_routes import SignInRoutes
@@ -28,9 +30,16 @@ RULES = {
     "job_state": Rule(may_repeat=True, proves=True),
 }
 #: Routes that each scheduler answers itself: they know of no build server and no job.
-HERE = frozenset((*ScrapeRoutes.api.names, *SignInRoutes.api.names, *PageRoutes.api.names))
+HERE = frozenset((*ScrapeRoutes.api.names, *SignInRoutes.api.names, *PageRoutes.api.names, *OwnRoutes.api.names))
 #: What stands for the address of a scheduler in sessions of browsers: they are good at all of them.
 PLACE = "any of several"
+
+
+def url_of(settings: SchedulerSettings) -> str:
+    """The URL by which other schedulers know this one."""
+    if settings.cluster is not None and settings.cluster.address is not None:
+        return settings.cluster.address
+    return f"{'http' if settings.tls is None else 'https'}://{settings.public_addr}"
 
 
 def passing_on(election: Election, settings: SchedulerSettings, reactor: Any) -> Passing:
@@ -46,10 +55,22 @@ def passing_on(election: Election, settings: SchedulerSettings, reactor: Any) ->
 
 
 class Office:
-    """Leads while the election says so: begins a term then, and ends it when another scheduler leads."""
+    """Leads while the election says so: begins a term then, and ends it when another scheduler leads.
 
-    def __init__(self, election: Election, terms: Terms, watching: Watching, passing: Passing) -> None:
-        self._terms, self._watching, self._passing = terms, watching, passing
+    :param url: by which the others know this scheduler.
+    :param tell: told who leads, and whom that is about.
+    """
+
+    def __init__(
+        self,
+        election: Election,
+        url: str,
+        terms: Terms,
+        watching: Watching,
+        passing: Passing,
+        tell: Callable[[Kind, str, str], None],
+    ) -> None:
+        self._url, self._terms, self._watching, self._passing, self._tell = url, terms, watching, passing, tell
         self._last = election.current
         election.observe(self._changed)
 
@@ -72,6 +93,11 @@ class Office:
             self._terms.resign()
             self._watching.send_away()
         self._passing.search.changed()
+        match leadership:
+            case Leading(number=number):
+                self._tell("leader", self._url, f"it leads, as number {number}")
+            case Following(leader=Candidate(url=url)):
+                self._tell("leader", url, "it leads, says the scheduler that tells this, and follows it")
 
     def _take_settings(self, settings: SchedulerSettings) -> None:
         hop = self._passing.hop

@@ -1,4 +1,4 @@
-"""What makes a scheduler one of several: its candidate for the election, with the lock in a store.
+"""What makes a scheduler one of several: its candidate for the election, and a look at the others.
 
 The store's library is loaded only here, and only if the configuration has ``[cluster]``.
 """
@@ -14,14 +14,21 @@ from sccachedist.cluster.candidate_service import CandidateService
 from sccachedist.cluster.hop import PASSED_ON
 from sccachedist.cluster.leader_calls import LeaderAway, LeaderCalls, PassedRequest
 from sccachedist.cluster.leadership import Candidate, Leading
+from sccachedist.cluster.roll import Roll, SchedulerAccount
 from sccachedist.config import ClusterSettings
+from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.peers.bodies import read_body
+from sccachedist.records.documents import SchedulerRow
 from sccachedist.scheduler.job_ids import JobIds, ids_of_term, ids_since
 from sccachedist.web.responses import FOLLOWS
 
 #: A request that changes nothing, and that only a leader answers.
 _QUESTION = PassedRequest("GET", "/api/v1/scheduler/status", [(PASSED_ON, "1")], b"", may_repeat=True)
 _SUCCESS, _MOST_BYTES = 200, 1 << 16
+#: What each answers for itself.
+_ACCOUNT = PassedRequest("GET", "/api/v1/scheduler/account", [], b"", may_repeat=True)
+#: Seconds from one look at the others to the next.
+LOOK_SECS = 2.0
 #: How many questions to the store, one after the other, take a TTL if none is answered.
 _QUESTIONS = 3
 
@@ -45,6 +52,8 @@ class Membership:
         lock = RedisLock(RedisStore(settings.lock, settings.lock_password, trusted, within, reactor))
         self._others = Others([url for url in settings.schedulers if url != self._me.url], within, reactor)
         schedulers = sorted(settings.schedulers)
+        self._roll = Roll(schedulers, unix_time())
+        self._looking = PeriodicService(LOOK_SECS, self._look, reactor)
         self.candidate = CandidateService(self._me, schedulers, lock, ttl, self._others.leader, reactor, unix_time)
 
     def job_ids(self) -> JobIds:
@@ -54,14 +63,28 @@ class Membership:
             return ids_of_term(leadership.number, self._me.incarnation)
         return ids_since(self._unix_time())  # no job is asked for before this one leads
 
+    def schedulers(self, own: SchedulerAccount) -> list[SchedulerRow]:
+        """All of them.
+
+        :param own: how this one stands.
+        """
+        self._roll.answered(self._me.url, own, self._unix_time())
+        return self._roll.rows()
+
     async def start(self) -> None:
-        """Ask who leads, again and again."""
+        """Ask who leads and how the others stand, again and again."""
         self.candidate.startService()
+        self._looking.startService()
+        self._look()
 
     async def stop(self) -> None:
         """Ask no more."""
+        self._looking.stopService()
         await self.candidate.stopService()
         await self._others.close()
+
+    def _look(self) -> None:
+        self._others.look(self._roll, self._unix_time)
 
 
 class Others:
@@ -73,6 +96,7 @@ class Others:
     def __init__(self, urls: list[str], within: float, reactor: Any) -> None:
         self._urls, self._within, self._reactor = urls, within, reactor
         self._calls = LeaderCalls(reactor)
+        self._looked_at: set[str] = set()
 
     async def leader(self) -> Candidate | None:
         """The first one that says that it leads."""
@@ -92,6 +116,32 @@ class Others:
         if response.code != _SUCCESS or response.headers.hasHeader(FOLLOWS[0]):
             raise LeaderAway("it does not lead", is_unheard=True)
         return url
+
+    def look(self, roll: Roll, unix_time: Callable[[], float]) -> None:
+        """Ask each how it stands, but for those that have not answered the question before yet."""
+        for url in set(self._urls) - self._looked_at:
+            self._looked_at.add(url)
+            Deferred.fromCoroutine(self._look_at(url, roll, unix_time))
+
+    async def _look_at(self, url: str, roll: Roll, unix_time: Callable[[], float]) -> None:
+        asked = Deferred.fromCoroutine(self._account(url)).addTimeout(self._within, self._reactor)
+        try:
+            account = await asked
+        except Exception:  # whatever Twisted's client makes of it
+            roll.unanswered(url)
+        else:
+            roll.answered(url, account, unix_time())
+        finally:
+            self._looked_at.discard(url)
+
+    async def _account(self, url: str) -> SchedulerAccount:
+        """What one says of itself.
+
+        :raises LeaderAway: it does not answer.
+        :raises DecodeError: it answers something else.
+        """
+        response = await self._calls.ask(url, _ACCOUNT)
+        return SchedulerAccount.read(await read_body(response, _MOST_BYTES))
 
     async def close(self) -> None:
         """Keep no connections."""

@@ -31,7 +31,9 @@ REFUSED_SECS, MOST_REFUSED = 600.0, 20
 #: The most characters of a text.
 _LONGEST = 500
 
-Kind = Literal["server_joined", "server_left", "server_avoided", "server_unfit", "server_drained", "refused", "action"]
+Kind = Literal[
+    "server_joined", "server_left", "server_avoided", "server_unfit", "server_drained", "refused", "action", "leader"
+]
 
 
 class Notices:

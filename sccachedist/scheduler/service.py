@@ -13,11 +13,13 @@ from twisted.application.service import IService, MultiService
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.threads import deferToThreadPool
 
+from sccachedist import __version__
 from sccachedist.auth.named_clients import NamedClientTokens
 from sccachedist.auth.roster import Roster
 from sccachedist.auth.signed_tokens import SignedClientTokens
 from sccachedist.cluster.leadership import Alone, Election
 from sccachedist.cluster.passing import PassingRoutes
+from sccachedist.cluster.roll import SchedulerAccount
 from sccachedist.config import SchedulerSettings, load_scheduler_settings
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
@@ -31,6 +33,7 @@ from sccachedist.peers.http_client import Calls, pinned_calls
 from sccachedist.peers.messages import decoded
 from sccachedist.peers.pins import Pins
 from sccachedist.peers.service_calls import service_calls
+from sccachedist.records.documents import SchedulerRow
 from sccachedist.records.line_writer import record_writer
 from sccachedist.scheduler.admin_routes import AdminRoutes
 from sccachedist.scheduler.browsers import Browsers
@@ -39,6 +42,7 @@ from sccachedist.scheduler.client_metrics import watch_clients
 from sccachedist.scheduler.client_routes import ClientRoutes
 from sccachedist.scheduler.core import Reservation, SchedulerCore
 from sccachedist.scheduler.departures import Departures
+from sccachedist.scheduler.election_metrics import watch_election
 from sccachedist.scheduler.event_counts import EventCounts
 from sccachedist.scheduler.event_log import EventLog
 from sccachedist.scheduler.events import Event, Observer, ServerLeft
@@ -52,13 +56,14 @@ from sccachedist.scheduler.history import STEP_SECS
 from sccachedist.scheduler.job_ids import ids_since
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
-from sccachedist.scheduler.leading import PLACE, Office, passing_on
+from sccachedist.scheduler.leading import PLACE, Office, passing_on, url_of
 from sccachedist.scheduler.membership import Membership
 from sccachedist.scheduler.metrics import SchedulerMetrics
 from sccachedist.scheduler.monitor_events import MonitorEvents
 from sccachedist.scheduler.monitor_feed import MonitorFeed
 from sccachedist.scheduler.notices import Notices
 from sccachedist.scheduler.out_of_service import OutOfService
+from sccachedist.scheduler.own_routes import OwnRoutes
 from sccachedist.scheduler.page_routes import PageFiles, PageRoutes
 from sccachedist.scheduler.reloaded_parts import RecordTakers, SchedulerParts, of_browsers, without_browsers
 from sccachedist.scheduler.reloaded_secrets import reloaded_secrets
@@ -70,6 +75,7 @@ from sccachedist.scheduler.sessions import Sessions
 from sccachedist.scheduler.sign_in_routes import SignInRoutes
 from sccachedist.scheduler.standings import Standings
 from sccachedist.scheduler.state_file import StateFile
+from sccachedist.scheduler.tenure import Tenure
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.scheduler.watching import Watching
 from sccachedist.web.listener import Listen, Listener, listening_with, over_tls
@@ -126,11 +132,15 @@ def scheduler_service(
         membership = Membership(settings.cluster, reactor, tokens.now)
         election = membership.candidate
     election = election or Alone()
+    candidate = None if membership is None else membership.candidate
+    own_url = url_of(settings)
+    tenure = Tenure(election, None if isinstance(election, Alone) else own_url, reactor.seconds)
     writer = record_writer(settings.records, reactor)
     changes = FarmChanges()
     takers = RecordTakers(writer, (changes.ended,))
     takers.choose(settings)
-    records, counts = JobRecords(settings.records, began, reactor.seconds, takers.now), EventCounts()
+    counts = EventCounts()
+    records = JobRecords(settings.records, began, reactor.seconds, takers.now, lambda: tenure.led_by)
     departures = Departures(reactor.seconds)
     notices = Notices(began, reactor.seconds, records.name_of)
     log_events = EventLog(reactor.seconds, records.name_of)
@@ -163,6 +173,7 @@ def scheduler_service(
     views = FarmViews(terms, Slices(turns), records)
     principals = Principals.of(settings.admin, settings.web)
     passing = None if isinstance(election, Alone) else passing_on(election, settings, reactor)
+    watch_election(registry, tenure, candidate, None if passing is None else passing.search)
     place = None if passing is None else PLACE
     sessions = Sessions.of(settings, principals, client_digest(settings.client_auth), roster.knows, place)
     browsers = Browsers(settings.tls is not None, trusted, settings.web.user_header)
@@ -170,7 +181,16 @@ def scheduler_service(
     servers, limits = server_auth(settings.server_auth, outdated, reactor), settings.limits
     tls = settings.tls
     files = None if tls is None else CertificateFiles(tls.certificate, tls.private_key)
-    status = FarmStatus(views, records, departures, partial(_expiry, files))
+
+    def account() -> SchedulerAccount:
+        return SchedulerAccount(
+            __version__, tenure.number, tenure.secs, None if candidate is None else candidate.silent_secs
+        )
+
+    def schedulers() -> list[SchedulerRow]:
+        return [] if membership is None else membership.schedulers(account())
+
+    status = FarmStatus(views, records, departures, partial(_expiry, files), schedulers)
     watching = Watching(settings.web.viewers, views, status, notices, changes, reactor)
     registry.read("sccachedist_scheduler_viewers", lambda: len(watching))
     fed, sign_in = (
@@ -186,10 +206,12 @@ def scheduler_service(
     for_browsers = (sign_in, PageRoutes(PageFiles.read()))
     published = SchedulerRoutes(terms, clients, servers, trusted, limits, reactor, readers, views)
     scraped = ScrapeRoutes(metrics, settings.metrics.token, readers)
+    own = OwnRoutes(account, readers, servers, browsers, lambda: reload.settings.queue, reactor)
     mounted = Mounted if passing is None else partial(PassingRoutes, passing)
     routes = mounted(
         published,
         scraped,
+        own,
         *for_all,
         *(for_browsers if settings.web.address is None else ()),
     )
@@ -201,7 +223,7 @@ def scheduler_service(
         if is_more and service.running:
             reactor.callLater(PAUSE_SECS, lambda: go_on(terms.current.expire_more()))
 
-    office = None if passing is None else Office(election, terms, watching, passing)
+    office = None if passing is None else Office(election, own_url, terms, watching, passing, notices.tell)
 
     async def send_away() -> None:
         end_at_once_when_told_again()

@@ -41,7 +41,7 @@ from sccachedist.errors import BuildError, ConfigError, DecodeError
 from sccachedist.memory import least_free_memory
 from sccachedist.metrics.both_roles import monitor_port, watch, watch_reloads
 from sccachedist.metrics.registry import Registry
-from sccachedist.metrics.series import SERVER
+from sccachedist.metrics.server_series import SERVER
 from sccachedist.peers.http_client import trusting_calls
 from sccachedist.peers.source_address import is_own, source_address
 from sccachedist.records.line_writer import record_writer

@@ -20,7 +20,8 @@ from farmkit.launch import OUR_SERVER
 from farmkit.processes import LOOPBACK, Command, Daemon, free_port, inherited, wait_until
 from farmkit.projects import write_project
 from farmkit.published_client import Client
-from sccachedist.metrics.series import SCHEDULER, SERVER, SERVERS
+from sccachedist.metrics.series import SCHEDULER, SERVERS
+from sccachedist.metrics.server_series import SERVER
 from tests.faults.build import SMALL
 from tests.functional.test_builds import build
 from tests.metrics.exposed import families, named

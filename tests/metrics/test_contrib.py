@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from sccachedist.metrics.series import SCHEDULER, SERVER, SERVERS, Kind
+from sccachedist.metrics.series import SCHEDULER, SERVERS, Kind
+from sccachedist.metrics.server_series import SERVER
 
 CHECKOUT = Path(__file__).parents[2]
 ALERTS, CASES = ((CHECKOUT / "contrib/prometheus" / name).read_text() for name in ("alerts.yml", "alerts_test.yml"))

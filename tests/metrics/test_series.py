@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from sccachedist.metrics.series import SCHEDULER, SERVER, SERVERS, Kind, Series
+from sccachedist.metrics.series import SCHEDULER, SERVERS, Kind, Series
+from sccachedist.metrics.server_series import SERVER
 
 ALL = list({row.name: row for row in (*SCHEDULER, *SERVER, *SERVERS)}.values())
 

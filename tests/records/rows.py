@@ -33,6 +33,8 @@ def job_row(**changed: Any) -> JobRow:
         "out": 2048,
         "uploaded": 0,
         "prewarmed": True,
+        "scheduler": None,
+        "term": None,
     }
     return cast("JobRow", row | changed)
 

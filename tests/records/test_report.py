@@ -120,5 +120,16 @@ def test_nothing() -> None:
     """Of no records there is a report as well."""
     assert report_of([]) == BuildReport(
         rows=[], begin=0, end=0, outcomes={}, phases={}, slots=[0.0] * PARTS, waiting=[0.0] * PARTS, most_slots=0,
-        idle_secs=0, alone_secs=0, still=[], servers=[], slowest=[], home=[], by_client=[], by_server=[],
+        idle_secs=0, alone_secs=0, still=[], servers=[], slowest=[], home=[], by_client=[], by_server=[], led_by={},
     )  # fmt: skip
+
+
+def test_who_led() -> None:
+    """How many requests ended under which scheduler, its terms in their order; what has no word of it is left out."""
+    rows = [
+        *(job_row(scheduler="b", term=1) for _ in range(2)),
+        *(job_row(scheduler="a", term=term) for term in (2, 1, 2)),
+        job_row(),
+        job_row(scheduler="a"),
+    ]
+    assert list(report_of(rows).led_by.items()) == [(("a", 1), 1), (("b", 1), 2), (("a", 2), 2)]

@@ -75,6 +75,11 @@ def test_a_record_comes_back() -> None:
         summary=packed(SUMMARY),
     )
     assert record_of(entry) == ENDED_JOB
+    assert record_of((*entry[:-1], ("http://10.0.0.1:10600", 7))).to_json() == {
+        **ENDED_JOB.to_json(),
+        "scheduler": "http://10.0.0.1:10600",
+        "term": 7,
+    }
     assert reason_of(entry) is SentLocal.LIMIT
     refused = entry_of(
         None, 1000.0, 1060.0, "10.0.0.1", None, "ab" * 32, Outcome.REFUSED, Refusal.QUEUE_TIMEOUT, "no slot", 60.0

@@ -7,6 +7,7 @@ import attrs
 import pytest
 
 from sccachedist.outcomes import Outcome, Refusal, SentLocal
+from sccachedist.records.documents import SchedulerRow
 from sccachedist.records.ring import Entry, entry_of
 from sccachedist.scheduler.attention import (
     CERTIFICATE_SECS,
@@ -15,6 +16,7 @@ from sccachedist.scheduler.attention import (
     LEAST_MEMORY,
     LONG_WAIT_SECS,
     MOST_LISTED,
+    STORE_SECS,
     Lately,
     ServerFindings,
     attention,
@@ -162,3 +164,36 @@ def test_the_certificate_of_the_scheduler(end: float | None, texts: list[tuple[b
     """It is an administrator's to renew."""
     found = attention(looked_at(FINE), 0, 0.0, Lately(), {}, end)
     assert [(finding["critical"], finding["text"]) for finding in found] == texts
+
+
+def of_schedulers(*rows: SchedulerRow) -> list[tuple[str, str]]:
+    """What each finding about several schedulers is about, and its text; all are critical."""
+    findings = attention(looked_at(FINE), 0, 0.0, Lately(), {}, schedulers=rows)
+    assert all(finding["critical"] and finding["mend"].endswith(".") for finding in findings)
+    return [(finding["about"], finding["text"]) for finding in findings]
+
+
+def scheduler(url: str, state: str | None, since: float | None = NOW - 60, silent: float | None = None) -> SchedulerRow:
+    return SchedulerRow(url=url, state=state, since=since, number=None, version="1", store_silent_since=silent)
+
+
+def test_schedulers_that_are_well() -> None:
+    """One leads and others follow; a store that is silent for a moment is no matter, nor is what is not known yet."""
+    rows = scheduler("a", "leads", silent=NOW - STORE_SECS + 1), scheduler("b", "follows"), scheduler("c", None, None)
+    assert of_schedulers(*rows) == []
+
+
+def test_schedulers_that_are_not() -> None:
+    """One that is silent, two that lead, and a store that does not answer: no other could take over as it should."""
+    assert of_schedulers(scheduler("a", "leads"), scheduler("b", "silent")) == [
+        ("b", "The scheduler b has been silent for 60 s.")
+    ]
+    assert of_schedulers(scheduler("a", "leads"), scheduler("b", "leads")) == [
+        ("schedulers", "More than one scheduler leads: a, b.")
+    ]
+    deaf = (
+        scheduler("a", "leads", silent=NOW - 30),
+        scheduler("b", "follows", silent=NOW - 20),
+        scheduler("c", "follows"),
+    )
+    assert of_schedulers(*deaf) == [("schedulers", "The store of the lock does not answer a, b, for 30 s.")]

@@ -51,6 +51,18 @@ def record(*events: Event, settings: RecordSettings | None = None) -> JobRecord:
     return record_of(entry)
 
 
+def test_who_led() -> None:
+    """Of several schedulers, the record has the one that led when the request ended."""
+    led_by: list[tuple[str, int] | None] = [("http://10.0.0.1:10600", 7), None]
+    records = JobRecords(RecordSettings(), BEGAN, lambda: 99.0, (), lambda: led_by[0])
+    records(ENDED)
+    records(REFUSED)
+    assert [record_of(entry).led_by for entry in records.latest_first()] == [led_by[0]] * 2
+    del led_by[0]
+    records(REFUSED)
+    assert record_of(records.latest_first()[0]).led_by is None
+
+
 def test_a_job() -> None:
     """Times are those since 1970; the wait for a slot and the assignment are the scheduler's part."""
     made = record(attrs.evolve(ENDED, summary=COMPILED))

@@ -59,6 +59,8 @@ ROUTES: dict[str, tuple[str, str, dict[str, str], set[str], bool]] = {
     "settings": ("GET", "/api/v1/admin/settings", {}, ADMINISTRATORS, True),
     "named_clients": ("GET", "/api/v1/admin/clients", {}, ADMINISTRATORS, True),
     "act": ("POST", "/api/v1/admin/actions", JSON, ADMINISTRATORS, True),
+    "account": ("GET", "/api/v1/scheduler/account", {}, ALL, False),
+    "way": ("GET", "/api/v1/scheduler/way", {}, {"server", *CLIENTS}, False),
     "metrics": ("GET", "/metrics", {}, {"scraper", *ADMINISTRATORS}, True),
     "metrics_servers": ("GET", "/metrics/servers", {}, {"scraper", *ADMINISTRATORS}, True),
     "metrics_targets": ("GET", "/metrics/targets", {}, {"scraper", *ADMINISTRATORS}, True),

@@ -1,7 +1,7 @@
 """What a build server counts of its jobs."""
 
 from sccachedist.metrics.registry import Registry
-from sccachedist.metrics.series import SERVER
+from sccachedist.metrics.server_series import SERVER
 from sccachedist.outcomes import SERVER_PHASES, Outcome, SentLocal, Suspicion
 from sccachedist.server.job_metrics import JobMetrics
 from sccachedist.wire.job_summary import JobSummary

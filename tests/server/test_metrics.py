@@ -15,7 +15,7 @@ from farmkit.memory_http import Answer, Browser, request
 from farmkit.memory_reactor import Reactor
 from sccachedist.config import MetricsSettings, ServerSettings
 from sccachedist.disks import free_bytes
-from sccachedist.metrics.series import SERVER
+from sccachedist.metrics.server_series import SERVER
 from sccachedist.server import service as service_module
 from sccachedist.server.host import DISK_SECS
 from sccachedist.server.lifecycle import ServerService

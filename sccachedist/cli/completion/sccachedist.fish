@@ -51,7 +51,7 @@ function _shtab_sccachedist_using
 end
 
 set -g _shtab_sccachedist_commands scheduler server drain undrain forgive kill 'kill job' 'kill client' pause resume reload forget 'forget server' 'forget toolchain' client 'client add' 'client set' 'client rotate' 'client revoke' 'client list' doctor status servers jobs job why clients toolchains usage top trace report check completion auth 'auth generate-jwt-hs256-key' 'auth generate-jwt-hs256-server-token' 'auth generate-shared-token'
-set -g _shtab_sccachedist_opts_with_value --bits --by --ca --class --client --config --file --limit --max-slots --outcome --output --overlap --reason --scheduler --secret-key --server --since --state --syslog --token --token-file --until --watch --weight
+set -g _shtab_sccachedist_opts_with_value --bits --by --ca --class --client --config --file --limit --max-slots --outcome --output --overlap --reason --scheduler --secret-key --server --since --state --syslog --token --token-file --until --wait --watch --weight
 
 complete -c sccachedist -e
 complete -c sccachedist -f
@@ -195,6 +195,8 @@ complete -c sccachedist -n '_shtab_sccachedist_using client list' -l ca -xka "(_
 complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a doctor -d 'Look for what is wrong with a host or a configuration.'
 complete -c sccachedist -n '_shtab_sccachedist_using doctor' -s h -l help -d 'show this help message and exit'
 complete -c sccachedist -n '_shtab_sccachedist_using doctor' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'of a scheduler or a build server'
+complete -c sccachedist -n '_shtab_sccachedist_using doctor' -l scheduler -x -d 'where clients and build servers reach the scheduler, such as that of a load balancer; by default, as the configuration of a build server says'
+complete -c sccachedist -n '_shtab_sccachedist_using doctor' -l wait -x -d 'hold a request to the scheduler open for so long, to find what ends it before queue.max_wait_secs is over (default: 65, if something is in between; 0: not at all)'
 complete -c sccachedist -n '_shtab_sccachedist_using doctor' -l ca -xka "(__fish_complete_path (commandline -ct))" -d 'the authorities, PEM, that vouch for a scheduler with TLS, instead of this host'"'"'s and the certificate of its configuration'
 complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a status -d 'The farm at a glance; status 1 if something critical needs attention.'
 complete -c sccachedist -n '_shtab_sccachedist_using status' -s h -l help -d 'show this help message and exit'

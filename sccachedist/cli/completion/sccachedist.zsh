@@ -223,6 +223,8 @@ _shtab_sccachedist_completion_defaults_added=0
 _shtab_sccachedist_doctor_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config[of a scheduler or a build server]:PATH:_files"
+  "--scheduler[where clients and build servers reach the scheduler, such as that of a load balancer\; by default, as the configuration of a build server says]:URL:"
+  "--wait[hold a request to the scheduler open for so long, to find what ends it before queue.max_wait_secs is over (default\: 65, if something is in between\; 0\: not at all)]:SECS:"
   "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
 )
 

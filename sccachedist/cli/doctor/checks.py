@@ -5,6 +5,7 @@
 
 import os
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from sccachedist.auth.bearer import IPAddress
 from sccachedist.builders.cgroups import own_groups
 from sccachedist.builders.cpus import allowed_cpus, least_quota
 from sccachedist.builders.overlay import OverlayBuilder
@@ -28,6 +30,8 @@ from sccachedist.cli.doctor.probes import (
     shown_certificate,
 )
 from sccachedist.cli.doctor.restrictions import cause_of
+from sccachedist.cli.doctor.way import HOLD_SECS, held, hold_secs, senders, way_of
+from sccachedist.cli.scheduler_address import Given, SchedulerPlace, scheduler_place
 from sccachedist.cli.web_client import Question, Reply, Trust
 from sccachedist.config import (
     DockerBuilderSettings,
@@ -76,10 +80,11 @@ async def carried_out(check: str, findings_of_it: Findings) -> list[Finding]:
     return seen
 
 
-def server_checks(reactor: Any, settings: ServerSettings, trust: Trust) -> Checks:
+def server_checks(reactor: Any, settings: ServerSettings, trust: Trust, wait: float | None = None) -> Checks:
     """The checks of a build server's host and its scheduler; the build server's daemon may be running or not.
 
     :param trust: what proves the identity of a scheduler with TLS.
+    :param wait: for how many seconds a request to it is held open at most.
     """
     match settings.builder:
         case OverlayBuilderSettings(build_dir=build_dir, bwrap_path=bwrap_path):
@@ -98,19 +103,24 @@ def server_checks(reactor: Any, settings: ServerSettings, trust: Trust) -> Check
     yield "cache_dir", _disk("cache_dir", settings.cache_dir, settings.toolchain_cache_size)
     yield "scheduler", _scheduler(settings, trust)
     yield "public_addr", _public_address(settings)
+    yield "way", _way_of_server(settings, trust, wait)
 
 
-def scheduler_checks(reactor: Any, settings: SchedulerSettings, authorities: Path | None) -> Checks:
+def scheduler_checks(reactor: Any, settings: SchedulerSettings, given: Given, wait: float | None = None) -> Checks:
     """The checks of a scheduler, and of the services that know its clients.
 
-    :param authorities: a file with the authorities for the scheduler's certificate, if it is not the one of ``[tls]``.
+    :param given: where clients reach it, if that is elsewhere; the authorities for its certificate, if not that of
+        ``[tls]``.
+    :param wait: for how many seconds a request there is held open at most.
     """
-    yield "public_addr", _own_scheduler(settings, authorities)
+    yield "public_addr", _own_scheduler(settings, given.authorities)
     match settings.client_auth:
         case JwtValidate(jwks_url=url):
             yield "client_auth.jwks_url", _service(reactor, "client_auth.jwks_url", url, findings.keys)
         case ProxyToken(url=url):
             yield "client_auth.url", _service(reactor, "client_auth.url", url, findings.answers)
+    if given.scheduler is not None:
+        yield "way", _way(scheduler_place(given), None, None, HOLD_SECS if wait is None else wait)
 
 
 async def _found(look: Callable[[], Finding]) -> Findings:
@@ -216,6 +226,42 @@ async def _scheduler(settings: ServerSettings, trust: Trust) -> Findings:
         yield findings.sender(left, settings.public_addr.host, status)
     if not isinstance(reply, Finding) and reply.date is not None:
         yield findings.clocks(datetime.now(UTC), reply.date)
+
+
+async def _way_of_server(settings: ServerSettings, trust: Trust, wait: float | None) -> Findings:
+    try:
+        place = SchedulerPlace(settings.scheduler_url, server_token(settings), "", trust)
+    except ConfigError:  # that is another check's finding
+        return
+    source = source_address(settings.public_addr.host, settings.network.source_address)
+    async for finding in _way(place, source, settings.public_addr.host, wait):
+        yield finding
+
+
+async def _way(place: SchedulerPlace, source: IPAddress | None, own: IPAddress | None, wait: float | None) -> Findings:
+    """Ask how a request comes to the scheduler, then whether one may wait there."""
+    question = Question(f"{place.url.rstrip('/')}/api/v1/scheduler/way", place.token, source=source)
+    reply, left = _asked("way", question, place.trust), leaves_from(place.url, source)
+    way = None if isinstance(reply, Finding) else way_of(reply.body)
+    if isinstance(reply, Finding):
+        if own is None:  # else another check has found that
+            yield reply
+    elif way is None and reply.status == 401:
+        yield warning(
+            "way", "the scheduler tells it only to those whose token it takes", "see what it says of the token"
+        )
+    elif way is None and own is None:
+        yield failed("way", f"no scheduler of this release answers there: status {reply.status}", "correct the address")
+    elif way is not None and left is not None:  # else it is older, or the published one
+        yield senders(way, left, own)
+        if secs := hold_secs(way, left, wait):
+            began, status, said = time.monotonic(), None, None
+            try:
+                ended = attrs.evolve(question, url=f"{question.url}?secs={secs:g}").ask(secs + _SECS, place.trust)
+                status, said = ended.status, way_of(ended.body)
+            except PeerError:
+                pass
+            yield held(way, secs, time.monotonic() - began, status, said)
 
 
 async def _public_address(settings: ServerSettings) -> Findings:

@@ -4,21 +4,28 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
 from sccachedist.cli.doctor.checks import Checks, carried_out, scheduler_checks, server_checks
 from sccachedist.cli.doctor.findings import Finding, exit_status, permissions
 from sccachedist.cli.either_role import load_either
+from sccachedist.cli.scheduler_address import Given
 from sccachedist.cli.web_client import Trust
 from sccachedist.config import SchedulerSettings, ServerSettings
 from sccachedist.printable import printable
 
 
-def run_doctor(config: Path, authorities: Path | None = None) -> None:
+def run_doctor(
+    config: Path, authorities: Path | None = None, scheduler: str | None = None, wait: float | None = None
+) -> None:
     """Print a line for each check, then end the process, with status 1 if a check failed.
 
     :param authorities: a file with the authorities for a scheduler with TLS, if not this host's own.
+    :param scheduler: the URL at which the scheduler is reached, if not that of the configuration.
+    :param wait: for how many seconds a request to it is held open at most, see
+        :func:`~sccachedist.cli.doctor.way.hold_secs`.
     :raises ConfigError: the file is neither role's.
     :raises OSError: the lines cannot be printed.
     """
@@ -29,9 +36,10 @@ def run_doctor(config: Path, authorities: Path | None = None) -> None:
     def checks(reactor: Any) -> Checks:
         match settings:
             case ServerSettings():
-                return server_checks(reactor, settings, Trust(authorities=authorities))
+                asked = attrs.evolve(settings, scheduler_url=scheduler or settings.scheduler_url)
+                return server_checks(reactor, asked, Trust(authorities=authorities), wait)
             case SchedulerSettings():
-                return scheduler_checks(reactor, settings, authorities)
+                return scheduler_checks(reactor, settings, Given(scheduler, config, None, authorities), wait)
 
     async def examine(reactor: Any) -> None:
         try:

@@ -49,6 +49,7 @@ def _over(row: JobRow, screen: Screen) -> Iterator[str]:
         ("client", screen.text(row["client"])),
         ("server", screen.text(row["server"])),
         ("toolchain", screen.text(row["toolchain"])),
+        *_led_by(row, screen),
         ("asked", screen.clock(row["asked"])),
         ("ended", f"{screen.clock(row['ended'])}, after {screen.duration(max(0.0, row['ended'] - row['asked']))}"),
         ("cpu", _told([(row["cpu_user"], "user"), (row["cpu_system"], "system")], "{:.2f} s".format, screen)),
@@ -58,6 +59,12 @@ def _over(row: JobRow, screen: Screen) -> Iterator[str]:
     for name, text in facts:
         yield screen.fitting(f"  {name:11}{text}")
     yield from _waterfall(row, screen)
+
+
+def _led_by(row: JobRow, screen: Screen) -> Iterator[tuple[str, str]]:
+    """Which of several schedulers led."""
+    if row["scheduler"] is not None:
+        yield "scheduler", f"{screen.text(row['scheduler'])}, as number {screen.number(row['term'], '{}')}"
 
 
 def _told(facts: list[tuple[N | None, str]], form: Callable[[N], str], screen: Screen) -> str:

@@ -21,6 +21,8 @@ from sccachedist.records.selection import Selection
 
 _GZIP = b"\x1f\x8b"
 _LONGEST_LINE = 1 << 20
+#: What records of earlier releases lack.
+_LATER = {"scheduler": None, "term": None}
 #: The most records that ``why`` names.
 _MOST_ANSWERS = 10
 
@@ -50,7 +52,8 @@ class RecordFile:
     def _rows(self, lines: io.BufferedReader | gzip.GzipFile) -> Iterator[JobRow]:
         while line := lines.readline(_LONGEST_LINE):
             try:
-                yield checked(json.loads(line), JobRow)
+                row = json.loads(line)
+                yield checked(_LATER | row if type(row) is dict else row, JobRow)
             except (ValueError, RecursionError, DecodeError):
                 self.passed_over += 1
 

@@ -92,6 +92,10 @@ def _totals(report: BuildReport, screen: Screen) -> str:
         ("sources in, objects out", f"{screen.size(int(sums['in']))}, {screen.size(int(sums['out']))}"),
         ("toolchains uploaded", screen.size(int(sums["uploaded"]))),
     ]
+    rows += [
+        (f"led by {strange(url, screen)}, number {term}", f"{count:,} requests")
+        for (url, term), count in report.led_by.items()
+    ]
     return table("All requests of this time", (Heading("What"), Heading("How much")), rows)
 
 

@@ -2,7 +2,7 @@
 
 from sccachedist.cli.farm.screen import Screen, paragraph
 from sccachedist.cli.farm.words import HOME, REMOTE, compiled_share, counted, home_reasons
-from sccachedist.records.documents import Recent, StatusDocument
+from sccachedist.records.documents import Recent, SchedulerRow, StatusDocument
 
 _STATES = ("open", "full", "avoided", "draining", "unfit")
 
@@ -18,6 +18,7 @@ def render(document: StatusDocument, screen: Screen) -> str:
             f"{screen.text(screen.source)}  version {screen.text(document['version'])}, "
             f"up {screen.duration(document['up_secs'])}",
         ),
+        *(("" if index else "schedulers", _scheduler(row, screen)) for index, row in enumerate(document["schedulers"])),
         ("servers", _servers(document, screen)),
         ("slots", f"{document['slots']:,} on {document['cpus']:,} CPUs"),
         *_pause(document, screen),
@@ -36,6 +37,21 @@ def render(document: StatusDocument, screen: Screen) -> str:
 def is_fine(document: StatusDocument) -> bool:
     """Whether nothing critical needs attention."""
     return not any(each["critical"] for each in document["attention"])
+
+
+def _scheduler(row: SchedulerRow, screen: Screen) -> str:
+    """One of several."""
+    state = screen.text(row["state"])
+    text = f"{screen.text(row['url'])}  {screen.styled(state, 'bad') if row['state'] == 'silent' else state}"
+    if row["since"] is not None:
+        text += f" since {screen.clock(row['since'])}"
+    if row["store_silent_since"] is not None:
+        text += f", without the lock's store since {screen.clock(row['store_silent_since'])}"
+    if row["version"] is not None:
+        text += f", version {screen.text(row['version'])}"
+    if row["number"] is not None:
+        text += f", number {row['number']}"
+    return text
 
 
 def _pause(document: StatusDocument, screen: Screen) -> list[tuple[str, str]]:

@@ -36,6 +36,8 @@ SANDBOX = job_row(
     cpu_system=None,
     memory=None,
     phases={"queue_wait": 0.0, "assign": 0.001, "client": 0.05, "inputs_receive": 0.004, "sandbox": 0.345},
+    scheduler="http://10.0.0.1:10600",
+    term=1772457000123456,
 )
 COMPILED = job_row(asked=NOW - 500, ended=NOW - 498.9, client="10.1.4.23")
 NO_SLOT = refused_row(asked=NOW - 400, ended=NOW - 340, client="10.1.4.22")
@@ -84,6 +86,40 @@ STATUS = StatusDocument(
         },
     ],
     paused=None,
+    schedulers=[
+        {
+            "url": "http://10.0.0.1:10600",
+            "state": "leads",
+            "since": NOW - 3600,
+            "number": 1772457000123456,
+            "version": "0.2.0",
+            "store_silent_since": None,
+        },
+        {
+            "url": "http://10.0.0.2:10600",
+            "state": "follows",
+            "since": NOW - 90000,
+            "number": None,
+            "version": "0.1.0",
+            "store_silent_since": NOW - 60,
+        },
+        {
+            "url": "http://10.0.0.3:10600",
+            "state": "silent",
+            "since": NOW - 3660,
+            "number": None,
+            "version": None,
+            "store_silent_since": None,
+        },
+        {
+            "url": "http://10.0.0.4:10600",
+            "state": None,
+            "since": None,
+            "number": None,
+            "version": None,
+            "store_silent_since": None,
+        },
+    ],
 )
 SERVERS = ServersDocument(
     v=1,

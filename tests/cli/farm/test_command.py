@@ -232,7 +232,7 @@ def test_watch(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
     assert ended("status", "--watch", "0.5") == 130
     assert slept == [0.5] * 4
     out = capsys.readouterr().out
-    assert out.count("version 0.2.0") == 2
+    assert out.count("version 0.2.0, up ") == 2
     assert "answered 503" in out
 
 

@@ -81,3 +81,12 @@ def test_why() -> None:
     assert (lost["reason"], lost["count"]) == ("server_lost", 1)
     assert (count["reason"], count["count"], count["first"], count["last"]) == ("queue_timeout", 2, 1060.0, 1100.0)
     assert why_of(lambda: rows, 0.0, "z.o") == {"v": 1, "since": 0.0, "jobs": [], "refusals": []}
+
+
+def test_records_of_an_earlier_release(tmp_path: Path) -> None:
+    """What it did not know is not known of them."""
+    earlier = {key: value for key, value in job_row().items() if key not in ("scheduler", "term")}
+    file = tmp_path / "jobs.jsonl"
+    file.write_text(f"{json.dumps(earlier)}\n{json.dumps(job_row(scheduler='http://a', term=7))}\n")
+    rows = list(RecordFile(file).rows())
+    assert [(row["scheduler"], row["term"]) for row in rows] == [(None, None), ("http://a", 7)]

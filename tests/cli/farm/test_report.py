@@ -207,3 +207,10 @@ def test_at_most_so_many(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     text = Elements.of(capsys.readouterr().out).text
     assert "There were more requests: these are the latest." in text
     assert ["0.o" in text, "1.o" in text, "2.o" in text] == [False, True, True]
+
+
+def test_who_led() -> None:
+    """Of several schedulers, those that led are named, as text."""
+    made = rendered([job_row(scheduler="<b>", term=7)] * 2)
+    assert re.search(r"led by .*&lt;b&gt;.*, number 7", made)
+    assert "<b>" not in made

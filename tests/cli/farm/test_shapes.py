@@ -34,6 +34,10 @@ def test_good(document: Any, shape: type) -> None:
     assert checked(told, shape) is told
 
 
+#: Keys whose values are lists.
+LISTS = "traceEvents", "attention", "schedulers", "refusals", "clients", "toolchains"
+
+
 @pytest.mark.parametrize(("document", "shape"), ALL)
 @pytest.mark.parametrize("bad", [[], {"a": []}, [{}], True, float("nan"), float("inf"), 10**400, -(2**70)], ids=repr)
 def test_bad(document: Any, shape: type, bad: Any) -> None:
@@ -43,7 +47,7 @@ def test_bad(document: Any, shape: type, bad: Any) -> None:
         del without[key]
         with pytest.raises(DecodeError, match=f"^{key} is missing$"):
             checked(without, shape)
-        if key not in ("traceEvents", "attention", "servers", "jobs", "running", "refusals", "clients", "toolchains"):
+        if key not in (*LISTS, "servers", "jobs", "running"):
             if bad is True and key == "prewarmed":
                 continue
             if key in ("usage", "phases", "held_by") and bad == []:

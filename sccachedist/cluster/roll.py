@@ -1,0 +1,119 @@
+"""All schedulers of a farm, as one of them sees them: who answers, what each says of itself, and since when.
+
+Pure: times are arguments, in seconds since 1970. How one asks another is not known here.
+"""
+
+import json
+from collections.abc import Iterable
+
+import attrs
+
+from sccachedist.errors import DecodeError
+from sccachedist.printable import excerpt
+from sccachedist.records.documents import SchedulerRow
+
+#: How many questions in a row have to be without an answer before a scheduler is taken for silent.
+UNANSWERED = 2
+#: Numbers that are no more than these are exact in each language.
+_MOST = 1 << 53
+
+
+@attrs.frozen
+class SchedulerAccount:
+    """What a scheduler says of itself.
+
+    :param number: of its term, see :class:`~sccachedist.cluster.leadership.Leading`; None if it does not lead.
+    :param secs: for how long it has led, or not led.
+    :param store_silent_secs: for how long the store of the lock has not answered it; None if it answers.
+    """
+
+    version: str
+    number: int | None
+    secs: float
+    store_silent_secs: float | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The document that :meth:`read` reads."""
+        return {"v": 1, **attrs.asdict(self)}
+
+    @classmethod
+    def read(cls, octets: bytes) -> "SchedulerAccount":
+        """What another scheduler has answered.
+
+        :raises DecodeError: it is no such document.
+        """
+        try:
+            told = json.loads(octets)
+        except (ValueError, RecursionError):
+            told = None
+        match told:
+            case {"version": str(version), "number": number, "secs": secs, "store_silent_secs": silent}:
+                if _is_number(secs) and all(each is None or _is_number(each) for each in (number, silent)):
+                    return cls(excerpt(version), None if number is None else int(number), secs, silent)
+        raise DecodeError("a scheduler says of itself what is not understood")
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value < _MOST  # type: ignore[operator]
+
+
+@attrs.define
+class _Known:
+    """One scheduler.
+
+    :param heard: when it last answered.
+    :param missed: how many questions it has not answered since.
+    """
+
+    row: SchedulerRow
+    heard: float
+    missed: int = 0
+
+
+class Roll:
+    """What is known of each.
+
+    :param urls: of all of them.
+    """
+
+    def __init__(self, urls: Iterable[str], now: float) -> None:
+        self._known = {url: _Known(_unknown(url), now) for url in urls}
+
+    def answered(self, url: str, account: SchedulerAccount, now: float) -> None:
+        """A scheduler has said how it stands. What has not changed is so since the same time as before."""
+        known = self._known[url]
+        before, number, silent = known.row, account.number, account.store_silent_secs
+        state = "follows" if number is None else "leads"
+        is_same = (before["state"], before["number"]) == (state, number)
+        silent_since = before["store_silent_since"]
+        if silent is None or silent_since is None:
+            silent_since = None if silent is None else round(now - silent, 3)
+        known.row = SchedulerRow(
+            url=url,
+            state=state,
+            since=before["since"] if is_same else round(now - account.secs, 3),
+            number=number,
+            version=account.version,
+            store_silent_since=silent_since,
+        )
+        known.heard, known.missed = now, 0
+
+    def unanswered(self, url: str) -> None:
+        """A scheduler has not answered."""
+        known = self._known[url]
+        known.missed += 1
+        if known.missed == UNANSWERED:
+            silent = _unknown(url) | {
+                "state": "silent",
+                "since": round(known.heard, 3),
+                "version": known.row["version"],
+            }
+            known.row = silent
+
+    def rows(self) -> list[SchedulerRow]:
+        """One for each scheduler, in the order of their URLs."""
+        return [self._known[url].row for url in sorted(self._known)]
+
+
+def _unknown(url: str) -> SchedulerRow:
+    return SchedulerRow(url=url, state=None, since=None, number=None, version=None, store_silent_since=None)
