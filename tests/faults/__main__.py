@@ -11,9 +11,9 @@ from pathlib import Path
 
 from tests.faults.alone import be_alone
 from tests.faults.build import FILES
-from tests.faults.farm import SETUPS
 from tests.faults.run import Range, prepared
 from tests.faults.schedule import schedule
+from tests.faults.setups import SETUPS
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -32,6 +32,7 @@ class Outcome:
 
     :param longest: seconds that the slowest compile took.
     :param wrong: one line for each file that is not as a local compile makes it.
+    :param late: faults that came when all was compiled.
     """
 
     servers: frozenset[str]
@@ -39,6 +40,7 @@ class Outcome:
     given_back: int
     longest: float
     wrong: tuple[str, ...]
+    late: tuple[Fault, ...]
 
 
 @attrs.frozen
@@ -60,12 +62,20 @@ class Build:
         """A build of the first so many files."""
         return attrs.evolve(self, project=attrs.evolve(self.project, sources=self.project.sources[:files]))
 
-    def run(self, client: Client, faults: Sequence[Fault], befall: Callable[[Fault], None]) -> Outcome:
+    def run(
+        self, client: Client, faults: Sequence[Fault], befall: Callable[[Fault], None], parallel: int = PARALLEL
+    ) -> Outcome:
         """Build all of it while the faults happen, each in its time; those of one daemon do not overlap."""
-        before, progress = client.statistics(), Progress()
-        with ThreadPoolExecutor(PARALLEL) as compiles, ThreadPoolExecutor() as troubles:
+        before, progress, late = client.statistics(), Progress(), list[Fault]()
+
+        def begin(fault: Fault) -> None:
+            if progress.reached(len(self.project.sources)):
+                late.append(fault)
+            befall(fault)
+
+        with ThreadPoolExecutor(parallel) as compiles, ThreadPoolExecutor() as troubles:
             ends = [compiles.submit(self._compile, client, source, progress) for source in self.project.sources]
-            pending = [troubles.submit(_in_turn, mine, progress, befall) for mine in _by_target(faults)]
+            pending = [troubles.submit(_in_turn, mine, progress, begin) for mine in _by_target(faults)]
             wrong = tuple(line for end in ends if (line := end.result()) is not None)
             for trouble in pending:
                 trouble.result()
@@ -76,6 +86,7 @@ class Build:
             after.errors - before.errors,
             progress.longest,
             wrong,
+            tuple(late),
         )
 
     def compile_one(self, client: Client) -> str | None:

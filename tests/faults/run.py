@@ -9,8 +9,9 @@ import attrs
 
 from farmkit.published_client import Client
 from tests.faults.build import FILES, PARALLEL, Build, Outcome
-from tests.faults.farm import SETUPS, FaultyFarm, running
+from tests.faults.farm import FaultyFarm
 from tests.faults.schedule import Fault, schedule
+from tests.faults.setups import SETUPS, running
 from tests.faults.traces import NOTHING, Traces, processes, wait_for_rest
 
 _LINES = 40
@@ -40,6 +41,27 @@ class Verdict:
 
 
 @attrs.frozen
+class Logs:
+    """How far the logs of a farm and its client went at one moment."""
+
+    ends: Mapping[Path, int]
+
+    @classmethod
+    def of(cls, farm: FaultyFarm, client: Client) -> "Logs":
+        """Look now."""
+        daemons = (*(member.daemon for member in farm.members.values()), client.daemon)
+        return cls({daemon.log: daemon.log.stat().st_size for daemon in daemons})
+
+    def said(self) -> Iterator[str]:
+        """The last that each of them says since then."""
+        for log, end in self.ends.items():
+            with log.open("rb") as file:
+                file.seek(end)
+                lines = file.read().decode(errors="replace").splitlines()
+            yield "\n".join([f"--- {log.name} of {log.parent.name}", *lines[-_LINES:]])
+
+
+@attrs.frozen
 class Range:
     """A farm, a client and a project: where the builds of one set-up happen."""
 
@@ -53,14 +75,14 @@ class Range:
     def run(self, seed: int) -> Verdict:
         """Build once, under the faults of a seed."""
         faults, began = self.targets(seed), time.monotonic()
-        logs = self._ends_of_logs()
+        logs = Logs.of(self.farm, self.client)
         outcome = self.build.run(self.client, faults, self.farm.befall)
         ended = time.monotonic()
         trouble = [*outcome.wrong, *self._aftermath()]
         if outcome.longest > self.farm.patience_secs:
             trouble.append(f"a compile took {outcome.longest:.0f} s")
         if trouble:
-            trouble += self._said_since(logs)
+            trouble += logs.said()
         return Verdict(seed, faults, outcome, ended - began, time.monotonic() - ended, tuple(trouble))
 
     def _aftermath(self) -> Iterator[str]:
@@ -78,20 +100,6 @@ class Range:
         if wrong is not None or after.total_remote != before.total_remote + 1:
             yield f"the next compile is not remote: {wrong}, {after}"
 
-    def _ends_of_logs(self) -> dict[Path, int]:
-        return {log: log.stat().st_size for log in self._logs()}
-
-    def _said_since(self, ends: dict[Path, int]) -> Iterator[str]:
-        for log, end in ends.items():
-            with log.open("rb") as file:
-                file.seek(end)
-                lines = file.read().decode(errors="replace").splitlines()
-            yield "\n".join([f"--- {log.name} of {log.parent.name}", *lines[-_LINES:]])
-
-    def _logs(self) -> Iterator[Path]:
-        yield from (member.daemon.log for member in self.farm.members.values())
-        yield self.client.daemon.log
-
 
 @contextlib.contextmanager
 def prepared(setup_name: str, folder: Path) -> Iterator[Range]:
@@ -99,15 +107,16 @@ def prepared(setup_name: str, folder: Path) -> Iterator[Range]:
     setup, build = SETUPS[setup_name], Build.prepared(folder / "project")
     strangers = tuple(each.pid for each in processes())
     with running(setup, folder / "farm") as farm:
-        url, token = farm.scheduler.scheduler_url, farm.scheduler.client_token
+        url, token = farm.asked.scheduler_url, farm.asked.client_token
         with Client(folder / "client", url, token, folder / "toolchains") as client:
-            _warm(client, build)
-            others = (*strangers, client.daemon.process.pid, *farm.holders)
+            warm(client, build)
+            others = (*strangers, client.daemon.process.pid, *farm.others)
             assert wait_for_rest(farm, others, {}) == NOTHING
             rest = Traces.of(farm, others).descriptors
             yield Range(lambda seed: schedule(seed, setup.targets, FILES), farm, client, build, others, rest)
 
 
-def _warm(client: Client, build: Build) -> None:
+def warm(client: Client, build: Build) -> None:
+    """Have the client pack its compiler, and each build server take it."""
     outcome = build.beginning(4 * PARALLEL).run(client, (), lambda _: None)
     assert outcome.wrong == (), outcome.wrong

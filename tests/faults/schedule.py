@@ -28,6 +28,7 @@ class Kind(Enum):
     STOP = "stopped with SIGSTOP, continued"
     CUT = "its cable is pulled, and put back"
     PARTED = "packets between it and the other daemons vanish, those of clients pass"
+    LOSE = "killed with SIGKILL, started again without its data"
 
 
 @attrs.frozen(order=True)
@@ -35,7 +36,7 @@ class Fault:
     """One fault.
 
     :param after: how many files have been compiled when it happens.
-    :param secs: how long the daemon is away, stopped or cut off; a restart adds its own time.
+    :param secs: how long the daemon is away, stopped or cut off; a restart adds its own time. Infinite: it stays away.
     """
 
     after: int
@@ -44,7 +45,7 @@ class Fault:
     secs: float = attrs.field(order=False)
 
     def __str__(self) -> str:
-        return f"after {self.after:3} files {self.target:<10} {self.kind.name:<6} for {self.secs:.1f} s"
+        return f"after {self.after:3} files {self.target:<11} {self.kind.name:<6} for {self.secs:.1f} s"
 
 
 def schedule(seed: int, targets: Mapping[str, Sequence[Kind]], files: int) -> tuple[Fault, ...]:
@@ -66,7 +67,7 @@ def _seconds(kind: Kind, random: Random) -> float:
     match kind:
         case Kind.STOP:
             return STOP_SECS
-        case Kind.KILL | Kind.TERM:
+        case Kind.KILL | Kind.TERM | Kind.LOSE:
             return round(random.uniform(0, _LONGEST_ABSENCE), 1)
         case Kind.CUT | Kind.PARTED:
             return round(random.uniform(_SHORTEST_CUT, _LONGEST_CUT), 1)

@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 
 from tests.faults.build import FILES
-from tests.faults.farm import SETUPS
 from tests.faults.schedule import FEWEST, MOST, STOP_SECS, Fault, Kind, schedule
+from tests.faults.setups import SETUPS
 
 TARGETS = SETUPS["ours"].targets
 SEEDS = range(1, 31)
@@ -26,10 +26,12 @@ def test_seeds_differ() -> None:
     assert len({schedule(seed, TARGETS, FILES) for seed in SEEDS}) == len(SEEDS)
 
 
-def test_the_suite_leaves_nothing_out() -> None:
+@pytest.mark.parametrize("setup", ["ours", "two_schedulers"])
+def test_the_suite_leaves_nothing_out(setup: str) -> None:
     """Every daemon meets every kind of fault in the thirty builds."""
-    met = {(fault.target, fault.kind) for seed in SEEDS for fault in schedule(seed, TARGETS, FILES)}
-    assert met == {(target, kind) for target in TARGETS for kind in Kind}
+    targets = SETUPS[setup].targets
+    met = {(fault.target, fault.kind) for seed in SEEDS for fault in schedule(seed, targets, FILES)}
+    assert met == {(target, kind) for target in targets for kind in targets[target]}
 
 
 @pytest.mark.parametrize("setup", SETUPS)

@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 
 from farmkit.processes import wait_until
-from tests.faults.farm import SCHEDULER, FaultyFarm
+from tests.faults.farm import FaultyFarm, Server
 from tests.faults.network import HERE
 from tests.support.processes import mounts_of_jobs, opened
 
@@ -77,9 +77,9 @@ class Traces:
         workers = [each for each in seen if each.is_worker and each.parent in parents]
         kept = [*workers, *_waiting(seen, workers)]
         return cls(
-            farm.scheduler.status().in_progress,
+            farm.asked.status().in_progress,
             tuple(each.command for each in seen if each not in kept),
-            tuple(line for member in farm.members.values() for line in mounts_of_jobs(member.farm.folder)),
+            tuple(line for member in farm.members.values() for line in mounts_of_jobs(member.folder)),
             tuple(_jobs_files(farm)),
             tuple(line for name, member in farm.members.items() for line in _clients(name, member.daemon.process.pid)),
             {name: _descriptors(member.daemon.process.pid, workers) for name, member in farm.members.items()},
@@ -127,8 +127,8 @@ def _ancestors(process: Process, by_pid: Mapping[int, Process]) -> Iterator[Proc
 
 
 def _jobs_files(farm: FaultyFarm) -> Iterator[str]:
-    for name, member in farm.members.items():
-        for path in member.farm.server_folder.rglob("*") if name != SCHEDULER else ():
+    for server in farm.all_of(Server):
+        for path in server.farm.server_folder.rglob("*"):
             if path.parent.name in _JOBS_PLACES:
                 yield str(path)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from farmkit.processes import wait_until
 from tests.faults.alone import be_alone
 from tests.faults.build import FILES, PARALLEL
-from tests.faults.farm import SERVERS
+from tests.faults.farm import Server
 from tests.faults.run import Range, prepared
 
 #: Seconds that a compile may take: the scheduler tries the address for three of them.
@@ -30,9 +30,9 @@ def main() -> int:
 
 
 def _trouble(where: Range) -> Iterator[str]:
-    lost, other = (where.farm.members[name] for name in SERVERS)
+    lost, other = where.farm.all_of(Server)
     lost.daemon.stop()
-    wait_until(lambda: where.farm.scheduler.status().num_servers == 1, _BACK_SECS, "it has gone")
+    wait_until(lambda: where.farm.asked.status().num_servers == 1, _BACK_SECS, "it has gone")
     with lost.host.mute(lost.farm.server_port):
         lost.launch()
         where.farm.wait_until_whole()

@@ -19,10 +19,15 @@ def run(module: str, *arguments: str) -> None:
 
 
 @pytest.mark.field(6)
-@pytest.mark.parametrize("setup", ["ours", "published_server", "published_scheduler"])
+@pytest.mark.parametrize("setup", ["ours", "two_schedulers", "published_server", "published_scheduler"])
 def test_no_fault_breaks_a_build(setup: str) -> None:
     """Two hundred files, eight at a time: all objects are those of a local build, and nothing is left of any job."""
     run("tests.faults", "--setup", setup, "--seeds", "1-1")
+
+
+def test_a_leader_that_dies() -> None:
+    """Killed five times in a build behind a balancer, while another scheduler is there: nothing is given back."""
+    run("tests.faults.takeovers", "leader-killed")
 
 
 @pytest.mark.field(3)

@@ -1,6 +1,7 @@
 """Stores of Redis, and Sentinels, each a process on a port of its own."""
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,25 +19,45 @@ class RedisServer:
     :param folder: what it keeps; no two have the same.
     :param lines: of its configuration, in addition.
     :param program: ``redis-server``, or ``redis-sentinel``.
+    :param host: its address; ``within``: what stands before a command that is to run there.
     """
 
     folder: Path
     lines: tuple[str, ...] = ()
     program: str = "redis-server"
+    host: str = LOOPBACK
+    within: tuple[str, ...] = ()
     port: int = attrs.field(factory=free_port)
     _daemon: Daemon | None = attrs.field(default=None, init=False)
 
+    @property
+    def daemon(self) -> Daemon:
+        """The process, another one after each start."""
+        assert self._daemon is not None, "it was never started"
+        return self._daemon
+
     def start(self) -> None:
         """Start it, empty where nothing else is configured, and wait until it answers."""
+        self.launch()
+        self.daemon.wait_until(lambda: answers(self.listens_at, self.host), 20, "a store that answers")
+
+    def launch(self) -> None:
+        """Start it, and wait for nothing."""
         self.folder.mkdir(exist_ok=True)
         config = self.folder / "redis.conf"
         if not config.exists():  # a Sentinel writes what it learns into its own
             keeps = () if self.program == "redis-sentinel" else ('save ""', "repl-diskless-sync-delay 0")
-            lines = (f"port {self.port}", f"bind {LOOPBACK}", f"dir {self.folder}", *keeps, *self.lines)
+            lines = (
+                f"port {self.port}",
+                f"bind {self.host}",
+                "protected-mode no",
+                f"dir {self.folder}",
+                *keeps,
+                *self.lines,
+            )
             config.write_text("\n".join(lines) + "\n")
-        command = Command((self.program, str(config)), inherited(), self.folder)
+        command = Command((*self.within, self.program, str(config)), inherited(), self.folder)
         self._daemon = Daemon.start(command, self.folder / "log")
-        self._daemon.wait_until(lambda: answers(self.listens_at), 20, "a store that answers")
 
     @property
     def listens_at(self) -> int:
@@ -48,6 +69,10 @@ class RedisServer:
         """End it at once."""
         if self._daemon is not None:
             self._daemon.kill()
+
+    def lose(self) -> None:
+        """Remove what it keeps, where it is configured to keep anything; it does not run."""
+        shutil.rmtree(self.folder / "appendonlydir", ignore_errors=True)
 
     @contextmanager
     def running(self) -> Iterator["RedisServer"]:
@@ -61,9 +86,8 @@ class RedisServer:
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """Have it take connections and answer nothing for a while."""
-        assert self._daemon is not None
-        os.kill(self._daemon.process.pid, signal.SIGSTOP)
+        os.kill(self.daemon.process.pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            os.kill(self._daemon.process.pid, signal.SIGCONT)
+            os.kill(self.daemon.process.pid, signal.SIGCONT)
