@@ -136,6 +136,11 @@ class BuildServer:
         same = hmac.compare_digest(heartbeat.jwt_key, self.heartbeat.jwt_key)
         return same or self.report is None or self.is_silent(now)
 
-    def needs_no_question(self, now: float) -> bool:
-        """Whether it can be given a job without being asked: it learns of the job from the client's token."""
-        return self.report is not None and self.proven and now - self.seen <= self.report.heartbeat_secs + LATE_SECS
+    def needs_no_question(self, toolchain: str, now: float) -> bool:
+        """Whether it can be given a job without being asked: it learns of the job from the client's token.
+
+        It is asked as long as it takes another scheduler, or an earlier run, to have heard which toolchains it has.
+        """
+        if self.report is None or not self.proven or now - self.seen > self.report.heartbeat_secs + LATE_SECS:
+            return False
+        return toolchain in self.toolchains or self.report.since <= self.told

@@ -234,7 +234,7 @@ class SchedulerCore:
             server.heartbeat.jwt_key,
             server.heartbeat.cert_digest,
             server.report is not None,
-            self._presumed(server, toolchain, now) if server.needs_no_question(now) else None,
+            self._presumed(server, toolchain, now) if server.needs_no_question(toolchain, now) else None,
         )
 
     def confirm(self, reserved: Reservation, assigned: AssignJobResult, now: float) -> Events:

@@ -1,5 +1,6 @@
 """Jobs that nobody asks the build server about: when it is relied on, and whether it gets a toolchain with them."""
 
+import attrs
 import pytest
 
 from sccachedist.scheduler.build_server import ASKED_SECS, PRESUMED_SECS, BuildServer
@@ -55,6 +56,17 @@ def test_toolchain_is_there(core: SchedulerCore, ours: Ours) -> None:
     assert ours.allocate(toolchain=CLANG).presumed == AssignJobResult(PENDING, need_toolchain=True)
     ours.beat(ours.report())
     assert ours.allocate(toolchain=GCC).presumed == AssignJobResult(PENDING, need_toolchain=True)
+
+
+def test_toolchains_that_another_scheduler_has_heard_of(core: SchedulerCore) -> None:
+    """Until the build server has told them again it is asked: no client is to bring what is there."""
+    ours = Ours(core)
+    ours.beat(attrs.evolve(ours.report(), since=3, until=3))
+    ours.proves_itself()
+    assert core.reserve(0.0, toolchain=GCC).presumed is None
+    ours.beat(attrs.evolve(ours.report({}, GCC), until=3))
+    assert ours.allocate(toolchain=GCC).presumed == AssignJobResult(READY, need_toolchain=False)
+    assert ours.allocate(toolchain=CLANG).presumed == AssignJobResult(PENDING, need_toolchain=True)
 
 
 def test_toolchain_has_come(core: SchedulerCore, ours: Ours) -> None:
