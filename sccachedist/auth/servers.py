@@ -39,6 +39,11 @@ class SharedServerToken:
 
     tokens: Secrets[str] = attrs.field(converter=texts)
 
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        """Those that are good now, the current one first."""
+        return tuple(token.encode() for token in (self.tokens.current, *self.tokens.others()))
+
     def identify(self, token: str) -> ServerId:
         """Compare the secret with the configured one, and read the address."""
         address, _, secret = token.partition(" ")
@@ -59,6 +64,11 @@ class SignedServerToken:
     """Each build server has a token of its own, which the scheduler's key has signed, or for a while the key before."""
 
     keys: Secrets[bytes] = attrs.field(converter=keys)
+
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        """Those that are good now, the current one first."""
+        return (self.keys.current, *self.keys.others())
 
     def identify(self, token: str) -> ServerId:
         """Check the signature and read the address."""
@@ -82,6 +92,11 @@ class Revocable:
 
     auth: SharedServerToken | SignedServerToken
     revoked: frozenset[ServerId | IPAddress] = frozenset()
+
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        """The secrets that are good now, the current one first."""
+        return self.auth.secrets
 
     def identify(self, token: str) -> ServerId:
         """Check the token, and then whether that build server is revoked."""

@@ -31,6 +31,9 @@ except ModuleNotFoundError as error:
 
 T = TypeVar("T")
 
+#: The most bytes of an answer.
+MOST_ANSWER = 64 << 20
+
 
 class _Unusable(Exception):
     """The store cannot be used; the text says why."""
@@ -41,26 +44,37 @@ class _Connection:
     """A connection, and why it was lost.
 
     :param wire: a ``txredisapi.RedisProtocol``.
+    :param heard: the bytes of the answer so far.
     """
 
     wire: Any
     lost: Failure | None = None
+    heard: int = 0
 
     @classmethod
     def make(cls) -> "_Connection":
         """One that is not connected yet."""
         made = cls(txredisapi.RedisProtocol(charset=None, convertNumbers=False))
-        connection_lost = made.wire.connectionLost
+        connection_lost, data_received = made.wire.connectionLost, made.wire.dataReceived
 
         def note(reason: Failure) -> None:
-            made.lost = reason
+            made.lost = made.lost or reason
             connection_lost(reason)
 
-        made.wire.connectionLost = note
+        def take(data: bytes, *more: object) -> None:
+            made.heard += 0 if more else len(data)  # else it comes again, from the protocol itself
+            if made.heard <= MOST_ANSWER:
+                data_received(data, *more)
+            else:
+                made.lost = Failure(_Unusable(f"its answer has more than {MOST_ANSWER} bytes"))
+                made.close()
+
+        made.wire.connectionLost, made.wire.dataReceived = note, take
         return made
 
     async def ask(self, *command: object) -> Any:
         """The answer to one command."""
+        self.heard = 0
         try:
             return await self.wire.execute_command(*command)
         except txredisapi.ConnectionError as error:

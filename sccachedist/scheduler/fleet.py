@@ -184,6 +184,12 @@ class Fleet:
             server.drain = drain
             self.changed(server)
 
+    def renew_drains(self) -> None:
+        """Go by what is out of service now: it has been recalled."""
+        for server in self._servers.values():
+            server.drain = self.out_of_service.drains.get(server.server_id)
+            self.changed(server)
+
     def failed(self, server: BuildServer, began: float, now: float) -> None:
         """Back a server off: it did not take a job that it was given at ``began``."""
         server.proven = False

@@ -66,6 +66,10 @@ class Interventions:
         self._tell(ServerDrained(now, server_id, drain is not None, is_here, who, reason))
         return self._caused()
 
+    def renew_drains(self) -> None:
+        """Let the build servers that live go by the drains that have been recalled."""
+        self._fleet.renew_drains()
+
     def pause(self, pause: Pause | None) -> Events:
         """Give no request a slot; with None, give some again."""
         self.out_of_service.set_pause(pause)

@@ -13,6 +13,7 @@ from sccachedist.cluster.leadership import Candidate, Election, Following, Leade
 from sccachedist.cluster.passing import Passing, Rule
 from sccachedist.config import SchedulerSettings
 from sccachedist.daemon.reload import Part
+from sccachedist.scheduler.handover import Handover
 from sccachedist.scheduler.notices import Kind
 from sccachedist.scheduler.own_routes import OwnRoutes
 from sccachedist.scheduler.page_routes import PageRoutes
@@ -59,6 +60,7 @@ class Office:
 
     :param url: by which the others know this scheduler.
     :param tell: told who leads, and whom that is about.
+    :param handover: tells a term what the one before knew; None if nothing is kept.
     """
 
     def __init__(
@@ -69,7 +71,9 @@ class Office:
         watching: Watching,
         passing: Passing,
         tell: Callable[[Kind, str, str], None],
+        handover: Handover | None = None,
     ) -> None:
+        self._handover = handover
         self._url, self._terms, self._watching, self._passing, self._tell = url, terms, watching, passing, tell
         self._last = election.current
         election.observe(self._changed)
@@ -89,8 +93,12 @@ class Office:
         if isinstance(leadership, Leading):
             if leadership != last:  # also if another one led in between
                 self._terms.renew()
+                if self._handover is not None:
+                    self._handover.begin(self._terms.current)
         elif isinstance(last, Leading):
             self._terms.resign()
+            if self._handover is not None:
+                self._handover.end()
             self._watching.send_away()
         self._passing.search.changed()
         match leadership:

@@ -42,6 +42,7 @@ class Membership:
     """
 
     def __init__(self, settings: ClusterSettings, reactor: Any, unix_time: Callable[[], float]) -> None:
+        from sccachedist.cluster.redis_board import RedisBoard
         from sccachedist.cluster.redis_lock import RedisLock
         from sccachedist.cluster.redis_store import RedisStore, authorities
 
@@ -49,7 +50,9 @@ class Membership:
         ttl = float(settings.ttl_secs)
         within = ttl / _QUESTIONS
         trusted = authorities(settings.lock_ca)
-        lock = RedisLock(RedisStore(settings.lock, settings.lock_password, trusted, within, reactor))
+        # Two connections: no question of the election waits for what is written to the board.
+        stores = [RedisStore(settings.lock, settings.lock_password, trusted, within, reactor) for _ in range(2)]
+        lock, self.board = RedisLock(stores[0]), RedisBoard(stores[1], self._me.incarnation)
         self._others = Others([url for url in settings.schedulers if url != self._me.url], within, reactor)
         schedulers = sorted(settings.schedulers)
         self._roll = Roll(schedulers, unix_time())

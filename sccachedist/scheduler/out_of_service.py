@@ -60,17 +60,18 @@ class Pause:
 
 
 class OutOfService:
-    """All of it.
+    """All of it."""
 
-    :param changed: called after each change.
-    """
-
-    def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self) -> None:
         self._drains: dict[ServerId, Drain] = {}
         #: The drained addresses, whether there are build servers or not.
         self.drains: Mapping[ServerId, Drain] = MappingProxyType(self._drains)
         self._pause: Pause | None = None
-        self.changed = changed
+        self._observers: list[Callable[[], None]] = []
+
+    def observe(self, observer: Callable[[], None]) -> None:
+        """Have a function called after each change."""
+        self._observers.append(observer)
 
     @property
     def pause(self) -> Pause | None:
@@ -83,12 +84,12 @@ class OutOfService:
             self._drains.pop(server_id, None)
         else:
             self._drains[server_id] = drain
-        self.changed()
+        self._tell()
 
     def set_pause(self, pause: Pause | None) -> None:
         """Pause the farm, or with None let it go on."""
         self._pause = pause
-        self.changed()
+        self._tell()
 
     def due(self, now: float) -> list[ServerId]:
         """The addresses whose drains are to end by now."""
@@ -113,6 +114,34 @@ class OutOfService:
         self._drains.clear()
         self._drains.update(read)
         self._pause = pause
+
+    def copy(self) -> "OutOfService":
+        """The same as it is now, without observers."""
+        copy = OutOfService()
+        copy._drains.update(self._drains)
+        copy._pause = self._pause
+        return copy
+
+    def recall(self, document: object, before: "OutOfService") -> None:
+        """Take over what was kept elsewhere, but for what has changed here meanwhile.
+
+        :param before: what it was here, before that was asked for.
+        :raises DecodeError: it is no such document; nothing has changed.
+        """
+        kept = OutOfService()
+        kept.take(document)
+        for server_id in {**self._drains, **kept.drains}:
+            if self._drains.get(server_id) == before.drains.get(server_id):
+                self._drains.pop(server_id, None)
+                if server_id in kept.drains and len(self._drains) < MOST_DRAINS:
+                    self._drains[server_id] = kept.drains[server_id]
+        if self._pause == before.pause:
+            self._pause = kept.pause
+        self._tell()
+
+    def _tell(self) -> None:
+        for observer in self._observers:
+            observer()
 
 
 def _drain(value: object) -> Drain:

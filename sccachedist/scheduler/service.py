@@ -36,6 +36,7 @@ from sccachedist.peers.service_calls import service_calls
 from sccachedist.records.documents import SchedulerRow
 from sccachedist.records.line_writer import record_writer
 from sccachedist.scheduler.admin_routes import AdminRoutes
+from sccachedist.scheduler.board_file import BoardFile
 from sccachedist.scheduler.browsers import Browsers
 from sccachedist.scheduler.client_auth import client_auth, client_digest, service_proxies
 from sccachedist.scheduler.client_metrics import watch_clients
@@ -52,6 +53,7 @@ from sccachedist.scheduler.farm_routes import FarmRoutes
 from sccachedist.scheduler.farm_status import FarmStatus
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.feed_routes import FeedRoutes
+from sccachedist.scheduler.handover import TICK_SECS, Handover
 from sccachedist.scheduler.history import STEP_SECS
 from sccachedist.scheduler.job_ids import ids_since
 from sccachedist.scheduler.job_records import JobRecords
@@ -76,7 +78,7 @@ from sccachedist.scheduler.sign_in_routes import SignInRoutes
 from sccachedist.scheduler.standings import Standings
 from sccachedist.scheduler.state_file import StateFile
 from sccachedist.scheduler.tenure import Tenure
-from sccachedist.scheduler.term import Term, Terms
+from sccachedist.scheduler.term import Term, Terms, not_kept
 from sccachedist.scheduler.watching import Watching
 from sccachedist.web.listener import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
@@ -150,7 +152,17 @@ def scheduler_service(
     in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
     state = StateFile(settings.admin.state, out_of_service, in_thread, reactor)
 
-    standings = Standings(settings.clients.named)
+    standings, turns, outdated = Standings(settings.clients.named), Turns(reactor), Outdated(reactor)
+    servers = server_auth(settings.server_auth, outdated, reactor)
+    handover = None
+    if membership is not None:
+        handover = Handover(membership.board, out_of_service, servers, Slices(turns), reactor)
+    elif settings.admin.state is not None and isinstance(election, Alone):
+        path = settings.admin.state.with_name(f"{settings.admin.state.name}.servers")
+        board = BoardFile(path, in_thread, time.time)
+        handover = Handover(board, None, servers, Slices(turns), reactor)
+    if handover is not None:
+        observers.append(handover.heartbeats)
 
     def begin_term() -> Term:
         now, limits = reload.settings, reload.settings.limits
@@ -158,10 +170,10 @@ def scheduler_service(
         core = SchedulerCore(
             ids.first, limits.unclaimed_jobs, limits.servers_per_address, out_of_service, job_step=ids.step
         )
-        return Term(core, build_servers, now.queue, reactor, tokens, observers, standings.of)
+        hear = not_kept if handover is None else handover.hear
+        return Term(core, build_servers, now.queue, reactor, tokens, observers, standings.of, hear)
 
-    terms, turns = Terms(begin_term), Turns(reactor)
-    outdated, roster = Outdated(reactor), Roster(settings.clients.named)
+    terms, roster = Terms(begin_term), Roster(settings.clients.named)
     signers = client_auth(settings, outward, reactor, outdated.client, roster.knows)
     clients = NamedClientTokens(roster, signers, tokens.now)
     trusted = settings.network.trusted_proxies
@@ -178,7 +190,7 @@ def scheduler_service(
     sessions = Sessions.of(settings, principals, client_digest(settings.client_auth), roster.knows, place)
     browsers = Browsers(settings.tls is not None, trusted, settings.web.user_header)
     readers = FarmReaders(clients, principals, sessions, browsers, settings.web, records.name_of, records.now)
-    servers, limits = server_auth(settings.server_auth, outdated, reactor), settings.limits
+    limits = settings.limits
     tls = settings.tls
     files = None if tls is None else CertificateFiles(tls.certificate, tls.private_key)
 
@@ -223,10 +235,12 @@ def scheduler_service(
         if is_more and service.running:
             reactor.callLater(PAUSE_SECS, lambda: go_on(terms.current.expire_more()))
 
-    office = None if passing is None else Office(election, own_url, terms, watching, passing, notices.tell)
+    office = None if passing is None else Office(election, own_url, terms, watching, passing, notices.tell, handover)
 
     async def send_away() -> None:
         end_at_once_when_told_again()
+        if handover is not None:
+            await handover.stop()
         if membership is not None:
             await membership.candidate.resign()
         if office is None:
@@ -296,9 +310,18 @@ def scheduler_service(
         child.setServiceParent(service)
     if membership is not None:
         AtStart(membership.start).setServiceParent(service)
+    if handover is not None:
+        PeriodicService(TICK_SECS, handover.tick, reactor).setServiceParent(service)
+        if office is None:
+            AtStart(partial(_begun, handover, terms)).setServiceParent(service)
     if isinstance(signers, SignedClientTokens):  # so that a wrong jwks_url is in the log at once
         AtStart(signers.keys.fetch).setServiceParent(service)
     return service
+
+
+async def _begun(handover: Handover, terms: Terms) -> None:
+    """Tell the only term what the process before knew."""
+    handover.begin(terms.current)
 
 
 def _expiry(files: CertificateFiles | None) -> float | None:

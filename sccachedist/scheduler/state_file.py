@@ -7,10 +7,7 @@ overwritten.
 
 import json
 import os
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -18,8 +15,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import LogLevel
 
 from sccachedist.daemon.logs import Logger, QuietLog
-from sccachedist.directories import check_file, lock_file
-from sccachedist.errors import ConfigError, DecodeError, UntrustedPath
+from sccachedist.directories import lock_file
+from sccachedist.errors import ConfigError, DecodeError
+from sccachedist.scheduler.kept_file import InThread, read_json, replace_file, why_not
 from sccachedist.scheduler.out_of_service import OutOfService
 from sccachedist.waiters import Waiters
 
@@ -29,7 +27,6 @@ log = Logger()
 MOST_BYTES = 32 << 20
 #: Seconds for which a disk is waited for.
 DISK_SECS = 5.0
-InThread = Callable[..., Deferred[Any]]
 
 
 class StateFile(Service):
@@ -65,7 +62,7 @@ class StateFile(Service):
         except OSError as error:
             self._tell_why(error)
         if self._take(self._path) and self._lock is not None:
-            self._state.changed = self._changed
+            self._state.observe(self._changed)
 
     async def close(self) -> None:
         """Write what is not written yet, and let another process have the file."""
@@ -82,7 +79,7 @@ class StateFile(Service):
     def _take(self, path: Path) -> bool:
         """Read the file; returns whether it may be replaced."""
         try:
-            self._state.take(_read(path))
+            self._state.take(read_json(path, MOST_BYTES))
         except FileNotFoundError:
             return True
         except (DecodeError, OSError) as error:
@@ -94,12 +91,12 @@ class StateFile(Service):
         return True
 
     def _put_aside(self, path: Path, error: Exception) -> bool:
-        why, aside = _why(error), path.with_name(f"{path.name}.broken")
+        why, aside = why_not(error), path.with_name(f"{path.name}.broken")
         try:
             path.rename(aside)
         except OSError as refusal:
             form = "admin.state: {file} is not taken over: {why}; it stays as it is ({refusal}), and no drain is kept"
-            log.warn(form, file=str(path), why=why, refusal=_why(refusal))
+            log.warn(form, file=str(path), why=why, refusal=why_not(refusal))
             return False
         log.warn("admin.state: {file} is not taken over: {why}; it is {aside} now", file=path, why=why, aside=aside)
         return True
@@ -116,7 +113,7 @@ class StateFile(Service):
                 self._is_new = False
                 octets = json.dumps(self._state.to_json(), indent=1).encode()
                 try:
-                    await self._in_thread(_replace, self._path, octets)
+                    await self._in_thread(replace_file, self._path, octets)
                 except OSError as error:
                     self._tell_why(error)
                 else:
@@ -126,41 +123,5 @@ class StateFile(Service):
             self._written.wake()
 
     def _tell_why(self, error: OSError) -> None:
-        form, why = "admin.state: {file} cannot be written: {reason}; drains do not outlast a restart", _why(error)
+        form, why = "admin.state: {file} cannot be written: {reason}; drains do not outlast a restart", why_not(error)
         self._quiet_log.tell(log, LogLevel.warn, "state", form, why=why, reason=why, file=str(self._path))
-
-
-def _why(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
-
-
-def _read(path: Path) -> object:
-    """The document in a file that only this process's user or root can have written.
-
-    :raises OSError: it cannot be read, or another user could have written it.
-    :raises DecodeError: it is no JSON.
-    """
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        check_file(os.fstat(file.fileno()))
-        octets = file.read(MOST_BYTES + 1)
-    if len(octets) > MOST_BYTES:
-        raise UntrustedPath(f"it has more than {MOST_BYTES} bytes")
-    try:
-        return json.loads(octets)
-    except (ValueError, RecursionError) as error:
-        raise DecodeError("it is no JSON") from error
-
-
-def _replace(path: Path, octets: bytes) -> None:
-    """Replace a file as a whole; blocks.
-
-    :raises OSError: the disk does not take it.
-    """
-    fresh = path.with_name(f".{path.name}.new")
-    with suppress(FileNotFoundError):
-        fresh.unlink()
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(octets)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

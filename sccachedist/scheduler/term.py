@@ -44,6 +44,13 @@ from sccachedist.wire.messages import (
 
 log = Logger()
 
+#: Called with each heartbeat of a build server that is let in, and when it came, by the clock.
+Hear = Callable[[ServerId, Heartbeat, ServerReport | None, float], None]
+
+
+def not_kept(server_id: ServerId, heartbeat: Heartbeat, report: ServerReport | None, came: float) -> None:
+    """The one that keeps nothing."""
+
 
 class Term:
     """What a scheduler knows, and its decisions, told to the observers.
@@ -52,6 +59,7 @@ class Term:
     :param tokens: issues the job tokens of clients.
     :param observers: called with each event, in order.
     :param standing: what a client counts for among others.
+    :param hear: keeps heartbeats for the next term.
     """
 
     def __init__(
@@ -63,8 +71,9 @@ class Term:
         tokens: JobTokens,
         observers: Sequence[Observer] = (),
         standing: Callable[[Party], Standing] = ALL_ALIKE,
+        hear: Hear = not_kept,
     ) -> None:
-        self._core, self._clock, self._tokens, self._observers = core, clock, tokens, observers
+        self._core, self._clock, self._tokens, self._observers, self._hear = core, clock, tokens, observers, hear
         self._queue: Queue[Ticket] = Queue(waiting.max_waiting, standing)
         self._allocation = Allocation(core, build_servers, self._queue, waiting, clock, tokens, self._tell, standing)
         self._quiet_log = QuietLog(clock.seconds)
@@ -86,11 +95,12 @@ class Term:
         self._allocation.refused(client, None, asked, error)
 
     def heartbeat(
-        self, server_id: ServerId, heartbeat: Heartbeat, report: ServerReport | None
+        self, server_id: ServerId, heartbeat: Heartbeat, report: ServerReport | None, age: float = 0.0
     ) -> tuple[HeartbeatResult, SchedulerReport | None]:
         """Note that a build server lives.
 
         :param report: what ours adds. The second part of the answer is for it alone.
+        :param age: seconds since it came.
         :raises DecodeError: a number in it is out of bounds, or clients must not trust its certificate.
         :raises IdentityInUse: another one lives at its address.
         :raises LimitExceeded: too many have the same IP address.
@@ -98,10 +108,25 @@ class Term:
         self._check_certificate(server_id, heartbeat)
         if report is not None:
             self._look_for_jobs_of_others(server_id, report.jobs)
-        events = self._core.heartbeat(server_id, heartbeat, self._clock.seconds(), report)
+        came = self._clock.seconds() - age
+        events = self._core.heartbeat(server_id, heartbeat, came, report)
         self._follow(events)
+        self._hear(server_id, heartbeat, report, came)
         is_new = any(isinstance(event, ServerJoined) for event in events)
         return HeartbeatResult(is_new), None if report is None else self._report(server_id)
+
+    def recall(self, server_id: ServerId, heartbeat: Heartbeat, report: ServerReport | None, age: float) -> None:
+        """Note what a build server said before this term, unless it has said something since.
+
+        :param age: seconds since then; errors are those of :meth:`heartbeat`.
+        """
+        if self.interventions.server(server_id) is None:
+            self.heartbeat(server_id, heartbeat, report, age)
+
+    def renew_drains(self) -> None:
+        """Go by what is out of service now: it has been recalled."""
+        self.interventions.renew_drains()
+        self._allocation.serve_waiting()
 
     def job_states(self, server_id: ServerId, said: JobStates) -> None:
         """Apply our build server's report of where several jobs stand.
