@@ -63,8 +63,9 @@ class AdminSettings:
         default=None,
         metadata=key(
             PATH,
-            "A file that keeps what administrators have drained or paused over a restart of the scheduler; by default, "
-            "a restart forgets that.",
+            "A file that keeps what administrators have drained or paused over a restart of the scheduler; one beside "
+            "it, with ``.servers`` behind its name, keeps the last heartbeats of build servers. By default, a restart "
+            "forgets both. With ``[cluster]``, heartbeats are in the store.",
         ),
     )
 

@@ -40,9 +40,12 @@ class LastHeartbeat:
 
 
 def without_jobs(report: ServerReport) -> ServerReport:
-    """What is worth keeping of a report: its jobs and toolchains, a build server tells again anyway."""
+    """What is worth keeping of a report: its jobs and toolchains, a build server tells again anyway.
+
+    What is left says of toolchains that others have been told before: so the next scheduler knows that it knows none.
+    """
     host = None if report.host is None else attrs.evolve(report.host, uploads=(), sizes=())
-    return attrs.evolve(report, jobs=(), toolchains=(), gone=(), since=0, until=0, host=host)
+    return attrs.evolve(report, jobs=(), toolchains=(), gone=(), since=1, until=1, host=host)
 
 
 def sealed(server_id: ServerId, said: LastHeartbeat, secret: bytes) -> bytes:

@@ -196,6 +196,19 @@ def test_our_servers_jobs(first: Scheduler) -> None:
     assert second.term.status().in_progress == 1
 
 
+def test_our_servers_toolchains(first: Scheduler) -> None:
+    """They are not recalled: it tells all again, and is asked whether it has one until then."""
+    first.beat(report(7, {}))
+    first.tick()
+    second = Scheduler(first.board)
+    second.begin()
+    (view,) = second.term.snapshot().servers
+    assert view.ours
+    _, answer = second.term.heartbeat(SERVER, HEARTBEAT_16, attrs.evolve(report(8, {}), since=4, until=4))
+    assert answer is not None
+    assert answer.told == 0
+
+
 def test_what_came_meanwhile(first: Scheduler) -> None:
     """It is newer than the board, be it a heartbeat or an administrator's word."""
     first.board.hangs = []

@@ -33,7 +33,7 @@ def test_ours(host: HostFacts | None) -> None:
     kept = without_jobs(attrs.evolve(REPORT, host=host))
     said = LastHeartbeat(heartbeat(), kept, 5.0)
     assert unsealed(A, sealed(A, said, SECRET), [SECRET]) == said
-    assert (kept.jobs, kept.toolchains, kept.gone, kept.since, kept.until) == ((), (), (), 0, 0)
+    assert (kept.jobs, kept.toolchains, kept.gone, kept.since, kept.until) == ((), (), (), 1, 1)
     assert (kept.number, kept.health, kept.version) == (9, REPORT.health, "1.2")
     assert kept.host == (None if host is None else attrs.evolve(host, uploads=(), sizes=()))
 
