@@ -2,7 +2,7 @@
 
 A leader believes what other schedulers say of a sender, as it believes trusted proxies. So a follower says no more than
 it believes itself, and passes on those headers alone that a route may read: one that a stranger has made up never
-becomes the word of a scheduler.
+becomes the word of a scheduler. Of an answer, those headers come back alone that a route gives.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ import attrs
 
 from sccachedist.web.proxied_heads import ProxiedHeads, single
 from sccachedist.web.request_head import Head
-from sccachedist.web.responses import FOLLOWS
+from sccachedist.web.responses import UnknownRoute
 
 #: The header of a request that another scheduler has passed on: it goes no further.
 PASSED_ON = "x-sccachedist-passed-on"
@@ -28,10 +28,8 @@ READ = (
 )
 #: What a follower says of the sender.
 SAID = ("x-real-ip", "x-forwarded-proto")
-#: What each side of a connection says for itself.
-_OF_ONE_CONNECTION = frozenset(
-    (FOLLOWS[0].lower(), "connection", "content-length", "date", "keep-alive", "server", "transfer-encoding")
-)
+#: What a route says of its answer.
+ANSWERED = ("cache-control", "content-encoding", "content-type", "retry-after", "www-authenticate", "x-accel-buffering")
 
 
 @attrs.define(eq=False)
@@ -49,6 +47,17 @@ class Hop(ProxiedHeads):
         return [*headers, ("x-real-ip", str(self.sender(head))), ("x-forwarded-proto", scheme), (PASSED_ON, "1")]
 
 
+def target(head: Head) -> str:
+    """The path and query with which a request is passed on. Behind a leader's URL, they mean what they mean here.
+
+    :raises UnknownRoute: they would be part of its host or port.
+    """
+    if not head.path.startswith("/"):
+        raise UnknownRoute("no route without a path")
+    said = f"{head.path}?{head.query}" if head.query else head.path
+    return said.replace("#", "%23")
+
+
 def inward(headers: Iterable[tuple[bytes, Sequence[bytes]]]) -> tuple[tuple[str, str], ...]:
     """The headers with which an answer comes back.
 
@@ -58,5 +67,5 @@ def inward(headers: Iterable[tuple[bytes, Sequence[bytes]]]) -> tuple[tuple[str,
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, values in headers
         for value in values
-        if name.lower().decode("latin-1") not in _OF_ONE_CONNECTION
+        if name.lower().decode("latin-1") in ANSWERED
     )

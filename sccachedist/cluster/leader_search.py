@@ -6,6 +6,8 @@ one. What a question means, and what becomes of it if this scheduler leads, is n
 
 from collections import Counter
 from contextlib import suppress
+from typing import cast
+from weakref import WeakKeyDictionary
 
 import attrs
 from twisted.internet import defer
@@ -14,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from sccachedist.cluster.leader_calls import LeaderAway, LeaderCalls, PassedRequest
 from sccachedist.cluster.leadership import Candidate, Election, Following, Leadership, Leading
-from sccachedist.cluster.relayed import relayed
+from sccachedist.cluster.relayed import RelayedBody, relayed
 from sccachedist.errors import NoLeader
 from sccachedist.waiters import Waiters
 from sccachedist.web.responses import FOLLOWS, Response, StreamResponse
@@ -49,6 +51,7 @@ class LeaderSearch:
     def __init__(self, election: Election, calls: LeaderCalls, clock: IReactorTime) -> None:
         self._election, self._calls, self._clock = election, calls, clock
         self._attempts: set[_Attempt] = set()
+        self._streams: WeakKeyDictionary[RelayedBody, str] = WeakKeyDictionary()
         self._news, self._done = Waiters(), Waiters()
         self._stops = self._has_stopped = False
         self.count = 0
@@ -87,13 +90,16 @@ class LeaderSearch:
                 self._done.wake()
 
     def changed(self) -> None:
-        """Another one leads: what the one before has not answered is asked again."""
+        """Another one leads: what the one before has not answered is asked again, and what it still says is ended."""
         leadership = self._leadership
         leader = leadership.leader if isinstance(leadership, Following) else None
         for attempt in list(self._attempts):
             if attempt.may_repeat and attempt.leader != leader:
                 attempt.is_moved = True
                 attempt.asking.cancel()
+        if leadership != Following():
+            for stream in [each for each, url in self._streams.items() if leader is None or url != leader.url]:
+                stream.end()
         self._news.wake()
 
     def leave(self) -> None:
@@ -152,6 +158,8 @@ class LeaderSearch:
         answer = await relayed(response)
         if isinstance(answer, Response) and response.headers.hasHeader(FOLLOWS[0]):
             raise LeaderAway("it says that it does not lead", is_unheard=True)
+        if isinstance(answer, StreamResponse):
+            self._streams[cast(RelayedBody, answer.source)] = url
         return answer
 
     async def _news_or_pause(self) -> None:

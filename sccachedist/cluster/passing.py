@@ -3,7 +3,8 @@
 A request is diverted when its head is there, before its sender's right is checked: a follower authorises nothing. Its
 body is kept within the limits that hold at the leader, so that it can be asked again. What is asked here while this
 scheduler comes to lead, is answered here after all; and what waits here when it leads no longer, waits on at the next
-leader. The routes themselves know nothing of it.
+leader. What was still on its way then, is not answered by a term that knows nothing. The routes themselves know nothing
+of it.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,14 +15,14 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 
 from sccachedist.auth.bearer import neighbourhood
 from sccachedist.budgets import Budget, Hold, Party
-from sccachedist.cluster.hop import PASSED_ON, Hop
+from sccachedist.cluster.hop import PASSED_ON, Hop, target
 from sccachedist.cluster.leader_calls import PassedRequest
 from sccachedist.cluster.leader_search import PATIENCE_SECS, LeaderSearch
 from sccachedist.config import ConnectionLimits
 from sccachedist.errors import AmbiguousRequest, DecidedElsewhere, LimitExceeded, NoLeader
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import Response, StreamResponse, UnknownRoute
-from sccachedist.web.router import DECISIVE, LONGEST_PATH, Call, Mounted, Routes, response_for
+from sccachedist.web.router import DECISIVE, LONGEST_PATH, Call, Mounted, Routes, RunsRoutes, response_for
 
 #: The name of the route of what is passed on, for metrics.
 ROUTE = "passed_on"
@@ -53,13 +54,15 @@ class Carried:
 
     :param call: what this scheduler makes of it while it leads, which gets the body, too; None if it does not lead.
     :param most: bytes of the body.
-    :param memory: the body's part of the memory for all bodies.
+    :param memory: their part of the memory for all bodies: other requests keep no headers once they are decided on.
+    :raises LimitExceeded: it is too large.
     """
 
     def __init__(self, head: Head, rule: Rule, call: Call | None, most: int, memory: Hold) -> None:
         self.head, self.rule, self.call, self._most, self._memory = head, rule, call, most, memory
         self._octets = bytearray()
         self._check(head.length or 0)
+        memory.grow(len(head.query) + sum(len(name) + len(value) for name, value in head.headers.items()))
 
     @property
     def octets(self) -> bytes:
@@ -87,9 +90,8 @@ class Carried:
     def as_passed(self, hop: Hop) -> PassedRequest:
         """What the leader is asked."""
         head = self.head
-        target = f"{head.path}?{head.query}" if head.query else head.path
         may_repeat = self.rule.may_repeat or head.method in ("GET", "HEAD")
-        return PassedRequest(head.method, target, hop.outward(head), self.octets, may_repeat)
+        return PassedRequest(head.method, target(head), hop.outward(head), self.octets, may_repeat)
 
     def _check(self, size: int) -> None:
         if size > self._most:
@@ -128,22 +130,45 @@ class Passing:
         memory = self.memory.open(Party(neighbourhood(self.hop.sender(head))))
         return Carried(head, rule, call, getattr(self.limits, rule.limit), memory)
 
-    @property
-    def most(self) -> int:
-        """How many requests may be passed on at a time: each has a second connection, to the leader."""
-        return max(1, self.limits.connections // 2)
+    def check_number(self) -> None:
+        """Refuse one more request if there are many: each that is passed on has a second connection, to the leader.
+
+        :raises LimitExceeded: there are.
+        """
+        if self.search.count >= max(1, self.limits.connections // 2):
+            raise LimitExceeded("connections", f"{self.search.count} requests are passed on")
 
     async def answer(self, carried: Carried) -> Response | StreamResponse | None:
         """The leader's answer; None if this scheduler leads.
 
         :raises NoLeader: there is none.
+        :raises LimitExceeded: as :meth:`check_number`, for many may have been half sent when this one came.
         """
+        self.check_number()
         secs = self.wait_secs if carried.rule.waits else 0.0
         return await self.search.answer(
             carried.as_passed(self.hop),
             may_go_on=PASSED_ON not in carried.head.headers,
             secs=max(PATIENCE_SECS, secs),
         )
+
+
+@attrs.frozen
+class _Deciding:
+    """Runs the routes of a scheduler that leads, for requests that were admitted then."""
+
+    _app: RunsRoutes
+    _search: LeaderSearch
+
+    def execute_endpoint(self, endpoint: str, /, *args: Any, **ids: Any) -> Any:
+        """Run one, or say that another scheduler is to be asked: it has come to lead while the body came."""
+        if self._search.leads:
+            return self._app.execute_endpoint(endpoint, *args, **ids)
+        (request,) = args
+        call: Call = request.call
+        call.body.abort()
+        error = NoLeader("this scheduler leads no longer")
+        return Deferred.fromCoroutine(request.send(response_for(error, call.head, request.quiet_log, request.counts)))
 
 
 class PassingRoutes(Mounted):
@@ -168,8 +193,10 @@ class PassingRoutes(Mounted):
         if passing.search.leads:
             call = super().admit(head)
             rule = passing.rules.get(call.endpoint, _RULE)
-            if not rule.waits:
+            if call.endpoint in passing.here:
                 return call
+            if not rule.waits:
+                return attrs.evolve(call, app=_Deciding(call.app, passing.search))
             return attrs.evolve(call, body=passing.carried(head, rule, call), app=self)
         if (name := self.name_of(head)) in passing.here:
             return super().admit(head)
@@ -177,10 +204,10 @@ class PassingRoutes(Mounted):
             raise UnknownRoute("no route with so long a path")
         if any(name in head.repeated for name in DECISIVE):
             raise AmbiguousRequest("the request has a header twice that decides something")
+        target(head)
         if PASSED_ON in head.headers:
             raise NoLeader("this scheduler follows another one")
-        if passing.search.count >= passing.most:
-            raise LimitExceeded("connections", f"{passing.search.count} requests are passed on")
+        passing.check_number()
         carried = passing.carried(head, passing.rules.get(name, _RULE))
         return Call(head.decided(), ROUTE, {}, False, succeed(None), carried, True, self)
 
@@ -204,6 +231,9 @@ class PassingRoutes(Mounted):
 
     async def _here(self, request: Any, call: Call) -> bool:
         """Answer a request here; False if that is not for this scheduler any more."""
+        if not self._passing.search.leads:
+            call.body.abort()
+            return False
         request.call = call
         try:
             await call.app.execute_endpoint(call.endpoint, request, **call.ids)

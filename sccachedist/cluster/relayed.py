@@ -52,6 +52,11 @@ class RelayedBody(Protocol):
         self._outlet = outlet
         self._begin()
 
+    def end(self) -> None:
+        """Say no more: its leader leads no longer, and may have gone without a word."""
+        if self._outlet is not None:
+            self._outlet.end()
+
     def dataReceived(self, data: bytes) -> None:
         """Pass a piece on."""
         if self._outlet is not None:
@@ -60,8 +65,7 @@ class RelayedBody(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """There is no more. If it was cut short, the sender sees that: it is closed before its length is reached."""
         self._is_over = True
-        if self._outlet is not None:
-            self._outlet.end()
+        self.end()
 
     def pauseProducing(self) -> None:
         """The sender takes no more for now, so no more is read from the leader."""

@@ -321,6 +321,7 @@ class Terms:
     def __init__(self, begin: Callable[[], Term]) -> None:
         self._begin = begin
         self.current = begin()
+        self._is_resigned = False
 
     async def place(self, client: Party, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
         """Find a build server for one job. If the term ends while the client waits, it waits on in the next one.
@@ -329,6 +330,8 @@ class Terms:
         """
         asked = self.current.now()
         while True:
+            if self._is_resigned:  # since the client's token began to be checked
+                raise DecidedElsewhere("another scheduler decides now")
             try:
                 return await self.current.place(client, toolchain, asked)
             except TermEnded:
@@ -336,7 +339,7 @@ class Terms:
 
     def renew(self) -> None:
         """Throw the current term away and begin another one."""
-        ended, self.current = self.current, self._begin()
+        ended, self.current, self._is_resigned = self.current, self._begin(), False
         ended.end(TermEnded("the scheduler's term has ended"))
 
     def resign(self) -> None:
@@ -344,7 +347,7 @@ class Terms:
 
         What comes all the same finds a term that knows nothing.
         """
-        ended, self.current = self.current, self._begin()
+        ended, self.current, self._is_resigned = self.current, self._begin(), True
         ended.end(DecidedElsewhere("another scheduler decides now"))
 
     def stop(self) -> None:

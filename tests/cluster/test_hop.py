@@ -7,12 +7,22 @@ from pathlib import Path
 import pytest
 
 import sccachedist
-from sccachedist.cluster.hop import PASSED_ON, READ, SAID, Hop, inward
+from sccachedist.cluster.hop import ANSWERED, PASSED_ON, READ, SAID, Hop, inward, target
 from sccachedist.web.request_head import Head
+from sccachedist.web.responses import FOLLOWS, UnknownRoute
 
 PROXY, STRANGER = "10.0.0.1", "192.0.2.7"
 #: Headers that are read of requests that never go on, and that of a proxy that names users.
 ELSEWHERE = {"accept-encoding", "x-remote-user"}
+#: Headers of answers that each side of a connection has for itself, and of those that never come from a leader.
+OF_A_CONNECTION = {"content-length"}
+NOT_PASSED_ON = {
+    "content-security-policy",
+    "referrer-policy",
+    "set-cookie",
+    "x-content-type-options",
+    FOLLOWS[0].lower(),
+}
 
 
 def outward(headers: dict[str, str], peer: str = STRANGER, repeated: tuple[str, ...] = ()) -> dict[str, str]:
@@ -72,7 +82,36 @@ def test_all_that_is_read_goes_on() -> None:
 
 
 def test_answer() -> None:
-    """Headers that each connection has for itself do not come back, all others do."""
-    own = [(b"Server", [b"x"]), (b"Date", [b"x"]), (b"X-Sccachedist-Follows", [b"1"]), (b"Keep-Alive", [b"x"])]
-    kept = [(b"Content-Type", [b"text/plain"]), (b"Set-Cookie", [b"a=b", b"c=d"])]
-    assert inward(own + kept) == (("Content-Type", "text/plain"), ("Set-Cookie", "a=b"), ("Set-Cookie", "c=d"))
+    """Headers that no route gives do not come back, whatever their names are."""
+    names = (b"Server", b"Date", b"X-Sccachedist-Follows", b"Keep-Alive", b"Set-Cookie", b"Location", b"No name\xff")
+    kept = [(b"Content-Type", [b"text/plain"]), (b"retry-after", [b"60"])]
+    assert inward([*((name, [b"x"]) for name in names), *kept]) == (
+        ("Content-Type", "text/plain"),
+        ("retry-after", "60"),
+    )
+
+
+def test_all_that_is_answered_comes_back() -> None:
+    """A header that a route gives is one of those that come back."""
+    folder = Path(sccachedist.__file__).parent
+    texts = [path.read_text() for room in ("scheduler", "web") for path in (folder / room).glob("*.py")]
+    given = {name.lower() for text in texts for name in re.findall(r'\("([A-Z][A-Za-z]*-[A-Za-z-]+)", ', text)}
+    assert {"www-authenticate", "x-accel-buffering"} < given
+    assert given - {*ANSWERED} <= OF_A_CONNECTION | NOT_PASSED_ON
+
+
+@pytest.mark.parametrize("path", ["", "*", "0/", ".evil.example/", "@evil.example/", "[/"])
+def test_no_path(path: str) -> None:
+    """What is no path would be part of a leader's host or port."""
+    with pytest.raises(UnknownRoute):
+        target(Head("GET", path, {}, STRANGER, 0))
+
+
+def test_target() -> None:
+    """A path and a query are the same behind a URL."""
+    for path, query, said in (
+        ("/a", "", "/a"),
+        ("//a:1@b/", "c?d", "//a:1@b/?c?d"),
+        ("/a#b", "c#d", "/a%23b?c%23d"),
+    ):
+        assert target(Head("GET", path, {}, STRANGER, 0, query=query)) == said

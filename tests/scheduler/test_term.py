@@ -214,7 +214,11 @@ def test_another_scheduler_decides(scheduler: Scheduler) -> None:
     scheduler.terms.resign()
     assert isinstance(outcome(waiting), DecidedElsewhere)
     assert (len(scheduler.told), scheduler.terms.current.status()) == (told, SchedulerStatus(0, 0, 0))
+    late = scheduler.place()  # its token was being checked meanwhile
+    assert isinstance(outcome(late), DecidedElsewhere)
     assert scheduler.clock.getDelayedCalls() == []
+    scheduler.terms.renew()
+    assert pending(scheduler.place())
 
 
 def test_a_new_term_learns_of_running_jobs(scheduler: Scheduler) -> None:
