@@ -4,6 +4,8 @@ Build servers are fields of a hash, which lapses when no leader has written for 
 text, which stays. Values that are larger than any of ours are left where they are.
 """
 
+import hashlib
+
 from sccachedist.cluster.board import MOST_BYTES, MOST_SERVERS, MOST_STATE_BYTES, BoardChanges, Posted
 from sccachedist.cluster.redis_lock import LEADER
 from sccachedist.cluster.redis_store import RedisStore
@@ -18,19 +20,19 @@ _PAGE_SERVERS, _MOST_PAGES = 200, 2000
 _MOST_NAME, _DIGITS = 64, 20
 
 _WRITE = """
-local incarnation, anew, state, lapse = unpack(ARGV, 1, 4)
+local incarnation, anew, state, lapse, digest = unpack(ARGV, 1, 5)
 local held = redis.call('GET', KEYS[1])
 if not held or string.match(held, '^%d+ (%S+) ') ~= incarnation then
   return 'another'
 end
-local before = redis.call('EXISTS', KEYS[3])
+local before = redis.sha1hex(redis.call('GET', KEYS[3]) or '')
 if state ~= '' then
   redis.call('SET', KEYS[3], state)
 end
 if anew == '1' then
   redis.call('DEL', KEYS[2])
 end
-for index = 5, #ARGV, 2 do
+for index = 6, #ARGV, 2 do
   if ARGV[index + 1] == '' then
     redis.call('HDEL', KEYS[2], ARGV[index])
   else
@@ -38,7 +40,7 @@ for index = 5, #ARGV, 2 do
   end
 end
 redis.call('PEXPIRE', KEYS[2], lapse)
-return before == 1 and 'there' or 'emptied'
+return before == digest and 'there' or 'other'
 """
 # The cursor and all build servers are one text: for each text, the protocol takes a turn of the reactor.
 _PAGE = """
@@ -70,6 +72,7 @@ class RedisBoard:
 
     def __init__(self, store: RedisStore, incarnation: str) -> None:
         self._store, self._incarnation = store, incarnation
+        self._digest = ""
 
     async def time(self) -> float:
         """As :meth:`sccachedist.cluster.board.Board.time`."""
@@ -95,12 +98,18 @@ class RedisBoard:
         return Posted(now, servers, state if isinstance(state, bytes) else None)
 
     async def write(self, changes: BoardChanges) -> bool:
-        """As :meth:`sccachedist.cluster.board.Board.write`."""
+        """As :meth:`sccachedist.cluster.board.Board.write`.
+
+        It is known by what is out of service. If that is not what this one wrote last, the store was emptied, or is
+        another one now, or another program has written there.
+        """
         pairs = [part for address, octets in changes.servers.items() for part in (address, octets or b"")]
-        first = self._incarnation, int(changes.is_anew), changes.state or b"", _LAPSE_MS
+        first = self._incarnation, int(changes.is_anew), changes.state or b"", _LAPSE_MS, self._digest
         answer = await self._store.ask("EVAL", _WRITE, 3, LEADER, SERVERS, STATE, *first, *pairs)
         if answer == b"another":
             raise StoreError(f"{self._store}: another scheduler has the lock, or it is free")
+        if changes.state is not None:
+            self._digest = hashlib.sha1(changes.state, usedforsecurity=False).hexdigest()
         return answer == b"there"
 
     def close(self) -> None:

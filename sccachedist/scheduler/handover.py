@@ -135,8 +135,8 @@ class Handover:
         term = self._term
         if term is not None and not self._is_recalled:
             await self._recall(term, await self._board.read())
-        while self._term is term is not None and self._has_news():
-            await self._write(term)
+        while self._term is term is not None and self._has_news() and await self._write(term):
+            pass
 
     # -- recalling --
 
@@ -197,15 +197,15 @@ class Handover:
         has_state = self._is_state_new and self._state is not None
         return has_state or self.heartbeats.has_due(now) or now - self._written >= LOOK_SECS
 
-    async def _write(self, term: Term) -> None:
-        """Write some of the news.
+    async def _write(self, term: Term) -> bool:
+        """Write some of the news; returns whether the rest may follow at once.
 
         :raises StoreError: the board does not take them.
         """
         time_there = await self._board.time()
         time_here = self._clock.seconds()
         if self._term is not term:
-            return
+            return False
         batch, state = self.heartbeats.take(), None
         if self._is_state_new and self._state is not None:
             self._is_state_new, state = False, json.dumps(self._state.to_json()).encode()
@@ -218,8 +218,10 @@ class Handover:
             servers[str(server_id)] = None if said is None else sealed(server_id, said, secret)
         is_whole = await self._board.write(BoardChanges(servers, state, batch.is_anew))
         self._written = self._clock.seconds()
-        if not (is_whole or batch.is_anew):
+        is_known = is_whole or batch.is_anew
+        if not is_known:
             self._write_anew()
+        return is_known
 
     def _write_anew(self) -> None:
         self._is_state_new = True

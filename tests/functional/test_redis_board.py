@@ -1,14 +1,17 @@
 """The board in a real store: written by the scheduler that has the lock, and read although anything may be there."""
 
 import itertools
+import re
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 import pytest_twisted
 from twisted.internet import reactor as global_reactor  # noqa: TID251
 
+from farmkit.launch import CHECKOUT
 from farmkit.processes import LOOPBACK
 from sccachedist.cluster import redis_store
 from sccachedist.cluster.board import MOST_BYTES, BoardChanges, Posted
@@ -70,6 +73,10 @@ async def test_what_the_leader_writes(store: RedisStore) -> None:
     await store.ask("FLUSHDB")
     await RedisLock(store).take(A, NUMBER, TTL)
     assert not await board.write(BoardChanges({ONE: b"one"}))
+    await board.write(BoardChanges({}, b"now"))
+    await store.ask("SET", STATE, b"before")  # as a replica has it that has become the master too early
+    assert not await board.write(BoardChanges({}, b"later"))
+    assert await board.write(BoardChanges({}))
 
 
 @coroutine
@@ -81,6 +88,31 @@ async def test_one_that_does_not_lead(store: RedisStore) -> None:
             await board.write(BoardChanges({ONE: b"one"}, b"{}", is_anew=True))
         await RedisLock(store).take(B, NUMBER, TTL)
     assert (await board.read()).servers == {}
+
+
+@coroutine
+async def test_a_user_with_few_rights(tmp_path: Path) -> None:
+    """The commands that doc/operations names are enough for the lock and the board; with less, an error says so."""
+    text = (CHECKOUT / "doc" / "operations.rst").read_text()
+    named = re.search(r"The user of the store needs the commands ([A-Z,\sand]+) on keys", text)
+    assert named is not None
+    commands = re.findall("[A-Z]+", named[1])
+    few = " ".join(f"+{command.lower()}" for command in commands)
+    lines = [f"user farm on >farm ~sccachedist:* {few}", f"user lock on >lock ~sccachedist:* {few} -hscan"]
+    with RedisServer(tmp_path / "redis", tuple(lines)).running() as server:
+        for user in ("farm", "lock"):
+            address = StoreAddress.parse(f"redis://{user}@{LOOPBACK}:{server.port}")
+            store = RedisStore(address, user, authorities(None), WITHIN, reactor)
+            await RedisLock(store).take(A, NUMBER, TTL)
+            board = RedisBoard(store, A.incarnation)
+            await board.write(BoardChanges({ONE: b"one", TWO: None}, b"{}", is_anew=True))
+            if user == "farm":
+                assert (await board.read()).servers == {ONE: b"one"}
+            else:
+                with pytest.raises(StoreError, match="can't run this command"):
+                    await board.read()
+            await RedisLock(store).release(A)
+            store.close()
 
 
 @coroutine

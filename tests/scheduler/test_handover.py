@@ -14,6 +14,7 @@ from sccachedist.auth.servers import Revocable, SharedServerToken
 from sccachedist.cluster.board import BoardChanges, Posted
 from sccachedist.cluster.store import StoreError
 from sccachedist.config import QueueSettings
+from sccachedist.scheduler import last_heartbeats
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.handover import EARLY_SECS, LAST_SECS, LOOK_SECS, TICK_SECS, Handover
 from sccachedist.scheduler.job_tokens import JobTokens
@@ -239,8 +240,28 @@ def test_an_emptied_board(first: Scheduler) -> None:
     """It is filled again, also if nothing is new."""
     first.board.empty()
     assert first.tick(LOOK_SECS) == []
+    assert first.tick() == []
     assert list(first.board.servers) == [str(SERVER)]
     assert b"disk" in (first.board.state or b"")
+
+
+def test_a_board_that_forgets_all_the_time(first: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is written to at its pace, and not again and again at once."""
+    monkeypatch.setattr(last_heartbeats, "MOST_AT_A_TIME", 1)
+    write = first.board.write
+
+    async def forgetful(changes: BoardChanges) -> bool:
+        await write(changes)
+        return False
+
+    monkeypatch.setattr(MemoryBoard, "write", lambda _, changes: forgetful(changes))
+    for number in range(10):
+        host = ServerId.parse(f"127.0.0.1:{number + 1}")
+        first.handover.hear(host, HEARTBEAT_16, None, 0.0)
+    writes = len(first.board.writes)
+    for _ in range(10):
+        first.tick()
+    assert 10 <= len(first.board.writes) - writes <= 30
 
 
 def test_a_board_that_is_away(first: Scheduler) -> None:
