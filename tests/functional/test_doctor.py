@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,12 +23,13 @@ def farm(tmp_path: Path) -> Iterator[Farm]:
     yield from running_farm(Farm(tmp_path / "farm"))
 
 
-def doctor(config: Path, *before: str, **variables: str) -> tuple[int, dict[str, str]]:
+def doctor(config: Path, *before: str, options: Sequence[str] = (), **variables: str) -> tuple[int, dict[str, str]]:
     """The exit status, and what is said of each check: its level, then the rest of the line.
 
     :param before: a program that runs the command.
+    :param options: further ones of it.
     """
-    arguments = (*before, str(PROGRAMS / "sccachedist"), "doctor", "--config", str(config))
+    arguments = (*before, str(PROGRAMS / "sccachedist"), "doctor", "--config", str(config), *options)
     ended = Command(arguments, inherited(PYTHONPATH=str(CHECKOUT)) | variables, CHECKOUT).run()
     lines = {}
     for line in ended.stdout.splitlines():

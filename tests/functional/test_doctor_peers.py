@@ -140,4 +140,4 @@ def test_a_scheduler_with_the_certificate_of_another(config: Path, farm: Farm, t
         status, lines = doctor(config)
         assert (status, lines[_LAST].split()[0]) == (1, "ok"), lines
         assert "its certificate is not trusted here" in lines["scheduler"]
-        assert doctor(config, **proxy.trust)[1]["scheduler"].startswith("ok ")
+        assert doctor(config, options=("--wait", "0"), **proxy.trust)[1]["scheduler"].startswith("ok ")

@@ -67,17 +67,15 @@ Findings = AsyncIterator[Finding]
 Checks = Iterator[tuple[str, Findings]]
 
 
-async def carried_out(check: str, findings_of_it: Findings) -> list[Finding]:
-    """What a check finds. A check that itself goes wrong is a finding, so that the others follow."""
-    seen = []
+async def carried_out(check: str, findings_of_it: Findings) -> Findings:
+    """What a check finds, as it finds it. A check that itself goes wrong is a finding, so that the others follow."""
     try:
         async for finding in findings_of_it:
-            seen.append(finding)  # noqa: PERF401 - what came before an error counts
+            yield finding
     except ConfigError as error:
-        seen.append(failed(check, str(error), "correct it"))
+        yield failed(check, str(error), "correct it")
     except Exception as error:  # the edge of a check: the others follow
-        seen.append(failed(check, f"cannot be checked: {type(error).__name__}: {error}"))
-    return seen
+        yield failed(check, f"cannot be checked: {type(error).__name__}: {error}")
 
 
 def server_checks(reactor: Any, settings: ServerSettings, trust: Trust, wait: float | None = None) -> Checks:
@@ -101,9 +99,8 @@ def server_checks(reactor: Any, settings: ServerSettings, trust: Trust, wait: fl
             yield "sandbox", _trial(_ours(reactor, settings))
     yield "capacity.cpus", _found(lambda: findings.cpus(settings.capacity.cpus, allowed_cpus(), least_quota()))
     yield "cache_dir", _disk("cache_dir", settings.cache_dir, settings.toolchain_cache_size)
-    yield "scheduler", _scheduler(settings, trust)
     yield "public_addr", _public_address(settings)
-    yield "way", _way_of_server(settings, trust, wait)
+    yield "scheduler", _scheduler(settings, trust, wait)
 
 
 def scheduler_checks(reactor: Any, settings: SchedulerSettings, given: Given, wait: float | None = None) -> Checks:
@@ -206,19 +203,20 @@ async def _disk(check: str, directory: Path, wanted: int) -> Findings:
         yield failed(check, f"{directory} cannot be written: {error.strerror}", "correct it, or its owner")
 
 
-async def _scheduler(settings: ServerSettings, trust: Trust) -> Findings:
+async def _scheduler(settings: ServerSettings, trust: Trust, wait: float | None) -> Findings:
     api = f"{settings.scheduler_url}/api/v1/scheduler"
     source = source_address(settings.public_addr.host, settings.network.source_address)
     status: int | None = None
+    shown: str | None = None
     reply = _asked("scheduler", Question(f"{api}/status", accept=_JSON, source=source), trust)
     yield reply if isinstance(reply, Finding) else findings.farm("scheduler", reply.status, reply.body)
     try:
-        token = server_token(settings)
+        shown = server_token(settings)
     except ConfigError as error:
         yield failed("token", str(error), "have the scheduler's auth generate-jwt-hs256-server-token make it")
     else:
         if not isinstance(reply, Finding):
-            job = Question(f"{api}/job_state/{_NO_JOB}", token, encode(JOB_STATE, JobState.STARTED), source=source)
+            job = Question(f"{api}/job_state/{_NO_JOB}", shown, encode(JOB_STATE, JobState.STARTED), source=source)
             answer = _asked("token", job, trust)
             status = None if isinstance(answer, Finding) else answer.status
         yield findings.token(status)
@@ -226,16 +224,10 @@ async def _scheduler(settings: ServerSettings, trust: Trust) -> Findings:
         yield findings.sender(left, settings.public_addr.host, status)
     if not isinstance(reply, Finding) and reply.date is not None:
         yield findings.clocks(datetime.now(UTC), reply.date)
-
-
-async def _way_of_server(settings: ServerSettings, trust: Trust, wait: float | None) -> Findings:
-    try:
-        place = SchedulerPlace(settings.scheduler_url, server_token(settings), "", trust)
-    except ConfigError:  # that is another check's finding
-        return
-    source = source_address(settings.public_addr.host, settings.network.source_address)
-    async for finding in _way(place, source, settings.public_addr.host, wait):
-        yield finding
+    if not isinstance(reply, Finding) and shown is not None:
+        place = SchedulerPlace(settings.scheduler_url, shown, "", trust)
+        async for finding in _way(place, source, settings.public_addr.host, wait):
+            yield finding
 
 
 async def _way(place: SchedulerPlace, source: IPAddress | None, own: IPAddress | None, wait: float | None) -> Findings:
@@ -244,8 +236,7 @@ async def _way(place: SchedulerPlace, source: IPAddress | None, own: IPAddress |
     reply, left = _asked("way", question, place.trust), leaves_from(place.url, source)
     way = None if isinstance(reply, Finding) else way_of(reply.body)
     if isinstance(reply, Finding):
-        if own is None:  # else another check has found that
-            yield reply
+        yield reply
     elif way is None and reply.status == 401:
         yield warning(
             "way", "the scheduler tells it only to those whose token it takes", "see what it says of the token"

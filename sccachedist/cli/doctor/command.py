@@ -45,7 +45,8 @@ def run_doctor(
         try:
             _say(seen, permissions(config.stat().st_mode))
             for check, found in checks(reactor):
-                _say(seen, *await carried_out(check, found))
+                async for finding in carried_out(check, found):
+                    _say(seen, finding)
         except OSError as error:  # react would print where
             ended.append(error)
         else:
@@ -60,7 +61,6 @@ def run_doctor(
     raise SystemExit(exit_status(seen))
 
 
-def _say(seen: list[Finding], *findings: Finding) -> None:
-    for finding in findings:
-        seen.append(finding)
-        print(printable(str(finding)), flush=True)
+def _say(seen: list[Finding], finding: Finding) -> None:
+    seen.append(finding)
+    print(printable(str(finding)), flush=True)

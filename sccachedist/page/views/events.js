@@ -8,7 +8,7 @@ import { Table } from "../table.js";
 
 export const title = "Events";
 
-const KINDS = [["", "all"], ["server_", "of build servers"], ["action", "of administrators"], ["refused", "refused tokens"]];
+const KINDS = [["", "all"], ["server_", "of build servers"], ["action", "of administrators"], ["leader", "of schedulers"], ["refused", "refused tokens"]];
 const text = (row) => `${row.about || ""} ${row.text} ${row.by || ""}`.toLowerCase();
 
 export function open(root, context) {
