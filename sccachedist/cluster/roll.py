@@ -47,14 +47,19 @@ class SchedulerAccount:
         except (ValueError, RecursionError):
             told = None
         match told:
-            case {"version": str(version), "number": number, "secs": secs, "store_silent_secs": silent}:
-                if _is_number(secs) and all(each is None or _is_number(each) for each in (number, silent)):
-                    return cls(excerpt(version), None if number is None else int(number), secs, silent)
+            case {
+                "version": str(version),
+                "number": number,
+                "secs": int() | float() as secs,
+                "store_silent_secs": silent,
+            } if all(map(_is_number, (number, secs, silent))):
+                return cls(excerpt(version), None if number is None else int(number), secs, silent)
         raise DecodeError("a scheduler says of itself what is not understood")
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and 0 <= value < _MOST  # type: ignore[operator]
+    """Whether it is one that means something, or none at all."""
+    return value is None or (isinstance(value, int | float) and value is not True and 0 <= value < _MOST)
 
 
 @attrs.define

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 
-from sccachedist.cluster.candidate_service import CandidateService
+from sccachedist.cluster.candidate_service import QUESTIONS, CandidateService
 from sccachedist.cluster.leadership import Candidate, Election, Following, Leadership, Leading
 from sccachedist.cluster.lock import Holder, Lock
 from sccachedist.cluster.store import StoreError
@@ -147,6 +147,8 @@ def test_a_silent_store(cluster: Cluster) -> None:
     with capturedLogs() as entries:
         cluster.go_on(60)
     assert (first.current, second.current) == (Leading(number_of(first)), Following(A))
+    assert (first.silent_secs, second.silent_secs) == (59.5, 59.5)
+    assert first.unanswered == second.unanswered == 60 / TTL * QUESTIONS
     assert [entry["error"] for entry in entries if entry["log_level"] is LogLevel.warn] == [lock.away] * 2
     lock.away = other_lock.away = ""
     cluster.store.empty()
@@ -154,6 +156,7 @@ def test_a_silent_store(cluster: Cluster) -> None:
     with capturedLogs() as entries:
         cluster.go_on(2)
     assert isinstance(first.current, Leading)
+    assert first.silent_secs is second.silent_secs is None
     assert [entry["log_format"] for entry in entries] == ["the store of the lock answers again"] * 2
 
 

@@ -36,8 +36,6 @@ SANDBOX = job_row(
     cpu_system=None,
     memory=None,
     phases={"queue_wait": 0.0, "assign": 0.001, "client": 0.05, "inputs_receive": 0.004, "sandbox": 0.345},
-    scheduler="http://10.0.0.1:10600",
-    term=1772457000123456,
 )
 COMPILED = job_row(asked=NOW - 500, ended=NOW - 498.9, client="10.1.4.23")
 NO_SLOT = refused_row(asked=NOW - 400, ended=NOW - 340, client="10.1.4.22")
@@ -50,6 +48,8 @@ MEMORY = job_row(
     detail="cc1plus: out of memory",
     output="src/größe_測試.o",
     exit=1,
+    scheduler="http://10.0.0.1:10600",
+    term=1772457000123456,
 )
 RECENT = Recent(
     secs=300.0,
