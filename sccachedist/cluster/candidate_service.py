@@ -121,8 +121,17 @@ class CandidateService(Service):
         self._tell()
 
     async def _question(self) -> Holder | None:
+        """Ask for the lock, and take it if that is this one's.
+
+        A follower takes only what it has just seen free. A store that hangs does what it was asked when it goes on,
+        also if nobody waits for its answer: a lock that has lapsed meanwhile is to be the leader's again.
+        """
         if self._resigned or not self._core.may_take(self._clock.seconds()):
             return await self._lock.holder()
+        if isinstance(self.current, Following):
+            holder = await self._lock.offered()
+            if holder is not None and holder.candidate.incarnation != self._me.incarnation:
+                return holder
         return await self._lock.take(self._me, self._core.least_number(self._unix_time()), self._ttl)
 
     async def _go_by_others(self) -> None:

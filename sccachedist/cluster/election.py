@@ -11,7 +11,7 @@ order, and none costs every compile. Hence:
   more for each candidate before it, so that those that start together without a store do not all lead.
 - Time in which the process did not run is no silence: several questions have to be without an answer.
 - An answer counts from before its question. One that is a TTL old by then says nothing, nor does one that an answer to
-  a later question has overtaken.
+  a question no older has overtaken.
 """
 
 import math
@@ -64,7 +64,7 @@ class ElectionCore:
 
         :param asked: when it was asked.
         """
-        if now - asked >= self._ttl or asked < self._answered:
+        if now - asked >= self._ttl or asked <= self._answered:
             return
         self._answered = asked
         self._hear(asked)

@@ -32,6 +32,12 @@ class Lock(Protocol):
         :raises StoreError: the store has not answered.
         """
 
+    async def offered(self) -> Holder | None:
+        """Who has it, asked of a store in which it can be taken; None if it is free.
+
+        :raises StoreError: the store has not answered, or it is one in which nobody can take it.
+        """
+
     async def holder(self) -> Holder | None:
         """Who has it.
 

@@ -1,7 +1,7 @@
 """The lock in a Redis or Valkey.
 
-Each answer of the store is a script's, which looks and changes in one step. The script that takes the lock writes first
-of all: a read-only replica shows itself also while another scheduler leads.
+Each answer of the store is a script's, which looks and changes in one step. Those for one that would
+take the lock write first of all: a read-only replica shows itself also while another scheduler leads.
 """
 
 from sccachedist.cluster.election import STEP
@@ -34,6 +34,10 @@ end
 redis.call('SET', KEYS[1], held, 'PX', ttl)
 return held
 """
+_OFFERED = """
+redis.call('SETNX', KEYS[2], '')
+return redis.call('GET', KEYS[1])
+"""
 _RELEASE = """
 local held = redis.call('GET', KEYS[1])
 if held and string.match(held, '^%d+ (%S+) ') == ARGV[1] then
@@ -53,10 +57,13 @@ class RedisLock:
         arguments = candidate.incarnation, candidate.url, least, STEP, int(ttl * 1000)
         return self._holder(await self._store.ask("EVAL", _TAKE, 2, LEADER, LAST, *arguments))
 
+    async def offered(self) -> Holder | None:
+        """As :meth:`sccachedist.cluster.lock.Lock.offered`."""
+        return self._found(await self._store.ask("EVAL", _OFFERED, 2, LEADER, LAST))
+
     async def holder(self) -> Holder | None:
         """As :meth:`sccachedist.cluster.lock.Lock.holder`."""
-        said = await self._store.ask("GET", LEADER)
-        return None if said is None else self._holder(said)
+        return self._found(await self._store.ask("GET", LEADER))
 
     async def release(self, candidate: Candidate) -> None:
         """As :meth:`sccachedist.cluster.lock.Lock.release`."""
@@ -65,6 +72,9 @@ class RedisLock:
     def close(self) -> None:
         """Keep no connection."""
         self._store.close()
+
+    def _found(self, said: object) -> Holder | None:
+        return None if said is None else self._holder(said)
 
     def _holder(self, said: object) -> Holder:
         number, incarnation, url = [*(said.split(b" ") if isinstance(said, bytes) else ()), b"", b"", b""][:3]

@@ -1,6 +1,7 @@
 """A scheduler among several, on a clock of numbers, with a store in memory."""
 
 from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
 
 import attrs
 import pytest
@@ -14,6 +15,8 @@ from sccachedist.cluster.lock import Holder, Lock
 from sccachedist.cluster.store import StoreError
 from tests.cluster.stores import MemoryStore
 
+T = TypeVar("T")
+
 TTL = 3.0
 UNIX_TIME = 1_800_000_000.0
 A, B = (Candidate(f"http://10.0.0.{index}:10500", f"run of {index}") for index in (1, 2))
@@ -24,34 +27,40 @@ class MemoryLock:
     """A lock in a store that may be away, or take its time to answer.
 
     :param waits: what a question waits for before it reaches the store.
+    :param late: the store hangs, and these are the questions that it will hear when it goes on.
     """
 
     store: MemoryStore
     clock: Clock
     away: str = ""
     waits: Deferred[None] | None = None
+    late: list[Callable[[], object]] | None = None
     is_closed: bool = False
 
     async def take(self, candidate: Candidate, least: int, ttl: float) -> Holder:
-        await self._reach()
-        return self.store.take(candidate, least, ttl, self.clock.seconds())
+        return await self._reach(lambda: self.store.take(candidate, least, ttl, self.clock.seconds()))
+
+    async def offered(self) -> Holder | None:
+        return await self.holder()
 
     async def holder(self) -> Holder | None:
-        await self._reach()
-        return self.store.holder(self.clock.seconds())
+        return await self._reach(lambda: self.store.holder(self.clock.seconds()))
 
     async def release(self, candidate: Candidate) -> None:
-        await self._reach()
-        self.store.release(candidate)
+        await self._reach(lambda: self.store.release(candidate))
 
     def close(self) -> None:
         self.is_closed = True
 
-    async def _reach(self) -> None:
+    async def _reach(self, question: Callable[[], T]) -> T:
         if self.waits is not None:
             await self.waits
         if self.away:
             raise StoreError(self.away)
+        if self.late is not None:
+            self.late.append(question)
+            raise StoreError("no answer in time")
+        return question()
 
 
 @attrs.define
@@ -122,6 +131,21 @@ def test_the_first_one_leads(cluster: Cluster) -> None:
     assert number_of(first) == UNIX_TIME * 1e6
     assert second.current == Following(A)
     assert [len(told) for told in cluster.told.values()] == [1, 1]
+
+
+def test_a_store_that_hangs(cluster: Cluster) -> None:
+    """It does late what it was asked, when the lock has lapsed: the leader has it again, whoever is heard first."""
+    first, lock = cluster.start(A)
+    second, other = cluster.start(B)
+    cluster.claims[B.incarnation] = A
+    lock.late, other.late = [], []
+    cluster.go_on(TTL + 0.5)
+    for question in (*other.late, *lock.late):
+        question()
+    lock.late = other.late = None
+    cluster.go_on(2)
+    assert cluster.told[A.incarnation] == [first.current]
+    assert second.current == Following(A)
 
 
 def test_a_take_over(cluster: Cluster) -> None:

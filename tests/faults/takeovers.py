@@ -5,6 +5,7 @@ A line for each build says what became of it; status 0 says that all reached the
 """
 
 import argparse
+import contextlib
 import sys
 import tempfile
 import time
@@ -33,6 +34,8 @@ OURS, PUBLISHED = "ours", "published"
 #: Seconds after a build within which one scheduler leads, knows all build servers and has no job.
 _REST_SECS = 15
 _LEADER_SECS = 60
+#: In so many seconds both schedulers have asked for a lock that is free.
+_FREE_SECS = 0.7
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -135,20 +138,21 @@ class Troubles:
 
     def _leader(self) -> Scheduler:
         """The one that leads. If that is the one that all ask, it is made to follow another one first."""
-        found: list[Scheduler] = []
+        leaders: list[Scheduler] = []
 
-        def is_found() -> bool:
-            leaders = self.farm.leaders
-            found[:] = [leader for leader in leaders if not self._is_asked(leader)]
-            if len(leaders) == 1 and not found:
-                self._free_the_lock()
-            return len(leaders) == 1 and bool(found)
+        def is_one() -> bool:
+            leaders[:] = self.farm.leaders
+            return len(leaders) == 1
 
-        wait_until(is_found, _LEADER_SECS, "one scheduler leads")
-        return found[0]
-
-    def _is_asked(self, scheduler: Scheduler) -> bool:
-        return scheduler.farm.scheduler_host == self.farm.asked.scheduler_host
+        deadline = time.monotonic() + _LEADER_SECS
+        while time.monotonic() < deadline:
+            wait_until(is_one, _LEADER_SECS, "one scheduler leads")
+            if leaders[0].farm.scheduler_host != self.farm.asked.scheduler_host:
+                return leaders[0]
+            self._free_the_lock()
+            with contextlib.suppress(TimeoutError):
+                wait_until(lambda: not is_one(), _FREE_SECS, "another one has the lock")
+        raise TimeoutError(f"{leaders[0].name} goes on to lead")
 
     def _free_the_lock(self) -> None:
         """Let the store forget who leads: the first one that asks then does."""

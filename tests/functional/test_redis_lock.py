@@ -103,12 +103,13 @@ async def test_one_has_it(url: str, lock_at: LockAt) -> None:
     """Who asks first has it and keeps it, others hear who that is; given up, it goes to the next, a step above."""
     lock, other = lock_at(url), lock_at(url)
     assert await other.holder() is None
+    assert await other.offered() is None
     for _ in range(2):
         assert await lock.take(A, NUMBER, TTL) == Holder(A, NUMBER)
         assert await other.take(B, NUMBER + 5, TTL) == Holder(A, NUMBER)
     assert await other.holder() == Holder(A, NUMBER)
     await other.release(B)
-    assert await other.holder() == Holder(A, NUMBER)
+    assert await other.holder() == await other.offered() == Holder(A, NUMBER)
     await lock.release(A)
     assert await other.holder() is None
     assert await other.take(B, NUMBER + 5, TTL) == Holder(B, NUMBER + STEP)
@@ -230,6 +231,8 @@ async def test_a_failover(tmp_path: Path, lock_at: LockAt) -> None:
         assert await eventually(lock, A) == Holder(A, NUMBER)
         copy = lock_at(f"redis://{LOOPBACK}:{replica.port}")
         await until(copy.holder)
+        with pytest.raises(StoreError, match="read-only replica"):
+            await copy.offered()
         assert await refusal(copy) == "it is a read-only replica, and the lock needs the master"
         unknown = await refusal(lock_at(f"{by_sentinel}/other"))
         assert unknown.startswith("no Sentinel knows the master: ")
