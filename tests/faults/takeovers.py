@@ -5,7 +5,6 @@ A line for each build says what became of it; status 0 says that all reached the
 """
 
 import argparse
-import contextlib
 import sys
 import tempfile
 import time
@@ -34,8 +33,6 @@ OURS, PUBLISHED = "ours", "published"
 #: Seconds after a build within which one scheduler leads, knows all build servers and has no job.
 _REST_SECS = 15
 _LEADER_SECS = 60
-#: In so many seconds both schedulers have asked for a lock that is free.
-_FREE_SECS = 0.7
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -144,21 +141,19 @@ class Troubles:
             leaders[:] = self.farm.leaders
             return len(leaders) == 1
 
-        deadline = time.monotonic() + _LEADER_SECS
-        while time.monotonic() < deadline:
-            wait_until(is_one, _LEADER_SECS, "one scheduler leads")
-            if leaders[0].farm.scheduler_host != self.farm.asked.scheduler_host:
-                return leaders[0]
-            self._free_the_lock()
-            with contextlib.suppress(TimeoutError):
-                wait_until(lambda: not is_one(), _FREE_SECS, "another one has the lock")
-        raise TimeoutError(f"{leaders[0].name} goes on to lead")
+        wait_until(is_one, _LEADER_SECS, "one scheduler leads")
+        if leaders[0].farm.scheduler_host == self.farm.asked.scheduler_host:
+            self._depose(leaders[0])
+            wait_until(is_one, _LEADER_SECS, "another one leads")
+        return leaders[0]
 
-    def _free_the_lock(self) -> None:
-        """Let the store forget who leads: the first one that asks then does."""
+    def _depose(self, leader: Scheduler) -> None:
+        """Let the store forget who leads, and not hear of that one until another one has asked."""
         (store,) = self.farm.all_of(Store)
         arguments = ("redis-cli", "-h", store.redis.host, "-p", str(store.redis.port), "DEL", LOCK)
-        Command((*store.host.within, *arguments), inherited(), store.folder).run()
+        with leader.host.parted_from((store.host.address,)):
+            Command((*store.host.within, *arguments), inherited(), store.folder).run()
+            wait_until(lambda: len(self.farm.leaders) > 1, _LEADER_SECS, "another one has the lock")
 
 
 if __name__ == "__main__":
