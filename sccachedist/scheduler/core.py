@@ -272,14 +272,15 @@ class SchedulerCore:
     def update(self, job_id: JobId, server_id: ServerId, state: JobState, now: float) -> Events:
         """Apply a build server's report of where a job stands, which also shows that the server lives.
 
-        A late Complete has no effect.
+        A late Complete has no effect, nor has anything of a job that another scheduler gave out, or an earlier run: a
+        published server ends a job whose start or end is refused.
 
-        :raises UnknownJob: there is no such job, or it is another server's.
+        :raises UnknownJob: there is no such job any more, or it is another server's.
         :raises BadTransition: the job is not assigned yet, or would become Pending again.
         """
         job = self._jobs.get(job_id)
         if job is None:
-            if state is JobState.COMPLETE:
+            if state is JobState.COMPLETE or not self._jobs.has_given_out(job_id):
                 return ()
             raise UnknownJob("Unknown job")
         if self._is_of_another(server_id, job):

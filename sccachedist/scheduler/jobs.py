@@ -113,7 +113,7 @@ class Jobs:
     """
 
     def __init__(self, first: JobId, step: int = 1) -> None:
-        self._next, self._step = first, step
+        self._first, self._next, self._step = first, first, step
         self._jobs: dict[JobId, Job] = {}
         #: How many jobs are in each phase.
         self.phases: Counter[JobPhase] = Counter()
@@ -185,6 +185,10 @@ class Jobs:
         :param client: a party, or an account for all its parties.
         """
         return self._held[client]
+
+    def has_given_out(self, job_id: JobId) -> bool:
+        """Whether a job has had this id from :meth:`fresh_id`."""
+        return self._first <= job_id < self._next and (job_id - self._first) % self._step == 0
 
     def fresh_id(self) -> JobId:
         """An id that no job has had."""

@@ -138,12 +138,27 @@ def test_job_of_another_server(phase: JobPhase, state: JobState) -> None:
 def test_unknown_job(state: JobState) -> None:
     """Of a job that is not there any more it is good to hear that it is complete, and nothing else."""
     core = farm(2)
+    job_id = job_in(JobPhase.STARTED, core).job_id
+    core.update(job_id, A, JobState.COMPLETE, now=0.0)
     if state is JobState.COMPLETE:
-        core.update(JobId(99), A, state, now=0.0)
+        core.update(job_id, A, state, now=0.0)
     else:
         with pytest.raises(UnknownJob, match="Unknown job"):
-            core.update(JobId(99), A, state, now=0.0)
+            core.update(job_id, A, state, now=0.0)
     assert (core.status().in_progress, free_slots(core)) == (0, 3)
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_job_of_another_scheduler(state: JobState) -> None:
+    """What a build server says of a job that another scheduler gave out, or an earlier run, has no effect."""
+    core = SchedulerCore(JobId(1000), job_step=10)
+    core.heartbeat(A, heartbeat(cpus=2), now=0.0)
+    job_in(JobPhase.STARTED, core)
+    core.update(job_in(JobPhase.STARTED, core).job_id, A, JobState.COMPLETE, now=0.0)
+    before = core.status(), free_slots(core)
+    for job_id in (990, 1005, 9000):
+        core.update(JobId(job_id), A, state, now=0.0)
+    assert (core.status(), free_slots(core)) == before
 
 
 @pytest.mark.parametrize(
