@@ -14,7 +14,7 @@ from threading import Thread
 import attrs
 import pytest
 
-from farmkit.processes import LOOPBACK
+from farmkit.processes import LOOPBACK, wait_until
 from sccachedist.config.limits import ConnectionLimits
 from tests.support.balancers import HAPROXY, HOSTS, NGINX, Balancer
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.functional
 
 SENDER = "127.0.0.66"
 ALLOC, ORDER = "/api/v1/scheduler/alloc_job", "/api/v1/admin/pause"
-_SECS = 30
+_SECS = 60
 LIMITS = ConnectionLimits()
 
 
@@ -48,11 +48,13 @@ class Noting:
     """What two servers are asked.
 
     :param dies: whether the next request has no answer.
+    :param unready: hosts that have said that they are not ready, once for each time; None if all are ready.
     """
 
     balancer: Balancer
     asked: list[Asked] = attrs.field(factory=list)
     dies: bool = False
+    unready: list[str] | None = None
 
     def send(self, method: str, path: str, body: bytes = b"", *headers: tuple[str, str]) -> int:
         """Ask the balancer; returns the status, 0 for a connection that is closed without one."""
@@ -83,6 +85,10 @@ def _running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
                 if noting.dies:
                     noting.dies = False
                     return
+            elif noting.unready is not None:
+                noting.unready.append(str(self.connection.getsockname()[0]))
+                self.send_error(503)
+                return
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -106,7 +112,7 @@ def _running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def noting(_running: Noting) -> Noting:
     """Both servers, which have been asked nothing yet."""
     _running.asked.clear()
-    _running.dies = False
+    _running.dies, _running.unready = False, None
     return _running
 
 
@@ -136,6 +142,15 @@ def test_orders(noting: Noting) -> None:
     noting.dies = True
     assert noting.send("GET", "/api/v1/farm/servers") == 200
     assert len(noting.asked) == 3
+
+
+@pytest.mark.parametrize("_running", [HAPROXY], ids=["haproxy"], indirect=True)
+def test_none_is_ready(noting: Noting) -> None:
+    """If no scheduler says that it is ready, they are asked all the same."""
+    said: list[str] = []
+    noting.unready = said
+    wait_until(lambda: all(said.count(host) > 3 for host in HOSTS), _SECS, "HAProxy has heard it more than twice")
+    assert noting.send("POST", ALLOC) == 200
 
 
 def test_what_schedulers_take(noting: Noting) -> None:

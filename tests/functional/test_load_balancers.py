@@ -32,7 +32,7 @@ from tests.support.slots import all_slots_free
 pytestmark = pytest.mark.functional
 
 SERVER_HOST = "127.0.0.23"
-_FILES, _PARALLEL, _SECS = 40, 8, 60
+_FILES, _PARALLEL, _SECS = 40, 8, 120
 
 
 @attrs.frozen
@@ -145,7 +145,7 @@ def test_a_scheduler_that_hangs(behind: Behind, tmp_path: Path, toolchains: Path
     behind.in_order()
 
 
-def test_a_follower_of_the_farm(behind: Behind) -> None:
+def test_the_feed(behind: Behind) -> None:
     """What happens there is told at once, for as long as one listens."""
     with closing(behind.balancer.connected(_SECS)) as connection:
         headers = {"Authorization": f"Bearer {behind.farm.client_token}"}
