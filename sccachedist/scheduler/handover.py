@@ -211,11 +211,13 @@ class Handover:
             self._is_state_new, state = False, json.dumps(self._state.to_json()).encode()
         secret = next(iter(self._servers.secrets))
         servers: dict[str, bytes | None] = {}
-        for server_id, heard in batch.heard.items():
+        async for server_id, heard in self._slices.of(_PARTY, batch.heard.items()):
             said = None
             if heard is not None:
                 said = LastHeartbeat(heard.heartbeat, heard.report, heard.at - time_here + time_there)
             servers[str(server_id)] = None if said is None else sealed(server_id, said, secret)
+        if self._term is not term:
+            return False
         is_whole = await self._board.write(BoardChanges(servers, state, batch.is_anew))
         self._written = self._clock.seconds()
         is_known = is_whole or batch.is_anew

@@ -1,5 +1,6 @@
 """What one term hands over to the next by a board, which may be away, hang, be emptied or hold anything."""
 
+import itertools
 from typing import Any
 
 import attrs
@@ -364,6 +365,20 @@ def test_a_term_that_ends_while_the_board_answers(first: Scheduler) -> None:
     assert earlier.server_ids() == []
     assert second.servers == [SERVER]
     assert list(first.board.servers) == [str(SERVER)]
+
+
+def test_a_term_that_ends_while_it_is_written(board: MemoryBoard) -> None:
+    """Long work lets others have their turn; if another one decides by then, nothing is written any more."""
+    seconds, ends = itertools.count(), Scheduler(board)
+    ends.handover._slices = Slices(unhurried(board.clock), lambda: float(next(seconds)))
+    ends.begin()
+    board.clock.pump([0.0] * 9)
+    assert len(board.writes) == 1
+    ends.beat()
+    ends.tick()
+    ends.handover.end()
+    board.clock.pump([0.0] * 9)
+    assert len(board.writes) == 1
 
 
 def test_the_end_of_the_scheduler(first: Scheduler) -> None:
