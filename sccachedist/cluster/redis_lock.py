@@ -14,11 +14,17 @@ from sccachedist.cluster.store import StoreError
 LEADER, LAST = "sccachedist:leader", "sccachedist:last-leader"
 #: A number is a time; others may not make job ids that are too large.
 _MOST_NUMBER = 1 << 52
+#: Begins a script: no more is read of who has it than that may have. Others may write hundreds of megabytes.
+_BOUND = "if redis.call('STRLEN', KEYS[1]) > 4096 then return '' end\n"
 
 # Numbers come back as texts: a number of a script is a double, and ".." writes large ones with an exponent.
-_TAKE = """
+_TAKE = (
+    """
 local incarnation, url, least, step, ttl = unpack(ARGV)
 redis.call('SETNX', KEYS[2], '')
+"""
+    + _BOUND
+    + """
 local held = redis.call('GET', KEYS[1])
 if not held then
   local number, last = string.match(redis.call('GET', KEYS[2]), '^(%d+) (%S+) ')
@@ -34,10 +40,12 @@ end
 redis.call('SET', KEYS[1], held, 'PX', ttl)
 return held
 """
+)
 _OFFERED = """
 redis.call('SETNX', KEYS[2], '')
 return redis.call('GET', KEYS[1])
 """
+_HOLDER = _BOUND + "return redis.call('GET', KEYS[1])"
 _RELEASE = """
 local held = redis.call('GET', KEYS[1])
 if held and string.match(held, '^%d+ (%S+) ') == ARGV[1] then
@@ -63,7 +71,7 @@ class RedisLock:
 
     async def holder(self) -> Holder | None:
         """As :meth:`sccachedist.cluster.lock.Lock.holder`."""
-        return self._found(await self._store.ask("GET", LEADER))
+        return self._found(await self._store.ask("EVAL", _HOLDER, 1, LEADER))
 
     async def release(self, candidate: Candidate) -> None:
         """As :meth:`sccachedist.cluster.lock.Lock.release`."""

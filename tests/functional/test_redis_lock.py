@@ -38,6 +38,7 @@ NUMBER = 1_800_000_000_000_000
 WITHIN, TTL = 10.0, 60.0  # the machine may be busy; tests of what lapses have shorter ones
 PASSWORD = "correct horse battery staple"
 MASTER = "farm"
+LARGE = "12 run http://" + "a" * 5000
 
 #: A database of its own for each test.
 databases = itertools.count(1)
@@ -138,7 +139,7 @@ async def test_another_run_of_the_same_scheduler(url: str, lock_at: LockAt) -> N
 
 
 @coroutine
-@pytest.mark.parametrize("written", ["hello", "1 2", f"{2**60} run http://a", "12 run ", "-5 run http://a"])
+@pytest.mark.parametrize("written", ["hello", "1 2", f"{2**60} run http://a", "12 run ", "-5 run http://a", LARGE])
 async def test_what_others_write(url: str, lock_at: LockAt, written: str) -> None:
     """Another program's text is no holder."""
     lock = lock_at(url)
