@@ -122,6 +122,9 @@ def test_the_leader_dies(two: Two, tmp_path: Path, toolchains: Path) -> None:
 def test_a_store_that_is_emptied(two: Two) -> None:
     """The leader writes all of it again, and the next one recalls that."""
     follower, leader = two.follower, two.leader
+    if leader.scheduler.running:
+        leader.scheduler.kill()
+        wait_until(lambda: count(follower, RECALLED) > 0, _SECS, "the other one has recalled it")
     does(follower, "drain", str(follower.server_id), "--reason", "disk")
     two.asked("FLUSHALL")
     wait_until(two.has_all, _SECS, "the store has all again")
