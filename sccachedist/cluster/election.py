@@ -72,11 +72,12 @@ class ElectionCore:
             if self._resigned:
                 self.current = Following()
             return
-        self._seen = max(self._seen, holder.number)
+        before, self._seen = self._seen, max(self._seen, holder.number)
         if holder.candidate.incarnation != self._me.incarnation:
             self.current = self._following(holder.candidate)
-        elif not self._resigned:
+        elif not self._resigned and (not before or holder.number == before or holder.number >= before + STEP):
             self.current = Leading(holder.number)
+        # Else a question of before has taken it, in a store that has lost the numbers since: the next one mends that.
 
     def unanswered(self, now: float, unix_time: float) -> None:
         """The store has not answered a question."""

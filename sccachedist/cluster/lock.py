@@ -24,8 +24,8 @@ class Lock(Protocol):
     async def take(self, candidate: Candidate, least: int, ttl: float) -> Holder:
         """Take it if it is free, or keep it.
 
-        The candidate that had it last keeps its number. Another one gets ``least``, or more: it is
-        :data:`~sccachedist.cluster.election.STEP` above the last number that the store knows.
+        The candidate that had it last keeps its number, unless that is below ``least``. Another one gets ``least``, or
+        more: it is :data:`~sccachedist.cluster.election.STEP` above the last number that the store knows.
 
         :param ttl: seconds after which it lapses.
         :returns: who has it now.

@@ -26,17 +26,16 @@ redis.call('SETNX', KEYS[2], '')
     + _BOUND
     + """
 local held = redis.call('GET', KEYS[1])
-if not held then
-  local number, last = string.match(redis.call('GET', KEYS[2]), '^(%d+) (%S+) ')
-  if last ~= incarnation then
-    local above = number and tonumber(number) + tonumber(step) or 0
-    number = string.format('%.0f', math.max(tonumber(least), above))
+local number, last = string.match(held or redis.call('GET', KEYS[2]), '^(%d+) (%S+) ')
+number = tonumber(number or 0)
+if last ~= incarnation then
+  if held then
+    return held
   end
-  held = number .. ' ' .. incarnation .. ' ' .. url
-  redis.call('SET', KEYS[2], held)
-elseif string.match(held, '^%d+ (%S+) ') ~= incarnation then
-  return held
+  number = number + tonumber(step)
 end
+held = string.format('%.0f', math.max(tonumber(least), number)) .. ' ' .. incarnation .. ' ' .. url
+redis.call('SET', KEYS[2], held)
 redis.call('SET', KEYS[1], held, 'PX', ttl)
 return held
 """

@@ -20,14 +20,15 @@ class MemoryStore:
     def take(self, candidate: Candidate, least: int, ttl: float, now: float) -> Holder:
         """As :meth:`sccachedist.cluster.lock.Lock.take` says."""
         held = self.holder(now)
-        if held is None:
-            if self.last is not None and self.last.candidate.incarnation == candidate.incarnation:
-                held = self.last
-            else:
-                held = Holder(candidate, max(least, self.last.number + STEP if self.last else 0))
-        if held.candidate.incarnation == candidate.incarnation:
-            self.held, self.until, self.last = held, now + ttl, held
-        return held
+        if held is not None and held.candidate.incarnation != candidate.incarnation:
+            return held
+        if self.last is not None and self.last.candidate.incarnation != candidate.incarnation:
+            least = max(least, self.last.number + STEP)
+        elif self.last is not None:
+            least = max(least, self.last.number)
+        self.held = self.last = Holder(candidate, least)
+        self.until = now + ttl
+        return self.held
 
     def holder(self, now: float) -> Holder | None:
         """Who has it."""

@@ -159,8 +159,21 @@ def test_a_store_that_comes_back_empty() -> None:
 def test_a_leader_that_the_store_knows_again() -> None:
     """A leader whose store comes back has the number that the store says: a greater one if another led meanwhile."""
     core = leading()
-    core.answered(Holder(A, 8), asked=2.0, now=2.0)
-    assert core.current == Leading(8)
+    core.answered(Holder(A, 7 + STEP), asked=2.0, now=2.0)
+    assert core.current == Leading(7 + STEP)
+
+
+def test_a_lock_that_an_old_question_has_taken() -> None:
+    """The store has lost the numbers that were heard of since: nobody leads by one below them, or too close to them."""
+    core = following()
+    core.answered(Holder(C, NUMBER), asked=2.0, now=2.0)
+    for number, asked in ((NUMBER - STEP, 2.1), (NUMBER + 1, 2.2)):
+        core.answered(Holder(A, number), asked=asked, now=asked)
+        assert core.current == Following(C)
+    least = core.least_number(UNIX_TIME)
+    assert least == NUMBER + 1 + STEP
+    core.answered(Holder(A, least), asked=2.3, now=2.3)
+    assert core.current == Leading(least)
 
 
 def test_numbers() -> None:
