@@ -47,7 +47,9 @@ def test_another_file() -> None:
     roster = Roster(CLIENTS)
     roster.find(NEW, NOW)
     roster.find(BOBS, NOW + 1)
+    assert roster.names_with_tokens == {"ann", "bob"}
     roster.replace({"ann": ClientSettings(tokens=(TokenSettings(NEW),))})
+    assert roster.names_with_tokens == {"ann"}
     assert roster.find(BOBS, NOW) is None
     assert not roster.knows("bob")
     parties = ("ann@10.0.0.1", "bob@10.0.0.1", "#0123@10.0.0.1", "10.0.0.1")
