@@ -17,9 +17,13 @@ def run_check(config: Path) -> None:
     A scheduler that runs is asked what differs, if the file has the token of an administrator of it. No value is sent
     or told, but a digest of each.
 
-    :raises ConfigError: it is not good.
+    :raises ConfigError: it is not good, or what ``[cluster]`` needs is not installed.
     """
     settings = load_either(config)
+    if isinstance(settings, SchedulerSettings) and settings.cluster is not None:
+        from sccachedist.cluster.redis_store import authorities  # with the library that it needs, if that is there
+
+        authorities(settings.cluster.lock_ca)
     print(f"ok: {config} is a {role_of(settings)}'s configuration")
     if isinstance(settings, SchedulerSettings) and settings.admin.token is not None:
         print(f"at a reload of the scheduler that runs: {_at_reload(config, settings)}")

@@ -86,8 +86,8 @@ class LeaderSearch:
         finally:
             self.outcomes[outcome] += 1
             self.count -= 1
-            if not self.count:
-                self._done.wake()
+            if not self.count:  # the scheduler may end then: not before this answer was written
+                self._clock.callLater(0, self._done.wake)
 
     def changed(self) -> None:
         """Another one leads: what the one before has not answered is asked again, and what it still says is ended."""

@@ -219,6 +219,7 @@ def _refusal(said: str) -> str:
         ("READONLY", "it is a read-only replica, and the lock needs the master"),
         ("WRONGPASS", "it does not accept the password"),
         ("NOAUTH", "it asks for a password (cluster.lock_password_file)"),
+        ("in protected mode", "it is in protected mode: its default user needs a password (requirepass)"),
     ):
         if word in said:
             return meaning

@@ -1,6 +1,7 @@
 """What a check says of the scheduler that runs, when there is none or one that answers oddly."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from sccachedist.cli.check import run_check
 from sccachedist.cli.web_client import Question, Reply
 from sccachedist.config import load_scheduler_settings
 from sccachedist.config.changes import digests
-from sccachedist.errors import PeerError
+from sccachedist.errors import ConfigError, PeerError
 
 CONFIG = """\
 public_addr = "127.0.0.1:10600"
@@ -75,3 +76,13 @@ def test_unknown(
     """Why it is not known is told; the file is good all the same."""
     found = check(monkeypatch, capsys, tmp_path, answer)
     assert found.startswith(f"unknown, the scheduler at http://127.0.0.1:10600 {said}")
+
+
+def test_a_cluster_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is missed before the scheduler is restarted with that file, and not only then."""
+    monkeypatch.setitem(sys.modules, "txredisapi", None)
+    monkeypatch.delitem(sys.modules, "sccachedist.cluster.redis_store", raising=False)
+    config = tmp_path / "scheduler.conf"
+    config.write_text(f'{CONFIG}[cluster]\nlock = "redis://10.0.0.9"\nschedulers = ["http://127.0.0.1:10600"]\n')
+    with pytest.raises(ConfigError, match=r"^cluster: needs txredisapi"):
+        run_check(config)
