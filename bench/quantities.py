@@ -56,8 +56,8 @@ class Quantity:
 
 
 def no_worse(row: Quantity) -> Quantity:
-    """The row with a bar for another version of ours: 3 % worse at most. A row without a bar stays without."""
-    if row.bar is None:
+    """The row with a bar for another version of ours: 3 % worse at most. One without a bar for a ratio stays so."""
+    if row.bar is None or row.bar.of_ours:
         return row
     return attrs.evolve(row, bar=Bar(0.97, reached=True) if row.bar.reached else Bar(1.03))
 

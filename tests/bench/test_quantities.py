@@ -43,9 +43,10 @@ def test_another_version_of_ours_is_no_worse_by_three_percent(bar: Bar, ours: fl
     assert no_worse(quantity((1.0,), (ours,), bar)).passes() is passes
 
 
-def test_a_row_without_a_bar_gets_none() -> None:
-    """It is there for information."""
+def test_a_row_without_a_ratio_stays_as_it_is() -> None:
+    """It is there for information, or its bar is about ours alone."""
     assert no_worse(quantity((1.0,), (9.0,))).passes()
+    assert no_worse(quantity((), (1.2,), Bar(1.3, of_ours=True))).passes()
 
 
 def test_rounds_alternate_and_the_first_turn_only_warms_up() -> None:
