@@ -4,11 +4,12 @@ Both sides are our own daemons: in the column of the published ones all of it is
 """
 
 import contextlib
+import multiprocessing
 import tempfile
-import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from bench.cases.job_path import BYTES, latency, throughput
@@ -118,22 +119,25 @@ def _both(prepare: Callable[[Side], None], *, with_servers: bool = True) -> Iter
 
 @contextlib.contextmanager
 def _read(*urls: str, token: str) -> Iterator[None]:
-    """Read these addresses again and again."""
-    ended = threading.Event()
-
-    def read() -> None:
-        while not ended.wait(_READ_SECS):
-            for url in urls:
-                shown = _TOKEN if url.endswith("/servers") else token
-                header = {"Authorization": f"Bearer {shown}"}
-                asked = urllib.request.Request(url, headers=header)  # noqa: S310 - our own daemons' addresses
-                with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310
-                    answer.read()
-
-    reader = threading.Thread(target=read)
+    """Read these addresses again and again, in a process of its own: the load is not to wait for it."""
+    context = multiprocessing.get_context("spawn")
+    ended = context.Event()
+    reader = context.Process(target=_read_until, args=(ended, urls, token))
     reader.start()
     try:
         yield
     finally:
         ended.set()
         reader.join()
+    if reader.exitcode:
+        raise RuntimeError("what is watched could not be read")
+
+
+def _read_until(ended: Event, urls: Sequence[str], token: str) -> None:
+    while not ended.wait(_READ_SECS):
+        for url in urls:
+            shown = _TOKEN if url.endswith("/servers") else token
+            header = {"Authorization": f"Bearer {shown}"}
+            asked = urllib.request.Request(url, headers=header)  # noqa: S310 - our own daemons' addresses
+            with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310
+                answer.read()
