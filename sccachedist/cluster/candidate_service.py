@@ -124,7 +124,7 @@ class CandidateService(Service):
         """Ask for the lock, and take it if that is this one's.
 
         A follower takes only what it has just seen free. A store that hangs does what it was asked when it goes on,
-        also if nobody waits for its answer: a lock that has lapsed meanwhile is to be the leader's again.
+        also if its answer is no longer waited for: a lock that has lapsed meanwhile is to be the leader's again.
         """
         if self._resigned or not self._core.may_take(self._clock.seconds()):
             return await self._lock.holder()

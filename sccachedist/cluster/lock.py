@@ -35,7 +35,7 @@ class Lock(Protocol):
     async def offered(self) -> Holder | None:
         """Who has it, asked of a store in which it can be taken; None if it is free.
 
-        :raises StoreError: the store has not answered, or it is one in which nobody can take it.
+        :raises StoreError: the store has not answered, or it is one in which it cannot be taken.
         """
 
     async def holder(self) -> Holder | None:

@@ -128,12 +128,17 @@ class ClusterSettings:
     )
 
 
+def own_url(public_addr: ServerId, *, has_tls: bool) -> str:
+    """The URL at which a scheduler is reached, if nothing else is said."""
+    return f"{'https' if has_tls else 'http'}://{public_addr}"
+
+
 def with_address(settings: ClusterSettings, public_addr: ServerId, *, has_tls: bool) -> ClusterSettings:
     """The same with this scheduler's own address among all.
 
     :raises ConfigError: it is not among them; it names the key.
     """
-    address = settings.address or f"{'https' if has_tls else 'http'}://{public_addr}"
+    address = settings.address or own_url(public_addr, has_tls=has_tls)
     if address not in settings.schedulers:
         raise ConfigError(f"cluster.schedulers: {address}, this one's address, is not among them")
     return evolve(settings, address=address)

@@ -12,6 +12,7 @@ from sccachedist.cluster.leader_search import LeaderSearch
 from sccachedist.cluster.leadership import Candidate, Election, Following, Leadership, Leading
 from sccachedist.cluster.passing import Passing, Rule
 from sccachedist.config import SchedulerSettings
+from sccachedist.config.cluster import own_url
 from sccachedist.daemon.reload import Part
 from sccachedist.scheduler.handover import Handover
 from sccachedist.scheduler.notices import Kind
@@ -40,7 +41,7 @@ def url_of(settings: SchedulerSettings) -> str:
     """The URL by which other schedulers know this one."""
     if settings.cluster is not None and settings.cluster.address is not None:
         return settings.cluster.address
-    return f"{'http' if settings.tls is None else 'https'}://{settings.public_addr}"
+    return own_url(settings.public_addr, has_tls=settings.tls is not None)
 
 
 def passing_on(election: Election, settings: SchedulerSettings, reactor: Any) -> Passing:

@@ -27,8 +27,8 @@ _ANSWER_SECS = 10
 
 
 @attrs.frozen
-class Scheduler:
-    """A scheduler: where it runs, and its part of the farm's configuration."""
+class _OfFarm:
+    """A daemon of the farm: where it runs, and its part of the farm's configuration."""
 
     name: str
     host: Host
@@ -38,6 +38,11 @@ class Scheduler:
     def folder(self) -> Path:
         """All that it writes."""
         return self.farm.folder
+
+
+@attrs.frozen
+class Scheduler(_OfFarm):
+    """A scheduler."""
 
     @property
     def daemon(self) -> Daemon:
@@ -58,17 +63,8 @@ class Scheduler:
 
 
 @attrs.frozen
-class Server:
-    """A build server, likewise."""
-
-    name: str
-    host: Host
-    farm: Farm
-
-    @property
-    def folder(self) -> Path:
-        """All that it writes."""
-        return self.farm.folder
+class Server(_OfFarm):
+    """A build server."""
 
     @property
     def daemon(self) -> Daemon:

@@ -8,13 +8,13 @@ import attrs
 import pytest
 
 from farmkit.farm import Farm
-from farmkit.launch import OUR_SCHEDULER, adding
-from farmkit.processes import LOOPBACK, free_port, wait_until
+from farmkit.processes import wait_until
 from farmkit.projects import write_project
 from farmkit.published_client import Client
 from tests.faults.build import SMALL
 from tests.functional.conftest import compiles_remotely, running_farm
 from tests.support.redis_servers import RedisServer
+from tests.support.two_schedulers import two_schedulers
 
 pytestmark = pytest.mark.functional
 
@@ -36,12 +36,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     """Both schedulers, of which the one beside has started first, and a build server."""
     folders = tmp_path_factory.mktemp("farm"), tmp_path_factory.mktemp("leader")
     with RedisServer(tmp_path_factory.mktemp("redis")).running() as store:
-        ports = free_port(), free_port()
-        urls = [f"http://{LOOPBACK}:{port}" for port in ports]
-        table = f'lock = "redis://{LOOPBACK}:{store.port}"\nschedulers = {urls}'
-        launch = adding(OUR_SCHEDULER, cluster=table)
-        follower = Farm(folders[0], launch, scheduler_port=ports[0])
-        leader = attrs.evolve(follower, folder=folders[1], scheduler_port=ports[1])
+        follower, leader = two_schedulers(folders, store)
         try:
             leader.start_scheduler()
             wait_until(lambda: says(leader, LEADS), _SECS, "the first one leads")

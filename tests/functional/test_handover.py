@@ -12,13 +12,14 @@ import pytest
 
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, PROGRAMS, PUBLISHED_SERVER, adding
-from farmkit.processes import LOOPBACK, Command, free_port, inherited, wait_until
+from farmkit.processes import Command, inherited, wait_until
 from farmkit.projects import write_project
 from farmkit.published_client import Client
 from sccachedist.cluster.redis_board import SERVERS, STATE
 from tests.faults.build import SMALL
 from tests.functional.conftest import compiles_remotely, running_farm
 from tests.support.redis_servers import RedisServer
+from tests.support.two_schedulers import two_schedulers
 
 pytestmark = pytest.mark.functional
 
@@ -88,14 +89,9 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     """Both schedulers, of which the one beside has started first, and a published build server."""
     folders = tmp_path_factory.mktemp("farm"), tmp_path_factory.mktemp("leader")
     with RedisServer(tmp_path_factory.mktemp("redis")).running() as store:
-        ports = free_port(), free_port()
-        urls = [f"http://{LOOPBACK}:{port}" for port in ports]
-        table = f'lock = "redis://{LOOPBACK}:{store.port}"\nschedulers = {urls}'
         for folder in folders:
             admin = with_ann(folder)
-        launch = adding(OUR_SCHEDULER, cluster=table, admin=admin)
-        follower = Farm(folders[0], launch, PUBLISHED_SERVER, scheduler_port=ports[0])
-        leader = attrs.evolve(follower, folder=folders[1], scheduler_port=ports[1])
+        follower, leader = two_schedulers(folders, store, PUBLISHED_SERVER, admin=admin)
         try:
             leader.start_scheduler()
             wait_until(lambda: count(leader, LEADS) == 1, _SECS, "the first one leads")

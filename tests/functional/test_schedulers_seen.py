@@ -10,12 +10,13 @@ import pytest
 
 from farmkit.busybox_jobs import shell, write_inputs
 from farmkit.farm import Farm
-from farmkit.launch import CHECKOUT, OUR_SCHEDULER, PROGRAMS, adding
-from farmkit.processes import LOOPBACK, Command, free_port, inherited, wait_until
+from farmkit.launch import CHECKOUT, PROGRAMS
+from farmkit.processes import Command, inherited, wait_until
 from sccachedist.records.documents import JobsDocument, NoticesDocument
 from tests.functional.conftest import running_farm, with_toolchain
 from tests.support.farm_api import farm_document
 from tests.support.redis_servers import RedisServer
+from tests.support.two_schedulers import two_schedulers
 
 pytestmark = pytest.mark.functional
 
@@ -60,11 +61,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     """Both schedulers, of which the first one leads, and a build server."""
     folders = tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("second")
     with RedisServer(tmp_path_factory.mktemp("redis")).running() as store:
-        ports = free_port(), free_port()
-        urls = [f"http://{LOOPBACK}:{port}" for port in ports]
-        launch = adding(OUR_SCHEDULER, cluster=f'lock = "redis://{LOOPBACK}:{store.port}"\nschedulers = {urls}')
-        first = Farm(folders[0], launch, scheduler_port=ports[0])
-        second = attrs.evolve(first, folder=folders[1], scheduler_port=ports[1])
+        first, second = two_schedulers(folders, store)
         try:
             first.start_scheduler()
             wait_until(lambda: "this scheduler leads" in first.scheduler.log.read_text(), _SECS, "the first one leads")

@@ -15,7 +15,7 @@ import attrs
 
 from farmkit.launch import CHECKOUT
 from farmkit.processes import LOOPBACK, Command, Daemon, answers, free_port, inherited
-from tests.support.proxy import Certificate, nginx
+from tests.support.proxy import Vouched, nginx
 
 #: Where the schedulers are, and what the files have in the place of these.
 HOSTS, SHIPPED_HOSTS = ("127.0.0.21", "127.0.0.22"), ("192.168.1.1", "192.168.1.2")
@@ -55,7 +55,7 @@ NGINX = Kind("nginx/sccachedist.conf", "listen 443", "/etc/nginx/farm.example.or
 
 
 @attrs.define
-class Balancer:
+class Balancer(Vouched):
     """One that runs for a while.
 
     :param port: where the schedulers listen, each at its host; ``monitor_port``: where they say whether they are ready.
@@ -72,24 +72,10 @@ class Balancer:
         """Where clients and build servers find the farm."""
         return f"https://{LOOPBACK}:{self.port}"
 
-    @property
-    def authority(self) -> Path:
-        """The authority that vouches for it."""
-        return self.folder / "authority.pem"
-
-    @property
-    def trust(self) -> dict[str, str]:
-        """The variable by which a program knows the authority as one of the platform's."""
-        return {"SSL_CERT_FILE": str(self.authority)}
-
     @contextmanager
     def running(self) -> Iterator[None]:
         """Let it run."""
-        authority = Certificate.make("The authority of a test")
-        self.authority.write_bytes(authority.pem)
-        certificate = Certificate.make("localhost", authority).pem_with_key
-        for name in ("balancer.pem", "balancer.key"):
-            (self.folder / name).write_bytes(certificate)
+        self.certify("balancer.pem", "balancer.key")
         daemon = Daemon.start(self.kind.command(self.folder, self._text()), self.folder / "log")
         try:
             daemon.wait_until(lambda: answers(self.port), 30, "the balancer answers")

@@ -126,8 +126,32 @@ class Certificate:
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + self.pem
 
 
+class Vouched:
+    """A program in a folder, for whose certificate an authority of its own vouches."""
+
+    folder: Path
+
+    @property
+    def authority(self) -> Path:
+        """The certificate of the authority."""
+        return self.folder / "authority.pem"
+
+    @property
+    def trust(self) -> dict[str, str]:
+        """The variable by which a program knows the authority as one of the platform's."""
+        return {"SSL_CERT_FILE": str(self.authority)}
+
+    def certify(self, *names: str) -> None:
+        """Write the authority, and a certificate with its key into files of the folder."""
+        authority = Certificate.make("The authority of a test")
+        self.authority.write_bytes(authority.pem)
+        certificate = Certificate.make("localhost", authority).pem_with_key
+        for name in names:
+            (self.folder / name).write_bytes(certificate)
+
+
 @attrs.define
-class Proxy:
+class Proxy(Vouched):
     """An nginx in front of a scheduler, whose certificate an authority of its own vouches for."""
 
     folder: Path
@@ -140,22 +164,10 @@ class Proxy:
         """Where those who call this machine ``host`` find the scheduler."""
         return f"https://{host}:{self.port}"
 
-    @property
-    def authority(self) -> Path:
-        """The certificate of the authority."""
-        return self.folder / "authority.pem"
-
-    @property
-    def trust(self) -> dict[str, str]:
-        """The variable by which a program knows the authority as one of the platform's."""
-        return {"SSL_CERT_FILE": str(self.authority)}
-
     @contextmanager
     def running(self) -> Iterator[None]:
         """Let it run for a while."""
-        authority = Certificate.make("The authority of a test")
-        self.authority.write_bytes(authority.pem)
-        (self.folder / "proxy.pem").write_bytes(Certificate.make("localhost", authority).pem_with_key)
+        self.certify("proxy.pem")
         scheduler_url = f"http://{LOOPBACK}:{self.scheduler_port}"
         server = _SERVER.format(headers=_headers(), port=self.port, sender=SENDER, scheduler_url=scheduler_url)
         self._command = nginx(self.folder, server)
