@@ -23,6 +23,7 @@ FLOORS = (
     {"__main__"},
     {"cli"},
     {"scheduler", "server"},
+    {"toolchains"},
     {"metrics", "monitor", "cluster"},
     {"web", "peers", "builders", "records"},
     {"auth", "files"},

@@ -23,9 +23,9 @@ from sccachedist.wire.run_job_frame import frame
 from sccachedist.wire.tokens import job_token
 from tests.scheduler.test_service import Running as RunningScheduler
 from tests.server.servers import JOB, REQUEST
-from tests.server.stocks import ARCHIVES, GCC
 from tests.server.test_service import Running as RunningServer
 from tests.support.exchanges import exchange
+from tests.toolchains.stocks import ARCHIVES, GCC
 
 TOKEN = b"TOKEN"
 STATUSES = {200, 400, 401, 404, 500, 503}

@@ -32,7 +32,7 @@ from sccachedist.wire.messages import (
 )
 from sccachedist.wire.run_job_frame import frame
 from tests.server.servers import REQUEST
-from tests.server.stocks import ARCHIVES, CLANG, GCC, RUSTC
+from tests.toolchains.stocks import ARCHIVES, CLANG, GCC, RUSTC
 
 _TOOLCHAINS: tuple[ArchiveId, ...] = (GCC, CLANG, RUSTC)
 _CLIENTS = ("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.1")

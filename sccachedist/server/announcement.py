@@ -10,7 +10,7 @@ from sccachedist.config import ServerLimits
 from sccachedist.server.job_runner import JobRunner
 from sccachedist.server.scheduler_session import Incarnation
 from sccachedist.server.tls import ShownIdentity
-from sccachedist.server.toolchain_log import ToolchainLog
+from sccachedist.toolchains.changes import ToolchainLog
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.extension import EXTENDED_HEARTBEAT, JOB_BYTES, MOST_JOBS, ServerReport
 from sccachedist.wire.host_facts import HostFacts

@@ -1,11 +1,11 @@
 """The body of a ``submit_toolchain``: it passes the bytes of a toolchain on, and says when it breaks off.
 
-Where the bytes go is in :mod:`sccachedist.server.uploads`.
+Where the bytes go is in :mod:`sccachedist.toolchains.uploads`.
 """
 
 from collections.abc import Callable
 
-from sccachedist.server.uploads import Upload
+from sccachedist.toolchains.uploads import Upload
 from sccachedist.web.bodies import Body
 
 

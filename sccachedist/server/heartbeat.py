@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import PeerError
 from sccachedist.server.scheduler_session import SchedulerSession, unreached
-from sccachedist.server.toolchain_log import ToolchainLog
+from sccachedist.toolchains.changes import ToolchainLog
 from sccachedist.waiters import Waiters
 from sccachedist.wire.extension import Orders, SchedulerReport, ServerReport
 from sccachedist.wire.messages import Heartbeat

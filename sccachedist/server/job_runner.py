@@ -56,8 +56,8 @@ from sccachedist.server.jobs import Issue, ServerCore
 from sccachedist.server.killing import until_killed
 from sccachedist.server.portability import LocalOptions, reason_to_stay
 from sccachedist.server.self_test import SelfTest
-from sccachedist.server.toolchain_cache import Toolchains
-from sccachedist.server.uploads import Upload
+from sccachedist.toolchains.cache import Toolchains
+from sccachedist.toolchains.uploads import Upload
 from sccachedist.web.bodies import NoBody
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import MessageFile

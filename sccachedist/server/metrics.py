@@ -6,7 +6,7 @@ from sccachedist.builders.worker_pool import Workers
 from sccachedist.metrics.registry import Registry
 from sccachedist.server.heartbeat import HeartbeatService
 from sccachedist.server.jobs import ServerCore
-from sccachedist.server.toolchain_cache import Toolchains
+from sccachedist.toolchains.cache import Toolchains
 from sccachedist.web.responses import Response
 
 

@@ -23,7 +23,7 @@ from sccachedist.server.portability import LocalOptions
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.scheduler_session import HttpSchedulerSession
 from sccachedist.server.self_description import job_slots, server_token
-from sccachedist.server.toolchain_cache import Toolchains
+from sccachedist.toolchains.cache import Toolchains
 from sccachedist.web.request import Site
 
 

@@ -13,7 +13,7 @@ from sccachedist.server.deliveries import Delivery
 from sccachedist.server.inputs import InputsSpool, ReceivedJob
 from sccachedist.server.job_runner import JobRunner
 from sccachedist.server.tls import ShownIdentity
-from sccachedist.server.uploads import Upload
+from sccachedist.toolchains.uploads import Upload
 from sccachedist.web.bodies import MessageBody, NoBody
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import MessageFile

@@ -64,7 +64,7 @@ from sccachedist.server.self_description import job_slots, offered_cpus, server_
 from sccachedist.server.self_test import SelfTest
 from sccachedist.server.spent_token_file import KeptSpentJobs
 from sccachedist.server.tls import ShownIdentity
-from sccachedist.server.toolchain_cache import Toolchains
+from sccachedist.toolchains.cache import Toolchains
 from sccachedist.web.listener import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
 from sccachedist.web.router import Mounted

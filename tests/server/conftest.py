@@ -6,14 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.server.servers import Host
-from tests.server.stocks import Stock
+from tests.toolchains.conftest import stock
 
-
-@pytest.fixture
-def stock(tmp_path: Path) -> Iterator[Stock]:
-    stock = Stock(tmp_path / "cache")
-    yield stock
-    stock.close()
+__all__ = ["stock"]
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ from sccachedist.server.job_reports import JobReports
 from sccachedist.server.job_runner import JobRunner
 from sccachedist.server.jobs import ServerCore
 from sccachedist.server.self_test import SelfTest
-from sccachedist.server.toolchain_cache import BEGIN_SECS
+from sccachedist.toolchains.cache import BEGIN_SECS
 from sccachedist.web.request_head import Head
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.job_summary import JobSummary
 from sccachedist.wire.messages import CompileCommand, JobId, JobState, RunJobRequest, Toolchain
 from sccachedist.wire.run_job_frame import frame
-from tests.server.stocks import GCC, Stock
+from tests.toolchains.stocks import GCC, Stock
 
 JOB, OTHER = JobId(7), JobId(8)
 REQUEST = RunJobRequest(CompileCommand("/bin/cc", (), (), "/"), ("/x.o",))

@@ -16,7 +16,7 @@ from sccachedist.wire.extension import EXTENDED_HEARTBEAT, ServerReport
 from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.messages import Heartbeat, JobId, JobState
 from tests.server.servers import Host
-from tests.server.test_toolchain_log import here
+from tests.toolchains.test_changes import here
 
 TOOLCHAINS = [ArchiveId(f"{number:064x}") for number in range(50)]
 HOST = HostFacts("build17", load=1500, uploads=((TOOLCHAINS[0], 5),))

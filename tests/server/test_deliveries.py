@@ -11,13 +11,13 @@ from farmkit.fakes import ANSWER
 from sccachedist.errors import DecodeError, LimitExceeded
 from sccachedist.server.deliveries import Delivery
 from sccachedist.server.jobs import UNCLAIMED_SECS
-from sccachedist.server.toolchain_cache import JOB_WAITS_SECS
-from sccachedist.server.uploads import Upload
+from sccachedist.toolchains.cache import JOB_WAITS_SECS
+from sccachedist.toolchains.uploads import Upload
 from sccachedist.wire.messages import AssignJobResult, JobId, JobNotFound, JobState, SubmitToolchainResult, Toolchain
 from sccachedist.wire.tokens import Grant
 from tests.server.servers import HEAD, JOB, OTHER, PARTY, Host, answered, run, spooled
-from tests.server.stocks import ARCHIVES, GCC
 from tests.support.broken_disks import failing
+from tests.toolchains.stocks import ARCHIVES, GCC
 
 GCC_BYTES = ARCHIVES[0]
 PENDING, READY = AssignJobResult(JobState.PENDING, True), AssignJobResult(JobState.READY, False)

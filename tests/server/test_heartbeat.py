@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from farmkit.fakes import FakeScheduler
 from sccachedist.errors import PeerError
 from sccachedist.server.heartbeat import MOST_RETRY_SECS, MOST_SECS, NEWS_BYTES, HeartbeatService
-from sccachedist.server.toolchain_log import ToolchainLog
+from sccachedist.toolchains.changes import ToolchainLog
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.extension import Availability, Orders, ServerReport
 from sccachedist.wire.messages import Heartbeat, JobId

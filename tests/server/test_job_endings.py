@@ -27,7 +27,7 @@ from sccachedist.wire.messages import JobId, JobState
 from sccachedist.wire.run_job_frame import frame
 from sccachedist.wire.usage import Usage
 from tests.server.servers import HEAD, JOB, OTHER, PARTY, REQUEST, Host, run, run_in_vain
-from tests.server.stocks import ARCHIVES
+from tests.toolchains.stocks import ARCHIVES
 
 GCC_BYTES = ARCHIVES[0]
 

@@ -27,8 +27,8 @@ from sccachedist.wire.messages import RUN_JOB_REQUEST, AssignJobResult, JobId, J
 from sccachedist.wire.run_job_frame import frame
 from sccachedist.wire.tokens import Grant
 from tests.server.servers import HEAD, JOB, OTHER, PARTY, REQUEST, Host, answered, run, run_in_vain, spooled
-from tests.server.stocks import ARCHIVES, CLANG, GCC
 from tests.support.broken_disks import failing
+from tests.toolchains.stocks import ARCHIVES, CLANG, GCC
 
 GCC_BYTES = ARCHIVES[0]
 PENDING = AssignJobResult(JobState.PENDING, True)

@@ -13,7 +13,7 @@ from sccachedist.wire.extension import Orders
 from sccachedist.wire.messages import JobNotFound, JobState, SubmitToolchainResult
 from sccachedist.wire.tokens import Grant
 from tests.server.servers import HEAD, JOB, OTHER, PARTY, Host, answered, run, spooled
-from tests.server.stocks import ARCHIVES, CLANG, GCC
+from tests.toolchains.stocks import ARCHIVES, CLANG, GCC
 
 GRANT = Grant(GCC, issued=None, client=None)
 

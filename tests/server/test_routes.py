@@ -32,8 +32,8 @@ from sccachedist.wire.messages import (
 from sccachedist.wire.run_job_frame import frame
 from sccachedist.wire.tokens import job_token
 from tests.server.servers import JOB, REQUEST, Host
-from tests.server.stocks import ARCHIVES, CLANG, GCC
 from tests.support.exchanges import exchange
+from tests.toolchains.stocks import ARCHIVES, CLANG, GCC
 
 GCC_BYTES = ARCHIVES[0]
 LIMITS = ServerLimits(message_bytes=200, command_bytes=2000, inputs_bytes=1000)

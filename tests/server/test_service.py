@@ -41,7 +41,7 @@ from sccachedist.wire.run_job_frame import frame
 from sccachedist.wire.tokens import job_token
 from sccachedist.wire.tokens import server_token as signed_token
 from tests.server.servers import JOB, REQUEST
-from tests.server.stocks import ARCHIVES, GCC
+from tests.toolchains.stocks import ARCHIVES, GCC
 
 GRACE_SECS = 60
 

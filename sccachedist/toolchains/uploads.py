@@ -7,7 +7,7 @@ others, and the bytes of many clients that begin together are written to the dis
 
 When an upload ends, its bytes are verified: they are the whole file or its beginning. The first upload with the right
 digest wins; further bytes of the others are ignored. Where the archive goes then is not known here:
-:mod:`sccachedist.server.toolchain_cache` moves it.
+:mod:`sccachedist.toolchains.cache` moves it.
 """
 
 import os

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sccachedist.errors import ToolchainError
-from sccachedist.server.lru import ToolchainIndex
+from sccachedist.toolchains.lru import ToolchainIndex
 from sccachedist.wire.archive_id import ArchiveId
 
 A, B, C, D = TOOLCHAINS = [ArchiveId(digit * 64) for digit in "abcd"]

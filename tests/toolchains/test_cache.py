@@ -12,8 +12,8 @@ from twisted.logger import capturedLogs, formatEvent
 from farmkit.deferreds import outcome
 from sccachedist.errors import ToolchainError
 from sccachedist.wire.archive_id import ArchiveId
-from tests.server.stocks import ARCHIVES, CLANG, GCC, RUSTC, Stock, named_of_old, used
 from tests.support.broken_disks import failing
+from tests.toolchains.stocks import ARCHIVES, CLANG, GCC, RUSTC, Stock, named_of_old, used
 
 GCC_BYTES, CLANG_BYTES, RUSTC_BYTES = ARCHIVES
 

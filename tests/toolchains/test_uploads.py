@@ -10,9 +10,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from farmkit.deferreds import outcome, pending
 from sccachedist.budgets import Party
 from sccachedist.errors import DiskError, LimitExceeded, ToolchainError
-from sccachedist.server.uploads import STALLED_SECS
-from tests.server.stocks import ARCHIVES, CLANG, GCC, Stock, named, named_of_old, used
+from sccachedist.toolchains.uploads import STALLED_SECS
 from tests.support.broken_disks import NUMBERS, break_files, failing
+from tests.toolchains.stocks import ARCHIVES, CLANG, GCC, Stock, named, named_of_old, used
 
 GCC_BYTES, CLANG_BYTES, _ = ARCHIVES
 

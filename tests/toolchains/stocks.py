@@ -14,8 +14,8 @@ from twisted.internet.task import Clock
 from farmkit.deferreds import outcome
 from farmkit.fakes import FakeFollower
 from sccachedist.budgets import Budget, Party
-from sccachedist.server.toolchain_cache import Toolchains
-from sccachedist.server.uploads import Upload
+from sccachedist.toolchains.cache import Toolchains
+from sccachedist.toolchains.uploads import Upload
 from sccachedist.wire.archive_id import ArchiveId, swapped_hex
 
 ARCHIVES = (b"gcc" * 100, b"clang" * 60, b"rustc" * 60)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from sccachedist.scheduler.build_server import BuildServer
 from sccachedist.scheduler.fleet import Fleet
-from sccachedist.server import toolchain_log
-from sccachedist.server.lru import ToolchainIndex
-from sccachedist.server.toolchain_log import ToolchainNews
+from sccachedist.toolchains import changes
+from sccachedist.toolchains.changes import ToolchainNews
+from sccachedist.toolchains.lru import ToolchainIndex
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.extension import Availability, ServerReport
@@ -103,7 +103,7 @@ def test_a_scheduler_that_has_forgotten(told: int) -> None:
 
 def test_a_scheduler_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it does not hear is not kept for ever."""
-    monkeypatch.setattr(toolchain_log, "MOST_GONE", 3)
+    monkeypatch.setattr(changes, "MOST_GONE", 3)
     index = here(*TOOLCHAINS)
     tells(index)
     for toolchain in TOOLCHAINS[:3]:

@@ -1,8 +1,9 @@
 """Keeps toolchain archives under ``cache_dir/tc``, in the published build server's layout.
 
-An archive is uploaded beside the cache (:mod:`sccachedist.server.uploads`), and is renamed into it only if its digest
-is its name. A new archive is used before it is synced to the disk, so an archive from an earlier start is hashed before
-its first use. Which ones are evicted, :mod:`sccachedist.server.lru` decides. What is in an archive is not known here.
+An archive is uploaded beside the cache (:mod:`sccachedist.toolchains.uploads`), and is renamed into it only if its
+digest is its name. A new archive is used before it is synced to the disk, so an archive from an earlier start is hashed
+before its first use. Which ones are evicted, :mod:`sccachedist.toolchains.lru` decides. What is in an archive is not
+known here.
 """
 
 import os
@@ -21,11 +22,11 @@ from sccachedist.directories import clear, held
 from sccachedist.disks import on_disk
 from sccachedist.errors import DiskError, SccachedistError, ToolchainError
 from sccachedist.files import remove_file, settle
-from sccachedist.server.kept_archives import found_archives
-from sccachedist.server.lru import ToolchainIndex
-from sccachedist.server.toolchain_log import ToolchainLog
-from sccachedist.server.uploads import STALLED_SECS, Follow, Incoming, InThread, Upload
 from sccachedist.singleflight import SingleFlight
+from sccachedist.toolchains.changes import ToolchainLog
+from sccachedist.toolchains.kept_archives import found_archives
+from sccachedist.toolchains.lru import ToolchainIndex
+from sccachedist.toolchains.uploads import STALLED_SECS, Follow, Incoming, InThread, Upload
 from sccachedist.waiters import Waiters
 from sccachedist.wire.archive_id import ArchiveId, swapped_hex, toolchain_digest
 from sccachedist.wire.host_facts import MOST_UPLOADS

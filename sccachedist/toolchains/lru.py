@@ -1,6 +1,6 @@
 """Decides which archives a build server evicts: the least recently used first, never one in use.
 
-Each step takes constant time, but for skipping archives in use. Pure: :mod:`sccachedist.server.toolchain_cache` moves
+Each step takes constant time, but for skipping archives in use. Pure: :mod:`sccachedist.toolchains.cache` moves
 the files. Unpacked toolchains have another limit, in :mod:`sccachedist.builders.disk_room`.
 """
 
@@ -8,7 +8,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 
 from sccachedist.errors import ToolchainError
-from sccachedist.server.toolchain_log import ToolchainLog
+from sccachedist.toolchains.changes import ToolchainLog
 from sccachedist.wire.archive_id import ArchiveId
 
 
