@@ -9,6 +9,7 @@ from typing import Protocol
 
 import attrs
 
+from sccachedist.policy import OnFailure
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import JobId
 from sccachedist.wire.usage import Usage
@@ -54,6 +55,7 @@ class BuildJob:
         the builder has read them by then. The caller owns it, also when the run fails and leaves a part of it.
     :param as_json: whether the answer is JSON instead of bincode.
     :param watch: is told how the job gets on.
+    :param on_failure: which failures its client has to repeat; None for the builder's own policy.
     """
 
     job_id: JobId
@@ -64,6 +66,7 @@ class BuildJob:
     answer: Path
     as_json: bool
     watch: BuildWatch = attrs.field(factory=Unwatched, eq=False, repr=False)
+    on_failure: OnFailure | None = None
 
 
 class UploadObserver(Protocol):

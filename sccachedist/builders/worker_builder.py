@@ -287,7 +287,7 @@ class WorkerBuilder:
             inputs=str(job.inputs.absolute()),
             answer=str(job.answer.absolute()),
             as_json=job.as_json,
-            on_failure=self._on_failure,
+            on_failure=job.on_failure or self._on_failure,
             limits=self._job_limits,
         )
 

@@ -20,6 +20,7 @@ from sccachedist.builders.worker_protocol import (
 from sccachedist.config import ServerLimits
 from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
 from sccachedist.outcomes import SentLocal
+from sccachedist.policy import OnFailure
 from sccachedist.wire.messages import JobId
 from sccachedist.wire.usage import Usage
 from tests.builders.worker_host import JOB, OTHER, PROGRAM, TOOLCHAIN, Asked, BuilderCase
@@ -49,6 +50,17 @@ class BuilderTests(BuilderCase):
         self.assertNoResult(job)
         self.host.asked(RemoveSandbox).ends()
         self.failureResultOf(job, BuildError)
+
+    def test_whose_policy(self) -> None:
+        """A job may bring its own policy about failures; the builder's holds for others."""
+        for own, meant in ((None, OnFailure.VERIFY), (OnFailure.REPORT, OnFailure.REPORT)):
+            self.doing(self.builder.run(attrs.evolve(JOB, on_failure=own)))
+            if own is None:
+                self.host.asked(UnpackToolchain).ends()
+            request = self.host.asked(RunJob).request
+            assert isinstance(request, RunJob)
+            assert request.on_failure is meant
+            self.host.asked(RunJob).ends()
 
     def test_what_a_job_took(self) -> None:
         """It is told before the job is over, whether it succeeded or failed; a worker that dies tells nothing."""
