@@ -178,8 +178,8 @@ class PinnedPool(BoundedPool):
     A connection that is older than a change of the pin is never used again; it closes when it has been idle for long.
     """
 
-    def __init__(self, reactor: IReactorTime, pins: Pins) -> None:
-        super().__init__(reactor)
+    def __init__(self, reactor: IReactorTime, pins: Pins, most: float = ANSWER_BYTES) -> None:
+        super().__init__(reactor, most=most)
         self._pins = pins
 
     def getConnection(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Deferred[Any]:

@@ -207,7 +207,7 @@ class _Call:
         response = await ask(self._method, parsed(self.url), headers=headers, data=body)
         octets = await read_body(response, self._limit)
         if response.code // 100 != 2:
-            raise PeerError(f"status {response.code}{_said(octets)}", status=response.code)
+            raise refused(response.code, octets)
         if len(octets) > self._limit:
             raise PeerError(f"the answer is longer than {self._limit} bytes")
         self._heard(response.headers)
@@ -314,6 +314,11 @@ def causes_of(error: BaseException) -> Iterator[BaseException]:
         yield error
     for failure in reasons or ():
         yield from causes_of(failure.value)
+
+
+def refused(status: int, octets: bytes) -> PeerError:
+    """The error of an answer that is no success."""
+    return PeerError(f"status {status}{_said(octets)}", status=status)
 
 
 def _said(octets: bytes) -> str:
