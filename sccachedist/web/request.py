@@ -146,8 +146,12 @@ class Request(server.Request):
             with on_disk(answer.file.path):
                 body = answer.file.path.open("rb", buffering=0)
             with body:
-                remove_file(answer.file.path)
-                self._write_head(answer.head, os.fstat(body.fileno()).st_size)
+                if not answer.is_kept:
+                    remove_file(answer.file.path)
+                before = answer.head.body
+                self._write_head(answer.head, len(before) + os.fstat(body.fileno()).st_size)
+                if before:
+                    self.write(before)
                 await send_file(body, self)
         except BaseException as error:
             answer.file.taken(error)

@@ -73,10 +73,15 @@ class MessageFile:
 
 @attrs.frozen
 class FileResponse:
-    """A response whose body is in a file, which is removed when it is sent."""
+    """A response whose body is in a file.
+
+    :param head: its body, if it has one, is sent before what is in the file.
+    :param is_kept: whether the file stays; else it is removed when it is sent.
+    """
 
     head: Response
     file: MessageFile
+    is_kept: bool = False
 
 
 class Outlet(Protocol):

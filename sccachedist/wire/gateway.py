@@ -50,13 +50,15 @@ class WorkerHello:
 
     :param name: what operators call it, such as its host's name.
     :param nonce: of its process, drawn at random.
-    :param slots: how many jobs it runs at a time.
+    :param cpus: those that it offers.
+    :param slots: how many jobs it runs at a time: a few more than its CPUs.
     :param machine: the ``e_machine`` of the ELF programs that it runs, such as 62 for x86-64; 0 if it does not tell.
     :param toolchains: archive ids that it has, most recently used first.
     """
 
     name: str
     nonce: int
+    cpus: int
     slots: int
     machine: int
     labels: tuple[str, ...]
@@ -88,10 +90,11 @@ class Welcome:
 class WorkerState:
     """What a worker says with each request for orders.
 
-    :param slots: how many jobs it runs at a time; 0 if it takes none for now.
+    :param cpus: those that it offers; ``slots``: how many jobs it runs at a time. Both are 0 if it takes none for now.
     :param toolchains: archive ids that it has, most recently used first.
     """
 
+    cpus: int
     slots: int
     toolchains: tuple[str, ...]
 
@@ -173,6 +176,7 @@ WORKER_HELLO = struct(
     WorkerHello,
     name=TEXT,
     nonce=U64,
+    cpus=U64,
     slots=U64,
     machine=U16,
     labels=sequence(TEXT, MOST_LABELS),
@@ -188,7 +192,7 @@ WELCOME = struct(
     job_secs=U64,
     certificate=octets(_MOST_PEM),
 )
-WORKER_STATE = struct(WorkerState, slots=U64, toolchains=_HELD)
+WORKER_STATE = struct(WorkerState, cpus=U64, slots=U64, toolchains=_HELD)
 WORKER_ORDERS = struct(WorkerOrders, cancel=sequence(U64, MOST_CANCELLED), certificate=octets(_MOST_PEM))
 WORKER_JOB = struct(
     WorkerJob, ticket=U64, job_id=U64, toolchain=TEXT, request=OCTETS, as_json=BOOL, on_failure=enumeration(OnFailure)

@@ -14,7 +14,7 @@ from sccachedist.errors import ClientRefused, LimitExceeded
 from sccachedist.web.bodies import MessageBody
 from sccachedist.web.request import Site
 from sccachedist.web.request_head import Head
-from sccachedist.web.responses import MessageFile, Outlet, Response, StreamResponse
+from sccachedist.web.responses import FileResponse, MessageFile, Outlet, Response, StreamResponse
 from sccachedist.web.router import Api, Mounted
 from sccachedist.wire.messages import SCHEDULER_STATUS, TOOLCHAIN, SchedulerStatus, Toolchain
 
@@ -149,6 +149,12 @@ class Role:
         path = self.directory / "answer"
         path.write_bytes(body * 5000)
         return MessageFile(path, self._count_taken)
+
+    @api.route("POST", "/kept", allow=_allow_anyone, body=_record, answer=None)
+    async def kept(self, _granted: None, body: bytes) -> FileResponse:
+        """What was sent, before the content of a file that stays."""
+        kept = MessageFile(self.directory / "kept", self._count_taken)
+        return FileResponse(Response(200, (), body), kept, is_kept=True)
 
     @api.route("GET", "/page", allow=_allow_anyone, answer=None, is_public=True)
     async def page(self, _granted: None, _body: None) -> Response:

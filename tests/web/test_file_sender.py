@@ -76,6 +76,16 @@ def test_broken_while_it_is_sent(slow: SlowConnection, browser: Browser, monkeyp
     assert slow.value().endswith(b"\r\n\r\na part")
 
 
+def test_kept(browser: Browser, role: Role) -> None:
+    """A file that is sent again and again stays; what comes before it counts in the length."""
+    (role.directory / "kept").write_bytes(WHOLE)
+    for before in (b"before ", b""):
+        answer = browser.ask(request("POST", "/kept", before))
+        assert (answer.status, answer.body) == (200, before + WHOLE)
+        assert answer.headers["content-length"] == str(len(before + WHOLE))
+    assert role.taken == 2
+
+
 def test_file_is_gone(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is not there is an answer that makes clients compile locally, and no incident."""
     monkeypatch.setattr(Path, "write_bytes", lambda *_: None)
