@@ -4,6 +4,7 @@ How long it is believed when no heartbeat comes is decided in :mod:`sccachedist.
 """
 
 from sccachedist.errors import DecodeError, SccachedistError
+from sccachedist.wire.abilities import Abilities, is_label
 from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.extension import ServerReport
 from sccachedist.wire.host_facts import HostFacts
@@ -45,6 +46,8 @@ def check_heartbeat(heartbeat: Heartbeat, report: ServerReport | None) -> None:
         raise DecodeError(f"version has more than {MOST_VERSION} characters")
     if report is not None and report.host is not None:
         _check_host(report.host, len(report.toolchains))
+    if report is not None and report.abilities is not None:
+        _check_abilities(report.abilities, len(report.toolchains))
 
 
 def _check_host(host: HostFacts, toolchains: int) -> None:
@@ -57,3 +60,10 @@ def _check_host(host: HostFacts, toolchains: int) -> None:
     known = (number for number in host.numbers if number is not None)
     if max((*known, *host.sizes, *(size for _, size in host.uploads)), default=0) > MOST_NUMBER:
         raise DecodeError(f"a number of a host is larger than {MOST_NUMBER}")
+
+
+def _check_abilities(abilities: Abilities, toolchains: int) -> None:
+    if len(abilities.built_for) not in (0, toolchains):
+        raise DecodeError(f"{len(abilities.built_for)} machines are told of {toolchains} toolchains")
+    if not all(map(is_label, abilities.labels)):
+        raise DecodeError("what a build server calls its labels are none")

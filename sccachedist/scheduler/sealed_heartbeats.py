@@ -45,7 +45,8 @@ def without_jobs(report: ServerReport) -> ServerReport:
     What is left says of toolchains that others have been told before: so the next scheduler knows that it knows none.
     """
     host = None if report.host is None else attrs.evolve(report.host, uploads=(), sizes=())
-    return attrs.evolve(report, jobs=(), toolchains=(), gone=(), since=1, until=1, host=host)
+    able = None if report.abilities is None else attrs.evolve(report.abilities, built_for=())
+    return attrs.evolve(report, jobs=(), toolchains=(), gone=(), since=1, until=1, host=host, abilities=able)
 
 
 def sealed(server_id: ServerId, said: LastHeartbeat, secret: bytes) -> bytes:

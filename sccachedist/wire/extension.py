@@ -12,12 +12,14 @@ from typing import cast
 
 import attrs
 
+from sccachedist.wire.abilities import ABILITIES, Abilities
 from sccachedist.wire.bincode import OCTETS, TEXT, U16, U64, Json, Reader, enumeration, extended, pair, sequence, struct
 from sccachedist.wire.host_facts import HOST_FACTS, MOST_TOOLCHAINS, HostFacts
 from sccachedist.wire.messages import HEARTBEAT, HEARTBEAT_RESULT, JOB_STATE, JobId, JobState
 
 _MARK, _HEALTH_MARK, _SUMMARIES_MARK = b"sccachedist 1\n", b"sccachedist 2\n", b"sccachedist 3\n"
 _PROGRAM_MARK, _HOST_MARK, _ORDERS_MARK = b"sccachedist 4\n", b"sccachedist 5\n", b"sccachedist 6\n"
+_ABILITIES_MARK = b"sccachedist 7\n"
 
 
 class Availability(Enum):
@@ -59,6 +61,7 @@ class ServerReport:
     :param metrics_port: the port of its metrics, at its own IP address; 0 if there is none. Only a server that tells
         its health tells that.
     :param host: its fields are in :mod:`sccachedist.wire.host_facts`; None if it does not tell, or not its health.
+    :param abilities: its fields are in :mod:`sccachedist.wire.abilities`; None if it does not tell, or not its host.
     """
 
     number: int
@@ -73,6 +76,7 @@ class ServerReport:
     version: str = ""
     metrics_port: int = 0
     host: HostFacts | None = None
+    abilities: Abilities | None = None
 
 
 @attrs.frozen
@@ -149,15 +153,16 @@ _REPORT = extended(
     extended(
         struct(Health, unfit=TEXT, ended=U64, sent_home=U64),
         _PROGRAM_MARK,
-        extended(pair(TEXT, U16), _HOST_MARK, HOST_FACTS),
+        extended(pair(TEXT, U16), _HOST_MARK, extended(HOST_FACTS, _ABILITIES_MARK, ABILITIES)),
     ),
 )
-#: What stands behind the program's version and port, behind a server's health, behind its report.
-_Program = tuple[tuple[str, int], HostFacts | None]
+#: What stands behind a server's health: its program's version and port, then its host and abilities.
+_Host = tuple[HostFacts, Abilities | None]
+_Program = tuple[tuple[str, int], _Host | None]
 
 
 class _ReportCodec:
-    """A report with the server's health behind it, then its version and the port of its metrics, then its host."""
+    """A report with what stands behind it: health, version and port of the metrics, host, abilities."""
 
     def write(self, value: ServerReport, out: bytearray) -> None:
         _REPORT.write((value, self._behind(value)), out)
@@ -165,8 +170,9 @@ class _ReportCodec:
     def read(self, source: Reader) -> ServerReport:
         report, behind = _REPORT.read(source)
         health, program = behind or (None, None)
-        (version, port), host = program or (("", 0), None)
-        return attrs.evolve(report, health=health, version=version, metrics_port=port, host=host)
+        (version, port), place = program or (("", 0), None)
+        host, abilities = place or (None, None)
+        return attrs.evolve(report, health=health, version=version, metrics_port=port, host=host, abilities=abilities)
 
     def to_json(self, value: ServerReport) -> Json:
         return _REPORT.to_json((value, self._behind(value)))
@@ -174,7 +180,8 @@ class _ReportCodec:
     @staticmethod
     def _behind(value: ServerReport) -> tuple[Health, _Program | None] | None:
         tells_program = value.version or value.metrics_port or value.host is not None
-        program = ((value.version, value.metrics_port), value.host) if tells_program else None
+        host = None if value.host is None else (value.host, value.abilities)
+        program = ((value.version, value.metrics_port), host) if tells_program else None
         return None if value.health is None else (value.health, program)
 
 
@@ -204,8 +211,9 @@ class _AnswerCodec:
 
 SCHEDULER_REPORT = _AnswerCodec()
 EXTENDED_HEARTBEAT_RESULT = extended(HEARTBEAT_RESULT, _MARK, SCHEDULER_REPORT)
-#: The bytes of one job in a report, and those of one toolchain besides its name: the length of that, and its size.
-JOB_BYTES, TOOLCHAIN_BYTES = 12, 16
+#: The bytes of one job in a report, and those of one toolchain besides its name: the length of that, its size, and its
+#: machine.
+JOB_BYTES, TOOLCHAIN_BYTES = 12, 18
 
 _JOB_STATES = extended(
     struct(JobStates, server_nonce=U64, number=U64, states=_STATES),

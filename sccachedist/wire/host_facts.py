@@ -8,13 +8,12 @@ import struct as layout
 import attrs
 
 from sccachedist.wire.bincode import TEXT, U64, Json, Reader, pair, sequence
+from sccachedist.wire.machines import name_of
 
 #: The most toolchains of a list, and the most uploads under way that are told.
 MOST_TOOLCHAINS, MOST_UPLOADS = 16_384, 64
 #: Stands for a number that is not known.
 _UNKNOWN = (1 << 64) - 1
-#: The machines of ELF by their numbers, in the words of ``uname -m``.
-_MACHINES = {3: "i686", 21: "ppc64le", 22: "s390x", 40: "armv7l", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
 
 
 @attrs.frozen
@@ -48,7 +47,7 @@ class HostFacts:
     @property
     def machine_name(self) -> str | None:
         """What others call the machine; None if it is not known."""
-        return _MACHINES.get(self.machine, f"ELF {self.machine}") if self.machine else None
+        return name_of(self.machine)
 
 
 _UPLOADS = sequence(pair(TEXT, U64), MOST_UPLOADS)

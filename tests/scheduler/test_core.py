@@ -8,6 +8,7 @@ from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.heartbeat_bounds import MOST_CPUS, MOST_KEY_BYTES, MOST_VERSION
 from sccachedist.scheduler.out_of_service import Drain
+from sccachedist.wire.abilities import Abilities
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, Health, ServerReport
 from sccachedist.wire.host_facts import HostFacts
@@ -79,6 +80,26 @@ def test_a_host_out_of_bounds(host: HostFacts, why: str) -> None:
         core.heartbeat(A, heartbeat(), 0.0, report)
     for fine in (HostFacts(), HostFacts("build17", 62, 0, 1 << 53, sizes=(1 << 53,), uploads=(("0c" * 32, 0),))):
         core.heartbeat(A, heartbeat(), 0.0, attrs.evolve(report, host=fine))
+
+
+@pytest.mark.parametrize(
+    ("abilities", "why"),
+    [
+        (Abilities(built_for=(62, 62)), "2 machines"),
+        (Abilities(labels=("fast", "")), "labels"),
+        (Abilities(labels=("l" * 64,)), "labels"),
+        (Abilities(labels=("two words",)), "labels"),
+        (Abilities(labels=("<b>",)), "labels"),
+    ],
+)
+def test_abilities_out_of_bounds(abilities: Abilities, why: str) -> None:
+    """Labels are shown and compared, so a heartbeat with what no configuration takes for one is refused."""
+    core = farm()
+    report = ServerReport(1, 5, Availability.OPEN, (), ("0c" * 32,), health=Health(), abilities=abilities)
+    with pytest.raises(DecodeError, match=why):
+        core.heartbeat(A, heartbeat(), 0.0, report)
+    fine = Abilities(True, (62, 62, 0, 0xFFFF), ("fast", "l" * 63), (40,))
+    core.heartbeat(A, heartbeat(), 0.0, attrs.evolve(report, abilities=fine))
 
 
 def test_many_at_one_address() -> None:

@@ -54,7 +54,7 @@ def test_all_of_it(tmp_path: Path) -> None:
 def test_toolchains_wait(tmp_path: Path, said: Heartbeat) -> None:
     """Those that do not fit are told later, whatever leaves no room for them: the message or its sender's patience."""
     plain = size((said, tell(tmp_path, ServerLimits(), 3, room=0)[1]))
-    for limits, room in ((ServerLimits(heartbeat_bytes=plain + 88), 1 << 20), (ServerLimits(), 88)):
+    for limits, room in ((ServerLimits(heartbeat_bytes=plain + 90), 1 << 20), (ServerLimits(), 90)):
         heartbeat, report = tell(tmp_path, limits, 3, room)
         assert (report.toolchains, report.since, len(report.jobs)) == ((TOOLCHAINS[-1],), 0, 3)
         assert size((heartbeat, report)) <= plain + 80

@@ -17,7 +17,7 @@ from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import Heartbeat
 
 A, B, C, D = TOOLCHAINS = [ArchiveId(digit * 64) for digit in "abcd"]
-ONE, ALL = 80, 1 << 20
+ONE, ALL = 82, 1 << 20
 
 
 def here(*toolchains: ArchiveId) -> ToolchainIndex:

@@ -5,6 +5,7 @@ import pytest
 
 from sccachedist.errors import DecodeError
 from sccachedist.server.scheduler_session import ANSWER_BYTES
+from sccachedist.wire.abilities import ABILITIES, MOST_LABELS, MOST_MACHINES, Abilities
 from sccachedist.wire.bincode import TEXT, decode, encode
 from sccachedist.wire.extension import (
     EXTENDED_HEARTBEAT,
@@ -33,6 +34,8 @@ EARLIER = attrs.evolve(REPORT, health=None)
 HOST = HostFacts("build17", 62, 1500, 7, 9, None, 4, (("0e" * 32, 5),), (31,))
 OF_A_PROGRAM = attrs.evolve(REPORT, version="0.1", metrics_port=10502)
 OF_A_HOST = attrs.evolve(OF_A_PROGRAM, host=HOST)
+ABLE = Abilities(True, (62, 3), ("fast", "gpu"), (183,))
+OF_THE_ABLE = attrs.evolve(OF_A_HOST, abilities=ABLE)
 
 
 def test_extended() -> None:
@@ -52,7 +55,7 @@ def test_not_extended(behind: bytes) -> None:
 
 def test_newer() -> None:
     """A report may grow at its end."""
-    for report in (OF_A_HOST, OF_A_PROGRAM, REPORT, EARLIER):
+    for report in (OF_THE_ABLE, OF_A_HOST, OF_A_PROGRAM, REPORT, EARLIER):
         octets = encode(EXTENDED_HEARTBEAT, (HEARD, report))
         assert decode(EXTENDED_HEARTBEAT, octets + b"what a later release says") == (HEARD, report)
 
@@ -75,6 +78,27 @@ def test_its_host() -> None:
     for end in range(len(plain + mark), len(octets)):
         with pytest.raises(DecodeError):
             decode(SERVER_REPORT, octets[:end])
+
+
+def test_its_abilities() -> None:
+    """They stand behind the host: an earlier scheduler reads all that is before them, and cut off they are an error."""
+    octets, plain, mark = encode(SERVER_REPORT, OF_THE_ABLE), encode(SERVER_REPORT, OF_A_HOST), b"sccachedist 7\n"
+    assert octets == plain + mark + encode(ABILITIES, ABLE)
+    for end in range(len(plain), len(plain + mark)):
+        assert decode(SERVER_REPORT, octets[:end]) == OF_A_HOST
+    for end in range(len(plain + mark), len(octets)):
+        with pytest.raises(DecodeError):
+            decode(SERVER_REPORT, octets[:end])
+    assert encode(SERVER_REPORT, attrs.evolve(OF_A_PROGRAM, abilities=ABLE)) == encode(SERVER_REPORT, OF_A_PROGRAM)
+
+
+@pytest.mark.parametrize(
+    "many", [Abilities(machines=(62,) * (MOST_MACHINES + 1)), Abilities(labels=("a",) * (MOST_LABELS + 1))]
+)
+def test_many_abilities(many: Abilities) -> None:
+    """More than may be told are an error."""
+    with pytest.raises(DecodeError, match="the most"):
+        decode(ABILITIES, encode(ABILITIES, many))
 
 
 def test_a_host_alone() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import pytest
 
+from sccachedist.wire.abilities import MOST_LABELS, MOST_MACHINES, Abilities
 from sccachedist.wire.bincode import TEXT, U16, U64, Codec, decode, encode
 from sccachedist.wire.extension import (
     EXTENDED_HEARTBEAT,
@@ -48,6 +49,8 @@ MESSAGES: dict[str, Codec[Any]] = {
 }
 #: The marks that stand before some fields.
 MARKS = {"summaries": b"sccachedist 3\n", "version": b"sccachedist 4\n"}
+#: What one of several is called.
+ITEMS = {"sizes": "size", "kill": "job", "machines": "machine", "labels": "label", "built_for": "built for"}
 #: Where the page has the bytes of a line, and where what they are.
 HEX_COLUMNS = 49
 
@@ -78,7 +81,7 @@ def written(name: str, value: object) -> Iterator[str]:
             yield from shown(bytes([value]), f"{name} = {str(value).lower()}")
         case None:
             yield from shown(b"\xff" * 8, f"{name}: not known")
-        case int() if name in ("metrics_port", "machine"):
+        case int() if name in ("metrics_port", "machine", "built for"):
             yield from shown(encode(U16, value), f"{name} = {value}")
         case int():
             yield from shown(encode(U64, value), f"{name} = {value}")
@@ -93,6 +96,9 @@ def written(name: str, value: object) -> Iterator[str]:
         case HostFacts():
             yield from shown(b"sccachedist 5\n", r'the mark, "sccachedist 5\n"')
             yield from fields(value)
+        case Abilities():
+            yield from shown(b"sccachedist 7\n", r'the mark, "sccachedist 7\n"')
+            yield from fields(value)
         case Orders():
             yield from shown(b"sccachedist 6\n", r'the mark, "sccachedist 6\n"')
             yield from fields(value)
@@ -101,7 +107,7 @@ def written(name: str, value: object) -> Iterator[str]:
             yield from shown(value, "")
         case tuple():
             yield from shown(encode(U64, len(value)), f"{name}: {len(value)}")
-            item_name = {"sizes": "size", "kill": "job"}.get(name, "archive id")
+            item_name = ITEMS.get(name, "archive id")
             for item in value:
                 yield from pair(*item) if isinstance(item, tuple) else written(item_name, item)
         case _:
@@ -154,7 +160,9 @@ def test_every_field() -> None:
     for name in ("heartbeat", "heartbeat-result", "job-states"):
         message = decode(MESSAGES[name], octets(EXAMPLES[name]))
         ours = message[1] if isinstance(message, tuple) else message
-        names = [field.name for kind in (type(ours), Health, HostFacts, Orders) for field in attrs.fields(kind)]
+        names = [
+            field.name for kind in (type(ours), Health, HostFacts, Abilities, Orders) for field in attrs.fields(kind)
+        ]
         assert [name for name in names if f"``{name}``" not in PAGE] == []
     for word in (*Availability, *JobState):
         assert f"``{word.value}``" in PAGE
@@ -163,6 +171,8 @@ def test_every_field() -> None:
     assert f"{MOST_FORGOTTEN} of them" in PAGE
     assert f"{MOST_TOOLCHAINS} toolchains" in PAGE
     assert f"{MOST_UPLOADS} uploads" in PAGE
+    assert f"{MOST_MACHINES} machines" in PAGE
+    assert f"{MOST_LABELS} labels" in PAGE
 
 
 def test_token() -> None:

@@ -1,0 +1,47 @@
+"""What sets a build server apart from others: a value and its bytes, in a heartbeat behind what it tells of its host.
+
+What follows from it for placement is decided in the scheduler; which values are believed, in
+:mod:`sccachedist.scheduler.heartbeat_bounds`.
+"""
+
+import re
+
+import attrs
+
+from sccachedist.wire.bincode import BOOL, TEXT, U16, Codec, sequence, struct
+from sccachedist.wire.host_facts import MOST_TOOLCHAINS
+
+#: The most machines and labels of a build server.
+MOST_MACHINES, MOST_LABELS = 16, 32
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def is_label(text: str) -> bool:
+    """Whether a text may be a label."""
+    return _LABEL.fullmatch(text) is not None
+
+
+@attrs.frozen
+class Abilities:
+    """What a build server can do and others perhaps cannot.
+
+    :param fetches: whether it fetches a toolchain from a server that has it.
+    :param machines: whose programs it runs, by the numbers of ELF; empty if it does not tell.
+    :param labels: words of its operator, by which clients may choose servers.
+    :param built_for: for which machine each of the report's ``toolchains`` is, in their order, see
+        :mod:`sccachedist.wire.machines`; empty if it does not tell.
+    """
+
+    fetches: bool = False
+    machines: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
+    built_for: tuple[int, ...] = ()
+
+
+ABILITIES: Codec[Abilities] = struct(
+    Abilities,
+    fetches=BOOL,
+    machines=sequence(U16, MOST_MACHINES),
+    labels=sequence(TEXT, MOST_LABELS),
+    built_for=sequence(U16, MOST_TOOLCHAINS),
+)
