@@ -13,8 +13,10 @@ from sccachedist.web.proxied_heads import ProxiedHeads, single
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import UnknownRoute
 
-#: The header of a request that another scheduler has passed on: it goes no further.
+#: The header of a request that another scheduler has passed on: it goes no further. What it says if that one follows,
+#: and if it leads and has answered the request itself.
 PASSED_ON = "x-sccachedist-passed-on"
+FOR_ANSWER, FOR_INFORMATION = "1", "told"
 #: What a route reads of a sender's own headers.
 READ = (
     "accept",
@@ -34,9 +36,9 @@ ANSWERED = ("cache-control", "content-encoding", "content-type", "retry-after", 
 
 @attrs.define(eq=False)
 class Hop(ProxiedHeads):
-    """The way from a follower to its leader."""
+    """The way from one scheduler to another."""
 
-    def outward(self, head: Head) -> list[tuple[str, str]]:
+    def outward(self, head: Head, mark: str = FOR_ANSWER) -> list[tuple[str, str]]:
         """The headers with which a request is passed on."""
         names = [*READ, *([self.user_header] if self.user_header is not None and self.is_proxy(head) else [])]
         # Of two, a route may not know which one counts; it does not ask for either then.
@@ -44,7 +46,7 @@ class Hop(ProxiedHeads):
         scheme = None if "x-forwarded-proto" in head.repeated else self.forwarded(head)
         if scheme is None:
             scheme = "https" if self._tls else "http"
-        return [*headers, ("x-real-ip", str(self.sender(head))), ("x-forwarded-proto", scheme), (PASSED_ON, "1")]
+        return [*headers, ("x-real-ip", str(self.sender(head))), ("x-forwarded-proto", scheme), (PASSED_ON, mark)]
 
 
 def target(head: Head) -> str:

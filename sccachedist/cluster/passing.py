@@ -62,7 +62,7 @@ class Carried:
         self.head, self.rule, self.call, self._most, self._memory = head, rule, call, most, memory
         self._octets = bytearray()
         self._check(head.length or 0)
-        memory.grow(len(head.query) + sum(len(name) + len(value) for name, value in head.headers.items()))
+        memory.grow(head.size)
 
     @property
     def octets(self) -> bytes:

@@ -10,6 +10,7 @@ from sccachedist.cluster.hop import Hop
 from sccachedist.cluster.leader_calls import LeaderCalls
 from sccachedist.cluster.leader_search import LeaderSearch
 from sccachedist.cluster.leadership import Candidate, Election, Following, Leadership, Leading
+from sccachedist.cluster.other_leaders import OtherLeaders
 from sccachedist.cluster.passing import Passing, Rule
 from sccachedist.config import SchedulerSettings
 from sccachedist.config.cluster import own_url
@@ -54,6 +55,13 @@ def passing_on(election: Election, settings: SchedulerSettings, reactor: Any) ->
         settings.limits,
         _wait_secs(settings),
     )
+
+
+def other_leaders(settings: SchedulerSettings, passing: Passing, reactor: Any) -> OtherLeaders:
+    """What the other schedulers hear if they lead, too."""
+    schedulers = () if settings.cluster is None else settings.cluster.schedulers
+    own = url_of(settings)
+    return OtherLeaders([url for url in schedulers if url != own], LeaderCalls(reactor), passing.hop, reactor)
 
 
 class Office:

@@ -16,6 +16,7 @@ from sccachedist.auth.bearer import IPAddress, IPNetwork, client_address, neighb
 from sccachedist.auth.clients import ClientAuth, address_of, party_of
 from sccachedist.auth.servers import ServerAuth, check_server
 from sccachedist.budgets import Budget, Party
+from sccachedist.cluster.other_leaders import OtherLeaders
 from sccachedist.config import SchedulerLimits
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import ClientTokenEnded, SccachedistError
@@ -27,7 +28,7 @@ from sccachedist.web.request_head import Head
 from sccachedist.web.responses import prefers_json
 from sccachedist.web.router import Api
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.bincode import Json, Reader, annotated
+from sccachedist.wire.bincode import Json, Reader, annotated, encode
 from sccachedist.wire.extension import (
     EXTENDED_HEARTBEAT,
     EXTENDED_HEARTBEAT_RESULT,
@@ -74,6 +75,17 @@ class ListedStatus:
     servers: list[Json] | None
 
 
+@attrs.frozen
+class Reporting:
+    """A build server that reports where a job stands.
+
+    :param head: of its request, for other schedulers, if there are any.
+    """
+
+    server_id: ServerId
+    head: Head | None
+
+
 class _StatusCodec:
     """The bytes are the published ones."""
 
@@ -97,6 +109,7 @@ class SchedulerRoutes:
     :param terms: what the scheduler knows.
     :param proxies: the networks from which ``X-Real-IP`` is believed.
     :param readers: who may see more of the farm than its numbers; ``views``: what they see.
+    :param others: hear of jobs that this scheduler has not given out; None if it is the only one.
     """
 
     api = Api()
@@ -112,8 +125,9 @@ class SchedulerRoutes:
         clock: IReactorTime,
         readers: FarmReaders,
         views: FarmViews,
+        others: OtherLeaders | None = None,
     ) -> None:
-        self._readers, self._views = readers, views
+        self._readers, self._views, self._others = readers, views, others
         self._terms, self._clients, self._servers = terms, clients, servers
         self.proxies, self._limits = proxies, limits
         self._quiet_log = QuietLog(clock.seconds)
@@ -142,6 +156,9 @@ class SchedulerRoutes:
         sender = sender_address(head.peer, head.headers.get("x-real-ip"), self.proxies)
         return check_server(self._servers, head.token, sender)
 
+    async def _allow_reporting(self, head: Head, **_: object) -> Reporting:
+        return Reporting(await self._allow_server(head), None if self._others is None else head)
+
     async def _allow_anyone(self, head: Head, **_: object) -> None:
         pass
 
@@ -159,7 +176,10 @@ class SchedulerRoutes:
         )
 
     def _job_state(self, head: Head, job_id: JobId) -> MessageBody[JobState]:
-        return MessageBody(JOB_STATE, head, self._limits.message_bytes, "message_bytes", self._memory.open(head.sender))
+        memory = self._memory.open(head.sender)
+        if self._others is not None:
+            memory.grow(head.size)  # it is kept until the state has come
+        return MessageBody(JOB_STATE, head, self._limits.message_bytes, "message_bytes", memory)
 
     @api.route("POST", f"{_ROOT}/alloc_job", allow=_allow_client, body=_toolchain, answer=ALLOC_JOB_RESPONSE)
     async def alloc_job(self, client: Party | ClientTokenEnded, toolchain: Toolchain) -> AllocJobSuccess | AllocJobFail:
@@ -199,13 +219,15 @@ class SchedulerRoutes:
     @api.route(
         "POST",
         f"{_ROOT}/job_state/<u64:job_id>",
-        allow=_allow_server,
+        allow=_allow_reporting,
         body=_job_state,
         answer=UPDATE_JOB_STATE_RESULT,
     )
-    async def job_state(self, server_id: ServerId, state: JobState, job_id: JobId) -> UpdateJobStateSuccess:
-        """A build server reports where one of its jobs stands."""
-        self._terms.current.update(server_id, job_id, state)
+    async def job_state(self, by: Reporting, state: JobState, job_id: JobId) -> UpdateJobStateSuccess:
+        """A build server reports where one of its jobs stands. If it is another leader's, that one hears it, too."""
+        is_known = self._terms.current.update(by.server_id, job_id, state)
+        if not is_known and self._others is not None and by.head is not None:
+            self._others.tell(by.head, encode(JOB_STATE, state))
         return UpdateJobStateSuccess()
 
     @api.route("POST", f"{_ROOT}/job_states", allow=_allow_server, body=_job_states, answer=UPDATE_JOB_STATE_RESULT)

@@ -58,7 +58,7 @@ from sccachedist.scheduler.history import STEP_SECS
 from sccachedist.scheduler.job_ids import ids_since
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
-from sccachedist.scheduler.leading import PLACE, Office, passing_on, url_of
+from sccachedist.scheduler.leading import PLACE, Office, other_leaders, passing_on, url_of
 from sccachedist.scheduler.membership import Membership
 from sccachedist.scheduler.metrics import SchedulerMetrics
 from sccachedist.scheduler.monitor_events import MonitorEvents
@@ -216,7 +216,8 @@ def scheduler_service(
         fed,
     )
     for_browsers = (sign_in, PageRoutes(PageFiles.read()))
-    published = SchedulerRoutes(terms, clients, servers, trusted, limits, reactor, readers, views)
+    others = None if passing is None else other_leaders(settings, passing, reactor)
+    published = SchedulerRoutes(terms, clients, servers, trusted, limits, reactor, readers, views, others)
     scraped = ScrapeRoutes(metrics, settings.metrics.token, readers)
     own = OwnRoutes(account, readers, servers, browsers, lambda: reload.settings.queue, reactor)
     mounted = Mounted if passing is None else partial(PassingRoutes, passing)
@@ -249,6 +250,8 @@ def scheduler_service(
             await office.stop()
         if membership is not None:
             await membership.stop()
+        if others is not None:
+            await others.close()
 
     service = MultiService()
     site = Site(routes, reactor, without_browsers(settings), trusted, turns)

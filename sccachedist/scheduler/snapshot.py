@@ -199,6 +199,10 @@ class Views:
         jobs = ((job_id, self._jobs.get(job_id)) for job_id in ids)
         return tuple(_job_view(job_id, job, now) for job_id, job in jobs if job is not None)
 
+    def has_given_out(self, job_id: JobId) -> bool:
+        """Whether a job has had this id from here."""
+        return self._jobs.has_given_out(job_id)
+
     def toolchains(self) -> tuple[ToolchainView, ...]:
         """The toolchains."""
         return tuple(_toolchain_views(self._fleet))

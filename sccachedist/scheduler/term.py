@@ -142,13 +142,14 @@ class Term:
             events = (*events, *(LateSummary(now, job_id, server_id, octets) for job_id, octets in late))
         self._follow(events)
 
-    def update(self, server_id: ServerId, job_id: JobId, state: JobState) -> None:
-        """Apply a build server's report of where one job stands.
+    def update(self, server_id: ServerId, job_id: JobId, state: JobState) -> bool:
+        """Apply a build server's report of where one job stands; returns whether the job's id is of this term.
 
         :raises UnknownJob: it has no such job.
         :raises BadTransition: the job cannot go to that state.
         """
         self._follow(self._core.update(job_id, server_id, state, self._clock.seconds()))
+        return self._core.views.has_given_out(job_id)
 
     def perform(self, steps: Iterable[Step]) -> None:
         """Do what an administrator asks for."""

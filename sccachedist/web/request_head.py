@@ -37,6 +37,11 @@ class Head:
         return bearer_token(self.headers.get("authorization"))
 
     @property
+    def size(self) -> int:
+        """About how many bytes it has, beside the path."""
+        return len(self.query) + sum(len(name) + len(value) for name, value in self.headers.items())
+
+    @property
     def sender(self) -> Party:
         """The party that shares memory with others before its token is checked: the token at the address."""
         token = self.token or ""

@@ -15,7 +15,8 @@ from twisted.python.failure import Failure
 from farmkit.memory_http import Browser
 from farmkit.memory_reactor import Reactor
 from sccachedist.cluster.leadership import Candidate, Following, Leadership, Leading
-from sccachedist.config import AdminSettings, NetworkSettings, SchedulerSettings, TokenAuth
+from sccachedist.config import AdminSettings, ClusterSettings, NetworkSettings, SchedulerSettings, TokenAuth
+from sccachedist.config.cluster import StoreAddress
 from sccachedist.daemon.reload import Reload
 from sccachedist.scheduler.service import scheduler_service
 from sccachedist.web.request import Site
@@ -23,6 +24,10 @@ from sccachedist.wire.addresses import ServerId
 
 #: The address from which schedulers ask each other.
 OTHERS = "127.0.0.9"
+#: The schedulers, and a store that is never asked: a test says how an election stands.
+CLUSTER = ClusterSettings(
+    StoreAddress.parse("redis://127.0.0.1"), tuple(f"http://127.0.0.1:{port}" for port in (10600, 10601))
+)
 #: Bytes on the way in one direction, beyond which a sender is asked for a pause.
 ON_THE_WAY = 1 << 16
 
@@ -189,6 +194,7 @@ class Scheduler:
             server_auth=TokenAuth("servertok"),
             network=NetworkSettings((ip_network(OTHERS),)),
             admin=AdminSettings(token=self.admin),
+            cluster=CLUSTER,
         )
         self.settings = settings
         self.reload = Reload(settings, lambda: self.settings, self.network.seconds)
