@@ -11,6 +11,7 @@ import pytest
 
 import sccachedist
 from sccachedist import errors as e
+from sccachedist.toolchains.fetching import NoLongerWanted
 from sccachedist.web.responses import UnknownRoute
 
 PACKAGE = Path(sccachedist.__file__).parent
@@ -28,7 +29,7 @@ END_NO_JOB = {
         e.Forbidden,
         e.AuthUnavailable,
     ),
-    *(e.NoLeader, e.DecidedElsewhere),
+    *(e.NoLeader, e.DecidedElsewhere, NoLongerWanted),
     *(e.AmbiguousRequest, e.UntrustedPath, e.UnknownServer, e.NoCapacity, e.BadTransition, e.PeerError, UnknownRoute),
 }
 #: What a job passes through.

@@ -7,8 +7,8 @@ known here.
 """
 
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -33,8 +33,9 @@ from sccachedist.wire.host_facts import MOST_UPLOADS
 
 log = Logger()
 
-#: The most seconds that a job waits for another client's upload to begin, and to end.
-BEGIN_SECS, JOB_WAITS_SECS = 5.0, 20.0
+#: The most seconds that a job waits for another client's upload to begin, and to end; and for the end of a fetch while
+#: its bytes flow.
+BEGIN_SECS, JOB_WAITS_SECS, FETCH_WAITS_SECS = 5.0, 20.0, 120.0
 
 
 class Toolchains:
@@ -68,6 +69,7 @@ class Toolchains:
         self._limit, self._disk, self._clock, self._in_thread = upload_limit, disk, clock, in_thread
         self._follow, self._evicted = follow, evicted
         self._incoming_now: dict[ArchiveId, Incoming] = {}
+        self._expected: set[ArchiveId] = set()
         self._changes = Waiters()
         self._verified: set[ArchiveId] = set()
         self._work: SingleFlight[Path] = SingleFlight()
@@ -103,8 +105,13 @@ class Toolchains:
         return self._index.size
 
     def under_way(self) -> tuple[tuple[ArchiveId, int], ...]:
-        """The toolchains that clients are bringing, with the bytes that are there: as many as a heartbeat tells."""
+        """The toolchains that are on their way, with the bytes that are there: as many as a heartbeat tells."""
         return tuple((toolchain, each.size) for toolchain, each in islice(self._incoming_now.items(), MOST_UPLOADS))
+
+    def is_arriving(self, toolchain: ArchiveId) -> bool:
+        """Whether a toolchain is being uploaded and not all uploads of it have stalled."""
+        incoming = self._incoming_now.get(toolchain)
+        return incoming is not None and not incoming.is_stalled
 
     def receive(self, toolchain: ArchiveId, party: Party) -> Upload:
         """Begin the upload of an archive; if the archive is here already, the bytes are ignored.
@@ -132,23 +139,38 @@ class Toolchains:
         return upload
 
     async def publish(self, upload: Upload) -> None:
-        """Verify a complete upload and add its archive to the cache, unless the archive is here by now.
+        """Do what :meth:`add` does with a client's upload, and count it."""
+        try:
+            self.uploaded["stored" if await self.add(upload) else "not_wanted"] += 1
+        except SccachedistError:
+            self.uploaded["refused"] += 1
+            raise
+
+    async def add(self, upload: Upload) -> bool:
+        """Verify a complete upload and add its archive to the cache; return False if the archive is here by now.
 
         :raises ToolchainError: its digest is wrong, or there is no room; nothing is kept.
         :raises DiskError: the disk is full or fails; nothing is kept.
         """
         try:
             await upload.verify()
-            if upload.incoming.is_over:
-                self.uploaded["not_wanted"] += 1
-            else:
+            is_wanted = not upload.incoming.is_over
+            if is_wanted:
                 self._publish(upload)
-                self.uploaded["stored"] += 1
-        except SccachedistError:
-            self.uploaded["refused"] += 1
-            raise
+            return is_wanted
         finally:
             upload.abort()
+
+    @contextmanager
+    def expecting(self, toolchain: ArchiveId) -> Iterator[None]:
+        """Let jobs wait for a toolchain that is being looked for elsewhere, as long as the context lasts."""
+        self._expected.add(toolchain)
+        self._changes.wake()
+        try:
+            yield
+        finally:
+            self._expected.remove(toolchain)
+            self._changes.wake()
 
     def _publish(self, upload: Upload) -> None:
         toolchain, content = upload.incoming.toolchain, upload.content
@@ -169,35 +191,47 @@ class Toolchains:
         Deferred.fromCoroutine(self._settle(toolchain)).addErrback(partial(log.failure, "not settled"))
 
     async def wait_until_present(self, toolchain: ArchiveId) -> None:
-        """Wait for a toolchain that another client is uploading.
+        """Wait for a toolchain that another client is uploading, or that is fetched.
 
-        :raises ToolchainError: no upload is left, or all have stalled, or they take too long.
+        :raises ToolchainError: nothing brings it, or all that did have stalled, or they take too long.
         """
-        deadline = self._clock.seconds() + JOB_WAITS_SECS
+        began = self._clock.seconds()
         while toolchain not in self._index:
-            incoming = self._incoming_now.get(toolchain)
-            if incoming is None or incoming.is_stalled or self._clock.seconds() >= deadline:
+            is_expected, is_flowing = toolchain in self._expected, self.is_arriving(toolchain)
+            patience = FETCH_WAITS_SECS if is_expected and is_flowing else JOB_WAITS_SECS
+            if not (is_expected or is_flowing) or self._clock.seconds() >= began + patience:
                 raise ToolchainError(f"toolchain {toolchain} did not arrive")
             await self._change(STALLED_SECS)
 
     async def wait_until_begun(self, toolchain: ArchiveId) -> None:
-        """Wait until an upload of a toolchain begins or it is here, at most :data:`BEGIN_SECS`.
+        """Wait until a toolchain is here or on its way, at most :data:`BEGIN_SECS`.
 
         :raises ToolchainError: neither happens.
         """
         deadline = self._clock.seconds() + BEGIN_SECS
-        while toolchain not in self._index and toolchain not in self._incoming_now:
+        while not any(toolchain in there for there in (self._index, self._incoming_now, self._expected)):
             if self._clock.seconds() >= deadline:
                 raise ToolchainError(f"nobody brings toolchain {toolchain}")
             await self._change(BEGIN_SECS)
 
     async def _change(self, seconds: float) -> None:
-        """Wait until an upload begins or ends, at most ``seconds``."""
+        """Wait until an upload or a fetch begins or ends, at most ``seconds``."""
         await self._changes.wait().addTimeout(seconds, self._clock, lambda *_: None)
 
     @asynccontextmanager
     async def using(self, toolchain: ArchiveId) -> AsyncIterator[Path]:
         """Give the path of a toolchain's archive, which is not evicted as long as the context lasts.
+
+        :raises ToolchainError: it is not here, or damaged.
+        """
+        path = await self.lend(toolchain)
+        try:
+            yield path
+        finally:
+            self.take_back(toolchain)
+
+    async def lend(self, toolchain: ArchiveId) -> Path:
+        """Return the path of a toolchain's archive, which is not evicted until :meth:`take_back`.
 
         :raises ToolchainError: it is not here, or damaged.
         """
@@ -208,11 +242,16 @@ class Toolchains:
                 await self._work.do(path, lambda: self._verify(toolchain))
             with suppress(OSError):  # only the order of eviction after a restart depends on it
                 os.utime(path)
-            yield path
-        finally:
-            self._index.release(toolchain)
-            if toolchain in self._unwanted:
-                self.forget(toolchain)
+            return path
+        except BaseException:
+            self.take_back(toolchain)
+            raise
+
+    def take_back(self, toolchain: ArchiveId) -> None:
+        """End one :meth:`lend`."""
+        self._index.release(toolchain)
+        if toolchain in self._unwanted:
+            self.forget(toolchain)
 
     def forget(self, toolchain: ArchiveId) -> None:
         """Remove an archive that an administrator does not want; one that is in use, as soon as no job uses it."""
