@@ -45,6 +45,7 @@ ON_THE_WAY = (
 )
 #: Modules there that are about the start of a build server, its identity and its scheduler.
 BESIDE_THE_WAY = {
+    "sandboxes",
     "cache_lock",
     "heartbeat",
     "identity",

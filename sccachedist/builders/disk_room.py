@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sccachedist.builders.worker_protocol import Size
-from sccachedist.config import ServerLimits
+from sccachedist.config import WorkerLimits
 from sccachedist.errors import LimitExceeded
 from sccachedist.wire.archive_id import ArchiveId
 
@@ -24,7 +24,7 @@ _OF_DISK = 1, 2
 UNBOUNDED = Size(2**63, 2**63)
 
 
-def room_for(limits: ServerLimits, cache_bytes: int, place: Path | None) -> Size:
+def room_for(limits: WorkerLimits, cache_bytes: int, place: Path | None) -> Size:
     """Return the room for all unpacked toolchains.
 
     :param cache_bytes: what their archives may take.

@@ -11,7 +11,7 @@ from sccachedist.builders.selftest.requirements import DOCKER
 from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.builders.worker_pool import IWorkerReactor, Program
 from sccachedist.builders.worker_protocol import Size
-from sccachedist.config import ServerLimits
+from sccachedist.config import WorkerLimits
 from sccachedist.policy import OnFailure
 
 #: The variables of the daemon's environment that the ``docker`` program needs.
@@ -21,7 +21,7 @@ ENVIRONMENT = ("PATH", "DOCKER_HOST")
 def docker_builder(
     reactor: IWorkerReactor,
     image: str,
-    limits: ServerLimits,
+    limits: WorkerLimits,
     scratch_bytes: int,
     slots: int,
     environment: Mapping[str, str],

@@ -20,7 +20,7 @@ from sccachedist.builders.selftest.requirements import OVERLAY
 from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.builders.worker_pool import IWorkerReactor, Program
 from sccachedist.builders.worker_protocol import JobLimits, Size, limits_from
-from sccachedist.config import ServerLimits
+from sccachedist.config import WorkerLimits
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.privileges import Account
 from sccachedist.directories import clear, lock_file, make_private, open_private
@@ -64,7 +64,7 @@ class OverlayBuilder(WorkerBuilder):
         reactor: IWorkerReactor,
         build_dir: Path,
         bwrap: Path,
-        limits: ServerLimits,
+        limits: WorkerLimits,
         scratch_bytes: int,
         slots: int,
         on_failure: OnFailure = OnFailure.VERIFY,

@@ -10,7 +10,7 @@ from sccachedist.builders.selftest.job import probe
 from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.builders.worker_pool import IWorkerReactor, Program
 from sccachedist.builders.worker_protocol import Size
-from sccachedist.config import PotBuilderSettings, ServerLimits
+from sccachedist.config import PotBuilderSettings, WorkerLimits
 from sccachedist.policy import OnFailure
 from sccachedist.wire.messages import CompileCommand
 
@@ -21,7 +21,7 @@ _OF_THE_SYSTEM = CompileCommand("/bin/sh", ("-c", "test -c /dev/null && cp proof
 def pot_builder(
     reactor: IWorkerReactor,
     settings: PotBuilderSettings,
-    limits: ServerLimits,
+    limits: WorkerLimits,
     scratch_bytes: int,
     slots: int,
     environment: Mapping[str, str],

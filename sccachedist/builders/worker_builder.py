@@ -34,7 +34,7 @@ from sccachedist.builders.worker_protocol import (
     UnpackToolchain,
     limits_from,
 )
-from sccachedist.config import ServerLimits
+from sccachedist.config import WorkerLimits
 from sccachedist.daemon.logs import Logger
 from sccachedist.errors import BuildError, DiskFull, SccachedistError, ToolchainError
 from sccachedist.outcomes import SentLocal
@@ -70,7 +70,7 @@ class WorkerBuilder:
         reactor: IWorkerReactor,
         program: Program,
         proof: Proof,
-        limits: ServerLimits,
+        limits: WorkerLimits,
         scratch_bytes: int,
         slots: int,
         *,
@@ -94,7 +94,7 @@ class WorkerBuilder:
         self._started = self._stopped = False
         self._follows, self._may_follow = follow, slots if follow else 0
 
-    def take_policy(self, limits: ServerLimits, on_failure: OnFailure) -> None:
+    def take_policy(self, limits: WorkerLimits, on_failure: OnFailure) -> None:
         """Let other limits hold for jobs and toolchains that come, but for those that sandboxes are made with."""
         self._job_secs, self._on_failure = limits.job_secs, on_failure
         self._job_limits = limits_from(limits, JobLimits, scratch_bytes=self._job_limits.scratch_bytes)

@@ -7,7 +7,7 @@ the roles use a setting.
 from sccachedist.config.clients import ClientClass, ClientSettings, ClientsSettings, TokenSettings
 from sccachedist.config.cluster import ClusterSettings
 from sccachedist.config.files import clients_file, exposed_secrets, load_scheduler_settings, load_server_settings
-from sccachedist.config.limits import ConnectionLimits, SchedulerLimits, ServerLimits
+from sccachedist.config.limits import ConnectionLimits, SchedulerLimits, ServerLimits, WorkerLimits
 from sccachedist.config.operation import (
     LogFormat,
     LogSettings,
@@ -98,6 +98,7 @@ __all__ = [
     "TokenSettings",
     "ViewFor",
     "WebSettings",
+    "WorkerLimits",
     "clients_file",
     "exposed_secrets",
     "load_scheduler_settings",

@@ -85,9 +85,9 @@ class SchedulerLimits(ConnectionLimits):
     )
 
 
-@frozen
-class ServerLimits(ConnectionLimits):
-    """The most that a peer may send to a build server, and a job may use or make, before it is refused or ended."""
+@frozen(slots=False)  # else no class could have these and those of a port
+class WorkerLimits:
+    """The most that a job or a toolchain may bring, use or make where it runs, before it is refused or ended."""
 
     spool_bytes: int = field(
         default=64 * GIB,
@@ -170,3 +170,8 @@ class ServerLimits(ConnectionLimits):
         default=1024, metadata=key(COUNT, "Processes and threads of a compile at one time.", RESTART)
     )
     job_secs: int = field(default=540, metadata=key(COUNT, "How many seconds a compile may run."))
+
+
+@frozen
+class ServerLimits(WorkerLimits, ConnectionLimits):
+    """The most that a peer may send to a build server, and a job may use or make, before it is refused or ended."""

@@ -4,12 +4,10 @@ Only this module knows all parts. Draining by signal stands here; draining by HT
 :mod:`sccachedist.scheduler.admin_routes`.
 """
 
-import os
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService
@@ -18,26 +16,16 @@ from twisted.internet.threads import deferToThreadPool
 
 from sccachedist.budgets import Budget
 from sccachedist.builders.cgroups import own_and_above
-from sccachedist.builders.disk_room import room_for
-from sccachedist.builders.docker import docker_builder
-from sccachedist.builders.interface import Builder
-from sccachedist.builders.overlay import HOME, OverlayBuilder
-from sccachedist.builders.pot import pot_builder
-from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.config import (
-    DockerBuilderSettings,
-    OverlayBuilderSettings,
-    PotBuilderSettings,
     ServerSettings,
     load_server_settings,
 )
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
-from sccachedist.daemon.privileges import JOBS_OF_ROOT, Account
 from sccachedist.daemon.reload import Reload
 from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
-from sccachedist.daemon.startup import AtStop, RoleOptions, check_address, check_directory, check_trusted, make_role
-from sccachedist.errors import BuildError, ConfigError, DecodeError
+from sccachedist.daemon.startup import AtStop, RoleOptions, check_address, make_role
+from sccachedist.errors import ConfigError, DecodeError
 from sccachedist.memory import least_free_memory
 from sccachedist.metrics.both_roles import monitor_port, watch, watch_reloads
 from sccachedist.metrics.registry import Registry
@@ -59,6 +47,7 @@ from sccachedist.server.lifecycle import ServerService
 from sccachedist.server.metrics import ServerMetrics
 from sccachedist.server.reloaded_parts import JobObservers, ServerParts
 from sccachedist.server.routes import ServerRoutes
+from sccachedist.server.sandboxes import account_of, become, check_directories, directories_of, make_builder
 from sccachedist.server.scheduler_session import HttpSchedulerSession, Incarnation
 from sccachedist.server.self_description import job_slots, offered_cpus, server_token, told_metrics_port
 from sccachedist.server.self_test import SelfTest
@@ -104,8 +93,8 @@ def server_service(
     chosen = settings.network.source_address
     if chosen is not None and not chosen.is_unspecified and not is_own(chosen):
         raise ConfigError(f"network.source_address: {chosen} is not an address of this host")
-    account = _account(settings)
-    _check_directories(settings, account)
+    account = account_of(settings)
+    check_directories(settings, account)
     cache, limits = settings.cache_dir, settings.limits
     lock = CacheLock(cache)
     identity = ShownIdentity(cache / IDENTITY, settings.public_addr)
@@ -188,7 +177,7 @@ def server_service(
     site = Site(Mounted(routes), reactor, limits, turns=turns)
     service = ServerService(
         opening=(
-            *([partial(_become, account, settings, builder, lock)] if account else []),
+            *([partial(become, account, settings, builder, lock)] if account else []),
             lock.hold,
             identity.load,
             spent.open,
@@ -264,75 +253,9 @@ def obey(orders: Orders, runner: JobRunner, toolchains: Toolchains) -> None:
             toolchains.forget(archive_id(toolchain))
 
 
-def directories_of(settings: ServerSettings) -> dict[str, Path]:
-    """Return the directories whose disks fill up, by their names in the configuration without ``_dir``."""
-    build = settings.builder.build_dir if isinstance(settings.builder, OverlayBuilderSettings) else None
-    return {"cache": settings.cache_dir} | ({"build": build} if build else {})
-
-
 def unready(core: ServerCore, heartbeat: HeartbeatService) -> str:
     """Return why this server is not ready for jobs; empty if it is."""
     return core.unready or ("" if heartbeat.is_registered else "it is not registered with the scheduler")
-
-
-def _account(settings: ServerSettings) -> Account | None:
-    """Return the user that this process has to become, if any; early, so that a wrong one is a configuration error.
-
-    :raises ConfigError: it cannot become that user.
-    """
-    if settings.sandbox.user is None:
-        if os.geteuid() == 0 and isinstance(settings.builder, OverlayBuilderSettings):
-            log.warn("sandbox.user is not set, and this build server is root: {why}", why=JOBS_OF_ROOT)
-        return None
-    if isinstance(settings.builder, PotBuilderSettings):
-        raise ConfigError("sandbox.user: the pot builder needs root")
-    return Account.named(settings.sandbox.user, "sandbox.user")
-
-
-def _check_directories(settings: ServerSettings, account: Account | None) -> None:
-    """Check early that this process can use its directories, and that no other user could change them.
-
-    :raises ConfigError: it cannot, or another user could.
-    """
-    users = [account.uid] if account else []
-    check_directory("cache_dir", settings.cache_dir, *users)
-    for name in CACHE_DIRECTORIES:
-        check_directory("cache_dir", settings.cache_dir / name, *users)
-    if isinstance(settings.builder, OverlayBuilderSettings):
-        with suppress(OSError):  # if the disk is missing, the builder tries again
-            check_trusted("builder.build_dir", settings.builder.build_dir / HOME, *users)
-
-
-def _become(account: Account, settings: ServerSettings, builder: Builder, lock: CacheLock) -> None:
-    """Give this build server's files to the user that the configuration names, and become that user.
-
-    :raises ConfigError: that fails.
-    """
-    if not account.has_way(settings.cache_dir / IDENTITY):
-        lock.hold()  # never give away files of another build server
-    account.own(settings.cache_dir, *CACHE_DIRECTORIES)
-    try:
-        if isinstance(builder, OverlayBuilder):
-            builder.give_to(account)
-    except BuildError as error:
-        raise ConfigError(f"builder.build_dir: {error}") from error
-    account.become()
-
-
-def make_builder(settings: ServerSettings, reactor: Any) -> WorkerBuilder:
-    """Return the builder that the configuration names."""
-    on_failure, limits, cache = settings.policy.on_failure, settings.limits, settings.toolchain_cache_size
-    bounds = limits, settings.sandbox.scratch_bytes, job_slots(settings)
-    match settings.builder:
-        case OverlayBuilderSettings(build_dir=build_dir, bwrap_path=bwrap_path):
-            room = room_for(limits, cache, build_dir.absolute())
-            return OverlayBuilder(reactor, build_dir, bwrap_path, *bounds, on_failure, room)
-        case DockerBuilderSettings():
-            room = room_for(limits, cache, None)
-            return docker_builder(reactor, settings.docker.image, *bounds, os.environ, on_failure, room)
-        case PotBuilderSettings() as pot:
-            room = room_for(limits, cache, pot.pot_fs_root)
-            return pot_builder(reactor, pot, *bounds, os.environ, on_failure, room)
 
 
 def _in_background(work: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:

@@ -32,8 +32,9 @@ from sccachedist.server.identity import JOB_KEY_BYTES
 from sccachedist.server.job_reports import JobReports
 from sccachedist.server.job_runner import JobRunner
 from sccachedist.server.lifecycle import BUILDER_RETRY_SECS, LAST_REPORTS_SECS, ServerService
+from sccachedist.server.sandboxes import make_builder
 from sccachedist.server.self_description import server_token
-from sccachedist.server.service import make_builder, server_service
+from sccachedist.server.service import server_service
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import TOOLCHAIN, JobId, Toolchain

@@ -49,8 +49,8 @@ from sccachedist.peers.proxies import Proxies
 from sccachedist.peers.service_calls import service_calls
 from sccachedist.peers.source_address import source_address
 from sccachedist.scheduler.client_auth import ANSWER_BYTES, ANSWER_SECS
+from sccachedist.server.sandboxes import make_builder
 from sccachedist.server.self_description import server_token
-from sccachedist.server.service import make_builder
 from sccachedist.web.tls import CertificateFiles
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import JOB_STATE, JobState
