@@ -8,12 +8,15 @@ from collections.abc import Iterable
 
 import attrs
 
+from sccachedist.cluster.agreement import PARTS
 from sccachedist.errors import DecodeError
 from sccachedist.printable import excerpt
 from sccachedist.records.documents import SchedulerRow
 
 #: How many questions in a row have to be without an answer before a scheduler is taken for silent.
 UNANSWERED = 2
+#: By so many seconds clocks and networks differ less from one answer to the next: a later time is that of a restart.
+_RESTART_SECS = 2.0
 #: Numbers that are no more than these are exact in each language.
 _MOST = 1 << 53
 
@@ -25,12 +28,15 @@ class SchedulerAccount:
     :param number: of its term, see :class:`~sccachedist.cluster.leadership.Leading`; None if it does not lead.
     :param secs: for how long it has led, or not led.
     :param store_silent_secs: for how long the store of the lock has not answered it; None if it answers.
+    :param differs: what of its configuration is not as the asker's, see :mod:`sccachedist.cluster.agreement`; None if
+        that is not asked, or not known.
     """
 
     version: str
     number: int | None
     secs: float
     store_silent_secs: float | None = None
+    differs: tuple[str, ...] | None = None
 
     def to_json(self) -> dict[str, object]:
         """The document that :meth:`read` reads."""
@@ -53,8 +59,14 @@ class SchedulerAccount:
                 "secs": int() | float() as secs,
                 "store_silent_secs": silent,
             } if all(map(_is_number, (number, secs, silent))):
-                return cls(excerpt(version), None if number is None else int(number), secs, silent)
+                differs = _parts(told.get("differs"))
+                return cls(excerpt(version), None if number is None else int(number), secs, silent, differs)
         raise DecodeError("a scheduler says of itself what is not understood")
+
+
+def _parts(value: object) -> tuple[str, ...] | None:
+    """Those that are known here; None if there is no list of them."""
+    return tuple(part for part in PARTS if part in value) if isinstance(value, list) else None
 
 
 def _is_number(value: object) -> bool:
@@ -89,17 +101,20 @@ class Roll:
         known = self._known[url]
         before, number, silent = known.row, account.number, account.store_silent_secs
         state = "follows" if number is None else "leads"
+        since = round(now - account.secs, 3)
         is_same = (before["state"], before["number"]) == (state, number)
+        is_older = before["since"] is not None and since - before["since"] < _RESTART_SECS
         silent_since = before["store_silent_since"]
         if silent is None or silent_since is None:
             silent_since = None if silent is None else round(now - silent, 3)
         known.row = SchedulerRow(
             url=url,
             state=state,
-            since=before["since"] if is_same else round(now - account.secs, 3),
+            since=before["since"] if is_same and is_older else since,
             number=number,
             version=account.version,
             store_silent_since=silent_since,
+            differs=[*(account.differs or ())],
         )
         known.heard, known.missed = now, 0
 
@@ -121,4 +136,4 @@ class Roll:
 
 
 def _unknown(url: str) -> SchedulerRow:
-    return SchedulerRow(url=url, state=None, since=None, number=None, version=None, store_silent_since=None)
+    return SchedulerRow(url=url, state=None, since=None, number=None, version=None, store_silent_since=None, differs=[])

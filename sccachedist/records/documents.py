@@ -70,6 +70,7 @@ class SchedulerRow(TypedDict):
     number: int | None  # of its term, if it leads
     version: str | None
     store_silent_since: float | None
+    differs: list[str]  # what of its configuration is not as the leader's: see sccachedist.cluster.agreement
 
 
 class StatusDocument(TypedDict):

@@ -40,6 +40,9 @@ _SILENT = (
     "Start it, or see what is in between. If it has gone for good, take it out of cluster.schedulers of the others."
 )
 _TWO_LEAD = "Wait: one gives way within seconds. If it does not, see that cluster.lock is the same for all."
+_DIFFERS = (
+    "Compare the configuration files of the two, and reload: tokens that it does not know fail builds when it leads."
+)
 _NO_STORE = (
     "See whether the store of cluster.lock runs: the schedulers' logs say why it does not answer. The farm goes on."
 )
@@ -162,6 +165,9 @@ def _schedulers(rows: Sequence[SchedulerRow], now: float) -> Iterator[Attention]
         if row["state"] == "silent" and row["since"] is not None:
             text = f"The scheduler {row['url']} has been silent for {now - row['since']:.0f} s."
             yield _finding(row["url"], text, _SILENT, critical=True)
+        if row["differs"]:
+            text = f"The scheduler {row['url']} has another {', '.join(row['differs'])} than the one that leads."
+            yield _finding(row["url"], text, _DIFFERS, critical=True)
     leaders = [row["url"] for row in rows if row["state"] == "leads"]
     if len(leaders) > 1:
         yield _finding("schedulers", f"More than one scheduler leads: {', '.join(leaders)}.", _TWO_LEAD, critical=True)

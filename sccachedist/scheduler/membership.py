@@ -8,19 +8,25 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred, FailureGroup, TimeoutError, race  # noqa: A004
+from twisted.logger import LogLevel
 
+from sccachedist.cluster.agreement import PROOFS
 from sccachedist.cluster.candidate_service import CandidateService
 from sccachedist.cluster.hop import PASSED_ON
 from sccachedist.cluster.leader_calls import LeaderAway, LeaderCalls, PassedRequest
 from sccachedist.cluster.leadership import Candidate, Leading
 from sccachedist.cluster.roll import Roll, SchedulerAccount
 from sccachedist.config import ClusterSettings
+from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.peers.bodies import read_body
 from sccachedist.records.documents import SchedulerRow
 from sccachedist.scheduler.job_ids import JobIds, ids_of_term, ids_since
 from sccachedist.web.responses import FOLLOWS
+
+log = Logger()
 
 #: A request that changes nothing, and that only a leader answers.
 _QUESTION = PassedRequest("GET", "/api/v1/scheduler/status", [(PASSED_ON, "1")], b"", may_repeat=True)
@@ -38,10 +44,13 @@ class Membership:
 
     :param settings: with an address.
     :param unix_time: the time, in seconds since 1970.
+    :param proofs: returns what shows another scheduler whether its configuration differs.
     :raises ConfigError: the authorities of the store's certificate cannot be read, or the store's library is missing.
     """
 
-    def __init__(self, settings: ClusterSettings, reactor: Any, unix_time: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: ClusterSettings, reactor: Any, unix_time: Callable[[], float], proofs: Callable[[], str]
+    ) -> None:
         from sccachedist.cluster.redis_board import RedisBoard
         from sccachedist.cluster.redis_lock import RedisLock
         from sccachedist.cluster.redis_store import RedisStore, authorities
@@ -53,7 +62,7 @@ class Membership:
         # Two connections: no question of the election waits for what is written to the board.
         stores = [RedisStore(settings.lock, settings.lock_password, trusted, within, reactor) for _ in range(2)]
         lock, self.board = RedisLock(stores[0]), RedisBoard(stores[1], self._me.incarnation)
-        self._others = Others([url for url in settings.schedulers if url != self._me.url], within, reactor)
+        self._others = Others([url for url in settings.schedulers if url != self._me.url], within, proofs, reactor)
         schedulers = sorted(settings.schedulers)
         self._roll = Roll(schedulers, unix_time())
         self._looking = PeriodicService(LOOK_SECS, self._look, reactor)
@@ -94,10 +103,12 @@ class Others:
     """The other schedulers, which know whether they lead.
 
     :param within: seconds that they have to answer.
+    :param proofs: see :class:`Membership`.
     """
 
-    def __init__(self, urls: list[str], within: float, reactor: Any) -> None:
-        self._urls, self._within, self._reactor = urls, within, reactor
+    def __init__(self, urls: list[str], within: float, proofs: Callable[[], str], reactor: Any) -> None:
+        self._urls, self._within, self._proofs, self._reactor = urls, within, proofs, reactor
+        self._quiet_log = QuietLog(reactor.seconds)
         self._calls = LeaderCalls(reactor)
         self._looked_at: set[str] = set()
 
@@ -134,8 +145,17 @@ class Others:
             roll.unanswered(url)
         else:
             roll.answered(url, account, unix_time())
+            self._tell_differences(url, account.differs)
         finally:
             self._looked_at.discard(url)
+
+    def _tell_differences(self, url: str, differs: tuple[str, ...] | None) -> None:
+        if differs:
+            form = "{url} has another {parts} than this scheduler: compare the configuration files"
+            parts = ", ".join(differs)
+            self._quiet_log.tell(log, LogLevel.warn, "differs", form, by=url, why=parts, url=url, parts=parts)
+        else:
+            self._quiet_log.forget("differs", url)
 
     async def _account(self, url: str) -> SchedulerAccount:
         """What one says of itself.
@@ -143,7 +163,8 @@ class Others:
         :raises LeaderAway: it does not answer.
         :raises DecodeError: it answers something else.
         """
-        response = await self._calls.ask(url, _ACCOUNT)
+        question = attrs.evolve(_ACCOUNT, headers=[(PROOFS, self._proofs())])
+        response = await self._calls.ask(url, question)
         return SchedulerAccount.read(await read_body(response, _MOST_BYTES))
 
     async def close(self) -> None:

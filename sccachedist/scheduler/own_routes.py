@@ -14,6 +14,7 @@ from twisted.internet.task import deferLater
 from sccachedist.auth.bearer import plain_address
 from sccachedist.auth.servers import ServerAuth
 from sccachedist.budgets import Party
+from sccachedist.cluster.agreement import PROOFS
 from sccachedist.cluster.roll import SchedulerAccount
 from sccachedist.config import QueueSettings
 from sccachedist.errors import PeerRefused
@@ -50,7 +51,7 @@ class Arrival:
 class OwnRoutes:
     """What is asked of one scheduler, and not of the farm.
 
-    :param account: says how it stands.
+    :param account: says how it stands, and where its configuration differs from that of one who shows proofs of it.
     :param heads: says who sends a request.
     :param queue: the settings of the queue that are in force.
     """
@@ -60,7 +61,7 @@ class OwnRoutes:
 
     def __init__(
         self,
-        account: Callable[[], SchedulerAccount],
+        account: Callable[[str | None], SchedulerAccount],
         readers: FarmReaders,
         servers: ServerAuth,
         heads: ProxiedHeads,
@@ -71,8 +72,8 @@ class OwnRoutes:
         self._heads, self._queue, self._clock = heads, queue, clock
         self._held = Counter[Party]()
 
-    async def _allow_anyone(self, head: Head) -> None:
-        pass
+    async def _allow_anyone(self, head: Head) -> str | None:
+        return head.headers.get(PROOFS)
 
     async def _allow_known(self, head: Head) -> Arrival:
         """One with the token of a client, a build server, a viewer or an administrator.
@@ -93,9 +94,9 @@ class OwnRoutes:
         return Query(head, ("secs",))
 
     @api.route("GET", f"{_ROOT}/account", allow=_allow_anyone, answer=None, is_public=True)
-    async def account(self, _granted: None, _body: None) -> Response:
-        """Say how this scheduler stands, for the one that leads."""
-        return json_response(json.dumps(self._account().to_json()).encode())
+    async def account(self, proofs: str | None, _body: None) -> Response:
+        """Say how this scheduler stands, for the others."""
+        return json_response(json.dumps(self._account(proofs).to_json()).encode())
 
     @api.route("GET", f"{_ROOT}/way", allow=_allow_known, body=_query, answer=None)
     async def way(self, way: Arrival, query: Mapping[str, str]) -> Response:

@@ -17,6 +17,7 @@ from sccachedist import __version__
 from sccachedist.auth.named_clients import NamedClientTokens
 from sccachedist.auth.roster import Roster
 from sccachedist.auth.signed_tokens import SignedClientTokens
+from sccachedist.cluster.agreement import Agreement
 from sccachedist.cluster.leadership import Alone, Election
 from sccachedist.cluster.passing import PassingRoutes
 from sccachedist.cluster.roll import SchedulerAccount
@@ -129,9 +130,10 @@ def scheduler_service(
     build_servers = PinnedBuildServers(inward, pins)
     began = time.time() - reactor.seconds()
     tokens = JobTokens(lambda: began + reactor.seconds())
+    agreement = Agreement(lambda: reload.settings, os.urandom)
     membership = None
     if election is None and settings.cluster is not None:
-        membership = Membership(settings.cluster, reactor, tokens.now)
+        membership = Membership(settings.cluster, reactor, tokens.now, agreement.proofs)
         election = membership.candidate
     election = election or Alone()
     candidate = None if membership is None else membership.candidate
@@ -194,10 +196,9 @@ def scheduler_service(
     tls = settings.tls
     files = None if tls is None else CertificateFiles(tls.certificate, tls.private_key)
 
-    def account() -> SchedulerAccount:
-        return SchedulerAccount(
-            __version__, tenure.number, tenure.secs, None if candidate is None else candidate.silent_secs
-        )
+    def account(proofs: str | None = None) -> SchedulerAccount:
+        silent, differs = None if candidate is None else candidate.silent_secs, agreement.differing(proofs)
+        return SchedulerAccount(__version__, tenure.number, tenure.secs, silent, differs)
 
     def schedulers() -> list[SchedulerRow]:
         return [] if membership is None else membership.schedulers(account())

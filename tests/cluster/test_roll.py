@@ -10,7 +10,7 @@ from sccachedist.errors import DecodeError
 from sccachedist.records.documents import SchedulerRow
 
 A, B = "http://10.0.0.1:10600", "http://10.0.0.2:10600"
-LEADS, FOLLOWS = SchedulerAccount("1.0", 1_790_000_000_000_000, 5.0), SchedulerAccount("1.0", None, 7.5, 2.0)
+LEADS, FOLLOWS = SchedulerAccount("1.0", 1_790_000_000_000_000, 5.0), SchedulerAccount("1.0", None, 7.5, 2.0, ("jwt",))
 
 
 def row(roll: Roll, url: str) -> SchedulerRow:
@@ -63,15 +63,15 @@ def test_rows() -> None:
     roll = Roll([B, A], 100.0)
     assert [each["url"] for each in roll.rows()] == [A, B]
     assert row(roll, A) == SchedulerRow(
-        url=A, state=None, since=None, number=None, version=None, store_silent_since=None
+        url=A, state=None, since=None, number=None, version=None, store_silent_since=None, differs=[]
     )
     roll.answered(A, LEADS, 200.0)
     roll.answered(B, FOLLOWS, 200.0)
     assert row(roll, A) == SchedulerRow(
-        url=A, state="leads", since=195.0, number=LEADS.number, version="1.0", store_silent_since=None
+        url=A, state="leads", since=195.0, number=LEADS.number, version="1.0", store_silent_since=None, differs=[]
     )
     assert row(roll, B) == SchedulerRow(
-        url=B, state="follows", since=192.5, number=None, version="1.0", store_silent_since=198.0
+        url=B, state="follows", since=192.5, number=None, version="1.0", store_silent_since=198.0, differs=["jwt"]
     )
 
 
@@ -87,6 +87,30 @@ def test_what_stays_stays() -> None:
     assert row(roll, A)["since"] == 309.0
 
 
+def test_restarted() -> None:
+    """A scheduler that follows again after a restart follows since then."""
+    roll = Roll([A], 100.0)
+    roll.answered(A, FOLLOWS, 200.0)
+    roll.answered(A, SchedulerAccount("1.0", None, 0.5), 210.0)
+    assert row(roll, A)["since"] == 209.5
+
+
+@pytest.mark.parametrize(
+    ("said", "differs"),
+    [([], ()), (["jwt", "else", 1, [], "client_auth"], ("client_auth", "jwt")), (None, None), ("jwt", None)],
+)
+def test_what_differs(said: Any, differs: tuple[str, ...] | None) -> None:
+    """Only what is known here counts, and each once, whatever a scheduler says."""
+    account = SchedulerAccount.read(json.dumps(LEADS.to_json() | {"differs": said}).encode())
+    assert account.differs == differs
+
+
+def test_an_earlier_release() -> None:
+    """It does not say what differs."""
+    said = {name: value for name, value in LEADS.to_json().items() if name != "differs"}
+    assert SchedulerAccount.read(json.dumps(said).encode()).differs is None
+
+
 def test_silence() -> None:
     """One question without an answer says nothing; after some, it has been silent since its last answer."""
     roll = Roll([A], 100.0)
@@ -99,7 +123,7 @@ def test_silence() -> None:
     roll.unanswered(A)
     assert row(roll, A) == silent
     assert silent == SchedulerRow(
-        url=A, state="silent", since=200.0, number=None, version="1.0", store_silent_since=None
+        url=A, state="silent", since=200.0, number=None, version="1.0", store_silent_since=None, differs=[]
     )
     roll.answered(A, FOLLOWS, 300.0)
     assert (row(roll, A)["state"], row(roll, A)["since"]) == ("follows", 292.5)

@@ -15,6 +15,8 @@ from tests.faults.setups import SETUPS, running
 from tests.faults.traces import NOTHING, Traces, processes, wait_for_rest
 
 _LINES = 40
+#: What the client says of a compile that it gets back.
+_GIVEN_BACK = "falling back to local"
 
 
 @attrs.frozen
@@ -53,12 +55,13 @@ class Logs:
         return cls({daemon.log: daemon.log.stat().st_size for daemon in daemons})
 
     def said(self) -> Iterator[str]:
-        """The last that each of them says since then."""
+        """The last that each of them says since then, and why the client has got compiles back."""
         for log, end in self.ends.items():
             with log.open("rb") as file:
                 file.seek(end)
                 lines = file.read().decode(errors="replace").splitlines()
-            yield "\n".join([f"--- {log.name} of {log.parent.name}", *lines[-_LINES:]])
+            why = [line for line in lines[:-_LINES] if _GIVEN_BACK in line][:_LINES]
+            yield "\n".join([f"--- {log.name} of {log.parent.name}", *why, *lines[-_LINES:]])
 
 
 @attrs.frozen

@@ -1,7 +1,9 @@
 """What is seen of several schedulers: asked of any of them, with a real store of the lock and real daemons."""
 
 import json
+import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,23 @@ def test_all_are_well(seen: Seen) -> None:
         (number,) = [row["number"] for row in document["schedulers"] if row["number"] is not None]
         assert number > 1_700_000_000_000_000
         assert all(row["version"] == document["version"] for row in document["schedulers"])
+
+
+def differ(wanted: dict[str, list[str]], told: dict[str, Any]) -> bool:
+    """Whether schedulers differ in certain parts."""
+    return {row["url"]: row["differs"] for row in told["schedulers"]} == wanted
+
+
+def test_a_secret_that_differs(seen: Seen) -> None:
+    """The status says so with status 1, though the one that has it follows; a reload mends it."""
+    config = seen.second.folder / "scheduler" / "scheduler.conf"
+    text = config.read_text()
+    for written, parts in ((text.replace(seen.second.client_token, "another"), ["client_auth"]), (text, [])):
+        config.write_text(written)
+        seen.second.scheduler.process.send_signal(signal.SIGHUP)
+        wanted = {seen.first.scheduler_url: [], seen.second.scheduler_url: parts}
+        status, document = seen.until(seen.second, partial(differ, wanted), "what differs is known")
+        assert status == len(document["attention"]) == len(parts)
 
 
 def test_the_store_is_away(seen: Seen) -> None:

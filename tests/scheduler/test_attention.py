@@ -1,5 +1,6 @@
 """What an administrator should look at, and what must not be called wrong."""
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -173,8 +174,16 @@ def of_schedulers(*rows: SchedulerRow) -> list[tuple[str, str]]:
     return [(finding["about"], finding["text"]) for finding in findings]
 
 
-def scheduler(url: str, state: str | None, since: float | None = NOW - 60, silent: float | None = None) -> SchedulerRow:
-    return SchedulerRow(url=url, state=state, since=since, number=None, version="1", store_silent_since=silent)
+def scheduler(
+    url: str,
+    state: str | None,
+    since: float | None = NOW - 60,
+    silent: float | None = None,
+    differs: Sequence[str] = (),
+) -> SchedulerRow:
+    return SchedulerRow(
+        url=url, state=state, since=since, number=None, version="1", store_silent_since=silent, differs=[*differs]
+    )
 
 
 def test_schedulers_that_are_well() -> None:
@@ -190,6 +199,9 @@ def test_schedulers_that_are_not() -> None:
     ]
     assert of_schedulers(scheduler("a", "leads"), scheduler("b", "leads")) == [
         ("schedulers", "More than one scheduler leads: a, b.")
+    ]
+    assert of_schedulers(scheduler("a", "leads"), scheduler("b", "follows", differs=("client_auth", "jwt"))) == [
+        ("b", "The scheduler b has another client_auth, jwt than the one that leads.")
     ]
     deaf = (
         scheduler("a", "leads", silent=NOW - 30),

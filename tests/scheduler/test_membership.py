@@ -20,4 +20,4 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, f"sccachedist.cluster.{module}", raising=False)
     settings = ClusterSettings(lock=StoreAddress.parse("redis://127.0.0.1"), schedulers=(URL,), address=URL)
     with pytest.raises(ConfigError, match=r"^cluster: .*pip install 'sccachedist\[cluster\]'"):
-        Membership(settings, Reactor(), lambda: 0.0)
+        Membership(settings, Reactor(), lambda: 0.0, str)

@@ -45,6 +45,8 @@ def _scheduler(row: SchedulerRow, screen: Screen) -> str:
     text = f"{screen.text(row['url'])}  {screen.styled(state, 'bad') if row['state'] == 'silent' else state}"
     if row["since"] is not None:
         text += f" since {screen.clock(row['since'])}"
+    if row["differs"]:
+        text += f", {screen.styled('differs', 'bad')} in {screen.text(', '.join(row['differs']))}"
     if row["store_silent_since"] is not None:
         text += f", without the lock's store since {screen.clock(row['store_silent_since'])}"
     if row["version"] is not None:

@@ -94,6 +94,7 @@ STATUS = StatusDocument(
             "number": 1772457000123456,
             "version": "0.2.0",
             "store_silent_since": None,
+            "differs": [],
         },
         {
             "url": "http://10.0.0.2:10600",
@@ -102,6 +103,7 @@ STATUS = StatusDocument(
             "number": None,
             "version": "0.1.0",
             "store_silent_since": NOW - 60,
+            "differs": ["client_auth", "clients.file"],
         },
         {
             "url": "http://10.0.0.3:10600",
@@ -110,6 +112,7 @@ STATUS = StatusDocument(
             "number": None,
             "version": None,
             "store_silent_since": None,
+            "differs": [],
         },
         {
             "url": "http://10.0.0.4:10600",
@@ -118,6 +121,7 @@ STATUS = StatusDocument(
             "number": None,
             "version": None,
             "store_silent_since": None,
+            "differs": [],
         },
     ],
 )
