@@ -20,7 +20,7 @@ COVERING = \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,farm_changes farm_documents farm_hosts farm_orders farm_routes feed fleet)) \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,history home_rates job_ids job_records jobs last_heartbeats leases notices)) \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,out_of_service presumed queue queue_shares refusals roles)) \
-	$(addprefix tests/scheduler/test_,$(addsuffix .py,reloaded_secrets sealed_heartbeats sessions shares sight snapshot standings tenure weighted_turns)) \
+	$(addprefix tests/scheduler/test_,$(addsuffix .py,reloaded_secrets sealed_heartbeats sessions shares sight snapshot standings tenure weighted_turns window)) \
 	$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs job_course jobs killed_jobs places spent_tokens)) tests/toolchains/test_lru.py \
 	$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome sparse tar)) \
 	$(addprefix tests/records/test_,$(addsuffix .py,record report ring selection speed tally trace usage)) \

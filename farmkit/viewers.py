@@ -1,15 +1,19 @@
 """Those who follow a farm live: ``python -m farmkit.viewers SCHEDULER_PORT TOKEN COUNT STALLED``.
 
-One process has one connection for each viewer, from several loopback addresses. A line is printed when all have had
-an event; the process ends when stdin does. The last ``STALLED`` of them never read.
+One process has one connection for each viewer, from several loopback addresses. They take compressed streams, as
+browsers do, but for the last ``STALLED``, which never read. A line is printed when all others have had an event; the
+process ends when stdin does.
 """
 
 import selectors
 import socket
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPResponse
 from threading import Thread
 
 from farmkit.launch import CHECKOUT
@@ -57,18 +61,22 @@ def _ask(scheduler_port: int, token: str, number: int, stalls: bool) -> socket.s
     if stalls:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _STALLED_BYTES)
     connection.connect((LOOPBACK, scheduler_port))
-    lines = ("GET /api/v1/farm/events HTTP/1.1", "Host: farm", f"Authorization: Bearer {token}", "", "")
-    connection.sendall("\r\n".join(lines).encode())
+    lines = ["GET /api/v1/farm/events HTTP/1.1", "Host: farm", f"Authorization: Bearer {token}"]
+    if not stalls:  # as browsers do
+        lines.append("Accept-Encoding: gzip")
+    connection.sendall("\r\n".join((*lines, "", "")).encode())
     return connection
 
 
 def _read_first(connection: socket.socket) -> None:
     """Read the first event. It is long."""
-    received = b""
+    response = HTTPResponse(connection)
+    response.begin()
+    inflate, received = zlib.decompressobj(zlib.MAX_WBITS | 16), b""
     while b"\n\n" not in received.partition(b"\nevent: ")[2]:
-        if not (piece := connection.recv(_PIECE)):
-            sys.exit(f"no place: {received!r}")
-        received += piece
+        if response.status != HTTPStatus.OK or not (piece := response.read1(_PIECE)):
+            sys.exit(f"no place: {response.status}")
+        received += inflate.decompress(piece)
 
 
 def _read(connections: list[socket.socket]) -> None:

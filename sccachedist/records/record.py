@@ -56,12 +56,12 @@ class JobRecord:
     def phases(self) -> dict[TimedPhase, float]:
         """Seconds of each phase; together they are ``ended - asked``. Without a summary, most of it is the client's."""
         found = {TimedPhase.QUEUE_WAIT: self.wait_secs, TimedPhase.ASSIGN: self.assign_secs}
-        if self.summary is not None:
-            found |= {phase: part / 1e6 for phase, part in zip(SERVER_PHASES, self.summary.phases_us, strict=True)}
-        rest = self.ended - self.asked - sum(found.values())
+        parts = [] if self.summary is None else [part / 1e6 for part in self.summary.phases_us]
+        rest = self.ended - self.asked - self.wait_secs - self.assign_secs - sum(parts)
         if rest > 0:  # else the clocks differ
             found[TimedPhase.CLIENT] = rest
-        return {phase: found[phase] for phase in TimedPhase if phase in found}
+        found.update(zip(SERVER_PHASES, parts, strict=False))
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """The record as the API and the file of records show it. What is not known is null, never 0.
@@ -70,7 +70,7 @@ class JobRecord:
         """
         summary, reason = self.summary, self.reason
         scheduler, term = self.led_by or (None, None)
-        row: dict[str, Any] = {
+        return {
             "v": 1,
             "id": None if self.job_id is None else str(self.job_id),
             "asked": round(self.asked, 6),
@@ -88,22 +88,21 @@ class JobRecord:
             "phases": {phase.word: round(secs, 6) for phase, secs in self.phases.items()},
             "scheduler": scheduler,
             "term": term,
+            **(_UNTOLD if summary is None else _of_server(summary)),
         }
-        of_server = (
-            dict.fromkeys(_OF_SERVER)
-            if summary is None
-            else {
-                "slot": summary.slot,
-                "cpu_user": summary.cpu_user_us / 1e6,
-                "cpu_system": summary.cpu_system_us / 1e6,
-                "memory": summary.peak_memory_bytes,
-                "in": summary.input_bytes,
-                "out": summary.output_bytes,
-                "uploaded": summary.uploaded_bytes,
-                "prewarmed": summary.prewarmed,
-            }
-        )
-        return row | of_server
 
 
-_OF_SERVER = ("slot", "cpu_user", "cpu_system", "memory", "in", "out", "uploaded", "prewarmed")
+def _of_server(summary: JobSummary) -> dict[str, Any]:
+    return {
+        "slot": summary.slot,
+        "cpu_user": summary.cpu_user_us / 1e6,
+        "cpu_system": summary.cpu_system_us / 1e6,
+        "memory": summary.peak_memory_bytes,
+        "in": summary.input_bytes,
+        "out": summary.output_bytes,
+        "uploaded": summary.uploaded_bytes,
+        "prewarmed": summary.prewarmed,
+    }
+
+
+_UNTOLD = dict.fromkeys(("slot", "cpu_user", "cpu_system", "memory", "in", "out", "uploaded", "prewarmed"))

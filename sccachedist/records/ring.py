@@ -7,6 +7,7 @@ of objects. What a build server told stays in bytes, and is read when a record i
 import sys
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from sccachedist.errors import DecodeError
@@ -125,10 +126,11 @@ class Ring:
 
     :param keep: how many.
     :param since: from when on it has all that happened, in seconds since 1970.
+    :ivar added: how many have been added so far.
     """
 
     def __init__(self, keep: int, since: float) -> None:
-        self._keep, self.since = keep, since
+        self._keep, self.since, self.added = keep, since, 0
         self._entries: deque[Entry] = deque()
         self._by_id: dict[int, Entry] = {}
 
@@ -143,6 +145,7 @@ class Ring:
 
     def add(self, entry: Entry) -> None:
         """Add the entry of a request that has ended now."""
+        self.added += 1
         if len(self._entries) >= self._keep:
             if not self._keep:
                 self.since = entry[ENDED]
@@ -155,6 +158,10 @@ class Ring:
     def latest_first(self) -> list[Entry]:
         """All entries: a copy, which takes 0.1 ms for 20,000."""
         return list(reversed(self._entries))
+
+    def latest(self, count: int) -> list[Entry]:
+        """The last ``count`` entries, as far as they are kept, the oldest first."""
+        return list(islice(reversed(self._entries), count))[::-1]
 
     def get(self, job_id: int) -> Entry | None:
         """The entry of a job."""

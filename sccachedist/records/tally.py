@@ -1,10 +1,13 @@
 """Counts requests by what became of them. Pure."""
 
 from collections import Counter
+from typing import TypeVar
 
 from sccachedist.outcomes import Outcome, Refusal, SentLocal
 from sccachedist.records.documents import Recent
 from sccachedist.records.ring import ASKED, ENDED, OUTCOME, OUTCOMES, REASON, REASONS, SERVER, WAIT, Entry
+
+T = TypeVar("T")
 
 
 class RequestTally:
@@ -17,16 +20,11 @@ class RequestTally:
         self._counts: Counter[tuple[int, int]] = Counter()
         self.slot_secs = 0.0
 
-    def add(self, entry: Entry) -> None:
-        """Count one."""
-        self._counts[entry[OUTCOME], entry[REASON]] += 1
+    def add(self, entry: Entry, times: int = 1) -> None:
+        """Count one; ``times`` -1: no longer."""
+        self._counts[entry[OUTCOME], entry[REASON]] += times
         if entry[SERVER] is not None:
-            self.slot_secs += max(0.0, entry[ENDED] - entry[ASKED] - entry[WAIT])
-
-    def include(self, other: "RequestTally") -> None:
-        """Count those of another tally, too."""
-        self._counts.update(other._counts)
-        self.slot_secs += other.slot_secs
+            self.slot_secs += times * max(0.0, entry[ENDED] - entry[ASKED] - entry[WAIT])
 
     @property
     def total(self) -> int:
@@ -38,13 +36,12 @@ class RequestTally:
         found: Counter[Outcome] = Counter()
         for (outcome, _), count in self._counts.items():
             found[OUTCOMES[outcome]] += count
-        return dict(found.most_common())
+        return _there(found)
 
     def reasons(self) -> dict[Refusal | SentLocal, int]:
         """By reason, the most frequent first; those without a reason are not there."""
-        return {
-            REASONS[outcome][reason]: count for (outcome, reason), count in self._counts.most_common() if reason >= 0
-        }
+        found = ((REASONS[outcome][reason], count) for (outcome, reason), count in self._counts.items() if reason >= 0)
+        return _there(Counter(dict(found)))
 
     def recent(self, secs: float) -> Recent:
         """As documents show it.
@@ -58,3 +55,8 @@ class RequestTally:
             refusals={reason.word: count for reason, count in reasons if isinstance(reason, Refusal)},
             sent_local={reason.word: count for reason, count in reasons if isinstance(reason, SentLocal)},
         )
+
+
+def _there(counts: Counter[T]) -> dict[T, int]:
+    """Those that were counted, the most frequent first."""
+    return {key: count for key, count in counts.most_common() if count}

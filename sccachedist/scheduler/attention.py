@@ -51,27 +51,27 @@ _LOOK_THERE = "Run sccachedist doctor --config server.conf on the build server, 
 
 @attrs.define
 class Lately:
-    """What became of requests lately, grown by one record at a time."""
+    """What became of requests lately, one record at a time.
 
-    servers: defaultdict[str, RequestTally] = attrs.field(factory=lambda: defaultdict(RequestTally))
+    :ivar all: of all requests, whether they had a build server or not.
+    :ivar jobs: how many build servers had; ``sent_home``: why they gave back jobs, for reasons that may be their own.
+    """
+
+    all: RequestTally = attrs.field(factory=RequestTally)
+    jobs: Counter[str] = attrs.field(factory=Counter)
+    sent_home: defaultdict[str, Counter[SentLocal]] = attrs.field(factory=lambda: defaultdict(Counter))
     strangers: Counter[str] = attrs.field(factory=Counter)
-    _nowhere: RequestTally = attrs.field(factory=RequestTally)
 
-    def add(self, entry: Entry) -> None:
-        """Count a request, once: there may be tens of thousands, every ten seconds while there is a viewer."""
-        if entry[SERVER] is not None:
-            self.servers[entry[SERVER]].add(entry)
-            return
-        self._nowhere.add(entry)
-        if reason_of(entry) is Refusal.UNAUTHORIZED:
-            self.strangers[entry[CLIENT] or ""] += 1
-
-    def all(self) -> RequestTally:
-        """Of all requests, whether they had a build server or not."""
-        found = RequestTally()
-        for tally in (self._nowhere, *self.servers.values()):
-            found.include(tally)
-        return found
+    def add(self, entry: Entry, times: int = 1) -> None:
+        """Count a request; ``times`` -1: no longer."""
+        self.all.add(entry, times)
+        server, reason = entry[SERVER], reason_of(entry)
+        if server is not None:
+            self.jobs[server] += times
+            if isinstance(reason, SentLocal) and reason not in _NOT_OURS:
+                self.sent_home[server][reason] += times
+        elif reason is Refusal.UNAUTHORIZED:
+            self.strangers[entry[CLIENT] or ""] += times
 
 
 @attrs.define
@@ -187,7 +187,7 @@ def _missed(missed: Mapping[ServerId, float], here: Container[ServerId]) -> Iter
 
 
 def _strangers(lately: Lately) -> Iterator[Attention]:
-    for client, count in lately.strangers.most_common():
+    for client, count in (+lately.strangers).most_common():
         text = f"{client} is refused with 401 ({_times(count)}): its builds fail."
         yield _finding(client, text, Refusal.UNAUTHORIZED.mend, critical=True)
 
@@ -254,18 +254,17 @@ def _of_certificate(about: str, secs: float, mend: str) -> Attention:
 
 def _sent_home(lately: Lately) -> Iterator[Attention]:
     """Servers that send home more than a part of their jobs, for reasons that may be their own."""
-    for address, tally in lately.servers.items():
-        own = {reason: count for reason, count in tally.reasons().items() if reason not in _NOT_OURS}
-        count = sum(own.values())
-        if count >= LEAST and count >= PART * tally.total:
-            reason = next(iter(own))
-            text = f"{address} sends {count / tally.total:.0%} of its jobs home, most of them for {reason.word}."
+    for address, reasons in lately.sent_home.items():
+        count, total = reasons.total(), lately.jobs[address]
+        if count >= LEAST and count >= PART * total:
+            ((reason, _),) = reasons.most_common(1)
+            text = f"{address} sends {count / total:.0%} of its jobs home, most of them for {reason.word}."
             yield _finding(address, text, reason.mend)
 
 
 def _of_farm(lately: Lately) -> Iterator[Attention]:
     """Requests without a slot, and jobs that did not come to an end."""
-    everything = lately.all()
+    everything = lately.all
     counts: dict[Word, int] = {
         reason: count
         for reason, count in everything.reasons().items()

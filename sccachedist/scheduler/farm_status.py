@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 from sccachedist.records.documents import Attention, Recent, SchedulerRow, StatusDocument
 from sccachedist.records.ring import ENDED
-from sccachedist.scheduler.attention import Lately, attention
+from sccachedist.scheduler.attention import Lately, ServerFindings, attention
 from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.farm_documents import ServerSums, status_document
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
+from sccachedist.scheduler.window import Window
 
 
 class FarmStatus:
@@ -48,12 +49,27 @@ class FarmStatus:
             if entry[ENDED] < now - since:
                 break
             found.add(entry)
-        look, term = await self._views.look(party), self._views.terms.current
+        return self._summed(found, since, (await self._views.look(party)).findings)
+
+    async def lately_again(
+        self, party: str, window: Window, found: Lately, findings: ServerFindings
+    ) -> tuple[Recent, list[Attention]]:
+        """The same, for one that asks again and again: only what has changed is read.
+
+        :param found: what is in the window, which is brought up to date.
+        :param findings: what is to be said of build servers.
+        """
+        async for entry, times in self._views.slices.of(party, window.changes(self._records)):
+            found.add(entry, times)
+        return self._summed(found, window.secs, findings)
+
+    def _summed(self, found: Lately, since: float, findings: ServerFindings) -> tuple[Recent, list[Attention]]:
+        term = self._views.terms.current
         waiting, missed = term.totals().waiting, self._departures.missed()
-        recent = found.all().recent(min(since, now - self._records.since))
+        recent = found.all.recent(min(since, self._records.now() - self._records.since))
         wait, end, is_settling = term.oldest_wait_secs, self._certificate_end(), term.settling_secs > 0
         return recent, attention(
-            look.findings,
+            findings,
             waiting,
             wait,
             found,

@@ -7,7 +7,7 @@ it, knows what the next snapshot says. When messages are made, and who gets them
 import math
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -18,7 +18,7 @@ from sccachedist.scheduler.history import HistoryDocument
 from sccachedist.scheduler.notices import KEPT as NOTICES
 from sccachedist.scheduler.sight import Sight
 from sccachedist.scheduler.snapshot import JobView, ServerView
-from sccachedist.web.event_stream import event
+from sccachedist.web.event_stream import Piece, event
 from sccachedist.web.slices import dumped
 from sccachedist.wire.addresses import ServerId
 
@@ -29,7 +29,7 @@ SEEN_SECS = 5.0
 
 Row = dict[str, Any]
 #: A message, as those see it who see so much of the records of others: for those that there are.
-Message = Mapping[Sight, bytes]
+Message = Mapping[Sight, Piece]
 
 
 def feed_row(server: ServerView, speed: float | None, now: float) -> Row:
@@ -37,7 +37,7 @@ def feed_row(server: ServerView, speed: float | None, now: float) -> Row:
 
     :param now: in seconds since 1970.
     """
-    row: Row = dict(server_row(server, speed))
+    row = cast(Row, server_row(server, speed))
     row["joined"] = round(now - row.pop("up_secs"), 1)
     # A little is added because the difference of two times is not exact.
     row["seen"] = math.floor((now - row.pop("seen_secs")) / SEEN_SECS + 1e-3) * SEEN_SECS
@@ -68,7 +68,7 @@ class Feed:
     def __init__(self, number: int, history: HistoryDocument) -> None:
         self.number = number
         self.sums = ServerSums()
-        self._servers: dict[str, _Known] = {}
+        self._servers: dict[ServerId, _Known] = {}
         self._farm: Row = {}
         self._history = history
         self._notices: deque[Notice] = deque(maxlen=NOTICES)
@@ -79,32 +79,31 @@ class Feed:
         self._ended: defaultdict[Sight, list[bytes]] = defaultdict(list)
 
     @property
-    def servers(self) -> list[ServerId]:
-        """The build servers that viewers know."""
-        return [known.view.server_id for known in self._servers.values()]
+    def servers(self) -> list[ServerView]:
+        """The build servers that viewers know, as they were when they were last looked at."""
+        return [known.view for known in self._servers.values()]
 
     def see(self, server: ServerView, speed: float | None, now: float) -> None:
         """Look at a build server."""
         row = feed_row(server, speed, now)
-        address = row["address"]
-        known = self._servers.get(address)
+        known = self._servers.get(server.server_id)
         if known is None:
             octets = _encoded(row)
-            self._servers[address] = _Known(server, row, octets)
+            self._servers[server.server_id] = _Known(server, row, octets)
             self._changed.append(octets)
             self.sums.add(server)
             return
         before = known.row
         if row != before:
             news = {key: value for key, value in row.items() if value != before.get(key)}
-            self._changed.append(_encoded({"address": address, **news}))
+            self._changed.append(_encoded({"address": row["address"], **news}))
             self.sums.add(known.view, -1)
             self.sums.add(server)
             known.view, known.row, known.octets = server, row, None
 
     def miss(self, server_id: ServerId) -> None:
         """Note that there is no build server at an address; it is not looked at again for the same message."""
-        if (known := self._servers.pop(str(server_id), None)) is not None:
+        if (known := self._servers.pop(server_id, None)) is not None:
             self.sums.add(known.view, -1)
             self._gone.append(str(server_id))
 
@@ -156,7 +155,7 @@ class Feed:
             return {}
         self.number += 1
         made = {
-            sight: event("tick", b'{"tick":%d,%b}' % (self.number, b",".join(parts + jobs)), self.number)
+            sight: Piece(event("tick", b'{"tick":%d,%b}' % (self.number, b",".join(parts + jobs)), self.number))
             for sight, jobs in ended.items()
             if parts or jobs
         }
@@ -180,15 +179,15 @@ class Feed:
             sample, self._history = sampled
             yield b'"sample":' + _encoded(sample)
 
-    def since(self, number: int, sight: Sight) -> bytes | None:
+    def since(self, number: int, sight: Sight) -> Piece | None:
         """The messages after one; None if a snapshot tells that better, or must."""
         missed = [made.get(sight) for kept, made in self._kept if kept > number]
         if number > self.number or len(missed) < self.number - number:
             return None
         if any(message is None for message in missed):  # there was no such viewer then
             return None
-        found = b"".join(message for message in missed if message is not None)
-        return found if len(found) <= MOST_MISSED_BYTES else None
+        found = b"".join(message.plain for message in missed if message is not None)
+        return Piece(found) if len(found) <= MOST_MISSED_BYTES else None
 
     def rows(self) -> Iterator[bytes]:
         """The build servers, each in JSON; for :meth:`snapshot`."""

@@ -5,8 +5,11 @@
 
 import json
 
+import attrs
+
 from sccachedist.config import NamesFor
 from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
+from sccachedist.scheduler.scrape_routes import Accepted
 from sccachedist.scheduler.sight import Sight
 from sccachedist.scheduler.watching import ViewerPlace, Watching
 from sccachedist.web.bodies import Body
@@ -21,19 +24,32 @@ RETRY_AFTER_SECS = 60
 _DIGITS = 15
 
 
-class _LastEvent(Body[int | None]):
-    """Stands in for the body of a request that needs none: the route gets the number that ``Last-Event-ID`` has."""
+@attrs.frozen
+class _Asked:
+    """What a viewer asks for.
+
+    :param last: the number of the last message that it has; None if there is none, or something else.
+    :param is_packed: whether its stream may be compressed.
+    """
+
+    last: int | None
+    is_packed: bool
+
+
+class _Headers(Body[_Asked]):
+    """Stands in for the body of a request that needs none: the route gets what its headers say."""
 
     def __init__(self, head: Head) -> None:
         text = head.headers.get("last-event-id", "")
-        self._number = int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
+        last = int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
+        self._asked = _Asked(last, Accepted.of(head).gzip)
 
     def write(self, chunk: bytes) -> None:
         """Ignore a body that comes."""
 
-    def complete(self) -> int | None:
-        """The number; None if there is none, or something else."""
-        return self._number
+    def complete(self) -> _Asked:
+        """What they say."""
+        return self._asked
 
     def abort(self, error: BaseException | None = None) -> None:
         """There is nothing to undo."""
@@ -54,15 +70,16 @@ class FeedRoutes:
     async def _reader(self, head: Head) -> FarmReader:
         return await self._readers.check(head)
 
-    def _last_event(self, head: Head) -> _LastEvent:
-        return _LastEvent(head)
+    def _headers(self, head: Head) -> _Headers:
+        return _Headers(head)
 
-    @api.route("GET", "/api/v1/farm/events", allow=_reader, body=_last_event, answer=None)
-    async def farm_events(self, reader: FarmReader, last: int | None) -> StreamResponse | Response:
+    @api.route("GET", "/api/v1/farm/events", allow=_reader, body=_headers, answer=None)
+    async def farm_events(self, reader: FarmReader, asked: _Asked) -> StreamResponse | Response:
         """Tell what changes in the farm, until one side has enough."""
         if not self._watching.has_place_for(reader.party):
             said = {"description": "too many watch this farm now (web.viewers): ask for its status now and then"}
             headers = (("Content-Type", JSON), ("Retry-After", str(RETRY_AFTER_SECS)))
             return Response(503, headers, json.dumps(said).encode())
-        place = ViewerPlace(reader.party, Sight.of(reader.role, self.names, None), last)
-        return StreamResponse(Response(200, HEADERS), self._watching.viewer(place))
+        place = ViewerPlace(reader.party, Sight.of(reader.role, self.names, None), asked.last, asked.is_packed)
+        headers = (*HEADERS, ("Content-Encoding", "gzip")) if asked.is_packed else HEADERS
+        return StreamResponse(Response(200, headers), self._watching.viewer(place))

@@ -8,6 +8,7 @@ import hmac
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import attrs
 
@@ -27,6 +28,10 @@ from sccachedist.wire.messages import JobId
 #: Senders without a good token may make so many records a second, and so many are kept of them: else they could push
 #: out all others. They are counted all the same.
 STRANGERS_PER_SEC, MOST_STRANGERS = 10, 1000
+
+#: How many records of clients and of strangers there were at some time.
+Mark = tuple[int, int]
+NOTHING: Mark = (0, 0)
 
 #: Seconds for which a job that a heartbeat no longer names may still be told of: the end of a short one is sent again
 #: when it did not arrive, and a heartbeat may be quicker.
@@ -129,6 +134,16 @@ class JobRecords:
         self._give_up(self._now())
         entries, strangers = self._ring.latest_first(), self._strangers.latest_first()
         return sorted(entries + strangers, key=lambda entry: -entry[ENDED]) if strangers else entries
+
+    def added_since(self, mark: Mark) -> tuple[list[Entry], Mark]:
+        """The entries since an earlier call, as far as they are kept, the oldest first; and what to call with next.
+
+        :param mark: at first :data:`NOTHING`.
+        """
+        self._give_up(self._now())
+        rings = self._ring, self._strangers
+        found = [ring.latest(ring.added - before) for ring, before in zip(rings, mark, strict=True)]
+        return sorted(chain(*found), key=lambda entry: entry[ENDED]), (self._ring.added, self._strangers.added)
 
     def ending_with(self, digits: str) -> list[Entry]:
         """The entries of jobs whose numbers end so; a whole number is one job's."""

@@ -80,7 +80,7 @@ from sccachedist.scheduler.standings import Standings
 from sccachedist.scheduler.state_file import StateFile
 from sccachedist.scheduler.tenure import Tenure
 from sccachedist.scheduler.term import Term, Terms, not_kept
-from sccachedist.scheduler.watching import Watching
+from sccachedist.scheduler.watching import PAUSES, Watching
 from sccachedist.web.listener import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
 from sccachedist.web.router import Mounted
@@ -184,7 +184,7 @@ def scheduler_service(
     registry.read("sccachedist_scheduler_outdated_secrets_total", lambda: outdated.counts)
     metrics = SchedulerMetrics(registry, terms, counts, records.counts, reactor, began)
     watch_clients(registry, roster, terms, tokens.now)
-    views = FarmViews(terms, Slices(turns), records)
+    views = FarmViews(terms, Slices(turns, pauses=PAUSES), records)
     principals = Principals.of(settings.admin, settings.web)
     passing = None if isinstance(election, Alone) else passing_on(election, settings, reactor)
     watch_election(registry, tenure, candidate, None if passing is None else passing.search)

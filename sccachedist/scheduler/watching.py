@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from sccachedist.budgets import Party
 from sccachedist.daemon.logs import Logger
 from sccachedist.records.documents import Attention, Recent
+from sccachedist.scheduler.attention import Lately, ServerFindings
 from sccachedist.scheduler.farm_changes import FarmChanges
 from sccachedist.scheduler.farm_status import FarmStatus
 from sccachedist.scheduler.farm_views import FarmViews
@@ -21,7 +22,8 @@ from sccachedist.scheduler.feed import Feed, Message
 from sccachedist.scheduler.history import STEP_SECS, Ends, History
 from sccachedist.scheduler.notices import Notices
 from sccachedist.scheduler.sight import Sight
-from sccachedist.web.event_stream import Viewer, retry
+from sccachedist.scheduler.window import Window
+from sccachedist.web.event_stream import GZIP_HEAD, Piece, Viewer, packed, retry
 from sccachedist.wire.addresses import ServerId
 
 log = Logger()
@@ -31,13 +33,15 @@ TICK_SECS = 1.0
 #: Milliseconds after which a browser comes back.
 RETRY_MSECS = 3000
 #: Build servers that are looked at for one message, besides those to which something happened.
-MOST_LOOKED_AT = 200
+MOST_LOOKED_AT = 100
 #: Viewers that are sent a message in one turn of the reactor.
 SENT_AT_ONCE = 10
 #: How many seconds the recent numbers of the status look back.
 LATELY_SECS = 900.0
 #: In whose turn messages are made.
 _PARTY = "viewers"
+#: Seconds between two slices of that work: no message is in a hurry.
+PAUSES = {_PARTY: 0.003}
 
 
 @attrs.define
@@ -58,11 +62,13 @@ class ViewerPlace:
     :param party: its address.
     :param sight: what it sees of the records of others.
     :param last: the number of the last message that it had when its connection broke; None if it is new.
+    :param is_packed: whether its stream is compressed.
     """
 
     party: Party
     sight: Sight
     last: int | None = None
+    is_packed: bool = False
 
 
 class Watching:
@@ -110,7 +116,8 @@ class Watching:
             if self._show is not None:
                 self._show.wake()
 
-        return Viewer(come, self._go, restart)
+        begin = retry(RETRY_MSECS)
+        return Viewer(come, self._go, restart, GZIP_HEAD + b"".join(packed(begin)) if place.is_packed else begin)
 
     def sample(self) -> None:
         """Note the numbers of the last ten seconds; called every :data:`~sccachedist.scheduler.history.STEP_SECS`."""
@@ -176,9 +183,9 @@ class _Show:
         self._lately, self._changes, self._clock = lately, changes, clock
         self._term = views.terms.current
         self._round: deque[ServerId] = deque()
+        self._window, self._counted = Window(LATELY_SECS), Lately()
         self._noticed, self._sampled = 0, history.count
         self._speeds: dict[str, float] = {}
-        self._speeds_at: float | None = None
         self._is_due, self._is_working, self._is_over = True, False, False
         self._timer: IDelayedCall = clock.callLater(TICK_SECS, self._tick)
 
@@ -215,13 +222,7 @@ class _Show:
 
     async def _tell(self) -> None:
         """Make a message of what has changed, and send it."""
-        lately = self._lately
-        if lately.found is None or self._clock.seconds() - lately.at >= STEP_SECS:
-            lately.at = self._clock.seconds()
-            lately.found = await self._status.lately(_PARTY, LATELY_SECS)
-        if self._speeds_at != lately.at:
-            self._speeds_at = lately.at
-            self._speeds = await self._views.speeds(_PARTY)
+        self._speeds = await self._views.speeds(_PARTY)
         if self._is_over:
             return
         sights = {place.sight for place in self._viewers.values()}
@@ -231,6 +232,7 @@ class _Show:
             self.feed.start(job, records.name_of(job.client), records.now())
         async for entry in self._views.slices.of(_PARTY, changes.ended):
             self.feed.end(entry, sights)
+        recent, attention = await self._of_lately()
         if self._is_over:
             return
         sampled = None
@@ -238,15 +240,26 @@ class _Show:
             self._sampled, sampled = self._history.count, (sample, self._history.document())
         notices = self._notices.latest(self._notices.count - self._noticed)
         self._noticed = self._notices.count
-        status = self._status.document(self.feed.sums, *lately.found)
+        status = self._status.document(self.feed.sums, recent, attention)
         rates = self._history.rates(self._term.totals(), self.feed.sums.by_state)
         made = self.feed.message(status, rates, notices, sampled, changes.more, sights)
         if made:
             await self._send(made)
 
+    async def _of_lately(self) -> tuple[Recent, list[Attention]]:
+        """What became of requests lately, and what an administrator should look at: some seconds ago at most."""
+        lately = self._lately
+        if lately.found is None or self._clock.seconds() - lately.at >= STEP_SECS:
+            lately.at, findings = self._clock.seconds(), ServerFindings(self._views.records.now())
+            async for server in self._views.slices.of(_PARTY, self.feed.servers):
+                findings.add(server)
+            lately.found = await self._status.lately_again(_PARTY, self._window, self._counted, findings)
+        return lately.found
+
     async def _look(self, changed: dict[ServerId, None]) -> None:
         """Look at the build servers to which something happened, and at those whose turn it is."""
-        known, is_new_term = self.feed.servers, self._views.terms.current is not self._term
+        known = [server.server_id for server in self.feed.servers]
+        is_new_term = self._views.terms.current is not self._term
         if is_new_term or not self._round:
             self._term = self._views.terms.current
             self._round = deque(dict.fromkeys([*self._term.server_ids(), *known]))
@@ -265,7 +278,7 @@ class _Show:
         for number, viewer in enumerate(list(self._viewers), 1):
             place = self._viewers.get(viewer)
             if place is not None and place.sight in message:
-                viewer.send(message[place.sight])
+                viewer.send(message[place.sight].octets(is_packed=place.is_packed))
             if number % SENT_AT_ONCE == 0:
                 await self._views.slices.rest(_PARTY)
             if self._is_over:  # who has come since gets it from another one
@@ -275,7 +288,7 @@ class _Show:
 
     async def _restart(self) -> None:
         """Send a snapshot to the viewers that need one, and to others what they missed."""
-        snapshot: bytes | None = None
+        snapshot: Piece | None = None
         for number, viewer in enumerate(self._behind(), 1):
             if number % SENT_AT_ONCE == 0:
                 await self._views.slices.rest(_PARTY)
@@ -285,8 +298,19 @@ class _Show:
             self._viewers[viewer] = attrs.evolve(place, last=None)
             missed = None if place.last is None else self.feed.since(place.last, place.sight)
             if missed is None and snapshot is None:
-                rows = [row async for row in self._views.slices.of(_PARTY, self.feed.rows())]
-                snapshot = self.feed.snapshot(rows)
+                snapshot = await self._snapshot()
             restarted = missed if missed is not None else snapshot
             if not self._is_over and viewer.is_behind and viewer.takes and restarted is not None:
-                viewer.restart(retry(RETRY_MSECS) + restarted)
+                viewer.restart(restarted.octets(is_packed=place.is_packed))
+
+    async def _snapshot(self) -> Piece:
+        """All that viewers know. It is long, so it is compressed bit by bit."""
+        slices = self._views.slices
+        plain = self.feed.snapshot([row async for row in slices.of(_PARTY, self.feed.rows())])
+        if not any(place.is_packed for place in self._viewers.values()):
+            return Piece(plain)
+        parts = []
+        for part in packed(plain):
+            parts.append(part)
+            await slices.rest(_PARTY)
+        return Piece(plain, b"".join(parts))

@@ -1,12 +1,18 @@
 """Server-Sent Events, as the HTML standard has them: their bytes, and one viewer that gets them at its own pace.
 
+A stream may be compressed. It is one of gzip then, whose pieces need no earlier ones, so all viewers may have the same.
+It has no end: the checksum there would be of all that one viewer had.
+
 A viewer that does not read costs what its transport buffers, and no more: while the transport asks for a pause,
 messages for it are left out, and it is behind. What a message says, and what a viewer that is behind gets, is not known
 here.
 """
 
 import re
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+
+import attrs
 
 from sccachedist.web.responses import Outlet
 
@@ -17,6 +23,11 @@ PIECE = 1 << 14
 #: How many messages may pass while an earlier one is on its way. It is kept for that long, so a viewer that is so slow
 #: is sent away.
 MOST_PASSED = 30
+
+#: What begins a compressed stream: RFC 1952, without a name, a time and a system.
+GZIP_HEAD = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+#: Bytes that are compressed at a time: half a millisecond's work.
+_AT_A_TIME = 1 << 16
 
 _END_OF_LINE = re.compile(rb"\r\n|\r|\n")
 
@@ -34,6 +45,30 @@ def event(name: str, data: bytes, number: int | None = None) -> bytes:
     return b"%bevent: %b\n%b\n" % (head, name.encode(), lines)
 
 
+def packed(octets: bytes) -> Iterator[bytes]:
+    """A piece of a compressed stream, in parts: each of them takes little time to make."""
+    deflate = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    for begin in range(0, len(octets), _AT_A_TIME):
+        yield deflate.compress(octets[begin : begin + _AT_A_TIME])
+    yield deflate.flush(zlib.Z_FULL_FLUSH)
+
+
+@attrs.define
+class Piece:
+    """A piece of a stream, plain and compressed; the latter is made once, when it is first asked for."""
+
+    plain: bytes
+    _packed: bytes | None = None
+
+    def octets(self, *, is_packed: bool) -> bytes:
+        """It in one of both forms."""
+        if not is_packed:
+            return self.plain
+        if self._packed is None:
+            self._packed = b"".join(packed(self.plain))
+        return self._packed
+
+
 def retry(milliseconds: int) -> bytes:
     """Tell a browser after how long it shall come back when the stream has ended."""
     return b"retry: %d\n\n" % milliseconds
@@ -44,6 +79,7 @@ class Viewer:
 
     :param come: called with this viewer when its response has begun, ``go``: when it is over.
     :param caught_up: called with it when it was behind and takes messages again.
+    :param begin: what its stream begins with, before all messages.
 
     ``is_behind`` says whether it needs a :meth:`restart`: it has just come, or a message was left out.
     """
@@ -53,8 +89,9 @@ class Viewer:
         come: Callable[["Viewer"], None],
         go: Callable[["Viewer"], None],
         caught_up: Callable[["Viewer"], None],
+        begin: bytes = b"",
     ) -> None:
-        self._come, self._go, self._caught_up = come, go, caught_up
+        self._come, self._go, self._caught_up, self._begin = come, go, caught_up, begin
         self._outlet: Outlet | None = None
         self._message, self._written, self._passed = b"", 0, 0
         self._is_paused = False
@@ -89,6 +126,7 @@ class Viewer:
     def attach(self, outlet: Outlet) -> None:
         """The response has begun."""
         self._outlet = outlet
+        outlet.write(self._begin)
         self._come(self)
 
     def detach(self) -> None:

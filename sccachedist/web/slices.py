@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
@@ -13,7 +14,7 @@ from sccachedist.web.turns import Turns
 T = TypeVar("T")
 
 #: Seconds of CPU after which a slice ends, and after how many items that is looked at.
-SLICE_SECS, LOOK_AFTER = 0.002, 16
+SLICE_SECS, LOOK_AFTER = 0.0007, 8
 #: The same after the last item.
 REST_SECS = 0.0005
 #: A value in JSON, in ASCII and without spaces.
@@ -25,10 +26,17 @@ class Slices:
 
     :param turns: those of the reactor, shared between addresses.
     :param spent: the seconds of CPU that this thread has used.
+    :param pauses: seconds between the slices of those that are in no hurry, by name. A request needs several turns of
+        the reactor: without pauses it would find a slice in each of them.
     """
 
-    def __init__(self, turns: Turns, spent: Callable[[], float] = time.thread_time) -> None:
-        self._turns, self._spent = turns, spent
+    def __init__(
+        self,
+        turns: Turns,
+        spent: Callable[[], float] = time.thread_time,
+        pauses: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        self._turns, self._spent, self._pauses = turns, spent, pauses
 
     async def of(self, party: str, items: Iterable[T]) -> AsyncIterator[T]:
         """The items, one by one.
@@ -47,7 +55,7 @@ class Slices:
     async def rest(self, party: str) -> None:
         """Let the reactor do other things."""
         turn: Deferred[None] = Deferred()
-        self._turns.run_next(party, partial(turn.callback, None))
+        self._turns.run_next(party, partial(turn.callback, None), self._pauses.get(party, 0.0))
         await turn
 
     async def json(self, party: str, document: Mapping[str, object]) -> bytes:

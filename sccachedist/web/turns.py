@@ -53,9 +53,9 @@ class Turns:
         self._waiting.setdefault(party, deque()).append(work)
         self._ask_for_a_turn()
 
-    def run_next(self, party: str, work: Work) -> None:
-        """The same, and not in this turn even if there is time."""
-        self._clock.callLater(0, self.run_later, party, work)
+    def run_next(self, party: str, work: Work, pause_secs: float = 0.0) -> None:
+        """The same, and not in this turn even if there is time, nor before a pause is over."""
+        self._clock.callLater(pause_secs, self.run_later, party, work)
 
     def _do(self, work: Work) -> None:
         began = self._spent()

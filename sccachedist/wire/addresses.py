@@ -1,6 +1,7 @@
 """The address by which a build server is known. It does not know whether a server answers there."""
 
 import re
+from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
 
 import attrs
@@ -17,7 +18,7 @@ def _order(host: IPv4Address | IPv6Address) -> tuple[int, bytes]:
     return host.version, host.packed
 
 
-@attrs.frozen(order=True)
+@attrs.frozen(order=True, cache_hash=True)
 class ServerId:
     """A build server, named by the address and port at which clients reach it.
 
@@ -42,6 +43,10 @@ class ServerId:
             raise DecodeError(f"not an IP address and port: {text!r}") from error
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         if isinstance(self.host, IPv4Address):
             return f"{self.host}:{self.port}"
         mapped = self.host.ipv4_mapped

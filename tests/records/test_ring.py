@@ -33,6 +33,15 @@ def test_the_latest_are_kept() -> None:
     assert (ring.since, ring.get(2), ring.get(5)) == (2.0, None, job(5))
 
 
+def test_the_last_so_many() -> None:
+    """Who counted along reads what has been added since, as far as it is kept."""
+    ring = Ring(3, since=0.0)
+    for number in (1, 2, 3, 4):
+        ring.add(job(number))
+    assert ring.added == 4
+    assert [ring.latest(count) for count in (0, 1, 9)] == [[], [job(4)], [job(2), job(3), job(4)]]
+
+
 def test_nothing_is_kept() -> None:
     """With room for none, there is none."""
     ring = Ring(0, since=0.0)

@@ -28,17 +28,14 @@ def test_counts() -> None:
     }
 
 
-def test_together() -> None:
-    """The counts of two tallies in one are those of all their requests, and the other one stays as it was."""
-    one, other, whole = RequestTally(), RequestTally(), RequestTally()
-    for tally, outcome, reason in (
-        (one, Outcome.COMPILED, None),
-        (other, Outcome.COMPILED, None),
-        (other, Outcome.SENT_LOCAL, SentLocal.DISK),
-    ):
-        entry = entry_of(JobId(1), 1.0, 4.0, None, "10.0.0.2:1", "", outcome, reason, wait_secs=1.0)
+def test_no_longer() -> None:
+    """What is counted no longer is as if it had never been there."""
+    tally, other = RequestTally(), RequestTally()
+    compiled = entry_of(JobId(1), 1.0, 4.0, None, "10.0.0.2:1", "", Outcome.COMPILED)
+    sent_home = entry_of(JobId(2), 1.0, 9.0, None, "10.0.0.2:1", "", Outcome.SENT_LOCAL, SentLocal.DISK)
+    for entry in (compiled, sent_home, compiled):
         tally.add(entry)
-        whole.add(entry)
-    one.include(other)
-    assert (one.recent(60.0), one.slot_secs) == (whole.recent(60.0), whole.slot_secs)
-    assert other.total == 2
+    for entry in (sent_home, compiled):
+        tally.add(entry, -1)
+    other.add(compiled)
+    assert (tally.recent(60.0), tally.slot_secs, tally.total) == (other.recent(60.0), 3.0, 1)

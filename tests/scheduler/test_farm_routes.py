@@ -61,9 +61,9 @@ class CountedTurns(Turns):
 
     rests = 0
 
-    def run_next(self, party: str, work: Callable[[], None]) -> None:
+    def run_next(self, party: str, work: Callable[[], None], pause_secs: float = 0.0) -> None:
         self.rests += 1
-        super().run_next(party, work)
+        super().run_next(party, work, pause_secs)
 
 
 @attrs.define

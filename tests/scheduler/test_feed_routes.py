@@ -1,6 +1,7 @@
 """Who may watch the farm, how many may, and what their streams look like, from bytes to bytes."""
 
 import json
+import zlib
 
 import pytest
 
@@ -38,20 +39,29 @@ def watch(browser: Browser, token: str = VIEWER, sender: str = "10.0.0.1", **hea
 
 
 def events(connection: Connection) -> list[tuple[str, str, str]]:
-    """The events of a stream, which comes in chunks."""
+    """The events of a stream."""
+    return read(body(connection))
+
+
+def head_of(connection: Connection) -> bytes:
+    return connection.value().partition(b"\r\n\r\n")[0]
+
+
+def body(connection: Connection) -> bytes:
+    """What has come of a stream, in chunks."""
     rest = connection.value().partition(b"\r\n\r\n")[2]
     found = b""
     while rest:
         size, _, rest = rest.partition(b"\r\n")
         found += rest[: int(size, 16)]
         rest = rest[int(size, 16) + 2 :]
-    return read(found)
+    return found
 
 
 def test_stream(known: Farm, browser: Browser) -> None:
     """A stream has the headers that browsers and proxies need, and stays open."""
     connection = watch(browser)
-    lines = connection.value().partition(b"\r\n\r\n")[0].split(b"\r\n")
+    lines = head_of(connection).split(b"\r\n")
     assert lines[0] == b"HTTP/1.1 200 OK"
     assert {b"Content-Type: text/event-stream", b"Cache-Control: no-store", b"X-Accel-Buffering: no"} <= {*lines}
     known.drain()
@@ -59,6 +69,16 @@ def test_stream(known: Farm, browser: Browser) -> None:
     assert [name for name, _, _ in events(connection)] == ["snapshot", "tick"]
     connection.leave()
     assert known.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(("codings", "is_packed"), [("gzip, br", True), ("br", False), ("gzip;q=0", False)])
+def test_compressed(browser: Browser, codings: str, is_packed: bool) -> None:
+    """A stream is compressed for a browser that takes that."""
+    connection = watch(browser, Accept_Encoding=codings)
+    assert (b"Content-Encoding: gzip" in head_of(connection)) is is_packed
+    stream = body(connection)
+    told = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(stream) if is_packed else stream
+    assert [name for name, _, _ in read(told)] == ["snapshot"]
 
 
 @pytest.mark.parametrize("token", ["wrong", ""])

@@ -1,6 +1,7 @@
 """Those who watch the farm, by a clock that stands still: what they get and when, and that nobody costs nothing."""
 
 import json
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +30,7 @@ from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.scheduler.sight import Sight
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.scheduler.watching import SENT_AT_ONCE, ViewerPlace, Watching
+from sccachedist.scheduler.window import Window
 from sccachedist.web import slices as slices_module
 from sccachedist.web.slices import Slices
 from sccachedist.web.turns import Turns
@@ -243,6 +245,24 @@ def test_made_once(known: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     assert count(1) == count(5 * SENT_AT_ONCE) > 0
 
 
+def test_compressed(known: Farm) -> None:
+    """Who takes a compressed stream is told the same, whenever it came."""
+    plain, packed = known.watch(), Line(known.watching.viewer(ViewerPlace(Party("10.0.0.8"), SEES, is_packed=True)))
+    known.turn()
+    for _ in range(3):
+        known.job()
+        known.tick()
+    late = Line(known.watching.viewer(ViewerPlace(Party("10.0.0.7"), SEES, is_packed=True)))
+    known.turn()
+    known.drain()
+    known.tick()
+    told = [zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(line.waiting) for line in (packed, late)]
+    assert told[0] == plain.waiting
+    names = [[name for name, _, _ in read(stream)] for stream in told]
+    assert names == [["snapshot", "tick", "tick", "tick", "tick"], ["snapshot", "tick"]]
+    assert told[0].endswith(told[1].rpartition(b"id: ")[2])
+
+
 def test_names(known: Farm) -> None:
     """Who may not see names of files is told all the rest, with the same numbers."""
     screens = known.watch(), known.watch(sight=Sight())
@@ -365,13 +385,13 @@ def test_attention(known: Farm) -> None:
 def test_comes_and_goes(known: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     """One who comes and goes again and again makes nobody read all records each time."""
     read: list[float] = []
-    lately = FarmStatus.lately
+    changes = Window.changes
 
-    async def counted(status: FarmStatus, party: str, since: float) -> Any:
+    def counted(window: Window, records: JobRecords) -> Any:
         read.append(known.clock.seconds())
-        return await lately(status, party, since)
+        return changes(window, records)
 
-    monkeypatch.setattr(FarmStatus, "lately", counted)
+    monkeypatch.setattr(Window, "changes", counted)
     for _ in range(15):
         screen = known.watch()
         assert screen.look() == ["snapshot"]

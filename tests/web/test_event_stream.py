@@ -1,5 +1,6 @@
 """Server-Sent Events: what a browser reads of them, and viewers that read slowly or not at all."""
 
+import zlib
 from collections.abc import Callable
 
 import attrs
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sccachedist.web.event_stream import MOST_PASSED, PIECE, Viewer, event, retry
+from sccachedist.web.event_stream import GZIP_HEAD, MOST_PASSED, PIECE, Piece, Viewer, event, packed, retry
 from tests.support.event_streams import Line, read
 
 #: Texts of lines; the standard knows three ends of a line.
@@ -26,6 +27,24 @@ def test_without_a_number() -> None:
     """An event without an id leaves the last one as it is."""
     assert event("tick", b"{}") == b"event: tick\ndata: {}\n\n"
     assert read(event("a", b"1", 5) + event("b", b"2")) == [("a", "1", "5"), ("b", "2", "5")]
+
+
+@given(st.lists(st.binary()), st.integers(0, 5))
+def test_compressed(messages: list[bytes], missed: int) -> None:
+    """Each message is read as soon as it is there, also by one that has not had those before."""
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    inflate.decompress(GZIP_HEAD)
+    for message in messages[missed:]:
+        assert inflate.decompress(Piece(message).octets(is_packed=True)) == message
+
+
+def test_compressed_bit_by_bit() -> None:
+    """What is long is compressed in parts, and is the same piece of a stream."""
+    octets = b"x" * 300_000 + b"y" * 10
+    parts = list(packed(octets))
+    assert len(parts) > 5
+    assert zlib.decompressobj(-zlib.MAX_WBITS).decompress(b"".join(parts)) == octets
+    assert Piece(octets, b"".join(parts)).octets(is_packed=True) == b"".join(parts)
 
 
 @attrs.define

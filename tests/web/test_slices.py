@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from farmkit.deferreds import outcome
-from sccachedist.web.slices import LOOK_AFTER, REST_SECS, Slices
+from sccachedist.web.slices import LOOK_AFTER, REST_SECS, SLICE_SECS, Slices
 from sccachedist.web.turns import unhurried
 
 
@@ -25,7 +25,7 @@ async def collected(slices: Slices, count: int, into: list[int]) -> None:
 
 def test_a_turn_in_between() -> None:
     """When the time of a slice is used up, the rest waits for its turn."""
-    slices, clock = slices_of(chain([0.0, 0.001, 0.002], repeat(0.002)))
+    slices, clock = slices_of(chain([0.0, SLICE_SECS / 2, SLICE_SECS], repeat(SLICE_SECS)))
     found: list[int] = []
     running = Deferred.fromCoroutine(collected(slices, 3 * LOOK_AFTER, found))
     assert len(found) == 2 * LOOK_AFTER
@@ -42,6 +42,17 @@ def test_one_after_the_other() -> None:
         assert running.called is goes_on
         clock.advance(0)
         outcome(running)
+
+
+def test_no_hurry() -> None:
+    """Between two slices of one that is in no hurry there is time for others."""
+    clock = Clock()
+    slices = Slices(unhurried(clock), lambda: 0.0, {"viewers": 0.5})
+    patient, hurried = (Deferred.fromCoroutine(slices.rest(party)) for party in ("viewers", "10.0.0.1"))
+    clock.advance(0)
+    assert (patient.called, hurried.called) == (False, True)
+    clock.advance(0.5)
+    assert patient.called
 
 
 def test_documents() -> None:
