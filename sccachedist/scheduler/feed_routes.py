@@ -81,5 +81,5 @@ class FeedRoutes:
             headers = (("Content-Type", JSON), ("Retry-After", str(RETRY_AFTER_SECS)))
             return Response(503, headers, json.dumps(said).encode())
         place = ViewerPlace(reader.party, Sight.of(reader.role, self.names, None), asked.last, asked.is_packed)
-        headers = (*HEADERS, ("Content-Encoding", "gzip")) if asked.is_packed else HEADERS
+        headers = (*HEADERS, *((("Content-Encoding", "gzip"),) if asked.is_packed else ()))
         return StreamResponse(Response(200, headers), self._watching.viewer(place))

@@ -44,7 +44,8 @@ def events(connection: Connection) -> list[tuple[str, str, str]]:
 
 
 def head_of(connection: Connection) -> bytes:
-    return connection.value().partition(b"\r\n\r\n")[0]
+    head, _, _ = connection.value().partition(b"\r\n\r\n")
+    return bytes(head)
 
 
 def body(connection: Connection) -> bytes:
