@@ -22,7 +22,8 @@ COVERING = \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,out_of_service presumed queue queue_shares refusals roles)) \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,reloaded_secrets sealed_heartbeats sessions shares sight snapshot standings tenure weighted_turns window)) \
 	$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs job_course jobs killed_jobs places spent_tokens)) tests/toolchains/test_lru.py \
-	$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath failure_policy outcome sparse tar)) \
+	tests/builders/test_machines.py \
+	$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath elf failure_policy outcome sparse tar)) \
 	$(addprefix tests/records/test_,$(addsuffix .py,record report ring selection speed tally trace usage)) \
 	$(addprefix tests/metrics/test_,$(addsuffix .py,histogram series)) \
 	$(addprefix tests/monitor/test_,$(addsuffix .py,conversation messages picture)) tests/scheduler/test_monitor_events.py \

@@ -7,6 +7,7 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from sccachedist.builders.interface import BuildJob
+from sccachedist.builders.machines import Machines
 from sccachedist.errors import BuildError
 from sccachedist.outcomes import SentLocal
 from sccachedist.scheduler.core import Reservation
@@ -148,6 +149,7 @@ class FakeBuilder:
     discarded: list[ArchiveId] = attrs.field(factory=list)
     usage: Usage = NO_USAGE
     to_unpack: bool = False
+    machines: Machines = attrs.field(factory=Machines)
 
     async def start(self) -> None:
         await self.starting.ask("start")

@@ -198,6 +198,17 @@ class CompileFailed(BuildError):
         self.kind, self.routine = suspicion.word, suspicion is Suspicion.VERIFY
 
 
+class ForeignToolchain(BuildError):
+    """A toolchain is for another machine than those whose programs run here: the client has to compile locally.
+
+    :param machine: the one that it is for, in the word of ``uname -m``.
+    """
+
+    def __init__(self, machine: str, text: str) -> None:
+        super().__init__(SentLocal.MACHINE, text)
+        self.kind = machine
+
+
 class StaysHome(SccachedistError):
     """A compile would give another result on the farm than on its client: the client has to compile locally."""
 

@@ -111,6 +111,15 @@ class Refusal(Word):
         "The client held as many slots as its max_slots allows, until queue.max_wait_secs had gone by.",
         "Raise max_slots of the client, or lower the number of compiles that it starts at a time (make -j).",
     )
+    NO_MACHINE = (
+        "No build server takes jobs that is of the machine of the toolchain.",
+        "Start a build server of the machine that the detail names, or one that runs its programs with an emulator: "
+        "capacity.machines.",
+    )
+    NO_LABEL = (
+        "No build server takes jobs that has all labels that the client needs.",
+        "Start a build server with the labels that the detail names (capacity.labels), or take them from the client.",
+    )
 
 
 class SentLocal(Word):
@@ -181,6 +190,11 @@ class SentLocal(Word):
     KILLED = (
         "An administrator ended the job.",
         "Ask the administrator: the log of the scheduler says who it was.",
+    )
+    MACHINE = (
+        "The toolchain is for another machine than the build server: the kind says for which.",
+        "Nothing, if it is the first job with its toolchain: the scheduler has learned that, and chooses other servers "
+        "from now on. If the build server runs such programs with an emulator, add it to capacity.machines there.",
     )
 
 

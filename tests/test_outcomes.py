@@ -42,7 +42,7 @@ def test_numbers_on_the_wire() -> None:
             "disk",
             "no_place",
         ),
-        *("stale_token", "unknown_job", "client_gone", "shutdown", "incident", "not_executed", "killed"),
+        *("stale_token", "unknown_job", "client_gone", "shutdown", "incident", "not_executed", "killed", "machine"),
     ]
     assert [phase.word for phase in SERVER_PHASES] == [
         "toolchain_upload",

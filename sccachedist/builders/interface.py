@@ -9,6 +9,7 @@ from typing import Protocol
 
 import attrs
 
+from sccachedist.builders.machines import Machines
 from sccachedist.policy import OnFailure
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import JobId
@@ -83,7 +84,12 @@ class UploadObserver(Protocol):
 
 
 class Builder(Protocol):
-    """Runs compiles in sandboxes."""
+    """Runs compiles in sandboxes.
+
+    :ivar machines: of the builder, and which of them its toolchains need.
+    """
+
+    machines: Machines
 
     async def start(self) -> None:
         """Remove leftovers of earlier runs and prove that the sandbox works.

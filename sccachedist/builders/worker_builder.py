@@ -15,6 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from sccachedist.builders.disk_room import UNBOUNDED, Room
 from sccachedist.builders.interface import Builder, BuildJob
+from sccachedist.builders.machines import Machines
 from sccachedist.builders.refusals import Refusals
 from sccachedist.builders.unpacked_toolchains import UnpackedToolchains
 from sccachedist.builders.upload_follower import UploadFollower
@@ -87,6 +88,8 @@ class WorkerBuilder:
         self._room = Room(room)
         self._toolchains = UnpackedToolchains(self._room, self._remove)
         self._refusals = Refusals()
+        #: Which machines its toolchains need, and what of that runs here.
+        self.machines = Machines()
         self._spares: defaultdict[ArchiveId, list[str]] = defaultdict(list)
         self._removals: SingleFlight[str] = SingleFlight()
         self._sweeping: SingleFlight[str] = SingleFlight()
@@ -147,6 +150,7 @@ class WorkerBuilder:
                     await self._toolchains.prepare(job.toolchain, lambda: self._unpack(job))
                 finally:
                     job.watch.unpacked()
+            self.machines.check(job.toolchain)
             spares = self._spares[job.toolchain]
             sandbox = spares.pop() if spares else f"{SANDBOX_PREFIX}{uuid.uuid4()}"
             try:
@@ -210,8 +214,11 @@ class WorkerBuilder:
             self._may_follow += 1
 
     async def _followed(self, request: FollowToolchain, follower: UploadFollower) -> None:
-        grown = partial(self._toolchains.grown, archive_id(request.unpacking.toolchain))
-        grown(await self.workers.ask_at_once(request, self._job_secs, follower.reach, grown=grown))
+        toolchain = archive_id(request.unpacking.toolchain)
+        grown = partial(self._toolchains.grown, toolchain)
+        done = await self.workers.ask_at_once(request, self._job_secs, follower.reach, grown=grown)
+        grown(done.size)
+        self.machines.unpacked(toolchain, done.machine)
 
     async def _unpack(self, job: BuildJob) -> bool:
         """Unpack a toolchain; if the disk is full, evict idle toolchains, sweep, and try again, at most twice.
@@ -241,14 +248,17 @@ class WorkerBuilder:
     async def _try_to_unpack(self, job: BuildJob) -> bool:
         request, grown = self._unpacking(job.toolchain, job.archive), partial(self._toolchains.grown, job.toolchain)
         try:
-            grown(await self.workers.ask(request, self._job_secs, grown=grown))
+            done = await self.workers.ask(request, self._job_secs, grown=grown)
+            grown(done.size)
         except SccachedistError:  # a killed worker leaves what it has unpacked so far
             await self._clear_up(RemoveToolchain(job.toolchain))
             self._sweep()
             raise
+        self.machines.unpacked(job.toolchain, done.machine)
         return True
 
     async def _remove(self, toolchain: ArchiveId) -> None:
+        self.machines.removed(toolchain)
         for sandbox in self._spares.pop(toolchain, []):
             await self._clear_up(RemoveSandbox(sandbox))
         await self._clear_up(RemoveToolchain(toolchain))
@@ -296,4 +306,5 @@ class WorkerBuilder:
 
     def _forget_all(self) -> None:
         self._toolchains.forget_all()
+        self.machines.forget_all()
         self._spares.clear()

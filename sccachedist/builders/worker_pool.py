@@ -103,8 +103,8 @@ class SandboxWorker(ProcessProtocol):
 
     async def ask(
         self, request: Request, reach: Reach | None = None, grown: Grown = unheard, used: Used = unheard
-    ) -> Size:
-        """Send a request as soon as the worker is set up; return the size in its answer.
+    ) -> Done:
+        """Send a request as soon as the worker is set up; return its answer.
 
         :param reach: called with a function that writes to the worker meanwhile, and with None when it no longer reads.
         :param grown: called with the growing size of what the worker unpacks; an error that it raises ends the request.
@@ -124,13 +124,13 @@ class SandboxWorker(ProcessProtocol):
         finally:
             reach(None)
 
-    async def _answer(self, used: Used = unheard) -> Size:
+    async def _answer(self, used: Used = unheard) -> Done:
         answer = await self._answers.get()
         if answer.usage != NO_USAGE:
             used(answer.usage)
         if isinstance(answer, Failed):
             raise raised(answer)
-        return answer.size
+        return answer
 
     def kill(self) -> None:
         """Kill it and every process that it started, at once."""
@@ -240,7 +240,7 @@ class Workers:
 
     async def ask(
         self, request: Request, seconds: float, kind: str = "", grown: Grown = unheard, watch: BuildWatch = _UNWATCHED
-    ) -> Size:
+    ) -> Done:
         """Wait until fewer than ``most`` workers work, then do as :meth:`ask_at_once`.
 
         :param watch: is told when it is the request's turn, and what the job took.
@@ -258,7 +258,7 @@ class Workers:
         kind: str = "",
         grown: Grown = unheard,
         used: Used = unheard,
-    ) -> Size:
+    ) -> Done:
         """Have a worker serve a request now, no matter how many work.
 
         When this raises or was cancelled, the worker and every process that it started are gone.
@@ -276,9 +276,9 @@ class Workers:
         try:
             if not self._idle:
                 self._idle.append(self._spawn())
-            size = await self._asked(worker.ask(request, reach, grown, used), seconds)
+            done = await self._asked(worker.ask(request, reach, grown, used), seconds)
             self._idle.append(worker)
-            return size
+            return done
         except BaseException as error:
             worker.kill()
             await worker.ended()
@@ -294,7 +294,7 @@ class Workers:
         self._idle.remove(best)
         return best
 
-    async def _asked(self, asking: Coroutine[Deferred[Any], Any, Size], seconds: float) -> Size:
+    async def _asked(self, asking: Coroutine[Deferred[Any], Any, Done], seconds: float) -> Done:
         try:
             return await Deferred.fromCoroutine(asking).addTimeout(seconds, self._reactor)
         except DeferredTimeout as error:

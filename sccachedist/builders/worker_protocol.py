@@ -21,6 +21,7 @@ from sccachedist.errors import (
     CompileFailed,
     DiskError,
     DiskFull,
+    ForeignToolchain,
     LimitExceeded,
     SccachedistError,
     ToolchainError,
@@ -31,6 +32,7 @@ from sccachedist.wire.bincode import (
     BOOL,
     OCTETS,
     TEXT,
+    U16,
     U64,
     Codec,
     choice,
@@ -40,6 +42,7 @@ from sccachedist.wire.bincode import (
     numbers,
     struct,
 )
+from sccachedist.wire.machines import UNKNOWN
 from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, RunJobRequest
 from sccachedist.wire.usage import NO_USAGE, USAGE, Usage
 
@@ -62,6 +65,15 @@ class Size:
 
 
 NOTHING = Size()
+
+
+@attrs.frozen
+class Unpacked:
+    """What an unpacked toolchain takes on a disk, and which machine it needs (:mod:`sccachedist.wire.machines`)."""
+
+    size: Size = NOTHING
+    machine: int = UNKNOWN
+
 
 #: Called now and then with the size of what is being unpacked.
 Grown = Callable[[Size], None]
@@ -211,10 +223,12 @@ class Done:
 
     :param size: of what was unpacked, if the request was to unpack.
     :param usage: what the job took, if the request was to run one.
+    :param machine: which one the toolchain needs that was unpacked.
     """
 
     size: Size = NOTHING
     usage: Usage = NO_USAGE
+    machine: int = UNKNOWN
 
 
 @attrs.frozen
@@ -257,7 +271,7 @@ REQUEST: Codec[Request] = choice(
 ARRIVED: Codec[Arrived] = struct(Arrived, size=U64, whole=BOOL)
 _SIZE = struct(Size, bytes=U64, inodes=U64)
 REPLY: Codec[Reply] = choice(
-    Done=struct(Done, size=_SIZE, usage=USAGE),
+    Done=struct(Done, size=_SIZE, usage=USAGE, machine=U16),
     Failed=struct(Failed, reason=enumeration(SentLocal), text=TEXT, kind=TEXT, usage=USAGE),
     Growing=struct(Growing, size=_SIZE),
 )
@@ -296,6 +310,8 @@ def raised(failure: Failed) -> SccachedistError:
             return LimitExceeded(failure.kind, failure.text)
         case SentLocal.TOOLCHAIN:
             return ToolchainError(failure.text)
+        case SentLocal.MACHINE:
+            return ForeignToolchain(failure.kind, failure.text)
         case SentLocal.SUSPICIOUS:
             return CompileFailed(_SUSPICIONS[failure.kind], failure.text)
         case SentLocal.DISK:

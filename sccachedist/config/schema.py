@@ -58,19 +58,22 @@ class Value:
 
 @attrs.frozen
 class ListOf:
-    """A list of ``least`` or more items, read as a tuple."""
+    """A list of ``least`` or more items, and ``most`` at most, read as a tuple."""
 
     item: Shape
     least: int = 0
+    most: int | None = None
 
     @property
     def expected(self) -> str:
         """What an operator should have written."""
-        return f"a list{f' of {self.least} or more' if self.least else ''}, each item {self.item.expected}"
+        some = f" of {self.least} or more" if self.least else ""
+        some = some if self.most is None else f" of {self.least} to {self.most}"
+        return f"a list{some}, each item {self.item.expected}"
 
     def read(self, value: object, where: str) -> object:
         """Read every item by its shape; an error names the item by its index."""
-        if not isinstance(value, list) or len(value) < self.least:
+        if not isinstance(value, list) or not self.least <= len(value) <= (self.most or len(value)):
             raise _wrong(where, f"expected {self.expected}")
         return tuple(self.item.read(item, f"{where}[{index}]") for index, item in enumerate(value))
 

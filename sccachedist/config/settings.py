@@ -42,6 +42,8 @@ from sccachedist.config.values import (
     COUNT,
     CPUS,
     HEARTBEAT_SECONDS,
+    LABEL,
+    MACHINE,
     NETWORK,
     OPTION,
     ORIGIN,
@@ -52,6 +54,7 @@ from sccachedist.config.values import (
 )
 from sccachedist.config.viewing import AdminSettings, WebSettings
 from sccachedist.policy import OnFailure
+from sccachedist.wire.abilities import MOST_LABELS, MOST_MACHINES
 from sccachedist.wire.addresses import ServerId
 
 AT_ONCE, RESTART = Effect.AT_ONCE, Effect.RESTART
@@ -134,6 +137,21 @@ class CapacitySettings:
         default=None,
         metadata=key(
             CPUS, "The CPUs that it offers; by default, all that it may use, within the quotas of its groups."
+        ),
+    )
+    machines: tuple[int, ...] | None = field(
+        default=None,
+        metadata=key(
+            ListOf(MACHINE, least=1, most=MOST_MACHINES),
+            'The machines whose programs it runs, such as ``["x86_64", "aarch64"]`` where an emulator runs those '
+            "of the second also inside of sandboxes; by default its own, and i686 beside x86_64.",
+        ),
+    )
+    labels: tuple[str, ...] = field(
+        default=(),
+        metadata=key(
+            ListOf(LABEL, most=MOST_LABELS),
+            'Words such as ``["fast", "gpu"]``; clients with ``labels`` get build servers that have all of theirs.',
         ),
     )
 

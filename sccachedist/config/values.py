@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from sccachedist.config.schema import Value
+from sccachedist.wire.abilities import is_label
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.http_texts import header_token, plain_text, split_url
+from sccachedist.wire.machines import NUMBERS, number_of
 from sccachedist.wire.secret_key import decode_secret_key
 
 N = TypeVar("N", int, float)
@@ -47,6 +49,12 @@ def _option(text: str) -> str:
 def _person(text: str) -> str:
     """A name that people and mail systems use; two of the words that the audit uses for others are none."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", text) or text in ("administrator", "viewer"):
+        raise ValueError
+    return text
+
+
+def _label(text: str) -> str:
+    if not is_label(text):
         raise ValueError
     return text
 
@@ -122,6 +130,8 @@ OPTION = Value(str, "a compiler's option such as -mfoo, or -mfoo* for all that b
 TOKEN = Value(str, "a text that fits into a HTTP header", header_token)
 JWT_KEY = Value(str, "32 bytes in unpadded base64url, as auth generate-jwt-hs256-key prints them", decode_secret_key)
 PERSON = Value(str, "the name of a person such as ann or ann@example.org", _person)
+LABEL = Value(str, "a label such as fast or gpu", _label)
+MACHINE = Value(str, f"a machine in the words of uname -m: one of {', '.join(NUMBERS)}", number_of)
 CLIENT = Value(str, "the name of a client such as ann or build-7", _client)
 DIGEST = Value(str, "64 hexadecimal digits, as sha256sum prints them", partial(_matching, "[0-9A-Fa-f]{64}"))
 HEADER = Value(str, "the name of a header such as X-Forwarded-User", partial(_matching, "[A-Za-z0-9-]{1,100}"))

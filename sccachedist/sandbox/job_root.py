@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sccachedist.builders.worker_protocol import Grown, RunJob, Size, UnpackToolchain, unheard
+from sccachedist.builders.worker_protocol import Grown, RunJob, Size, Unpacked, UnpackToolchain, unheard
 from sccachedist.errors import DecodeError, LimitExceeded, ToolchainError
 from sccachedist.sandbox.archive.growing_archive import GrowingArchive
 from sccachedist.sandbox.archive.opened import opened_inputs, opened_toolchain
@@ -32,8 +32,8 @@ def root_at(directory: str | Path) -> Iterator[Root]:
 
 def place_toolchain(
     request: UnpackToolchain, root: Root, growing: GrowingArchive | None = None, grown: Grown = unheard
-) -> Size:
-    """Unpack a toolchain; returns its size.
+) -> Unpacked:
+    """Unpack a toolchain; returns what there is to say of it.
 
     :param growing: how much of the archive is there, during its upload.
     :param grown: called with the size so far.
@@ -42,7 +42,7 @@ def place_toolchain(
     """
     try:
         with opened_toolchain(request, growing) as (stream, limits):
-            return unpack(stream, root, limits, grown).size
+            return unpack(stream, root, limits, grown).unpacked
     except DecodeError as error:
         raise ToolchainError(f"toolchain {request.toolchain} cannot be unpacked: {error}") from error
 

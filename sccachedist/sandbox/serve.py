@@ -11,7 +11,6 @@ from typing import BinaryIO, Protocol
 import attrs
 
 from sccachedist.builders.worker_protocol import (
-    NOTHING,
     REPLY,
     REQUEST,
     Done,
@@ -27,6 +26,7 @@ from sccachedist.builders.worker_protocol import (
     RunJob,
     Size,
     Sweep,
+    Unpacked,
     UnpackToolchain,
     failed,
     frame,
@@ -50,13 +50,13 @@ class Sandboxes(Protocol):
     def tidy(self) -> None:
         """Clean up after a request, once its answer is sent."""
 
-    def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Size:
-        """Unpack an archive for jobs; returns the size of what was unpacked. Nothing of it was there before.
+    def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Unpacked:
+        """Unpack an archive for jobs; returns what was unpacked. Nothing of it was there before.
 
         :param grown: called now and then with the size so far.
         """
 
-    def follow_toolchain(self, request: UnpackToolchain, growing: GrowingArchive, grown: Grown) -> Size:
+    def follow_toolchain(self, request: UnpackToolchain, growing: GrowingArchive, grown: Grown) -> Unpacked:
         """Unpack an archive during its upload, if this kind can; jobs can use it only when it is whole."""
 
     def remove_toolchain(self, toolchain: str) -> None:
@@ -94,13 +94,14 @@ def _serve(sandboxes: Sandboxes, request: Request, more: BinaryIO, answers: Bina
 
     meter = Meter()
     try:
-        reply: Done | Failed = Done(_perform(sandboxes, request, meter, more, grown) or NOTHING)
+        unpacked = _perform(sandboxes, request, meter, more, grown)
+        reply: Done | Failed = Done() if unpacked is None else Done(unpacked.size, machine=unpacked.machine)
     except (SccachedistError, OSError) as error:
         reply = failed(error)
     return attrs.evolve(reply, usage=meter.usage()) if isinstance(request, RunJob) else reply
 
 
-def _perform(sandboxes: Sandboxes, request: Request, meter: Meter, more: BinaryIO, grown: Grown) -> Size | None:
+def _perform(sandboxes: Sandboxes, request: Request, meter: Meter, more: BinaryIO, grown: Grown) -> Unpacked | None:
     match request:
         case RunJob():
             sandboxes.run_job(request, meter)

@@ -11,6 +11,7 @@ from sccachedist.server.job_runner import JobRunner
 from sccachedist.server.scheduler_session import Incarnation
 from sccachedist.server.tls import ShownIdentity
 from sccachedist.toolchains.changes import ToolchainLog
+from sccachedist.wire.abilities import Abilities
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.extension import EXTENDED_HEARTBEAT, JOB_BYTES, MOST_JOBS, ServerReport
 from sccachedist.wire.host_facts import HostFacts
@@ -27,6 +28,7 @@ def announcement(
     heartbeat_secs: int,
     news_bytes: int,
     host: HostFacts,
+    abilities: Abilities,
     metrics_port: int = 0,
 ) -> tuple[Heartbeat, ServerReport]:
     """Return the next heartbeat and its report for our scheduler; the nonce changes at each start.
@@ -37,6 +39,7 @@ def announcement(
     :param heartbeat_secs: seconds to the next heartbeat.
     :param news_bytes: the most bytes of news of toolchains.
     :param host: what is told of the host; the sizes of toolchains are put in here.
+    :param abilities: what sets this server apart; for which machines toolchains are is put in here.
     :param metrics_port: the port of this server's metrics at its public IP address; 0 if there is none.
     """
     heartbeat = Heartbeat(
@@ -56,12 +59,19 @@ def announcement(
         version=__version__,
         metrics_port=metrics_port,
         host=host,
+        abilities=abilities,
     )
     room = limits.heartbeat_bytes - len(encode(EXTENDED_HEARTBEAT, (heartbeat, report)))
     if room < 0 or len(report.jobs) > MOST_JOBS:
         started_first = sorted(report.jobs, key=lambda job: job[1] is not JobState.STARTED)
         report = attrs.evolve(report, jobs=tuple(started_first[: min(0, room // JOB_BYTES) or None][:MOST_JOBS]))
     news = toolchains.news(min(news_bytes, room))
-    host = attrs.evolve(host, sizes=news.sizes)
-    told = attrs.evolve(report, toolchains=news.held, gone=news.gone, since=news.since, until=news.until, host=host)
-    return heartbeat, told
+    return heartbeat, attrs.evolve(
+        report,
+        toolchains=news.held,
+        gone=news.gone,
+        since=news.since,
+        until=news.until,
+        host=attrs.evolve(host, sizes=news.sizes),
+        abilities=attrs.evolve(abilities, built_for=news.built_for),
+    )

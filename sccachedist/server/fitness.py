@@ -16,7 +16,7 @@ Pure: the time is an argument. What a test consists of is not known here.
 
 import attrs
 
-from sccachedist.errors import BuildError, CompileFailed, DiskError, ToolchainError
+from sccachedist.errors import BuildError, CompileFailed, DiskError, ForeignToolchain, ToolchainError
 from sccachedist.memory import FreeMemory
 from sccachedist.wire.extension import Health
 
@@ -37,7 +37,7 @@ LONGEST_REASON = 300
 def is_its_own(error: BaseException) -> bool:
     """Whether a job that fails so may have failed because of the build server, and not because of its own content."""
     return isinstance(error, DiskError | ToolchainError) or (
-        isinstance(error, BuildError) and not isinstance(error, CompileFailed)
+        isinstance(error, BuildError) and not isinstance(error, CompileFailed | ForeignToolchain)
     )
 
 

@@ -39,7 +39,9 @@ class Host:
         uploads: Callable[[], tuple[tuple[str, int], ...]],
     ) -> None:
         self._directories, self._in_thread, self._uploads = directories, in_thread, uploads
-        self._name, self._machine = host_name(socket.gethostname()), elf_machine(Path(sys.executable))
+        self._name = host_name(socket.gethostname())
+        #: The number of its machine, see :mod:`sccachedist.wire.machines`.
+        self.machine = elf_machine(Path(sys.executable))
         self._looking = False
         #: The free bytes where each directory lies, if they are known.
         self.free: dict[str, int] = {}
@@ -49,7 +51,7 @@ class Host:
         memory_free, memory_total = host_memory()
         return HostFacts(
             name=self._name,
-            machine=self._machine,
+            machine=self.machine,
             load=load(),
             memory_free=memory_free,
             memory_total=memory_total,

@@ -22,7 +22,7 @@ from sccachedist.server.lifecycle import ServerService
 from sccachedist.server.portability import LocalOptions
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.scheduler_session import HttpSchedulerSession
-from sccachedist.server.self_description import job_slots, server_token
+from sccachedist.server.self_description import job_slots, machines, server_token
 from sccachedist.toolchains.cache import Toolchains
 from sccachedist.web.request import Site
 
@@ -52,6 +52,7 @@ class ServerParts:
     """What of a build server takes other settings while it runs.
 
     :param disk: the budget for all that is on the disk for a while.
+    :param machine: of the host.
     """
 
     service: ServerService
@@ -66,13 +67,14 @@ class ServerParts:
     link: HttpSchedulerSession
     observers: JobObservers
     writer: LineWriter
+    machine: int
 
     def parts(self) -> Iterator[Part[ServerSettings] | PreparedPart[ServerSettings]]:
         """All of them, with their keys."""
         yield PreparedPart(("scheduler_auth",), self._token)
         yield Part(("limits",), self._take_limits)
         yield Part(("limits", "policy"), self._take_policy)
-        yield Part(("capacity",), self._take_cpus)
+        yield Part(("capacity",), self._take_capacity)
         yield Part(("heartbeat",), lambda settings: self.heartbeat.beat_every(settings.heartbeat.secs))
         yield Part(("records",), lambda settings: self.writer.use(settings.records))
         yield Part(("records", "log.jobs"), self.observers.choose)
@@ -96,10 +98,15 @@ class ServerParts:
         self.runner.local_options = LocalOptions.of(settings.policy.local_options)
         self.builder.take_policy(settings.limits, settings.policy.on_failure)
 
-    def _take_cpus(self, settings: ServerSettings) -> None:
+    def _take_capacity(self, settings: ServerSettings) -> None:
         self.core.slots = job_slots(settings)
         self.builder.allow(self.core.slots)
+        self.run_machines(settings)
         self.heartbeat.soon()
+
+    def run_machines(self, settings: ServerSettings) -> None:
+        """Let the toolchains of these machines run."""
+        self.builder.machines.here = machines(settings, self.machine)
 
     def _take_grace(self, settings: ServerSettings) -> None:
         self.service.grace_secs = settings.shutdown.grace_secs

@@ -5,7 +5,9 @@ from sccachedist.builders.cpus import usable_cpus
 from sccachedist.config import InsecureAuth, JwtToken, OwnToken, ServerSettings
 from sccachedist.daemon.logs import Logger
 from sccachedist.errors import ConfigError, PeerRefused
+from sccachedist.wire.abilities import Abilities
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.machines import run_by
 from sccachedist.wire.messages import job_capacity
 from sccachedist.wire.tokens import claimed_server
 
@@ -46,6 +48,19 @@ def offered_cpus(settings: ServerSettings) -> int:
 def job_slots(settings: ServerSettings) -> int:
     """Return how many jobs the scheduler gives this build server at a time."""
     return job_capacity(offered_cpus(settings))
+
+
+def machines(settings: ServerSettings, own: int) -> tuple[int, ...]:
+    """Return the machines whose programs run here: configured, or those that the host runs by itself.
+
+    :param own: the machine of the host.
+    """
+    return settings.capacity.machines or run_by(own)
+
+
+def abilities(settings: ServerSettings, own: int) -> Abilities:
+    """Return what sets this build server apart from others, but for what is known of toolchains."""
+    return Abilities(machines=machines(settings, own), labels=settings.capacity.labels)
 
 
 def told_metrics_port(settings: ServerSettings) -> int:

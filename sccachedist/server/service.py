@@ -49,7 +49,7 @@ from sccachedist.server.reloaded_parts import JobObservers, ServerParts
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.sandboxes import account_of, become, check_directories, directories_of, make_builder
 from sccachedist.server.scheduler_session import HttpSchedulerSession, Incarnation
-from sccachedist.server.self_description import job_slots, offered_cpus, server_token, told_metrics_port
+from sccachedist.server.self_description import abilities, job_slots, offered_cpus, server_token, told_metrics_port
 from sccachedist.server.self_test import SelfTest
 from sccachedist.server.spent_token_file import KeptSpentJobs
 from sccachedist.server.tls import ShownIdentity
@@ -118,6 +118,12 @@ def server_service(
         evicted,
     )
     host = Host(directories_of(settings), in_thread, toolchains.under_way)
+
+    def looked(toolchain: ArchiveId, machine: int) -> None:
+        if toolchains.looked_at(toolchain, machine):
+            _in_background(heartbeat.told())  # then the scheduler chooses servers of that machine
+
+    builder.machines.looked = looked
     source = partial(source_address, settings.public_addr.host, chosen)
     calls = trusting_calls(reactor, lambda: heartbeat.connection_lost(), source)
     incarnation, metrics_port = Incarnation(), told_metrics_port(settings)
@@ -134,6 +140,7 @@ def server_service(
             seconds,
             news,
             host.facts(),
+            abilities(reload.settings, host.machine),
             metrics_port,
         ),
         toolchains.log,
@@ -206,8 +213,9 @@ def server_service(
             heartbeat.soon()
 
     changing = ServerParts(
-        service, site, routes, runner, core, builder, toolchains, disk, heartbeat, link, observers, writer
+        service, site, routes, runner, core, builder, toolchains, disk, heartbeat, link, observers, writer, host.machine
     )
+    changing.run_machines(settings)
     reload.add(*changing.parts())
     listen = listen or listening_with(reactor)
     if settings.metrics.address is not None:

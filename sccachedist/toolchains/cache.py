@@ -24,7 +24,7 @@ from sccachedist.errors import DiskError, SccachedistError, ToolchainError
 from sccachedist.files import remove_file, settle
 from sccachedist.singleflight import SingleFlight
 from sccachedist.toolchains.changes import ToolchainLog
-from sccachedist.toolchains.kept_archives import found_archives
+from sccachedist.toolchains.kept_archives import found_archives, keep_machine, kept_machine
 from sccachedist.toolchains.lru import ToolchainIndex
 from sccachedist.toolchains.uploads import STALLED_SECS, Follow, Incoming, InThread, Upload
 from sccachedist.waiters import Waiters
@@ -87,6 +87,7 @@ class Toolchains:
         clear(held(self._incoming))
         for toolchain, size in found_archives(held(self._directory)):
             self._enter_found(toolchain, size)
+            self._index.looked_at(toolchain, kept_machine(self._path(toolchain)))
 
     def __contains__(self, toolchain: ArchiveId) -> bool:
         return toolchain in self._index
@@ -103,6 +104,17 @@ class Toolchains:
     def size(self) -> int:
         """The bytes of all archives."""
         return self._index.size
+
+    def machine_of(self, toolchain: ArchiveId) -> int:
+        """Which machine a toolchain needs, see :mod:`sccachedist.wire.machines`."""
+        return self._index.machine_of(toolchain)
+
+    def looked_at(self, toolchain: ArchiveId, machine: int) -> bool:
+        """Note which machine a toolchain needs, also for the next start; returns whether the scheduler has to hear."""
+        is_news = self._index.looked_at(toolchain, machine)
+        if is_news:
+            keep_machine(self._path(toolchain), machine)
+        return is_news
 
     def under_way(self) -> tuple[tuple[ArchiveId, int], ...]:
         """The toolchains that are on their way, with the bytes that are there: as many as a heartbeat tells."""

@@ -21,24 +21,33 @@ MOST_GONE = 10_000
 
 @attrs.frozen
 class ToolchainNews:
-    """The changes in one report, see :class:`sccachedist.wire.extension.ServerReport`; ``sizes`` of what is held."""
+    """The changes in one report, see :class:`sccachedist.wire.extension.ServerReport`.
+
+    :param sizes: of what is held; ``built_for``: which machine that needs.
+    """
 
     held: tuple[ArchiveId, ...]
     gone: tuple[ArchiveId, ...]
     since: int
     until: int
     sizes: tuple[int, ...] = ()
+    built_for: tuple[int, ...] = ()
 
 
 class ToolchainLog:
     """The changes.
 
     :param recent: returns the toolchains that are here, most recently used first.
-    :param size_of: returns the bytes of one that is here.
+    :param size_of: returns the bytes of one that is here; ``machine_of``, which machine it needs.
     """
 
-    def __init__(self, recent: Callable[[], Iterable[ArchiveId]], size_of: Callable[[ArchiveId], int]) -> None:
-        self._recent, self._size_of = recent, size_of
+    def __init__(
+        self,
+        recent: Callable[[], Iterable[ArchiveId]],
+        size_of: Callable[[ArchiveId], int],
+        machine_of: Callable[[ArchiveId], int],
+    ) -> None:
+        self._recent, self._size_of, self._machine_of = recent, size_of, machine_of
         self._last = self.told = 0
         # The last removal that was forgotten, though an earlier report may have listed that toolchain.
         self._forgotten = 0
@@ -53,7 +62,7 @@ class ToolchainLog:
         return self.told == self._last
 
     def came(self, toolchain: ArchiveId) -> None:
-        """Note that a toolchain is here."""
+        """Note that a toolchain is here, or that more is known of it."""
         self._gone.pop(toolchain, None)
         self._change(toolchain, held=True)
 
@@ -88,7 +97,8 @@ class ToolchainLog:
             until = number
         else:
             until = self._last
-        return ToolchainNews(tuple(held), tuple(gone), self.told, until, tuple(map(self._size_of, held)))
+        sizes, machines = tuple(map(self._size_of, held)), tuple(map(self._machine_of, held))
+        return ToolchainNews(tuple(held), tuple(gone), self.told, until, sizes, machines)
 
     def _untold(self) -> Iterator[tuple[ArchiveId, int, bool]]:
         """Yield the changes that the scheduler has not heard of, oldest first."""

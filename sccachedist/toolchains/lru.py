@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from sccachedist.errors import ToolchainError
 from sccachedist.toolchains.changes import ToolchainLog
 from sccachedist.wire.archive_id import ArchiveId
+from sccachedist.wire.machines import UNKNOWN
 
 
 class ToolchainIndex:
@@ -25,7 +26,8 @@ class ToolchainIndex:
         self._uses: Counter[ArchiveId] = Counter()
         self.size = 0
         """The bytes of all archives together."""
-        self.log = ToolchainLog(lambda: reversed(self._sizes), self._sizes.__getitem__)
+        self._machines: dict[ArchiveId, int] = {}
+        self.log = ToolchainLog(lambda: reversed(self._sizes), self._sizes.__getitem__, self.machine_of)
         """What has come and gone."""
 
     def __contains__(self, toolchain: ArchiveId) -> bool:
@@ -61,8 +63,21 @@ class ToolchainIndex:
         self.log.came(toolchain)
         return tuple(evicted)
 
+    def machine_of(self, toolchain: ArchiveId) -> int:
+        """Which machine a toolchain needs, see :mod:`sccachedist.wire.machines`."""
+        return self._machines.get(toolchain, UNKNOWN)
+
+    def looked_at(self, toolchain: ArchiveId, machine: int) -> bool:
+        """Note which machine a toolchain needs; returns whether that is news of one that is here."""
+        if toolchain not in self._sizes or machine == self.machine_of(toolchain):
+            return False
+        self._machines[toolchain] = machine
+        self.log.came(toolchain)
+        return True
+
     def remove(self, toolchain: ArchiveId) -> None:
         """Remove a toolchain, if it is here."""
+        self._machines.pop(toolchain, None)
         if toolchain in self._sizes:
             self.size -= self._sizes.pop(toolchain)
             self.log.went(toolchain)

@@ -10,7 +10,7 @@ UNKNOWN = 0
 #: Stands for a toolchain that was looked at and needs no certain machine: it has no program, or programs for several.
 ANY = 0xFFFF
 _NAMES = {3: "i686", 21: "ppc64le", 22: "s390x", 40: "armv7l", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
-_NUMBERS = {name: number for number, name in _NAMES.items()}
+NUMBERS = {name: number for number, name in _NAMES.items()}
 #: Machines whose programs another one runs as well, without an emulator.
 _ALSO_RUNS = {62: (3,)}
 
@@ -25,9 +25,9 @@ def number_of(name: str) -> int:
 
     :raises ValueError: no machine of that name is known here.
     """
-    if name not in _NUMBERS:
-        raise ValueError(f"one of {', '.join(_NUMBERS)}")
-    return _NUMBERS[name]
+    if name not in NUMBERS:
+        raise ValueError(f"one of {', '.join(NUMBERS)}")
+    return NUMBERS[name]
 
 
 def names_of(machines: Collection[int]) -> str:

@@ -18,9 +18,11 @@ from sccachedist.builders.worker_protocol import (
     UnpackToolchain,
 )
 from sccachedist.config import ServerLimits
-from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
+from sccachedist.errors import BuildError, ForeignToolchain, LimitExceeded, ToolchainError
 from sccachedist.outcomes import SentLocal
 from sccachedist.policy import OnFailure
+from sccachedist.wire.archive_id import ArchiveId
+from sccachedist.wire.machines import ANY
 from sccachedist.wire.messages import JobId
 from sccachedist.wire.usage import Usage
 from tests.builders.worker_host import JOB, OTHER, PROGRAM, TOOLCHAIN, Asked, BuilderCase
@@ -128,6 +130,42 @@ class BuilderTests(BuilderCase):
         self.host.asked(RemoveSandbox).ends()
         self.host.asked(RemoveToolchain).ends()
         self.successResultOf(discarded)
+
+    def test_a_toolchain_for_another_machine(self) -> None:
+        """Its jobs are not tried, and it is told for which machine it is; once that can be emulated, they run."""
+        told: list[tuple[ArchiveId, int]] = []
+        self.builder.machines.here, self.builder.machines.looked = (62, 3), lambda *news: told.append(news)
+        job = self.job(TOOLCHAIN)
+        self.host.asked(UnpackToolchain).ends(machine=183)
+        error = self.failureResultOf(job, ForeignToolchain).value
+        said = "the toolchain is for aarch64, and this build server is for x86_64, i686"
+        assert (str(error), error.kind, told) == (said, "aarch64", [(TOOLCHAIN, 183)])
+        self.failureResultOf(self.job(TOOLCHAIN), ForeignToolchain)
+        self.builder.machines.here = (62, 183)
+        job = self.job(TOOLCHAIN)
+        self.host.asked(RunJob).ends()
+        self.successResultOf(job)
+
+    def test_toolchains_that_run_here(self) -> None:
+        """A job runs if its toolchain is for this machine, or for none, or if nothing is known of this machine."""
+        for here, machine in (((62, 3), 3), ((62,), ANY), ((), 183)):
+            self.builder = self.new()
+            self.builder.machines.here = here
+            job = self.job(TOOLCHAIN)
+            self.host.asked(UnpackToolchain).ends(machine=machine)
+            self.host.asked(RunJob).ends()
+            self.successResultOf(job)
+
+    def test_a_toolchain_that_was_removed(self) -> None:
+        """What was known of it is forgotten: the same name is looked at again when it comes again."""
+        self.builder.machines.here = (62,)
+        job = self.job(TOOLCHAIN)
+        self.host.asked(UnpackToolchain).ends(machine=183)
+        self.failureResultOf(job, ForeignToolchain)
+        discarded = self.doing(self.builder.discard(TOOLCHAIN))
+        self.host.asked(RemoveToolchain).ends()
+        self.successResultOf(discarded)
+        self.builder.machines.check(TOOLCHAIN)
 
     def test_a_toolchain_in_use_stays(self) -> None:
         """It is removed after the last of its jobs; another one is no reason to wait."""

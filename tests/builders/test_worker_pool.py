@@ -8,13 +8,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sccachedist.builders.worker_pool import Workers
 from sccachedist.builders.worker_protocol import (
-    NOTHING,
     REPLY,
     REQUEST,
     Done,
     RemoveAll,
     RemoveSandbox,
-    Size,
     failed,
     frame,
 )
@@ -28,7 +26,7 @@ class WorkersTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.reactor = Reactor()
-        self.asked: list[Deferred[Size]] = []
+        self.asked: list[Deferred[Done]] = []
         self.workers = Workers(self.reactor, PROGRAM, 2)  # type: ignore[arg-type]
 
     def tearDown(self) -> None:
@@ -37,9 +35,9 @@ class WorkersTests(SynchronousTestCase):
             process.end()
         self.successResultOf(stopped)
         for asked in self.asked:
-            asked.addErrback(lambda failure: NOTHING)
+            asked.addErrback(lambda failure: Done())
 
-    def ask(self, kind: str = "") -> Deferred[Size]:
+    def ask(self, kind: str = "") -> Deferred[Done]:
         asked = Deferred.fromCoroutine(self.workers.ask(RemoveAll(), 10, kind))
         self.asked.append(asked)
         return asked
@@ -112,7 +110,7 @@ class WorkersTests(SynchronousTestCase):
         self.reactor.processes[2].answers(Done(), Done())
         self.successResultOf(urgent)
 
-    def fails(self, how: Callable[[Process, Deferred[Size]], object], kind: type[Exception]) -> None:
+    def fails(self, how: Callable[[Process, Deferred[Done]], object], kind: type[Exception]) -> None:
         asked = self.ask()
         process = self.reactor.processes[0]
         process.answers(Done())

@@ -39,6 +39,7 @@ from sccachedist.builders.worker_protocol import (
 from sccachedist.config import ServerLimits
 from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.bincode import decode, encode
+from sccachedist.wire.machines import UNKNOWN
 from sccachedist.wire.messages import RUN_JOB_REQUEST, CompileCommand, JobId, RunJobRequest
 from sccachedist.wire.usage import NO_USAGE, Usage
 
@@ -114,10 +115,12 @@ class Asked(Process):
             frames.append(stream.read(*FRAME_LENGTH.unpack(header)))
         return frames
 
-    def ends(self, error: Exception | None = None, size: Size = NOTHING, usage: Usage = NO_USAGE) -> None:
+    def ends(
+        self, error: Exception | None = None, size: Size = NOTHING, usage: Usage = NO_USAGE, machine: int = UNKNOWN
+    ) -> None:
         """Answer the request; after an error it is killed."""
         self.clear()
-        self.answers(attrs.evolve(failed(error), usage=usage) if error else Done(size, usage))
+        self.answers(attrs.evolve(failed(error), usage=usage) if error else Done(size, usage, machine))
         if error:
             self.end()
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sccachedist.builders.worker_protocol import Size, UnpackLimits, UnpackToolchain
+from sccachedist.builders.worker_protocol import Size, Unpacked, UnpackLimits, UnpackToolchain
 from sccachedist.errors import DiskError, LimitExceeded, ToolchainError
 from sccachedist.sandbox.archive.tally import STEP_BYTES
 from sccachedist.sandbox.overlay.toolchain_store import remove_all, remove_toolchain, sweep, unpack_toolchain
+from sccachedist.wire.machines import ANY
 from tests.sandbox.archives import file, gzipped, member, tar
 from tests.support.broken_disks import NUMBERS, failing
 
@@ -134,9 +135,10 @@ def test_what_is_told_of_a_toolchain(home: Path) -> None:
     ]
     (home / "archive").write_bytes(gzipped(tar(*members, file("big", b"x" * STEP_BYTES))))
     request = UnpackToolchain("t", str(home / "archive"), UnpackLimits(1 << 30, 10, 2000, 4095, 10))
-    size = unpack_toolchain(request, grown=told.append)
+    unpacked = unpack_toolchain(request, grown=told.append)
+    size = unpacked.size
     blocks = 2 + 1 + 1 + STEP_BYTES // 4096
-    assert size == Size(4096 * blocks, 7)
+    assert unpacked == Unpacked(Size(4096 * blocks, 7), ANY)
     assert [(STEP_BYTES <= each.bytes <= size.bytes, each.inodes) for each in told] == [(True, 7)]
 
 

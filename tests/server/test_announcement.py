@@ -9,17 +9,20 @@ from sccachedist.config import ServerLimits
 from sccachedist.server.announcement import announcement
 from sccachedist.server.scheduler_session import Incarnation
 from sccachedist.server.tls import ShownIdentity
+from sccachedist.wire.abilities import Abilities
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.extension import EXTENDED_HEARTBEAT, ServerReport
 from sccachedist.wire.host_facts import HostFacts
+from sccachedist.wire.machines import UNKNOWN
 from sccachedist.wire.messages import Heartbeat, JobId, JobState
 from tests.server.servers import Host
 from tests.toolchains.test_changes import here
 
 TOOLCHAINS = [ArchiveId(f"{number:064x}") for number in range(50)]
 HOST = HostFacts("build17", load=1500, uploads=((TOOLCHAINS[0], 5),))
+ABLE = Abilities(True, (62, 3), ("fast",))
 JOBS = [JobId(number) for number in range(500)]
 
 
@@ -36,7 +39,7 @@ def tell(place: Path, limits: ServerLimits, jobs: int = 0, room: int = 1 << 20) 
     for job in JOBS[:jobs]:
         host.core.assign(job, TOOLCHAINS[0], present=job == jobs - 1, now=0.0)
         (host.core.claim if job == jobs - 1 else host.core.begin_upload)(job, 0.0)
-    return announcement(identity, host.server, here(*TOOLCHAINS).log, Incarnation(), 2, limits, 5, room, HOST)
+    return announcement(identity, host.server, here(*TOOLCHAINS).log, Incarnation(), 2, limits, 5, room, HOST, ABLE)
 
 
 def size(said: tuple[Heartbeat, ServerReport]) -> int:
@@ -49,6 +52,7 @@ def test_all_of_it(tmp_path: Path) -> None:
     assert report.toolchains == tuple(reversed(TOOLCHAINS))
     assert [state for _, state in report.jobs] == [JobState.PENDING, JobState.PENDING, JobState.STARTED]
     assert report.host == attrs.evolve(HOST, sizes=(1,) * 50)
+    assert report.abilities == attrs.evolve(ABLE, built_for=(UNKNOWN,) * 50)
 
 
 def test_toolchains_wait(tmp_path: Path, said: Heartbeat) -> None:
@@ -57,7 +61,7 @@ def test_toolchains_wait(tmp_path: Path, said: Heartbeat) -> None:
     for limits, room in ((ServerLimits(heartbeat_bytes=plain + 90), 1 << 20), (ServerLimits(), 90)):
         heartbeat, report = tell(tmp_path, limits, 3, room)
         assert (report.toolchains, report.since, len(report.jobs)) == ((TOOLCHAINS[-1],), 0, 3)
-        assert size((heartbeat, report)) <= plain + 80
+        assert size((heartbeat, report)) <= plain + 82
 
 
 def test_jobs_that_have_started_come_first(tmp_path: Path, said: Heartbeat) -> None:

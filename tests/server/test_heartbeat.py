@@ -11,6 +11,7 @@ from sccachedist.server.heartbeat import MOST_RETRY_SECS, MOST_SECS, NEWS_BYTES,
 from sccachedist.toolchains.changes import ToolchainLog
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.extension import Availability, Orders, ServerReport
+from sccachedist.wire.machines import UNKNOWN
 from sccachedist.wire.messages import Heartbeat, JobId
 
 AWAY = PeerError("connection refused")
@@ -23,7 +24,7 @@ class HeartbeatTests(SynchronousTestCase):
         self.clock, self.made, self.broken = Clock(), 0, False
         scheduler = FakeScheduler()
         self.held: list[ArchiveId] = []
-        self.log = ToolchainLog(lambda: self.held, lambda _: 1)
+        self.log = ToolchainLog(lambda: self.held, lambda _: 1, lambda _: UNKNOWN)
         self.rooms: list[int] = []
         self.orders: list[Orders] = []
         self.sent = scheduler.heartbeats

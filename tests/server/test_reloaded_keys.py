@@ -25,6 +25,7 @@ IN_FORCE: dict[str, Callable[[Any], object]] = {
     "scheduler_auth.token": lambda its: its.link.token.rpartition(" ")[2],
     "heartbeat.secs": lambda its: its.heartbeat._seconds,
     "policy.on_failure": lambda its: its.builder._on_failure,
+    "capacity.machines": lambda its: its.builder.machines.here,
     "shutdown.grace_secs": lambda its: its.service.grace_secs,
     "log.jobs": lambda its: len(its.observers.now) == 1,
     "records.file": lambda its: its.writer._file._path,
@@ -36,8 +37,9 @@ IN_FORCE: dict[str, Callable[[Any], object]] = {
     "limits.toolchain_bytes": lambda its: its.toolchains._limit,
     "limits.job_secs": lambda its: its.builder._job_secs,
 }
-#: These are tried elsewhere: the form of the log, and another kind of token, which depends on the address.
-ELSEWHERE = {"log.format", "scheduler_auth"}
+#: These are tried elsewhere: the form of the log, another kind of token, which depends on the address, and what each
+#: heartbeat reads.
+ELSEWHERE = {"log.format", "scheduler_auth", "capacity.labels"}
 
 
 def at_once() -> list[str]:

@@ -12,6 +12,7 @@ from twisted.logger import capturedLogs, formatEvent
 from farmkit.deferreds import outcome
 from sccachedist.errors import ToolchainError
 from sccachedist.wire.archive_id import ArchiveId
+from sccachedist.wire.machines import ANY, UNKNOWN
 from tests.support.broken_disks import failing
 from tests.toolchains.stocks import ARCHIVES, CLANG, GCC, RUSTC, Stock, named_of_old, used
 
@@ -211,6 +212,28 @@ def test_use_without_touching(stock: Stock, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(os, "utime", fail)
     assert used(stock, GCC) == GCC_BYTES
+
+
+def test_its_machine(stock: Stock) -> None:
+    """Which machine a toolchain needs is news once, and is known again after a restart."""
+    stock.put(GCC_BYTES)
+    stock.restart()
+    assert stock.toolchains.machine_of(GCC) == UNKNOWN
+    assert stock.toolchains.looked_at(GCC, 183)
+    assert not stock.toolchains.looked_at(GCC, 183)
+    assert not stock.toolchains.looked_at(CLANG, 62)
+    stock.restart()
+    news = stock.toolchains.log.news(1000)
+    assert (news.held, news.built_for) == ((GCC,), (183,))
+
+
+@pytest.mark.parametrize("kept", [b"", b"x86_64", b"-1", b"70000", b"9" * 5000])
+def test_a_machine_that_was_not_kept(stock: Stock, kept: bytes) -> None:
+    """An attribute that somebody else has written is no machine that is out of bounds."""
+    stock.put(GCC_BYTES)
+    os.setxattr(stock.cache / "tc" / GCC[0] / GCC[1] / GCC, "user.sccachedist.machine", kept[:4000])
+    stock.restart()
+    assert stock.toolchains.machine_of(GCC) in (UNKNOWN, ANY)
 
 
 def test_unwanted(stock: Stock) -> None:

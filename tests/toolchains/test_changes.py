@@ -58,6 +58,18 @@ def test_changes() -> None:
     assert tells(index) == ("", "", False)
 
 
+def test_what_is_learned_of_one() -> None:
+    """A toolchain is told again when it is known which machine it needs."""
+    index = here(A, B)
+    tells(index)
+    assert index.looked_at(A, 183)
+    news = index.log.news(ALL)
+    assert (news.held, news.sizes, news.built_for, news.since) == ((A,), (1,), (183,), index.log.told)
+    index.remove(A)
+    index.add(A, 1)
+    assert index.log.news(ALL).built_for == (0,)
+
+
 def test_more_than_fits() -> None:
     """What does not fit into one report is in the next ones; where nothing fits, all of it waits."""
     index = here(A, B, C)

@@ -158,3 +158,12 @@ def test_many_of_them() -> None:
         toolchains.release(name)
     assert time.process_time() - began < 2
     assert (len(toolchains), toolchains.size) == (20_000, 20_000)
+
+
+def test_its_machine() -> None:
+    """Which machine a toolchain needs is news if it is here and that was not known, and is forgotten with it."""
+    here = index(30, A)
+    assert (here.machine_of(A), here.looked_at(B, 62), here.machine_of(B)) == (0, False, 0)
+    assert (here.looked_at(A, 62), here.looked_at(A, 62), here.machine_of(A)) == (True, False, 62)
+    here.remove(A)
+    assert here.machine_of(A) == 0

@@ -90,7 +90,9 @@ def _member(name: bytes, member: Member, content: Content, tally: Tally) -> Iter
     mode = member.mode & 0o777 | (0o700 if member.kind is MemberKind.DIRECTORY else 0)
     link = _plain(member.link) if member.kind is MemberKind.HARD_LINK else member.link
     yield _header(name, member.kind, size=member.size, mode=mode, mtime=usual_time(member.mtime), link=link)
-    for piece in content:
+    for number, piece in enumerate(content):
+        if not number and mode & 0o111:
+            tally.executable(piece)
         tally.written(len(piece))
         yield piece
     tally.written(-member.size % DISK_BLOCK)

@@ -5,8 +5,10 @@ A directory counts whether the archive names it or not. Where the files are is n
 
 import attrs
 
-from sccachedist.builders.worker_protocol import NOTHING, Grown, Size, unheard
+from sccachedist.builders.worker_protocol import NOTHING, Grown, Size, Unpacked, unheard
 from sccachedist.errors import LimitExceeded
+from sccachedist.sandbox.archive.elf import program_machine
+from sccachedist.wire.machines import needed_by
 
 #: Bytes of a file system's block: the size of each file and directory is rounded up to it.
 DISK_BLOCK = 4096
@@ -40,11 +42,18 @@ class Tally:
         self._limits, self._grown = limits, grown
         self._bytes = self._inodes = 0
         self._told = NOTHING
+        #: The machines that programs of the archive are for.
+        self.machines: set[int] = set()
 
     @property
     def size(self) -> Size:
         """The size so far."""
         return Size(self._bytes, self._inodes)
+
+    @property
+    def unpacked(self) -> Unpacked:
+        """What there is to say of the archive as a toolchain."""
+        return Unpacked(self.size, needed_by(self.machines))
 
     def name(self, length: int) -> None:
         """Check the length of a member's name or link target, in bytes.
@@ -80,6 +89,11 @@ class Tally:
         self._bytes += size
         if self._bytes - self._told.bytes >= STEP_BYTES:
             self._tell()
+
+    def executable(self, head: bytes) -> None:
+        """Look at the beginning of an executable file."""
+        if (machine := program_machine(head)) is not None:
+            self.machines.add(machine)
 
     def _tell(self) -> None:
         self._told = self.size

@@ -82,7 +82,9 @@ def _unpack_member(root: Root, member: Member, content: Content, tally: Tally) -
 def _file(directory: int, name: bytes, member: Member, content: Content, tally: Tally) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(name, flags, 0o600, dir_fd=directory), "wb") as file:
-        for piece in content:
+        for number, piece in enumerate(content):
+            if not number and member.mode & 0o111:
+                tally.executable(piece)
             tally.written(file.write(piece))
         tally.written(-member.size % DISK_BLOCK)
         file.flush()

@@ -8,7 +8,7 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from sccachedist.builders.worker_protocol import SANDBOX_PREFIX, Grown, Size, UnpackToolchain
+from sccachedist.builders.worker_protocol import SANDBOX_PREFIX, Grown, Size, Unpacked, UnpackToolchain
 from sccachedist.errors import BuildError, DecodeError, ToolchainError
 from sccachedist.outcomes import SentLocal
 from sccachedist.sandbox.archive.opened import opened_toolchain
@@ -22,8 +22,8 @@ IMAGE = Size(4 * 1024 * 1024, 1000)
 _BUSYBOX_BYTES = 64 * 1024 * 1024
 
 
-def make_image(request: UnpackToolchain, base: str, grown: Grown) -> Size:
-    """Make the image of a toolchain; returns its size.
+def make_image(request: UnpackToolchain, base: str, grown: Grown) -> Unpacked:
+    """Make the image of a toolchain; returns what there is to say of that.
 
     :param base: the image that has a busybox.
     :param grown: called with the size so far.
@@ -38,7 +38,8 @@ def make_image(request: UnpackToolchain, base: str, grown: Grown) -> Size:
             docker("import", "-", image_name(request.toolchain), stdin=_content(stream, tally, busybox))
     except DecodeError as error:
         raise ToolchainError(f"toolchain {request.toolchain} cannot be unpacked: {error}") from error
-    return Size(tally.size.bytes + IMAGE.bytes, tally.size.inodes + IMAGE.inodes)
+    size = Size(tally.size.bytes + IMAGE.bytes, tally.size.inodes + IMAGE.inodes)
+    return Unpacked(size, tally.unpacked.machine)
 
 
 def has_image(toolchain: str) -> bool:

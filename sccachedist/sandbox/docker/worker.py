@@ -8,7 +8,7 @@ import sys
 
 import attrs
 
-from sccachedist.builders.worker_protocol import Grown, RunJob, Size, UnpackToolchain
+from sccachedist.builders.worker_protocol import Grown, RunJob, Unpacked, UnpackToolchain
 from sccachedist.errors import BuildError
 from sccachedist.outcomes import SentLocal
 from sccachedist.sandbox.archive.growing_archive import GrowingArchive
@@ -36,11 +36,11 @@ class DockerSandboxes:
     def tidy(self) -> None:
         """Do nothing: the container is gone."""
 
-    def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Size:
+    def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Unpacked:
         """Make an image."""
         return images.make_image(request, self.base, grown)
 
-    def follow_toolchain(self, request: UnpackToolchain, growing: GrowingArchive, grown: Grown) -> Size:
+    def follow_toolchain(self, request: UnpackToolchain, growing: GrowingArchive, grown: Grown) -> Unpacked:
         """Refuse: an image is made of a whole archive."""
         raise BuildError(SentLocal.SANDBOX, "an image is made of a whole archive")
 

@@ -11,7 +11,7 @@ import os
 import uuid
 from pathlib import Path
 
-from sccachedist.builders.worker_protocol import Grown, Size, UnpackToolchain, unheard
+from sccachedist.builders.worker_protocol import Grown, Unpacked, UnpackToolchain, unheard
 from sccachedist.disks import on_disk
 from sccachedist.sandbox.archive.growing_archive import GrowingArchive
 from sccachedist.sandbox.job_root import place_toolchain, root_at
@@ -20,8 +20,10 @@ from sccachedist.sandbox.overlay.layout import TOOLCHAINS
 _GONE = "gone-"
 
 
-def unpack_toolchain(request: UnpackToolchain, growing: GrowingArchive | None = None, grown: Grown = unheard) -> Size:
-    """Unpack an archive under its toolchain's name, instead of what may be left there unused; returns the size.
+def unpack_toolchain(
+    request: UnpackToolchain, growing: GrowingArchive | None = None, grown: Grown = unheard
+) -> Unpacked:
+    """Unpack an archive under its toolchain's name, instead of what may be left there unused.
 
     :param growing: how much of the archive is there, during its upload: the name appears only when it is whole.
     :param grown: called with the size so far.
@@ -35,7 +37,7 @@ def unpack_toolchain(request: UnpackToolchain, growing: GrowingArchive | None = 
         part.mkdir()
         try:
             with root_at(part) as root:
-                size = place_toolchain(request, root, growing, grown)
+                unpacked = place_toolchain(request, root, growing, grown)
             while growing is not None and growing.goes_on():
                 pass
         except BaseException:
@@ -44,7 +46,7 @@ def unpack_toolchain(request: UnpackToolchain, growing: GrowingArchive | None = 
             raise
         part.chmod(0o755)  # an archive may set another mode for "./"
         part.rename(Path(TOOLCHAINS, request.toolchain))
-    return size
+    return unpacked
 
 
 def remove_toolchain(name: str) -> None:

@@ -14,7 +14,7 @@ import sys
 
 import attrs
 
-from sccachedist.builders.worker_protocol import Grown, JobLimits, RunJob, Size, UnpackToolchain
+from sccachedist.builders.worker_protocol import Grown, JobLimits, RunJob, Unpacked, UnpackToolchain
 from sccachedist.sandbox.archive.growing_archive import GrowingArchive
 from sccachedist.sandbox.meter import Meter
 from sccachedist.sandbox.overlay import job, namespaces, toolchain_store
@@ -63,11 +63,11 @@ class OverlaySandboxes:
         """Remove the last job's place, and make one for the next job."""
         self._prewarm.refill()
 
-    def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Size:
+    def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Unpacked:
         """Unpack an archive into a directory."""
         return toolchain_store.unpack_toolchain(request, grown=grown)
 
-    def follow_toolchain(self, request: UnpackToolchain, growing: GrowingArchive, grown: Grown) -> Size:
+    def follow_toolchain(self, request: UnpackToolchain, growing: GrowingArchive, grown: Grown) -> Unpacked:
         """Unpack an archive during its upload."""
         return toolchain_store.unpack_toolchain(request, growing, grown)
 

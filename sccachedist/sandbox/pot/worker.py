@@ -8,7 +8,7 @@ import sys
 
 import attrs
 
-from sccachedist.builders.worker_protocol import Grown, RunJob, Size, UnpackToolchain
+from sccachedist.builders.worker_protocol import Grown, RunJob, Unpacked, UnpackToolchain
 from sccachedist.errors import BuildError
 from sccachedist.outcomes import SentLocal
 from sccachedist.sandbox.archive.growing_archive import GrowingArchive
@@ -35,16 +35,16 @@ class PotSandboxes:
     def tidy(self) -> None:
         """Do nothing: the clone serves the next job."""
 
-    def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Size:
+    def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Unpacked:
         """Clone the template, and unpack a toolchain over it."""
         name = IMAGE_PREFIX + request.toolchain
         self.pots.clone(name, self.pots.template)
         with root_at(self.pots.files(name)) as root:
-            size = place_toolchain(request, root, grown=grown)
+            unpacked = place_toolchain(request, root, grown=grown)
         self.pots.snapshot(name)
-        return size
+        return unpacked
 
-    def follow_toolchain(self, request: UnpackToolchain, growing: GrowingArchive, grown: Grown) -> Size:
+    def follow_toolchain(self, request: UnpackToolchain, growing: GrowingArchive, grown: Grown) -> Unpacked:
         """Refuse: a pot is made of a whole archive."""
         raise BuildError(SentLocal.SANDBOX, "a pot is made of a whole archive")
 
