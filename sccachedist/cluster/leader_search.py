@@ -1,10 +1,13 @@
 """Has a question answered by the scheduler that leads, whichever that is, and for as long as it takes to find it.
 
 If the leader goes away before any of its answer has gone on, the question is asked again, of the same or of the next
-one. What a question means, and what becomes of it if this scheduler leads, is not known here.
+one. A leader that has been silent for long is not waited for: another one would lead by now if one could, and who asks
+had better do without. What a question means, and what becomes of it if this scheduler leads, is not known here.
 """
 
+import math
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from typing import cast
 from weakref import WeakKeyDictionary
@@ -13,6 +16,7 @@ import attrs
 from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
 
 from sccachedist.cluster.leader_calls import LeaderAway, LeaderCalls, PassedRequest
 from sccachedist.cluster.leadership import Candidate, Election, Following, Leadership, Leading
@@ -28,6 +32,8 @@ PAUSE_SECS, ATTEMPTS_PER_SEC = 0.1, 200
 PATIENCE_SECS = 10.0
 #: Seconds that a leader has to begin its answer.
 ANSWER_SECS = 30.0
+#: Seconds from one look at the silence of leaders that owe an answer to the next.
+LOOK_SECS = 1.0
 #: Seconds for which a scheduler that stops waits for the answers that others owe it.
 LAST_SECS = 10.0
 
@@ -37,19 +43,36 @@ class _Attempt:
     leader: Candidate
     may_repeat: bool
     asking: "Deferred[Response | StreamResponse]"
-    is_moved: bool = False
+    is_given_up: bool = False
+
+
+def _always_heard(_url: str) -> float:
+    return 0.0
 
 
 class LeaderSearch:
     """Finds out who leads, and asks.
 
     :param election: says who leads; it has to call :meth:`changed` after each change.
+    :param silent_secs: for how long the scheduler at a URL has not answered this one, whatever that has asked.
+    :param patience: seconds of silence for which a leader is waited for, and for which it may be unknown who leads.
 
     ``count`` says how many questions there are now, and ``outcomes`` how many had which end.
     """
 
-    def __init__(self, election: Election, calls: LeaderCalls, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        election: Election,
+        calls: LeaderCalls,
+        clock: IReactorTime,
+        silent_secs: Callable[[str], float] = _always_heard,
+        patience: float = math.inf,
+    ) -> None:
         self._election, self._calls, self._clock = election, calls, clock
+        self._silent_secs, self._patience = silent_secs, patience
+        self._changed_at = clock.seconds()
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = clock
         self._attempts: set[_Attempt] = set()
         self._streams: WeakKeyDictionary[RelayedBody, str] = WeakKeyDictionary()
         self._news, self._done = Waiters(), Waiters()
@@ -91,11 +114,12 @@ class LeaderSearch:
 
     def changed(self) -> None:
         """Another one leads: what the one before has not answered is asked again, and what it still says is ended."""
+        self._changed_at = self._clock.seconds()
         leadership = self._leadership
         leader = leadership.leader if isinstance(leadership, Following) else None
         for attempt in list(self._attempts):
             if attempt.may_repeat and attempt.leader != leader:
-                attempt.is_moved = True
+                attempt.is_given_up = True
                 attempt.asking.cancel()
         if leadership != Following():
             for stream in [each for each, url in self._streams.items() if leader is None or url != leader.url]:
@@ -112,6 +136,8 @@ class LeaderSearch:
             with suppress(defer.TimeoutError):
                 await self._done.wait().addTimeout(LAST_SECS, self._clock)
         self._has_stopped = True
+        if self._looking.running:
+            self._looking.stop()
         self._news.wake()
         await self._calls.close()
 
@@ -121,14 +147,17 @@ class LeaderSearch:
             if not may_go_on:
                 raise NoLeader("this scheduler follows another one")
             why = "no scheduler is known to lead"
-            if leadership.leader is not None:
+            is_lost = self._is_lost(leadership.leader)
+            if leadership.leader is not None and is_lost:
+                why = f"the leader at {leadership.leader.url} has not answered for long"
+            elif leadership.leader is not None:
                 try:
                     return await self._ask(leadership.leader, passed, secs)
                 except LeaderAway as error:
                     why = f"the leader at {leadership.leader.url} does not answer: {error}"
                     if not (passed.may_repeat or error.is_unheard):
                         raise NoLeader(why) from error
-            if self._clock.seconds() >= until or self._has_stopped:
+            if is_lost or self._clock.seconds() >= until or self._has_stopped:
                 raise NoLeader(why)
             if self._leadership == leadership:
                 await self._news_or_pause()
@@ -142,14 +171,16 @@ class LeaderSearch:
         asking = Deferred.fromCoroutine(self._over(leader.url, passed))
         attempt = _Attempt(leader, passed.may_repeat, asking)
         self._attempts.add(attempt)
+        if not self._looking.running:
+            self._looking.start(LOOK_SECS, now=False)
         try:
             return await asking.addTimeout(secs + ANSWER_SECS, self._clock)
         except defer.TimeoutError as error:
             raise LeaderAway("no answer in time", is_unheard=False) from error
         except CancelledError as error:
-            if not attempt.is_moved:
+            if not attempt.is_given_up:
                 raise
-            raise LeaderAway("another one leads now", is_unheard=False) from error
+            raise LeaderAway("another one leads now, or it is silent", is_unheard=False) from error
         finally:
             self._attempts.discard(attempt)
 
@@ -161,6 +192,20 @@ class LeaderSearch:
         if isinstance(answer, StreamResponse):
             self._streams[cast(RelayedBody, answer.source)] = url
         return answer
+
+    def _is_lost(self, leader: Candidate | None) -> bool:
+        """Whether it is of no use to wait for an answer."""
+        silent = self._clock.seconds() - self._changed_at if leader is None else self._silent_secs(leader.url)
+        return silent >= self._patience
+
+    def _look(self) -> None:
+        """Wait no longer for those that have fallen silent."""
+        for attempt in list(self._attempts):
+            if self._is_lost(attempt.leader):
+                attempt.is_given_up = True
+                attempt.asking.cancel()
+        if not self._attempts:
+            self._looking.stop()
 
     async def _news_or_pause(self) -> None:
         pause = max(PAUSE_SECS, self.count / ATTEMPTS_PER_SEC)

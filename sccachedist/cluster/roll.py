@@ -130,6 +130,14 @@ class Roll:
             }
             known.row = silent
 
+    def silent_secs(self, url: str, now: float) -> float:
+        """For how long a scheduler has been silent; 0 for one that is not, or that is not asked.
+
+        Time in which this process did not run is no silence.
+        """
+        known = self._known.get(url)
+        return 0.0 if known is None or known.missed < UNANSWERED else now - known.heard
+
     def rows(self) -> list[SchedulerRow]:
         """One for each scheduler, in the order of their URLs."""
         return [self._known[url].row for url in sorted(self._known)]

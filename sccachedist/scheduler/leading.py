@@ -8,14 +8,15 @@ from typing import Any
 
 from sccachedist.cluster.hop import Hop
 from sccachedist.cluster.leader_calls import LeaderCalls
-from sccachedist.cluster.leader_search import LeaderSearch
+from sccachedist.cluster.leader_search import PATIENCE_SECS, LeaderSearch
 from sccachedist.cluster.leadership import Candidate, Election, Following, Leadership, Leading
 from sccachedist.cluster.other_leaders import OtherLeaders
 from sccachedist.cluster.passing import Passing, Rule
-from sccachedist.config import SchedulerSettings
+from sccachedist.config import ClusterSettings, SchedulerSettings
 from sccachedist.config.cluster import own_url
 from sccachedist.daemon.reload import Part
 from sccachedist.scheduler.handover import Handover
+from sccachedist.scheduler.membership import Membership
 from sccachedist.scheduler.notices import Kind
 from sccachedist.scheduler.own_routes import OwnRoutes
 from sccachedist.scheduler.page_routes import PageRoutes
@@ -45,16 +46,31 @@ def url_of(settings: SchedulerSettings) -> str:
     return own_url(settings.public_addr, has_tls=settings.tls is not None)
 
 
-def passing_on(election: Election, settings: SchedulerSettings, reactor: Any) -> Passing:
-    """What passes on requests while another scheduler leads."""
+def passing_on(
+    election: Election, settings: SchedulerSettings, reactor: Any, membership: Membership | None = None
+) -> Passing:
+    """What passes on requests while another scheduler leads.
+
+    :param membership: hears of the others; None if nobody does.
+    """
+    calls = LeaderCalls(reactor)
+    if membership is None or settings.cluster is None:
+        search = LeaderSearch(election, calls, reactor)
+    else:
+        search = LeaderSearch(election, calls, reactor, membership.silent_secs, longest_election(settings.cluster))
     return Passing(
-        LeaderSearch(election, LeaderCalls(reactor), reactor),
+        search,
         Hop(settings.tls is not None, settings.network.trusted_proxies, settings.web.user_header),
         RULES,
         HERE,
         settings.limits,
         _wait_secs(settings),
     )
+
+
+def longest_election(cluster: ClusterSettings) -> float:
+    """Seconds within which another scheduler leads after the loss of a leader, also if the store went with it."""
+    return max(PATIENCE_SECS, cluster.ttl_secs * (len(cluster.schedulers) + 3))
 
 
 def other_leaders(settings: SchedulerSettings, passing: Passing, reactor: Any) -> OtherLeaders:

@@ -83,6 +83,10 @@ class Membership:
         self._roll.answered(self._me.url, own, self._unix_time())
         return self._roll.rows()
 
+    def silent_secs(self, url: str) -> float:
+        """For how long another scheduler has not answered this one."""
+        return self._roll.silent_secs(url, self._unix_time())
+
     async def start(self) -> None:
         """Ask who leads and how the others stand, again and again."""
         self.candidate.startService()

@@ -186,7 +186,7 @@ def scheduler_service(
     watch_clients(registry, roster, terms, tokens.now)
     views = FarmViews(terms, Slices(turns, pauses=PAUSES), records)
     principals = Principals.of(settings.admin, settings.web)
-    passing = None if isinstance(election, Alone) else passing_on(election, settings, reactor)
+    passing = None if isinstance(election, Alone) else passing_on(election, settings, reactor, membership)
     watch_election(registry, tenure, candidate, None if passing is None else passing.search)
     place = None if passing is None else PLACE
     sessions = Sessions.of(settings, principals, client_digest(settings.client_auth), roster.knows, place)

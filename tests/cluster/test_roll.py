@@ -117,8 +117,9 @@ def test_silence() -> None:
     roll.answered(A, LEADS, 200.0)
     for _ in range(UNANSWERED - 1):
         roll.unanswered(A)
-    assert row(roll, A)["state"] == "leads"
+    assert (row(roll, A)["state"], roll.silent_secs(A, 230.0)) == ("leads", 0.0)
     roll.unanswered(A)
+    assert (roll.silent_secs(A, 230.0), roll.silent_secs(B, 230.0)) == (30.0, 0.0)
     silent = row(roll, A)
     roll.unanswered(A)
     assert row(roll, A) == silent
@@ -127,6 +128,7 @@ def test_silence() -> None:
     )
     roll.answered(A, FOLLOWS, 300.0)
     assert (row(roll, A)["state"], row(roll, A)["since"]) == ("follows", 292.5)
+    assert roll.silent_secs(A, 301.0) == 0.0
 
 
 def test_one_that_never_answered() -> None:
