@@ -9,11 +9,11 @@ import socket
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import attrs
 from twisted.application.service import IService, MultiService, Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import ILogObserver
 from twisted.python import usage
 
@@ -25,12 +25,15 @@ from sccachedist.daemon.log_levels import LEVEL_NAMES, LOG_VARIABLE
 from sccachedist.daemon.log_output import LogOutput, log_output
 from sccachedist.daemon.logs import Logger, bound_lines, choose_levels
 from sccachedist.daemon.reload import Commit, PreparedPart, Reload, S
+from sccachedist.daemon.service_manager import ServiceManager
 from sccachedist.daemon.signals import OnSignal, survive_and_tell
 from sccachedist.directories import check_way, trusted
 from sccachedist.errors import ConfigError, UntrustedPath
 from sccachedist.wire.addresses import ServerId
 
 log = Logger()
+
+T = TypeVar("T")
 
 
 class RoleOptions(usage.Options):
@@ -54,6 +57,17 @@ class RoleOptions(usage.Options):
     def config(self) -> Path:
         """The path of the configuration file."""
         return Path(self["config"]).absolute()
+
+
+class RoleService(MultiService):
+    """All that a role runs.
+
+    :param status: says in a few words how the role is doing.
+    """
+
+    def __init__(self, status: Callable[[], str]) -> None:
+        super().__init__()
+        self.status = status
 
 
 class AtStart(Service):
@@ -84,7 +98,7 @@ def make_role(
     name: str,
     options: RoleOptions,
     load: Callable[[Path], S],
-    build: Callable[[S, Any, None, Reload[S]], IService],
+    build: Callable[[S, Any, None, Reload[S]], RoleService],
 ) -> IService:
     """Make a role from its configuration file; a wrong file ends the process with one line, before it detaches.
 
@@ -122,15 +136,21 @@ def make_role(
         output = log_output(options.parent, settings.log.format, name) if options.parent else None
     except ConfigError as error:
         raise SystemExit(f"sccachedist: {error}") from error
-    service = _Role(options.config, output)
+    manager = ServiceManager(os.environ, partial(_status, role, reload), cast(Any, reactor))
+    service = _Role(options.config, output, manager)
     role.setServiceParent(service)
     if output is not None:
         OnSignal("SIGHUP", output.reopen, cast(Any, reactor)).setServiceParent(service)
         reload.add(PreparedPart(("log.format",), partial(_remade, output, options, name)))
-    OnSignal("SIGHUP", reload.at_signal, cast(Any, reactor)).setServiceParent(service)
+    OnSignal("SIGHUP", manager.reloading()(reload.at_signal), cast(Any, reactor)).setServiceParent(service)
     gc.collect()
     gc.freeze()  # what exists now stays: to search it at each collection would make every pause half as long again
     return service
+
+
+def _status(role: RoleService, reload: Reload[S]) -> str:
+    wrong = "; the configuration was wrong when it was read again: see the log" if reload.failed else ""
+    return f"{role.status()}{wrong}"
 
 
 def _remade(output: LogOutput, options: RoleOptions, role: str, settings: S) -> Commit:
@@ -150,9 +170,9 @@ def _fitted(settings: S) -> S:
 class _Role(MultiService):
     """A role that ends the process with one line if it cannot start, and whose application logs to ``output``."""
 
-    def __init__(self, config: Path, output: LogOutput | None) -> None:
+    def __init__(self, config: Path, output: LogOutput | None, manager: ServiceManager) -> None:
         super().__init__()
-        self._config, self._output = config, output
+        self._config, self._output, self._manager = config, output, manager
 
     def setServiceParent(self, parent: Any) -> None:  # noqa: N802
         """Become the application's service, before it begins to log."""
@@ -161,11 +181,21 @@ class _Role(MultiService):
             parent.setComponent(ILogObserver, self._output)
 
     def startService(self) -> None:
-        """Start the role."""
+        """Start the role, which listens then. A build server's scheduler may be away: that is no failed start."""
         try:
             super().startService()
         except ConfigError as error:
             raise SystemExit(f"sccachedist: {self._config}: {error}") from error
+        self._manager.startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop the role; the service manager hears how it is doing until the end."""
+        self._manager.stopping()
+        return maybeDeferred(super().stopService).addBoth(self._ended)
+
+    def _ended(self, result: T) -> T:
+        self._manager.stopService()
+        return result
 
 
 def check_address(key: str, address: ServerId) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import attrs
-from twisted.application.service import IService, MultiService
+from twisted.application.service import IService
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.threads import deferToThreadPool
 
@@ -26,7 +26,7 @@ from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.daemon.reload import Reload
 from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
-from sccachedist.daemon.startup import AtStart, AtStop, RoleOptions, check_address, make_role
+from sccachedist.daemon.startup import AtStart, AtStop, RoleOptions, RoleService, check_address, make_role
 from sccachedist.metrics.both_roles import monitor_port, watch, watch_reloads
 from sccachedist.metrics.registry import Registry
 from sccachedist.metrics.series import SCHEDULER
@@ -115,7 +115,7 @@ def scheduler_service(
     listen: Listen | None = None,
     reload: Reload[SchedulerSettings] | None = None,
     election: Election | None = None,
-) -> MultiService:
+) -> RoleService:
     """A scheduler, not started yet.
 
     :param listen: opens ports; by default, the reactor's.
@@ -254,7 +254,7 @@ def scheduler_service(
         if others is not None:
             await others.close()
 
-    service = MultiService()
+    service = RoleService(partial(_status, tenure, out_of_service, terms))
     site = Site(routes, reactor, without_browsers(settings), trusted, turns)
     pages = None
     watch_reloads(registry, reload)
@@ -328,12 +328,22 @@ async def _begun(handover: Handover, terms: Terms) -> None:
     handover.begin(terms.current)
 
 
+def _status(tenure: Tenure, out_of_service: OutOfService, terms: Terms) -> str:
+    """How the scheduler is doing, in a line."""
+    if not tenure.leads:
+        return "another scheduler leads, or none"
+    totals = terms.current.totals()
+    jobs = sum(totals.phases.values())
+    numbers = f"build servers: {totals.servers}, slots taken: {jobs} of {totals.slots}, waiting: {totals.waiting}"
+    return f"paused; {numbers}" if out_of_service.pause else numbers
+
+
 def _expiry(files: CertificateFiles | None) -> float | None:
     """When the certificate that is shown to peers expires."""
     return None if files is None else files.expires
 
 
-def _unready(service: MultiService) -> str:
+def _unready(service: RoleService) -> str:
     """Why the scheduler is not ready for requests; empty if it is."""
     return "" if service.running else "it stops"
 

@@ -6,7 +6,6 @@ What the parts are is not known here: :mod:`sccachedist.server.service` makes th
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from twisted.application.service import MultiService
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -14,6 +13,7 @@ from twisted.python.failure import Failure
 
 from sccachedist.builders.interface import Builder
 from sccachedist.daemon.logs import Logger
+from sccachedist.daemon.startup import RoleService
 from sccachedist.errors import BuildError, ConfigError
 from sccachedist.server.heartbeat import HeartbeatService
 from sccachedist.server.job_reports import JobReports
@@ -30,7 +30,7 @@ LAST_REPORTS_SECS = 5.0
 UNCLAIMED_SECS, UNCLAIMED_PAUSE_SECS = 3.0, 0.5
 
 
-class ServerService(MultiService):
+class ServerService(RoleService):
     """Starts and stops a build server in the right order.
 
     :param opening: steps on the disk that come first, in this order.
@@ -49,8 +49,9 @@ class ServerService(MultiService):
         stopping: Callable[[], None],
         grace_secs: float,
         clock: IReactorTime,
+        status: Callable[[], str],
     ) -> None:
-        super().__init__()
+        super().__init__(status)
         self._opening, self._builder, self._heartbeat = opening, builder, heartbeat
         self._runner, self._self_test, self._reports = runner, self_test, reports
         self._stopping, self.grace_secs, self._clock = stopping, grace_secs, clock

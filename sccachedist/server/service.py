@@ -199,6 +199,7 @@ def server_service(
         stopping=end_at_once_when_told_again,
         grace_secs=settings.shutdown.grace_secs,
         clock=reactor,
+        status=lambda: f"{unready(core, heartbeat) or 'open'}, {core.taken} of {core.slots} slots taken",
     )
 
     async def drain(drained: bool) -> None:
