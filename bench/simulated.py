@@ -152,7 +152,7 @@ class SimulatedFarm:
             return
 
     def _ask(self, compile_: Compile) -> None:
-        if not self._policy.wait_secs or (self._core.has_room and not len(self._queue)):
+        if not self._policy.wait_secs or (self._core.placement.has_room() and not len(self._queue)):
             self._allocate(compile_)
             return
         try:
@@ -217,7 +217,7 @@ class SimulatedFarm:
 
     def _complete(self, compile_: Compile, server: _Server, reserved: Reservation) -> None:
         self._say(server, reserved.job_id, JobState.COMPLETE)
-        while len(self._queue) and self._core.has_room:
+        while len(self._queue) and self._core.placement.has_room():
             waiting = self._queue.next()
             if waiting is not None:
                 self._allocate(waiting)

@@ -12,8 +12,9 @@ import tomli
 from attrs import evolve, field, frozen
 
 from sccachedist.config.schema import Effect, ListOf, Table, TableOf, key, loaded
-from sccachedist.config.values import CLIENT, COUNT, DIGEST, HEADER, MOMENT, PATH, SECONDS, WEIGHT, one_of
+from sccachedist.config.values import CLIENT, COUNT, DIGEST, HEADER, LABEL, MOMENT, PATH, SECONDS, WEIGHT, one_of
 from sccachedist.errors import ConfigError
+from sccachedist.wire.abilities import MOST_LABELS
 
 #: The table for clients without a name of their own.
 DEFAULT = "_default"
@@ -58,6 +59,13 @@ class ClientSettings:
     tokens: tuple[TokenSettings, ...] = field(
         default=(),
         metadata=key(ListOf(Table(TokenSettings)), "Its tokens; each is good, so that one can be exchanged."),
+    )
+    labels: tuple[str, ...] = field(
+        default=(),
+        metadata=key(
+            ListOf(LABEL, most=MOST_LABELS),
+            "Its jobs go only to build servers that have all of these labels (``capacity.labels``).",
+        ),
     )
 
 

@@ -32,6 +32,7 @@ from sccachedist.outcomes import Refusal
 from sccachedist.scheduler.core import Reservation, SchedulerCore
 from sccachedist.scheduler.events import Asked, Events, RequestRefused, ServerAsked
 from sccachedist.scheduler.job_tokens import JobTokens
+from sccachedist.scheduler.kinds import ANYWHERE, Need
 from sccachedist.scheduler.queue import ALL_ALIKE, Queue, is_full
 from sccachedist.scheduler.refusals import refusal_of
 from sccachedist.scheduler.standings import Standing
@@ -119,7 +120,7 @@ class Allocation:
             archive_id(toolchain.archive_id)
             if self._core.pause is not None:
                 raise self._paused()
-            if not self._core.has_room:
+            if not self._core.placement.has_room(self._need(client, toolchain.archive_id)):
                 self._tell(self._core.lend(self._clock.seconds()))
             return await self._allocate(client, toolchain, asked)
         except (TermEnded, DecidedElsewhere):  # it goes on in another term
@@ -170,8 +171,15 @@ class Allocation:
     @property
     def settling_secs(self) -> float:
         """For how many seconds more requests wait for a first build server; 0 if one accepts jobs, or it is over."""
+        return self._settling_secs(ANYWHERE)
+
+    def _settling_secs(self, need: Need) -> float:
         rest = self._began + self._waiting.settle_secs - self._clock.seconds()
-        return 0.0 if rest <= 0 or self._core.has_servers else rest
+        return 0.0 if rest <= 0 or self._core.placement.has_servers(need) else rest
+
+    def _need(self, client: Party, toolchain: str) -> Need:
+        """What a job needs of its build server."""
+        return self._core.placement.need(toolchain, self._standing(client).labels)
 
     def take_settings(self, waiting: QueueSettings) -> None:
         """Let requests that come from now on wait for a slot by these, and all of them for a first build server."""
@@ -190,11 +198,18 @@ class Allocation:
         self._wait_for_slots()
 
     def _next_ticket(self, now: float) -> Ticket | None:
-        if not self._core.has_servers:
+        if not self._core.placement.has_servers():
             return None if self.settling_secs else self._queue.dismiss()
-        if not self._core.has_room:
+        if not self._core.placement.has_room():
             return None
-        return self._queue.next(lambda client: self._core.may_hold_more(client, now), self._held)
+        return self._queue.next(lambda client: self._core.may_hold_more(client, now), self._held, self._may_be_placed)
+
+    def _may_be_placed(self, client: Party, toolchain: str) -> bool:
+        """Whether a request that waits can be answered: it gets a slot, or has no server to wait for."""
+        need = self._need(client, toolchain)
+        return self._core.placement.has_room(need) or not (
+            self._core.placement.has_servers(need) or self._settling_secs(need)
+        )
 
     def _wait_for_slots(self) -> None:
         """While clients wait, look in time for slots that can be lent to them, and whether it is in vain."""
@@ -203,8 +218,10 @@ class Allocation:
         if len(self._queue):
             when = self._core.next_to_lend
             waits = [] if when is None else [when - self._clock.seconds()]
-            if not self._core.has_servers:
-                waits.append(self.settling_secs)
+            if self._began + self._waiting.settle_secs > self._clock.seconds():
+                waits.append(self._began + self._waiting.settle_secs - self._clock.seconds())
+            elif not self._core.placement.has_servers():
+                waits.append(0.0)
             if waits:
                 self._look = self._clock.callLater(max(LEAST_LOOK_SECS, min(waits)), self.serve_waiting)
 
@@ -212,31 +229,32 @@ class Allocation:
         """Whether a client holds as many slots as it may hold."""
         return is_full(self._standing(client), self._held)
 
-    def _must_wait(self, client: Party) -> bool:
+    def _must_wait(self, client: Party, need: Need) -> bool:
         """Whether no slot is free for a new client, but one will be."""
-        if not self._core.has_servers:
-            return self.settling_secs > 0
+        if not self._core.placement.has_servers(need):
+            return self._settling_secs(need) > 0
         if not self._waiting.max_wait_secs:
             return False
-        crowded = self._queue.is_crowded or not self._core.has_room
+        crowded = self._queue.is_crowded or not self._core.placement.has_room(need)
         return crowded or not self._core.may_hold_more(client, self._clock.seconds())
 
     async def _turn(self, client: Party, toolchain: Toolchain, asked: float) -> Reservation:
         ticket = Ticket(client, toolchain, asked)
-        self._queue.enter(client, ticket)
+        self._queue.enter(client, ticket, toolchain.archive_id)
         try:
             self.serve_waiting()  # perhaps a slot is free, and all in front wait for their own jobs
-            most = max(self._waiting.max_wait_secs, self.settling_secs)
+            most = max(self._waiting.max_wait_secs, self._settling_secs(self._need(client, toolchain.archive_id)))
             return await ticket.turn.addTimeout(most, self._clock)
         except defer.TimeoutError as error:
             if self._is_full(client):
                 raise self._over_quota(client) from error
-            if not self._waiting.max_wait_secs or not self._core.has_servers:
+            need = self._need(client, toolchain.archive_id)
+            if not self._waiting.max_wait_secs or not self._core.placement.has_servers(need):
                 return self._reserve(client, toolchain, asked)  # as without a wait: a slot, or why there is none
             said = f"no slot came free within {self._waiting.max_wait_secs} seconds{_WAIT_KEY}"
             raise NoCapacity(Refusal.QUEUE_TIMEOUT, said) from error
         finally:
-            self._queue.leave(client, ticket)
+            self._queue.leave(client, ticket, toolchain.archive_id)
             self._wait_for_slots()
 
     def _over_quota(self, client: Party) -> NoCapacity:
@@ -250,7 +268,8 @@ class Allocation:
         self, client: Party, toolchain: Toolchain, asked: float, tried: Collection[ServerId] = ()
     ) -> Reservation:
         now = self._clock.seconds()
-        return self._core.reserve(now, tried, toolchain=toolchain.archive_id, client=client, asked=asked)
+        labels = self._standing(client).labels
+        return self._core.reserve(now, tried, toolchain=toolchain.archive_id, client=client, asked=asked, labels=labels)
 
     async def _allocate(self, client: Party, toolchain: Toolchain, asked: float) -> AllocJobSuccess:
         tried: list[ServerId] = []
@@ -258,7 +277,8 @@ class Allocation:
             is_full = self._is_full(client)
             if is_full and not self._waiting.max_wait_secs:
                 raise self._over_quota(client)
-            if is_full or (self._must_wait(client) and (not tried or self._core.has_better_than(tried))):
+            need, placement = self._need(client, toolchain.archive_id), self._core.placement
+            if is_full or (self._must_wait(client, need) and (not tried or placement.has_better_than(tried, need))):
                 reserved = await self._turn(client, toolchain, asked)
                 tried.clear()  # after a wait, any server with room will do
             else:

@@ -11,6 +11,7 @@ import attrs
 from sccachedist.scheduler.backoff import Backoff
 from sccachedist.scheduler.certificates import certificate_end
 from sccachedist.scheduler.home_rates import Record
+from sccachedist.scheduler.kinds import ServerKind, kind_of
 from sccachedist.scheduler.liveness import LATE_SECS, patience_secs
 from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.wire.addresses import ServerId
@@ -55,6 +56,7 @@ class BuildServer:
     presumed: dict[str, float] = attrs.field(factory=dict)
     unwanted: dict[str, float] = attrs.field(factory=dict)
     _end: tuple[bytes, float | None] | None = None
+    _kind: tuple[ServerReport | None, ServerKind] | None = None
     joined: float = attrs.field(default=attrs.Factory(lambda self: self.seen, takes_self=True), init=False)
 
     @property
@@ -79,6 +81,13 @@ class BuildServer:
     def avoided_until(self) -> float:
         """Until when it gets jobs only if no other has room."""
         return max(self.backoff.until, self.record.avoided.until)
+
+    @property
+    def kind(self) -> ServerKind:
+        """What sets it apart from others; read once of each report."""
+        if self._kind is None or self._kind[0] is not self.report:
+            self._kind = self.report, kind_of(self.report)
+        return self._kind[1]
 
     @property
     def slots(self) -> int:

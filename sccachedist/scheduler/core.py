@@ -23,9 +23,8 @@ from collections.abc import Collection, Iterable, Mapping
 import attrs
 
 from sccachedist.budgets import Party
-from sccachedist.errors import BadTransition, LimitExceeded, NoCapacity, UnknownJob, UnknownServer
+from sccachedist.errors import BadTransition, LimitExceeded, UnknownJob, UnknownServer
 from sccachedist.job_phases import AFTER_REPORT, JobPhase
-from sccachedist.outcomes import Refusal
 from sccachedist.scheduler.build_server import BuildServer
 from sccachedist.scheduler.events import (
     Departure,
@@ -43,6 +42,7 @@ from sccachedist.scheduler.heartbeat_bounds import IdentityInUse, check_heartbea
 from sccachedist.scheduler.interventions import Interventions
 from sccachedist.scheduler.jobs import Job, Jobs
 from sccachedist.scheduler.out_of_service import OutOfService, Pause
+from sccachedist.scheduler.placement import Placement
 from sccachedist.scheduler.slots import Slots
 from sccachedist.scheduler.snapshot import Snapshot, Views, snapshot_of
 from sccachedist.wire.addresses import ServerId
@@ -91,6 +91,7 @@ class SchedulerCore:
         self._fleet, self._jobs = Fleet(out_of_service), Jobs(first_job, job_step)
         self._events: list[Event] = []
         self._slots = Slots(self._fleet, self._jobs, self._events.append)
+        self.placement = Placement(self._fleet)  # what is asked before a slot is taken
         self.views = Views(self._fleet, self._jobs)  # for those who watch; the next one is for administrators
         self.interventions = Interventions(self._fleet, self._jobs, self._slots, self._events.append, self._caused)
 
@@ -181,20 +182,6 @@ class SchedulerCore:
         """Why no request gets a slot; None if requests get some."""
         return self._fleet.out_of_service.pause
 
-    @property
-    def has_servers(self) -> bool:
-        """Whether some build server accepts jobs (it may be full)."""
-        return self._fleet.takes_jobs
-
-    def has_better_than(self, tried: Collection[ServerId]) -> bool:
-        """Whether some server other than ``tried`` accepts jobs and is not backed off (it may be full)."""
-        return self._fleet.has_better_than(tried)
-
-    @property
-    def has_room(self) -> bool:
-        """Whether some build server should get a job now; else the job waits for a better one."""
-        return self._fleet.has_room
-
     def may_hold_more(self, client: Party, now: float) -> bool:
         """Whether a client may hold one more slot that it does not use yet; else it has to wait for its own jobs."""
         return self._slots.may_hold_more(client, now)
@@ -209,22 +196,23 @@ class SchedulerCore:
         toolchain: str = "",
         client: Party | None = None,
         asked: float | None = None,
+        labels: frozenset[str] = frozenset(),
     ) -> Reservation:
         """Take a slot of the server that suits best, see :meth:`sccachedist.scheduler.fleet.Fleet.choose`.
 
         :param toolchain: the archive id of the toolchain that the job needs.
         :param tried: servers that have refused this allocation already.
         :param asked: when the client asked; by default, now.
+        :param labels: that the server must have.
         :raises NoCapacity: no server has room.
         :raises LimitExceeded: too many of the client's jobs have not started.
         """
         if client is not None and self._jobs.unclaimed(client) >= self.most_unclaimed:
             raise LimitExceeded("unclaimed_jobs", f"{self.most_unclaimed} jobs of one client have not begun")
-        server = self._fleet.choose(toolchain, tried, now)
+        need = self.placement.need(toolchain, labels)
+        server = self._fleet.choose(toolchain, tried, now, need)
         if server is None:
-            refusal = Refusal.NO_SLOT if self.has_servers else Refusal.NO_SERVERS
-            said = f"Insufficient capacity across {len(self._fleet)} available servers"
-            raise NoCapacity(Refusal.NOT_ASSIGNED if tried else refusal, said)
+            raise self.placement.no_capacity(need, tried)
         job_id, asked = self._jobs.fresh_id(), now if asked is None else asked
         job = Job(server.server_id, client, toolchain, JobPhase.RESERVED, now, asked=asked)
         self._slots.enter(job_id, job, now)

@@ -4,22 +4,25 @@ Pure: the time is an argument. It knows which jobs each server has, not what bec
 :mod:`sccachedist.scheduler.backoff` decides how long a server is backed off that did not take a job, and
 :mod:`sccachedist.scheduler.home_rates` which server sends too many jobs home.
 
-The least loaded server is found without a look at the others, so a farm of thousands is as quick as one of two.
+The least loaded server is found without a look at the others (:mod:`sccachedist.scheduler.pools`), so a farm of
+thousands is as quick as one of two.
 """
 
-import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
-from itertools import count, islice
+from itertools import islice
 
 from sccachedist.errors import UnknownServer
 from sccachedist.scheduler.backoff import Backoff
 from sccachedist.scheduler.build_server import BuildServer
 from sccachedist.scheduler.home_rates import HomeRates
+from sccachedist.scheduler.kinds import ANYWHERE, Need
 from sccachedist.scheduler.out_of_service import Drain, OutOfService
+from sccachedist.scheduler.pools import Pools, least_loaded
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Health, ServerReport
+from sccachedist.wire.machines import ANY, UNKNOWN
 from sccachedist.wire.messages import Heartbeat
 
 #: The most servers with a toolchain that are looked at for one with a CPU to spare.
@@ -39,14 +42,12 @@ class Fleet:
         self._by_host: Counter[IPv4Address | IPv6Address] = Counter()
         self._holders: dict[str, dict[ServerId, None]] = {}
         self._sizes: dict[str, int] = {}
+        self._machines: dict[str, int] = {}
         self._shunned: set[ServerId] = set()
         self._home_rates = HomeRates()
         self.out_of_service = out_of_service or OutOfService()
         self._cpus = self._slots = 0
-        # Servers with room and without a backoff, least loaded first. What is not of a server's last turn is outdated.
-        self._ranks: list[tuple[float, int, ServerId]] = []
-        self._turns: dict[ServerId, int] = {}
-        self._next_turn = count()
+        self._pools = Pools()  # those with room and without a backoff are ranked
 
     def __len__(self) -> int:
         return len(self._servers)
@@ -73,6 +74,10 @@ class Fleet:
         """The bytes of a toolchain, as the first build server has it that told; None if none did."""
         return self._sizes.get(toolchain)
 
+    def machine_of(self, toolchain: str) -> int:
+        """Which machine a toolchain needs, as those that have it say; any, if they do not agree."""
+        return self._machines.get(toolchain, UNKNOWN)
+
     @property
     def num_toolchains(self) -> int:
         """How many different toolchains are known to be somewhere."""
@@ -92,22 +97,31 @@ class Fleet:
         """The slots of all servers."""
         return self._slots
 
-    @property
-    def takes_jobs(self) -> bool:
-        """Whether some server accepts jobs (it may be full)."""
-        return any(server.takes_jobs for server in self._servers.values())
+    def takes_jobs(self, need: Need = ANYWHERE) -> bool:
+        """Whether some server that suits a need accepts jobs (it may be full)."""
+        return any(server.takes_jobs for server in self._suiting(need))
 
-    @property
-    def has_room(self) -> bool:
-        """Whether some server should get a job now: one that is backed off only if no other accepts jobs at all."""
-        if self._turns or not self._shunned:
-            return bool(self._turns)
-        return not self.has_better_than(()) and any(self._servers[server_id].has_room for server_id in self._shunned)
+    def has_room(self, need: Need = ANYWHERE) -> bool:
+        """Whether some server that suits should get a job: one that is backed off only if no other accepts jobs."""
+        if any(pool.has_room for pool in self._pools.suiting(need)):
+            return True
+        return bool(self._shunned) and not self.has_better_than((), need) and any(self._shunned_with_room(need))
 
-    def has_better_than(self, tried: Collection[ServerId]) -> bool:
-        """Whether some server other than ``tried`` accepts jobs and is not backed off (it may be full)."""
-        servers = self._servers.items()
+    def has_better_than(self, tried: Collection[ServerId], need: Need = ANYWHERE) -> bool:
+        """Whether some server that suits, other than ``tried``, accepts jobs and is not backed off (it may be full)."""
+        servers = ((server.server_id, server) for server in self._suiting(need))
         return any(server.takes_jobs for key, server in servers if key not in self._shunned and key not in tried)
+
+    def _suiting(self, need: Need) -> Iterable[BuildServer]:
+        if need is ANYWHERE:
+            return self._servers.values()
+        return (self._servers[server_id] for pool in self._pools.suiting(need) for server_id in pool.members)
+
+    def _shunned_with_room(self, need: Need) -> Iterator[BuildServer]:
+        for server_id in self._shunned:
+            server = self._servers[server_id]
+            if server.has_room and self._pools.kind(server_id).suits(need):
+                yield server
 
     def enter(self, server: BuildServer) -> None:
         """Add a server."""
@@ -163,6 +177,11 @@ class Fleet:
             for toolchain, size in zip(report.toolchains, report.host.sizes, strict=False):
                 if toolchain in self._holders:
                     self._sizes.setdefault(toolchain, size)
+        if report.abilities is not None:
+            for toolchain, machine in zip(report.toolchains, report.abilities.built_for, strict=False):
+                if toolchain in self._holders and machine != UNKNOWN:
+                    known = self._machines.setdefault(toolchain, machine)
+                    self._machines[toolchain] = machine if machine == known else ANY
 
     def leave(self, server_id: ServerId) -> BuildServer:
         """Remove a server."""
@@ -173,7 +192,7 @@ class Fleet:
         self._cpus -= server.heartbeat.num_cpus
         self._slots -= server.slots
         self._shunned.discard(server_id)
-        self._turns.pop(server_id, None)
+        self._pools.leave(server_id)
         self.holds(server, ())
         return server
 
@@ -220,67 +239,56 @@ class Fleet:
 
     def changed(self, server: BuildServer) -> None:
         """Rank a server again: its jobs have changed, or what it says of itself."""
-        self._turns.pop(server.server_id, None)
-        if server.has_room and server.server_id not in self._shunned:
-            self._turns[server.server_id] = turn = next(self._next_turn)
-            heapq.heappush(self._ranks, (server.load, turn, server.server_id))
-        if len(self._ranks) > 2 * len(self._servers) + 64:
-            self._ranks = [rank for rank in self._ranks if self._is_current(rank)]
-            heapq.heapify(self._ranks)
+        is_ranked = server.has_room and server.server_id not in self._shunned
+        self._pools.rank(server.server_id, server.kind, server.load if is_ranked else None)
 
     def silent(self, now: float) -> list[ServerId]:
         """The servers that have been silent for too long."""
         return [server_id for server_id, server in self._servers.items() if server.is_silent(now)]
 
-    def choose(self, toolchain: str, tried: Collection[ServerId], now: float) -> BuildServer | None:
-        """The server for a job; None if none has room.
+    def choose(
+        self, toolchain: str, tried: Collection[ServerId], now: float, need: Need = ANYWHERE
+    ) -> BuildServer | None:
+        """The server for a job; None if none that suits has room.
 
         It is one that has the toolchain and a CPU to spare, else the least loaded one. A server that is backed off is
-        chosen only if no other has room: first the one that failed longest ago.
+        chosen only if no other has room: first the one that failed longest ago. A toolchain that nobody has looked at
+        yet goes to the machine that most servers have, as long as one of these has a CPU to spare.
 
         :param tried: servers that have refused this job already.
         """
         self.end_backoffs(now)
-        best = self._least_loaded(tried)
+        best = self._least_loaded(need, tried)
         if best is None:
-            shunned = (self._servers[server_id] for server_id in self._shunned if server_id not in tried)
             return min(
-                (server for server in shunned if server.has_room),
+                (server for server in self._shunned_with_room(need) if server.server_id not in tried),
                 key=lambda server: max(server.backoff.failed, server.record.avoided.failed),
                 default=None,
             )
         if toolchain in best.toolchains:
             return best
-        holders = (server for server in self._holders_of(toolchain) if server.server_id not in tried)
+        holders = (server for server in self._holders_of(toolchain, need) if server.server_id not in tried)
         return min(holders, key=lambda server: server.load, default=best)
 
-    def _holders_of(self, toolchain: str) -> Iterator[BuildServer]:
+    def _holders_of(self, toolchain: str, need: Need) -> Iterator[BuildServer]:
         """Some of the servers with the toolchain and a CPU to spare; any other is looked at again after all of them."""
         holders = self._holders.get(toolchain, {})
         for server_id in tuple(islice(holders, MOST_HOLDERS)):
             server = self._servers[server_id]
-            if server.has_idle_cpu and server_id not in self._shunned:
+            suits = need is ANYWHERE or self._pools.kind(server_id).suits(need)
+            if suits and server.has_idle_cpu and server_id not in self._shunned:
                 yield server
             else:
                 holders[server_id] = holders.pop(server_id)
 
-    def _least_loaded(self, tried: Collection[ServerId]) -> BuildServer | None:
-        passed_over = []
-        found = None
-        while self._ranks and found is None:
-            rank = self._ranks[0]
-            if not self._is_current(rank):
-                heapq.heappop(self._ranks)
-            elif rank[2] in tried:
-                passed_over.append(heapq.heappop(self._ranks))
-            else:
-                found = self._servers[rank[2]]
-        for rank in passed_over:
-            heapq.heappush(self._ranks, rank)
-        return found
-
-    def _is_current(self, rank: tuple[float, int, ServerId]) -> bool:
-        return self._turns.get(rank[2]) == rank[1]
+    def _least_loaded(self, need: Need, tried: Collection[ServerId]) -> BuildServer | None:
+        pools = self._pools.suiting(need)
+        if need.machine == UNKNOWN and self._pools.is_mixed:
+            likely = least_loaded(self._pools.commonest(pools), tried)
+            if likely is not None and self._servers[likely[2]].has_idle_cpu:
+                return self._servers[likely[2]]
+        found = least_loaded(pools, tried)
+        return None if found is None else self._servers[found[2]]
 
     def forgive(self, server: BuildServer, now: float) -> None:
         """Let a server get jobs like any other, even if it has failed."""
@@ -302,3 +310,4 @@ class Fleet:
         if not holders:
             del self._holders[toolchain]
             self._sizes.pop(toolchain, None)
+            self._machines.pop(toolchain, None)

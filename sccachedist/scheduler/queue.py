@@ -11,7 +11,10 @@ Pure: it knows who waits and in which order. It knows neither for what nor how a
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 import attrs
@@ -39,20 +42,62 @@ def is_full(standing: Standing, held: Callable[[str], int]) -> bool:
 
 
 @attrs.define(eq=False)
+class _Line(Generic[T]):
+    """The tickets of an address by what each is for, with numbers that grow from ticket to ticket."""
+
+    kinds: dict[str, OrderedDict[T, int]] = attrs.field(factory=dict)
+    _next: int = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self.kinds.values()))
+
+    def add(self, ticket: T, kind: str) -> None:
+        """Add one behind all others."""
+        self.kinds.setdefault(kind, OrderedDict())[ticket] = self._next
+        self._next += 1
+
+    def has(self, ticket: T, kind: str) -> bool:
+        """Whether a ticket is there."""
+        return ticket in self.kinds.get(kind, ())
+
+    def remove(self, ticket: T, kind: str) -> None:
+        """Remove one that is there."""
+        del self.kinds[kind][ticket]
+        if not self.kinds[kind]:
+            del self.kinds[kind]
+
+    def oldest(self) -> tuple[T, str]:
+        """The first ticket, and what it is for."""
+        _, ticket, kind = min(self._firsts(self.kinds), key=itemgetter(0))
+        return ticket, kind
+
+    def first(self, fits: Callable[[str], bool]) -> tuple[T, str] | None:
+        """The first ticket of all that fit, and what it is for; only so many kinds are asked for."""
+        fitting = (kind for kind in islice(self.kinds, MOST_ASKED) if fits(kind))
+        found = min(self._firsts(fitting), key=itemgetter(0), default=None)
+        return None if found is None else found[1:]
+
+    def _firsts(self, kinds: Iterable[str]) -> Iterator[tuple[int, T, str]]:
+        for kind in kinds:
+            ticket, number = next(iter(self.kinds[kind].items()))
+            yield number, ticket, kind
+
+
+@attrs.define(eq=False)
 class _Waiting(Generic[T]):
     """A client that waits: the tickets of each of its addresses."""
 
     name: str
     standing: Standing
-    tickets: OrderedDict[Party, OrderedDict[T, None]] = attrs.field(factory=OrderedDict)
+    tickets: OrderedDict[Party, _Line[T]] = attrs.field(factory=OrderedDict)
 
-    def address(self, may: Callable[[Party], bool]) -> Party | None:
-        """The first address that may have its turn. Each that was asked is asked again after all others."""
+    def first(self, may: Callable[[Party], bool], fits: Callable[[Party, str], bool]) -> tuple[Party, T, str] | None:
+        """A ticket of the first address that may have its turn. One that was asked is asked again after all others."""
         for _ in range(min(len(self.tickets), MOST_ASKED)):
             party = next(iter(self.tickets))
             self.tickets.move_to_end(party)
-            if may(party):
-                return party
+            if may(party) and (found := self.tickets[party].first(partial(fits, party))) is not None:
+                return party, *found
         return None
 
 
@@ -88,33 +133,40 @@ class Queue(Generic[T]):
     @property
     def firsts(self) -> list[T]:
         """The ticket of each party that has waited longest."""
-        return [next(iter(client.tickets[party])) for party, client in self._whose.items()]
+        return [client.tickets[party].oldest()[0] for party, client in self._whose.items()]
 
-    def enter(self, party: Party, ticket: T) -> None:
+    def enter(self, party: Party, ticket: T, kind: str = "") -> None:
         """Add a ticket behind the party's others.
 
+        :param kind: what it is for, such as the name of a toolchain: not all may be to be had at the same time.
         :raises LimitExceeded: too many wait, or too many of this party.
         """
         self._places.take(party, 1)
         client = self._whose.get(party) or self._client(self._standing(party))
         self._whose[party] = client
-        client.tickets.setdefault(party, OrderedDict())[ticket] = None
+        client.tickets.setdefault(party, _Line()).add(ticket, kind)
 
-    def leave(self, party: Party, ticket: T) -> None:
+    def leave(self, party: Party, ticket: T, kind: str = "") -> None:
         """Remove a ticket. Its turn may have come already; then it is not there."""
         client = self._whose.get(party)
-        if client is not None and ticket in client.tickets[party]:
-            self._remove(client, party, ticket)
+        if client is not None and client.tickets[party].has(ticket, kind):
+            self._remove(client, party, ticket, kind)
 
-    def next(self, may: Callable[[Party], bool] = lambda _: True, held: Callable[[str], int] = lambda _: 0) -> T | None:
+    def next(
+        self,
+        may: Callable[[Party], bool] = lambda _: True,
+        held: Callable[[str], int] = lambda _: 0,
+        fits: Callable[[Party, str], bool] = lambda *_: True,
+    ) -> T | None:
         """Remove and return the ticket whose turn it is; None if none waits, or no client that was asked may go on.
 
         :param may: whether a party may have its turn now. One that may not is asked again after all others.
         :param held: how many slots a client holds. One that may hold no more is asked again after :meth:`recall`.
+        :param fits: whether what a ticket of a party is for is to be had now.
         """
         is_batch = self._since_batch + 1 >= BATCH_SHARE
         for of_batch in (is_batch, not is_batch):
-            found = self._next_of(self._batch if of_batch else self._interactive, may, held)
+            found = self._next_of(self._batch if of_batch else self._interactive, may, held, fits)
             if found is not None:
                 self._since_batch = 0 if of_batch else self._since_batch + 1
                 return found
@@ -136,12 +188,18 @@ class Queue(Generic[T]):
     def dismiss(self) -> T | None:
         """Remove and return any ticket; None if none waits."""
         for party, client in self._whose.items():
-            ticket = next(iter(client.tickets[party]))
-            self._remove(client, party, ticket)
+            ticket, kind = client.tickets[party].oldest()
+            self._remove(client, party, ticket, kind)
             return ticket
         return None
 
-    def _next_of(self, turns: WeightedTurns, may: Callable[[Party], bool], held: Callable[[str], int]) -> T | None:
+    def _next_of(
+        self,
+        turns: WeightedTurns,
+        may: Callable[[Party], bool],
+        held: Callable[[str], int],
+        fits: Callable[[Party, str], bool],
+    ) -> T | None:
         refused: Counter[float] = Counter()
         while (name := turns.first(refused, MOST_ASKED)) is not None:
             client = self._clients[name]
@@ -149,14 +207,13 @@ class Queue(Generic[T]):
             if is_full(client.standing, held):
                 turns.leave(name, weight)
                 self._full.add(name)
-            elif (party := client.address(may)) is None:
+            elif (first := client.first(may, fits)) is None:
                 turns.pass_over(name, weight)
                 refused[weight] += 1
             else:
                 turns.take(name, weight)
-                ticket = next(iter(client.tickets[party]))
-                self._remove(client, party, ticket)
-                return ticket
+                self._remove(client, *first)
+                return first[1]
         return None
 
     def hold_at_most(self, most: int) -> None:
@@ -179,8 +236,8 @@ class Queue(Generic[T]):
             self._full.remove(client.name)
             self._turns(client.standing).enter(client.name, client.standing.weight, first=True)
 
-    def _remove(self, client: _Waiting[T], party: Party, ticket: T) -> None:
-        del client.tickets[party][ticket]
+    def _remove(self, client: _Waiting[T], party: Party, ticket: T, kind: str) -> None:
+        client.tickets[party].remove(ticket, kind)
         self._places.give_back(party, 1)
         if not client.tickets[party]:
             del client.tickets[party], self._whose[party]

@@ -21,12 +21,14 @@ class Standing:
     :param weight: the share of a full farm, beside the weights of other clients.
     :param max_slots: the most slots that the client has at a time; None for any number.
     :param is_batch: whether it gets what no interactive client waits for, and one slot in ten.
+    :param labels: that the build servers of its jobs must have.
     """
 
     client: str
     weight: float = 1.0
     max_slots: int | None = None
     is_batch: bool = False
+    labels: frozenset[str] = frozenset()
 
     @property
     def class_(self) -> ClientClass:
@@ -58,4 +60,6 @@ class Standings:
 
 
 def _standing(client: str, settings: ClientSettings) -> Standing:
-    return Standing(client, settings.weight, settings.max_slots, settings.class_ is ClientClass.BATCH)
+    return Standing(
+        client, settings.weight, settings.max_slots, settings.class_ is ClientClass.BATCH, frozenset(settings.labels)
+    )

@@ -43,14 +43,14 @@ def test_row_02_abandoned_slots_come_back_on_time() -> None:
     """A farm whose slots were all taken and never used has them back when their time is over, heartbeat or not."""
     for state, phase in ((JobState.READY, JobPhase.READY), (JobState.PENDING, JobPhase.PENDING)):
         core = core_with(2)
-        while core.has_room:
+        while core.placement.has_room():
             core.confirm(core.reserve(0.0), assigned(state), 0.0)
         taken = core.status().in_progress
         core.heartbeat(A, heartbeat(2), CLAIM_SECS[phase])
         assert expired(core, CLAIM_SECS[phase]).jobs == ()
         assert core.status().in_progress == taken, "a client that is late has its job, whoever has its slot meanwhile"
         assert expired(core, CLAIM_SECS[phase] + 1).servers == ()
-        assert core.has_room
+        assert core.placement.has_room()
         assert core.status().in_progress == 0
 
 
@@ -184,7 +184,7 @@ def test_row_18_a_lost_complete_costs_no_slot() -> None:
         if number == 1:
             core.confirm(core.reserve(1.0), assigned(JobState.READY), 1.0)
         assert core.status().in_progress == (number < 4)
-    assert core.has_room
+    assert core.placement.has_room()
 
 
 def test_row_19_a_compile_that_is_done_is_not_thrown_away(tmp_path: Path, archive: Path) -> None:

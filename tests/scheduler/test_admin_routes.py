@@ -92,13 +92,13 @@ def test_an_action(scheduler: Scheduler) -> None:
     """It is done, answered, and told to the log with name and address; a preview only says what would be done."""
     body: dict[str, Any] = {"action": "drain", "servers": ["127.0.0.*"], "reason": "{disk}", "until": 60}
     preview = document(scheduler.act(preview=True, **body), ActionDocument)
-    assert scheduler.core.has_servers
+    assert scheduler.core.placement.has_servers()
     with capturedLogs() as events:
         assert document(scheduler.act(**body), ActionDocument) == preview
     assert preview["text"] == "2 build servers get no new jobs"
     assert [row["about"] for row in preview["done"]] == [str(A), str(B)]
     assert formatEvent(events[0]) == "ann, at 10.7.0.1: drain: 2 build servers get no new jobs ({disk})"
-    assert not scheduler.core.has_servers
+    assert not scheduler.core.placement.has_servers()
     assert scheduler.told == []
     scheduler.events.clear()
     scheduler.clock.advance(61)

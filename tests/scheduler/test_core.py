@@ -159,14 +159,14 @@ def test_capacity(cpus: int, jobs: int) -> None:
 
 def test_room() -> None:
     """There is room while any build server has a slot free, and none where there is no build server."""
-    assert not farm().has_servers
-    assert not farm().has_room
+    assert not farm().placement.has_servers()
+    assert not farm().placement.has_room()
     core = farm(1, 1)
-    assert core.has_servers
+    assert core.placement.has_servers()
     for _ in range(4):
-        assert core.has_room
+        assert core.placement.has_room()
         core.reserve(0.0)
-    assert not core.has_room
+    assert not core.placement.has_room()
 
 
 @pytest.mark.parametrize("phase", JobPhase)
@@ -257,14 +257,18 @@ def test_room_at_one_that_failed() -> None:
     """A job waits for a build server that is full rather than for one that failed, unless there is no other."""
     core = farm(1, 1)
     fail(core, now=0.0)
-    assert core.has_room
+    assert core.placement.has_room()
     jobs = [core.reserve(0.0, tried=[A]) for _ in range(2)]
-    assert (core.has_room, core.has_better_than([]), core.has_better_than([B])) == (False, True, False)
+    assert (core.placement.has_room(), core.placement.has_better_than([]), core.placement.has_better_than([B])) == (
+        False,
+        True,
+        False,
+    )
     core.interventions.drain(B, Drain(), now=0.0)
-    assert (core.has_room, core.has_better_than([])) == (True, False)
+    assert (core.placement.has_room(), core.placement.has_better_than([])) == (True, False)
     core.interventions.drain(B, None, now=0.0)
     core.expire(10.1)
-    assert core.has_room
+    assert core.placement.has_room()
     core.release(jobs[0], 10.1, failed=False)
     assert core.reserve(10.1).server_id == A
 

@@ -125,11 +125,11 @@ def test_drain(known: Farm) -> None:
         B: Drain("ann", "disk", 1000.0, 1060.0),
         C: Drain("ann", "disk", 1000.0, 1060.0),
     }
-    assert not known.core.has_servers
+    assert not known.core.placement.has_servers()
     assert known.told[1] == ServerDrained(0.0, C, drained=True, is_here=False, by="ann", reason="disk")
     assert [step.found for step in known.plan("drain", servers=[str(B), str(C)]).steps] == [True, False]
     known.core.heartbeat(C, heartbeat(), 1.0)
-    assert not known.core.has_servers
+    assert not known.core.placement.has_servers()
 
 
 def test_drains_are_few(known: Farm, monkeypatch: pytest.MonkeyPatch) -> None:

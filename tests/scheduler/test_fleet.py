@@ -7,6 +7,7 @@ import pytest
 
 from sccachedist.scheduler.build_server import BuildServer
 from sccachedist.scheduler.fleet import MOST_HOLDERS, Fleet
+from sccachedist.scheduler.kinds import ANYWHERE
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import JobId
@@ -57,7 +58,8 @@ def test_the_books_stay_small() -> None:
         give(fleet, one, job)
         one.jobs.clear()
         fleet.changed(one)
-    assert len(fleet._ranks) <= 2 * len(fleet) + 64
+    (pool,) = fleet._pools.suiting(ANYWHERE)
+    assert len(pool._ranks) <= 2 * len(fleet) + 64
     assert fleet.choose(GCC, (), 0.0) is one
 
 

@@ -76,15 +76,15 @@ def report(number: int, unfit: str = "", ended: int = 0, sent_home: int = 0) -> 
 def test_unfit(core: SchedulerCore) -> None:
     """A server that says that it is unfit gets no jobs; both changes are told once, and the reason is shown."""
     core.heartbeat(A, heartbeat(), 0.0, report(1))
-    assert core.has_room
+    assert core.placement.has_room()
     unfit = ServerUnfit(1.0, A, "the disk is full")
     assert core.heartbeat(A, heartbeat(), 1.0, report(2, "the disk is full")) == (unfit,)
     assert core.heartbeat(A, heartbeat(), 2.0, report(3, "the disk is full")) == ()
-    assert not core.has_room
+    assert not core.placement.has_room()
     (shown,) = core.snapshot({}, 2.0).servers
     assert (shown.unfit, shown.is_open) == ("the disk is full", False)
     assert core.heartbeat(A, heartbeat(), 3.0, report(4)) == (ServerUnfit(3.0, A, ""),)
-    assert core.has_room
+    assert core.placement.has_room()
 
 
 def test_a_server_of_ours_that_sends_home() -> None:

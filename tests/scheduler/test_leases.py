@@ -147,9 +147,9 @@ def test_more_jobs_than_slots(core: SchedulerCore) -> None:
     ours = Ours(core)
     jobs = dict.fromkeys(map(JobId, range(90, 95)), STARTED)
     ours.beat(ours.report(jobs))
-    assert (core.status().in_progress, core.has_room) == (5, False)
+    assert (core.status().in_progress, core.placement.has_room()) == (5, False)
     ours.says(dict.fromkeys(list(jobs)[:3], COMPLETE))
-    assert core.has_room
+    assert core.placement.has_room()
 
 
 def test_a_job_id_that_was_invented(core: SchedulerCore, ours: Ours) -> None:
@@ -321,9 +321,9 @@ def test_drains_itself(core: SchedulerCore, ours: Ours) -> None:
     job = ours.allocate().job_id
     ours.says({job: STARTED})
     ours.beat(ours.report({job: STARTED}, open_=False))
-    assert (core.has_servers, core.has_room, core.status().in_progress) == (False, False, 1)
+    assert (core.placement.has_servers(), core.placement.has_room(), core.status().in_progress) == (False, False, 1)
     ours.beat(ours.report({job: STARTED}))
-    assert (core.has_servers, core.has_room) == (True, True)
+    assert (core.placement.has_servers(), core.placement.has_room()) == (True, True)
 
 
 def test_gone(core: SchedulerCore, ours: Ours) -> None:
@@ -342,6 +342,6 @@ def test_drained_by_an_administrator(core: SchedulerCore, is_ours: bool) -> None
     core.interventions.drain(A, Drain(), now=0.0)
     for nonce in (1, 2):
         core.heartbeat(A, heartbeat(nonce=nonce), 0.0, ours.report() if is_ours else None)
-        assert not core.has_room
+        assert not core.placement.has_room()
     core.interventions.drain(A, None, now=0.0)
-    assert core.has_room
+    assert core.placement.has_room()

@@ -71,7 +71,7 @@ def test_a_client_that_comes_late(core: SchedulerCore, ours: Ours, said: JobStat
     ours.says({late.job_id: said, **dict.fromkeys((job.job_id for job in others), STARTED)}, HOLD_SECS)
     assert (free_slots(core), core.status().in_progress) == (0, 4)
     ours.says({others[0].job_id: COMPLETE}, HOLD_SECS)
-    assert not core.has_room
+    assert not core.placement.has_room()
     ours.says({late.job_id: COMPLETE}, HOLD_SECS)
     assert free_slots(core) == 1
 
@@ -176,7 +176,7 @@ def test_new_clients_share(published: SchedulerCore) -> None:
     for _ in range(2):
         assert published.may_hold_more(MODEST, 0.0)
         give(published, MODEST)
-    assert not published.has_room
+    assert not published.placement.has_room()
 
 
 def test_many_new_clients_leave_a_slot(published: SchedulerCore) -> None:

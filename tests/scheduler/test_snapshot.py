@@ -75,7 +75,7 @@ def test_full_and_avoided() -> None:
     core.release(reserved, 0.0, failed=True)
     assert [server.state for some in core.views.servers(10, lambda: 0.0) for server in some] == ["avoided"]
     core = farm(1)
-    while core.has_room:
+    while core.placement.has_room():
         core.reserve(0.0)
     assert [server.state for some in core.views.servers(10, lambda: 0.0) for server in some] == ["full"]
 
