@@ -99,6 +99,10 @@ class AmbiguousRequest(SccachedistError):
     """A request says twice what it may say once, so that the right value cannot be known."""
 
 
+class SessionOver(SccachedistError):
+    """A worker's session at its gateway is over, or never was: the worker has to begin another one."""
+
+
 class StaleToken(SccachedistError):
     """A job token is well formed but not signed with the current key, perhaps because an earlier key was lost."""
 

@@ -196,6 +196,15 @@ class SentLocal(Word):
         "Nothing, if it is the first job with its toolchain: the scheduler has learned that, and chooses other servers "
         "from now on. If the build server runs such programs with an emulator, add it to capacity.machines there.",
     )
+    WORKER_LOST = (
+        "The gateway lost three workers in turn that had the job.",
+        "Perhaps the job killed them: see their logs and that of the kernel of their hosts. Else see whether something "
+        "between them and the gateway closes connections.",
+    )
+    NO_WORKER = (
+        "The gateway had no worker for the job.",
+        "Start a worker, and see in its log whether it reaches the gateway.",
+    )
 
 
 class Suspicion(Word):

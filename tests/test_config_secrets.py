@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from sccachedist.config import JwtHs256, TokenAuth, exposed_secrets, load_scheduler_settings
+from sccachedist.config import (
+    JwtHs256,
+    RemoteBuilderSettings,
+    TokenAuth,
+    exposed_secrets,
+    load_scheduler_settings,
+    load_server_settings,
+)
 from sccachedist.config.secrets import CREDENTIALS
 from sccachedist.errors import ConfigError
 
@@ -17,6 +24,17 @@ token_file = "client.token"
 [server_auth]
 type = "jwt_hs256"
 secret_key_file = "{folder}/server.key"
+"""
+
+SERVER = """\
+public_addr = "127.0.0.1:10501"
+scheduler_url = "http://127.0.0.1:10600"
+cache_dir = "/tmp/cache"
+[builder]
+type = "remote"
+tokens_file = "workers"
+[scheduler_auth]
+type = "DANGEROUSLY_INSECURE"
 """
 
 
@@ -93,7 +111,7 @@ def test_exposed(config: Path, tmp_path: Path, name: str) -> None:
         (("client.token", "elsewhere"), "client_auth.token_file: .*elsewhere cannot be read: No such file"),
         (('"client.token"', "7"), "client_auth.token_file: expected a path"),
         (("token_file", 'token = "x"\ntoken_file'), "client_auth.token_file: client_auth.token is given as well"),
-        (("token_file", "tokens_file"), "client_auth.tokens_file: unknown key"),
+        (("token_file", "tokenfile"), "client_auth.tokenfile: unknown key, did you mean token?"),
     ],
 )
 def test_wrong(config: Path, change: tuple[str, str], error: str) -> None:
@@ -101,6 +119,21 @@ def test_wrong(config: Path, change: tuple[str, str], error: str) -> None:
     config.write_text(config.read_text().replace(*change))
     with pytest.raises(ConfigError, match=f"^{config}: {error}"):
         load_scheduler_settings(config)
+
+
+def test_several(tmp_path: Path) -> None:
+    """The tokens of workers stand in a file of their own, one on each line."""
+    config, tokens = tmp_path / "server.conf", tmp_path / "workers"
+    config.write_text(SERVER)
+    tokens.write_text("first\n\nsecond\n")
+    tokens.chmod(0o600)
+    builder = load_server_settings(config).builder
+    assert builder == RemoteBuilderSettings(("first", "second"))
+    assert "first" not in repr(builder)
+    assert exposed_secrets(config) == []
+    tokens.write_text("\n")
+    with pytest.raises(ConfigError, match=r"builder.tokens: expected a list of 1 or more"):
+        load_server_settings(config)
 
 
 def test_no_secret(config: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ END_NO_JOB = {
         e.Forbidden,
         e.AuthUnavailable,
     ),
-    *(e.NoLeader, e.DecidedElsewhere, NoLongerWanted),
+    *(e.NoLeader, e.DecidedElsewhere, e.SessionOver, NoLongerWanted),
     *(e.AmbiguousRequest, e.UntrustedPath, e.UnknownServer, e.NoCapacity, e.BadTransition, e.PeerError, UnknownRoute),
 }
 #: What a job passes through.

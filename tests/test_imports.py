@@ -23,6 +23,7 @@ FLOORS = (
     {"__main__"},
     {"cli"},
     {"scheduler", "server"},
+    {"gateway"},
     {"toolchains"},
     {"metrics", "monitor", "cluster"},
     {"web", "peers", "builders", "records"},

@@ -43,6 +43,7 @@ def test_numbers_on_the_wire() -> None:
             "no_place",
         ),
         *("stale_token", "unknown_job", "client_gone", "shutdown", "incident", "not_executed", "killed", "machine"),
+        *("worker_lost", "no_worker"),
     ]
     assert [phase.word for phase in SERVER_PHASES] == [
         "toolchain_upload",

@@ -1,6 +1,7 @@
 """The tables of the configuration that the published programs have too: who may connect, and how compiles run.
 
-Their keys and defaults follow ``sccache-dist`` 0.16.0. This module does not know how a role uses a setting.
+Their keys and defaults follow ``sccache-dist`` 0.16.0; the builder of a gateway is our own. This module does not
+know how a role uses a setting.
 """
 
 from ipaddress import IPv4Address, IPv6Address
@@ -137,10 +138,25 @@ class PotBuilderSettings:
     )
 
 
+@frozen
+class RemoteBuilderSettings:
+    """Compiles run at workers that dial in to this build server, a gateway."""
+
+    tokens: tuple[str, ...] = field(
+        repr=False,
+        metadata=key(
+            ListOf(TOKEN, least=1),
+            "The secrets with which workers are let in: one for each, or for several. At a reload, workers are sent "
+            "away whose token is gone.",
+            AT_ONCE,
+        ),
+    )
+
+
 ClientAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtValidate | ProxyToken
 ServerAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtHs256
 SchedulerAuthSettings: TypeAlias = InsecureAuth | OwnToken | JwtToken
-BuilderSettings: TypeAlias = OverlayBuilderSettings | DockerBuilderSettings | PotBuilderSettings
+BuilderSettings: TypeAlias = OverlayBuilderSettings | DockerBuilderSettings | PotBuilderSettings | RemoteBuilderSettings
 
 INSECURE = "DANGEROUSLY_INSECURE"
 CLIENT_AUTH = Choice(
@@ -149,4 +165,11 @@ CLIENT_AUTH = Choice(
 )
 SERVER_AUTH = Choice({INSECURE: InsecureAuth, "token": ServersTokenAuth, "jwt_hs256": JwtHs256})
 SCHEDULER_AUTH = Choice({INSECURE: InsecureAuth, "token": OwnToken, "jwt_token": JwtToken})
-BUILDER = Choice({"overlay": OverlayBuilderSettings, "docker": DockerBuilderSettings, "pot": PotBuilderSettings})
+BUILDER = Choice(
+    {
+        "overlay": OverlayBuilderSettings,
+        "docker": DockerBuilderSettings,
+        "pot": PotBuilderSettings,
+        "remote": RemoteBuilderSettings,
+    }
+)

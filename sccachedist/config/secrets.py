@@ -1,5 +1,7 @@
 """Secrets in files of their own: ``token_file`` for ``token``, and so on for each of :data:`SECRETS`.
 
+The file of one of :data:`LISTS` has a secret on each line.
+
 They replace these keys in a document before it is read. This module does not know what the tables mean, and no error
 quotes a value.
 """
@@ -13,6 +15,8 @@ from sccachedist.errors import ConfigError
 
 #: The keys that hold secrets, in any table.
 SECRETS = ("token", "previous_token", "secret_key", "previous_secret_key", "viewer_token", "lock_password")
+#: Those that hold several.
+LISTS = ("tokens",)
 #: The environment variable that names systemd's directory for the files of ``LoadCredential=``.
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 
@@ -35,8 +39,8 @@ def with_secrets(document: object, folder: Path, environment: Mapping[str, str] 
 
 def exposed(document: object, file: Path, environment: Mapping[str, str] = os.environ) -> list[Path]:
     """The files with secrets that other users may read or change; the document's own may be among them."""
-    holding = [file] if any(key in table for key in SECRETS for table in _tables(document)) else []
-    named = (table.get(f"{key}_file") for table in _tables(document) for key in SECRETS)
+    holding = [file] if any(key in table for key in (*SECRETS, *LISTS) for table in _tables(document)) else []
+    named = (table.get(f"{key}_file") for table in _tables(document) for key in (*SECRETS, *LISTS))
     holding += [_place(name, file.parent, environment) for name in named if isinstance(name, str)]
     return [path for path in holding if _is_exposed(path.stat())]
 
@@ -54,7 +58,7 @@ def _filled(
     table_name: str, table: dict[str, object], folder: Path, environment: Mapping[str, str]
 ) -> dict[str, object]:
     filled = dict(table)
-    for key in SECRETS:
+    for key in (*SECRETS, *LISTS):
         where = f"{table_name}.{key}_file"
         name = filled.pop(f"{key}_file", None)
         if name is None:
@@ -63,7 +67,8 @@ def _filled(
             raise ConfigError(f"{where}: expected a path")
         if filled.get(key) is not None:
             raise ConfigError(f"{where}: {table_name}.{key} is given as well")
-        filled[key] = _secret(where, _place(name, folder, environment))
+        secret = _secret(where, _place(name, folder, environment))
+        filled[key] = [line for line in secret.splitlines() if line] if key in LISTS else secret
     return filled
 
 

@@ -125,6 +125,21 @@ SERVER = (
     Series("sccachedist_server_workers", Kind.GAUGE, "Sandbox workers.", {"state": ("idle", "busy")}),
     Series("sccachedist_server_worker_starts_total", Kind.COUNTER, "Sandbox workers that were started."),
     Series("sccachedist_server_worker_deaths_total", Kind.COUNTER, "Sandbox workers that ended by themselves."),
+    Series("sccachedist_gateway_workers", Kind.GAUGE, "Workers that are connected and take jobs; only at a gateway."),
+    Series("sccachedist_gateway_cpus", Kind.GAUGE, "The CPUs of these workers."),
+    Series(
+        "sccachedist_gateway_jobs",
+        Kind.GAUGE,
+        "Jobs whose inputs are here: waiting for a worker, or given to one.",
+        {"state": ("waiting", "given")},
+    ),
+    Series(
+        "sccachedist_gateway_jobs_moved_total",
+        Kind.COUNTER,
+        "Jobs that came back from a worker, for another one to get them: the worker was lost, the transfer broke off, "
+        "or it had no room after all.",
+        {"reason": ("lost", "broken", "busy")},
+    ),
     Series(
         "sccachedist_server_disk_free_bytes",
         Kind.GAUGE,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from sccachedist.builders.worker_pool import Workers
-from sccachedist.metrics.registry import Registry
+from sccachedist.metrics.registry import Reading, Registry
 from sccachedist.server.heartbeat import HeartbeatService
 from sccachedist.server.jobs import ServerCore
 from sccachedist.toolchains.cache import Toolchains
@@ -14,7 +14,7 @@ class ServerMetrics:
     """The metrics of a build server.
 
     :param registry: of all its series; those of both roles and of jobs that are over get their values elsewhere.
-    :param workers: returns the pool of sandbox workers.
+    :param workers: returns the pool of sandbox workers; None at a gateway.
     :param free: the free bytes where each directory lies, by its name in the configuration without ``_dir``.
     :param began: the time in seconds since 1970 when the reactor's clock was 0.
     """
@@ -25,7 +25,7 @@ class ServerMetrics:
         core: ServerCore,
         heartbeat: HeartbeatService,
         toolchains: Toolchains,
-        workers: Callable[[], Workers],
+        workers: Callable[[], Workers] | None,
         cache_size: int,
         free: Mapping[str, int],
         began: float,
@@ -50,9 +50,13 @@ class ServerMetrics:
         )
         read(f"{at}toolchain_uploads_total", lambda: toolchains.uploaded)
         read(f"{at}toolchain_evictions_total", lambda: toolchains.removed)
-        read(f"{at}workers", lambda: dict(zip(("idle", "busy"), workers().counts, strict=True)))
-        read(f"{at}worker_starts_total", lambda: workers().started)
-        read(f"{at}worker_deaths_total", lambda: workers().died)
+
+        def of_workers(look: Callable[[Workers], Reading]) -> Callable[[], Reading]:
+            return lambda: None if workers is None else look(workers())
+
+        read(f"{at}workers", of_workers(lambda pool: dict(zip(("idle", "busy"), pool.counts, strict=True))))
+        read(f"{at}worker_starts_total", of_workers(lambda pool: pool.started))
+        read(f"{at}worker_deaths_total", of_workers(lambda pool: pool.died))
         read(f"{at}disk_free_bytes", lambda: free)
 
     async def expose(self, accept: str) -> Response:

@@ -10,8 +10,9 @@ import attrs
 
 from sccachedist.budgets import Budget
 from sccachedist.builders.worker_builder import WorkerBuilder
-from sccachedist.config import ServerSettings
+from sccachedist.config import RemoteBuilderSettings, ServerSettings
 from sccachedist.daemon.reload import Commit, Part, PreparedPart
+from sccachedist.gateway.remote_builder import RemoteBuilder
 from sccachedist.records.line_writer import LineWriter
 from sccachedist.server.heartbeat import HeartbeatService
 from sccachedist.server.job_courses import JobObserver
@@ -51,6 +52,7 @@ class JobObservers:
 class ServerParts:
     """What of a build server takes other settings while it runs.
 
+    :param builder: a gateway's takes other tokens and no other number of CPUs, which is that of its workers.
     :param disk: the budget for all that is on the disk for a while.
     :param machine: of the host.
     """
@@ -60,7 +62,7 @@ class ServerParts:
     routes: ServerRoutes
     runner: JobRunner
     core: ServerCore
-    builder: WorkerBuilder
+    builder: WorkerBuilder | RemoteBuilder
     toolchains: Toolchains
     disk: Budget
     heartbeat: HeartbeatService
@@ -74,6 +76,7 @@ class ServerParts:
         yield PreparedPart(("scheduler_auth",), self._token)
         yield Part(("limits",), self._take_limits)
         yield Part(("limits", "policy"), self._take_policy)
+        yield Part(("builder.tokens",), self._take_tokens)
         yield Part(("capacity",), self._take_capacity)
         yield Part(("heartbeat",), lambda settings: self.heartbeat.beat_every(settings.heartbeat.secs))
         yield Part(("records",), lambda settings: self.writer.use(settings.records))
@@ -98,10 +101,15 @@ class ServerParts:
         self.runner.local_options = LocalOptions.of(settings.policy.local_options)
         self.builder.take_policy(settings.limits, settings.policy.on_failure)
 
+    def _take_tokens(self, settings: ServerSettings) -> None:
+        if isinstance(self.builder, RemoteBuilder) and isinstance(settings.builder, RemoteBuilderSettings):
+            self.builder.take_tokens(settings.builder.tokens)
+
     def _take_capacity(self, settings: ServerSettings) -> None:
-        self.core.slots = job_slots(settings)
-        self.builder.allow(self.core.slots)
-        self.run_machines(settings)
+        if not isinstance(self.builder, RemoteBuilder):
+            self.core.slots = job_slots(settings)
+            self.builder.allow(self.core.slots)
+            self.run_machines(settings)
         self.heartbeat.soon()
 
     def run_machines(self, settings: ServerSettings) -> None:

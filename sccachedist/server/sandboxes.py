@@ -14,7 +14,13 @@ from sccachedist.builders.interface import Builder
 from sccachedist.builders.overlay import HOME, OverlayBuilder
 from sccachedist.builders.pot import pot_builder
 from sccachedist.builders.worker_builder import WorkerBuilder
-from sccachedist.config import DockerBuilderSettings, OverlayBuilderSettings, PotBuilderSettings, ServerSettings
+from sccachedist.config import (
+    DockerBuilderSettings,
+    OverlayBuilderSettings,
+    PotBuilderSettings,
+    RemoteBuilderSettings,
+    ServerSettings,
+)
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.privileges import JOBS_OF_ROOT, Account
 from sccachedist.daemon.startup import check_directory, check_trusted
@@ -76,7 +82,10 @@ def become(account: Account, settings: ServerSettings, builder: Builder, lock: C
 
 
 def make_builder(settings: ServerSettings, reactor: Any) -> WorkerBuilder:
-    """Return the builder that the configuration names."""
+    """Return the builder that the configuration names, if it runs compiles on this host.
+
+    :raises ConfigError: it does not.
+    """
     on_failure, limits, cache = settings.policy.on_failure, settings.limits, settings.toolchain_cache_size
     bounds = limits, settings.sandbox.scratch_bytes, job_slots(settings)
     match settings.builder:
@@ -89,3 +98,5 @@ def make_builder(settings: ServerSettings, reactor: Any) -> WorkerBuilder:
         case PotBuilderSettings() as pot:
             room = room_for(limits, cache, pot.pot_fs_root)
             return pot_builder(reactor, pot, *bounds, os.environ, on_failure, room)
+        case RemoteBuilderSettings():
+            raise ConfigError("builder.type: a gateway runs no compiles itself")

@@ -84,6 +84,12 @@ class SelfTest(Service):
         self.fitness.looked(self._complaint(), self._memory(), self._clock.seconds())
         self._follow()
 
+    def again(self) -> None:
+        """Test at once if this server is unfit: something has changed that may have mended it."""
+        self.look()
+        if self._next is not None:
+            self._next.reset(0)
+
     def _follow(self) -> None:
         """Tell what has changed, and see to it that the next test comes in time."""
         if self.fitness.reason != self._told:

@@ -5,7 +5,7 @@ Only this module knows all parts. Draining by signal stands here; draining by HT
 """
 
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -14,9 +14,12 @@ from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 
+from sccachedist.auth.workers import WorkerTokens
 from sccachedist.budgets import Budget
 from sccachedist.builders.cgroups import own_and_above
+from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.config import (
+    RemoteBuilderSettings,
     ServerSettings,
     load_server_settings,
 )
@@ -26,6 +29,10 @@ from sccachedist.daemon.reload import Reload
 from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
 from sccachedist.daemon.startup import AtStop, RoleOptions, check_address, make_role
 from sccachedist.errors import ConfigError, DecodeError
+from sccachedist.gateway.remote_builder import RemoteBuilder
+from sccachedist.gateway.routes import GatewayRoutes
+from sccachedist.gateway.worker_metrics import read_workers
+from sccachedist.gateway.worker_sessions import LOOK_SECS, WorkerSessions
 from sccachedist.memory import least_free_memory
 from sccachedist.metrics.both_roles import monitor_port, watch, watch_reloads
 from sccachedist.metrics.registry import Registry
@@ -49,17 +56,19 @@ from sccachedist.server.reloaded_parts import JobObservers, ServerParts
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.sandboxes import account_of, become, check_directories, directories_of, make_builder
 from sccachedist.server.scheduler_session import HttpSchedulerSession, Incarnation
-from sccachedist.server.self_description import abilities, job_slots, offered_cpus, server_token, told_metrics_port
+from sccachedist.server.self_description import abilities, offered_cpus, server_token, told_metrics_port
 from sccachedist.server.self_test import SelfTest
 from sccachedist.server.spent_token_file import KeptSpentJobs
 from sccachedist.server.tls import ShownIdentity
 from sccachedist.toolchains.cache import Toolchains
 from sccachedist.web.listener import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
-from sccachedist.web.router import Mounted
+from sccachedist.web.router import Mounted, Routes
 from sccachedist.web.turns import Turns
+from sccachedist.wire.abilities import Abilities
 from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.extension import Orders
+from sccachedist.wire.messages import job_capacity
 
 log = Logger()
 
@@ -98,8 +107,27 @@ def server_service(
     cache, limits = settings.cache_dir, settings.limits
     lock = CacheLock(cache)
     identity = ShownIdentity(cache / IDENTITY, settings.public_addr)
-    builder = make_builder(settings, reactor)
+    sessions = gateway_sessions(settings, reactor, lambda: identity.current.certificate_pem, lambda: offer())
+    builder: WorkerBuilder | RemoteBuilder
+    if sessions is None:
+        builder = make_builder(settings, reactor)
+    else:
+        builder = RemoteBuilder(sessions, settings.policy.on_failure, lambda each: toolchains.machine_of(each))
     memory, disk = Budget("buffered_bytes", limits.buffered_bytes), Budget("spool_bytes", limits.spool_bytes)
+
+    def cpus() -> int:
+        return builder.cpus if isinstance(builder, RemoteBuilder) else offered_cpus(reload.settings)
+
+    def able() -> Abilities:
+        if isinstance(builder, RemoteBuilder):
+            return builder.abilities(reload.settings.capacity.labels)
+        return abilities(reload.settings, host.machine)
+
+    def offer() -> None:
+        """Tell the scheduler, now, what the workers of a gateway can do."""
+        core.slots = job_capacity(cpus())
+        heartbeat.soon()
+        self_test.again()
 
     def evicted(toolchain: ArchiveId) -> Deferred[None]:
         _in_background(builder.discard(toolchain))
@@ -135,12 +163,12 @@ def server_service(
             runner,
             toolchains.log,
             incarnation,
-            offered_cpus(reload.settings),
+            cpus(),
             reload.settings.limits,
             seconds,
             news,
             host.facts(),
-            abilities(reload.settings, host.machine),
+            able(),
             metrics_port,
         ),
         toolchains.log,
@@ -149,7 +177,7 @@ def server_service(
         lambda orders: obey(orders, runner, toolchains),
     )
     spent = KeptSpentJobs(cache / IDENTITY / "spent")
-    core = ServerCore(job_slots(settings), spent)
+    core = ServerCore(job_capacity(cpus()), spent)
     # For each job here, another client may be on its way to a slot, so each job counts twice.
     reports = JobReports(link, reactor, heartbeat.soon, lambda untold: 2 * (core.taken + untold) < core.slots)
 
@@ -181,7 +209,10 @@ def server_service(
     )
     turns = Turns(reactor)
     routes = ServerRoutes(runner, identity, limits)
-    site = Site(Mounted(routes), reactor, limits, turns=turns)
+    mounted: list[Routes] = [routes]
+    if sessions is not None:
+        mounted.append(GatewayRoutes(sessions, toolchains, lambda: reload.settings.limits, memory))
+    site = Site(Mounted(*mounted), reactor, limits, turns=turns)
     service = ServerService(
         opening=(
             *([partial(become, account, settings, builder, lock)] if account else []),
@@ -221,13 +252,14 @@ def server_service(
     listen = listen or listening_with(reactor)
     if settings.metrics.address is not None:
         watch_reloads(registry, reload)
+        read_workers(registry, None if sessions is None else sessions.dispatch)
         registry.read("sccachedist_server_reports_waiting", lambda: reports.waiting)
         metrics = ServerMetrics(
             registry,
             core,
             heartbeat,
             toolchains,
-            lambda: builder.workers,
+            None if isinstance(builder, RemoteBuilder) else lambda: builder.workers,
             settings.toolchain_cache_size,
             host.free,
             began,
@@ -244,6 +276,7 @@ def server_service(
         PeriodicService(EXPIRY_SECS, runner.expire, reactor),
         PeriodicService(DISK_SECS, host.look_at_disks, reactor),
         PeriodicService(RENEWAL_SECS, renew, reactor),
+        *([] if sessions is None else [PeriodicService(LOOK_SECS, sessions.look, reactor)]),
         AtStop(calls.close),
         AtStop(lock.release),
         OnSignal("SIGUSR1", lambda: _in_background(drain(True)), reactor),
@@ -265,6 +298,21 @@ def obey(orders: Orders, runner: JobRunner, toolchains: Toolchains) -> None:
 def unready(core: ServerCore, heartbeat: HeartbeatService) -> str:
     """Return why this server is not ready for jobs; empty if it is."""
     return core.unready or ("" if heartbeat.is_registered else "it is not registered with the scheduler")
+
+
+def gateway_sessions(
+    settings: ServerSettings, reactor: Any, certificate: Callable[[], bytes], changed: Callable[[], None]
+) -> WorkerSessions | None:
+    """Return what a gateway knows of its workers; None for any other build server.
+
+    :raises ConfigError: a key would have no effect at a gateway.
+    """
+    if not isinstance(settings.builder, RemoteBuilderSettings):
+        return None
+    if settings.capacity.cpus is not None:
+        raise ConfigError("capacity.cpus: a gateway offers the CPUs of its workers; set it in their files")
+    tokens = WorkerTokens(settings.builder.tokens)
+    return WorkerSessions(tokens, settings.limits.job_secs, certificate, changed, reactor)
 
 
 def _in_background(work: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:

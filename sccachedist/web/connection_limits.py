@@ -52,9 +52,14 @@ class Watched(Protocol):
 
 @attrs.define
 class _Crowd:
-    """The connections from one address: how many there are, and those without a good token, the oldest first."""
+    """The connections from one address.
+
+    :param count: how many there are; ``free``: those of them that do not count.
+    :param strangers: those without a good token, the oldest first.
+    """
 
     count: int = 0
+    free: set[Watched] = attrs.field(factory=set)
     strangers: OrderedDict[Watched, None] = attrs.field(factory=OrderedDict)
 
 
@@ -84,7 +89,7 @@ class Connections:
     def make_room_for(self, host: str) -> bool:
         """Whether one more may be opened from an address. Another may be closed for it; what is done is logged."""
         limits, crowd = self.limits, self._crowds.get(crowd_of(host))
-        if crowd and crowd.count >= limits.connections_per_address and not self._is_exempt(host):
+        if crowd and crowd.count - len(crowd.free) >= limits.connections_per_address and not self._is_exempt(host):
             return self._replace("connections_per_address", host, next(iter(crowd.strangers), None))
         if len(self._open) < limits.connections:
             return True
@@ -99,6 +104,11 @@ class Connections:
             self._crowds[crowd_of(connection.peer_host)].strangers.pop(connection, None)
             self._known[connection] = None
             self._known.move_to_end(connection)
+
+    def count_no_more(self, connection: Watched) -> None:
+        """Let a connection not count for its address: its sender may have many, as may others there."""
+        if connection in self._open:
+            self._crowds[crowd_of(connection.peer_host)].free.add(connection)
 
     def _replace(self, limit: str, host: str, closed: Watched | None) -> bool:
         if closed is None:
@@ -146,6 +156,7 @@ class Connections:
         self._open.remove(connection)
         crowd = self._crowds[crowd_of(connection.peer_host)]
         crowd.count -= 1
+        crowd.free.discard(connection)
         for several in (crowd.strangers, self._strangers, self._known):
             several.pop(connection, None)
         if not crowd.count:

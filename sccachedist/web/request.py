@@ -180,11 +180,18 @@ class Request(server.Request):
         if not self._is_gone:
             self.site.connections.know(self.channel)
 
+    def _let_many_come(self) -> None:
+        """Note that the sender's connections do not count for its address."""
+        if not self._is_gone:
+            self.site.connections.count_no_more(self.channel)
+
     def _know(self, granted: object) -> object:
         """Note that the sender has shown a good token, unless none was needed."""
         is_known = self.call is not None and not self.call.is_public and not getattr(granted, "is_stranger", False)
         if is_known:
             self.know_sender()
+        if is_known and getattr(granted, "is_uncounted", False):
+            self._let_many_come()
         return granted
 
     def _abandon(self, error: Exception | None = None) -> None:

@@ -29,6 +29,7 @@ from sccachedist.errors import (
     Refused,
     SccachedistError,
     ServerRevoked,
+    SessionOver,
 )
 from sccachedist.web.bodies import OCTETS
 from sccachedist.web.request_head import Head
@@ -169,6 +170,8 @@ def error_response(error: SccachedistError) -> Response:
             return _json_answer(503, _description(str(error)))
         case NoLeader():
             return _json_answer(503, _description(str(error)), FOLLOWS)
+        case SessionOver():
+            return _json_answer(410, _description(str(error)))
         case DecodeError():
             return _json_answer(400, _description(str(error)))
         case _:

@@ -35,7 +35,7 @@ from sccachedist.wire.usage import NO_USAGE, USAGE, Usage
 T = TypeVar("T")
 
 #: The most labels of a worker, of toolchains in one report, and of cancelled jobs in one message; the rest follows.
-MOST_LABELS, MOST_HELD, MOST_CANCELLED = 64, 4096, 4096
+MOST_LABELS, MOST_HELD, MOST_CANCELLED = 64, 512, 4096
 #: The most bytes of a certificate in PEM with the authorities behind it.
 _MOST_PEM = 65_536
 #: The most bytes of a :class:`WorkerAnswer`, whose texts come from a compile.

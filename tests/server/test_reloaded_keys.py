@@ -37,9 +37,9 @@ IN_FORCE: dict[str, Callable[[Any], object]] = {
     "limits.toolchain_bytes": lambda its: its.toolchains._limit,
     "limits.job_secs": lambda its: its.builder._job_secs,
 }
-#: These are tried elsewhere: the form of the log, another kind of token, which depends on the address, and what each
-#: heartbeat reads.
-ELSEWHERE = {"log.format", "scheduler_auth", "capacity.labels"}
+#: These are tried elsewhere: the form of the log, another kind of token, which depends on the address, what each
+#: heartbeat reads, and what only a gateway has.
+ELSEWHERE = {"log.format", "scheduler_auth", "capacity.labels", "builder.tokens"}
 
 
 def at_once() -> list[str]:
@@ -77,7 +77,7 @@ def test_at_once(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     file = next(new for new in reversed(pairs[key]) if key in changes(old, new).at_once)
     reload.reload()
     value: Any = spread(file)[key]
-    [parts] = kept
+    parts: Any = kept[0]
     if key == "capacity.cpus":
         assert parts.core.slots == job_slots(file) == parts.builder._slots
     elif key == "policy.local_options":

@@ -33,6 +33,7 @@ TABLE: list[tuple[e.SccachedistError, int, str | None, str | None, bytes]] = [
     (e.PeerRefused("invalid_jwt", "malformed"), 401, "invalid_jwt", JSON_UTF8, described("malformed")),
     (e.AuthUnavailable("no word"), 503, None, JSON_UTF8, described("no word")),
     (e.NoLeader("no word"), 503, None, JSON_UTF8, described("no word")),
+    (e.SessionOver("say hello"), 410, None, JSON_UTF8, described("say hello")),
     (e.DecodeError("no such variant"), 400, None, JSON_UTF8, described("no such variant")),
     (UnknownRoute("GET /"), 404, None, None, b""),
     (e.StaleToken("old"), 500, None, JSON_UTF8, described("old")),

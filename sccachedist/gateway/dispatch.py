@@ -1,0 +1,374 @@
+"""Which worker gets which job, and what becomes of a job whose worker is lost.
+
+Pure: values and the time go in, decisions come out, in the order in which they have to be carried out. Requests, files
+and timers are :mod:`sccachedist.gateway.worker_sessions`'s.
+
+Theory of operation. A worker has a session, and opens a *place* for each job that it could begin now. A job waits until
+a place suits it, and only then is it given away (late binding): so no job waits for one worker while another is idle.
+Each time that it is given away has a *ticket* of its own. Four rules hold:
+
+1. A job is waiting, or has exactly one ticket. What comes with another ticket is thrown away.
+2. The oldest job is given away first. A job that comes back keeps its age, so it is at the front.
+3. A job that comes back because its worker was lost has been tried; after :data:`MOST_TRIES` it goes home, for perhaps
+   it kills workers. One that a worker would not begin has not been tried, but that has an end, too.
+4. A worker that lives and has no result for a job has decided: the job goes home, and no other worker gets it.
+"""
+
+from bisect import insort
+from collections import Counter
+
+import attrs
+
+from sccachedist.errors import BuildError, DecodeError, LimitExceeded, SccachedistError, SessionOver
+from sccachedist.gateway.decisions import ClosePlace, Decision, Dismiss, EndTicket, Give, JobKey, SendHome
+from sccachedist.outcomes import SentLocal
+from sccachedist.wire.gateway import WorkerHello, WorkerState
+from sccachedist.wire.machines import ANY, UNKNOWN, run_by
+
+#: How many workers may be lost with a job before it goes home, and how many may not begin with it.
+MOST_TRIES, MOST_BUSY = 3, 100
+#: Seconds after which a request for orders is answered, and those until the next one has to be there.
+PING_SECS, GRACE_SECS = 5, 5
+#: Seconds for which a job waits while no worker could run it: one whose connection broke comes back within that time.
+ALONE_SECS = 10.0
+#: Seconds that an answer may take beyond the time that a job may run.
+ANSWER_SECS = 15.0
+#: The most sessions, and the most places of one.
+MOST_SESSIONS, MOST_PLACES = 4096, 1024
+
+
+@attrs.define
+class _Worker:
+    """A session.
+
+    :param heard: when its last request for orders was answered, or came.
+    :param is_listening: whether one is open.
+    :param running: the jobs that it has, by their tickets.
+    """
+
+    session: str
+    hello: WorkerHello
+    cpus: int
+    slots: int
+    toolchains: set[str]
+    heard: float
+    is_listening: bool = False
+    is_leaving: bool = False
+    places: dict[int, None] = attrs.field(factory=dict)
+    running: dict[int, JobKey] = attrs.field(factory=dict)
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether it will open places."""
+        return self.slots > 0 and not self.is_leaving
+
+    def is_silent(self, now: float) -> bool:
+        """Whether it has not been heard of for too long."""
+        return now - self.heard >= (PING_SECS if self.is_listening else 0) + GRACE_SECS
+
+    def suits(self, machine: int) -> bool:
+        """Whether it could run programs of a machine, as far as that is known."""
+        return machine in (UNKNOWN, ANY) or not self.hello.machine or machine in run_by(self.hello.machine)
+
+
+@attrs.define
+class _Job:
+    """A job.
+
+    :param machine: which its toolchain needs.
+    :param had: the nonces of workers that had it.
+    :param at: the session and the ticket; None while it waits.
+    :param since: when it was given away.
+    :param alone: since when no worker could run it; None if one could.
+    """
+
+    key: JobKey
+    toolchain: str
+    machine: int
+    losses: int = 0
+    busy: int = 0
+    had: set[int] = attrs.field(factory=set)
+    at: tuple[str, int] | None = None
+    since: float = 0.0
+    alone: float | None = None
+
+
+class Dispatch:
+    """The workers and the jobs of one gateway.
+
+    :param job_secs: how long a job may run.
+    :ivar moved: how many jobs have come back from a worker, by the reason.
+    """
+
+    def __init__(self, job_secs: float) -> None:
+        self.job_secs = job_secs
+        self.moved = Counter[str]({"lost": 0, "broken": 0, "busy": 0})
+        self._workers: dict[str, _Worker] = {}
+        self._open: dict[str, _Worker] = {}
+        self._jobs: dict[JobKey, _Job] = {}
+        self._waiting: list[JobKey] = []
+        self._last_key = self._last_ticket = 0
+
+    @property
+    def workers(self) -> int:
+        """How many workers are connected and take jobs."""
+        return sum(worker.takes_jobs for worker in self._workers.values())
+
+    @property
+    def cpus(self) -> int:
+        """The CPUs of all of them."""
+        return sum(worker.cpus for worker in self._workers.values() if worker.takes_jobs)
+
+    @property
+    def machines(self) -> tuple[int, ...]:
+        """The machines whose programs they run; none if one of them does not tell."""
+        known = {worker.hello.machine for worker in self._workers.values() if worker.takes_jobs}
+        return () if UNKNOWN in known else tuple(sorted({machine for each in known for machine in run_by(each)}))
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for a worker."""
+        return len(self._waiting)
+
+    @property
+    def given(self) -> int:
+        """How many jobs workers have."""
+        return len(self._jobs) - len(self._waiting)
+
+    @property
+    def complaint(self) -> str:
+        """Why no job could run now; empty if one could."""
+        if self.workers:
+            return ""
+        return "no worker takes jobs" if self._workers else "no worker is connected"
+
+    def name(self, session: str) -> str:
+        """What the worker of a session calls itself.
+
+        :raises SessionOver: there is no such session.
+        """
+        return self._worker(session).hello.name
+
+    def welcome(self, session: str, hello: WorkerHello, now: float) -> list[Decision]:
+        """Open a session. An earlier one of the same process is over, and its jobs come back.
+
+        :raises DecodeError: there are too many.
+        """
+        told: list[Decision] = []
+        for other in [each.session for each in self._workers.values() if each.hello.nonce == hello.nonce]:
+            told += self.lose(other, now)
+        if len(self._workers) >= MOST_SESSIONS:
+            raise DecodeError(f"there are {MOST_SESSIONS} workers already")
+        held = set(hello.toolchains)
+        self._workers[session] = _Worker(session, hello, hello.cpus, hello.slots, held, now)
+        return told
+
+    def listen(self, session: str, state: WorkerState, now: float) -> None:
+        """Note a request for orders, and what the worker says of itself.
+
+        :raises SessionOver: there is no such session.
+        """
+        worker = self._worker(session)
+        worker.heard, worker.is_listening = now, True
+        worker.cpus, worker.slots, worker.toolchains = state.cpus, state.slots, set(state.toolchains)
+
+    def told(self, session: str, now: float) -> None:
+        """Note that such a request was answered; the session may be over."""
+        if (worker := self._workers.get(session)) is not None:
+            worker.heard, worker.is_listening = now, False
+
+    def lose(self, session: str, now: float) -> list[Decision]:
+        """End a session, if there is such a one: its jobs come back."""
+        return self._lose_all([session] if session in self._workers else [], now)
+
+    def leave(self, session: str) -> list[Decision]:
+        """Give a worker no more jobs; those that it has may end.
+
+        :raises SessionOver: there is no such session.
+        """
+        worker = self._worker(session)
+        worker.is_leaving = True
+        return [decision for place in tuple(worker.places) for decision in self.withdraw(session, place)]
+
+    def ask(self, session: str, place: int, now: float) -> list[Decision]:
+        """Open a place.
+
+        :raises SessionOver: there is no such session.
+        :raises DecodeError: it has too many.
+        """
+        worker = self._worker(session)
+        if worker.is_leaving:
+            return [ClosePlace(session, place)]
+        if len(worker.places) >= MOST_PLACES and place not in worker.places:
+            raise DecodeError(f"a worker with more than {MOST_PLACES} places")
+        worker.places[place] = None
+        self._open[session] = worker
+        return self._match(now)
+
+    def withdraw(self, session: str, place: int) -> list[Decision]:
+        """Close a place, unless it has a job by now or the session is over."""
+        worker = self._workers.get(session)
+        if worker is None or place not in worker.places:
+            return []
+        self._take_place(worker, place)
+        return [ClosePlace(session, place)]
+
+    def submit(self, toolchain: str, machine: int, now: float) -> tuple[JobKey, list[Decision]]:
+        """Have a job run.
+
+        :param machine: which its toolchain needs, see :mod:`sccachedist.wire.machines`.
+        """
+        self._last_key += 1
+        job = _Job(JobKey(self._last_key), toolchain, machine)
+        self._jobs[job.key] = job
+        self._waiting.append(job.key)
+        return job.key, self._match(now)
+
+    def drop(self, key: JobKey) -> list[Decision]:
+        """Have a job run no more, if it is not over."""
+        job = self._jobs.pop(key, None)
+        if job is None:
+            return []
+        if job.at is None:
+            self._waiting.remove(key)
+            return []
+        return [self._take_back(job)]
+
+    def holder(self, session: str, ticket: int) -> JobKey | None:
+        """The job that a worker has with a ticket; None if it is another's by now, or over.
+
+        :raises SessionOver: there is no such session.
+        """
+        return self._worker(session).running.get(ticket)
+
+    def settle(self, session: str, ticket: int) -> JobKey | None:
+        """End a job, because its worker has answered; see :meth:`holder`."""
+        key = self.holder(session, ticket)
+        if key is not None:
+            del self._workers[session].running[ticket], self._jobs[key]
+        return key
+
+    def refuse(self, session: str, ticket: int, now: float) -> list[Decision]:
+        """Take back a job that its worker would not begin; see :meth:`holder`."""
+        key = self.holder(session, ticket)
+        if key is None:
+            return []
+        del self._workers[session].running[ticket]
+        return self._come_back(self._jobs[key], "busy") + self._match(now)
+
+    def fail(self, session: str, ticket: int, now: float) -> list[Decision]:
+        """Take back a job that did not reach its worker whole, or whose answer broke off; the session may be over."""
+        worker = self._workers.get(session)
+        key = None if worker is None else worker.running.get(ticket)
+        if key is None:
+            return []
+        job = self._jobs[key]
+        return [self._take_back(job), *self._come_back(job, "broken"), *self._match(now)]
+
+    def look(self, now: float) -> list[Decision]:
+        """Do what is due at a time: about once a second is enough."""
+        told = self._lose_all([worker.session for worker in self._workers.values() if worker.is_silent(now)], now)
+        for job in list(self._jobs.values()):
+            if job.at is None:
+                told += self._wait_alone(job, now)
+            elif now - job.since >= self.job_secs + ANSWER_SECS:
+                told += [self._take_back(job), self._home(job, _late(self.job_secs))]
+        return told
+
+    def stop(self) -> list[Decision]:
+        """End all jobs and all sessions."""
+        over = BuildError(SentLocal.SHUTDOWN, "the builder has stopped")
+        told: list[Decision] = [Dismiss(session) for session in self._workers]
+        told += [SendHome(key, over) for key in self._jobs]
+        for each in (self._jobs, self._waiting, self._workers, self._open):
+            each.clear()
+        return told
+
+    def _worker(self, session: str) -> _Worker:
+        if (worker := self._workers.get(session)) is None:
+            raise SessionOver("this worker has no session, or it is over")
+        return worker
+
+    def _lose_all(self, sessions: list[str], now: float) -> list[Decision]:
+        """End sessions together: no job goes from one of them to another."""
+        lost = [self._workers.pop(session) for session in sessions]
+        told: list[Decision] = [Dismiss(session) for session in sessions]
+        for worker in lost:
+            self._open.pop(worker.session, None)
+            for key in worker.running.values():
+                told += self._come_back(self._jobs[key], "lost")
+        return told + self._match(now) if lost else told
+
+    def _match(self, now: float) -> list[Decision]:
+        """Give jobs away as long as there are places that suit them."""
+        told: list[Decision] = []
+        for key in tuple(self._waiting):
+            if not self._open:
+                break
+            job = self._jobs[key]
+            suiting = [worker for worker in self._open.values() if worker.suits(job.machine)]
+            if suiting:
+                worker = min(suiting, key=lambda each: self._rank(each, job))
+                told.append(self._give(job, worker, now))
+        return told
+
+    @staticmethod
+    def _rank(worker: _Worker, job: _Job) -> tuple[bool, bool, float]:
+        load = len(worker.running) / max(worker.slots, 1)
+        return worker.hello.nonce in job.had, job.toolchain not in worker.toolchains, load
+
+    def _give(self, job: _Job, worker: _Worker, now: float) -> Give:
+        place = next(iter(worker.places))
+        self._take_place(worker, place)
+        self._waiting.remove(job.key)
+        self._last_ticket += 1
+        ticket = self._last_ticket
+        job.at, job.since, job.alone = (worker.session, ticket), now, None
+        job.had.add(worker.hello.nonce)
+        worker.running[ticket] = job.key
+        worker.toolchains.add(job.toolchain)  # it is about to fetch it
+        return Give(worker.session, place, job.key, ticket)
+
+    def _take_place(self, worker: _Worker, place: int) -> None:
+        del worker.places[place]
+        if not worker.places:
+            del self._open[worker.session]
+
+    def _take_back(self, job: _Job) -> EndTicket:
+        """Take a job from its worker, which still has a session."""
+        assert job.at is not None
+        session, ticket = job.at
+        del self._workers[session].running[ticket]
+        return EndTicket(session, ticket)
+
+    def _come_back(self, job: _Job, why: str) -> list[Decision]:
+        """Let a job wait again that no worker has any more, or send it home."""
+        self.moved[why] += 1
+        job.at = None
+        job.losses, job.busy = job.losses + (why != "busy"), job.busy + (why == "busy")
+        if job.losses >= MOST_TRIES:
+            return [self._home(job, BuildError(SentLocal.WORKER_LOST, f"its worker was lost {MOST_TRIES} times"))]
+        if job.busy >= MOST_BUSY:
+            return [self._home(job, BuildError(SentLocal.NO_WORKER, f"{MOST_BUSY} workers would not begin"))]
+        insort(self._waiting, job.key)
+        return []
+
+    def _wait_alone(self, job: _Job, now: float) -> list[Decision]:
+        """Send a job home that no worker could run for too long."""
+        if any(worker.takes_jobs and worker.suits(job.machine) for worker in self._workers.values()):
+            job.alone = None
+        elif job.alone is None:
+            job.alone = now
+        elif now - job.alone >= ALONE_SECS:
+            self._waiting.remove(job.key)
+            lack = self.complaint or "no worker is of the toolchain's machine"
+            return [self._home(job, BuildError(SentLocal.NO_WORKER, lack))]
+        return []
+
+    def _home(self, job: _Job, error: SccachedistError) -> SendHome:
+        del self._jobs[job.key]
+        return SendHome(job.key, error)
+
+
+def _late(job_secs: float) -> LimitExceeded:
+    return LimitExceeded("job_secs", f"the job was with its worker for more than {job_secs:.0f} s")

@@ -1,0 +1,29 @@
+"""What a worker's refusal of a job becomes here: the error that the job ends with. Pure.
+
+A worker is of this package, but perhaps of another release, and what it says goes into metrics and records.
+"""
+
+import re
+
+from sccachedist.builders.worker_protocol import Failed, raised
+from sccachedist.errors import BuildError, SccachedistError
+from sccachedist.outcomes import SentLocal, Suspicion
+from sccachedist.printable import excerpt
+from sccachedist.wire.gateway import NotBuilt
+
+_LONGEST_TEXT = 2000
+_KIND = re.compile(r"[A-Za-z0-9_. ]{0,64}")
+_SUSPICIONS = {suspicion.word for suspicion in Suspicion}
+
+
+def failure_of(answer: NotBuilt) -> SccachedistError:
+    """The error that the worker had. A disk of a worker is none of this host's, so that is a ``BuildError`` here."""
+    text = excerpt(answer.text, _LONGEST_TEXT)
+    kind = answer.kind if _KIND.fullmatch(answer.kind) else ""
+    if answer.reason is SentLocal.SUSPICIOUS and kind not in _SUSPICIONS:
+        kind = Suspicion.VERIFY.word
+    if answer.reason is not SentLocal.DISK:
+        return raised(Failed(answer.reason, text, kind))
+    error = BuildError(SentLocal.DISK, text)
+    error.kind = kind
+    return error

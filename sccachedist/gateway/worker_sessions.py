@@ -1,0 +1,357 @@
+"""The sessions of workers: their requests that wait, the jobs that they run, and the timers of both.
+
+:mod:`sccachedist.gateway.dispatch` decides; here its decisions are carried out. How requests come in and answers go out
+is not known here: :mod:`sccachedist.gateway.routes` does that.
+"""
+
+import os
+import secrets
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from sccachedist.auth.workers import WorkerTokens
+from sccachedist.builders.interface import BuildJob
+from sccachedist.daemon.logs import Logger
+from sccachedist.disks import on_disk
+from sccachedist.errors import DiskError, SccachedistError, SessionOver
+from sccachedist.files import remove_file
+from sccachedist.gateway.decisions import ClosePlace, Decision, Dismiss, EndTicket, Give, JobKey, SendHome
+from sccachedist.gateway.dispatch import GRACE_SECS, PING_SECS, Dispatch
+from sccachedist.gateway.failures import failure_of
+from sccachedist.policy import OnFailure
+from sccachedist.printable import excerpt
+from sccachedist.wire.gateway import (
+    MOST_CANCELLED,
+    Built,
+    Busy,
+    NotBuilt,
+    Welcome,
+    WorkerAnswer,
+    WorkerHello,
+    WorkerJob,
+    WorkerOrders,
+    WorkerState,
+)
+
+log = Logger()
+
+#: Seconds after which a request for a job is answered with nothing: proxies close what is silent for a minute.
+POLL_SECS = 20
+#: Seconds between two looks at what is due.
+LOOK_SECS = 1.0
+_LONGEST_NAME = 100
+
+
+@attrs.frozen
+class GivenJob:
+    """A job on its way to a worker: what is said of it, and the file with its inputs.
+
+    :param sent: called with None when it has been sent, or with the error because of which it will not be any more.
+    """
+
+    job: WorkerJob
+    inputs: Path
+    sent: Callable[[BaseException | None], None]
+
+
+@attrs.frozen
+class _Running:
+    """A job of this gateway, and the Deferred that fires at its end."""
+
+    job: BuildJob
+    on_failure: OnFailure
+    done: Deferred[None]
+
+
+@attrs.define
+class _Session:
+    """What a session is beside what decides.
+
+    :param token: the digest of the token that opened it.
+    :param shown: the certificate that its worker has been told of.
+    :param to_end: tickets that it has not been told to end yet.
+    """
+
+    token: str
+    shown: bytes
+    to_end: list[int] = attrs.field(factory=list)
+    orders: Deferred[None] | None = None
+    places: dict[int, Deferred[GivenJob | None]] = attrs.field(factory=dict)
+
+
+class WorkerSessions:
+    """The workers that have dialled in.
+
+    :param tokens: which are let in.
+    :param job_secs: how long a job may run.
+    :param certificate: returns that with which this gateway shows itself, in PEM.
+    :param changed: called when there are more or fewer CPUs, or a first worker, or none any more.
+    """
+
+    def __init__(
+        self,
+        tokens: WorkerTokens,
+        job_secs: float,
+        certificate: Callable[[], bytes],
+        changed: Callable[[], None],
+        clock: IReactorTime,
+    ) -> None:
+        self.tokens, self._certificate, self._changed, self._clock = tokens, certificate, changed, clock
+        self.dispatch = Dispatch(job_secs)
+        self._sessions: dict[str, _Session] = {}
+        self._jobs: dict[JobKey, _Running] = {}
+        self._offered = (0, 0)
+        self._is_stopped = False
+
+    def check(self, session: str, token: str) -> None:
+        """Check whose a session is.
+
+        :param token: the digest of a worker's token.
+        :raises SessionOver: there is no such session, or another token has opened it.
+        """
+        if self._session(session).token != token:
+            raise SessionOver("this worker has no session, or it is over")
+
+    def welcome(self, token: str, hello: WorkerHello) -> Welcome:
+        """Open a session.
+
+        :raises SessionOver: this gateway stops.
+        :raises DecodeError: there are too many.
+        """
+        if self._is_stopped:
+            raise SessionOver("this gateway stops")
+        session, certificate = secrets.token_hex(16), self._certificate()
+        told = self.dispatch.welcome(session, hello, self._clock.seconds())
+        self._sessions[session] = _Session(token, certificate)
+        log.info("worker {name} of {cpus} CPUs is here", name=excerpt(hello.name, _LONGEST_NAME), cpus=hello.cpus)
+        self._carry_out(told)
+        return Welcome(session, PING_SECS, GRACE_SECS, POLL_SECS, int(self.dispatch.job_secs), certificate)
+
+    def leave(self, session: str) -> None:
+        """Give a worker no more jobs.
+
+        :raises SessionOver: there is no such session.
+        """
+        log.info("worker {name} leaves", name=self._name(session))
+        self._carry_out(self.dispatch.leave(session))
+
+    async def orders(self, session: str, state: WorkerState) -> WorkerOrders:
+        """Wait until there are orders for a worker, or for :data:`PING_SECS`.
+
+        If the worker closes the connection meanwhile, it is lost.
+
+        :raises SessionOver: there is no such session, or it ends meanwhile.
+        """
+        own, waits = self._session(session), Deferred[None]()
+        earlier, own.orders = own.orders, waits
+        _fire(earlier)  # the worker has given that request up
+        self.dispatch.listen(session, state, self._clock.seconds())
+        self._tell_of_change()
+        ping = self._clock.callLater(0 if own.to_end else PING_SECS, _fire, waits)
+        try:
+            await waits
+        except CancelledError:
+            if own.orders is waits:
+                self._lose(session, "has closed its connection")
+            raise
+        finally:
+            if ping.active():
+                ping.cancel()
+        if self._sessions.get(session) is not own:
+            raise SessionOver("this worker's session is over")
+        if own.orders is not waits:
+            return WorkerOrders()
+        own.orders = None
+        self.dispatch.told(session, self._clock.seconds())
+        ending, own.to_end = own.to_end[:MOST_CANCELLED], own.to_end[MOST_CANCELLED:]
+        certificate = self._certificate()
+        news, own.shown = b"" if certificate == own.shown else certificate, certificate
+        return WorkerOrders(tuple(ending), news)
+
+    async def next_job(self, session: str, place: int) -> GivenJob | None:
+        """Wait for a job, at most :data:`POLL_SECS`; None for none.
+
+        :raises SessionOver: there is no such session.
+        """
+        own = self._session(session)
+        _give(own.places.pop(place, None), None)  # the worker has given up an earlier request
+        waits = own.places[place] = Deferred()
+        late = self._clock.callLater(POLL_SECS, self.withdraw, session, place)
+        try:
+            self._carry_out(self.dispatch.ask(session, place, self._clock.seconds()))
+            return await waits
+        except BaseException:
+            if own.places.get(place) is waits:
+                self.withdraw(session, place)
+            raise
+        finally:
+            if late.active():
+                late.cancel()
+
+    def withdraw(self, session: str, place: int) -> None:
+        """Have a request for a job answered with nothing, unless it was answered or the session is over."""
+        self._carry_out(self.dispatch.withdraw(session, place))
+
+    async def run(self, job: BuildJob, on_failure: OnFailure, machine: int) -> None:
+        """Have a worker run a job; ``job.answer`` holds a complete result when this returns.
+
+        :param machine: which its toolchain needs, see :mod:`sccachedist.wire.machines`.
+        :raises SccachedistError: there is none.
+        """
+        key, told = self.dispatch.submit(job.toolchain, machine, self._clock.seconds())
+        running = self._jobs[key] = _Running(job, on_failure, Deferred())
+        try:
+            self._carry_out(told)
+            await running.done
+        finally:
+            del self._jobs[key]
+            self._carry_out(self.dispatch.drop(key))
+
+    def job_of(self, session: str, ticket: int) -> BuildJob | None:
+        """The job that a worker has; None if it is not that worker's any more.
+
+        :raises SessionOver: there is no such session.
+        """
+        key = self.dispatch.holder(session, ticket)
+        return None if key is None else self._jobs[key].job
+
+    def answer(self, session: str, ticket: int, answer: WorkerAnswer, result: Path | None) -> bool:
+        """Take a worker's answer; returns whether its job had waited for it.
+
+        :param result: the file with the result, if there is one; it is moved or removed.
+        :raises SessionOver: there is no such session.
+        """
+        try:
+            if isinstance(answer, Busy):
+                before = self.job_of(session, ticket)
+                self._carry_out(self.dispatch.refuse(session, ticket, self._clock.seconds()))
+                return before is not None
+            key = self.dispatch.settle(session, ticket)
+            if key is None:
+                return False
+            self._settle(self._jobs[key], answer, result)
+            return True
+        finally:
+            if result is not None:
+                remove_file(result)
+
+    def broken(self, session: str, ticket: int, error: BaseException | None) -> None:
+        """Note that a job did not reach its worker, or its answer did not come: another worker gets it.
+
+        :param error: why; a :class:`DiskError` is this gateway's own and ends the job.
+        """
+        if isinstance(error, DiskError) and session in self._sessions:
+            if (key := self.dispatch.settle(session, ticket)) is not None:
+                _end(self._jobs[key].done, error)
+            return
+        self._carry_out(self.dispatch.fail(session, ticket, self._clock.seconds()))
+
+    def look(self) -> None:
+        """Do what is due: call this about once a second."""
+        self._carry_out(self.dispatch.look(self._clock.seconds()))
+
+    def take_tokens(self, tokens: tuple[str, ...]) -> None:
+        """Let in those with these tokens only; send away workers with others."""
+        self.tokens.tokens = tokens
+        for session, own in list(self._sessions.items()):
+            if not self.tokens.knows(own.token):
+                self._lose(session, "has a token that is not good any more")
+
+    def stop(self) -> None:
+        """End all jobs and all sessions; no worker is let in any more."""
+        self._is_stopped = True
+        self._carry_out(self.dispatch.stop())
+
+    def _session(self, session: str) -> _Session:
+        if (own := self._sessions.get(session)) is None:
+            raise SessionOver("this worker has no session, or it is over")
+        return own
+
+    def _name(self, session: str) -> str:
+        return excerpt(self.dispatch.name(session), _LONGEST_NAME)
+
+    def _lose(self, session: str, why: str) -> None:
+        if session in self._sessions:
+            log.warn("worker {name} {why}: its jobs go to others", name=self._name(session), why=why)
+            self._carry_out(self.dispatch.lose(session, self._clock.seconds()))
+
+    def _carry_out(self, decisions: list[Decision]) -> None:
+        """Do what was decided. A step may end a session or a job that a later one is about; then that has no effect."""
+        for decision in decisions:
+            match decision:
+                case Give():
+                    self._hand_over(decision)
+                case ClosePlace(session=session, place=place) if session in self._sessions:
+                    _give(self._sessions[session].places.pop(place, None), None)
+                case EndTicket(session=session, ticket=ticket) if session in self._sessions:
+                    self._sessions[session].to_end.append(ticket)
+                    _fire(self._sessions[session].orders)
+                case Dismiss(session=session) if session in self._sessions:
+                    self._dismiss(self._sessions.pop(session))
+                case SendHome(job=key, error=error) if key in self._jobs:
+                    _end(self._jobs[key].done, error)
+        self._tell_of_change()
+
+    def _hand_over(self, given: Give) -> None:
+        session, ticket = given.session, given.ticket
+        if session not in self._sessions or given.job not in self._jobs:
+            return
+        running = self._jobs[given.job]
+        job = running.job
+        said = WorkerJob(ticket, job.job_id, job.toolchain, job.request, job.as_json, running.on_failure)
+        job.watch.begun()
+        waits = self._sessions[session].places.pop(given.place, None)
+        _give(waits, GivenJob(said, job.inputs, partial(self._sent, session, ticket)))
+
+    def _sent(self, session: str, ticket: int, error: BaseException | None) -> None:
+        if error is not None:
+            self.broken(session, ticket, error)
+
+    def _settle(self, running: _Running, answer: Built | NotBuilt, result: Path | None) -> None:
+        running.job.watch.used(answer.usage)
+        if isinstance(answer, NotBuilt):
+            _end(running.done, failure_of(answer))
+            return
+        try:
+            with on_disk(running.job.answer):
+                assert result is not None
+                os.replace(result, running.job.answer)
+        except DiskError as error:
+            _end(running.done, error)
+            return
+        _end(running.done, None)
+
+    def _dismiss(self, own: _Session) -> None:
+        for waits in tuple(own.places.values()):
+            _give(waits, None)
+        _fire(own.orders)
+
+    def _tell_of_change(self) -> None:
+        offered = self.dispatch.cpus, self.dispatch.workers
+        if offered != self._offered:
+            self._offered = offered
+            self._changed()
+
+
+def _end(done: Deferred[None], error: SccachedistError | None) -> None:
+    if done.called:  # it was cancelled
+        return
+    if error is None:
+        done.callback(None)
+    else:
+        done.errback(error)
+
+
+def _fire(waits: Deferred[None] | None) -> None:
+    if waits is not None and not waits.called:
+        waits.callback(None)
+
+
+def _give(waits: Deferred[GivenJob | None] | None, given: GivenJob | None) -> None:
+    if waits is not None and not waits.called:
+        waits.callback(given)

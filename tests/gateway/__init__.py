@@ -1,0 +1,1 @@
+"""The gateway: a build server whose jobs run at workers that dial in."""

@@ -1,0 +1,408 @@
+"""A gateway's endpoints, from bytes to bytes: who may come, who gets a job, what becomes of an answer."""
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from farmkit.deferreds import outcome, pending
+from farmkit.memory_http import bearer, request
+from sccachedist.errors import BuildError, DiskError, ForeignToolchain, LimitExceeded
+from sccachedist.gateway.dispatch import GRACE_SECS, PING_SECS
+from sccachedist.gateway.routes import ROOT
+from sccachedist.gateway.worker_sessions import POLL_SECS
+from sccachedist.outcomes import SentLocal
+from sccachedist.policy import OnFailure
+from sccachedist.wire.abilities import Abilities
+from sccachedist.wire.bincode import encode
+from sccachedist.wire.gateway import (
+    WORKER_ANSWER,
+    WORKER_HELLO,
+    Built,
+    Busy,
+    NotBuilt,
+    Welcome,
+    WorkerHello,
+    WorkerJob,
+    WorkerOrders,
+    head,
+)
+from sccachedist.wire.messages import JobId
+from sccachedist.wire.usage import Usage
+from tests.gateway.gateways import INPUTS, OTHER_TOKEN, TOKEN, FakeWorker, Gateway, counts, given, orders
+from tests.toolchains.stocks import ARCHIVES, GCC, RUSTC
+
+USAGE = Usage(run_ns=7)
+RESULT = b"a result"
+
+
+def test_a_job(gateway: Gateway) -> None:
+    """A job waits for a worker, which gets all of it, and whose answer takes the place of the inputs."""
+    run = gateway.run()
+    worker = gateway.worker()
+    job, inputs = worker.takes()
+    assert job == WorkerJob(1, JobId(1), GCC, b"a request", False, OnFailure.VERIFY)
+    assert (inputs, gateway.watch.begun_count) == (INPUTS, 1)
+    assert pending(run)
+    assert counts(worker.answers(1, Built(USAGE), RESULT))
+    assert outcome(run) is None
+    assert [path.read_bytes() for path in gateway.spooled] == [RESULT]
+    assert gateway.watch.usages == [USAGE]
+    assert not counts(worker.answers(1, Built(USAGE), b"another"))
+    assert [path.read_bytes() for path in gateway.spooled] == [RESULT]
+
+
+def test_a_place_waits(gateway: Gateway) -> None:
+    """A worker that waits gets the next job; without one it is answered with nothing, after a while or at its word."""
+    worker = gateway.worker()
+    first, second = worker.place(1), worker.place(2)
+    run = gateway.run()
+    assert given(first.answers()[0])[0].ticket == 1
+    assert second.answers() == []
+    assert worker.ask("withdraw", number=2).body == b""
+    assert [(each.status, each.body) for each in second.answers()] == [(200, b"")]
+    third = worker.place(3)
+    gateway.clock.advance(POLL_SECS)
+    assert [(each.status, each.body) for each in third.answers()] == [(200, b"")]
+    assert worker.ask("withdraw", number=3).status == 200
+    assert pending(run)
+    run.cancel()
+    outcome(run)
+
+
+def test_asked_twice(gateway: Gateway) -> None:
+    """If a worker asks again for the same place, its earlier request is answered with nothing."""
+    worker = gateway.worker()
+    earlier, later = worker.place(1), worker.place(1)
+    assert [each.body for each in earlier.answers()] == [b""]
+    run = gateway.run()
+    assert given(later.answers()[0])[0].ticket == 1
+    run.cancel()
+    outcome(run)
+
+
+def test_a_place_that_is_left(gateway: Gateway) -> None:
+    """No job goes to a worker that has closed the connection of a place, and it is not lost for that."""
+    worker = gateway.worker()
+    worker.place(1).leave()
+    run = gateway.run()
+    assert worker.takes(2)[0].ticket == 1
+    run.cancel()
+    outcome(run)
+
+
+@pytest.mark.parametrize("token", ["wrong", None])
+@pytest.mark.parametrize(
+    "path", ["hello", "orders/x", "next/x/1", "withdraw/x/1", "answer/x/1", "leave/x", "toolchain/x"]
+)
+def test_strangers(gateway: Gateway, path: str, token: str | None) -> None:
+    """Nobody without a worker's token is heard."""
+    method = "GET" if path.startswith("toolchain") else "POST"
+    answer = gateway.browser.ask(request(method, f"{ROOT}/{path}", b"", {} if token is None else bearer(token)))
+    assert answer.status == 401
+
+
+def test_whose_session(gateway: Gateway) -> None:
+    """A session is good for the token that opened it; without one, a worker is told to begin anew."""
+    worker = gateway.worker(token=OTHER_TOKEN)
+    for other in (FakeWorker(gateway, TOKEN, worker.welcome), FakeWorker(gateway, OTHER_TOKEN)):
+        assert other.ask("leave").status == 410
+    assert worker.ask("leave").status == 200
+
+
+def test_welcome(gateway: Gateway) -> None:
+    """A worker hears how often to ask, how long a job may run, and with which certificate the gateway shows itself."""
+    welcome = gateway.worker().welcome
+    assert welcome == Welcome(welcome.session, PING_SECS, GRACE_SECS, POLL_SECS, 60, b"PEM 1")
+    assert len(welcome.session) == 32
+
+
+def test_cancelled(gateway: Gateway) -> None:
+    """When a client has gone, the worker is told at once to end its job, or when it asks next."""
+    worker = gateway.worker()
+    for ticket in (1, 2):
+        run = gateway.run()
+        worker.takes()
+        listening = worker.listens() if ticket == 1 else None
+        run.cancel()
+        outcome(run)
+        assert orders(listening or worker.listens()) == WorkerOrders((ticket,))
+        assert not counts(worker.answers(ticket, Built(USAGE), RESULT))
+    assert gateway.sessions.dispatch.given == 0
+
+
+def test_orders_twice(gateway: Gateway) -> None:
+    """Of two requests for orders the later one counts: the earlier is answered with nothing, and may break."""
+    worker = gateway.worker()
+    run = gateway.run()
+    worker.takes()
+    earlier = worker.listens()
+    later = worker.listens()
+    assert orders(earlier) == WorkerOrders()
+    earlier.leave()
+    run.cancel()
+    outcome(run)
+    assert orders(later) == WorkerOrders((1,))
+
+
+def test_pings(gateway: Gateway) -> None:
+    """A request for orders is answered after a while in any case; a new certificate comes with it, once."""
+    worker = gateway.worker()
+    listening = worker.listens()
+    gateway.certificate = b"PEM 2"
+    gateway.later(PING_SECS)
+    assert orders(listening) == WorkerOrders((), b"PEM 2")
+    listening = worker.listens()
+    gateway.later(PING_SECS)
+    assert orders(listening) == WorkerOrders()
+
+
+def test_a_killed_worker(gateway: Gateway) -> None:
+    """Its connections break, and its jobs go to another worker at once; its places get nothing."""
+    worker, other = gateway.worker(1), gateway.worker(2)
+    run = gateway.run()
+    worker.takes()
+    listening, place, elsewhere = worker.listens(), worker.place(2), other.place(1)
+    listening.leave()
+    job, inputs = given(elsewhere.answers()[0])
+    assert (job.ticket, inputs) == (2, INPUTS)
+    assert [each.body for each in place.answers()] == [b""]
+    assert worker.answers(1, Built(USAGE), RESULT).status == 410
+    assert counts(other.answers(2, Built(USAGE), RESULT))
+    assert outcome(run) is None
+    assert gateway.watch.begun_count == 2
+
+
+def test_a_silent_worker(gateway: Gateway) -> None:
+    """A worker whose cable is pulled is lost within fifteen seconds."""
+    worker, other = gateway.worker(1), gateway.worker(2)
+    run = gateway.run()
+    worker.takes()
+    worker.listens()
+    place = other.place(1)
+    for _ in range(3):
+        other.listens()
+        gateway.later(5)
+    assert given(place.answers()[0])[0].ticket == 2
+    run.cancel()
+    outcome(run)
+
+
+def test_a_job_that_kills(gateway: Gateway) -> None:
+    """A job whose worker is lost for the third time goes home."""
+    run = gateway.run()
+    for number in range(3):
+        worker = gateway.worker(number)
+        worker.takes()
+        worker.listens().leave()
+    error = outcome(run)
+    assert (type(error), error.sent_local) == (BuildError, SentLocal.WORKER_LOST)
+
+
+def test_no_result(gateway: Gateway) -> None:
+    """What a worker could not do goes home at once: no other one is asked."""
+    run = gateway.run()
+    worker = gateway.worker()
+    worker.takes()
+    assert counts(worker.answers(1, NotBuilt(SentLocal.LIMIT, "job_secs", "too long", USAGE)))
+    assert isinstance(outcome(run), LimitExceeded)
+    assert gateway.watch.usages == [USAGE]
+
+
+def test_another_machine(gateway: Gateway) -> None:
+    """When a worker says that a toolchain is for another machine, jobs with it go to workers of that one."""
+    outcome(gateway.stock.bring(ARCHIVES[0]))
+    run = gateway.run()
+    worker = gateway.worker(1, machine=62)
+    worker.takes()
+    assert counts(worker.answers(1, NotBuilt(SentLocal.MACHINE, "aarch64", "not here")))
+    assert isinstance(outcome(run), ForeignToolchain)
+    arm, place = gateway.worker(2, machine=183), worker.place(1)
+    assert gateway.builder.abilities(("fast",)) == Abilities(machines=(3, 62, 183), labels=("fast",))
+    run = gateway.run()
+    assert place.answers() == []
+    assert arm.takes()[0].ticket == 2
+    run.cancel()
+    outcome(run)
+
+
+def test_busy(gateway: Gateway) -> None:
+    """A worker that has given its slot away meanwhile hands the job back."""
+    run = gateway.run()
+    worker = gateway.worker()
+    worker.takes()
+    assert counts(worker.answers(1, Busy()))
+    assert not counts(worker.answers(1, Busy()))
+    assert worker.takes()[0].ticket == 2
+    run.cancel()
+    outcome(run)
+
+
+def test_an_answer_that_breaks_off(gateway: Gateway) -> None:
+    """Another worker gets the job, with all its inputs; of the half answer nothing stays."""
+    run = gateway.run()
+    worker = gateway.worker()
+    worker.takes()
+    body = head(WORKER_ANSWER, Built(USAGE)) + RESULT
+    connection = gateway.browser.connect()
+    connection.say(worker.bytes_of(worker.path("answer", 1), body)[:-1])
+    assert len(gateway.spooled) == 2
+    connection.leave()
+    assert len(gateway.spooled) == 1
+    assert orders(worker.listens()) == WorkerOrders((1,))
+    assert worker.takes()[1] == INPUTS
+    run.cancel()
+    outcome(run)
+
+
+def test_a_job_that_breaks_off(gateway: Gateway) -> None:
+    """A job that did not reach its worker whole goes to another."""
+    run = gateway.run()
+    worker = gateway.worker()
+    connection = worker.place(1)
+    assert gateway.sessions.dispatch.given == 1
+    gateway.sessions.broken(worker.welcome.session, 1, None)
+    assert len(connection.answers()) == 1
+    assert worker.takes()[0].ticket == 2
+    run.cancel()
+    outcome(run)
+
+
+def test_inputs_that_cannot_be_read(gateway: Gateway) -> None:
+    """If the gateway's own disk fails, the job goes home."""
+    job = gateway.job()
+    run = gateway.run(job)
+    job.inputs.unlink()
+    worker = gateway.worker()
+    assert worker.ask("next", number=1).status == 500
+    assert isinstance(outcome(run), DiskError)
+
+
+def test_no_room_for_an_answer(gateway: Gateway) -> None:
+    """If an answer cannot take the place of the inputs, the job goes home."""
+    job = gateway.job()
+    run = gateway.run(job)
+    worker = gateway.worker()
+    worker.takes()
+    job.answer.unlink()
+    job.answer.mkdir()
+    (job.answer / "full").touch()
+    assert counts(worker.answers(1, Built(USAGE), RESULT))
+    assert isinstance(outcome(run), DiskError)
+    assert gateway.spooled == [job.answer]
+
+
+@pytest.mark.parametrize("body", [b"", b"\0", head(WORKER_ANSWER, Built(USAGE)), b"\xff" * 10])
+def test_answers_that_are_none(gateway: Gateway, body: bytes) -> None:
+    """An answer without a result, or without a head, is refused, and another worker gets the job."""
+    run = gateway.run()
+    worker = gateway.worker()
+    worker.takes()
+    assert worker.ask("answer", body, 1).status == 400
+    assert worker.takes()[0].ticket == 2
+    run.cancel()
+    outcome(run)
+
+
+@pytest.mark.parametrize(("as_json", "status"), [(False, 500), (True, 200)])
+def test_too_large_an_answer(gateway: Gateway, as_json: bool, status: int) -> None:
+    """An answer is no larger than a job's outputs may be; as JSON, it has more bytes."""
+    run = gateway.run(gateway.job(as_json=as_json))
+    worker = gateway.worker()
+    worker.takes()
+    assert worker.answers(1, Built(USAGE), bytes(2001 + (1 << 20))).status == status
+    assert pending(run) is not as_json
+    run.cancel()
+    outcome(run)
+
+
+def test_leaves(gateway: Gateway) -> None:
+    """A worker that leaves gets no more jobs; its running one ends."""
+    run = gateway.run()
+    worker = gateway.worker()
+    worker.takes()
+    place = worker.place(2)
+    assert worker.ask("leave").status == 200
+    assert [each.body for each in place.answers()] == [b""]
+    assert worker.ask("next", number=2).body == b""
+    assert counts(worker.answers(1, Built(USAGE), RESULT))
+    assert outcome(run) is None
+    assert isinstance(outcome(Deferred.fromCoroutine(gateway.builder.prove())), BuildError)
+
+
+def test_comes_twice(gateway: Gateway) -> None:
+    """A worker that begins anew has one session, and its jobs come back."""
+    run = gateway.run()
+    first = gateway.worker(1)
+    first.takes()
+    listening = first.listens()
+    again = gateway.worker(1)
+    assert [each.status for each in listening.answers()] == [410]
+    assert again.takes()[0].ticket == 2
+    assert gateway.sessions.dispatch.workers == 1
+    run.cancel()
+    outcome(run)
+
+
+def test_other_tokens(gateway: Gateway) -> None:
+    """At a reload, workers are sent away whose token is gone."""
+    stays, goes = gateway.worker(1, TOKEN), gateway.worker(2, OTHER_TOKEN)
+    listening = goes.listens()
+    gateway.builder.take_tokens((TOKEN,))
+    assert [each.status for each in listening.answers()] == [410]
+    assert (stays.ask("leave").status, goes.ask("leave").status) == (200, 401)
+
+
+def test_what_is_offered(gateway: Gateway) -> None:
+    """The CPUs of all workers; whoever wants to know is told of each change, and only of changes."""
+    assert gateway.builder.cpus == 1
+    gateway.worker(1)
+    worker = gateway.worker(2)
+    worker.listens(2)
+    assert (gateway.builder.cpus, gateway.changes) == (4, 2)
+    worker.listens(3)
+    assert (gateway.builder.cpus, gateway.changes) == (5, 3)
+    worker.listens(0).leave()
+    assert (gateway.builder.cpus, gateway.changes) == (2, 4)
+
+
+def test_stops(gateway: Gateway) -> None:
+    """A builder that stops ends its jobs, sends its workers away, and lets none in."""
+    worker = gateway.worker()
+    listening, place = worker.listens(), worker.place(1)
+    run = gateway.run()
+    waits = gateway.run(gateway.job(2))
+    outcome(Deferred.fromCoroutine(gateway.builder.stop()))
+    for each in (run, waits):
+        assert outcome(each).sent_local is SentLocal.SHUTDOWN
+    assert [each.status for each in listening.answers()] == [410]
+    assert len(place.answers()) == 1
+    hello = encode(WORKER_HELLO, WorkerHello("late", 7, 1, 2, 0, (), "1"))
+    assert worker.ask("hello", hello).status == 410
+
+
+def test_a_toolchain(gateway: Gateway) -> None:
+    """A worker is sent the archive, which stays; one that is not here it is told of."""
+    outcome(gateway.stock.bring(ARCHIVES[0]))
+    worker = gateway.worker()
+
+    def fetched(toolchain: str) -> tuple[int, bytes]:
+        answer = gateway.browser.ask(worker.bytes_of(f"{ROOT}/toolchain/{toolchain}", method="GET"))
+        return answer.status, answer.body
+
+    assert [fetched(GCC) for _ in range(2)] == [(200, ARCHIVES[0])] * 2
+    assert fetched(RUSTC)[0] == 500
+    assert fetched("no-archive-id")[0] == 400
+    gateway.stock.toolchains.forget(GCC)
+    assert GCC not in gateway.stock.toolchains
+
+
+def test_many_at_one_address(gateway: Gateway) -> None:
+    """The connections of workers do not count for their address."""
+    gateway.browser.site.limits = gateway.browser.site.connections.limits = gateway.browser.site.limits.__class__(
+        connections_per_address=2
+    )
+    worker = gateway.worker()
+    places = [worker.place(number) for number in range(5)]
+    assert all(place.connected for place in places)
+    for place in places:
+        place.leave()
+    assert len(gateway.browser.site.connections) == 1
