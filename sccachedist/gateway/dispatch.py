@@ -29,7 +29,8 @@ from sccachedist.wire.machines import ANY, UNKNOWN, run_by
 MOST_TRIES, MOST_BUSY = 3, 100
 #: Seconds after which a request for orders is answered, and those until the next one has to be there.
 PING_SECS, GRACE_SECS = 5, 5
-#: Seconds for which a job waits while no worker could run it: one whose connection broke comes back within that time.
+#: Seconds for which a job waits while no worker could run it, and a lost worker's CPUs still count: one that is started
+#: again, or whose connection broke, comes back within that time.
 ALONE_SECS = 10.0
 #: Seconds that an answer may take beyond the time that a job may run.
 ANSWER_SECS = 15.0
@@ -108,6 +109,7 @@ class Dispatch:
         self._jobs: dict[JobKey, _Job] = {}
         self._waiting: list[JobKey] = []
         self._last_key = self._last_ticket = 0
+        self._held, self._held_until = 0, -1.0
 
     @property
     def workers(self) -> int:
@@ -118,6 +120,10 @@ class Dispatch:
     def cpus(self) -> int:
         """The CPUs of all of them."""
         return sum(worker.cpus for worker in self._workers.values() if worker.takes_jobs)
+
+    def offered(self, now: float) -> int:
+        """The CPUs that jobs may count on: those of workers that were just lost are still among them."""
+        return max(self.cpus, self._held if now < self._held_until else 0)
 
     @property
     def machines(self) -> tuple[int, ...]:
@@ -135,10 +141,9 @@ class Dispatch:
         """How many jobs workers have."""
         return len(self._jobs) - len(self._waiting)
 
-    @property
-    def complaint(self) -> str:
-        """Why no job could run now; empty if one could."""
-        if self.workers:
+    def complaint(self, now: float) -> str:
+        """Why no job could run now or soon; empty if one could."""
+        if self.offered(now):
             return ""
         return "no worker takes jobs" if self._workers else "no worker is connected"
 
@@ -148,6 +153,14 @@ class Dispatch:
         :raises SessionOver: there is no such session.
         """
         return self._worker(session).hello.name
+
+    def is_leaving(self, session: str) -> bool:
+        """Whether a worker has said that it leaves, and has no jobs any more.
+
+        :raises SessionOver: there is no such session.
+        """
+        worker = self._worker(session)
+        return worker.is_leaving and not worker.running
 
     def welcome(self, session: str, hello: WorkerHello, now: float) -> list[Decision]:
         """Open a session. An earlier one of the same process is over, and its jobs come back.
@@ -291,6 +304,8 @@ class Dispatch:
 
     def _lose_all(self, sessions: list[str], now: float) -> list[Decision]:
         """End sessions together: no job goes from one of them to another."""
+        if any(self._workers[session].takes_jobs for session in sessions):
+            self._held, self._held_until = self.offered(now), now + ALONE_SECS
         lost = [self._workers.pop(session) for session in sessions]
         told: list[Decision] = [Dismiss(session) for session in sessions]
         for worker in lost:
@@ -361,7 +376,7 @@ class Dispatch:
             job.alone = now
         elif now - job.alone >= ALONE_SECS:
             self._waiting.remove(job.key)
-            lack = self.complaint or "no worker is of the toolchain's machine"
+            lack = self.complaint(now) or "no worker is of the toolchain's machine"
             return [self._home(job, BuildError(SentLocal.NO_WORKER, lack))]
         return []
 

@@ -46,7 +46,7 @@ class RemoteBuilder:
     @property
     def cpus(self) -> int:
         """The CPUs of all workers; 1 if there are none, for a scheduler refuses fewer."""
-        return max(1, self._sessions.dispatch.cpus)
+        return max(1, self._sessions.cpus)
 
     def abilities(self, labels: tuple[str, ...]) -> Abilities:
         """What sets this gateway apart from other build servers.
@@ -65,7 +65,7 @@ class RemoteBuilder:
 
     def complaint(self) -> str:
         """See :meth:`sccachedist.builders.interface.Builder.complaint`."""
-        return self._sessions.dispatch.complaint
+        return self._sessions.complaint
 
     def follow(self, toolchain: ArchiveId, archive: Path) -> _Unfollowed:
         """See :meth:`sccachedist.builders.interface.Builder.follow`."""

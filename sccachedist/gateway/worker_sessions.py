@@ -90,7 +90,7 @@ class WorkerSessions:
     :param tokens: which are let in.
     :param job_secs: how long a job may run.
     :param certificate: returns that with which this gateway shows itself, in PEM.
-    :param changed: called when there are more or fewer CPUs, or a first worker, or none any more.
+    :param changed: called when there are more or fewer CPUs to offer, or workers of other machines.
     """
 
     def __init__(
@@ -105,8 +105,18 @@ class WorkerSessions:
         self.dispatch = Dispatch(job_secs)
         self._sessions: dict[str, _Session] = {}
         self._jobs: dict[JobKey, _Running] = {}
-        self._offered = (0, 0)
+        self._offered: tuple[object, ...] = (0, ())
         self._is_stopped = False
+
+    @property
+    def cpus(self) -> int:
+        """The CPUs that are offered."""
+        return self.dispatch.offered(self._clock.seconds())
+
+    @property
+    def complaint(self) -> str:
+        """Why no job could run now or soon; empty if one could."""
+        return self.dispatch.complaint(self._clock.seconds())
 
     def check(self, session: str, token: str) -> None:
         """Check whose a session is.
@@ -185,7 +195,7 @@ class WorkerSessions:
         try:
             self._carry_out(self.dispatch.ask(session, place, self._clock.seconds()))
             return await waits
-        except BaseException:
+        except (CancelledError, SccachedistError):
             if own.places.get(place) is waits:
                 self.withdraw(session, place)
             raise
@@ -260,6 +270,7 @@ class WorkerSessions:
         self.tokens.tokens = tokens
         for session, own in list(self._sessions.items()):
             if not self.tokens.knows(own.token):
+                self._carry_out(self.dispatch.leave(session))  # it does not come back
                 self._lose(session, "has a token that is not good any more")
 
     def stop(self) -> None:
@@ -276,9 +287,13 @@ class WorkerSessions:
         return excerpt(self.dispatch.name(session), _LONGEST_NAME)
 
     def _lose(self, session: str, why: str) -> None:
-        if session in self._sessions:
+        if session not in self._sessions:
+            return
+        if self.dispatch.is_leaving(session):
+            log.info("worker {name} has left", name=self._name(session))
+        else:
             log.warn("worker {name} {why}: its jobs go to others", name=self._name(session), why=why)
-            self._carry_out(self.dispatch.lose(session, self._clock.seconds()))
+        self._carry_out(self.dispatch.lose(session, self._clock.seconds()))
 
     def _carry_out(self, decisions: list[Decision]) -> None:
         """Do what was decided. A step may end a session or a job that a later one is about; then that has no effect."""
@@ -332,7 +347,7 @@ class WorkerSessions:
         _fire(own.orders)
 
     def _tell_of_change(self) -> None:
-        offered = self.dispatch.cpus, self.dispatch.workers
+        offered = self.cpus, self.dispatch.machines
         if offered != self._offered:
             self._offered = offered
             self._changed()

@@ -204,16 +204,16 @@ def test_a_worker_that_hangs(dispatch: Dispatch) -> None:
 
 def test_alone(dispatch: Dispatch) -> None:
     """A job waits for some seconds for a worker that comes back; without any, it goes home."""
-    assert dispatch.complaint == "no worker is connected"
+    assert dispatch.complaint(0) == "no worker is connected"
     enter(dispatch, "a", ARM)
-    assert dispatch.complaint == ""
+    assert dispatch.complaint(0) == ""
     wanted, other = dispatch.submit(GCC, X86, 0)[0], dispatch.submit(GCC, ARM, 0)[0]
     dispatch.listen("a", WorkerState(2, 3, ()), 0)
     assert dispatch.look(1) == []
     dispatch.listen("a", WorkerState(2, 3, ()), 1 + ALONE_SECS)
     assert homeward(dispatch.look(1 + ALONE_SECS)) == (wanted, BuildError, SentLocal.NO_WORKER)
     dispatch.leave("a")
-    assert dispatch.complaint == "no worker takes jobs"
+    assert dispatch.complaint(12) == "no worker takes jobs"
     assert dispatch.look(15) == []
     dispatch.welcome("b", hello(ord("b"), ARM), 15)
     assert dispatch.look(16) == []
@@ -235,6 +235,20 @@ def test_what_workers_offer(dispatch: Dispatch) -> None:
     assert dispatch.leave("c") == [ClosePlace("c", 1)]
     assert dispatch.ask("c", 1, 0) == [ClosePlace("c", 1)]
     assert (dispatch.workers, dispatch.cpus) == (1, 5)
+
+
+def test_what_is_offered_for_a_while(dispatch: Dispatch) -> None:
+    """The CPUs of a lost worker count for some seconds, in which it may come back; those of one that leaves do not."""
+    enter(dispatch, "a")
+    enter(dispatch, "b")
+    dispatch.lose("a", 1)
+    dispatch.lose("b", 2)
+    assert (dispatch.cpus, dispatch.offered(2), dispatch.complaint(2)) == (0, 4, "")
+    dispatch.welcome("c", hello(ord("c")), 3)
+    assert [dispatch.offered(at) for at in (3, 2 + ALONE_SECS)] == [4, 2]
+    dispatch.leave("c")
+    dispatch.lose("c", 20)
+    assert (dispatch.offered(20), dispatch.complaint(20)) == (0, "no worker is connected")
 
 
 def test_machines(dispatch: Dispatch) -> None:

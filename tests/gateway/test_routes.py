@@ -360,8 +360,13 @@ def test_what_is_offered(gateway: Gateway) -> None:
     assert (gateway.builder.cpus, gateway.changes) == (4, 2)
     worker.listens(3)
     assert (gateway.builder.cpus, gateway.changes) == (5, 3)
-    worker.listens(0).leave()
+    listening = worker.listens(0)
     assert (gateway.builder.cpus, gateway.changes) == (2, 4)
+    listening.leave()
+    gateway.later(14)  # the other one, which says nothing, is lost after five
+    assert (gateway.builder.cpus, gateway.changes) == (2, 4)
+    gateway.later(1)
+    assert (gateway.builder.cpus, gateway.changes) == (1, 5)
 
 
 def test_stops(gateway: Gateway) -> None:

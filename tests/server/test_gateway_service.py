@@ -14,6 +14,7 @@ from sccachedist.config.operation import MetricsSettings
 from sccachedist.config.settings import CapacitySettings
 from sccachedist.daemon.reload import Reload
 from sccachedist.errors import ConfigError
+from sccachedist.gateway.dispatch import ALONE_SECS
 from sccachedist.gateway.routes import ROOT
 from sccachedist.server import service as service_module
 from sccachedist.server.reloaded_parts import ServerParts
@@ -81,7 +82,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[ServerSettings], Running]:
 
 
 def test_fit_with_its_first_worker(run: Callable[[ServerSettings], Running], tmp_path: Path) -> None:
-    """Without a worker it takes no jobs; with one, it offers that one's CPUs at once; and without, again none."""
+    """Without a worker it takes no jobs; with one, it offers that one's CPUs at once; and some time after it, none."""
     gateway = run(settings(tmp_path, builder=TOKENS))
     gateway.later(40)
     assert gateway.its.core.unfit == "no worker is connected"
@@ -90,6 +91,9 @@ def test_fit_with_its_first_worker(run: Callable[[ServerSettings], Running], tmp
     assert (gateway.its.core.unfit, gateway.its.core.slots) == ("", job_capacity(6))
     listening = gateway.say(f"orders/{session}", encode(WORKER_STATE, WorkerState(6, 7, ())))
     listening.leave()
+    gateway.later(int(ALONE_SECS) - 1)
+    assert (gateway.its.core.unfit, gateway.its.core.slots) == ("", job_capacity(6))
+    gateway.later(2)
     assert gateway.its.core.unfit == "no worker is connected"
 
 
