@@ -20,6 +20,7 @@ from collections import Counter
 import attrs
 
 from sccachedist.errors import BuildError, DecodeError, LimitExceeded, SccachedistError, SessionOver
+from sccachedist.gateway.believed import MOST_CPUS, cpus_of
 from sccachedist.gateway.decisions import ClosePlace, Decision, Dismiss, EndTicket, Give, JobKey, SendHome
 from sccachedist.outcomes import SentLocal
 from sccachedist.wire.gateway import WorkerHello, WorkerState
@@ -35,7 +36,7 @@ ALONE_SECS = 10.0
 #: Seconds that an answer may take beyond the time that a job may run.
 ANSWER_SECS = 15.0
 #: The most sessions, and the most places of one.
-MOST_SESSIONS, MOST_PLACES = 4096, 1024
+MOST_SESSIONS, MOST_PLACES = 4096, 2 * MOST_CPUS
 
 
 @attrs.define
@@ -173,7 +174,7 @@ class Dispatch:
         if len(self._workers) >= MOST_SESSIONS:
             raise DecodeError(f"there are {MOST_SESSIONS} workers already")
         held = set(hello.toolchains)
-        self._workers[session] = _Worker(session, hello, hello.cpus, hello.slots, held, now)
+        self._workers[session] = _Worker(session, hello, cpus_of(hello), hello.slots, held, now)
         return told
 
     def listen(self, session: str, state: WorkerState, now: float) -> None:
@@ -183,7 +184,7 @@ class Dispatch:
         """
         worker = self._worker(session)
         worker.heard, worker.is_listening = now, True
-        worker.cpus, worker.slots, worker.toolchains = state.cpus, state.slots, set(state.toolchains)
+        worker.cpus, worker.slots, worker.toolchains = cpus_of(state), state.slots, set(state.toolchains)
 
     def told(self, session: str, now: float) -> None:
         """Note that such a request was answered; the session may be over."""

@@ -20,9 +20,9 @@ from sccachedist.daemon.logs import Logger
 from sccachedist.disks import on_disk
 from sccachedist.errors import DiskError, SccachedistError, SessionOver
 from sccachedist.files import remove_file
+from sccachedist.gateway.believed import failure_of, usage_of
 from sccachedist.gateway.decisions import ClosePlace, Decision, Dismiss, EndTicket, Give, JobKey, SendHome
 from sccachedist.gateway.dispatch import GRACE_SECS, PING_SECS, Dispatch
-from sccachedist.gateway.failures import failure_of
 from sccachedist.policy import OnFailure
 from sccachedist.printable import excerpt
 from sccachedist.wire.gateway import (
@@ -328,7 +328,7 @@ class WorkerSessions:
             self.broken(session, ticket, error)
 
     def _settle(self, running: _Running, answer: Built | NotBuilt, result: Path | None) -> None:
-        running.job.watch.used(answer.usage)
+        running.job.watch.used(usage_of(answer))
         if isinstance(answer, NotBuilt):
             _end(running.done, failure_of(answer))
             return

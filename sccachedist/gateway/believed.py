@@ -1,19 +1,34 @@
-"""What a worker's refusal of a job becomes here: the error that the job ends with. Pure.
+"""What is believed of a worker's answer: of what a job took, and of the error that it ends with. Pure.
 
 A worker is of this package, but perhaps of another release, and what it says goes into metrics and records.
 """
 
 import re
 
+import attrs
+
 from sccachedist.builders.worker_protocol import Failed, raised
 from sccachedist.errors import BuildError, SccachedistError
 from sccachedist.outcomes import SentLocal, Suspicion
 from sccachedist.printable import excerpt
-from sccachedist.wire.gateway import NotBuilt
+from sccachedist.wire.gateway import Built, NotBuilt, WorkerHello, WorkerState
+from sccachedist.wire.usage import NO_EXIT, Usage
 
+#: The most CPUs of one worker.
+MOST_CPUS = 1024
 _LONGEST_TEXT = 2000
 _KIND = re.compile(r"[A-Za-z0-9_. ]{0,64}")
 _SUSPICIONS = {suspicion.word for suspicion in Suspicion}
+
+
+def usage_of(answer: Built | NotBuilt) -> Usage:
+    """What the job took."""
+    return answer.usage if answer.usage.exit_code <= NO_EXIT else attrs.evolve(answer.usage, exit_code=NO_EXIT)
+
+
+def cpus_of(said: WorkerHello | WorkerState) -> int:
+    """The CPUs that the worker offers; it opens no more places than :data:`MOST_CPUS`."""
+    return min(said.cpus, MOST_CPUS)
 
 
 def failure_of(answer: NotBuilt) -> SccachedistError:

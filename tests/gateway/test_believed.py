@@ -1,4 +1,4 @@
-"""What a worker's refusal becomes at the gateway."""
+"""What is believed of what a worker says."""
 
 import pytest
 
@@ -10,9 +10,10 @@ from sccachedist.errors import (
     SccachedistError,
     ToolchainError,
 )
-from sccachedist.gateway.failures import failure_of
+from sccachedist.gateway.believed import MOST_CPUS, cpus_of, failure_of, usage_of
 from sccachedist.outcomes import SentLocal, Suspicion
-from sccachedist.wire.gateway import NotBuilt
+from sccachedist.wire.gateway import Built, NotBuilt, WorkerState
+from sccachedist.wire.usage import NO_EXIT, Usage
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,14 @@ def test_what_it_becomes(reason: SentLocal, kind: str, error: type[SccachedistEr
     assert (type(failure), failure.sent_local, failure.kind) == (error, reason, shown)
     assert "\x1b" not in str(failure)
     assert "went wrong" in str(failure)
+
+
+@pytest.mark.parametrize(("told", "believed"), [(0, 0), (139, 139), (NO_EXIT, NO_EXIT), (2**64 - 1, NO_EXIT)])
+def test_exit_codes(told: int, believed: int) -> None:
+    """No more than exit codes there are; the rest of what a job took may be any number."""
+    assert usage_of(Built(Usage(2**64 - 1, exit_code=told))) == Usage(2**64 - 1, exit_code=believed)
+
+
+def test_cpus() -> None:
+    """No worker has more than any host."""
+    assert [cpus_of(WorkerState(cpus, 1, ())) for cpus in (8, 2**64 - 1)] == [8, MOST_CPUS]
