@@ -22,15 +22,42 @@ TEST = [
     "shtab==1.13.0",
 ]
 
-PACKAGE = Path(__file__).with_name("sccachedist") / "__init__.py"
+HERE = Path(__file__).parent
+PACKAGE = HERE / "sccachedist" / "__init__.py"
 [VERSION] = re.findall(r'(?m)^__version__ = "(.+)"$', PACKAGE.read_text(encoding="utf-8"))
+#: Where the project is at home: ``make release`` writes it into source distributions, if it is told.
+HOME = HERE.joinpath("HOME_URL").read_text(encoding="utf-8").strip() if HERE.joinpath("HOME_URL").exists() else ""
+#: A link of the README to a file, or a picture.
+LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|#)([^)]+)\)")
+
+
+def description(readme: str, home: str) -> str:
+    """The README as an index shows it, which has no files beside it: links lead to this version at the home."""
+
+    def link(found: re.Match[str]) -> str:
+        is_picture, text, place = found.groups()
+        if home:
+            return f"{is_picture}[{text}]({home}/{'raw' if is_picture else 'blob'}/v{VERSION}/{place})"
+        return "" if is_picture else f"{text} (`{place}`)"
+
+    return LINK.sub(link, readme)
+
+
+def urls(home: str) -> dict[str, str]:
+    """What an index shows beside it."""
+    here = f"{home}/blob/v{VERSION}"
+    named = {"Documentation": f"{here}/doc/index.rst", "Changelog": f"{here}/CHANGELOG.md", "Issues": f"{home}/issues"}
+    return {"Homepage": home, **named} if home else {}
+
 
 setup(
     name="sccachedist",
     version=VERSION,
     description="The scheduler and the build server of sccache's distributed compilation, on Twisted",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=description(HERE.joinpath("README.md").read_text(encoding="utf-8"), HOME),
     long_description_content_type="text/markdown",
+    keywords=["build farm", "compiler", "compiler cache", "distributed compilation", "sccache", "twisted"],
+    project_urls=urls(HOME),
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.11",
@@ -74,6 +101,7 @@ setup(
             "playwright>=1.60,<2",
             "ruff>=0.6,<1",
             "sphinx>=7,<10",
+            "twine>=6,<8",
             "types-pyyaml>=6,<7",
             "uv>=0.8,<1",
         ],
@@ -81,11 +109,17 @@ setup(
     },
     entry_points={"console_scripts": ["sccachedist = sccachedist.cli.main:main"]},
     classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
         "Environment :: No Input/Output (Daemon)",
         "Framework :: Twisted",
+        "Intended Audience :: Developers",
         "Intended Audience :: System Administrators",
         "Operating System :: POSIX",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Software Development :: Build Tools",
         "Topic :: Software Development :: Compilers",
         "Topic :: System :: Distributed Computing",
         "Typing :: Typed",

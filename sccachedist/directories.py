@@ -335,7 +335,7 @@ def _check(entry: os.stat_result, descriptor: int, where: Path, owners: Collecti
 def _written_by_others(entry: os.stat_result, descriptor: int, owners: Collection[int]) -> bool:
     if entry.st_mode & stat.S_IWOTH:
         return True
-    return bool(entry.st_mode & stat.S_IWGRP) and (_has_acl(descriptor) or _shared(entry.st_gid, owners))
+    return bool(entry.st_mode & stat.S_IWGRP) and (_has_acl(descriptor) or is_shared(entry.st_gid, owners))
 
 
 def _has_acl(descriptor: int) -> bool:
@@ -345,7 +345,7 @@ def _has_acl(descriptor: int) -> bool:
     return False
 
 
-def _shared(group: int, owners: Collection[int]) -> bool:
+def is_shared(group: int, owners: Collection[int]) -> bool:
     """Whether other users are in a group, as far as the system's user lists tell. Group 0 counts as root's alone."""
     if group == 0:
         return False

@@ -146,7 +146,11 @@ fuzz) extra=dev,fuzz ;;
 *) extra=dev ;;
 esac
 stamp=".venv/installed-$extra"
-if [ ! "$stamp" -nt setup.py ] || [ ! "$stamp" -nt scripts/setup.sh ] || [ ! "$stamp" -nt requirements.lock ]; then
+is_old=""
+for each in setup.py scripts/setup.sh requirements.lock sccachedist/__init__.py; do # the last one has the version
+    [ "$stamp" -nt "$each" ] || is_old=1
+done
+if [ -n "$is_old" ]; then
     .venv/bin/python -m pip install --quiet --upgrade pip "setuptools>=77"
     # The compatible form of an editable install: twistd finds the plugins in no other.
     # (Setuptools warns that it may go.)

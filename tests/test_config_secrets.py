@@ -101,8 +101,21 @@ def test_exposed(config: Path, tmp_path: Path, name: str) -> None:
     expected = [] if name == "scheduler.conf" else [(tmp_path / name, "0644")]
     assert exposed_secrets(config) == expected
     config.write_text(CONFIG.replace("token_file", "token").format(folder=tmp_path))
-    config.chmod(0o640)
-    assert (config, "0640") in exposed_secrets(config)
+    config.chmod(0o604)
+    assert (config, "0604") in exposed_secrets(config)
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_shared", "is_exposed"), [(0o640, False, False), (0o640, True, True), (0o660, False, True)]
+)
+def test_of_a_group(
+    config: Path, monkeypatch: pytest.MonkeyPatch, mode: int, is_shared: bool, is_exposed: bool
+) -> None:
+    """A group may read a file if it has no other users, as that of a daemon has none; it may not write it."""
+    monkeypatch.setattr("sccachedist.config.secrets.is_shared", lambda *_: is_shared)
+    config.write_text(CONFIG.replace("token_file", "token").format(folder=config.parent))
+    config.chmod(mode)
+    assert (config in dict(exposed_secrets(config))) is is_exposed
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a").chmod(0o775)
     for shared in (False, True):
-        monkeypatch.setattr(directories, "_shared", lambda *_, shared=shared: shared)
+        monkeypatch.setattr(directories, "is_shared", lambda *_, shared=shared: shared)
         if shared:
             with pytest.raises(UntrustedPath, match="mode 0775"):
                 check_way(tmp_path / "a/b")
@@ -102,12 +102,12 @@ def test_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_who_is_in_a_group() -> None:
     """Group 0 is root's; one that the system has no name for is a volume's; another's members are looked up."""
-    assert not directories._shared(0, {0})
-    assert not directories._shared(4_000_000_000, {0})
+    assert not directories.is_shared(0, {0})
+    assert not directories.is_shared(4_000_000_000, {0})
     group = os.stat("/").st_gid
     users = [user for user in pwd.getpwall() if user.pw_gid not in (0, group)]
     assert users
-    assert directories._shared(users[0].pw_gid, {0})
+    assert directories.is_shared(users[0].pw_gid, {0})
 
 
 @pytest.mark.parametrize("name", ["a", "a/b", "a/link"])

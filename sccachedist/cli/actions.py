@@ -18,6 +18,13 @@ def run_role(parsed: argparse.Namespace) -> None:
     run_in_foreground(parsed.role, parsed.config, parsed.syslog)
 
 
+def run_twistd(parsed: argparse.Namespace) -> None:
+    """``twistd``."""
+    from sccachedist.cli.role import run_twistd
+
+    run_twistd(parsed.arguments)
+
+
 def administer(parsed: argparse.Namespace) -> None:
     """``drain``, ``kill``, ``pause`` and all others with which administrators act."""
     from sccachedist.cli.admin_commands import run_admin_command

@@ -48,6 +48,7 @@ def command_parser() -> argparse.ArgumentParser:
             metavar="LEVEL",
             help=f"log to syslog, what has this level or a higher one, of {_LEVELS}",
         )
+    _add_twistd(commands)
     add_admin_commands(
         partial(_add, commands, run=actions.administer), partial(_group, commands), _scheduler_url, _add_authorities
     )
@@ -103,6 +104,16 @@ def _add(
     command = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
     command.set_defaults(run=run)
     return command
+
+
+def _add_twistd(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """What ``twistd`` is told is for itself alone: nothing of it is an option here, ``--help`` neither."""
+    about = "run Twisted's twistd, which has daemons in the background; all arguments are its own"
+    command = commands.add_parser(
+        "twistd", help=about, description=f"{about[0].upper()}{about[1:]}.", prefix_chars="\0", add_help=False
+    )
+    command.set_defaults(run=actions.run_twistd)
+    command.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="what twistd is told, such as --help")
 
 
 def _group(

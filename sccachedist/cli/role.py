@@ -1,7 +1,8 @@
-"""A role in the foreground: the same as ``twistd`` runs in the background. The one command that needs the reactor."""
+"""A role in the foreground, and ``twistd``, which runs it in the background: the commands that need the reactor."""
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from twisted.scripts.twistd import run
@@ -25,4 +26,11 @@ def run_in_foreground(role: str, config: Path, syslog: str | None) -> None:
         sys.argv += ["--syslog", "--prefix=sccachedist"]
         os.environ[LOG_VARIABLE] = syslog
     sys.argv += [_PLUGINS[role], f"--config={config}"]
+    run()
+
+
+def run_twistd(arguments: Sequence[str]) -> None:
+    """Run ``twistd`` as its own command does: where this package is installed by itself, that is not on the PATH."""
+    survive(lambda _: None)
+    sys.argv = ["twistd", *arguments]
     run()

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sccachedist.directories import trusted
+from sccachedist.directories import is_shared, trusted
 from sccachedist.errors import ConfigError
 
 #: The keys that hold secrets, in any table.
@@ -46,7 +46,10 @@ def exposed(document: object, file: Path, environment: Mapping[str, str] = os.en
 
 
 def _is_exposed(file: os.stat_result) -> bool:
-    return bool(file.st_mode & 0o066) or file.st_uid not in trusted()
+    """Whether others may read or change it; a group may read it that has no other user than this process's."""
+    if file.st_mode & 0o026 or file.st_uid not in trusted():
+        return True
+    return bool(file.st_mode & 0o040) and is_shared(file.st_gid, trusted())
 
 
 def _tables(document: object) -> Iterator[dict[str, object]]:

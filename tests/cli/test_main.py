@@ -155,6 +155,15 @@ def test_role(twistd: list[list[str]], role: str, plugin: str) -> None:
     ]
 
 
+def test_twistd(twistd: list[list[str]]) -> None:
+    """All that follows is for twistd alone, whatever it looks like."""
+    told = ["--pidfile", "a.pid", "--help", "-n", "sccache-server", "--config=b.conf"]
+    cli.main(("twistd", *told))
+    cli.main(("twistd",))
+    assert twistd == [[*told, "info"], ["info"]]
+    assert sys.argv[0] == "twistd"
+
+
 def test_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Called as ``sccache-dist``, it goes by that name in all that it says."""
     monkeypatch.setattr(sys, "argv", ["/usr/local/bin/sccache-dist"])

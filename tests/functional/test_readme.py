@@ -35,6 +35,7 @@ class User:
     scheduler_port: int = attrs.field(factory=free_port)
     server_port: int = attrs.field(factory=free_port)
     _printed: dict[str, str] = attrs.field(factory=dict, init=False)
+    _umask: int = attrs.field(default=0o022, init=False)
     _foreground: contextlib.ExitStack = attrs.field(factory=contextlib.ExitStack, init=False)
 
     def follow(self, before: str, language: str, text: str) -> None:
@@ -72,8 +73,12 @@ class User:
         file = self.folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
+        file.chmod(0o666 & ~self._umask)
 
     def _run(self, command: str) -> None:
+        if (umask := re.fullmatch(r"umask (\d+)", command)) is not None:
+            self._umask = int(umask[1], 8)
+            return
         role = re.match(r"(?:twistd|sccachedist) .*\b(scheduler|server)\.conf$", command)
         if role is None or " auth " in command:
             self._shell(command, expect_success="stop-server" not in command)
@@ -141,6 +146,7 @@ def test_every_command_of_the_readme(user: User) -> None:
     assert (user.folder / "hello.o").exists()
     shown = Command(("sccache", "--show-stats"), user.environment(), user.folder).run()
     assert f"127.0.0.1:{user.server_port}" in shown.stdout
+    assert [log for log in user.folder.glob("*.log") if "holds a secret" in log.read_text()] == []
 
 
 def test_the_demo(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ function _shtab_sccachedist_using
   test "$_shtab_sccachedist_cmdpath" = "$argv"
 end
 
-set -g _shtab_sccachedist_commands scheduler server drain undrain forgive kill 'kill job' 'kill client' pause resume reload forget 'forget server' 'forget toolchain' client 'client add' 'client set' 'client rotate' 'client revoke' 'client list' doctor status servers jobs job why clients toolchains usage top trace report check completion auth 'auth generate-jwt-hs256-key' 'auth generate-jwt-hs256-server-token' 'auth generate-shared-token'
+set -g _shtab_sccachedist_commands scheduler server twistd drain undrain forgive kill 'kill job' 'kill client' pause resume reload forget 'forget server' 'forget toolchain' client 'client add' 'client set' 'client rotate' 'client revoke' 'client list' doctor status servers jobs job why clients toolchains usage top trace report check completion auth 'auth generate-jwt-hs256-key' 'auth generate-jwt-hs256-server-token' 'auth generate-shared-token'
 set -g _shtab_sccachedist_opts_with_value --bits --by --ca --class --client --config --file --limit --max-slots --outcome --output --overlap --reason --scheduler --secret-key --server --since --state --syslog --token --token-file --until --wait --watch --weight
 
 complete -c sccachedist -e
@@ -66,6 +66,7 @@ complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedi
 complete -c sccachedist -n '_shtab_sccachedist_using server' -s h -l help -d 'show this help message and exit'
 complete -c sccachedist -n '_shtab_sccachedist_using server' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the configuration file, TOML or JSON'
 complete -c sccachedist -n '_shtab_sccachedist_using server' -l syslog -xka "error warn info debug trace" -d 'log to syslog, what has this level or a higher one, of error, warn, info, debug, trace'
+complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a twistd -d 'Run Twisted'"'"'s twistd, which has daemons in the background; all arguments are its own.'
 complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a drain -d 'Give build servers no more jobs; those that they have go on.'
 complete -c sccachedist -n '_shtab_sccachedist_using drain' -s h -l help -d 'show this help message and exit'
 complete -c sccachedist -n '_shtab_sccachedist_using drain' -l until -x -d 'when that ends: 90s, 10m, 2h, 7d, 14:05, a date'
@@ -222,7 +223,7 @@ complete -c sccachedist -n '_shtab_sccachedist_using jobs' -s h -l help -d 'show
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l client -x -d 'of this client alone'
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l server -x -d 'at this build server, by address or host name'
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l outcome -xka "compiled compile_error sent_local refused unclaimed server_lost untold" -d 'that ended so'
-complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l reason -xka "auth_unavailable bad_toolchain client_gone disk incident inputs killed limit no_output no_place no_servers no_slot not_assigned not_executed options over_limit paused queue_full queue_timeout quota sandbox shutdown signal stale_token suspicious token_ended toolchain unauthorized unclaimed_jobs unknown_job" -d 'that were sent home for this'
+complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l reason -xka "auth_unavailable bad_toolchain client_gone disk incident inputs killed limit machine no_label no_machine no_output no_place no_servers no_slot not_assigned not_executed options over_limit paused queue_full queue_timeout quota sandbox shutdown signal stale_token suspicious token_ended toolchain unauthorized unclaimed_jobs unknown_job" -d 'that were sent home for this'
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l output -x -d 'whose output has a name that ends so'
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l limit -x -d 'this many (default: 50)'
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l since -x -d 'not before that: 90s, 10m, 2h, 7d, 14:05, a date'

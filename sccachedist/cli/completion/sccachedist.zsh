@@ -33,6 +33,7 @@ _shtab_sccachedist_commands() {
     toolchains:'Which compilers are on which build servers.'
     top:'The farm on the whole terminal, to look at and to act on.'
     trace:'What ran when, as a Chrome trace, for ui.perfetto.dev.'
+    twistd:'Run Twisted'"'"'s twistd, which has daemons in the background; all arguments are its own.'
     undrain:'Give build servers jobs again.'
     usage:'Who used how much.'
     why:'Why a file was compiled locally.'
@@ -318,7 +319,7 @@ _shtab_sccachedist_jobs_options=(
   "--client[of this client alone]:CLIENT:"
   "--server[at this build server, by address or host name]:SERVER:"
   "--outcome[that ended so]:OUTCOME:(compiled compile_error sent_local refused unclaimed server_lost untold)"
-  "--reason[that were sent home for this]:REASON:(auth_unavailable bad_toolchain client_gone disk incident inputs killed limit no_output no_place no_servers no_slot not_assigned not_executed options over_limit paused queue_full queue_timeout quota sandbox shutdown signal stale_token suspicious token_ended toolchain unauthorized unclaimed_jobs unknown_job)"
+  "--reason[that were sent home for this]:REASON:(auth_unavailable bad_toolchain client_gone disk incident inputs killed limit machine no_label no_machine no_output no_place no_servers no_slot not_assigned not_executed options over_limit paused queue_full queue_timeout quota sandbox shutdown signal stale_token suspicious token_ended toolchain unauthorized unclaimed_jobs unknown_job)"
   "--output[whose output has a name that ends so]:NAME:"
   "--limit[this many (default\: 50)]:N:"
   "--since[not before that\: 90s, 10m, 2h, 7d, 14\:05, a date]:TIME:"
@@ -514,6 +515,13 @@ _shtab_sccachedist_trace_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_sccachedist_trace_defaults_added=0
 
+_shtab_sccachedist_twistd_options=(
+  "(*)::what twistd is told, such as --help:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_twistd_defaults_added=0
+
 _shtab_sccachedist_undrain_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--reason[why, for those who look]:TEXT:"
@@ -605,6 +613,7 @@ _shtab_sccachedist() {
         toolchains) _arguments -C -s $_shtab_sccachedist_toolchains_options ;;
         top) _arguments -C -s $_shtab_sccachedist_top_options ;;
         trace) _arguments -C -s $_shtab_sccachedist_trace_options ;;
+        twistd) _arguments -C -s $_shtab_sccachedist_twistd_options ;;
         undrain) _arguments -C -s $_shtab_sccachedist_undrain_options ;;
         usage) _arguments -C -s $_shtab_sccachedist_usage_options ;;
         why) _arguments -C -s $_shtab_sccachedist_why_options ;;
