@@ -10,6 +10,7 @@ import os
 import sys
 import syslog
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -178,7 +179,17 @@ def _level(event: LogEvent) -> Any:
 
 
 def _with_time(event: LogEvent) -> str:
-    return (formatEventAsClassicLogText(event) or "").rstrip("\n")
+    return (formatEventAsClassicLogText(event, _time) or "").rstrip("\n")
+
+
+def _time(when: float | None) -> str:
+    """A time in seconds, as Twisted writes it: a third of what a line would take."""
+    return formatTime(None) if when is None else _time_of_second(int(when))
+
+
+@lru_cache(maxsize=1)
+def _time_of_second(second: int) -> str:
+    return formatTime(second)
 
 
 def _without_time(event: LogEvent) -> str:
