@@ -121,7 +121,7 @@ programs:
 	scripts/setup.sh dev
 	$(PYTHON) -m scripts.sandbox_programs
 
-# What shells complete the command with, and its man page, from its arguments.
+# What shells complete the command with, and the man pages, from its arguments and the keys of both files.
 commands:
 	scripts/setup.sh unit
 	$(PYTHON) -m scripts.command_files

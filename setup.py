@@ -69,7 +69,10 @@ setup(
         "sccachedist.sandbox.programs": ["*.c", "*.h", "*.x86_64", "*.aarch64"],
         "twisted.plugins": ["sccachedist_plugins.py"],
     },
-    data_files=[("share/man/man1", ["contrib/man/sccachedist.1"])],
+    data_files=[
+        ("share/man/man1", ["contrib/man/sccachedist.1"]),
+        ("share/man/man5", [f"contrib/man/sccachedist-{role}.conf.5" for role in ("scheduler", "server")]),
+    ],
     install_requires=[
         "attrs>=23.2,<27",
         "blake3>=1.0,<2",

@@ -1,4 +1,4 @@
-"""What belongs to the command beside the code: completion for shells, and the man page."""
+"""What belongs to the command beside the code: completion for shells, and the man pages."""
 
 import shutil
 import subprocess
@@ -9,8 +9,9 @@ import pytest
 
 from sccachedist.cli import completion
 from sccachedist.cli import main as cli
-from scripts.command_files import MAN, completion_for, man_page
+from scripts.command_files import completion_for
 from scripts.command_reference import commands
+from scripts.man_pages import FOLDER, man_pages
 
 SCRIPTS = Path(completion.__file__).parent
 #: Completes the last of the words that it is given.
@@ -50,10 +51,24 @@ def test_bash(words: list[str], completed: list[str]) -> None:
     assert ran.stdout.split() == completed
 
 
-def test_man_page() -> None:
-    """It is what ``make commands`` makes of the arguments, and mandoc finds no fault in it."""
-    assert MAN.read_text() == man_page(), "run make commands"
+@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.iterdir()))
+def test_man_page(name: str) -> None:
+    """Each is what ``make commands`` makes, and neither mandoc nor groff finds a fault in it."""
+    assert man_pages().keys() == {path.name for path in FOLDER.iterdir()}
+    assert (FOLDER / name).read_text() == man_pages()[name], "run make commands"
+    for words in (("mandoc", "-T", "lint"), ("groff", "-man", "-ww", "-z")):
+        if program := shutil.which(words[0]):
+            linted = subprocess.run([program, *words[1:], FOLDER / name], capture_output=True, text=True)
+            assert (linted.stdout, linted.stderr) == ("", "")
+
+
+def test_what_man_pages_say() -> None:
+    """All commands, and all keys, each with what it takes, its default, and whether a reload brings it into force."""
     assert {"sccachedist why", "sccachedist auth generate-shared-token"} < {command.name for command in commands()}
-    if program := shutil.which("mandoc"):
-        linted = subprocess.run([program, "-T", "lint", MAN], capture_output=True, text=True)
-        assert (linted.stdout, linted.stderr) == ("", "")
+    page = man_pages()["sccachedist-scheduler.conf.5"]
+    for name, words in (
+        ("max_waiting", "a whole number"),
+        ("state", "a path; default: none; needs a restart"),
+        ("jobs", "true or false; default: false"),
+    ):
+        assert words in page.split(f".B {name}\n")[1].split(".RE")[0].replace("\n", " ")

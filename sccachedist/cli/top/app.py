@@ -69,7 +69,8 @@ class TopApp(App[None]):
         Binding("u", "order('u')", "Undrain"),
         Binding("k", "order('k')", "Kill"),
         Binding("p", "pause", "Pause"),
-        Binding("escape", "everything", show=False),
+        Binding("enter", "keep_filter", show=False, priority=True),
+        Binding("escape", "everything", show=False, priority=True),
         Binding("q", "leave", "Quit"),
         Binding("ctrl+c", "quit", show=False, priority=True),
     ]
@@ -82,7 +83,7 @@ class TopApp(App[None]):
         self._seen: TopLook | None = None
         self._used: deque[int] = deque(maxlen=SPARKS)
         self._trouble = ""
-        self._paused = False
+        self._paused = self._takes_words = False
         self._looks = 0
         self._next: Timer | None = None
 
@@ -180,8 +181,8 @@ class TopApp(App[None]):
     # Keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys of the tables mean nothing while something is shown over them, or has the filter."""
-        if action == "filter" and isinstance(self.focused, Input):
+        """Keys of the tables mean nothing while something is shown over them; Enter and Slash depend on the filter."""
+        if action in ("filter", "keep_filter") and isinstance(self.focused, Input) is (action == "filter"):
             return False
         return len(self.screen_stack) == 1 or action == "quit"
 
@@ -206,24 +207,27 @@ class TopApp(App[None]):
             self._choices[self._seen.tab] = choice
             self._show()
 
+    # The keys that begin and end the filter have priority: each key after them is for what has the focus then. Those
+    # before them may still be on their way to the field.
+
     def action_filter(self) -> None:
         """Ask for words."""
         field = self.query_one("#filter", Input)
-        field.value, field.display = self._choice.words, True
-        self.screen.set_focus(field)  # at once, as the key has priority: what is typed next is for the field
+        field.value, field.display, self._takes_words = self._choice.words, True, True
+        self.screen.set_focus(field)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show the rows with the words that are there so far."""
-        if event.input.id == "filter":
+        if event.input.id == "filter" and self._takes_words:
             self._choose(attrs.evolve(self._choice, words=event.value))
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
+    def action_keep_filter(self) -> None:
         """Go back to the table; the words stay."""
-        if event.input.id == "filter":
-            self._leave_filter()
+        self._leave_filter()
 
     def action_everything(self) -> None:
         """Show all rows again."""
+        self._takes_words = False
         self._choose(attrs.evolve(self._choice, words=""))
         self._leave_filter()
 

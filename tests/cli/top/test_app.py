@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -186,6 +187,26 @@ def test_filtering(farm: Farm) -> None:
         await pilot.press("slash", *"qdkp", "escape")
         await until(pilot, lambda: len(grid(pilot).lines) == 3)
         assert pilot.app.is_running
+
+    play(farm, steps)
+
+
+def test_typed_at_once(farm: Farm) -> None:
+    """However quickly keys come, those before Enter or Escape are for the filter, and those after for the table."""
+
+    def type_quickly(pilot: Pilot[None], *keys: str) -> None:
+        for key in keys:
+            pilot.app.post_message(Key(key, key if len(key) == 1 else None))
+
+    async def steps(pilot: Pilot[None]) -> None:
+        type_quickly(pilot, "slash", *"build17", "enter", "d")
+        await until(pilot, lambda: bool(farm.done))
+        assert (farm.done[0]["action"], farm.done[0]["preview"]) == ("drain", True)
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
+        await pilot.press("escape")
+        assert [len(grid(pilot).lines), '"build17" in them' in shown(pilot)] == [1, True]
+        type_quickly(pilot, "slash", *"x", "escape", "r")
+        await until(pilot, lambda: len(grid(pilot).lines) == 3 and "▲" in shown(pilot))
 
     play(farm, steps)
 
