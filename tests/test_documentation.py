@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import sccachedist
-from sccachedist.config import SchedulerSettings, ServerSettings
+from sccachedist.config import SchedulerSettings, ServerSettings, WorkerSettings
 from sccachedist.config.reference import sections
 from tests.test_imports import FLOORS
 
@@ -34,7 +34,7 @@ RUN = re.compile(r"python -m ([a-z]+(?:\.\w+)*)")
 #: Every key of both configuration files, with its table.
 KEYS = {
     f"{section.heading[1:].split(']')[0]}.{row.name}".lstrip(".")
-    for settings in (SchedulerSettings, ServerSettings)
+    for settings in (SchedulerSettings, ServerSettings, WorkerSettings)
     for section in sections(settings)
     for row in section.rows
 }
@@ -129,8 +129,9 @@ def test_keys_are_linked(page: str) -> None:
 
 
 def test_every_key_has_a_place() -> None:
-    """The page on operations has the whole reference of both files."""
+    """The page on operations has the whole reference of all files."""
     assert re.findall(r"^\.\. config-reference:: (\w+)\n(?!   :)", PAGES["doc/operations.rst"], re.MULTILINE) == [
         "scheduler",
         "server",
+        "worker",
     ]

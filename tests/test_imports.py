@@ -22,6 +22,7 @@ print(*sorted({name.partition(".")[0] for name in sys.modules} & {"twisted", "kl
 FLOORS = (
     {"__main__"},
     {"cli"},
+    {"worker"},
     {"scheduler", "server"},
     {"gateway"},
     {"toolchains"},

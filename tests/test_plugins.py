@@ -26,11 +26,12 @@ MAKERS = pytest.mark.parametrize("maker", [scheduler_service, server_service], i
 
 
 def test_found() -> None:
-    """Both roles are among twistd's commands."""
+    """All roles are among twistd's commands."""
     makers: Any = getPlugins(IServiceMaker)
     found = {maker.tapname: maker.module for maker in makers}
     assert found["sccache-scheduler"] == "sccachedist.scheduler.service"
     assert found["sccache-server"] == "sccachedist.server.service"
+    assert found["sccache-worker"] == "sccachedist.worker.service"
 
 
 def test_light() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 UNITS = Path(__file__).resolve().parent.parent / "contrib" / "systemd"
-NAMES = ["sccachedist-scheduler.service", "sccachedist-server.service"]
+NAMES = ["sccachedist-scheduler.service", "sccachedist-server.service", "sccachedist-worker.service"]
 #: The namespaces that a sandbox is made of.
 NAMESPACES = {"user", "mnt", "net", "pid", "ipc", "uts", "cgroup"}
 
@@ -38,9 +38,10 @@ def test_hardened(name: str) -> None:
     assert any(line.startswith("SystemCallFilter=@system-service") for line in lines)
 
 
-def test_sandboxes() -> None:
-    """A build server may make the namespaces, the mounts and the groups that its sandboxes need."""
-    text = text_of("sccachedist-server.service")
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_sandboxes(name: str) -> None:
+    """What runs compiles may make the namespaces, the mounts and the groups that its sandboxes need."""
+    text = text_of(name)
     (allowed,) = re.findall(r"(?m)^RestrictNamespaces=(.*)$", text)
     assert set(allowed.split()) == NAMESPACES
     assert "Delegate=yes" in text

@@ -1,11 +1,11 @@
-"""``.. config-reference:: scheduler`` (or ``server``): every key of that file, each a ``confval`` that pages link to.
+"""``.. config-reference:: scheduler`` (or ``server``, ``worker``): every key of that file, each a ``confval`` that pages link to.
 
-``.. reload-reference:: scheduler`` (or ``server``): what a reload does with each key, a row for each table.
+``.. reload-reference:: scheduler`` (or ``server``, ``worker``): what a reload does with each key, a row for each table.
 
 With ``:only:``, the named tables alone, in short: a table whose keys link to their places in the whole reference. What
 it shows comes from the declarations that also read the file, so that it cannot be out of date.
 
-A key of both files is one target, in the scheduler's part, for its declaration is one; so is a key of several types of
+A key of several files is one target, in the first one's part, for its declaration is one; so is a key of several types of
 one table.
 """
 
@@ -21,10 +21,10 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
-from sccachedist.config import SchedulerSettings, ServerSettings
+from sccachedist.config import SchedulerSettings, ServerSettings, WorkerSettings
 from sccachedist.config.reference import KeyRow, Section, reloaded, sections
 
-FILES: dict[str, type] = {"scheduler": SchedulerSettings, "server": ServerSettings}
+FILES: dict[str, type] = {"scheduler": SchedulerSettings, "server": ServerSettings, "worker": WorkerSettings}
 RELOAD_TABLE = [".. list-table::", "   :header-rows: 1", "   :widths: 16 48 36", ""]
 TABLE = [".. list-table::", "   :header-rows: 1", "   :widths: 18 26 18 38", ""]
 
@@ -74,7 +74,7 @@ def _link(name: str, key: str) -> str:
 
 
 def _whole(file: str) -> Iterator[str]:
-    """Every key of a file; those that have been described before, here or in the other file, are no targets again."""
+    """Every key of a file; those that have been described before, here or in another file, are no targets again."""
     described: set[str] = set()
     for each, settings in FILES.items():
         for section in sections(settings):

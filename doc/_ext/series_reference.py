@@ -1,4 +1,4 @@
-"""``.. series-reference:: scheduler`` (or ``server``, ``servers``): every series of that exposition, from the table.
+"""``.. series-reference:: scheduler`` (or ``server``, ``servers``, ``worker``): every series of that exposition, from the table.
 
 The registry makes the series from the same table, so that the page cannot be out of date.
 """
@@ -15,6 +15,7 @@ from sphinx.util.typing import ExtensionMetadata
 from sccachedist.metrics import series
 from sccachedist.metrics.series import SCHEDULER, SERVERS, Series
 from sccachedist.metrics.server_series import SERVER
+from sccachedist.metrics.worker_series import WORKER
 
 _BOTH = {row.name for row in SCHEDULER} & {row.name for row in SERVER}
 EXPOSITIONS = {
@@ -22,6 +23,7 @@ EXPOSITIONS = {
     "scheduler": tuple(row for row in SCHEDULER if row.name not in _BOTH),
     "server": tuple(row for row in SERVER if row.name not in _BOTH),
     "servers": SERVERS,
+    "worker": tuple(row for row in WORKER if row.name not in _BOTH),
 }
 #: The most values of a label that the page lists.
 _MOST_VALUES = 20

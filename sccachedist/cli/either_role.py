@@ -1,35 +1,57 @@
-"""The configuration file of either role, told apart by its keys."""
+"""The configuration file of any role, told apart by its keys."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
-from sccachedist.config import SchedulerSettings, ServerSettings, load_scheduler_settings, load_server_settings
+from sccachedist.config import (
+    SchedulerSettings,
+    ServerSettings,
+    WorkerSettings,
+    load_scheduler_settings,
+    load_server_settings,
+    load_worker_settings,
+)
 from sccachedist.errors import ConfigError, OtherRoleError
 
+AnySettings: TypeAlias = ServerSettings | SchedulerSettings | WorkerSettings
 
-def load_either(config: Path) -> ServerSettings | SchedulerSettings:
-    """Read the configuration file of either role.
+#: How each role's file is read, and what only such a file has. The first one is taken if none seems meant.
+_ROLES: tuple[tuple[Callable[[Path], AnySettings], str], ...] = (
+    (load_server_settings, "scheduler_url"),
+    (load_worker_settings, "[gateway]"),
+    (load_scheduler_settings, "client_auth"),
+)
 
-    :raises ConfigError: it is neither's; the text is about the role that the file seems to be for.
+
+def load_either(config: Path) -> AnySettings:
+    """Read the configuration file of any role.
+
+    :raises ConfigError: it is none's; the text is about the role that the file seems to be for.
     """
-    try:
-        return load_server_settings(config)
-    except ConfigError as error:
+    errors: dict[str, ConfigError] = {}
+    for load, mark in _ROLES:
         try:
-            return load_scheduler_settings(config)
-        except OtherRoleError:
-            raise error from None
-        except ConfigError as other:
-            raise (error if _is_a_servers(config) else other) from None
+            return load(config)
+        except ConfigError as error:
+            errors[mark] = error
+    own = {mark: error for mark, error in errors.items() if not isinstance(error, OtherRoleError)} or errors
+    text = _text(config)
+    raise next((error for mark, error in own.items() if mark in text), next(iter(own.values()))) from None
 
 
-def role_of(settings: ServerSettings | SchedulerSettings) -> str:
+def role_of(settings: AnySettings) -> str:
     """The role that settings are for, in words."""
-    return "build server" if isinstance(settings, ServerSettings) else "scheduler"
+    match settings:
+        case ServerSettings():
+            return "build server"
+        case WorkerSettings():
+            return "worker"
+    return "scheduler"
 
 
-def _is_a_servers(config: Path) -> bool:
-    """Whether a file that is wrong seems to be meant for a build server."""
+def _text(config: Path) -> str:
     try:
-        return "scheduler_url" in config.read_text(errors="replace")
+        return config.read_text(errors="replace")
     except OSError:
-        return True
+        return ""

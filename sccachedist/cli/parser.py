@@ -22,10 +22,16 @@ if TYPE_CHECKING:
     from sccachedist.wire.addresses import ServerId
 
 _LEVELS = ", ".join(LEVEL_NAMES)
+_ROLES = (
+    ("scheduler", "hand out jobs to build servers"),
+    ("server", "run compiles"),
+    ("worker", "run compiles that gateways hand out"),
+)
+_OF_A_ROLE = "of a scheduler, a build server or a worker"
 _ENVIRONMENT = (
     f"{LOG_VARIABLE}=LEVEL, or a list such as {LOG_VARIABLE}=warn,sccachedist.server=debug, says what is logged, by "
     f"default info and above; a LEVEL is one of {_LEVELS}. SCCACHE_NO_DAEMON=1 is understood, and nothing depends on "
-    "it: scheduler and server stay in the foreground, and twistd runs them in the background."
+    "it: scheduler, server and worker stay in the foreground, and twistd runs them in the background."
 )
 
 
@@ -38,7 +44,7 @@ def command_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"sccachedist {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for role, about in (("scheduler", "hand out jobs to build servers"), ("server", "run compiles")):
+    for role, about in _ROLES:
         command = _add(commands, role, f"{about}, in the foreground", actions.run_role)
         command.set_defaults(role=role)
         command.add_argument("--config", required=True, metavar="PATH", help="the configuration file, TOML or JSON")
@@ -59,7 +65,7 @@ def command_parser() -> argparse.ArgumentParser:
         _add_authorities,
     )
     command = _add(commands, "doctor", "look for what is wrong with a host or a configuration", actions.doctor)
-    command.add_argument("--config", required=True, type=Path, metavar="PATH", help="of a scheduler or a build server")
+    command.add_argument("--config", required=True, type=Path, metavar="PATH", help=_OF_A_ROLE)
     command.add_argument(
         "--scheduler",
         type=argument(_scheduler_url),
@@ -78,7 +84,7 @@ def command_parser() -> argparse.ArgumentParser:
     farm = partial(_add, commands, run=actions.ask_farm)
     add_farm_commands(farm, _scheduler_url, _add_authorities)
     command = _add(commands, "check", "read a configuration as a daemon would, and say what is wrong", actions.check)
-    command.add_argument("--config", required=True, type=Path, metavar="PATH", help="of a scheduler or a build server")
+    command.add_argument("--config", required=True, type=Path, metavar="PATH", help=_OF_A_ROLE)
     command = _add(commands, "completion", "print what a shell completes this command with", actions.complete)
     command.add_argument("shell", choices=SHELLS, metavar="SHELL", help=f"{', '.join(SHELLS[:-1])} or {SHELLS[-1]}")
     auth = commands.add_parser("auth", help="make keys and tokens").add_subparsers(required=True, metavar="COMMAND")

@@ -10,13 +10,13 @@ from twisted.scripts.twistd import run
 from sccachedist.daemon.log_levels import LOG_VARIABLE
 from sccachedist.daemon.signals import survive
 
-_PLUGINS = {"scheduler": "sccache-scheduler", "server": "sccache-server"}
+_PLUGINS = {"scheduler": "sccache-scheduler", "server": "sccache-server", "worker": "sccache-worker"}
 
 
 def run_in_foreground(role: str, config: Path, syslog: str | None) -> None:
     """Run a role until it ends.
 
-    :param role: ``scheduler`` or ``server``.
+    :param role: ``scheduler``, ``server`` or ``worker``.
     :param syslog: the level from which the host's syslog is told what happens; None for the terminal.
     """
     survive(lambda _: None)  # until the role is made: it also logs each signal

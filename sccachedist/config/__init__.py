@@ -4,9 +4,17 @@
 the roles use a setting.
 """
 
+from typing import TypeAlias
+
 from sccachedist.config.clients import ClientClass, ClientSettings, ClientsSettings, TokenSettings
 from sccachedist.config.cluster import ClusterSettings
-from sccachedist.config.files import clients_file, exposed_secrets, load_scheduler_settings, load_server_settings
+from sccachedist.config.files import (
+    clients_file,
+    exposed_secrets,
+    load_scheduler_settings,
+    load_server_settings,
+    load_worker_settings,
+)
 from sccachedist.config.limits import ConnectionLimits, SchedulerLimits, ServerLimits, WorkerLimits
 from sccachedist.config.operation import (
     LogFormat,
@@ -50,6 +58,10 @@ from sccachedist.config.settings import (
     TlsSettings,
 )
 from sccachedist.config.viewing import AdminSettings, NamesFor, PersonSettings, ViewFor, WebSettings
+from sccachedist.config.worker import DialledSettings, WorkerSettings
+
+#: Of a role whose host runs compiles.
+HostSettings: TypeAlias = ServerSettings | WorkerSettings
 
 __all__ = [
     "AdminSettings",
@@ -60,8 +72,10 @@ __all__ = [
     "ClientsSettings",
     "ClusterSettings",
     "ConnectionLimits",
+    "DialledSettings",
     "DockerBuilderSettings",
     "DockerSettings",
+    "HostSettings",
     "InsecureAuth",
     "JwtHs256",
     "JwtSettings",
@@ -101,8 +115,10 @@ __all__ = [
     "ViewFor",
     "WebSettings",
     "WorkerLimits",
+    "WorkerSettings",
     "clients_file",
     "exposed_secrets",
     "load_scheduler_settings",
     "load_server_settings",
+    "load_worker_settings",
 ]

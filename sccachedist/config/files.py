@@ -19,6 +19,7 @@ from sccachedist.config.cluster import hosts_of, with_address
 from sccachedist.config.schema import read_settings, refuse_misplaced, refuse_other
 from sccachedist.config.secrets import exposed, with_secrets
 from sccachedist.config.settings import SchedulerSettings, ServerSettings
+from sccachedist.config.worker import WorkerSettings
 from sccachedist.directories import trusted
 from sccachedist.errors import ConfigError
 
@@ -26,6 +27,12 @@ T = TypeVar("T")
 
 #: A table that only the file of sccache itself has.
 _OF_CLIENTS = "dist"
+#: Each role's settings, and whose file has them.
+_FILES: dict[type, str] = {
+    ServerSettings: "a build server's",
+    SchedulerSettings: "a scheduler's",
+    WorkerSettings: "a worker's",
+}
 
 
 def load_scheduler_settings(path: Path) -> SchedulerSettings:
@@ -33,7 +40,7 @@ def load_scheduler_settings(path: Path) -> SchedulerSettings:
 
     :raises ConfigError: one line with the file, the key if one is to blame, and what was expected.
     """
-    settings = _load(SchedulerSettings, path, ServerSettings, "a build server's")
+    settings = _load(SchedulerSettings, path)
     settings = attrs.evolve(settings, clients=with_clients(settings.clients, path.parent))
     if settings.cluster is None:
         return settings
@@ -51,7 +58,7 @@ def clients_file(path: Path) -> Path | None:
 
     :raises ConfigError: as :func:`load_scheduler_settings`, but for what the clients' file says.
     """
-    file = _load(SchedulerSettings, path, ServerSettings, "a build server's").clients.file
+    file = _load(SchedulerSettings, path).clients.file
     return None if file is None else path.parent / file
 
 
@@ -60,7 +67,15 @@ def load_server_settings(path: Path) -> ServerSettings:
 
     :raises ConfigError: one line with the file, the key if one is to blame, and what was expected.
     """
-    return _load(ServerSettings, path, SchedulerSettings, "a scheduler's")
+    return _load(ServerSettings, path)
+
+
+def load_worker_settings(path: Path) -> WorkerSettings:
+    """Read a worker's configuration file.
+
+    :raises ConfigError: one line with the file, the key if one is to blame, and what was expected.
+    """
+    return _load(WorkerSettings, path)
 
 
 def exposed_secrets(path: Path) -> list[tuple[Path, str]]:
@@ -77,14 +92,17 @@ def _described(file: os.stat_result) -> str:
     return mode if file.st_uid in trusted() else f"{mode}, of uid {file.st_uid}"
 
 
-def _load(settings: type[T], path: Path, theirs: type, whose: str) -> T:
+def _load(settings: type[T], path: Path) -> T:
+    others = [(theirs, whose) for theirs, whose in _FILES.items() if theirs is not settings]
     try:
         document = _parse(_text(path), path.suffix)
-        refuse_other(document, settings, theirs, whose)
+        for theirs, whose in others:
+            refuse_other(document, settings, theirs, whose)
         if isinstance(document, dict) and _OF_CLIENTS in document:
             raise ConfigError("this is a client's configuration")
         document = with_secrets(document, path.parent)
-        refuse_misplaced(document, settings, theirs, whose)
+        for theirs, whose in others:
+            refuse_misplaced(document, settings, theirs, whose)
         return read_settings(settings, document)
     except ConfigError as error:
         raise type(error)(f"{path}: {error}") from None

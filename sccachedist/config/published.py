@@ -156,7 +156,8 @@ class RemoteBuilderSettings:
 ClientAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtValidate | ProxyToken
 ServerAuthSettings: TypeAlias = InsecureAuth | TokenAuth | JwtHs256
 SchedulerAuthSettings: TypeAlias = InsecureAuth | OwnToken | JwtToken
-BuilderSettings: TypeAlias = OverlayBuilderSettings | DockerBuilderSettings | PotBuilderSettings | RemoteBuilderSettings
+LocalBuilderSettings: TypeAlias = OverlayBuilderSettings | DockerBuilderSettings | PotBuilderSettings
+BuilderSettings: TypeAlias = LocalBuilderSettings | RemoteBuilderSettings
 
 INSECURE = "DANGEROUSLY_INSECURE"
 CLIENT_AUTH = Choice(
@@ -165,11 +166,5 @@ CLIENT_AUTH = Choice(
 )
 SERVER_AUTH = Choice({INSECURE: InsecureAuth, "token": ServersTokenAuth, "jwt_hs256": JwtHs256})
 SCHEDULER_AUTH = Choice({INSECURE: InsecureAuth, "token": OwnToken, "jwt_token": JwtToken})
-BUILDER = Choice(
-    {
-        "overlay": OverlayBuilderSettings,
-        "docker": DockerBuilderSettings,
-        "pot": PotBuilderSettings,
-        "remote": RemoteBuilderSettings,
-    }
-)
+LOCAL_BUILDER = Choice({"overlay": OverlayBuilderSettings, "docker": DockerBuilderSettings, "pot": PotBuilderSettings})
+BUILDER = Choice({**LOCAL_BUILDER.kinds, "remote": RemoteBuilderSettings})

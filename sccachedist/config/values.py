@@ -99,6 +99,14 @@ def _origin(text: str) -> str:
     return f"{url.scheme}://{url.netloc}"
 
 
+def _secure_origin(text: str) -> str:
+    """A URL without a path, of a server that speaks TLS."""
+    origin = _origin(text)
+    if not origin.startswith("https://"):
+        raise ValueError
+    return origin
+
+
 def _at_least(least: int, number: int) -> int:
     return between(least, 2**64 - 1, number)
 
@@ -123,6 +131,7 @@ IP = Value(str, "an IP address", ip_address)
 REVOKED = Value(str, "IP:PORT, or an IP address for all of its ports", _of_server)
 NETWORK = Value(str, "an IP network such as 10.0.0.0/8, or an IP address", ip_network)
 ORIGIN = Value(str, "a http or https URL without a path", _origin)
+SECURE_ORIGIN = Value(str, "a https URL without a path", _secure_origin)
 URL = Value(str, "a http or https URL", _url)
 PATH = Value(str, "a path", _path)
 TEXT = Value(str, "a text", plain_text)

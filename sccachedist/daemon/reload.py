@@ -12,14 +12,14 @@ from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 import attrs
 
-from sccachedist.config import SchedulerSettings, ServerSettings
+from sccachedist.config import SchedulerSettings, ServerSettings, WorkerSettings
 from sccachedist.config.changes import ChangedKeys, changes, merged
 from sccachedist.daemon.logs import Logger
 from sccachedist.errors import ConfigError
 
 log = Logger()
 
-S = TypeVar("S", SchedulerSettings, ServerSettings)
+S = TypeVar("S", SchedulerSettings, ServerSettings, WorkerSettings)
 
 #: Brings what was prepared into force. It does not fail.
 Commit: TypeAlias = Callable[[], None]

@@ -1,4 +1,4 @@
-"""What both roles' plugins share: their options, and the way from a configuration to a role or to one clear error line.
+"""What the roles' plugins share: their options, and the way from a configuration to a role or to one clear error line.
 
 It does not know what a role does.
 """
@@ -18,7 +18,7 @@ from twisted.logger import ILogObserver
 from twisted.python import usage
 
 from sccachedist import __version__
-from sccachedist.config import exposed_secrets
+from sccachedist.config import WorkerSettings, exposed_secrets
 from sccachedist.daemon.clocks import let_time_only_grow
 from sccachedist.daemon.fd_limit import affordable
 from sccachedist.daemon.log_levels import LEVEL_NAMES, LOG_VARIABLE
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 class RoleOptions(usage.Options):
-    """The options of ``twistd sccache-scheduler`` and ``twistd sccache-server``."""
+    """The options of ``twistd sccache-scheduler``, ``twistd sccache-server`` and ``twistd sccache-worker``."""
 
     optParameters = (("config", "c", None, "The configuration file, TOML or (ending in .json) JSON."),)
 
@@ -117,7 +117,7 @@ def make_role(
             "sccachedist {version}: {role} at {address}, configured by {file}",
             version=__version__,
             role=name,
-            address=str(settings.public_addr),
+            address=_place(settings),
             file=str(options.config),
         )
         for directive in misunderstood:
@@ -162,8 +162,15 @@ def _remade(output: LogOutput, options: RoleOptions, role: str, settings: S) -> 
     return partial(output.become, other) if other is not None else lambda: None
 
 
+def _place(settings: S) -> str:
+    """Where a role is reached, or which gateways it is for."""
+    return ", ".join(settings.gateway.urls) if isinstance(settings, WorkerSettings) else str(settings.public_addr)
+
+
 def _fitted(settings: S) -> S:
     """Settings whose connections this process can have."""
+    if isinstance(settings, WorkerSettings):  # nobody connects to it
+        return settings
     return attrs.evolve(settings, limits=affordable(settings.limits))
 
 

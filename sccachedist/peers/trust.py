@@ -1,9 +1,8 @@
-"""TLS that accepts the certificates of one PEM file, and what they have signed.
+"""TLS that accepts certificates that are known, and what they or the platform's authorities have signed.
 
-A certificate that is in the file itself is accepted by whatever name its holder is called, on any date: as with
-:mod:`sccachedist.peers.pins`, knowing the certificate is knowing the peer. What an authority in the file has signed has
-to be for the URL's host, and in force. This module knows nothing of HTTP but the interface by which an agent asks how
-to do TLS.
+A certificate that is known itself is accepted by whatever name its holder is called, on any date: as with
+:mod:`sccachedist.peers.pins`, knowing the certificate is knowing the peer. What an authority has signed has to be for
+the peer's name, and in force. This module knows nothing of HTTP but the interface by which an agent asks how to do TLS.
 """
 
 from ipaddress import ip_address
@@ -60,26 +59,31 @@ class _Connections:
 
 @implementer(IPolicyForHTTPS)
 class CertificatePolicy:
-    """TLS for an agent, by certificates that are known.
+    """TLS for an agent.
 
+    :param certificates: that are known; None if the platform's authorities vouch for a peer.
+    :param name: of all peers; by default, the host of a URL is its name.
     :ivar pinned: the SHA-256 digests of the DER forms of the certificates that are accepted as they are. More of them
         may come.
     """
 
-    def __init__(self, certificates: list[x509.Certificate]) -> None:
-        self.pinned = {certificate.fingerprint(SHA256()) for certificate in certificates}
+    def __init__(self, certificates: list[x509.Certificate] | None, name: str | None = None) -> None:
+        self.pinned = {certificate.fingerprint(SHA256()) for certificate in certificates or ()}
+        self._name = name
         self._context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         self._context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        if certificates is None:
+            self._context.set_default_verify_paths()
         store = self._context.get_cert_store()
         assert store is not None  # a context has one
-        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)  # an authority of the file need not have signed itself
-        for certificate in certificates:
+        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)  # a known authority need not have signed itself
+        for certificate in certificates or ():
             store.add_cert(crypto.X509.from_cryptography(certificate))
         self._context.set_verify(SSL.VERIFY_PEER, self._judge)
 
     def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
         """How to do TLS with a URL's host and port."""
-        return _Connections(self._context, hostname.decode("ascii"))
+        return _Connections(self._context, self._name or hostname.decode("ascii"))
 
     def _judge(self, connection: SSL.Connection, certificate: crypto.X509, _: int, depth: int, is_good: int) -> bool:
         """Decide on one certificate of a chain for OpenSSL, which asks for the leaf (depth 0) in any case, and last."""

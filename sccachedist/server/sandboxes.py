@@ -16,6 +16,7 @@ from sccachedist.builders.pot import pot_builder
 from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.config import (
     DockerBuilderSettings,
+    HostSettings,
     OverlayBuilderSettings,
     PotBuilderSettings,
     RemoteBuilderSettings,
@@ -25,33 +26,34 @@ from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.privileges import JOBS_OF_ROOT, Account
 from sccachedist.daemon.startup import check_directory, check_trusted
 from sccachedist.errors import BuildError, ConfigError
+from sccachedist.policy import OnFailure
 from sccachedist.server.cache_lock import CACHE_DIRECTORIES, IDENTITY, CacheLock
 from sccachedist.server.self_description import job_slots
 
 log = Logger()
 
 
-def directories_of(settings: ServerSettings) -> dict[str, Path]:
+def directories_of(settings: HostSettings) -> dict[str, Path]:
     """Return the directories whose disks fill up, by their names in the configuration without ``_dir``."""
     build = settings.builder.build_dir if isinstance(settings.builder, OverlayBuilderSettings) else None
     return {"cache": settings.cache_dir} | ({"build": build} if build else {})
 
 
-def account_of(settings: ServerSettings) -> Account | None:
+def account_of(settings: HostSettings) -> Account | None:
     """Return the user that this process has to become, if any; early, so that a wrong one is a configuration error.
 
     :raises ConfigError: it cannot become that user.
     """
     if settings.sandbox.user is None:
         if os.geteuid() == 0 and isinstance(settings.builder, OverlayBuilderSettings):
-            log.warn("sandbox.user is not set, and this build server is root: {why}", why=JOBS_OF_ROOT)
+            log.warn("sandbox.user is not set, and this daemon is root: {why}", why=JOBS_OF_ROOT)
         return None
     if isinstance(settings.builder, PotBuilderSettings):
         raise ConfigError("sandbox.user: the pot builder needs root")
     return Account.named(settings.sandbox.user, "sandbox.user")
 
 
-def check_directories(settings: ServerSettings, account: Account | None) -> None:
+def check_directories(settings: HostSettings, account: Account | None) -> None:
     """Check early that this process can use its directories, and that no other user could change them.
 
     :raises ConfigError: it cannot, or another user could.
@@ -65,7 +67,7 @@ def check_directories(settings: ServerSettings, account: Account | None) -> None
             check_trusted("builder.build_dir", settings.builder.build_dir / HOME, *users)
 
 
-def become(account: Account, settings: ServerSettings, builder: Builder, lock: CacheLock) -> None:
+def become(account: Account, settings: HostSettings, builder: Builder, lock: CacheLock) -> None:
     """Give this build server's files to the user that the configuration names, and become that user.
 
     :raises ConfigError: that fails.
@@ -81,12 +83,14 @@ def become(account: Account, settings: ServerSettings, builder: Builder, lock: C
     account.become()
 
 
-def make_builder(settings: ServerSettings, reactor: Any) -> WorkerBuilder:
+def make_builder(settings: HostSettings, reactor: Any) -> WorkerBuilder:
     """Return the builder that the configuration names, if it runs compiles on this host.
 
     :raises ConfigError: it does not.
     """
-    on_failure, limits, cache = settings.policy.on_failure, settings.limits, settings.toolchain_cache_size
+    # A worker's jobs bring their gateway's policy.
+    on_failure = settings.policy.on_failure if isinstance(settings, ServerSettings) else OnFailure.VERIFY
+    limits, cache = settings.limits, settings.toolchain_cache_size
     bounds = limits, settings.sandbox.scratch_bytes, job_slots(settings)
     match settings.builder:
         case OverlayBuilderSettings(build_dir=build_dir, bwrap_path=bwrap_path):

@@ -2,7 +2,7 @@
 
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN
 from sccachedist.builders.cpus import usable_cpus
-from sccachedist.config import InsecureAuth, JwtToken, OwnToken, ServerSettings
+from sccachedist.config import HostSettings, InsecureAuth, JwtToken, OwnToken, ServerSettings
 from sccachedist.daemon.logs import Logger
 from sccachedist.errors import ConfigError, PeerRefused
 from sccachedist.wire.abilities import Abilities
@@ -40,17 +40,17 @@ def _check_own(token: str, public_addr: ServerId) -> None:
         raise ConfigError(f"{key}: it was made for {owner}, not for public_addr, {public_addr}")
 
 
-def offered_cpus(settings: ServerSettings) -> int:
+def offered_cpus(settings: HostSettings) -> int:
     """Return the number of CPUs that the scheduler is told of: configured, or all usable ones."""
     return settings.capacity.cpus or usable_cpus()
 
 
-def job_slots(settings: ServerSettings) -> int:
+def job_slots(settings: HostSettings) -> int:
     """Return how many jobs the scheduler gives this build server at a time."""
     return job_capacity(offered_cpus(settings))
 
 
-def machines(settings: ServerSettings, own: int) -> tuple[int, ...]:
+def machines(settings: HostSettings, own: int) -> tuple[int, ...]:
     """Return the machines whose programs run here: configured, or those that the host runs by itself.
 
     :param own: the machine of the host.

@@ -116,6 +116,10 @@ class Toolchains:
             keep_machine(self._path(toolchain), machine)
         return is_news
 
+    def recent(self, most: int) -> tuple[ArchiveId, ...]:
+        """The toolchains that are here, most recently used first, as many as that."""
+        return self._index.recent(most)
+
     def under_way(self) -> tuple[tuple[ArchiveId, int], ...]:
         """The toolchains that are on their way, with the bytes that are there: as many as a heartbeat tells."""
         return tuple((toolchain, each.size) for toolchain, each in islice(self._incoming_now.items(), MOST_UPLOADS))

@@ -6,6 +6,7 @@ the files. Unpacked toolchains have another limit, in :mod:`sccachedist.builders
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
+from itertools import islice
 
 from sccachedist.errors import ToolchainError
 from sccachedist.toolchains.changes import ToolchainLog
@@ -38,6 +39,10 @@ class ToolchainIndex:
 
     def __len__(self) -> int:
         return len(self._sizes)
+
+    def recent(self, most: int) -> tuple[ArchiveId, ...]:
+        """The toolchains that are here, most recently used first, as many as that."""
+        return tuple(islice(reversed(self._sizes), most))
 
     def add(self, toolchain: ArchiveId, size: int) -> tuple[ArchiveId, ...]:
         """Add a toolchain that is not here; returns those that are evicted for it.

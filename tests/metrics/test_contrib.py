@@ -10,11 +10,12 @@ import pytest
 
 from sccachedist.metrics.series import SCHEDULER, SERVERS, Kind
 from sccachedist.metrics.server_series import SERVER
+from sccachedist.metrics.worker_series import WORKER
 
 CHECKOUT = Path(__file__).parents[2]
 ALERTS, CASES = ((CHECKOUT / "contrib/prometheus" / name).read_text() for name in ("alerts.yml", "alerts_test.yml"))
 BOARDS = {path.name: json.loads(path.read_text()) for path in sorted((CHECKOUT / "contrib/grafana").glob("*.json"))}
-ROWS = {row.name: row for row in (*SCHEDULER, *SERVER, *SERVERS)}
+ROWS = {row.name: row for row in (*SCHEDULER, *SERVER, *SERVERS, *WORKER)}
 #: The names under which the samples of a series are asked for.
 SAMPLES = {name for name, row in ROWS.items() if row.kind is not Kind.HISTOGRAM} | {
     f"{name}_{part}" for name, row in ROWS.items() if row.kind is Kind.HISTOGRAM for part in ("bucket", "sum", "count")

@@ -6,8 +6,9 @@ import pytest
 
 from sccachedist.metrics.series import SCHEDULER, SERVERS, Kind, Series
 from sccachedist.metrics.server_series import SERVER
+from sccachedist.metrics.worker_series import WORKER
 
-ALL = list({row.name: row for row in (*SCHEDULER, *SERVER, *SERVERS)}.values())
+ALL = list({row.name: row for row in (*SCHEDULER, *SERVER, *SERVERS, *WORKER)}.values())
 
 each_row = pytest.mark.parametrize("row", ALL, ids=[row.name for row in ALL])
 
@@ -25,7 +26,7 @@ def test_a_row(row: Series) -> None:
         assert len(values) == len(set(values))
 
 
-@pytest.mark.parametrize("rows", [SCHEDULER, SERVER, SERVERS])
+@pytest.mark.parametrize("rows", [SCHEDULER, SERVER, SERVERS, WORKER])
 def test_names_do_not_clash(rows: tuple[Series, ...]) -> None:
     """No name is there twice in one exposition, nor a gauge with the name that a counter has without _total."""
     names = [row.name.removesuffix("_total") for row in rows]
@@ -39,4 +40,4 @@ def test_roles_agree() -> None:
     assert len(common) > 8
     assert all(scheduler[name] == server[name] for name in common)
     assert all(re.match("sccachedist_scheduler_", name) for name in scheduler.keys() - common)
-    assert all(re.match("sccachedist_server_", name) for name in server.keys() - common)
+    assert all(re.match("sccachedist_(server|gateway)_", name) for name in server.keys() - common)

@@ -1,4 +1,4 @@
-"""The two roles, for ``twistd``."""
+"""The roles, for ``twistd``."""
 
 from twisted.application.service import ServiceMaker
 
@@ -14,4 +14,11 @@ server = ServiceMaker(
     "sccachedist.server.service",
     "A build server of a compile farm, for sccache clients.",
     "sccache-server",
+)
+
+worker = ServiceMaker(
+    "sccachedist worker",
+    "sccachedist.worker.service",
+    "A worker of gateways: a build server without a port.",
+    "sccache-worker",
 )

@@ -50,7 +50,7 @@ function _shtab_sccachedist_using
   test "$_shtab_sccachedist_cmdpath" = "$argv"
 end
 
-set -g _shtab_sccachedist_commands scheduler server twistd drain undrain forgive kill 'kill job' 'kill client' pause resume reload forget 'forget server' 'forget toolchain' client 'client add' 'client set' 'client rotate' 'client revoke' 'client list' doctor status servers jobs job why clients toolchains usage top trace report check completion auth 'auth generate-jwt-hs256-key' 'auth generate-jwt-hs256-server-token' 'auth generate-shared-token'
+set -g _shtab_sccachedist_commands scheduler server worker twistd drain undrain forgive kill 'kill job' 'kill client' pause resume reload forget 'forget server' 'forget toolchain' client 'client add' 'client set' 'client rotate' 'client revoke' 'client list' doctor status servers jobs job why clients toolchains usage top trace report check completion auth 'auth generate-jwt-hs256-key' 'auth generate-jwt-hs256-server-token' 'auth generate-shared-token'
 set -g _shtab_sccachedist_opts_with_value --bits --by --ca --class --client --config --file --limit --max-slots --outcome --output --overlap --reason --scheduler --secret-key --server --since --state --syslog --token --token-file --until --wait --watch --weight
 
 complete -c sccachedist -e
@@ -66,6 +66,10 @@ complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedi
 complete -c sccachedist -n '_shtab_sccachedist_using server' -s h -l help -d 'show this help message and exit'
 complete -c sccachedist -n '_shtab_sccachedist_using server' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the configuration file, TOML or JSON'
 complete -c sccachedist -n '_shtab_sccachedist_using server' -l syslog -xka "error warn info debug trace" -d 'log to syslog, what has this level or a higher one, of error, warn, info, debug, trace'
+complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a worker -d 'Run compiles that gateways hand out, in the foreground.'
+complete -c sccachedist -n '_shtab_sccachedist_using worker' -s h -l help -d 'show this help message and exit'
+complete -c sccachedist -n '_shtab_sccachedist_using worker' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the configuration file, TOML or JSON'
+complete -c sccachedist -n '_shtab_sccachedist_using worker' -l syslog -xka "error warn info debug trace" -d 'log to syslog, what has this level or a higher one, of error, warn, info, debug, trace'
 complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a twistd -d 'Run Twisted'"'"'s twistd, which has daemons in the background; all arguments are its own.'
 complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a drain -d 'Give build servers no more jobs; those that they have go on.'
 complete -c sccachedist -n '_shtab_sccachedist_using drain' -s h -l help -d 'show this help message and exit'
@@ -195,7 +199,7 @@ complete -c sccachedist -n '_shtab_sccachedist_using client list' -l token-file 
 complete -c sccachedist -n '_shtab_sccachedist_using client list' -l ca -xka "(__fish_complete_path (commandline -ct))" -d 'the authorities, PEM, that vouch for a scheduler with TLS, instead of this host'"'"'s and the certificate of its configuration'
 complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a doctor -d 'Look for what is wrong with a host or a configuration.'
 complete -c sccachedist -n '_shtab_sccachedist_using doctor' -s h -l help -d 'show this help message and exit'
-complete -c sccachedist -n '_shtab_sccachedist_using doctor' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'of a scheduler or a build server'
+complete -c sccachedist -n '_shtab_sccachedist_using doctor' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'of a scheduler, a build server or a worker'
 complete -c sccachedist -n '_shtab_sccachedist_using doctor' -l scheduler -x -d 'where clients and build servers reach the scheduler, such as that of a load balancer; by default, as the configuration of a build server says'
 complete -c sccachedist -n '_shtab_sccachedist_using doctor' -l wait -x -d 'hold a request to the scheduler open for so long, to find what ends it before queue.max_wait_secs is over (default: 65, if something is in between; 0: not at all)'
 complete -c sccachedist -n '_shtab_sccachedist_using doctor' -l ca -xka "(__fish_complete_path (commandline -ct))" -d 'the authorities, PEM, that vouch for a scheduler with TLS, instead of this host'"'"'s and the certificate of its configuration'
@@ -223,7 +227,7 @@ complete -c sccachedist -n '_shtab_sccachedist_using jobs' -s h -l help -d 'show
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l client -x -d 'of this client alone'
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l server -x -d 'at this build server, by address or host name'
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l outcome -xka "compiled compile_error sent_local refused unclaimed server_lost untold" -d 'that ended so'
-complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l reason -xka "auth_unavailable bad_toolchain client_gone disk incident inputs killed limit machine no_label no_machine no_output no_place no_servers no_slot not_assigned not_executed options over_limit paused queue_full queue_timeout quota sandbox shutdown signal stale_token suspicious token_ended toolchain unauthorized unclaimed_jobs unknown_job" -d 'that were sent home for this'
+complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l reason -xka "auth_unavailable bad_toolchain client_gone disk incident inputs killed limit machine no_label no_machine no_output no_place no_servers no_slot no_worker not_assigned not_executed options over_limit paused queue_full queue_timeout quota sandbox shutdown signal stale_token suspicious token_ended toolchain unauthorized unclaimed_jobs unknown_job worker_lost" -d 'that were sent home for this'
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l output -x -d 'whose output has a name that ends so'
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l limit -x -d 'this many (default: 50)'
 complete -c sccachedist -n '_shtab_sccachedist_using jobs' -l since -x -d 'not before that: 90s, 10m, 2h, 7d, 14:05, a date'
@@ -318,7 +322,7 @@ complete -c sccachedist -n '_shtab_sccachedist_using report' -l file -xka "(__fi
 complete -c sccachedist -n '_shtab_sccachedist_using report' -l ca -xka "(__fish_complete_path (commandline -ct))" -d 'the authorities, PEM, that vouch for a scheduler with TLS, instead of this host'"'"'s and the certificate of its configuration'
 complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a check -d 'Read a configuration as a daemon would, and say what is wrong.'
 complete -c sccachedist -n '_shtab_sccachedist_using check' -s h -l help -d 'show this help message and exit'
-complete -c sccachedist -n '_shtab_sccachedist_using check' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'of a scheduler or a build server'
+complete -c sccachedist -n '_shtab_sccachedist_using check' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'of a scheduler, a build server or a worker'
 complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a completion -d 'Print what a shell completes this command with.'
 complete -c sccachedist -n '_shtab_sccachedist_using completion' -s h -l help -d 'show this help message and exit'
 complete -c sccachedist -n '_shtab_sccachedist_using completion; and test $_shtab_sccachedist_npos -eq 0' -ka "bash zsh fish" -d 'bash, zsh or fish'

@@ -37,6 +37,7 @@ _shtab_sccachedist_commands() {
     undrain:'Give build servers jobs again.'
     usage:'Who used how much.'
     why:'Why a file was compiled locally.'
+    worker:'Run compiles that gateways hand out, in the foreground.'
   )
   _describe 'sccachedist commands' _commands
 }
@@ -119,7 +120,7 @@ _shtab_sccachedist_auth_generate_shared_token_defaults_added=0
 
 _shtab_sccachedist_check_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[of a scheduler or a build server]:PATH:_files"
+  "--config[of a scheduler, a build server or a worker]:PATH:_files"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -223,7 +224,7 @@ _shtab_sccachedist_completion_defaults_added=0
 
 _shtab_sccachedist_doctor_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[of a scheduler or a build server]:PATH:_files"
+  "--config[of a scheduler, a build server or a worker]:PATH:_files"
   "--scheduler[where clients and build servers reach the scheduler, such as that of a load balancer\; by default, as the configuration of a build server says]:URL:"
   "--wait[hold a request to the scheduler open for so long, to find what ends it before queue.max_wait_secs is over (default\: 65, if something is in between\; 0\: not at all)]:SECS:"
   "--ca[the authorities, PEM, that vouch for a scheduler with TLS, instead of this host\'s and the certificate of its configuration]:FILE:_files"
@@ -319,7 +320,7 @@ _shtab_sccachedist_jobs_options=(
   "--client[of this client alone]:CLIENT:"
   "--server[at this build server, by address or host name]:SERVER:"
   "--outcome[that ended so]:OUTCOME:(compiled compile_error sent_local refused unclaimed server_lost untold)"
-  "--reason[that were sent home for this]:REASON:(auth_unavailable bad_toolchain client_gone disk incident inputs killed limit machine no_label no_machine no_output no_place no_servers no_slot not_assigned not_executed options over_limit paused queue_full queue_timeout quota sandbox shutdown signal stale_token suspicious token_ended toolchain unauthorized unclaimed_jobs unknown_job)"
+  "--reason[that were sent home for this]:REASON:(auth_unavailable bad_toolchain client_gone disk incident inputs killed limit machine no_label no_machine no_output no_place no_servers no_slot no_worker not_assigned not_executed options over_limit paused queue_full queue_timeout quota sandbox shutdown signal stale_token suspicious token_ended toolchain unauthorized unclaimed_jobs unknown_job worker_lost)"
   "--output[whose output has a name that ends so]:NAME:"
   "--limit[this many (default\: 50)]:N:"
   "--since[not before that\: 90s, 10m, 2h, 7d, 14\:05, a date]:TIME:"
@@ -571,6 +572,15 @@ _shtab_sccachedist_why_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_sccachedist_why_defaults_added=0
 
+_shtab_sccachedist_worker_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--config[the configuration file, TOML or JSON]:PATH:_files"
+  "--syslog[log to syslog, what has this level or a higher one, of error, warn, info, debug, trace]:LEVEL:(error warn info debug trace)"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_worker_defaults_added=0
+
 
 _shtab_sccachedist() {
   local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->sccachedist'
@@ -617,6 +627,7 @@ _shtab_sccachedist() {
         undrain) _arguments -C -s $_shtab_sccachedist_undrain_options ;;
         usage) _arguments -C -s $_shtab_sccachedist_usage_options ;;
         why) _arguments -C -s $_shtab_sccachedist_why_options ;;
+        worker) _arguments -C -s $_shtab_sccachedist_worker_options ;;
       esac
   esac
 }

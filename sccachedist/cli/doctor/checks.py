@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -35,12 +36,14 @@ from sccachedist.cli.scheduler_address import Given, SchedulerPlace, scheduler_p
 from sccachedist.cli.web_client import Question, Reply, Trust
 from sccachedist.config import (
     DockerBuilderSettings,
+    HostSettings,
     JwtValidate,
     OverlayBuilderSettings,
     PotBuilderSettings,
     ProxyToken,
     SchedulerSettings,
     ServerSettings,
+    WorkerSettings,
 )
 from sccachedist.daemon.privileges import Account
 from sccachedist.directories import check_way, make_private
@@ -48,15 +51,23 @@ from sccachedist.errors import BuildError, ConfigError, PeerError
 from sccachedist.peers.proxies import Proxies
 from sccachedist.peers.service_calls import service_calls
 from sccachedist.peers.source_address import source_address
+from sccachedist.peers.streams import streams
+from sccachedist.peers.trust import CertificatePolicy
 from sccachedist.scheduler.client_auth import ANSWER_BYTES, ANSWER_SECS
+from sccachedist.server.cache_lock import IDENTITY
 from sccachedist.server.sandboxes import make_builder
 from sccachedist.server.self_description import server_token
 from sccachedist.web.tls import CertificateFiles
+from sccachedist.wire.archive_id import archive_id
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import JOB_STATE, JobState
+from sccachedist.worker.gateway_calls import GatewayCalls
+from sccachedist.worker.trusted import DIRECTORY, TrustedCertificates
 
 #: The number of a job that no scheduler ever reaches.
 _NO_JOB = 2**64 - 1
+#: The archive id of nothing that was ever packed.
+_NO_TOOLCHAIN = "0" * 64
 _ROOM_FOR_JOBS = GIB
 #: Seconds for an answer.
 _SECS = 10
@@ -84,6 +95,19 @@ def server_checks(reactor: Any, settings: ServerSettings, trust: Trust, wait: fl
     :param trust: what proves the identity of a scheduler with TLS.
     :param wait: for how many seconds a request to it is held open at most.
     """
+    yield from _host_checks(reactor, settings)
+    yield "public_addr", _public_address(settings)
+    yield "scheduler", _scheduler(settings, trust, wait)
+
+
+def worker_checks(reactor: Any, settings: WorkerSettings) -> Checks:
+    """The checks of a worker's host and its gateways; the worker's daemon may be running or not."""
+    yield from _host_checks(reactor, settings)
+    for url in settings.gateway.urls:
+        yield "gateway", _gateway(reactor, settings, url)
+
+
+def _host_checks(reactor: Any, settings: HostSettings) -> Checks:
     match settings.builder:
         case OverlayBuilderSettings(build_dir=build_dir, bwrap_path=bwrap_path):
             yield "bubblewrap", _found(lambda: findings.bwrap_version(said_by(str(bwrap_path), "--version")))
@@ -99,8 +123,6 @@ def server_checks(reactor: Any, settings: ServerSettings, trust: Trust, wait: fl
             yield "sandbox", _trial(_ours(reactor, settings))
     yield "capacity.cpus", _found(lambda: findings.cpus(settings.capacity.cpus, allowed_cpus(), least_quota()))
     yield "cache_dir", _disk("cache_dir", settings.cache_dir, settings.toolchain_cache_size)
-    yield "public_addr", _public_address(settings)
-    yield "scheduler", _scheduler(settings, trust, wait)
 
 
 def scheduler_checks(reactor: Any, settings: SchedulerSettings, given: Given, wait: float | None = None) -> Checks:
@@ -132,7 +154,7 @@ async def _limits(build_dir: Path) -> Findings:
     groups.clear()
 
 
-def _account(settings: ServerSettings) -> Account | None:
+def _account(settings: HostSettings) -> Account | None:
     """The user whom a build server becomes, if it does.
 
     :raises ConfigError: it cannot become that user.
@@ -140,12 +162,12 @@ def _account(settings: ServerSettings) -> Account | None:
     return None if settings.sandbox.user is None else Account.named(settings.sandbox.user, "sandbox.user")
 
 
-async def _jobs_user(settings: ServerSettings) -> Findings:
+async def _jobs_user(settings: HostSettings) -> Findings:
     account = _account(settings)
     yield findings.jobs_user(os.geteuid() if account is None else account.uid)
 
 
-async def _sandbox(reactor: Any, settings: ServerSettings, build_dir: Path, bwrap: Path) -> Findings:
+async def _sandbox(reactor: Any, settings: HostSettings, build_dir: Path, bwrap: Path) -> Findings:
     try:
         account = _account(settings)
     except ConfigError:  # that is another check's finding
@@ -167,7 +189,7 @@ async def _trial(trial: Coroutine[Any, Any, None]) -> Findings:
         yield good("sandbox", "a trial job ran, and saw what it should and no more")
 
 
-async def _overlay(reactor: Any, settings: ServerSettings, build_dir: Path, bwrap: Path) -> None:
+async def _overlay(reactor: Any, settings: HostSettings, build_dir: Path, bwrap: Path) -> None:
     """Run the trial in a directory of its own, so that the daemon's is left alone."""
     existing, _ = check_way(build_dir.absolute())
     if existing != build_dir.absolute():
@@ -180,7 +202,7 @@ async def _overlay(reactor: Any, settings: ServerSettings, build_dir: Path, bwra
             await builder.stop()
 
 
-async def _ours(reactor: Any, settings: ServerSettings) -> None:
+async def _ours(reactor: Any, settings: HostSettings) -> None:
     """Run the trial among the daemon's own containers or pots, without touching those."""
     builder = make_builder(settings, reactor)
     try:
@@ -253,6 +275,22 @@ async def _way(place: SchedulerPlace, source: IPAddress | None, own: IPAddress |
             except PeerError:
                 pass
             yield held(way, secs, time.monotonic() - began, status, said)
+
+
+async def _gateway(reactor: Any, settings: WorkerSettings, url: str) -> Findings:
+    """Ask a gateway for a toolchain that it does not have, as the worker would."""
+    file, name = settings.gateway.certificate_file, urlsplit(url).hostname
+    known = None if file is None else TrustedCertificates(file, settings.cache_dir / IDENTITY / DIRECTORY)
+    policy = CertificatePolicy(None, name) if known is None else known.policy(name or "")
+    if known is not None:
+        known.load()
+    calls = GatewayCalls(url, streams(reactor, policy, ANSWER_BYTES, 1), lambda: settings.gateway.token, lambda: 0)
+    try:
+        await calls.toolchain(archive_id(_NO_TOOLCHAIN), lambda _: None)
+    except PeerError as error:
+        yield findings.gateway(url, error.status, str(error))
+    finally:
+        await calls.close()
 
 
 async def _public_address(settings: ServerSettings) -> Findings:

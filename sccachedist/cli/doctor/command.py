@@ -8,12 +8,12 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from sccachedist.cli.doctor.checks import Checks, carried_out, scheduler_checks, server_checks
+from sccachedist.cli.doctor.checks import Checks, carried_out, scheduler_checks, server_checks, worker_checks
 from sccachedist.cli.doctor.findings import Finding, exit_status, permissions
 from sccachedist.cli.either_role import load_either
 from sccachedist.cli.scheduler_address import Given
 from sccachedist.cli.web_client import Trust
-from sccachedist.config import SchedulerSettings, ServerSettings
+from sccachedist.config import SchedulerSettings, ServerSettings, WorkerSettings
 from sccachedist.printable import printable
 
 
@@ -26,7 +26,7 @@ def run_doctor(
     :param scheduler: the URL at which the scheduler is reached, if not that of the configuration.
     :param wait: for how many seconds a request to it is held open at most, see
         :func:`~sccachedist.cli.doctor.way.hold_secs`.
-    :raises ConfigError: the file is neither role's.
+    :raises ConfigError: the file is no role's.
     :raises OSError: the lines cannot be printed.
     """
     settings = load_either(config)
@@ -38,6 +38,8 @@ def run_doctor(
             case ServerSettings():
                 asked = attrs.evolve(settings, scheduler_url=scheduler or settings.scheduler_url)
                 return server_checks(reactor, asked, Trust(authorities=authorities), wait)
+            case WorkerSettings():
+                return worker_checks(reactor, settings)
             case SchedulerSettings():
                 return scheduler_checks(reactor, settings, Given(scheduler, config, None, authorities), wait)
 

@@ -249,3 +249,22 @@ def public_address(shown: bytes | None, own: bytes | None) -> Finding:
     if shown != own:
         return failed("public_addr", "somebody else answers there", "correct public_addr, or end who it is")
     return good("public_addr", "this build server answers there")
+
+
+def gateway(url: str, status: int | None, said: str) -> Finding:
+    """What a gateway answers a worker that asks for a toolchain which it does not have.
+
+    :param status: None if there is no answer.
+    """
+    match status:
+        case None:
+            return failed(
+                "gateway", said, "correct gateway.urls or gateway.certificate_file, or see what is in between"
+            )
+        case 401:
+            return failed("gateway", f"{url} does not take the token", "have gateway.token among its builder.tokens")
+        case 404:
+            return failed(
+                "gateway", f"{url} is no gateway", 'give it [builder] type = "remote", or correct gateway.urls'
+            )
+    return good("gateway", f"{url} answers, and takes the token")

@@ -1,0 +1,89 @@
+"""A farm on loopback whose build server is a gateway, with workers that dial it."""
+
+import secrets
+import shutil
+from pathlib import Path
+from typing import Self
+
+import attrs
+
+from farmkit.farm import Farm
+from farmkit.launch import Launch, replacing, twistd
+from farmkit.processes import Daemon
+
+OUR_WORKER = twistd("sccache-worker")
+_START_SECS = 120  # on a busy machine; as a rule it is two
+
+
+@attrs.define
+class GatewayFarm(Farm):
+    """One scheduler, one gateway, and as many workers as one likes.
+
+    :param names: of the workers that are there from the beginning.
+    :param worker_settings: TOML that follows what every worker needs.
+    """
+
+    names: tuple[str, ...] = ("one",)
+    worker_settings: str = ""
+    launch_worker: Launch = OUR_WORKER
+    worker_token: str = attrs.field(factory=secrets.token_urlsafe, repr=False)
+    workers: dict[str, Daemon] = attrs.field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.launch_server = replacing(self.launch_server, builder=f'type = "remote"\ntokens = ["{self.worker_token}"]')
+
+    def __enter__(self) -> Self:
+        try:
+            self.start_scheduler()
+            self.launch_only_server()
+            self.server.wait_until(self._pair.exists, _START_SECS, "the gateway has a certificate")
+            for name in self.names:
+                self.launch_only_worker(name)
+            self.server.wait_until(self._complete, _START_SECS, "the gateway is registered")
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    @property
+    def certificate(self) -> Path:
+        """The certificate of the gateway, for workers."""
+        text, alone = self._pair.read_bytes(), self.folder / "gateway.pem"
+        alone.write_bytes(text[text.index(b"-----BEGIN CERTIFICATE-----") :])
+        return alone
+
+    @property
+    def _pair(self) -> Path:
+        return self.server_folder / "cache" / "identity" / "tls.pem"
+
+    def worker_folder(self, name: str) -> Path:
+        """All that a worker owns."""
+        return self.folder / f"worker-{name}"
+
+    def launch_only_worker(self, name: str, urls: tuple[str, ...] = (), more: str = "") -> Daemon:
+        """Start a worker, or start it again, and wait for nothing.
+
+        :param urls: of the gateways, if not this farm's alone.
+        :param more: TOML that follows.
+        """
+        folder = self.worker_folder(name)
+        folder.mkdir(exist_ok=True)
+        config = folder / "worker.conf"
+        config.touch(mode=0o600)
+        dialled = ", ".join(f'"{url}"' for url in urls or (f"https://{self.server_id}",))
+        config.write_text(f"""\
+cache_dir = "{folder / "cache"}"
+
+[gateway]
+urls = [{dialled}]
+token = "{self.worker_token}"
+certificate_file = "{self.certificate}"
+
+[builder]
+type = "overlay"
+build_dir = "{folder / "build"}"
+bwrap_path = "{shutil.which("bwrap")}"
+{self.worker_settings}{more}""")
+        daemon = self.workers[name] = Daemon.start(self.launch_worker(config), self.folder / f"worker-{name}.log")
+        self._running.callback(daemon.stop)
+        return daemon
