@@ -309,7 +309,10 @@ class Allocation:
             assigned = reserved.presumed
             if assigned is None:
                 token = job_token(reserved.job_key, reserved.job_id)
-                assigned = await self._build_servers.assign(reserved, token, toolchain)
+                answered = await self._build_servers.assign(reserved, token, toolchain)
+                assigned = self._core.presumptions.reconsidered(
+                    reserved.job_id, reserved.server_id, answered, self._clock.seconds()
+                )
             self._tell(self._core.confirm(reserved, assigned, self._clock.seconds()))
             if reserved.presumed is None:
                 self._tell_answer(reserved, began, Asked.TAKEN)

@@ -5,6 +5,7 @@ silent one is believed in :mod:`sccachedist.scheduler.liveness`.
 """
 
 import hmac
+import math
 
 import attrs
 
@@ -18,6 +19,9 @@ from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import Heartbeat, JobId, job_capacity
 
+#: Seconds for which clients are asked for a toolchain that a build server could not fetch; how many fetches in a row
+#: may fail before it is believed to fetch nothing, and for how many seconds.
+UNFETCHED_SECS, MOST_UNFETCHED, NO_FETCHES_SECS = 60.0, 3, 600.0
 #: Seconds for which clients are not asked for a toolchain that another one is bringing; seconds after which that is
 #: tried again; and for how many toolchains of a server this is noted.
 PRESUMED_SECS, ASKED_SECS, MOST_PRESUMED = 10.0, 300.0, 1000
@@ -37,6 +41,8 @@ class BuildServer:
     :param joined: when it was first heard of, since it began to run or the scheduler did.
     :param record: which part of its jobs it sent home.
     :param presumed: by toolchain, since when clients are not asked for it, because another one is bringing it.
+    :param unfetched: the toolchains that it could not fetch, each with the time until which clients are asked for it.
+    :param failed_fetches: how many fetches have failed in a row; ``fetches_from`` is when it is to fetch again.
     :param unwanted: the toolchains that it is told to forget, each with the time until which it is told so.
     """
 
@@ -54,6 +60,9 @@ class BuildServer:
     jobs: set[JobId] = attrs.field(factory=set)
     toolchains: set[str] = attrs.field(factory=set)
     presumed: dict[str, float] = attrs.field(factory=dict)
+    unfetched: dict[str, float] = attrs.field(factory=dict)
+    failed_fetches: int = 0
+    fetches_from: float = -math.inf
     unwanted: dict[str, float] = attrs.field(factory=dict)
     _end: tuple[bytes, float | None] | None = None
     _kind: tuple[ServerReport | None, ServerKind] | None = None
@@ -115,17 +124,31 @@ class BuildServer:
         return self.taken / self.heartbeat.num_cpus
 
     def may_presume(self, toolchain: str, now: float) -> bool:
-        """Whether a client need not bring a toolchain that another one is bringing.
+        """Whether a client need not bring a toolchain that another one is bringing here."""
+        return may_presume(self.presumed, toolchain, now)
 
-        That ends after ``PRESUMED_SECS``, even if one client after the other begins to bring it and none completes it.
-        """
-        since = self.presumed.get(toolchain)
-        if since is None or now - since > ASKED_SECS:
-            self.presumed.pop(toolchain, None)
-            if len(self.presumed) >= MOST_PRESUMED:
-                del self.presumed[next(iter(self.presumed))]
-            self.presumed[toolchain] = since = now
-        return now - since <= PRESUMED_SECS
+    @property
+    def shares(self) -> bool:
+        """Whether it fetches toolchains from others, and gives them its own."""
+        abilities = None if self.report is None else self.report.abilities
+        return abilities is not None and abilities.fetches
+
+    def may_fetch(self, toolchain: str, now: float) -> bool:
+        """Whether it is expected to fetch a toolchain that is elsewhere."""
+        return self.shares and now >= self.fetches_from and now >= self.unfetched.get(toolchain, now)
+
+    def did_not_fetch(self, toolchain: str, now: float) -> None:
+        """Note that it could not fetch a toolchain: for a while, clients are asked for it."""
+        self.unfetched = {key: until for key, until in self.unfetched.items() if until > now}
+        self.unfetched[toolchain] = now + UNFETCHED_SECS
+        self.failed_fetches += 1
+        if self.failed_fetches >= MOST_UNFETCHED:
+            self.fetches_from = now + NO_FETCHES_SECS
+
+    def did_fetch(self, toolchain: str) -> None:
+        """Note that it has a toolchain that no client has brought."""
+        self.unfetched.pop(toolchain, None)
+        self.failed_fetches, self.fetches_from = 0, -math.inf
 
     @property
     def patience_secs(self) -> float:
@@ -153,3 +176,19 @@ class BuildServer:
         if self.report is None or not self.proven or now - self.seen > self.report.heartbeat_secs + LATE_SECS:
             return False
         return toolchain in self.toolchains or self.report.since <= self.told
+
+
+def may_presume(presumed: dict[str, float], toolchain: str, now: float) -> bool:
+    """Whether a client need not bring a toolchain that another one is bringing.
+
+    That ends after ``PRESUMED_SECS``, even if one client after the other begins to bring it and none completes it.
+
+    :param presumed: by toolchain, since when clients are not asked for it.
+    """
+    since = presumed.get(toolchain)
+    if since is None or now - since > ASKED_SECS:
+        presumed.pop(toolchain, None)
+        if len(presumed) >= MOST_PRESUMED:
+            del presumed[next(iter(presumed))]
+        presumed[toolchain] = since = now
+    return now - since <= PRESUMED_SECS

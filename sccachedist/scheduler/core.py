@@ -43,6 +43,7 @@ from sccachedist.scheduler.interventions import Interventions
 from sccachedist.scheduler.jobs import Job, Jobs
 from sccachedist.scheduler.out_of_service import OutOfService, Pause
 from sccachedist.scheduler.placement import Placement
+from sccachedist.scheduler.presumptions import Presumptions
 from sccachedist.scheduler.slots import Slots
 from sccachedist.scheduler.snapshot import Snapshot, Views, snapshot_of
 from sccachedist.wire.addresses import ServerId
@@ -92,6 +93,7 @@ class SchedulerCore:
         self._events: list[Event] = []
         self._slots = Slots(self._fleet, self._jobs, self._events.append)
         self.placement = Placement(self._fleet)  # what is asked before a slot is taken
+        self.presumptions = Presumptions(self._fleet, self._jobs)
         self.views = Views(self._fleet, self._jobs)  # for those who watch; the next one is for administrators
         self.interventions = Interventions(self._fleet, self._jobs, self._slots, self._events.append, self._caused)
 
@@ -222,7 +224,7 @@ class SchedulerCore:
             server.heartbeat.jwt_key,
             server.heartbeat.cert_digest,
             server.report is not None,
-            self._presumed(server, toolchain, now) if server.needs_no_question(toolchain, now) else None,
+            self.presumptions.presumed(server, toolchain, client, now),
         )
 
     def confirm(self, reserved: Reservation, assigned: AssignJobResult, now: float) -> Events:
@@ -238,6 +240,7 @@ class SchedulerCore:
             raise BadTransition(f"build server {reserved.server_id} says that a new job is {assigned.state.name}")
         if reserved.presumed is None:
             self._fleet.succeeded(self._fleet[reserved.server_id], now)
+        self.presumptions.note(reserved.job_id, job, assigned)
         self._slots.move(reserved.job_id, job, assigned.state, now)
         return self._caused()
 
@@ -362,6 +365,7 @@ class SchedulerCore:
             return
         if state is JobState.COMPLETE:
             if job is not None:
+                self.presumptions.ended(server, job, summary, now)
                 self._slots.end(job_id, job, now, summary)
             return
         if job is None:
@@ -377,11 +381,3 @@ class SchedulerCore:
         if state is JobState.READY and job.toolchain:
             self._fleet.gained(server, job.toolchain)
         self._slots.move(job_id, job, state, now)
-
-    def _presumed(self, server: BuildServer, toolchain: str, now: float) -> AssignJobResult:
-        """What our build server would answer. A toolchain that another client is bringing is not asked for again."""
-        if toolchain in server.toolchains:
-            return AssignJobResult(JobState.READY, need_toolchain=False)
-        others = (self._jobs[job_id] for job_id in server.jobs)
-        is_brought = any(job.brings(toolchain, now) for job in others) and server.may_presume(toolchain, now)
-        return AssignJobResult(JobState.PENDING, need_toolchain=not is_brought)

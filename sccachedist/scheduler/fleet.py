@@ -146,12 +146,14 @@ class Fleet:
         for toolchain in server.toolchains - held:
             self._forget_holder(server, toolchain)
         for toolchain in held - server.toolchains:
+            server.unfetched.pop(toolchain, None)
             self._holders.setdefault(toolchain, {})[server.server_id] = None
         server.toolchains = held
 
     def gained(self, server: BuildServer, toolchain: str) -> None:
         """Note that a server has this toolchain, too."""
         server.presumed.pop(toolchain, None)
+        server.unfetched.pop(toolchain, None)
         if len(server.toolchains) < MOST_TOOLCHAINS:
             server.toolchains.add(toolchain)
             self._holders.setdefault(toolchain, {})[server.server_id] = None
@@ -280,6 +282,24 @@ class Fleet:
                 yield server
             else:
                 holders[server_id] = holders.pop(server_id)
+
+    def lenders(self, toolchain: str, but: ServerId, most: int) -> list[BuildServer]:
+        """Some of the servers that have a toolchain and give it to others; others come first the next time.
+
+        :param but: is not among them.
+        """
+        holders, found = self._holders.get(toolchain, {}), list[BuildServer]()
+        for server_id in tuple(islice(holders, MOST_HOLDERS)):
+            if len(found) < most:
+                holders[server_id] = holders.pop(server_id)
+                if server_id != but and self._servers[server_id].shares:
+                    found.append(self._servers[server_id])
+        return found
+
+    def has_lender(self, toolchain: str, but: ServerId) -> bool:
+        """Whether one of the servers that have a toolchain would give it to the one ``but``."""
+        holders = islice(self._holders.get(toolchain, {}), MOST_HOLDERS)
+        return any(server_id != but and self._servers[server_id].shares for server_id in holders)
 
     def _least_loaded(self, need: Need, tried: Collection[ServerId]) -> BuildServer | None:
         pools = self._pools.suiting(need)

@@ -1,6 +1,6 @@
 """Issues the job tokens of clients, by which our own build servers learn of a job, its toolchain, client and time.
 
-Which build server gets a job is not known here.
+It also issues the tokens by which they give toolchains to each other. Which build server gets a job is not known here.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import attrs
 from sccachedist.budgets import Party
 from sccachedist.scheduler.core import Reservation
 from sccachedist.wire.archive_id import ArchiveId
-from sccachedist.wire.tokens import job_token
+from sccachedist.wire.tokens import job_token, toolchain_token
 
 #: Hexadecimal digits of a client's name in a token.
 _NAME_DIGITS = 16
@@ -37,6 +37,10 @@ class JobTokens:
         return job_token(
             reserved.job_key, reserved.job_id, toolchain, issued=int(self.now()), client=_name(self._key, client)
         )
+
+    def lend(self, job_key: bytes, toolchain: ArchiveId) -> str:
+        """The token by which one of our build servers gets a toolchain from the one with this job key."""
+        return toolchain_token(job_key, toolchain, int(self.now()))
 
 
 @lru_cache(1 << 12)  # a client asks for many jobs

@@ -32,6 +32,8 @@ UPLOAD_SECS = 120.0
 #: Seconds for which a Pending job means that its toolchain comes soon: until its upload begins, and from then on. Not
 #: longer, because jobs that wait for it hold slots, and the next client may be quicker than a slow upload.
 BEGINS_SECS, BRINGS_SECS = 2.0, 10.0
+#: The same for jobs of the client that brings it, once its upload has begun: it is not asked for the same twice.
+OWN_BRINGS_SECS = 600.0
 
 
 @attrs.define
@@ -48,6 +50,8 @@ class Job:
     :param expires_at: when to look whether it is stale.
     :param number: the number of the last message that named it; None if its build server does not have to name it.
     :param upload_began: when its build server first said that its toolchain is arriving.
+    :param is_to_bring: whether its client was asked for its toolchain.
+    :param is_to_fetch: whether its build server is expected to fetch it, so that the client was not asked.
     :param unwanted: whether an administrator wants it to end: its build server is told so until it has ended.
     """
 
@@ -62,6 +66,8 @@ class Job:
     hold: Hold | None = None
     lent: bool = False
     unwanted: bool = False
+    is_to_bring: bool = False
+    is_to_fetch: bool = False
     lends_at: float = math.inf
     expires_at: float = math.inf
     began: dict[JobPhase, float] = attrs.field(
@@ -78,13 +84,20 @@ class Job:
         """Whether it is allocated and has not started."""
         return self.phase in (JobPhase.PENDING, JobPhase.READY)
 
-    def brings(self, toolchain: str, now: float) -> bool:
-        """Whether its client is about to bring a toolchain, or has just begun to."""
+    def brings(self, toolchain: str, now: float, asks: Party | None = None) -> bool:
+        """Whether its client is about to bring a toolchain, or has just begun to.
+
+        :param asks: for whom that is to be known.
+        """
         if self.phase is not JobPhase.PENDING or self.toolchain != toolchain:
             return False
         if self.upload_began is None:
             return now - self.since <= BEGINS_SECS
-        return now - self.upload_began <= BRINGS_SECS
+        return now - self.upload_began <= (OWN_BRINGS_SECS if self.is_of_same(asks) else BRINGS_SECS)
+
+    def is_of_same(self, client: Party | None) -> bool:
+        """Whether its client was asked for the toolchain, and is this one."""
+        return self.is_to_bring and client is not None and client == self.client
 
     def is_stale(self, now: float, *, ours: bool) -> bool:
         """Whether its client has not come in time.

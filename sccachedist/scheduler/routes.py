@@ -28,6 +28,7 @@ from sccachedist.web.request_head import Head
 from sccachedist.web.responses import prefers_json
 from sccachedist.web.router import Api
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import Json, Reader, annotated, encode
 from sccachedist.wire.extension import (
     EXTENDED_HEARTBEAT,
@@ -37,6 +38,7 @@ from sccachedist.wire.extension import (
     SchedulerReport,
     ServerReport,
 )
+from sccachedist.wire.holders import HOLDERS, Holders
 from sccachedist.wire.messages import (
     ALLOC_JOB_RESPONSE,
     JOB_STATE,
@@ -235,6 +237,11 @@ class SchedulerRoutes:
         """Our build server reports where several of its jobs stand."""
         self._terms.current.job_states(server_id, said)
         return UpdateJobStateSuccess()
+
+    @api.route("GET", f"{_ROOT}/toolchain_holders/<archive_id:toolchain>", allow=_allow_server, answer=HOLDERS)
+    async def toolchain_holders(self, server_id: ServerId, _body: None, toolchain: ArchiveId) -> Holders:
+        """Our build server asks who has a toolchain that it lacks."""
+        return self._terms.current.holders(server_id, toolchain)
 
     async def _reader(self, head: Head) -> FarmReader | None:
         """Who sees the build servers, and reads the form that has them. Anyone may have the numbers."""

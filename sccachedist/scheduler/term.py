@@ -29,7 +29,9 @@ from sccachedist.scheduler.queue import ALL_ALIKE, Queue
 from sccachedist.scheduler.snapshot import JobView, ServerView, Snapshot, ToolchainView, Totals
 from sccachedist.scheduler.standings import Standing
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.extension import JobStates, SchedulerReport, ServerReport
+from sccachedist.wire.holders import Holders, ToolchainHolder
 from sccachedist.wire.messages import (
     AllocJobFail,
     AllocJobSuccess,
@@ -177,6 +179,21 @@ class Term:
         :raises UnknownServer: no such server lives.
         """
         return self._core.certificate(server_id)
+
+    def holders(self, server_id: ServerId, toolchain: ArchiveId) -> Holders:
+        """Where a build server may get a toolchain that it lacks."""
+        where = self._core.presumptions.where(toolchain, server_id, self._clock.seconds())
+        return Holders(
+            tuple(
+                ToolchainHolder(
+                    holder.server_id,
+                    holder.heartbeat.cert_digest,
+                    self._tokens.lend(holder.heartbeat.jwt_key, toolchain),
+                )
+                for holder in where.holders
+            ),
+            where.is_coming,
+        )
 
     def status(self) -> SchedulerStatus:
         """The farm in numbers."""

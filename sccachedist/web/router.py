@@ -130,6 +130,12 @@ class _U64Converter(BaseConverter):
         return number
 
 
+class _ArchiveIdConverter(BaseConverter):
+    """The name of a toolchain."""
+
+    regex = r"[0-9a-f]{64}|[0-9a-f]{128}"
+
+
 class _DigitsConverter(BaseConverter):
     """The end of a job id in a path."""
 
@@ -145,6 +151,7 @@ class Api:
             "server_id": _ServerIdConverter,
             "u64": _U64Converter,
             "digits": _DigitsConverter,
+            "archive_id": _ArchiveIdConverter,
         }
         self.app.url_map.merge_slashes = False
         self._paths = self.app.url_map.bind("")
@@ -163,7 +170,7 @@ class Api:
         """Declare a method of that class.
 
         :param path: a werkzeug rule; ``<server_id:name>`` and ``<u64:name>`` stand for the protocol's ids,
-            ``<digits:name>`` for the end of one.
+            ``<digits:name>`` for the end of one, ``<archive_id:name>`` for a toolchain.
         :param allow: called with the routes, the head and the ids: returns what is granted or raises a refusal.
         :param body: called with the same, when the sender is allowed or while that is still being checked.
         :param is_public: whether ``allow`` allows every sender, so that a sender has not shown a good token by it. If

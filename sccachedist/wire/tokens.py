@@ -1,9 +1,10 @@
-"""Job and server tokens: JWTs signed with HS256 ("Tokens" in ``doc/protocol``).
+"""Tokens of jobs, servers and toolchains: JWTs signed with HS256 ("Tokens" in ``doc/protocol``).
 
 Their claims are exactly ``exp``, which is always 0 and means nothing, and the job or the build server that the token is
 for. A job token between our own scheduler and our own build server also names the toolchain, the time when the token
-was issued (``iat``) and the client. Who holds which key, and what a token opens, is not known here. No error's text
-quotes a token.
+was issued (``iat``) and the client. A toolchain token, by which one of our build servers gets an archive from another
+one, names that archive (``fetch``) and the time. Who holds which key, and what a token opens, is not known here. No
+error's text quotes a token.
 """
 
 import json
@@ -87,6 +88,26 @@ def check_job_token(token: str, key: bytes, job_id: JobId) -> Grant | None:
     return grant
 
 
+def toolchain_token(key: bytes, toolchain: ArchiveId, issued: int) -> str:
+    """The token that opens one archive on the build server that ``key``, its job key, belongs to.
+
+    :param issued: when, in seconds of the scheduler's clock since 1970.
+    """
+    return _sign(_toolchain_claims(toolchain, issued), key)
+
+
+def check_toolchain_token(token: str, key: bytes, toolchain: ArchiveId) -> int:
+    """Check that a token opens this archive; returns when it was issued.
+
+    :raises PeerRefused: it is malformed, for something else, or not signed with this key.
+    """
+    claims, signed = _read(token, key, "invalid_jwt")
+    issued = claims.get("iat") if isinstance(claims, dict) else None
+    if signed and type(issued) is int and _same(claims, _toolchain_claims(toolchain, issued)):
+        return issued
+    raise PeerRefused("invalid_jwt", "no token for this toolchain")
+
+
 def server_token(key: bytes, server_id: ServerId) -> str:
     """The token by which a scheduler knows one build server, as the published ``auth`` command makes it."""
     return _sign(_server_claims(str(server_id)), key)
@@ -146,6 +167,10 @@ def _job_claims(job_id: JobId, grant: Grant | None) -> _Claims:
         if isinstance(grant.client, str):
             claims["client"] = grant.client
     return claims
+
+
+def _toolchain_claims(toolchain: ArchiveId, issued: int) -> _Claims:
+    return {"exp": 0, "fetch": toolchain, "iat": issued}
 
 
 def _server_claims(server_id: str) -> _Claims:

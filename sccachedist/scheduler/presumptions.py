@@ -1,0 +1,124 @@
+"""Whether the client of a job has to bring its toolchain, and who else in the farm could give it to the build server.
+
+A toolchain is brought to the farm once: a build server of ours that lacks it fetches it from one that has it, or waits
+for a client that is bringing it. A published build server gets it from clients alone, and says so itself. A job whose
+fetch fails goes home; then clients are asked for a while.
+
+Pure: the time is an argument. :mod:`sccachedist.scheduler.core` asks; how bytes get from one server to another is not
+known here.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import attrs
+
+from sccachedist.budgets import Party
+from sccachedist.errors import DecodeError
+from sccachedist.outcomes import Outcome, SentLocal
+from sccachedist.scheduler.build_server import BuildServer, may_presume
+from sccachedist.scheduler.fleet import Fleet
+from sccachedist.scheduler.jobs import Job, Jobs
+from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.holders import MOST_HOLDERS
+from sccachedist.wire.job_summary import ending
+from sccachedist.wire.messages import AssignJobResult, JobId, JobState
+
+#: For how many jobs of each toolchain it is remembered that their clients were asked for it; of how many toolchains.
+MOST_BRINGERS, MOST_BROUGHT = 8, 1000
+
+
+@attrs.frozen
+class WhereToFetch:
+    """Where a build server may get a toolchain.
+
+    :param holders: servers that have it and give it to others, in the order in which to ask them.
+    :param is_coming: whether a client is bringing it to one.
+    """
+
+    holders: tuple[BuildServer, ...]
+    is_coming: bool
+
+
+class Presumptions:
+    """What is presumed of toolchains that a build server lacks."""
+
+    def __init__(self, fleet: Fleet, jobs: Jobs) -> None:
+        self._fleet, self._jobs = fleet, jobs
+        self._presumed: dict[str, float] = {}
+        self._bringers: dict[str, list[JobId]] = {}
+
+    def presumed(self, server: BuildServer, toolchain: str, client: Party | None, now: float) -> AssignJobResult | None:
+        """What a build server would answer to a new job, if it knew the farm; None if it has to be asked."""
+        if not server.needs_no_question(toolchain, now):
+            return None
+        if toolchain in server.toolchains:
+            return AssignJobResult(JobState.READY, need_toolchain=False)
+        return AssignJobResult(JobState.PENDING, need_toolchain=self._has_to_bring(server, toolchain, client, now))
+
+    def reconsidered(
+        self, job_id: JobId, server_id: ServerId, answered: AssignJobResult, now: float
+    ) -> AssignJobResult:
+        """What a build server has answered to a job; one that fetches toolchains needs none that the farm has."""
+        job, server = self._jobs.get(job_id), self._fleet.get(server_id)
+        if job is None or server is None or not answered.need_toolchain or not server.may_fetch(job.toolchain, now):
+            return answered
+        need = self._has_to_bring(server, job.toolchain, job.client, now)
+        return AssignJobResult(answered.state, need_toolchain=need)
+
+    def note(self, job_id: JobId, job: Job, assigned: AssignJobResult) -> None:
+        """Note what becomes of a job's toolchain: its client is asked for it, or its build server fetches it."""
+        job.is_to_bring = assigned.need_toolchain
+        if job.is_to_bring:
+            bringers = self._bringers.pop(job.toolchain, [])[-MOST_BRINGERS + 1 :]
+            if len(self._bringers) >= MOST_BROUGHT:
+                del self._bringers[next(iter(self._bringers))]
+            self._bringers[job.toolchain] = [*bringers, job_id]
+        elif assigned.state is JobState.PENDING:
+            job.is_to_fetch = self._fleet.has_lender(job.toolchain, job.server_id)
+
+    @staticmethod
+    def ended(server: BuildServer, job: Job, summary: bytes, now: float) -> None:
+        """Note whether the build server of a job that is over could fetch its toolchain."""
+        if job.is_to_fetch:
+            try:
+                outcome, reason = ending(summary)
+            except DecodeError:  # it does not tell
+                return
+            if reason is SentLocal.TOOLCHAIN:
+                server.did_not_fetch(job.toolchain, now)
+            elif outcome is Outcome.COMPILED:
+                server.did_fetch(job.toolchain)
+
+    def where(self, toolchain: str, asks: ServerId, now: float) -> WhereToFetch:
+        """Where a build server may get a toolchain that it lacks."""
+        is_coming = any(job.brings(toolchain, now, job.client) for job in self._bringing(toolchain))
+        return WhereToFetch(tuple(self._fleet.lenders(toolchain, asks, MOST_HOLDERS)), is_coming)
+
+    def _has_to_bring(self, server: BuildServer, toolchain: str, client: Party | None, now: float) -> bool:
+        if self._is_brought((self._jobs[job_id] for job_id in server.jobs), server.presumed, toolchain, client, now):
+            return False
+        if not server.may_fetch(toolchain, now):
+            return True
+        if self._fleet.has_lender(toolchain, server.server_id):
+            return False
+        return not self._is_brought(self._bringing(toolchain), self._presumed, toolchain, client, now)
+
+    @staticmethod
+    def _is_brought(
+        jobs: Iterable[Job], presumed: dict[str, float], toolchain: str, client: Party | None, now: float
+    ) -> bool:
+        """Whether one of some jobs brings a toolchain, so that this client need not.
+
+        A client's own upload counts as long as it goes on, another's not for long: it may be slow, or never end.
+        """
+        bringing = [job for job in jobs if job.brings(toolchain, now, client)]
+        if any(job.is_of_same(client) for job in bringing):
+            return True
+        return bool(bringing) and may_presume(presumed, toolchain, now)
+
+    def _bringing(self, toolchain: str) -> Iterator[Job]:
+        """The jobs whose clients were asked for a toolchain, as far as they are not over, to servers that share."""
+        for job_id in self._bringers.get(toolchain, ()):
+            job = self._jobs.get(job_id)
+            if job is not None and self._fleet[job.server_id].shares:
+                yield job
