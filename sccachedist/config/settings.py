@@ -34,6 +34,7 @@ from sccachedist.config.published import (
     ServerAuthSettings,
 )
 from sccachedist.config.schema import Effect, ListOf, key, table
+from sccachedist.config.toolchains import ToolchainsSettings
 from sccachedist.config.values import (
     ADDRESS,
     ALGORITHM,
@@ -250,6 +251,7 @@ class ServerSettings:
     toolchain_cache_size: int = field(
         default=10 * GIB, metadata=key(CACHE_BYTES, "The most bytes of the kept toolchain archives.")
     )
+    toolchains: ToolchainsSettings = field(factory=ToolchainsSettings, metadata=table(ToolchainsSettings))
     network: ServerNetworkSettings = field(factory=ServerNetworkSettings, metadata=table(ServerNetworkSettings))
     heartbeat: HeartbeatSettings = field(factory=HeartbeatSettings, metadata=table(HeartbeatSettings, AT_ONCE))
     capacity: CapacitySettings = field(factory=CapacitySettings, metadata=table(CapacitySettings, AT_ONCE))

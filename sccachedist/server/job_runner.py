@@ -276,7 +276,7 @@ class JobRunner:
         return MessageFile(received.inputs, partial(self._ended, job_id))
 
     async def _wait_for_toolchain(self, job_id: JobId, course: JobCourse) -> ArchiveId:
-        """Wait for another client's upload: while our scheduler knows of one, it asks for no second.
+        """Wait for another client's upload or for a fetch: while our scheduler knows where it is, no client is asked.
 
         :raises ToolchainError: the toolchain does not come.
         """
@@ -284,7 +284,6 @@ class JobRunner:
         if self._core.awaits_toolchain(job_id):
             course.begin(TOOLCHAIN_WAIT, self._clock.seconds())
             self._reports.report_extension(job_id, JobState.PENDING)
-            await self._toolchains.wait_until_begun(toolchain)
             await self._toolchains.wait_until_present(toolchain)
             self._core.toolchain_arrived(job_id, self._clock.seconds())
         return toolchain

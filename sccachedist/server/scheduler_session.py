@@ -15,6 +15,7 @@ import attrs
 from sccachedist.errors import PeerError
 from sccachedist.peers.http_client import Calls
 from sccachedist.peers.messages import decoded
+from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import Codec, encode
 from sccachedist.wire.extension import (
     EXTENDED_HEARTBEAT,
@@ -25,6 +26,7 @@ from sccachedist.wire.extension import (
     ServerReport,
     Summaries,
 )
+from sccachedist.wire.holders import HOLDERS, Holders
 from sccachedist.wire.messages import (
     JOB_STATE,
     UPDATE_JOB_STATE_RESULT,
@@ -119,6 +121,16 @@ class HttpSchedulerSession:
         """Send a ``job_states``."""
         said = JobStates(self._incarnation.nonce, self._incarnation.number(), states, summaries)
         _check_noted(await self._post("job_states", encode(JOB_STATES, said), UPDATE_JOB_STATE_RESULT))
+
+    async def holders(self, toolchain: ArchiveId) -> Holders:
+        """Ask our scheduler who has a toolchain.
+
+        :raises PeerError: it does not say, or is a published one.
+        """
+        if not self.is_ours:
+            raise PeerError("the scheduler is not one of sccachedist")
+        url = f"{self._url}/api/v1/scheduler/toolchain_holders/{toolchain}"
+        return decoded(HOLDERS, await self._calls.get(url, token=self.token, timeout=ANSWER_SECS, limit=ANSWER_BYTES))
 
     async def _post(self, path: str, body: bytes, answer: Codec[T]) -> T:
         octets = await self._calls.post(

@@ -58,6 +58,7 @@ from sccachedist.server.sandboxes import account_of, become, check_directories, 
 from sccachedist.server.scheduler_session import HttpSchedulerSession, Incarnation
 from sccachedist.server.self_description import abilities, offered_cpus, server_token, told_metrics_port
 from sccachedist.server.self_test import SelfTest
+from sccachedist.server.sharing import Sharing
 from sccachedist.server.spent_token_file import KeptSpentJobs
 from sccachedist.server.tls import ShownIdentity
 from sccachedist.toolchains.cache import Toolchains
@@ -176,6 +177,15 @@ def server_service(
         reactor,
         lambda orders: obey(orders, runner, toolchains),
     )
+    sharing = Sharing(
+        reactor,
+        settings,
+        toolchains,
+        link,
+        identity,
+        lambda: reload.settings.limits.toolchain_bytes,
+        heartbeat.scheduler_time,
+    )
     spent = KeptSpentJobs(cache / IDENTITY / "spent")
     core = ServerCore(job_capacity(cpus()), spent)
     # For each job here, another client may be on its way to a slot, so each job counts twice.
@@ -209,7 +219,7 @@ def server_service(
     )
     turns = Turns(reactor)
     routes = ServerRoutes(runner, identity, limits)
-    mounted: list[Routes] = [routes]
+    mounted: list[Routes] = [routes, *sharing.lending]
     if sessions is not None:
         mounted.append(GatewayRoutes(sessions, toolchains, lambda: reload.settings.limits, memory))
     site = Site(Mounted(*mounted), reactor, limits, turns=turns)
@@ -277,6 +287,7 @@ def server_service(
         PeriodicService(DISK_SECS, host.look_at_disks, reactor),
         PeriodicService(RENEWAL_SECS, renew, reactor),
         *([] if sessions is None else [PeriodicService(LOOK_SECS, sessions.look, reactor)]),
+        AtStop(sharing.close),
         AtStop(calls.close),
         AtStop(lock.release),
         OnSignal("SIGUSR1", lambda: _in_background(drain(True)), reactor),

@@ -73,6 +73,8 @@ class Toolchains:
         self._changes = Waiters()
         self._verified: set[ArchiveId] = set()
         self._work: SingleFlight[Path] = SingleFlight()
+        #: Begins to fetch a toolchain from elsewhere, if it is not on its way.
+        self.look_for: Callable[[ArchiveId], None] = lambda _: None
         #: Uploads by what became of them, and removed toolchains by reason, since the start.
         self.uploaded = {"stored": 0, "not_wanted": 0, "refused": 0}
         self.removed = {"room": 0, "damaged": 0, "unwanted": 0}
@@ -207,10 +209,12 @@ class Toolchains:
         Deferred.fromCoroutine(self._settle(toolchain)).addErrback(partial(log.failure, "not settled"))
 
     async def wait_until_present(self, toolchain: ArchiveId) -> None:
-        """Wait for a toolchain that another client is uploading, or that is fetched.
+        """Wait for a toolchain that another client is uploading, or that is fetched: that is begun, if need be.
 
         :raises ToolchainError: nothing brings it, or all that did have stalled, or they take too long.
         """
+        self.look_for(toolchain)
+        await self._begin(toolchain)
         began = self._clock.seconds()
         while toolchain not in self._index:
             is_expected, is_flowing = toolchain in self._expected, self.is_arriving(toolchain)
@@ -219,7 +223,7 @@ class Toolchains:
                 raise ToolchainError(f"toolchain {toolchain} did not arrive")
             await self._change(STALLED_SECS)
 
-    async def wait_until_begun(self, toolchain: ArchiveId) -> None:
+    async def _begin(self, toolchain: ArchiveId) -> None:
         """Wait until a toolchain is here or on its way, at most :data:`BEGIN_SECS`.
 
         :raises ToolchainError: neither happens.

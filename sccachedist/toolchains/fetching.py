@@ -19,6 +19,7 @@ from sccachedist.daemon.logs import Logger
 from sccachedist.errors import SccachedistError, ToolchainError
 from sccachedist.singleflight import SingleFlight
 from sccachedist.toolchains.cache import Toolchains
+from sccachedist.toolchains.uploads import Upload
 from sccachedist.wire.archive_id import ArchiveId
 
 log = Logger()
@@ -120,9 +121,11 @@ class Fetching:
         raise ToolchainError(f"toolchain {toolchain} cannot be fetched ({'; '.join(reasons)})")
 
     async def _take(self, toolchain: ArchiveId, source: str, bring: Bring) -> None:
-        upload = self._toolchains.receive(toolchain, _PARTY)
+        upload: Upload | None = None
 
         def sink(octets: bytes) -> None:
+            nonlocal upload
+            upload = upload or self._toolchains.receive(toolchain, _PARTY)  # not before: a source may be busy
             if upload.incoming.is_over:
                 raise NoLongerWanted("it is here by now")
             self.bytes[source] += len(octets)
@@ -130,9 +133,12 @@ class Fetching:
 
         try:
             await bring(sink)
+            if upload is None:
+                raise ToolchainError("what came is empty")
             await self._toolchains.add(upload.complete())
         finally:
-            upload.abort()
+            if upload is not None:
+                upload.abort()
 
 
 def _not_fetched(failure: Failure, toolchain: ArchiveId) -> None:

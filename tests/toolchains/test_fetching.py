@@ -65,13 +65,8 @@ class Fetched:
 
     def job(self, toolchain: ArchiveId = GCC) -> Deferred[None]:
         """A job that waits."""
-
-        async def wait() -> None:
-            self.fetching.begin(toolchain)
-            await self.stock.toolchains.wait_until_begun(toolchain)
-            await self.stock.toolchains.wait_until_present(toolchain)
-
-        return Deferred.fromCoroutine(wait())
+        self.stock.toolchains.look_for = self.fetching.begin
+        return Deferred.fromCoroutine(self.stock.toolchains.wait_until_present(toolchain))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from farmkit.deferreds import outcome, pending
 from sccachedist.budgets import Party
 from sccachedist.errors import DiskError, LimitExceeded, ToolchainError
+from sccachedist.toolchains.cache import BEGIN_SECS
 from sccachedist.toolchains.uploads import STALLED_SECS
 from tests.support.broken_disks import NUMBERS, break_files, failing
 from tests.toolchains.stocks import ARCHIVES, CLANG, GCC, Stock, named, named_of_old, used
@@ -133,8 +134,10 @@ def test_it_does_not_arrive(stock: Stock, how: str) -> None:
 
 
 def test_nobody_brings_it(stock: Stock) -> None:
-    """There is nothing to wait for where nobody has begun."""
-    assert isinstance(outcome(Deferred.fromCoroutine(stock.toolchains.wait_until_present(GCC))), ToolchainError)
+    """Where nobody begins, there is soon nothing to wait for."""
+    arrival = Deferred.fromCoroutine(stock.toolchains.wait_until_present(GCC))
+    stock.clock.advance(BEGIN_SECS)
+    assert isinstance(outcome(arrival), ToolchainError)
 
 
 @pytest.mark.field(3)

@@ -1,0 +1,52 @@
+"""Puts together what a build server shares toolchains with: where it fetches them from, and how it gives its own.
+
+Only this module knows those parts; what they do is not known here.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from sccachedist.config import ServerSettings
+from sccachedist.peers.pins import Pins
+from sccachedist.peers.streams import pinned_streams
+from sccachedist.server.farm_source import FarmSource
+from sccachedist.server.lending import LendingRoutes
+from sccachedist.server.scheduler_session import HttpSchedulerSession
+from sccachedist.server.tls import ShownIdentity
+from sccachedist.toolchains.cache import Toolchains
+from sccachedist.toolchains.fetching import Fetching, ToolchainSource
+
+
+class Sharing:
+    """The toolchains of others, and this server's for others.
+
+    :param settings: at the start.
+    :param limit: returns how many bytes an archive may have.
+    :param scheduler_time: returns the time by the scheduler's clock, if that is known.
+    :ivar fetching: fetches toolchains.
+    :ivar lending: the routes by which others fetch, if they may.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: ServerSettings,
+        toolchains: Toolchains,
+        link: HttpSchedulerSession,
+        identity: ShownIdentity,
+        limit: Callable[[], int],
+        scheduler_time: Callable[[], float | None],
+    ) -> None:
+        pins, sources = Pins(), list[ToolchainSource]()
+        self._streams = pinned_streams(reactor, pins, float("inf"))
+        self.lending: list[LendingRoutes] = []
+        if settings.toolchains.share:
+            sources.append(FarmSource(link.holders, self._streams, pins, limit, reactor))
+            self.lending.append(LendingRoutes(toolchains, identity, scheduler_time))
+        self.fetching = Fetching(toolchains, sources)
+        toolchains.look_for = self.fetching.begin
+
+    async def close(self) -> None:
+        """End all fetches, and close kept connections."""
+        await self.fetching.stop()
+        await self._streams.close()
