@@ -100,7 +100,8 @@ class ElectionCore:
         if known is None or known.url == leader.url or now - self._heard >= self._ttl / 2:
             self._hear(asked)
             self._claimed = asked
-            self.current = self._following(leader)
+            if known is None or not known.may_be(leader):
+                self.current = self._following(leader)
 
     def resign(self) -> None:
         """Lead no longer, and never again: this run of the scheduler ends."""

@@ -118,7 +118,7 @@ class LeaderSearch:
         leadership = self._leadership
         leader = leadership.leader if isinstance(leadership, Following) else None
         for attempt in list(self._attempts):
-            if attempt.may_repeat and attempt.leader != leader:
+            if attempt.may_repeat and not attempt.leader.may_be(leader):
                 attempt.is_given_up = True
                 attempt.asking.cancel()
         if leadership != Following():

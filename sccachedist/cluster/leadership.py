@@ -14,11 +14,17 @@ class Candidate:
     """One run of one scheduler.
 
     :param url: where the others reach it.
-    :param incarnation: no other run has the same, nor an earlier one at the same address.
+    :param incarnation: no other run has the same, nor an earlier one at the same address. Empty if it is not known.
     """
 
     url: str
     incarnation: str
+
+    def may_be(self, other: "Candidate | None") -> bool:
+        """Whether both are the same run, as far as that is known."""
+        if other is None or self.url != other.url:
+            return False
+        return self.incarnation == other.incarnation or not (self.incarnation and other.incarnation)
 
 
 @attrs.frozen

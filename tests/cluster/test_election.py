@@ -205,3 +205,13 @@ def test_a_stranger_has_the_lock() -> None:
     stranger = Candidate("http://10.0.0.9:10500", "?")
     core.answered(Holder(stranger, 8), asked=2.0, now=2.0)
     assert core.current == Following(None)
+
+
+def test_a_claim_of_the_leader() -> None:
+    """That the leader that is known leads, as it says itself while the store is away, is no change."""
+    core = following()
+    core.unanswered(now=3.0, unix_time=UNIX_TIME)
+    core.claimed(Candidate(B.url, ""), asked=3.0, now=3.1)
+    assert core.current == Following(B)
+    core.answered(Holder(Candidate(B.url, "its next run"), 8), asked=4.0, now=4.1)
+    assert core.current == Following(Candidate(B.url, "its next run"))

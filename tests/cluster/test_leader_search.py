@@ -109,6 +109,19 @@ def test_the_next_leader_is_asked() -> None:
     assert farm.calls.asked == [LEADER.url, NEXT.url]
 
 
+def test_the_same_leader_by_another_witness() -> None:
+    """While the store is away, others say who leads, and not which run of it: what it is asked, it is asked once."""
+    farm = Search()
+    waits = farm.ask()
+    for same in (Candidate(LEADER.url, ""), LEADER):
+        farm.says(Following(same))
+        farm.clock.pump([1.0] * 3)
+    assert (pending(waits), farm.calls.asked) == (True, [LEADER.url])
+    farm.says(Following(Candidate(LEADER.url, "another run")))
+    farm.clock.pump([1.0] * 3)
+    assert (pending(waits), farm.calls.asked) == (True, [LEADER.url] * 2)
+
+
 def test_nobody_is_known_to_lead() -> None:
     """That is waited for as long as an election takes; who asks later is told at once."""
     farm = Search()
