@@ -92,7 +92,7 @@ def _choosing(commands: dict[str, argparse.ArgumentParser]) -> None:
         "--limit", type=argument(_count), default=_LINES, metavar="N", help=f"this many (default: {_LINES})"
     )
     commands["job"].add_argument("id", type=argument(job_number), metavar="ID", help="its number, or how that ends")
-    commands["why"].add_argument("name", metavar="FILE", help="the object, or how its path ends")
+    commands["why"].add_argument("name", type=argument(_file), metavar="FILE", help="the object, or how its path ends")
     for name in ("jobs", "why", "usage", *_WRITING):
         commands[name].add_argument(
             "--since", type=argument(_since), metavar="TIME", help="not before that: 90s, 10m, 2h, 7d, 14:05, a date"
@@ -144,6 +144,13 @@ def job_number(text: str) -> str:
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 20):
         raise DecodeError("expected the number of a job, or its last digits")
     return digits
+
+
+def _file(text: str) -> str:
+    """How the path of a file ends; any would end with nothing."""
+    if not text:
+        raise DecodeError("expected the name of a file")
+    return text
 
 
 def _count(text: str) -> int:

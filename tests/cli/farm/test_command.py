@@ -203,6 +203,7 @@ def test_no_scheduler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("job", "1" * 21),
         ("job",),
         ("why",),
+        ("why", ""),
         ("usage", "--by", "colour"),
         ("status", "--watch", "soon"),
         ("status", "--watch", "0"),
