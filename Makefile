@@ -31,7 +31,7 @@ COVERING = \
 	tests/web/test_deadlines.py tests/web/test_event_stream.py tests/test_budgets.py tests/test_outcomes.py \
 	$(addprefix tests/gateway/test_,$(addsuffix .py,believed dispatch dispatch_walk)) tests/auth/test_workers.py \
 	tests/auth/test_roster.py tests/scheduler/test_client_routes.py \
-	tests/wire tests/test_config_changes.py \
+	tests/wire tests/test_config_changes.py tests/test_config_example.py \
 	tests/worker/test_slots.py tests/auth/test_succession.py tests/cli/clients tests/cli/farm tests/cli/top tests/cli/test_scheduler_address.py
 
 # These first, for they take a minute; then all others.
@@ -121,7 +121,8 @@ programs:
 	scripts/setup.sh dev
 	$(PYTHON) -m scripts.sandbox_programs
 
-# What shells complete the command with, and the man pages, from its arguments and the keys of both files.
+# What shells complete the command with, and the man pages, from its arguments and the keys of the files; example
+# configurations.
 commands:
 	scripts/setup.sh unit
 	$(PYTHON) -m scripts.command_files

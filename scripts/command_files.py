@@ -1,4 +1,4 @@
-"""What belongs to the command beside the code: completion for shells, and the man pages.
+"""What belongs to the command beside the code: completion for shells, man pages, examples of configurations.
 
 ``python -m scripts.command_files``, ``make commands``; it needs shtab, which the package does not.
 """
@@ -9,6 +9,7 @@ import shtab
 
 from sccachedist.cli import completion
 from sccachedist.cli.parser import command_parser
+from sccachedist.config.example import ROLES, example
 from scripts.command_reference import parsers
 from scripts.man_pages import FOLDER, man_pages
 
@@ -30,6 +31,8 @@ def main() -> None:
         (Path(completion.__file__).parent / f"sccachedist.{shell}").write_text(completion_for(shell), encoding="utf-8")
     for name, page in man_pages().items():
         (FOLDER / name).write_text(page, encoding="utf-8")
+    for role in ROLES:
+        (FOLDER.parent / "examples" / f"{role}.conf").write_text(example(role), encoding="utf-8")
 
 
 if __name__ == "__main__":

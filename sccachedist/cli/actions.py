@@ -60,6 +60,13 @@ def check(parsed: argparse.Namespace) -> None:
     run_check(parsed.config)
 
 
+def show_example(parsed: argparse.Namespace) -> None:
+    """``config --example``."""
+    from sccachedist.config.example import example
+
+    print(example(parsed.example), end="")
+
+
 def complete(parsed: argparse.Namespace) -> None:
     """``completion``."""
     from sccachedist.cli.completion import completion

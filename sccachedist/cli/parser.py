@@ -21,6 +21,8 @@ from sccachedist.wire.secret_key import decode_secret_key
 if TYPE_CHECKING:
     from sccachedist.wire.addresses import ServerId
 
+#: The roles that have a configuration file.
+_CONFIGURED = ("scheduler", "server", "worker")
 _LEVELS = ", ".join(LEVEL_NAMES)
 _ROLES = (
     ("scheduler", "hand out jobs to build servers"),
@@ -85,6 +87,10 @@ def command_parser() -> argparse.ArgumentParser:
     add_farm_commands(farm, _scheduler_url, _add_authorities)
     command = _add(commands, "check", "read a configuration as a daemon would, and say what is wrong", actions.check)
     command.add_argument("--config", required=True, type=Path, metavar="PATH", help=_OF_A_ROLE)
+    command = _add(commands, "config", "print a configuration file to begin with, with all keys", actions.show_example)
+    command.add_argument(
+        "--example", required=True, choices=_CONFIGURED, metavar="ROLE", help=f"one of {', '.join(_CONFIGURED)}"
+    )
     command = _add(commands, "completion", "print what a shell completes this command with", actions.complete)
     command.add_argument("shell", choices=SHELLS, metavar="SHELL", help=f"{', '.join(SHELLS[:-1])} or {SHELLS[-1]}")
     auth = commands.add_parser("auth", help="make keys and tokens").add_subparsers(required=True, metavar="COMMAND")

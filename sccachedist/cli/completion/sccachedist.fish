@@ -50,8 +50,8 @@ function _shtab_sccachedist_using
   test "$_shtab_sccachedist_cmdpath" = "$argv"
 end
 
-set -g _shtab_sccachedist_commands scheduler server worker twistd drain undrain forgive kill 'kill job' 'kill client' pause resume reload forget 'forget server' 'forget toolchain' client 'client add' 'client set' 'client rotate' 'client revoke' 'client list' doctor status servers jobs job why clients toolchains usage top trace report check completion auth 'auth generate-jwt-hs256-key' 'auth generate-jwt-hs256-server-token' 'auth generate-shared-token'
-set -g _shtab_sccachedist_opts_with_value --bits --by --ca --class --client --config --file --limit --max-slots --outcome --output --overlap --reason --scheduler --secret-key --server --since --state --syslog --token --token-file --until --wait --watch --weight
+set -g _shtab_sccachedist_commands scheduler server worker twistd drain undrain forgive kill 'kill job' 'kill client' pause resume reload forget 'forget server' 'forget toolchain' client 'client add' 'client set' 'client rotate' 'client revoke' 'client list' doctor status servers jobs job why clients toolchains usage top trace report check config completion auth 'auth generate-jwt-hs256-key' 'auth generate-jwt-hs256-server-token' 'auth generate-shared-token'
+set -g _shtab_sccachedist_opts_with_value --bits --by --ca --class --client --config --example --file --limit --max-slots --outcome --output --overlap --reason --scheduler --secret-key --server --since --state --syslog --token --token-file --until --wait --watch --weight
 
 complete -c sccachedist -e
 complete -c sccachedist -f
@@ -323,6 +323,9 @@ complete -c sccachedist -n '_shtab_sccachedist_using report' -l ca -xka "(__fish
 complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a check -d 'Read a configuration as a daemon would, and say what is wrong.'
 complete -c sccachedist -n '_shtab_sccachedist_using check' -s h -l help -d 'show this help message and exit'
 complete -c sccachedist -n '_shtab_sccachedist_using check' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'of a scheduler, a build server or a worker'
+complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a config -d 'Print a configuration file to begin with, with all keys.'
+complete -c sccachedist -n '_shtab_sccachedist_using config' -s h -l help -d 'show this help message and exit'
+complete -c sccachedist -n '_shtab_sccachedist_using config' -l example -xka "scheduler server worker" -d 'one of scheduler, server, worker'
 complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a completion -d 'Print what a shell completes this command with.'
 complete -c sccachedist -n '_shtab_sccachedist_using completion' -s h -l help -d 'show this help message and exit'
 complete -c sccachedist -n '_shtab_sccachedist_using completion; and test $_shtab_sccachedist_npos -eq 0' -ka "bash zsh fish" -d 'bash, zsh or fish'

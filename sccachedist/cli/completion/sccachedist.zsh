@@ -15,6 +15,7 @@ _shtab_sccachedist_commands() {
     client:'give clients of a farm names and tokens, and take these back'
     clients:'Who compiles and who waits.'
     completion:'Print what a shell completes this command with.'
+    config:'Print a configuration file to begin with, with all keys.'
     doctor:'Look for what is wrong with a host or a configuration.'
     drain:'Give build servers no more jobs; those that they have go on.'
     forget:'forget build servers or toolchains'
@@ -221,6 +222,14 @@ _shtab_sccachedist_completion_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_sccachedist_completion_defaults_added=0
+
+_shtab_sccachedist_config_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--example[one of scheduler, server, worker]:ROLE:(scheduler server worker)"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_sccachedist_config_defaults_added=0
 
 _shtab_sccachedist_doctor_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -605,6 +614,7 @@ _shtab_sccachedist() {
         client) _shtab_sccachedist_client ;;
         clients) _arguments -C -s $_shtab_sccachedist_clients_options ;;
         completion) _arguments -C -s $_shtab_sccachedist_completion_options ;;
+        config) _arguments -C -s $_shtab_sccachedist_config_options ;;
         doctor) _arguments -C -s $_shtab_sccachedist_doctor_options ;;
         drain) _arguments -C -s $_shtab_sccachedist_drain_options ;;
         forget) _shtab_sccachedist_forget ;;
