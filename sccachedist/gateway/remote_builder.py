@@ -56,7 +56,8 @@ class RemoteBuilder:
         return Abilities(machines=self._sessions.dispatch.machines[:MOST_MACHINES], labels=labels)
 
     async def start(self) -> None:
-        """There is nothing to prepare. Without workers, :meth:`complaint` says so from the first look on."""
+        """Wait for the first worker: before, no scheduler hears of a gateway. A published one reads its CPUs once."""
+        await self._sessions.first()
 
     async def prove(self) -> None:
         """See :meth:`sccachedist.builders.interface.Builder.prove`."""

@@ -25,6 +25,7 @@ from sccachedist.gateway.decisions import ClosePlace, Decision, Dismiss, EndTick
 from sccachedist.gateway.dispatch import GRACE_SECS, PING_SECS, Dispatch
 from sccachedist.policy import OnFailure
 from sccachedist.printable import excerpt
+from sccachedist.waiters import Waiters
 from sccachedist.wire.gateway import (
     MOST_CANCELLED,
     Built,
@@ -107,6 +108,7 @@ class WorkerSessions:
         self._jobs: dict[JobKey, _Running] = {}
         self._offered: tuple[object, ...] = (0, ())
         self._is_stopped = False
+        self._awaited = Waiters()
 
     @property
     def cpus(self) -> int:
@@ -117,6 +119,13 @@ class WorkerSessions:
     def complaint(self) -> str:
         """Why no job could run now or soon; empty if one could."""
         return self.dispatch.complaint(self._clock.seconds())
+
+    async def first(self) -> None:
+        """Wait until a worker takes jobs."""
+        if self.complaint:
+            log.info("not registering before the first worker is here")
+        while self.complaint:
+            await self._awaited.wait()
 
     def check(self, session: str, token: str) -> None:
         """Check whose a session is.
@@ -351,6 +360,7 @@ class WorkerSessions:
         if offered != self._offered:
             self._offered = offered
             self._changed()
+            self._awaited.wake()
 
 
 def _end(done: Deferred[None], error: SccachedistError | None) -> None:

@@ -48,12 +48,23 @@ ANSWER_BYTES = 1 << 16
 _UNREACHED = (None, 502, 503, 504)
 
 
-@attrs.frozen
+def _fresh_nonce() -> int:
+    return secrets.randbits(64)
+
+
+@attrs.define
 class Incarnation:
     """One run of a build server: the nonce of its heartbeats, and the numbers of its messages."""
 
-    nonce: int = attrs.field(factory=lambda: secrets.randbits(64))
+    nonce: int = attrs.field(factory=_fresh_nonce)
     _numbers: Iterator[int] = attrs.field(factory=count)
+
+    def begin_again(self) -> None:
+        """Come as another one from now on: a published scheduler reads the number of CPUs only then.
+
+        It forgets which jobs it has sent here. They run on, for it is no party to that.
+        """
+        self.nonce = _fresh_nonce()
 
     def number(self) -> int:
         """Return the number of the next message."""

@@ -126,6 +126,8 @@ def server_service(
 
     def offer() -> None:
         """Tell the scheduler, now, what the workers of a gateway can do."""
+        if core.slots != job_capacity(cpus()) and not link.is_ours:
+            incarnation.begin_again()
         core.slots = job_capacity(cpus())
         heartbeat.soon()
         self_test.again()

@@ -369,6 +369,16 @@ def test_what_is_offered(gateway: Gateway) -> None:
     assert (gateway.builder.cpus, gateway.changes) == (1, 5)
 
 
+def test_begins_with_its_first_worker(gateway: Gateway) -> None:
+    """Before a worker is there that takes jobs, the builder has not started."""
+    starts = Deferred.fromCoroutine(gateway.builder.start())
+    gateway.worker(1, cpus=0, slots=0)
+    assert pending(starts)
+    gateway.worker(2)
+    assert outcome(starts) is None
+    assert outcome(Deferred.fromCoroutine(gateway.builder.start())) is None
+
+
 def test_stops(gateway: Gateway) -> None:
     """A builder that stops ends its jobs, sends its workers away, and lets none in."""
     worker = gateway.worker()

@@ -82,19 +82,39 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[ServerSettings], Running]:
 
 
 def test_fit_with_its_first_worker(run: Callable[[ServerSettings], Running], tmp_path: Path) -> None:
-    """Without a worker it takes no jobs; with one, it offers that one's CPUs at once; and some time after it, none."""
+    """No scheduler hears of it before its first worker; it offers the CPUs of one that is lost for a while."""
     gateway = run(settings(tmp_path, builder=TOKENS))
     gateway.later(40)
-    assert gateway.its.core.unfit == "no worker is connected"
+    assert (gateway.its.core.state, gateway.reactor.tcpClients) == ("starting", [])
     session = gateway.worker()
-    gateway.reactor.advance(0)
-    assert (gateway.its.core.unfit, gateway.its.core.slots) == ("", job_capacity(6))
+    assert (gateway.its.core.state, gateway.its.core.slots) == ("open", job_capacity(6))
+    assert len(gateway.reactor.tcpClients) == 1
     listening = gateway.say(f"orders/{session}", encode(WORKER_STATE, WorkerState(6, 7, ())))
     listening.leave()
     gateway.later(int(ALONE_SECS) - 1)
     assert (gateway.its.core.unfit, gateway.its.core.slots) == ("", job_capacity(6))
     gateway.later(2)
     assert gateway.its.core.unfit == "no worker is connected"
+    gateway.worker()
+    gateway.reactor.advance(0)
+    assert gateway.its.core.unfit == ""
+
+
+def test_more_workers(run: Callable[[ServerSettings], Running], tmp_path: Path) -> None:
+    """A published scheduler learns of more CPUs by another nonce; to ours, it is the same build server."""
+    gateway = run(settings(tmp_path, builder=TOKENS))
+
+    def told(cpus: int, nonce: int) -> tuple[int, int]:
+        """The nonce and the CPUs that a heartbeat has when one more worker has come."""
+        gateway.say("hello", encode(WORKER_HELLO, WorkerHello("w", nonce, cpus, cpus + 1, 62, (), "1")))
+        heartbeat, _ = gateway.its.heartbeat._message(5, 1000)
+        return heartbeat.server_nonce, heartbeat.num_cpus
+
+    first, second = told(6, 1), told(2, 2)
+    assert (first[1], second[1]) == (6, 8)
+    assert first[0] != second[0]
+    gateway.its.link.is_ours = True
+    assert told(2, 3) == (second[0], 10)
 
 
 def test_other_tokens(run: Callable[[ServerSettings], Running], tmp_path: Path) -> None:
