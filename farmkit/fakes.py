@@ -102,6 +102,7 @@ class FakeWatch:
     waits: int = 0
     begun_count: int = 0
     usages: list[Usage] = attrs.field(factory=list)
+    toolchains_ns: list[int] = attrs.field(factory=list)
 
     def unpacked(self) -> None:
         self.waits += 1
@@ -109,8 +110,9 @@ class FakeWatch:
     def begun(self) -> None:
         self.begun_count += 1
 
-    def used(self, usage: Usage) -> None:
+    def used(self, usage: Usage, toolchain_ns: int = 0) -> None:
         self.usages.append(usage)
+        self.toolchains_ns.append(toolchain_ns)
 
 
 @attrs.define

@@ -25,9 +25,10 @@ class BuildWatch(Protocol):
     def begun(self) -> None:
         """It was the job's turn: a sandbox worker has it."""
 
-    def used(self, usage: Usage) -> None:
+    def used(self, usage: Usage, toolchain_ns: int = 0) -> None:
         """What the job took, before its run returns or fails.
 
+        ``toolchain_ns`` are the nanoseconds in which its toolchain was got ready elsewhere, after it had begun.
         Not called if the job was killed from here: it was cancelled, took too long, or its worker died.
         """
 
@@ -41,7 +42,7 @@ class Unwatched:
     def begun(self) -> None:
         """Ignore it."""
 
-    def used(self, usage: Usage) -> None:
+    def used(self, usage: Usage, toolchain_ns: int = 0) -> None:
         """Ignore it."""
 
 

@@ -337,7 +337,7 @@ class WorkerSessions:
             self.broken(session, ticket, error)
 
     def _settle(self, running: _Running, answer: Built | NotBuilt, result: Path | None) -> None:
-        running.job.watch.used(usage_of(answer))
+        running.job.watch.used(usage_of(answer), answer.toolchain_ns)
         if isinstance(answer, NotBuilt):
             _end(running.done, failure_of(answer))
             return

@@ -77,6 +77,7 @@ class JobCourse:
     killed: bool = False
     stop: Callable[[], None] | None = None
     _usage: Usage = NO_USAGE
+    _toolchain_us: int = 0
     _phase: int = _ELSEWHERE
     _since: float = 0.0
     _times: list[float] = attrs.field(factory=lambda: [0.0] * (_ELSEWHERE + 1))
@@ -110,9 +111,9 @@ class JobCourse:
         """A worker has the job."""
         self.begin(_COMPILE, self._seconds())
 
-    def used(self, usage: Usage) -> None:
+    def used(self, usage: Usage, toolchain_ns: int = 0) -> None:
         """Note what the job took."""
-        self._usage = usage
+        self._usage, self._toolchain_us = usage, toolchain_ns // 1000
 
     def summary(self, ending: Ending, now: float) -> JobSummary:
         """What the scheduler and all observers are told.
@@ -124,7 +125,10 @@ class JobCourse:
         usage, times = self._usage, [int(1e6 * part) for part in self._times[:_ELSEWHERE]]
         if usage is not NO_USAGE:
             told = usage.sandbox_ns, usage.unpack_ns, usage.run_ns, usage.collect_ns
-            times[WORKER_WAIT] += max(0, times[_COMPILE] - sum(told) // 1000)
+            beside = max(0, times[_COMPILE] - sum(told) // 1000)
+            toolchain = min(self._toolchain_us, beside)
+            times[_TOOLCHAIN_UNPACK] += toolchain
+            times[WORKER_WAIT] += beside - toolchain
             times[_SANDBOX : _OUTPUTS + 1] = [part // 1000 for part in told]
         exit_code = None if usage.exit_code == NO_EXIT else usage.exit_code
         return JobSummary(

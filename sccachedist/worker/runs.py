@@ -43,7 +43,7 @@ class _Watch:
     def begun(self) -> None:
         """Do nothing: the gateway has waited for the place already."""
 
-    def used(self, usage: Usage) -> None:
+    def used(self, usage: Usage, toolchain_ns: int = 0) -> None:
         """Keep it."""
         self.usage = usage
 

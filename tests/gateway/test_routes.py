@@ -42,10 +42,10 @@ def test_a_job(gateway: Gateway) -> None:
     assert job == WorkerJob(1, JobId(1), GCC, b"a request", False, OnFailure.VERIFY)
     assert (inputs, gateway.watch.begun_count) == (INPUTS, 1)
     assert pending(run)
-    assert counts(worker.answers(1, Built(USAGE), RESULT))
+    assert counts(worker.answers(1, Built(USAGE, 5000), RESULT))
     assert outcome(run) is None
     assert [path.read_bytes() for path in gateway.spooled] == [RESULT]
-    assert gateway.watch.usages == [USAGE]
+    assert (gateway.watch.usages, gateway.watch.toolchains_ns) == ([USAGE], [5000])
     assert not counts(worker.answers(1, Built(USAGE), b"another"))
     assert [path.read_bytes() for path in gateway.spooled] == [RESULT]
 

@@ -9,6 +9,8 @@ import pytest
 
 from farmkit.memory_http import OCTETS, Browser, Connection, bearer, request
 from farmkit.memory_reactor import Reactor
+from sccachedist.cli.doctor.checks import server_checks
+from sccachedist.cli.web_client import Trust
 from sccachedist.config import DockerBuilderSettings, RemoteBuilderSettings, ServerSettings
 from sccachedist.config.operation import MetricsSettings
 from sccachedist.config.settings import CapacitySettings
@@ -144,6 +146,12 @@ def test_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         server_service(file, Reactor())
     with pytest.raises(ConfigError, match=r"^builder.type: "):
         make_builder(file, Reactor())
+
+
+def test_doctor(tmp_path: Path) -> None:
+    """It looks for no sandboxes at a gateway, nor at its CPUs."""
+    checks = server_checks(None, settings(tmp_path, builder=TOKENS), Trust())
+    assert [name for name, _ in checks] == ["cache_dir", "public_addr", "scheduler"]
 
 
 def test_metrics(run: Callable[[ServerSettings], Running], tmp_path: Path) -> None:

@@ -131,6 +131,19 @@ def test_a_job_that_was_killed() -> None:
     assert summary.exit_code is None
 
 
+@pytest.mark.parametrize(
+    ("told_ns", "unpacking", "waiting"), [(1_000_000_000, 1_000_000, 493_000), (2**64, 1_493_000, 0)]
+)
+def test_a_toolchain_that_was_got_ready_elsewhere(told_ns: int, unpacking: int, waiting: int) -> None:
+    """A gateway's worker fetches and unpacks it when it has the job; no more of that is believed than there was."""
+    watch = Watch(1.0)
+    course = JobCourse("10.0.0.1", watch.seconds)
+    course.begun()
+    course.used(TOOK, told_ns)
+    phases = microseconds(course, 1.0 + 4.5)
+    assert (phases[TimedPhase.TOOLCHAIN_UNPACK], phases.get(TimedPhase.WORKER_WAIT, 0)) == (unpacking, waiting)
+
+
 def test_clocks_that_differ() -> None:
     """A worker that has measured more than the daemon makes no phase negative."""
     course = JobCourse("10.0.0.1", Watch().seconds)

@@ -41,6 +41,7 @@ from sccachedist.config import (
     OverlayBuilderSettings,
     PotBuilderSettings,
     ProxyToken,
+    RemoteBuilderSettings,
     SchedulerSettings,
     ServerSettings,
     WorkerSettings,
@@ -121,7 +122,8 @@ def _host_checks(reactor: Any, settings: HostSettings) -> Checks:
         case PotBuilderSettings(pot_cmd=pot):
             yield "pot", _program("pot", str(pot), "version")
             yield "sandbox", _trial(_ours(reactor, settings))
-    yield "capacity.cpus", _found(lambda: findings.cpus(settings.capacity.cpus, allowed_cpus(), least_quota()))
+    if not isinstance(settings.builder, RemoteBuilderSettings):  # a gateway offers the CPUs of its workers
+        yield "capacity.cpus", _found(lambda: findings.cpus(settings.capacity.cpus, allowed_cpus(), least_quota()))
     yield "cache_dir", _disk("cache_dir", settings.cache_dir, settings.toolchain_cache_size)
 
 
