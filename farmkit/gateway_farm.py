@@ -36,7 +36,7 @@ class GatewayFarm(Farm):
         try:
             self.start_scheduler()
             self.launch_only_server()
-            self.server.wait_until(self._pair.exists, _START_SECS, "the gateway has a certificate")
+            self.server.wait_until(self.has_certificate, _START_SECS, "the gateway has a certificate")
             for name in self.names:
                 self.launch_only_worker(name)
             self.server.wait_until(self._complete, _START_SECS, "the gateway is registered")
@@ -51,6 +51,10 @@ class GatewayFarm(Farm):
         text, alone = self._pair.read_bytes(), self.folder / "gateway.pem"
         alone.write_bytes(text[text.index(b"-----BEGIN CERTIFICATE-----") :])
         return alone
+
+    def has_certificate(self) -> bool:
+        """Whether the gateway has made its certificate."""
+        return self._pair.exists()
 
     @property
     def _pair(self) -> Path:
