@@ -262,7 +262,7 @@ def test_the_reference_has_every_key() -> None:
     assert (
         found[""].keys()
         | {"docker", "heartbeat", "capacity", "policy", "sandbox", "shutdown", "log", "metrics", "records", "limits"}
-        | {"network"}
+        | {"toolchains", "network"}
         == keys_of(ServerSettings).keys()
     )
     assert found[""]["toolchain_cache_size"] == KeyRow(

@@ -57,6 +57,7 @@ from sccachedist.config.settings import (
     ServerSettings,
     TlsSettings,
 )
+from sccachedist.config.toolchains import ToolchainsSettings
 from sccachedist.config.viewing import AdminSettings, NamesFor, PersonSettings, ViewFor, WebSettings
 from sccachedist.config.worker import DialledSettings, WorkerSettings
 
@@ -112,6 +113,7 @@ __all__ = [
     "TlsSettings",
     "TokenAuth",
     "TokenSettings",
+    "ToolchainsSettings",
     "ViewFor",
     "WebSettings",
     "WorkerLimits",

@@ -116,6 +116,25 @@ SERVER = (
         {"result": ("stored", "not_wanted", "refused")},
     ),
     Series(
+        "sccachedist_server_toolchain_fetches_total",
+        Kind.COUNTER,
+        "Toolchains that were looked for in the farm: fetched, failed, or not_wanted: a client was quicker.",
+        {"source": ("servers",), "result": ("fetched", "failed", "not_wanted")},
+    ),
+    Series(
+        "sccachedist_server_toolchain_fetched_bytes_total",
+        Kind.COUNTER,
+        "Bytes of toolchains that came from elsewhere in the farm.",
+        {"source": ("servers",)},
+    ),
+    Series(
+        "sccachedist_server_toolchain_loans_total",
+        Kind.COUNTER,
+        "Toolchains that other build servers asked for: sent, failed on the way, busy for enough are being sent, or "
+        "missing here.",
+        {"result": ("sent", "failed", "busy", "missing")},
+    ),
+    Series(
         "sccachedist_server_toolchain_evictions_total",
         Kind.COUNTER,
         "Toolchains that were removed: to make room for another, or for they were damaged, or unwanted by an "

@@ -240,7 +240,7 @@ class SchedulerCore:
             raise BadTransition(f"build server {reserved.server_id} says that a new job is {assigned.state.name}")
         if reserved.presumed is None:
             self._fleet.succeeded(self._fleet[reserved.server_id], now)
-        self.presumptions.note(reserved.job_id, job, assigned)
+        self.presumptions.note(reserved.job_id, job, assigned, now)
         self._slots.move(reserved.job_id, job, assigned.state, now)
         return self._caused()
 

@@ -33,6 +33,7 @@ RULES = {
     "job_states": Rule("heartbeat_bytes", may_repeat=True, proves=True),
     "job_state": Rule(may_repeat=True, proves=True),
     "toolchain_holders": Rule(proves=True),
+    "popular_toolchains": Rule(proves=True),
 }
 #: Routes that each scheduler answers itself: they know of no build server and no job.
 HERE = frozenset((*ScrapeRoutes.api.names, *SignInRoutes.api.names, *PageRoutes.api.names, *OwnRoutes.api.names))

@@ -9,6 +9,7 @@ known here.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import attrs
 
@@ -18,8 +19,9 @@ from sccachedist.outcomes import Outcome, SentLocal
 from sccachedist.scheduler.build_server import BuildServer, may_presume
 from sccachedist.scheduler.fleet import Fleet
 from sccachedist.scheduler.jobs import Job, Jobs
+from sccachedist.scheduler.popularity import Popularity
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.holders import MOST_HOLDERS
+from sccachedist.wire.holders import MOST_HOLDERS, MOST_POPULAR, Popular
 from sccachedist.wire.job_summary import ending
 from sccachedist.wire.messages import AssignJobResult, JobId, JobState
 
@@ -43,7 +45,7 @@ class Presumptions:
     """What is presumed of toolchains that a build server lacks."""
 
     def __init__(self, fleet: Fleet, jobs: Jobs) -> None:
-        self._fleet, self._jobs = fleet, jobs
+        self._fleet, self._jobs, self._popularity = fleet, jobs, Popularity()
         self._presumed: dict[str, float] = {}
         self._bringers: dict[str, list[JobId]] = {}
 
@@ -65,8 +67,9 @@ class Presumptions:
         need = self._has_to_bring(server, job.toolchain, job.client, now)
         return AssignJobResult(answered.state, need_toolchain=need)
 
-    def note(self, job_id: JobId, job: Job, assigned: AssignJobResult) -> None:
+    def note(self, job_id: JobId, job: Job, assigned: AssignJobResult, now: float) -> None:
         """Note what becomes of a job's toolchain: its client is asked for it, or its build server fetches it."""
+        self._popularity.used(job.toolchain, now)
         job.is_to_bring = assigned.need_toolchain
         if job.is_to_bring:
             bringers = self._bringers.pop(job.toolchain, [])[-MOST_BRINGERS + 1 :]
@@ -88,6 +91,11 @@ class Presumptions:
                 server.did_not_fetch(job.toolchain, now)
             elif outcome is Outcome.COMPILED:
                 server.did_fetch(job.toolchain)
+
+    def popular(self, asks: ServerId, now: float) -> tuple[Popular, ...]:
+        """The toolchains that were needed most in the last hour, of those that a build server could fetch."""
+        here = (each for each in self._popularity.most(now) if self._fleet.has_lender(each, asks))
+        return tuple(Popular(each, self._fleet.size_of(each) or 0) for each in islice(here, MOST_POPULAR))
 
     def where(self, toolchain: str, asks: ServerId, now: float) -> WhereToFetch:
         """Where a build server may get a toolchain that it lacks."""

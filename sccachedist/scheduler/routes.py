@@ -38,7 +38,7 @@ from sccachedist.wire.extension import (
     SchedulerReport,
     ServerReport,
 )
-from sccachedist.wire.holders import HOLDERS, Holders
+from sccachedist.wire.holders import HOLDERS, POPULAR, Holders, Popular
 from sccachedist.wire.messages import (
     ALLOC_JOB_RESPONSE,
     JOB_STATE,
@@ -242,6 +242,11 @@ class SchedulerRoutes:
     async def toolchain_holders(self, server_id: ServerId, _body: None, toolchain: ArchiveId) -> Holders:
         """Our build server asks who has a toolchain that it lacks."""
         return self._terms.current.holders(server_id, toolchain)
+
+    @api.route("GET", f"{_ROOT}/popular_toolchains", allow=_allow_server, answer=POPULAR)
+    async def popular_toolchains(self, server_id: ServerId, _body: None) -> tuple[Popular, ...]:
+        """Our build server asks which toolchains to fetch before it joins."""
+        return self._terms.current.popular(server_id)
 
     async def _reader(self, head: Head) -> FarmReader | None:
         """Who sees the build servers, and reads the form that has them. Anyone may have the numbers."""

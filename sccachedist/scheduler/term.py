@@ -31,7 +31,7 @@ from sccachedist.scheduler.standings import Standing
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.extension import JobStates, SchedulerReport, ServerReport
-from sccachedist.wire.holders import Holders, ToolchainHolder
+from sccachedist.wire.holders import Holders, Popular, ToolchainHolder
 from sccachedist.wire.messages import (
     AllocJobFail,
     AllocJobSuccess,
@@ -194,6 +194,10 @@ class Term:
             ),
             where.is_coming,
         )
+
+    def popular(self, server_id: ServerId) -> tuple[Popular, ...]:
+        """The toolchains that a build server should have before its first job, those that are needed most first."""
+        return self._core.presumptions.popular(server_id, self._clock.seconds())
 
     def status(self) -> SchedulerStatus:
         """The farm in numbers."""

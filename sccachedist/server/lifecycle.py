@@ -3,7 +3,7 @@
 What the parts are is not known here: :mod:`sccachedist.server.service` makes them.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -34,6 +34,7 @@ class ServerService(RoleService):
     """Starts and stops a build server in the right order.
 
     :param opening: steps on the disk that come first, in this order.
+    :param warm: is waited for before jobs are accepted: it fetches toolchains.
     :param stopping: called when stopping begins.
     """
 
@@ -46,6 +47,7 @@ class ServerService(RoleService):
         runner: JobRunner,
         self_test: SelfTest,
         reports: JobReports,
+        warm: Callable[[], Awaitable[None]],
         stopping: Callable[[], None],
         grace_secs: float,
         clock: IReactorTime,
@@ -54,6 +56,7 @@ class ServerService(RoleService):
         super().__init__(status)
         self._opening, self._builder, self._heartbeat = opening, builder, heartbeat
         self._runner, self._self_test, self._reports = runner, self_test, reports
+        self._warm = warm
         self._stopping, self.grace_secs, self._clock = stopping, grace_secs, clock
         self._beginning: Deferred[None] | None = None
 
@@ -87,6 +90,7 @@ class ServerService(RoleService):
                     secs=BUILDER_RETRY_SECS,
                 )
             await deferLater(self._clock, BUILDER_RETRY_SECS)
+        await self._warm()
         self._runner.open()
         self._self_test.setServiceParent(self)
         self._heartbeat.setServiceParent(self)

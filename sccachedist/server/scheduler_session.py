@@ -26,7 +26,7 @@ from sccachedist.wire.extension import (
     ServerReport,
     Summaries,
 )
-from sccachedist.wire.holders import HOLDERS, Holders
+from sccachedist.wire.holders import HOLDERS, POPULAR, Holders, Popular
 from sccachedist.wire.messages import (
     JOB_STATE,
     UPDATE_JOB_STATE_RESULT,
@@ -114,6 +114,7 @@ class HttpSchedulerSession:
     token: str = attrs.field(repr=False)
     _incarnation: Incarnation
     is_ours: bool = attrs.field(default=False, init=False)
+    has_answered: bool = attrs.field(default=False, init=False)
 
     async def heartbeat(
         self, heartbeat: Heartbeat, report: ServerReport
@@ -121,7 +122,7 @@ class HttpSchedulerSession:
         """Send a ``heartbeat_server``."""
         body = encode(EXTENDED_HEARTBEAT, (heartbeat, report))
         answer = await self._post("heartbeat_server", body, EXTENDED_HEARTBEAT_RESULT)
-        self.is_ours = answer[1] is not None
+        self.has_answered, self.is_ours = True, answer[1] is not None
         return answer
 
     async def job_state(self, job_id: JobId, state: JobState) -> None:
@@ -138,10 +139,18 @@ class HttpSchedulerSession:
 
         :raises PeerError: it does not say, or is a published one.
         """
-        if not self.is_ours:
+        if self.has_answered and not self.is_ours:
             raise PeerError("the scheduler is not one of sccachedist")
         url = f"{self._url}/api/v1/scheduler/toolchain_holders/{toolchain}"
         return decoded(HOLDERS, await self._calls.get(url, token=self.token, timeout=ANSWER_SECS, limit=ANSWER_BYTES))
+
+    async def popular(self) -> tuple[Popular, ...]:
+        """Ask which toolchains the farm needs most.
+
+        :raises PeerError: the scheduler does not say: it may be a published one.
+        """
+        url = f"{self._url}/api/v1/scheduler/popular_toolchains"
+        return decoded(POPULAR, await self._calls.get(url, token=self.token, timeout=ANSWER_SECS, limit=ANSWER_BYTES))
 
     async def _post(self, path: str, body: bytes, answer: Codec[T]) -> T:
         octets = await self._calls.post(

@@ -239,6 +239,7 @@ def server_service(
         runner=runner,
         self_test=self_test,
         reports=reports,
+        warm=sharing.warming.warm,
         stopping=end_at_once_when_told_again,
         grace_secs=settings.shutdown.grace_secs,
         clock=reactor,
@@ -266,6 +267,7 @@ def server_service(
         watch_reloads(registry, reload)
         read_workers(registry, None if sessions is None else sessions.dispatch)
         registry.read("sccachedist_server_reports_waiting", lambda: reports.waiting)
+        sharing.count(registry)
         metrics = ServerMetrics(
             registry,
             core,

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from sccachedist.config import ServerSettings
+from sccachedist.metrics.registry import Registry
 from sccachedist.peers.pins import Pins
 from sccachedist.peers.streams import pinned_streams
 from sccachedist.server.farm_source import FarmSource
 from sccachedist.server.lending import LendingRoutes
 from sccachedist.server.scheduler_session import HttpSchedulerSession
 from sccachedist.server.tls import ShownIdentity
+from sccachedist.server.warming import Warming
 from sccachedist.toolchains.cache import Toolchains
 from sccachedist.toolchains.fetching import Fetching, ToolchainSource
 
@@ -24,6 +26,7 @@ class Sharing:
     :param limit: returns how many bytes an archive may have.
     :param scheduler_time: returns the time by the scheduler's clock, if that is known.
     :ivar fetching: fetches toolchains.
+    :ivar warming: fetches some in advance.
     :ivar lending: the routes by which others fetch, if they may.
     """
 
@@ -45,6 +48,15 @@ class Sharing:
             self.lending.append(LendingRoutes(toolchains, identity, scheduler_time))
         self.fetching = Fetching(toolchains, sources)
         toolchains.look_for = self.fetching.begin
+        prewarm = settings.toolchains.prewarm if sources else 0
+        self.warming = Warming(link.popular, self.fetching, prewarm, settings.toolchain_cache_size // 2, reactor)
+
+    def count(self, registry: Registry) -> None:
+        """Have the metrics tell how much was fetched and lent."""
+        at = "sccachedist_server_toolchain_"
+        registry.read(f"{at}fetches_total", lambda: self.fetching.results)
+        registry.read(f"{at}fetched_bytes_total", lambda: self.fetching.bytes)
+        registry.read(f"{at}loans_total", lambda: self.lending[0].lent if self.lending else {})
 
     async def close(self) -> None:
         """End all fetches, and close kept connections."""

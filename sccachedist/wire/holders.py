@@ -6,10 +6,10 @@ What may be fetched from whom is decided in :mod:`sccachedist.scheduler.presumpt
 import attrs
 
 from sccachedist.wire.addresses import SERVER_ID, ServerId
-from sccachedist.wire.bincode import BOOL, TEXT, Codec, octets, sequence, struct
+from sccachedist.wire.bincode import BOOL, TEXT, U64, Codec, octets, sequence, struct
 
-#: The most holders in one answer, and the most bytes of a certificate's digest.
-MOST_HOLDERS, _DIGEST_BYTES = 8, 64
+#: The most holders in one answer, the most popular toolchains, and the most bytes of a certificate's digest.
+MOST_HOLDERS, MOST_POPULAR, _DIGEST_BYTES = 8, 64, 64
 
 
 @attrs.frozen
@@ -37,6 +37,17 @@ class Holders:
     coming: bool = False
 
 
+@attrs.frozen
+class Popular:
+    """A toolchain that many jobs need.
+
+    :param size: the bytes of its archive.
+    """
+
+    toolchain: str
+    size: int
+
+
 HOLDERS: Codec[Holders] = struct(
     Holders,
     holders=sequence(
@@ -45,3 +56,5 @@ HOLDERS: Codec[Holders] = struct(
     ),
     coming=BOOL,
 )
+#: The toolchains that were needed most, the first one first.
+POPULAR: Codec[tuple[Popular, ...]] = sequence(struct(Popular, toolchain=TEXT, size=U64), MOST_POPULAR)

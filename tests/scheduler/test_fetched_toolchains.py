@@ -226,6 +226,15 @@ def test_many_holders() -> None:
     assert set.union(*told) == set(ids)
 
 
+def test_popular(farm: Farm) -> None:
+    """A build server that joins is told what was needed most and can be had, without what it has itself."""
+    for toolchain in (CLANG, GCC, GCC):
+        farm.asks(farm.a, toolchain=toolchain)
+    farm.b.beat(farm.b.report({}, GCC, CLANG))
+    assert [each.toolchain for each in farm.core.presumptions.popular(C, 0.0)] == [GCC, CLANG]
+    assert farm.core.presumptions.popular(B, 0.0) == ()
+
+
 def test_what_is_remembered_is_bounded(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many toolchains that are brought, the oldest are forgotten; then a client brings one that comes already."""
     monkeypatch.setattr(presumptions, "MOST_BROUGHT", 1)

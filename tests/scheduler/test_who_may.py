@@ -55,6 +55,7 @@ ROUTES: dict[str, tuple[str, str, dict[str, str], set[str], bool]] = {
     "job_state": ("POST", "/api/v1/scheduler/job_state/7", OCTETS, {"server"}, False),
     "job_states": ("POST", "/api/v1/scheduler/job_states", OCTETS, {"server"}, False),
     "toolchain_holders": ("GET", f"/api/v1/scheduler/toolchain_holders/{'0c' * 32}", {}, {"server"}, False),
+    "popular_toolchains": ("GET", "/api/v1/scheduler/popular_toolchains", {}, {"server"}, False),
     "status": ("GET", "/api/v1/scheduler/status", {}, ALL, False),
     "drain": ("POST", "/api/v1/admin/drain/127.0.0.1:10501", JSON, ADMINISTRATORS, True),
     "settings": ("GET", "/api/v1/admin/settings", {}, ADMINISTRATORS, True),

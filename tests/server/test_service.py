@@ -24,6 +24,7 @@ from sccachedist.config import (
     OwnToken,
     PotBuilderSettings,
     ServerSettings,
+    ToolchainsSettings,
 )
 from sccachedist.errors import BuildError, ConfigError
 from sccachedist.outcomes import SentLocal
@@ -56,6 +57,7 @@ def settings(directory: Path, **changes: Any) -> ServerSettings:
             "scheduler_url": "http://127.0.0.1:10600",
             "builder": OverlayBuilderSettings(directory / "build", Path("/usr/bin/bwrap")),
             "scheduler_auth": OwnToken("servertok"),
+            "toolchains": ToolchainsSettings(prewarm=0),
             **changes,
         }
     )

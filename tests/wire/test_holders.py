@@ -9,7 +9,7 @@ from sccachedist.errors import DecodeError, PeerRefused
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import decode, encode
-from sccachedist.wire.holders import HOLDERS, MOST_HOLDERS, Holders, ToolchainHolder
+from sccachedist.wire.holders import HOLDERS, MOST_HOLDERS, POPULAR, Holders, Popular, ToolchainHolder
 from sccachedist.wire.messages import JobId
 from sccachedist.wire.tokens import check_job_token, check_toolchain_token, job_token, toolchain_token
 from tests.wire.test_tokens import GCC, JOB_KEY, forge
@@ -52,6 +52,13 @@ def test_too_many() -> None:
     """A scheduler that names a crowd is not believed."""
     with pytest.raises(DecodeError):
         decode(HOLDERS, encode(HOLDERS, Holders((HOLDER,) * MOST_HOLDERS)).replace(b"\x08", b"\x09", 1))
+
+
+def test_popular() -> None:
+    """The toolchains that are needed most, in bytes."""
+    octets = bytes.fromhex("0100000000000000 0300000000000000 676363 0700000000000000")
+    assert encode(POPULAR, (Popular("gcc", 7),)) == octets
+    assert decode(POPULAR, octets) == (Popular("gcc", 7),)
 
 
 def test_token_is_no_secret_of_a_repr() -> None:
