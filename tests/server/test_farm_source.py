@@ -14,7 +14,7 @@ from farmkit.fakes import Requests
 from sccachedist.errors import PeerError, ToolchainError
 from sccachedist.peers.pins import Pins
 from sccachedist.peers.streams import Sink, Streams
-from sccachedist.server.farm_source import FIRST_PAUSE_SECS, MOST_PAUSE_SECS, SEARCH_SECS, FarmSource
+from sccachedist.server.farm_source import FIRST_PAUSE_SECS, FIRST_SECS, MOST_PAUSE_SECS, SEARCH_SECS, FarmSource
 from sccachedist.toolchains.fetching import Fetching
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
@@ -97,6 +97,17 @@ def test_next_holder(search: Search, wrong: bytes | Exception) -> None:
     search.gives(B)
     assert outcome(fetch) is None
     assert used(search.stock, GCC) == ARCHIVES[0]
+
+
+def test_slow_holder(search: Search) -> None:
+    """One that sends a little now and then is not waited for."""
+    fetch = search.begin()
+    search.says(A, B)
+    search.clock.advance(FIRST_SECS + 1)
+    search.gives(A)
+    assert search.streams.asked.waiting == [URLS[B]]
+    search.gives(B)
+    assert outcome(fetch) is None
 
 
 def test_nobody_has_it(search: Search) -> None:
