@@ -27,7 +27,7 @@ COVERING = \
 	$(addprefix tests/records/test_,$(addsuffix .py,record report ring selection speed tally trace usage)) \
 	$(addprefix tests/metrics/test_,$(addsuffix .py,histogram series)) \
 	$(addprefix tests/monitor/test_,$(addsuffix .py,conversation messages picture)) tests/scheduler/test_monitor_events.py \
-	$(addprefix tests/cluster/test_,$(addsuffix .py,agreement election election_walk hop roll)) tests/cli/test_way.py \
+	$(addprefix tests/cluster/test_,$(addsuffix .py,agreement election election_walk hop roll)) tests/cli/test_doctor_schedulers.py tests/cli/test_way.py \
 	tests/web/test_deadlines.py tests/web/test_event_stream.py tests/test_budgets.py tests/test_outcomes.py \
 	$(addprefix tests/gateway/test_,$(addsuffix .py,believed dispatch dispatch_walk)) tests/auth/test_workers.py \
 	tests/auth/test_roster.py tests/scheduler/test_client_routes.py \

@@ -17,14 +17,16 @@ from sccachedist.cluster.candidate_service import CandidateService
 from sccachedist.cluster.hop import PASSED_ON
 from sccachedist.cluster.leader_calls import LeaderAway, LeaderCalls, PassedRequest
 from sccachedist.cluster.leadership import Candidate, Leading
+from sccachedist.cluster.relayed import relayed
 from sccachedist.cluster.roll import Roll, SchedulerAccount
 from sccachedist.config import ClusterSettings
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.daemon.periodic import PeriodicService
+from sccachedist.errors import DecodeError
 from sccachedist.peers.bodies import read_body
 from sccachedist.records.documents import SchedulerRow
 from sccachedist.scheduler.job_ids import JobIds, ids_of_term, ids_since
-from sccachedist.web.responses import FOLLOWS
+from sccachedist.web.responses import FOLLOWS, StreamResponse
 
 log = Logger()
 
@@ -57,7 +59,7 @@ class Membership:
 
         self._me, self._unix_time = Candidate(settings.address or "", secrets.token_hex(8)), unix_time
         ttl = float(settings.ttl_secs)
-        within = ttl / _QUESTIONS
+        within = answer_secs(settings)
         trusted = authorities(settings.lock_ca)
         # Two connections: no question of the election waits for what is written to the board.
         stores = [RedisStore(settings.lock, settings.lock_password, trusted, within, reactor) for _ in range(2)]
@@ -142,10 +144,10 @@ class Others:
             Deferred.fromCoroutine(self._look_at(url, roll, unix_time))
 
     async def _look_at(self, url: str, roll: Roll, unix_time: Callable[[], float]) -> None:
-        asked = Deferred.fromCoroutine(self._account(url)).addTimeout(self._within, self._reactor)
+        asked = Deferred.fromCoroutine(account_of(self._calls, url, self._proofs()))
         try:
-            account = await asked
-        except Exception:  # whatever Twisted's client makes of it
+            account = await asked.addTimeout(self._within, self._reactor)
+        except (LeaderAway, DecodeError, TimeoutError):
             roll.unanswered(url)
         else:
             roll.answered(url, account, unix_time())
@@ -161,16 +163,25 @@ class Others:
         else:
             self._quiet_log.forget("differs", url)
 
-    async def _account(self, url: str) -> SchedulerAccount:
-        """What one says of itself.
-
-        :raises LeaderAway: it does not answer.
-        :raises DecodeError: it answers something else.
-        """
-        question = attrs.evolve(_ACCOUNT, headers=[(PROOFS, self._proofs())])
-        response = await self._calls.ask(url, question)
-        return SchedulerAccount.read(await read_body(response, _MOST_BYTES))
-
     async def close(self) -> None:
         """Keep no connections."""
         await self._calls.close()
+
+
+def answer_secs(settings: ClusterSettings) -> float:
+    """Seconds in which the store, or another scheduler, has to answer one question."""
+    return settings.ttl_secs / _QUESTIONS
+
+
+async def account_of(calls: LeaderCalls, url: str, proofs: str) -> SchedulerAccount:
+    """What a scheduler says of itself, and of where it differs.
+
+    :param proofs: see :mod:`sccachedist.cluster.agreement`.
+    :raises LeaderAway: it does not answer.
+    :raises DecodeError: it answers something else.
+    """
+    answer = await relayed(await calls.ask(url, attrs.evolve(_ACCOUNT, headers=[(PROOFS, proofs)])))
+    if isinstance(answer, StreamResponse):
+        answer.source.detach()
+        raise DecodeError("a scheduler says of itself more than it should")
+    return SchedulerAccount.read(answer.body)

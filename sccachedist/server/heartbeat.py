@@ -37,7 +37,10 @@ MOST_SECS = 60
 #: Bytes of news of toolchains in one heartbeat; the rest is in the next ones, which come soon.
 NEWS_BYTES = 128 * 1024
 #: The kind of log lines that say why a heartbeat failed, and what else they say about a refusal.
-_NOT_HEARD, _REFUSED = "heartbeat", " (it refuses this server's token or address; its log says why)"
+_NOT_HEARD = "heartbeat"
+_REFUSED = (
+    " (it refuses this server's token or address; its log says why, of several schedulers that of the one that leads)"
+)
 
 
 class HeartbeatService(Service):

@@ -46,6 +46,13 @@ class Seen:
         ended = Command((str(PROGRAMS / "sccachedist"), *arguments), inherited(), CHECKOUT).run()
         return ended.returncode, json.loads(ended.stdout) if ended.stdout else {}
 
+    def doctor(self) -> tuple[int, list[str]]:
+        """The exit status of the doctor, asked with the file of the first one, and what it says of several."""
+        config = self.first.folder / "scheduler" / "scheduler.conf"
+        arguments = str(PROGRAMS / "sccachedist"), "doctor", "--config", str(config)
+        ended = Command(arguments, inherited(), CHECKOUT).run()
+        return ended.returncode, [line for line in ended.stdout.splitlines() if " cluster." in line]
+
     def until(self, farm: Farm, wanted: Callable[[dict[str, Any]], bool], what: str) -> tuple[int, dict[str, Any]]:
         """Wait until one of them says something; returns what it then says."""
         found: list[tuple[int, dict[str, Any]]] = []
@@ -89,6 +96,20 @@ def test_all_are_well(seen: Seen) -> None:
         assert all(row["version"] == document["version"] for row in document["schedulers"])
 
 
+def test_the_doctor_of_several(seen: Seen) -> None:
+    """It asks the store and each scheduler."""
+    assert seen.doctor() == (
+        0,
+        [
+            f"ok       cluster.lock: the store answers; {seen.first.scheduler_url} leads",
+            *sorted(
+                f"ok       cluster.schedulers: {farm.scheduler_url} {state}, with the same secrets"
+                for farm, state in ((seen.first, "leads"), (seen.second, "follows"))
+            ),
+        ],
+    )
+
+
 def differ(wanted: dict[str, list[str]], told: dict[str, Any]) -> bool:
     """Whether schedulers differ in certain parts."""
     return {row["url"]: row["differs"] for row in told["schedulers"]} == wanted
@@ -104,6 +125,9 @@ def test_a_secret_that_differs(seen: Seen) -> None:
         wanted = {seen.first.scheduler_url: [], seen.second.scheduler_url: parts}
         status, document = seen.until(seen.second, partial(differ, wanted), "what differs is known")
         assert status == len(document["attention"]) == len(parts)
+        told, lines = seen.doctor()
+        assert told == len(parts)
+        assert any(f"{seen.second.scheduler_url} has another client_auth" in line for line in lines) is bool(parts)
 
 
 def test_the_store_is_away(seen: Seen) -> None:
@@ -117,6 +141,8 @@ def test_the_store_is_away(seen: Seen) -> None:
     )
     assert status == 1
     assert any(row["store_silent_since"] for row in document["schedulers"])
+    told, lines = seen.doctor()
+    assert (told, [line[:32] for line in lines if "FAILED" in line]) == (1, ["FAILED   cluster.lock: redis://1"])
     seen.store.start()
     seen.until(seen.second, lambda told: not told["attention"], "the store is back")
 

@@ -116,7 +116,10 @@ class HeartbeatTests(SynchronousTestCase):
         """Why the scheduler does not hear of us is told at once when it changes, and when it begins again."""
         refused = PeerError("status 401", status=401)
         told = self.told(*[AWAY] * 30, *[refused] * 30, *[AWAY] * 30, True)
-        hint = " (it refuses this server's token or address; its log says why)"
+        hint = (
+            " (it refuses this server's token or address; its log says why, of several schedulers that of the one that "
+            "leads)"
+        )
         assert told == [str(AWAY), f"status 401{hint}", "registered with the scheduler"]
         self.clock.advance(30.0)
         assert self.told(AWAY) == [str(AWAY)]

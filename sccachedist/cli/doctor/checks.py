@@ -20,6 +20,7 @@ from sccachedist.builders.cpus import allowed_cpus, least_quota
 from sccachedist.builders.overlay import OverlayBuilder
 from sccachedist.cli.admin_client import own_url, trust_in
 from sccachedist.cli.doctor import findings
+from sccachedist.cli.doctor.cluster_checks import cluster_checks
 from sccachedist.cli.doctor.findings import GIB, Finding, Level, failed, good, warning
 from sccachedist.cli.doctor.probes import (
     free_space,
@@ -135,6 +136,8 @@ def scheduler_checks(reactor: Any, settings: SchedulerSettings, given: Given, wa
     :param wait: for how many seconds a request there is held open at most.
     """
     yield "public_addr", _own_scheduler(settings, given.authorities)
+    if settings.cluster is not None:
+        yield from cluster_checks(reactor, settings, settings.cluster)
     match settings.client_auth:
         case JwtValidate(jwks_url=url):
             yield "client_auth.jwks_url", _service(reactor, "client_auth.jwks_url", url, findings.keys)

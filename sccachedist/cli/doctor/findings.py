@@ -207,7 +207,11 @@ def token(status: int | None) -> Finding:
     if status is None:
         return failed("token", "nobody can tell", "see the scheduler")
     if status == 401:
-        return failed("token", "the scheduler refuses it, or this host's address", "its log says which")
+        return failed(
+            "token",
+            "the scheduler refuses it, or this host's address",
+            "its log says which, of several schedulers that of the one that leads",
+        )
     return good("token", "the scheduler takes it")
 
 
