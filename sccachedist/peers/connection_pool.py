@@ -28,6 +28,7 @@ from sccachedist.peers.source_address import binding
 ANSWER_BYTES = 2**20
 #: The most idle connections that are kept for one peer: a parallel build asks in bursts.
 KEPT_PER_PEER = 8
+_END_OF_HEAD = b"\r\n\r\n"
 
 
 @implementer(IAgentEndpointFactory)
@@ -84,10 +85,11 @@ class _Bounded(ProtocolWrapper):
 
     _received = 0
     _given_up = False
+    _in_head, _last = True, b""
 
     def write(self, data: bytes) -> None:
         """Send part of a request, and count its answer from zero."""
-        self._received = 0
+        self._received, self._in_head, self._last = 0, True, b""
         super().write(data)
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
@@ -97,7 +99,10 @@ class _Bounded(ProtocolWrapper):
     def dataReceived(self, data: bytes) -> None:
         """Pass the data on, or cut the connection."""
         self._received += len(data)
-        if self._received > cast(_Bounding, self.factory).most:
+        if self._in_head:
+            self._in_head, self._last = _END_OF_HEAD not in self._last + data, (self._last + data)[-3:]
+        bounds = cast(_Bounding, self.factory)
+        if self._received > (bounds.most_of_head if self._in_head else bounds.most):
             self.loseConnection()
         else:
             super().dataReceived(data)
@@ -123,9 +128,9 @@ class _Bounding(WrappingFactory[_Bounded]):
 
     protocol = _Bounded
 
-    def __init__(self, factory: IProtocolFactory, lost: Callable[[], None], most: float) -> None:
+    def __init__(self, factory: IProtocolFactory, lost: Callable[[], None], most: float, most_of_head: float) -> None:
         super().__init__(factory)
-        self.lost, self.most = lost, most
+        self.lost, self.most, self.most_of_head = lost, most, most_of_head
 
     def doStart(self) -> None:
         """Skip the log line of the base class."""
@@ -141,10 +146,12 @@ class _BoundedEndpoint:
     _endpoint: IStreamClientEndpoint
     _lost: Callable[[], None]
     _most: float
+    _most_of_head: float
 
     def connect(self, factory: IProtocolFactory) -> Deferred[Any]:
         """Connect; the result is the protocol of ``factory``."""
-        connecting: Deferred[Any] = self._endpoint.connect(_Bounding(factory, self._lost, self._most))
+        bounding = _Bounding(factory, self._lost, self._most, self._most_of_head)
+        connecting: Deferred[Any] = self._endpoint.connect(bounding)
         return connecting.addCallback(lambda bounded: bounded.wrappedProtocol)
 
 
@@ -152,7 +159,7 @@ class BoundedPool(HTTPConnectionPool):
     """A pool of bounded connections.
 
     :param lost: called when a peer closes a connection.
-    :param most: bytes of one answer.
+    :param most: bytes of one answer; ``most_of_head``: of its head.
     """
 
     maxPersistentPerHost = KEPT_PER_PEER
@@ -163,13 +170,14 @@ class BoundedPool(HTTPConnectionPool):
         persistent: bool = True,
         lost: Callable[[], None] = _unnoticed,
         most: float = ANSWER_BYTES,
+        most_of_head: float = ANSWER_BYTES,
     ) -> None:
         super().__init__(reactor, persistent)
-        self._lost, self._most = lost, most
+        self._lost, self._most, self._most_of_head = lost, most, most_of_head
 
     def getConnection(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Deferred[Any]:
         """A kept or a new connection."""
-        return super().getConnection(key, _BoundedEndpoint(endpoint, self._lost, self._most))
+        return super().getConnection(key, _BoundedEndpoint(endpoint, self._lost, self._most, self._most_of_head))
 
 
 class PinnedPool(BoundedPool):

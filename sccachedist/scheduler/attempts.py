@@ -12,9 +12,13 @@ MOST_NETWORKS = 10_000
 
 
 class Attempts:
-    """Tries of the last minute."""
+    """Tries of the last minute.
 
-    def __init__(self) -> None:
+    :param schedulers: by how many of them one may sign in: each lets a part of the tries through.
+    """
+
+    def __init__(self, schedulers: int = 1) -> None:
+        self._most = max(1, MOST_ATTEMPTS // schedulers)
         self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def begin(self, network: str, now: float) -> float:
@@ -25,7 +29,7 @@ class Attempts:
         began, count = self._counts.get(network, (now, 0))
         if now - began >= ATTEMPTS_SECS:
             began, count = now, 0
-        if count >= MOST_ATTEMPTS:
+        if count >= self._most:
             return began + ATTEMPTS_SECS - now
         if not count:
             self._counts.pop(network, None)

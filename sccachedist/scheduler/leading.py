@@ -48,6 +48,11 @@ def url_of(settings: SchedulerSettings) -> str:
     return own_url(settings.public_addr, has_tls=settings.tls is not None)
 
 
+def number_of(settings: SchedulerSettings) -> int:
+    """How many schedulers the farm has."""
+    return 1 if settings.cluster is None else len(settings.cluster.schedulers)
+
+
 def passing_on(
     election: Election, settings: SchedulerSettings, reactor: Any, membership: Membership | None = None
 ) -> Passing:

@@ -59,7 +59,7 @@ from sccachedist.scheduler.history import STEP_SECS
 from sccachedist.scheduler.job_ids import ids_since
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
-from sccachedist.scheduler.leading import PLACE, Office, other_leaders, passing_on, url_of
+from sccachedist.scheduler.leading import PLACE, Office, number_of, other_leaders, passing_on, url_of
 from sccachedist.scheduler.membership import Membership
 from sccachedist.scheduler.metrics import SchedulerMetrics
 from sccachedist.scheduler.monitor_events import MonitorEvents
@@ -208,7 +208,7 @@ def scheduler_service(
     registry.read("sccachedist_scheduler_viewers", lambda: len(watching))
     fed, sign_in = (
         FeedRoutes(watching, readers, settings.web.names),
-        SignInRoutes(readers, clients, sessions, browsers, settings.web, records.now),
+        SignInRoutes(readers, clients, sessions, browsers, settings.web, records.now, number_of(settings)),
     )
     for_all = (
         AdminRoutes(terms, readers, records, departures, state.kept, notices.tell, reload),

@@ -61,6 +61,7 @@ class SignInRoutes:
     """What a browser's user asks first.
 
     :param now: seconds since 1970.
+    :param schedulers: how many there are.
     """
 
     api = Api()
@@ -74,9 +75,10 @@ class SignInRoutes:
         browsers: Browsers,
         web: WebSettings,
         now: Callable[[], float],
+        schedulers: int = 1,
     ) -> None:
         self._readers, self._clients, self._sessions, self._browsers = readers, clients, sessions, browsers
-        self.web, self._now, self._attempts = web, now, Attempts()
+        self.web, self._now, self._attempts = web, now, Attempts(schedulers)
         self._memory = Budget("buffered_bytes", FORMS_BYTES)
         self._quiet_log = QuietLog(now)
 

@@ -166,8 +166,9 @@ class Request(server.Request):
             self._write_head(answer.head, None, Phase.STREAMING)
             self.registerProducer(answer.source, True)
             self.write(b"")  # the head goes at once
-            answer.source.attach(outlet)
-            await outlet.over
+            if self.method != b"HEAD":
+                answer.source.attach(outlet)
+                await outlet.over
             self.unregisterProducer()
         finally:
             if close.active():

@@ -6,10 +6,12 @@ from typing import cast
 import attrs
 import pytest
 from twisted.internet.interfaces import ITransport
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
 
 from farmkit.memory_http import bearer, head, request
 from sccachedist.config import SchedulerLimits
+from sccachedist.peers.connection_pool import ANSWER_BYTES
 from tests.cluster.conftest import ALLOC, HEARTBEAT, STATUS, Pair, admin
 
 SERVER = "127.0.0.1:11502"
@@ -68,6 +70,45 @@ def test_headers_of_an_answer(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> No
         answer = pair.ask(pair.follower, STATUS)
         assert (answer.status, answer.body) == (200, b"lie")
         assert set(answer.headers) == {"content-type", "content-length", "date", "server"}
+
+
+def test_a_head_without_an_end(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another program says at the leader's address takes a bounded memory."""
+    (site,) = [site for port, site, *_ in pair.network.tcpServers if port == 10600]
+    endless: list[Endless] = []
+
+    def build(_: object) -> Endless:
+        endless.append(Endless())
+        return endless[-1]
+
+    monkeypatch.setattr(site, "buildProtocol", build)
+    asking = pair.say(pair.follower, DRAIN)
+    for _ in range(2 * ANSWER_BYTES // len(LINES)):
+        endless[0].say()
+        pair.network.turn(3)
+    (answer,) = asking.answers()
+    assert answer.status == 503
+    assert [each.is_over for each in endless] == [True]
+    assert endless[0].said <= ANSWER_BYTES + 2 * len(LINES)
+
+
+LINES = b"X: y\r\n" * 10_000
+
+
+class Endless(Protocol):
+    """A program whose head does not end."""
+
+    said, is_over = 0, False
+
+    def say(self) -> None:
+        """Say some of it, as long as there is someone who listens."""
+        if not self.is_over:
+            start = b"" if self.said else b"HTTP/1.1 200 OK\r\n"
+            cast(ITransport, self.transport).write(start + LINES)
+            self.said += len(start + LINES)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.is_over = True
 
 
 class Liar(Protocol):

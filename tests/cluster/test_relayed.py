@@ -20,7 +20,8 @@ from sccachedist.web.responses import Response, StreamResponse
 from tests.cluster.conftest import HEARTBEAT, Pair
 from tests.support.event_streams import Line, read
 
-EVENTS = request("GET", "/api/v1/farm/events", headers=bearer("clienttok"))
+EVENTS_PATH = "/api/v1/farm/events"
+EVENTS = request("GET", EVENTS_PATH, headers=bearer("clienttok"))
 
 
 class Leader(StringTransport):
@@ -155,3 +156,14 @@ def test_feed(pair: Pair) -> None:
     again.leave()
     pair.network.turn()
     assert [end for port, end in pair.network.made if port == 10601 and end.connected] == []
+
+
+def test_only_the_head_of_a_stream(pair: Pair) -> None:
+    """One who asks for the head of what stays open gets that, from either scheduler, and is no viewer."""
+    for each in (pair.leader, pair.follower):
+        asking = pair.say(each, request("HEAD", EVENTS_PATH, headers=bearer("clienttok")))
+        pair.network.pump([0.5] * 10)
+        head, _, body = asking.value().partition(b"\r\n\r\n")
+        assert (head.splitlines()[0], body) == (b"HTTP/1.1 200 OK", b"")
+        metrics = pair.ask(pair.leader, request("GET", "/metrics", headers=bearer("admintok"))).body
+        assert b"\nsccachedist_scheduler_viewers 0.0\n" in metrics

@@ -12,6 +12,13 @@ def test_so_many_a_minute() -> None:
     assert attempts.begin("192.0.2.1", 5.0 + ATTEMPTS_SECS) == 0.0
 
 
+def test_several_schedulers() -> None:
+    """All together let so many through, and each one at least."""
+    for schedulers, most in ((2, MOST_ATTEMPTS // 2), (3 * MOST_ATTEMPTS, 1)):
+        attempts = Attempts(schedulers)
+        assert [attempts.begin("192.0.2.1", 5.0) > 0 for _ in range(most + 1)] == [False] * most + [True]
+
+
 def test_what_was_no_guess() -> None:
     """One that succeeds is not counted."""
     attempts = Attempts()
