@@ -39,7 +39,7 @@ class GatewayFarm(Farm):
             self.server.wait_until(self.has_certificate, _START_SECS, "the gateway has a certificate")
             for name in self.names:
                 self.launch_only_worker(name)
-            self.server.wait_until(self._complete, _START_SECS, "the gateway is registered")
+            self.server.wait_until(self._has_workers, _START_SECS, "the gateway offers its workers")
         except BaseException:
             self.stop()
             raise
@@ -55,6 +55,16 @@ class GatewayFarm(Farm):
     def has_certificate(self) -> bool:
         """Whether the gateway has made its certificate."""
         return self._pair.exists()
+
+    @property
+    def connections(self) -> int:
+        """How often a worker has come to the gateway."""
+        return self.server.log.read_text().count("CPUs is here")
+
+    def _has_workers(self) -> bool:
+        heard = self.scheduler.log.read_text()
+        is_fit = heard.count("says that it is unfit") == heard.count("is fit for jobs again")
+        return self._complete() and self.connections >= len(self.names) and is_fit
 
     @property
     def _pair(self) -> Path:

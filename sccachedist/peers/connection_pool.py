@@ -13,7 +13,7 @@ import attrs
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamClientEndpoint, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
@@ -73,7 +73,14 @@ class _Endpoint:
         bind = binding(self._source(), self._host)
         endpoint = kind(self._reactor, self._host, self._port, timeout=self._timeout, bindAddress=bind)
         connecting: Deferred[Any] = endpoint.connect(factory)
-        return connecting
+        return connecting.addCallback(_without_delay)
+
+
+def _without_delay(connected: Any) -> Any:
+    """Have the end of what is written sent at once: else it waits until the peer has acknowledged the rest."""
+    if ITCPTransport.providedBy(connected.transport):
+        connected.transport.setTcpNoDelay(True)
+    return connected
 
 
 def _unnoticed() -> None:
