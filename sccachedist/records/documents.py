@@ -109,13 +109,16 @@ class ServerUpload(TypedDict):
 class ServerRow(TypedDict):
     """A build server. ``why`` says what keeps it from new jobs; it is empty if nothing does.
 
-    ``load`` is in processes, memory and disks in bytes; all of it is rounded. ``speed``: 2 if it compiles in half the
-    time that the farm takes with the same toolchains.
+    ``machine`` is that of its host, ``machines`` are those whose programs it runs. ``load`` is in processes, memory and
+    disks in bytes; all of it is rounded. ``speed``: 2 if it compiles in half the time that the farm takes with the same
+    toolchains.
     """
 
     address: str
     name: str | None
     machine: str | None
+    machines: list[str]
+    labels: list[str]
     state: ServerState
     why: str
     published: bool
@@ -320,10 +323,14 @@ class ToolchainUpload(TypedDict):
 
 
 class ToolchainRow(TypedDict):
-    """A toolchain, by its archive id. ``compiler`` is the file name that jobs with it ran most often, if known."""
+    """A toolchain, by its archive id. ``compiler`` is the file name that jobs with it ran most often, if known.
+
+    ``machine`` is the one that it needs; null if it needs no certain one, or that is not known.
+    """
 
     toolchain: str
     compiler: str | None
+    machine: str | None
     size: int | None
     held_by: list[str]
     uploads: list[ToolchainUpload]

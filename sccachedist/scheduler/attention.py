@@ -33,7 +33,7 @@ _MADE_BY_ITSELF = (
     "Restart the build server: it makes a new certificate. Compare the clocks of the hosts if it has done so."
 )
 #: What is not the farm's fault.
-_NOT_OURS = {SentLocal.SUSPICIOUS, SentLocal.OPTIONS, SentLocal.CLIENT_GONE, SentLocal.KILLED}
+_NOT_OURS = {SentLocal.SUSPICIOUS, SentLocal.OPTIONS, SentLocal.CLIENT_GONE, SentLocal.KILLED, SentLocal.MACHINE}
 _NO_MATTER = {Refusal.UNAUTHORIZED, Refusal.CLIENT_GONE, Refusal.SHUTDOWN, Refusal.NO_SERVERS, Refusal.PAUSED}
 _SETTLING = "Wait: build servers register within seconds. How long requests wait for them is queue.settle_secs."
 _SILENT = (

@@ -46,8 +46,10 @@ from sccachedist.records.tally import RequestTally
 from sccachedist.scheduler.out_of_service import Drain, Pause
 from sccachedist.scheduler.snapshot import JobView, ServerView, ToolchainView, Totals
 from sccachedist.scheduler.standings import Standing
+from sccachedist.wire.abilities import Abilities
 from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.job_summary import names_of
+from sccachedist.wire.machines import name_of
 
 #: The most clients or toolchains of a document: their order is found in one go.
 MOST_NAMES = 1000
@@ -148,11 +150,13 @@ def server_row(server: ServerView, speed: float | None = None) -> ServerRow:
 
     :param speed: see :mod:`sccachedist.records.speed`.
     """
-    health, host = server.health, server.host or HostFacts()
+    health, host, able = server.health, server.host or HostFacts(), server.abilities or Abilities()
     return ServerRow(
         address=str(server.server_id),
         name=host.name or None,
         machine=host.machine_name,
+        machines=[name for machine in able.machines if (name := name_of(machine)) is not None],
+        labels=list(able.labels),
         state=server.state,
         why=_why(server),
         published=not server.ours,
@@ -336,6 +340,7 @@ class ToolchainSums:
             yield ToolchainRow(
                 toolchain=toolchain,
                 compiler=next((name for name, _ in self._compilers[toolchain].most_common(1)), None),
+                machine=name_of(view.machine) if view else None,
                 size=view.size if view else None,
                 held_by=[str(server) for server in view.servers] if view else [],
                 uploads=self._uploads.get(toolchain, [])[:MOST_UPLOADS],

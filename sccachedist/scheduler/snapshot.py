@@ -18,9 +18,11 @@ from sccachedist.scheduler.events import Fault
 from sccachedist.scheduler.fleet import Fleet
 from sccachedist.scheduler.jobs import Job, Jobs
 from sccachedist.scheduler.out_of_service import Drain
+from sccachedist.wire.abilities import Abilities
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Health
 from sccachedist.wire.host_facts import HostFacts
+from sccachedist.wire.machines import UNKNOWN
 from sccachedist.wire.messages import JobId
 
 
@@ -42,6 +44,7 @@ class ServerView:
     :param avoided_why: why it is avoided; None if it is not.
     :param health: what it tells of itself; None if it does not.
     :param host: what it tells of its host; None if it does not.
+    :param abilities: what sets it apart from others; None if it does not tell.
     :param certificate_end: when its certificate ends, in seconds since 1970; None if it does not say.
     """
 
@@ -65,6 +68,7 @@ class ServerView:
     avoided_why: Fault | None
     health: Health | None
     host: HostFacts | None
+    abilities: Abilities | None
     certificate_end: float | None
 
     @property
@@ -111,11 +115,13 @@ class ToolchainView:
     """A toolchain, by its archive id, and the build servers that are known to have it: ours alone tell.
 
     :param size: in bytes; None if none of them told.
+    :param machine: the one that it needs, see :mod:`sccachedist.wire.machines`.
     """
 
     archive_id: str
     servers: tuple[ServerId, ...]
     size: int | None = None
+    machine: int = UNKNOWN
 
 
 @attrs.frozen
@@ -249,13 +255,14 @@ def _server_view(server: BuildServer, now: float) -> ServerView:
         avoided_why=_why_avoided(server, now),
         health=None if server.report is None else server.report.health,
         host=None if server.report is None else server.report.host,
+        abilities=None if server.report is None else server.report.abilities,
         certificate_end=server.certificate_end,
     )
 
 
 def _toolchain_views(fleet: Fleet) -> Iterator[ToolchainView]:
     for toolchain, holders in fleet.toolchains():
-        yield ToolchainView(toolchain, tuple(holders), fleet.size_of(toolchain))
+        yield ToolchainView(toolchain, tuple(holders), fleet.size_of(toolchain), fleet.machine_of(toolchain))
 
 
 def _why_avoided(server: BuildServer, now: float) -> Fault | None:

@@ -17,6 +17,7 @@ from sccachedist.server import service as service_module
 from sccachedist.server.portability import LocalOptions
 from sccachedist.server.reloaded_parts import ServerParts
 from sccachedist.server.self_description import job_slots
+from sccachedist.wire.machines import run_by
 from tests.server.test_service import settings
 from tests.support.changed_settings import variants
 
@@ -25,7 +26,6 @@ IN_FORCE: dict[str, Callable[[Any], object]] = {
     "scheduler_auth.token": lambda its: its.link.token.rpartition(" ")[2],
     "heartbeat.secs": lambda its: its.heartbeat._seconds,
     "policy.on_failure": lambda its: its.builder._on_failure,
-    "capacity.machines": lambda its: its.builder.machines.here,
     "shutdown.grace_secs": lambda its: its.service.grace_secs,
     "log.jobs": lambda its: len(its.observers.now) == 1,
     "records.file": lambda its: its.writer._file._path,
@@ -80,6 +80,8 @@ def test_at_once(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     parts: Any = kept[0]
     if key == "capacity.cpus":
         assert parts.core.slots == job_slots(file) == parts.builder._slots
+    elif key == "capacity.machines":
+        assert parts.builder.machines.here == (*value, *run_by(parts.machine))
     elif key == "policy.local_options":
         assert parts.runner.local_options == LocalOptions.of(value)
     elif key in IN_FORCE:

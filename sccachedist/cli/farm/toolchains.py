@@ -10,6 +10,7 @@ _DIGITS = 12
 COLUMNS = (
     Column("ID"),
     Column("COMPILER", keep="start"),
+    Column("MACHINE", spare=True),
     Column("SIZE", right=True),
     Column("JOBS", right=True),
     Column("LAST USE", right=True),
@@ -30,6 +31,7 @@ def cells(row: ToolchainRow, screen: Screen) -> list[Cell | str]:
     return [
         screen.text(row["toolchain"][:_DIGITS]),
         screen.text(row["compiler"]),
+        screen.text(row["machine"]),
         screen.size(row["size"]),
         screen.number(row["jobs"]),
         screen.clock(row["last_use"]),

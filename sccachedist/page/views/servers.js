@@ -150,7 +150,7 @@ function one(root, context, heading, address) {
       const pairs = row ? [["State", stateOf(row)], ["Address", row.address], ["Slots", `${row.taken} of ${row.slots} taken`], ["CPUs", count(row.cpus)],
         ["Version", name(row.version || (row.published ? "published" : null))], ["Here since", time(row.joined)], ["Jobs done", count(row.ended)],
         ["Sent home", row.sent_local === null ? "–" : `${count(row.sent_local)} (${percent(row.sent_local_share)} of the latest)`],
-        ["Speed", row.speed == null ? "–" : `${decimal(row.speed, 2)} of the farm's`], ["Load", decimal(row.load)], ["Machine", name(row.machine, 20)],
+        ["Speed", row.speed == null ? "–" : `${decimal(row.speed, 2)} of the farm's`], ["Load", decimal(row.load)], ["Machines", name(row.machines?.join(" ") || row.machine, 60)], ["Labels", name(row.labels?.join(" ") || null, 100)],
         ["Free memory", `${bytes(row.memory_free)} of ${bytes(row.memory_total)}`],
         ["Free disk", `toolchains ${bytes(row.disk_free?.cache)}, builds ${bytes(row.disk_free?.build)}`],
         ["Uploads now", row.uploads?.length ? row.uploads.map((each) => [digits(each.toolchain), ` ${bytes(each.bytes)} `]) : "none"]]

@@ -31,6 +31,7 @@ export function open(root, context) {
   const columns = [
     { id: "id", label: "Toolchain", heading: true, of: (row) => row.toolchain, show: digits },
     { id: "what", label: "What", of: (row) => row.compiler, show: (value) => name(value, 30) },
+    { id: "machine", label: "Machine", of: (row) => row.machine, show: (value) => name(value, 20) },
     { id: "size", label: "Size", number: true, of: (row) => row.size, show: bytes },
     { id: "held", label: "Held by", of: (row) => `${row.held_by.join()}/${farm.servers.size}`, by: (row) => row.held_by.length, show: (_, row) => held(row) },
     { id: "uploads", label: "Uploads now", of: (row) => JSON.stringify(row.uploads || []), by: (row) => row.uploads?.length || 0, show: (_, row) => uploads(row) },
