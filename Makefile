@@ -22,7 +22,7 @@ COVERING = \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,out_of_service placement pools popularity presumed queue queue_kinds queue_shares refusals roles)) \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,reloaded_secrets sealed_heartbeats sessions shares sight snapshot standings tenure weighted_turns window)) \
 	$(addprefix tests/server/test_,$(addsuffix .py,fitness introduced_jobs job_course jobs killed_jobs places spent_tokens)) tests/toolchains/test_lru.py \
-	tests/builders/test_machines.py \
+	tests/builders/test_machines.py tests/scheduler/test_scouts.py \
 	$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath elf failure_policy outcome sparse tar)) \
 	$(addprefix tests/records/test_,$(addsuffix .py,record report ring selection speed tally trace usage)) \
 	$(addprefix tests/metrics/test_,$(addsuffix .py,histogram series)) \

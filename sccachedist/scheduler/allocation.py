@@ -206,18 +206,19 @@ class Allocation:
 
     def _may_be_placed(self, client: Party, toolchain: str) -> bool:
         """Whether a request that waits can be answered: it gets a slot, or has no server to wait for."""
-        need = self._need(client, toolchain)
-        return self._core.placement.has_room(need) or not (
-            self._core.placement.has_servers(need) or self._settling_secs(need)
-        )
+        need, placement = self._need(client, toolchain), self._core.placement
+        if placement.is_looked_at(toolchain, self._clock.seconds()):
+            return False
+        return placement.has_room(need) or not (placement.has_servers(need) or self._settling_secs(need))
 
     def _wait_for_slots(self) -> None:
         """While clients wait, look in time for slots that can be lent to them, and whether it is in vain."""
         if self._look is not None and self._look.active():
             self._look.cancel()
         if len(self._queue):
-            when = self._core.next_to_lend
-            waits = [] if when is None else [when - self._clock.seconds()]
+            now = self._clock.seconds()
+            times = self._core.next_to_lend, self._core.placement.next_looked_at(now)
+            waits = [when - now for when in times if when is not None]
             if self._began + self._waiting.settle_secs > self._clock.seconds():
                 waits.append(self._began + self._waiting.settle_secs - self._clock.seconds())
             elif not self._core.placement.has_servers():
@@ -237,6 +238,11 @@ class Allocation:
             return False
         crowded = self._queue.is_crowded or not self._core.placement.has_room(need)
         return crowded or not self._core.may_hold_more(client, self._clock.seconds())
+
+    def _must_learn(self, toolchain: Toolchain) -> bool:
+        """Whether a job with the same toolchain finds out which machine it needs."""
+        now = self._clock.seconds()
+        return self._waiting.max_wait_secs > 0 and self._core.placement.is_looked_at(toolchain.archive_id, now)
 
     async def _turn(self, client: Party, toolchain: Toolchain, asked: float) -> Reservation:
         ticket = Ticket(client, toolchain, asked)
@@ -278,7 +284,8 @@ class Allocation:
             if is_full and not self._waiting.max_wait_secs:
                 raise self._over_quota(client)
             need, placement = self._need(client, toolchain.archive_id), self._core.placement
-            if is_full or (self._must_wait(client, need) and (not tried or placement.has_better_than(tried, need))):
+            must_wait = self._must_wait(client, need) and (not tried or placement.has_better_than(tried, need))
+            if is_full or must_wait or (not tried and self._must_learn(toolchain)):
                 reserved = await self._turn(client, toolchain, asked)
                 tried.clear()  # after a wait, any server with room will do
             else:

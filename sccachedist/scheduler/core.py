@@ -215,6 +215,7 @@ class SchedulerCore:
         server = self._fleet.choose(toolchain, tried, now, need)
         if server is None:
             raise self.placement.no_capacity(need, tried)
+        self.placement.chosen(server, toolchain, now)
         job_id, asked = self._jobs.fresh_id(), now if asked is None else asked
         job = Job(server.server_id, client, toolchain, JobPhase.RESERVED, now, asked=asked)
         self._slots.enter(job_id, job, now)

@@ -107,6 +107,11 @@ class Fleet:
             return True
         return bool(self._shunned) and not self.has_better_than((), need) and any(self._shunned_with_room(need))
 
+    @property
+    def is_mixed(self) -> bool:
+        """Whether there are servers of different machines."""
+        return self._pools.is_mixed
+
     def has_better_than(self, tried: Collection[ServerId], need: Need = ANYWHERE) -> bool:
         """Whether some server that suits, other than ``tried``, accepts jobs and is not backed off (it may be full)."""
         servers = ((server.server_id, server) for server in self._suiting(need))

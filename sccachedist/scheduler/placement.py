@@ -7,9 +7,12 @@ from collections.abc import Collection
 
 from sccachedist.errors import NoCapacity
 from sccachedist.outcomes import Refusal
+from sccachedist.scheduler.build_server import BuildServer
 from sccachedist.scheduler.fleet import Fleet
 from sccachedist.scheduler.kinds import ANYWHERE, Need
+from sccachedist.scheduler.scouts import Scouts
 from sccachedist.wire.addresses import ServerId
+from sccachedist.wire.machines import UNKNOWN
 
 
 class Placement:
@@ -19,7 +22,7 @@ class Placement:
     """
 
     def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+        self._fleet, self._scouts = fleet, Scouts()
 
     def need(self, toolchain: str, labels: frozenset[str] = frozenset()) -> Need:
         """What a job with a toolchain needs, of a client that needs labels."""
@@ -37,6 +40,19 @@ class Placement:
     def has_better_than(self, tried: Collection[ServerId], need: Need = ANYWHERE) -> bool:
         """Whether some server other than ``tried`` accepts jobs and is not backed off (it may be full)."""
         return self._fleet.has_better_than(tried, need)
+
+    def chosen(self, server: BuildServer, toolchain: str, now: float) -> None:
+        """Note that a server gets a job; of several machines, it may find out which one the toolchain needs."""
+        if self._fleet.machine_of(toolchain) == UNKNOWN and toolchain and server.kind.machines and self._fleet.is_mixed:
+            self._scouts.send(toolchain, now)
+
+    def is_looked_at(self, toolchain: str, now: float) -> bool:
+        """Whether a job finds out just now which machine a toolchain needs: others with the same wait for that."""
+        return self._scouts.is_out(toolchain, now) and self._fleet.machine_of(toolchain) == UNKNOWN
+
+    def next_looked_at(self, now: float) -> float | None:
+        """When jobs wait for that no longer; None if none does."""
+        return self._scouts.next_back(now)
 
     def no_capacity(self, need: Need, tried: Collection[ServerId]) -> NoCapacity:
         """Why a job gets no slot.

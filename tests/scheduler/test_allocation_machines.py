@@ -13,6 +13,7 @@ from sccachedist.scheduler.allocation import Allocation, Ticket
 from sccachedist.scheduler.events import Event, RequestRefused
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.queue import Queue
+from sccachedist.scheduler.scouts import SCOUT_SECS
 from sccachedist.scheduler.standings import Standing
 from sccachedist.wire.abilities import Abilities
 from sccachedist.wire.addresses import ServerId
@@ -36,11 +37,11 @@ class MachinesTests(SynchronousTestCase):
         self.labels: frozenset[str] = frozenset()
         self.begin(settle_secs=0)
 
-    def begin(self, settle_secs: int) -> None:
+    def begin(self, settle_secs: int, max_wait_secs: int = 60) -> None:
         def standing(party: Party) -> Standing:
             return Standing(party, labels=self.labels)
 
-        waiting, queue = QueueSettings(60, settle_secs=settle_secs), Queue[Ticket](100, standing)
+        waiting, queue = QueueSettings(max_wait_secs, settle_secs=settle_secs), Queue[Ticket](100, standing)
         tokens, servers = JobTokens(self.clock.seconds), FakeBuildServers()
         self.allocation = Allocation(
             self.farm.core, servers, queue, waiting, self.clock, tokens, self.told.extend, standing
@@ -63,6 +64,12 @@ class MachinesTests(SynchronousTestCase):
         assert isinstance(refusal, RequestRefused)
         return refusal.refusal
 
+    def give_up(self, *asked: Deferred[AllocJobResponse]) -> None:
+        """Clients go away."""
+        for each in asked:
+            each.addErrback(lambda _: None)
+            each.cancel()
+
     def fill(self, toolchain: str) -> None:
         """Take all slots for a machine."""
         for _ in range(SLOTS):
@@ -76,9 +83,7 @@ class MachinesTests(SynchronousTestCase):
         assert self.assignments.waiting == [A, A]
         for each in waiting:
             self.assertNoResult(each)
-        for each in gone_on + waiting:
-            each.addErrback(lambda _: None)
-            each.cancel()
+        self.give_up(*gone_on, *waiting)
 
     def test_both_are_full(self) -> None:
         """A slot that comes free goes to the first request for its machine."""
@@ -90,9 +95,7 @@ class MachinesTests(SynchronousTestCase):
         self.farm.core.release(reserved[1], 0.0, failed=False)
         self.allocation.serve_waiting()
         assert self.assignments.waiting == [A, B]
-        for each in waiting:
-            each.addErrback(lambda _: None)
-            each.cancel()
+        self.give_up(*waiting)
 
     def test_no_server_of_its_machine(self) -> None:
         """A request is refused at once, though others would wait."""
@@ -119,6 +122,31 @@ class MachinesTests(SynchronousTestCase):
         self.farm.beat(C, ON_X86)
         self.allocation.serve_waiting()
         assert self.refused(waiting) is Refusal.NO_MACHINE
+
+    def test_others_wait_for_the_first(self) -> None:
+        """One job finds out which machine a toolchain needs; the others go there then. Other toolchains go on."""
+        unknown = "0b" * 32
+        first, second, third = self.ask(unknown), self.ask(unknown, "second"), self.ask(unknown, "third")
+        other = self.ask(GCC)
+        assert self.assignments.waiting == [A, A]
+        self.farm.beat(A, ON_X86, [(GCC, X86), (unknown, ARM)])
+        self.allocation.serve_waiting()
+        assert self.assignments.waiting == [A, A, B, B]
+        self.give_up(first, second, third, other)
+
+    def test_others_do_not_wait_for_ever(self) -> None:
+        """If the first job does not find it out, the others go anywhere; where nobody waits, they do at once."""
+        unknown = "0b" * 32
+        asked = [self.ask(unknown) for _ in range(2)]
+        assert len(self.assignments.waiting) == 1
+        self.clock.advance(SCOUT_SECS)
+        assert len(self.assignments.waiting) == 2
+        asked.append(self.ask(unknown))
+        assert len(self.assignments.waiting) == 3
+        self.begin(settle_secs=0, max_wait_secs=0)
+        asked += [self.ask("0e" * 32) for _ in range(2)]
+        assert len(self.assignments.waiting) == 2
+        self.give_up(*asked)
 
     def test_no_server_with_its_label(self) -> None:
         """The same holds for the labels that a client needs."""

@@ -9,6 +9,7 @@ from sccachedist.errors import NoCapacity
 from sccachedist.outcomes import Refusal
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.kinds import ANYWHERE, PLAIN, Need, ServerKind, kind_of
+from sccachedist.scheduler.scouts import SCOUT_SECS
 from sccachedist.wire.abilities import Abilities
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, Health, ServerReport
@@ -148,6 +149,20 @@ def test_not_looked_at() -> None:
     farm = Farm(a=ON_ARM, b=ON_X86, c=ON_X86)
     assert {farm.placed(GCC) for _ in range(4)} == {B, C}
     assert farm.placed(GCC) == A
+
+
+def test_a_scout() -> None:
+    """The first job of a toolchain finds out which machine it needs, where there are several."""
+    farm = Farm(a=ON_X86, b=ON_X86)
+    farm.placed(GCC)
+    assert not farm.core.placement.is_looked_at(GCC, 0.0)
+    farm.beat(C, ON_ARM)
+    farm.placed(CLANG)
+    placement = farm.core.placement
+    assert (placement.is_looked_at(CLANG, 0.0), placement.next_looked_at(0.0)) == (True, SCOUT_SECS)
+    farm.beat(A, ON_X86, [(CLANG, ARM)])
+    assert not placement.is_looked_at(CLANG, 0.0)
+    assert farm.placed(CLANG) == C
 
 
 def test_looked_at_in_vain() -> None:
