@@ -33,12 +33,14 @@ from farmkit.processes import LOOPBACK, inherited
 from farmkit.raw_client import RawClient
 from sccachedist.outcomes import SERVER_PHASES, Outcome
 from sccachedist.server.identity import Identity, load_identity
+from sccachedist.wire.abilities import Abilities
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.extension import EXTENDED_HEARTBEAT, JOB_STATES, Availability, Health, JobStates, ServerReport
 from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.job_summary import JobSummary, packed
+from sccachedist.wire.machines import run_by
 from sccachedist.wire.messages import Heartbeat, JobAlloc, JobId, JobState
 from sccachedist.wire.tokens import server_token
 
@@ -50,6 +52,7 @@ FIRST_PORT = 30_000
 TOOLCHAIN = ArchiveId("ab" * 32)
 _HOLDERS = 8
 _BACKLOG = 64
+_MACHINE = 62
 _HEARTBEAT_SECS = 3600  # a benchmark is over by then
 #: Seconds between two heartbeats of a busy server, and for how many of them a job goes on.
 BUSY_SECS, JOB_HEARTBEATS = 5, 4
@@ -219,6 +222,7 @@ class _Server:
             health=Health(ended=self._ended),
             version="1.0",
             host=_host_facts(self._number),
+            abilities=Abilities(machines=run_by(_MACHINE), built_for=(_MACHINE,)),
         )
         self._tell("heartbeat_server", encode(EXTENDED_HEARTBEAT, (self.heartbeat, report)))
 
@@ -234,7 +238,7 @@ def _summary(job_id: JobId) -> bytes:
 def _host_facts(number: int) -> HostFacts:
     gib = 1 << 30
     free = (8 + number % 50) * gib
-    return HostFacts("build", 62, 1000 + number * 100, free, 64 * gib, free, free)
+    return HostFacts("build", _MACHINE, 1000 + number * 100, free, 64 * gib, free, free)
 
 
 def _work(fleet: list[_Server]) -> None:
