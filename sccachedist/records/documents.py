@@ -315,37 +315,6 @@ class ClientsDocument(TypedDict):
     clients: list[ClientRow]
 
 
-class ToolchainUpload(TypedDict):
-    """A build server to which a client is bringing a toolchain, and the bytes that are there."""
-
-    server: str
-    bytes: int
-
-
-class ToolchainRow(TypedDict):
-    """A toolchain, by its archive id. ``compiler`` is the file name that jobs with it ran most often, if known.
-
-    ``machine`` is the one that it needs; null if it needs no certain one, or that is not known.
-    """
-
-    toolchain: str
-    compiler: str | None
-    machine: str | None
-    size: int | None
-    held_by: list[str]
-    uploads: list[ToolchainUpload]
-    jobs: int
-    last_use: float | None
-
-
-class ToolchainsDocument(TypedDict):
-    """``GET /api/v1/farm/toolchains``."""
-
-    v: int
-    since: float
-    toolchains: list[ToolchainRow]
-
-
 class UsageRow(TypedDict):
     """What one client, server, toolchain or compiler used."""
 

@@ -26,8 +26,6 @@ from sccachedist.records.documents import (
     ServerRow,
     ServerUpload,
     StatusDocument,
-    ToolchainRow,
-    ToolchainUpload,
 )
 from sccachedist.records.ring import (
     CLIENT,
@@ -43,6 +41,7 @@ from sccachedist.records.ring import (
     record_of,
 )
 from sccachedist.records.tally import RequestTally
+from sccachedist.records.toolchain_documents import ToolchainRow, ToolchainUpload
 from sccachedist.scheduler.out_of_service import Drain, Pause
 from sccachedist.scheduler.snapshot import JobView, ServerView, ToolchainView, Totals
 from sccachedist.scheduler.standings import Standing

@@ -18,6 +18,7 @@ from sccachedist.config.clients import DEFAULT, ClientSettings
 from sccachedist.job_phases import JobPhase
 from sccachedist.outcomes import Outcome, Refusal, SentLocal
 from sccachedist.records import documents
+from sccachedist.records.toolchain_documents import ToolchainsDocument
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.events import Event, JobEnd, JobEnded, RequestRefused
@@ -48,7 +49,7 @@ ROUTES = {
     "jobs": documents.JobsDocument,
     "why": documents.WhyDocument,
     "clients": documents.ClientsDocument,
-    "toolchains": documents.ToolchainsDocument,
+    "toolchains": ToolchainsDocument,
     "usage": documents.UsageDocument,
     "trace": documents.TraceDocument,
     "notices": documents.NoticesDocument,

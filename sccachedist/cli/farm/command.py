@@ -35,13 +35,13 @@ from sccachedist.records.documents import (
     JobsDocument,
     ServersDocument,
     StatusDocument,
-    ToolchainsDocument,
     TraceDocument,
     UsageDocument,
     WhyDocument,
 )
 from sccachedist.records.report import report_of
 from sccachedist.records.selection import Selection
+from sccachedist.records.toolchain_documents import ToolchainsDocument
 from sccachedist.records.trace import chrome_trace
 from sccachedist.records.usage import usage_of
 

@@ -1,7 +1,7 @@
 """``toolchains``: which compilers are on the farm, and where. Pure."""
 
 from sccachedist.cli.farm.screen import Cell, Column, Screen, table
-from sccachedist.records.documents import ToolchainRow, ToolchainsDocument
+from sccachedist.records.toolchain_documents import ToolchainRow, ToolchainsDocument
 
 #: The digits of an archive id that are shown.
 _DIGITS = 12

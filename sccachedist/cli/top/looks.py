@@ -16,8 +16,8 @@ from sccachedist.records.documents import (
     JobsDocument,
     ServersDocument,
     StatusDocument,
-    ToolchainsDocument,
 )
+from sccachedist.records.toolchain_documents import ToolchainsDocument
 
 #: What one can look at, in the order of the key Tab.
 TABS = ("servers", "jobs", "clients", "toolchains")

@@ -7,10 +7,10 @@ from sccachedist.records.documents import (
     Recent,
     ServersDocument,
     StatusDocument,
-    ToolchainsDocument,
     UsageDocument,
     WhyDocument,
 )
+from sccachedist.records.toolchain_documents import ToolchainsDocument
 from sccachedist.records.usage import usage_of
 from tests.records.rows import job_row, refused_row
 

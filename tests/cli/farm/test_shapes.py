@@ -9,6 +9,7 @@ import pytest
 from sccachedist.cli.farm.shapes import checked
 from sccachedist.errors import DecodeError
 from sccachedist.records import documents
+from sccachedist.records.toolchain_documents import ToolchainsDocument
 from tests.cli.farm import documents as made
 from tests.records.rows import job_row, refused_row
 
@@ -19,7 +20,7 @@ ALL: list[tuple[Any, type]] = [
     (made.JOB, documents.JobDocument),
     (made.WHY, documents.WhyDocument),
     (made.CLIENTS, documents.ClientsDocument),
-    (made.TOOLCHAINS, documents.ToolchainsDocument),
+    (made.TOOLCHAINS, ToolchainsDocument),
     (made.USAGE, documents.UsageDocument),
     ({"traceEvents": [{"ph": "X"}], "displayTimeUnit": "ms"}, documents.TraceDocument),
     (job_row(), documents.JobRow),
