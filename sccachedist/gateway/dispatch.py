@@ -24,7 +24,7 @@ from sccachedist.gateway.believed import MOST_CPUS, cpus_of
 from sccachedist.gateway.decisions import ClosePlace, Decision, Dismiss, EndTicket, Give, JobKey, SendHome
 from sccachedist.outcomes import SentLocal
 from sccachedist.wire.gateway import WorkerHello, WorkerState
-from sccachedist.wire.machines import ANY, UNKNOWN, run_by
+from sccachedist.wire.machines import ANY, UNKNOWN
 
 #: How many workers may be lost with a job before it goes home, and how many may not begin with it.
 MOST_TRIES, MOST_BUSY = 3, 100
@@ -70,7 +70,7 @@ class _Worker:
 
     def suits(self, machine: int) -> bool:
         """Whether it could run programs of a machine, as far as that is known."""
-        return machine in (UNKNOWN, ANY) or not self.hello.machine or machine in run_by(self.hello.machine)
+        return machine in (UNKNOWN, ANY) or not self.hello.machines or machine in self.hello.machines
 
 
 @attrs.define
@@ -129,8 +129,8 @@ class Dispatch:
     @property
     def machines(self) -> tuple[int, ...]:
         """The machines whose programs they run; none if one of them does not tell."""
-        known = {worker.hello.machine for worker in self._workers.values() if worker.takes_jobs}
-        return () if UNKNOWN in known else tuple(sorted({machine for each in known for machine in run_by(each)}))
+        known = {worker.hello.machines for worker in self._workers.values() if worker.takes_jobs}
+        return () if () in known else tuple(sorted({machine for each in known for machine in each}))
 
     @property
     def waiting(self) -> int:

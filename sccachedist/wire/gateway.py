@@ -14,6 +14,7 @@ import attrs
 from sccachedist.errors import DecodeError
 from sccachedist.outcomes import SentLocal
 from sccachedist.policy import OnFailure
+from sccachedist.wire.abilities import MOST_MACHINES
 from sccachedist.wire.bincode import (
     BOOL,
     OCTETS,
@@ -52,7 +53,7 @@ class WorkerHello:
     :param nonce: of its process, drawn at random.
     :param cpus: those that it offers.
     :param slots: how many jobs it runs at a time: a few more than its CPUs.
-    :param machine: the ``e_machine`` of the ELF programs that it runs, such as 62 for x86-64; 0 if it does not tell.
+    :param machines: whose programs it runs, by the numbers of ELF; empty if it does not tell.
     :param toolchains: archive ids that it has, most recently used first.
     """
 
@@ -60,7 +61,7 @@ class WorkerHello:
     nonce: int
     cpus: int
     slots: int
-    machine: int
+    machines: tuple[int, ...]
     labels: tuple[str, ...]
     version: str
     toolchains: tuple[str, ...] = ()
@@ -178,7 +179,7 @@ WORKER_HELLO = struct(
     nonce=U64,
     cpus=U64,
     slots=U64,
-    machine=U16,
+    machines=sequence(U16, MOST_MACHINES),
     labels=sequence(TEXT, MOST_LABELS),
     version=TEXT,
     toolchains=_HELD,

@@ -131,7 +131,7 @@ def worker_service(
             nonce,
             now.cpus,
             now.slots,
-            facts.machine,
+            machines(reload.settings, facts.machine),
             reload.settings.capacity.labels,
             __version__,
             now.toolchains,

@@ -110,7 +110,7 @@ class Gateway:
             self.sessions.look()
 
     def worker(self, nonce: int = 1, token: str = TOKEN, cpus: int = 2, **said: Any) -> "FakeWorker":
-        hello = attrs.evolve(WorkerHello(f"worker {nonce}", nonce, cpus, cpus + 1, 0, (), "1"), **said)
+        hello = attrs.evolve(WorkerHello(f"worker {nonce}", nonce, cpus, cpus + 1, (), (), "1"), **said)
         worker = FakeWorker(self, token)
         welcome: Welcome = worker.ask("hello", encode(WORKER_HELLO, hello)).message(WELCOME)
         worker.welcome = welcome

@@ -21,11 +21,13 @@ from sccachedist.wire.gateway import WorkerHello, WorkerState
 JOB_SECS = 100.0
 GCC, CLANG = "a" * 64, "b" * 64
 X86, ARM = 62, 183
+#: What a worker runs that is said to be of a machine.
+RUNS = {0: (), X86: (X86, 3), ARM: (ARM,)}
 NO_JOB = JobKey(99)
 
 
 def hello(nonce: int, machine: int = 0, *held: str) -> WorkerHello:
-    return WorkerHello(f"worker {nonce}", nonce, 2, 3, machine, (), "1", held)
+    return WorkerHello(f"worker {nonce}", nonce, 2, 3, RUNS[machine], (), "1", held)
 
 
 @pytest.fixture
@@ -69,6 +71,16 @@ def test_which_worker(dispatch: Dispatch) -> None:
     assert chosen == [("c", 1), ("c", 2), ("b", 1), ("b", 2), ("d", 1), ("d", 2)]
     assert given(dispatch.submit(GCC, X86, 0)[1]) == []
     assert given(dispatch.submit(GCC, ARM, 0)[1])[0][:2] == ("a", 1)
+
+
+def test_a_worker_with_an_emulator(dispatch: Dispatch) -> None:
+    """A worker gets jobs of all machines that it says it runs."""
+    said = WorkerHello("w", 1, 2, 3, (X86, ARM), (), "1")
+    dispatch.welcome("a", said, 0)
+    dispatch.ask("a", 1, 0)
+    assert given(dispatch.submit(GCC, ARM, 0)[1])[0][:2] == ("a", 1)
+    dispatch.ask("a", 1, 0)
+    assert given(dispatch.submit(GCC, 243, 0)[1]) == []
 
 
 def test_least_loaded(dispatch: Dispatch) -> None:

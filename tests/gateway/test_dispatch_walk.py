@@ -53,10 +53,10 @@ class Walk(RuleBasedStateMachine):
                 case SendHome(job=job):
                     self.waiting.remove(job)
 
-    @rule(session=SESSIONS, nonce=st.integers(1, 3), machine=st.sampled_from([0, 62, 183]))
-    def comes(self, session: str, nonce: int, machine: int) -> None:
+    @rule(session=SESSIONS, nonce=st.integers(1, 3), machines=st.sampled_from([(), (62, 3), (183, 62)]))
+    def comes(self, session: str, nonce: int, machines: tuple[int, ...]) -> None:
         if session not in self.sessions:
-            told = self.dispatch.welcome(session, WorkerHello("w", nonce, 1, 2, machine, (), "1"), self.now)
+            told = self.dispatch.welcome(session, WorkerHello("w", nonce, 1, 2, machines, (), "1"), self.now)
             self.sessions.add(session)
             self.obey(told)
 

@@ -211,11 +211,11 @@ def test_another_machine(gateway: Gateway) -> None:
     """When a worker says that a toolchain is for another machine, jobs with it go to workers of that one."""
     outcome(gateway.stock.bring(ARCHIVES[0]))
     run = gateway.run()
-    worker = gateway.worker(1, machine=62)
+    worker = gateway.worker(1, machines=(62, 3))
     worker.takes()
     assert counts(worker.answers(1, NotBuilt(SentLocal.MACHINE, "aarch64", "not here")))
     assert isinstance(outcome(run), ForeignToolchain)
-    arm, place = gateway.worker(2, machine=183), worker.place(1)
+    arm, place = gateway.worker(2, machines=(183,)), worker.place(1)
     assert gateway.builder.abilities(("fast",)) == Abilities(machines=(3, 62, 183), labels=("fast",))
     run = gateway.run()
     assert place.answers() == []
@@ -390,7 +390,7 @@ def test_stops(gateway: Gateway) -> None:
         assert outcome(each).sent_local is SentLocal.SHUTDOWN
     assert [each.status for each in listening.answers()] == [410]
     assert len(place.answers()) == 1
-    hello = encode(WORKER_HELLO, WorkerHello("late", 7, 1, 2, 0, (), "1"))
+    hello = encode(WORKER_HELLO, WorkerHello("late", 7, 1, 2, (), (), "1"))
     assert worker.ask("hello", hello).status == 410
 
 

@@ -29,7 +29,7 @@ from sccachedist.wire.messages import job_capacity
 from tests.server.test_service import settings
 
 TOKENS = RemoteBuilderSettings(("first", "second"))
-HELLO = encode(WORKER_HELLO, WorkerHello("w", 1, 6, 7, 62, (), "1"))
+HELLO = encode(WORKER_HELLO, WorkerHello("w", 1, 6, 7, (62,), (), "1"))
 
 
 @attrs.define
@@ -108,7 +108,7 @@ def test_more_workers(run: Callable[[ServerSettings], Running], tmp_path: Path) 
 
     def told(cpus: int, nonce: int) -> tuple[int, int]:
         """The nonce and the CPUs that a heartbeat has when one more worker has come."""
-        gateway.say("hello", encode(WORKER_HELLO, WorkerHello("w", nonce, cpus, cpus + 1, 62, (), "1")))
+        gateway.say("hello", encode(WORKER_HELLO, WorkerHello("w", nonce, cpus, cpus + 1, (62,), (), "1")))
         heartbeat, _ = gateway.its.heartbeat._message(5, 1000)
         return heartbeat.server_nonce, heartbeat.num_cpus
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sccachedist.errors import DecodeError
 from sccachedist.outcomes import SentLocal
 from sccachedist.policy import OnFailure
+from sccachedist.wire.abilities import MOST_MACHINES
 from sccachedist.wire.bincode import Codec, decode, encode
 from sccachedist.wire.gateway import (
     MOST_ANSWER_HEAD,
@@ -42,7 +43,7 @@ from sccachedist.wire.usage import Usage
 USAGE = Usage(run_ns=5, peak_memory_bytes=2**40, exit_code=0)
 JOB = WorkerJob(2**64 - 1, JobId(7), "a" * 64, b"command", True, OnFailure.SUSPICIOUS)
 VALUES: list[tuple[Codec[Any], object]] = [
-    (WORKER_HELLO, WorkerHello("rack-7", 2**64 - 1, 8, 10, 62, ("gpu", "ü"), "1.0", ("a" * 64,))),
+    (WORKER_HELLO, WorkerHello("rack-7", 2**64 - 1, 8, 10, (62, 3), ("gpu", "ü"), "1.0", ("a" * 64,))),
     (WELCOME, Welcome("0" * 32, 5, 5, 20, 540, b"-----BEGIN")),
     (WORKER_STATE, WorkerState(8, 10, ("a" * 64, "b" * 64))),
     (WORKER_ORDERS, WorkerOrders((1, 2**64 - 1), b"-----BEGIN")),
@@ -70,7 +71,8 @@ def test_each_message(codec: Codec[Any], value: object) -> None:
 @pytest.mark.parametrize(
     ("codec", "value"),
     [
-        (WORKER_HELLO, WorkerHello("", 1, 1, 2, 0, ("x",) * (MOST_LABELS + 1), "")),
+        (WORKER_HELLO, WorkerHello("", 1, 1, 2, (), ("x",) * (MOST_LABELS + 1), "")),
+        (WORKER_HELLO, WorkerHello("", 1, 1, 2, (62,) * (MOST_MACHINES + 1), (), "")),
         (WORKER_STATE, WorkerState(1, 2, ("",) * (MOST_HELD + 1))),
         (WORKER_ORDERS, WorkerOrders((0,) * (MOST_CANCELLED + 1))),
         (WORKER_ORDERS, WorkerOrders((), bytes(65_537))),

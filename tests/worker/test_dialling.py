@@ -41,7 +41,7 @@ class Dialled:
         return gateway
 
     def hello(self, nonce: int) -> WorkerHello:
-        return WorkerHello("vm", nonce, 1, 1, 62, (), "0.1.0")
+        return WorkerHello("vm", nonce, 1, 1, (62,), (), "0.1.0")
 
     def advance(self, seconds: float) -> None:
         self.bench.clock.advance(seconds)
