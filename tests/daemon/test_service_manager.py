@@ -106,10 +106,12 @@ def test_reload(manager: Listening, told: Told) -> None:
     assert manager.heard() == ["READY=1", "STATUS=all is new"]
 
 
-@pytest.mark.parametrize("process", ["", str(os.getpid())])
-def test_watchdog(manager: Listening, process: str) -> None:
+@pytest.mark.parametrize("is_named", [False, True])
+def test_watchdog(manager: Listening, is_named: bool) -> None:
     """It hears of the process twice in the time after which it would end it, also if no status is to be had."""
-    told = Told(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="3000000", WATCHDOG_PID=process)
+    told = Told(
+        NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="3000000", WATCHDOG_PID=str(os.getpid()) if is_named else ""
+    )
     told.service.startService()
     assert manager.heard() == ["READY=1", "WATCHDOG=1", "STATUS=open"]
     told.clock.pump([1.5, 1.5])
