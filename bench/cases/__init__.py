@@ -3,6 +3,7 @@
 from bench.cases.allocations import AllocationLatency, AllocationRate
 from bench.cases.capacity import CAPACITY_CASES
 from bench.cases.failures import VerifiedFailures
+from bench.cases.gateways import GatewayLatency
 from bench.cases.job_path import JobLatency, JobThroughput
 from bench.cases.large import LargeJob, LargeUpload
 from bench.cases.projects import PROJECT_BUILDS
@@ -18,6 +19,7 @@ from bench.run import Case
 CASES: tuple[Case, ...] = (
     JobLatency(),
     JobThroughput(),
+    GatewayLatency(),
     *PROJECT_BUILDS,
     *TOOLCHAIN_CASES,
     AllocationLatency(),

@@ -7,7 +7,7 @@ the callers know what the octets mean, and where they go.
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
@@ -31,7 +31,7 @@ from sccachedist.disks import on_disk
 from sccachedist.errors import DiskError, PeerError, SccachedistError
 from sccachedist.peers.bodies import Octets, read_body
 from sccachedist.peers.connection_pool import BoundedPool, Endpoints, PinnedPool
-from sccachedist.peers.http_client import CONNECT_SECS, FAILURES, Ask, asking_by, causes_of, parsed, refused, text_of
+from sccachedist.peers.http_client import CONNECT_SECS, FAILURES, causes_of, refused, text_of
 from sccachedist.peers.pins import PinPolicy, Pins
 
 #: The most bytes that are read of an answer that is no success.
@@ -39,6 +39,9 @@ REFUSAL_BYTES = 1 << 14
 _PIECE = 1 << 16
 _FAILURES = (*FAILURES, RequestTransmissionFailed)
 
+#: Makes a request: method, URL, headers and body; the result is the response. No URL is used twice, so none is parsed
+#: as for other calls.
+Ask: TypeAlias = Callable[[bytes, bytes, Headers, IBodyProducer | None], "Deferred[IResponse]"]
 #: Takes the next bytes of an answer. An error of ours that it raises ends the call, and is the call's own.
 Sink = Callable[[bytes], None]
 
@@ -125,7 +128,7 @@ class Streams:
 
         async def over(ask: Ask) -> Any:
             headers = Headers({"Authorization": [f"Bearer {token}"], "Content-Type": ["application/octet-stream"]})
-            response = await ask(method, parsed(url), headers=headers, data=body(moved))
+            response = await ask(method.encode(), url.encode("ascii"), headers, body(moved))
             moved()
             if response.code // 100 != 2:
                 raise refused(response.code, await read_body(response, REFUSAL_BYTES))
@@ -284,5 +287,5 @@ def pinned_streams(reactor: Any, pins: Pins, most: float) -> Streams:
 
 def _streams(reactor: Any, policy: IPolicyForHTTPS, pool: BoundedPool, once: BoundedPool) -> Streams:
     endpoints = Endpoints(reactor, policy, CONNECT_SECS, lambda: None)
-    kept, fresh = (asking_by(Agent.usingEndpointFactory(reactor, endpoints, each), reactor) for each in (pool, once))
+    kept, fresh = (Agent.usingEndpointFactory(reactor, endpoints, each).request for each in (pool, once))
     return Streams(reactor, pool, kept, fresh)
