@@ -84,8 +84,9 @@ fuzz:
 # waiting, in networks of its own: two portions run side by side. The first build of each setup is in the suite. QUICK=1
 # takes three minutes.
 FAULTS = $(if $(QUICK),\
-	ours/2-4 ours/5-7 two_schedulers/2-4 published_scheduler/2-3 published_server/2-3,\
-	ours/2-15 ours/16-30 two_schedulers/2-15 two_schedulers/16-30 published_scheduler/2-5 published_server/2-5)
+	ours/2-4 ours/5-7 two_schedulers/2-4 gateway/2-4 published_scheduler/2-3 published_server/2-3,\
+	ours/2-15 ours/16-30 two_schedulers/2-15 two_schedulers/16-30 gateway/2-15 gateway/16-30\
+	published_scheduler/2-5 published_server/2-5)
 
 faults:
 	scripts/setup.sh dev

@@ -32,11 +32,23 @@ class GatewayFarm(Farm):
     def __attrs_post_init__(self) -> None:
         self.launch_server = replacing(self.launch_server, builder=f'type = "remote"\ntokens = ["{self.worker_token}"]')
 
+    @classmethod
+    def of(cls, farm: Farm, folder: Path, launch_server: Launch, server_host: str) -> Self:
+        """A gateway of the same scheduler: start only that, and workers."""
+        return cls(
+            folder,
+            launch_server=launch_server,
+            scheduler_host=farm.scheduler_host,
+            server_host=server_host,
+            scheduler_port=farm.scheduler_port,
+            client_token=farm.client_token,
+            server_key=farm.server_key,
+        )
+
     def __enter__(self) -> Self:
         try:
             self.start_scheduler()
-            self.launch_only_server()
-            self.server.wait_until(self.has_certificate, _START_SECS, "the gateway has a certificate")
+            self.launch_gateway()
             for name in self.names:
                 self.launch_only_worker(name)
             self.server.wait_until(self._has_workers, _START_SECS, "the gateway offers its workers")
@@ -44,6 +56,11 @@ class GatewayFarm(Farm):
             self.stop()
             raise
         return self
+
+    def launch_gateway(self) -> None:
+        """Start the gateway, and wait until there is what workers have to know of it."""
+        self.launch_only_server()
+        self.server.wait_until(self.has_certificate, _START_SECS, "the gateway has a certificate")
 
     @property
     def certificate(self) -> Path:
@@ -72,13 +89,16 @@ class GatewayFarm(Farm):
 
     def worker_folder(self, name: str) -> Path:
         """All that a worker owns."""
-        return self.folder / f"worker-{name}"
+        return self.folder / name
 
-    def launch_only_worker(self, name: str, urls: tuple[str, ...] = (), more: str = "") -> Daemon:
+    def launch_only_worker(
+        self, name: str, urls: tuple[str, ...] = (), more: str = "", launch: Launch | None = None
+    ) -> Daemon:
         """Start a worker, or start it again, and wait for nothing.
 
         :param urls: of the gateways, if not this farm's alone.
         :param more: TOML that follows.
+        :param launch: how it is started, if not as the others.
         """
         folder = self.worker_folder(name)
         folder.mkdir(exist_ok=True)
@@ -98,6 +118,6 @@ type = "overlay"
 build_dir = "{folder / "build"}"
 bwrap_path = "{shutil.which("bwrap")}"
 {self.worker_settings}{more}""")
-        daemon = self.workers[name] = Daemon.start(self.launch_worker(config), self.folder / f"worker-{name}.log")
+        daemon = self.workers[name] = Daemon.start((launch or self.launch_worker)(config), self.folder / f"{name}.log")
         self._running.callback(daemon.stop)
         return daemon

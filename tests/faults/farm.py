@@ -12,18 +12,20 @@ from urllib.request import Request, urlopen
 import attrs
 
 from farmkit.farm import Farm
+from farmkit.gateway_farm import GatewayFarm
 from farmkit.processes import Daemon, wait_until
 from sccachedist.cluster.hop import PASSED_ON
 from tests.faults.network import Host
 from tests.faults.schedule import Fault, Kind
 from tests.support.redis_servers import RedisServer
 
-T = TypeVar("T", "Scheduler", "Server", "Store")
+T = TypeVar("T", "Scheduler", "Server", "Worker", "Store")
 
 #: Seconds that a daemon has for its end after SIGTERM: its running jobs' own time, on a busy machine.
 _END_SECS = 120
 _START_SECS = 120
 _ANSWER_SECS = 10
+_WORKERS = "sccachedist_gateway_workers "
 
 
 @attrs.frozen
@@ -77,6 +79,43 @@ class Server(_OfFarm):
 
 
 @attrs.frozen
+class Worker:
+    """A worker of a gateway.
+
+    :param metrics: the address of the gateway's metrics.
+    """
+
+    name: str
+    host: Host
+    farm: GatewayFarm
+    metrics: str
+
+    @property
+    def folder(self) -> Path:
+        """All that it writes."""
+        return self.farm.worker_folder(self.name)
+
+    @property
+    def daemon(self) -> Daemon:
+        """The process, another one after each restart."""
+        return self.farm.workers[self.name]
+
+    def launch(self) -> None:
+        """Start it, and wait for nothing."""
+        self.farm.launch_only_worker(self.name, launch=self.host.launching(self.farm.launch_worker))
+
+    @property
+    def companions(self) -> int:
+        """How many workers its gateway has.
+
+        :raises OSError: the gateway does not answer.
+        """
+        with urlopen(f"http://{self.metrics}/metrics", timeout=_ANSWER_SECS) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(int(float(line.removeprefix(_WORKERS))) for line in lines if line.startswith(_WORKERS))
+
+
+@attrs.frozen
 class Store:
     """What has the lock of several schedulers, or knows where that is."""
 
@@ -99,7 +138,7 @@ class Store:
         self.redis.launch()
 
 
-Member: TypeAlias = Scheduler | Server | Store
+Member: TypeAlias = Scheduler | Server | Worker | Store
 
 
 @attrs.frozen
@@ -127,19 +166,21 @@ class FaultyFarm:
 
     @property
     def is_whole(self) -> bool:
-        """Whether one scheduler decides, and each says that it knows every build server."""
-        servers = len(self.all_of(Server))
+        """Whether one scheduler decides, each knows every build server, and gateways all of their workers."""
+        servers, workers = len(self.all_of(Server)), self.all_of(Worker)
         with contextlib.suppress(OSError):
+            if not all(worker.companions == len(workers) for worker in workers[:1]):
+                return False
             known = [scheduler.farm.status().num_servers for scheduler in self.all_of(Scheduler)]
             return known == [servers] * len(known) and len(self.leaders) == 1
         return False
 
     def wait_until_whole(self, seconds: float = _START_SECS) -> None:
-        """Return when one scheduler decides, and each says that it knows every build server.
+        """Return when one scheduler decides, each knows every build server, and gateways all of their workers.
 
         :raises TimeoutError: it does not come to that.
         """
-        wait_until(lambda: self.is_whole, seconds, "one scheduler decides and knows every build server")
+        wait_until(lambda: self.is_whole, seconds, "one scheduler decides, and all is known")
 
     def befall(self, fault: Fault) -> None:
         """Let a fault happen, and end; a daemon that was ended has been started again when this returns."""

@@ -17,9 +17,10 @@ from farmkit.processes import Command, wait_until
 
 #: The address of the host that the Ethernet's owner is on itself.
 HERE = "10.77.0.1"
+_NETWORK = "10.77.0.0/24"
 
-_BRIDGE = "lan0"
-_WIRE = "eth0"
+_BRIDGE, _WIRE = "lan0", "eth0"
+_INNER_BRIDGE, _INNER_WIRE = "lan1", "eth1"
 
 
 def ip(*arguments: str, within: tuple[str, ...] = ()) -> None:
@@ -45,6 +46,24 @@ def ethernet() -> Iterator[Callable[[str], "Host"]]:
         yield lambda name: hosts.enter_context(_connected(name, f"10.77.0.{next(numbers)}"))
 
 
+@contextlib.contextmanager
+def ethernet_behind(door: "Host") -> Iterator[Callable[[str], "Host"]]:
+    """An Ethernet behind a host: who is there reaches that host by its address, and no other host has a way there."""
+    ip("link", "add", _INNER_BRIDGE, "type", "bridge")
+    ip("link", "set", _INNER_BRIDGE, "up")
+    numbers, inner = iter(range(2, 255)), "10.78.0.1"
+    with contextlib.ExitStack() as hosts:
+        hosts.callback(partial(ip, "link", "del", _INNER_BRIDGE))
+        attrs.evolve(door, name=f"{door.name}-in", address=inner).plug(_INNER_BRIDGE, _INNER_WIRE)
+
+        def connect(name: str) -> Host:
+            host = hosts.enter_context(_connected(name, f"10.78.0.{next(numbers)}", _INNER_BRIDGE))
+            ip("route", "add", _NETWORK, "via", inner, within=host.within)
+            return host
+
+        yield connect
+
+
 @attrs.frozen
 class Host:
     """A network namespace on the Ethernet; it lasts as long as the process that holds it."""
@@ -57,6 +76,16 @@ class Host:
     def within(self) -> tuple[str, ...]:
         """What stands before a command that is to run there."""
         return ("nsenter", f"--net=/proc/{self.holder}/ns/net", "--")
+
+    def plug(self, bridge: str, wire: str) -> None:
+        """Lay a cable from here to an Ethernet.
+
+        :param wire: what the host calls its end.
+        """
+        ip("link", "add", self.name, "type", "veth", "peer", "name", wire, "netns", str(self.holder))
+        ip("link", "set", self.name, "master", bridge, "up")
+        ip("addr", "add", f"{self.address}/24", "dev", wire, within=self.within)
+        ip("link", "set", wire, "up", within=self.within)
 
     def launching(self, launch: Launch) -> Launch:
         """The same daemon on this host."""
@@ -97,14 +126,11 @@ class Host:
 
 
 @contextlib.contextmanager
-def _connected(name: str, address: str) -> Iterator[Host]:
+def _connected(name: str, address: str, bridge: str = _BRIDGE) -> Iterator[Host]:
     ours = Path("/proc/self/ns/net").readlink()
     with subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE) as holder:  # cat ends with its input
         wait_until(lambda: Path(f"/proc/{holder.pid}/ns/net").readlink() != ours, 10, "a network namespace is there")
         host = Host(name, address, holder.pid)
-        ip("link", "add", name, "type", "veth", "peer", "name", _WIRE, "netns", str(holder.pid))
-        ip("link", "set", name, "master", _BRIDGE, "up")
         ip("link", "set", "lo", "up", within=host.within)
-        ip("addr", "add", f"{address}/24", "dev", _WIRE, within=host.within)
-        ip("link", "set", _WIRE, "up", within=host.within)
+        host.plug(bridge, _WIRE)
         yield host

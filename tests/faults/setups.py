@@ -8,15 +8,17 @@ from pathlib import Path
 import attrs
 
 from farmkit.farm import Farm
+from farmkit.gateway_farm import GatewayFarm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PUBLISHED_SCHEDULER, PUBLISHED_SERVER, Launch, adding
 from farmkit.processes import free_port
 from tests.faults.balancer import balancing
-from tests.faults.farm import FaultyFarm, Member, Scheduler, Server, Store
-from tests.faults.network import Host, ethernet
+from tests.faults.farm import FaultyFarm, Member, Scheduler, Server, Store, Worker
+from tests.faults.network import Host, ethernet, ethernet_behind
 from tests.faults.schedule import Kind
 from tests.support.redis_servers import RedisServer
 
-SERVERS = ("server-1", "server-2")
+SERVERS, WORKERS = ("server-1", "server-2"), ("worker-1", "worker-2")
+GATEWAY = "gateway"
 STORE, REPLICA, SENTINEL, BALANCER = "store", "replica", "sentinel", "balancer"
 
 _ALL = (Kind.KILL, Kind.TERM, Kind.STOP, Kind.CUT, Kind.PARTED)
@@ -30,6 +32,7 @@ class Setup:
 
     :param patience_secs: how long a compile may take at most, and then the farm to be as it was before.
     :param schedulers: their names. Several have the lock of their leader in a store.
+    :param workers: their names. If there are some, each build server is a gateway, and they are behind it.
     :param asked: the scheduler that clients and build servers ask; of several, by default, a balancer before them.
     """
 
@@ -41,6 +44,7 @@ class Setup:
     store_bears: tuple[Kind, ...] = ()
     schedulers: tuple[str, ...] = ("scheduler",)
     servers: tuple[str, ...] = SERVERS
+    workers: tuple[str, ...] = ()
     asked: str | None = None
     has_sentinel: bool = False
 
@@ -50,7 +54,7 @@ class Setup:
         return {
             **dict.fromkeys(self.schedulers, self.scheduler_bears),
             **({STORE: self.store_bears} if self.store_bears else {}),
-            **dict.fromkeys(self.servers, self.servers_bear),
+            **dict.fromkeys((*self.servers, *self.workers), self.servers_bear),
         }
 
 
@@ -64,6 +68,7 @@ SETUPS = {
         store_bears=(Kind.KILL, Kind.LOSE, Kind.STOP, Kind.CUT, Kind.PARTED),
         schedulers=("scheduler-1", "scheduler-2"),
     ),
+    "gateway": Setup(OUR_SCHEDULER, OUR_SERVER, 40, servers=(GATEWAY,), workers=WORKERS),
     "published_server": Setup(
         OUR_SCHEDULER,
         PUBLISHED_SERVER,
@@ -131,10 +136,28 @@ class _Making:
         """Start them, and wait for nothing."""
         for name in self.setup.servers:
             host = self._host(name)
-            own = asked.beside(_made(self.folder / name), host.launching(self.setup.server), host.address)
+            launch, folder = host.launching(self.setup.server), _made(self.folder / name)
+            if self.setup.workers:
+                self._launch_gateway(name, host, GatewayFarm.of(asked, folder, launch, host.address))
+                continue
+            own = asked.beside(folder, launch, host.address)
             self.daemons.callback(own.stop)
             own.launch_only_server()
             self.members[name] = Server(name, host, own)
+
+    def _launch_gateway(self, name: str, host: Host, farm: GatewayFarm) -> None:
+        """Start it and, behind it, its workers."""
+        metrics = f"{host.address}:{free_port()}"
+        farm.server_settings = f'\n[metrics]\naddress = "{metrics}"\n'
+        self.daemons.callback(farm.stop)
+        farm.launch_gateway()
+        self.members[name] = Server(name, host, farm)
+        connect = self.daemons.enter_context(ethernet_behind(host))
+        for each in self.setup.workers:
+            behind = connect(each)
+            self.others.append(behind.holder)
+            worker = self.members[each] = Worker(each, behind, farm, metrics)
+            worker.launch()
 
     def _start_stores(self) -> str:
         """Start what several schedulers have their lock in: its URL."""

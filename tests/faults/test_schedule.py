@@ -26,7 +26,7 @@ def test_seeds_differ() -> None:
     assert len({schedule(seed, TARGETS, FILES) for seed in SEEDS}) == len(SEEDS)
 
 
-@pytest.mark.parametrize("setup", ["ours", "two_schedulers"])
+@pytest.mark.parametrize("setup", ["ours", "two_schedulers", "gateway"])
 def test_the_suite_leaves_nothing_out(setup: str) -> None:
     """Every daemon meets every kind of fault in the thirty builds."""
     targets = SETUPS[setup].targets

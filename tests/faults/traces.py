@@ -128,7 +128,7 @@ def _ancestors(process: Process, by_pid: Mapping[int, Process]) -> Iterator[Proc
 
 def _jobs_files(farm: FaultyFarm) -> Iterator[str]:
     for server in farm.all_of(Server):
-        for path in server.farm.server_folder.rglob("*"):
+        for path in server.folder.rglob("*"):
             if path.parent.name in _JOBS_PLACES:
                 yield str(path)
 

@@ -19,7 +19,7 @@ def run(module: str, *arguments: str) -> None:
 
 
 @pytest.mark.field(6)
-@pytest.mark.parametrize("setup", ["ours", "two_schedulers", "published_server", "published_scheduler"])
+@pytest.mark.parametrize("setup", ["ours", "two_schedulers", "gateway", "published_server", "published_scheduler"])
 def test_no_fault_breaks_a_build(setup: str) -> None:
     """Two hundred files, eight at a time: all objects are those of a local build, and nothing is left of any job."""
     run("tests.faults", "--setup", setup, "--seeds", "1-1")
