@@ -30,6 +30,11 @@ def test_a_leader_that_dies() -> None:
     run("tests.faults.takeovers", "leader-killed")
 
 
+def test_jobs_of_workers() -> None:
+    """One that takes its workers with it goes home after three; one whose client is interrupted leaves nothing."""
+    run("tests.faults.workers", "deadly", "interrupted")
+
+
 @pytest.mark.field(3)
 def test_a_build_server_that_cannot_be_reached() -> None:
     """It reaches the scheduler, and whoever connects to it hangs: all is compiled by the other one, without delay."""
