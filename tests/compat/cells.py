@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 
 from farmkit.farm import Farm
+from farmkit.gateway_farm import GatewayFarm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, adding, published
 from farmkit.processes import Command, inherited
 from farmkit.projects import CXX, C, write_project
@@ -39,13 +40,17 @@ class Role(Enum):
 
 @attrs.frozen
 class Cell:
-    """A release and its role."""
+    """A release and its role.
+
+    :param has_gateway: whether the build server is a gateway with one worker.
+    """
 
     release: str
     role: Role
+    has_gateway: bool = False
 
     def __str__(self) -> str:
-        return f"{self.release} as {self.role.value}"
+        return f"{self.release} as {self.role.value}{' of a gateway' if self.has_gateway else ''}"
 
     def farm(self, folder: Path) -> Farm:
         """A farm with the release in its role and ours in the others."""
@@ -56,7 +61,7 @@ class Cell:
                 scheduler = published("scheduler", programs(self.release))
             case Role.SERVER:
                 server = published("server", programs(self.release))
-        return Farm(folder, scheduler, server)
+        return (GatewayFarm if self.has_gateway else Farm)(folder, scheduler, server)
 
     def client(self, folder: Path, farm: Farm, toolchains: Path) -> Client:
         """The client of that farm."""

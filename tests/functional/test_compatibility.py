@@ -23,3 +23,9 @@ def test_a_release_works_with_ours_in_every_role(release: str, toolchains: Path,
     with ThreadPoolExecutor(len(Role)) as at_once:
         outcomes = list(at_once.map(seen, Role))
     assert [outcome.what for outcome in outcomes if isinstance(outcome, Failed)] == []
+
+
+def test_an_old_client_through_a_gateway(tmp_path: Path) -> None:
+    """The oldest client's compiles are remote, also after its gateway was restarted."""
+    outcome = run_cell(Cell(OLDEST, Role.CLIENT, has_gateway=True), tmp_path / "gateway", tmp_path / "toolchains")
+    assert isinstance(outcome, Seen), outcome.what
