@@ -116,9 +116,9 @@ def _logs(folder: Path) -> str:
 
 def restart_ours(farm: Farm, role: Role) -> None:
     """Stop what of a farm is ours, and start it again; return when the scheduler has heard of the build server."""
-    before = _registrations(farm)
     if role is not Role.SERVER:
         farm.server.stop()
+    before = _registrations(farm)  # after what a gateway says when it ends
     if role is not Role.SCHEDULER:
         farm.scheduler.stop()
         farm.start_scheduler()
