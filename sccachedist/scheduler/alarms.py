@@ -8,9 +8,8 @@ from collections.abc import Callable
 
 from sccachedist.wire.messages import JobId
 
-#: The most jobs that one call returns: they take a third of a millisecond if each is logged and recorded, and while
-#: there are many, most requests find some of them in their way.
-MOST_AT_ONCE = 4
+#: The most jobs that one call returns: they take a millisecond or two, so no request waits long for them.
+MOST_AT_ONCE = 20
 
 
 class Alarms:

@@ -100,8 +100,8 @@ ASSIGN_SECS = 10.0
 ASSIGN_ANSWER_BYTES = 4096
 #: Seconds between two looks for silent servers and for jobs whose clients have not come.
 EXPIRY_SECS = 1.0
-#: Seconds until the next look, if more jobs are due: long enough for a request to meet one look alone.
-PAUSE_SECS = 0.001
+#: Seconds until the next look, if more jobs are due.
+PAUSE_SECS = 0.002
 
 
 def makeService(options: RoleOptions) -> IService:

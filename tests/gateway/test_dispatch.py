@@ -245,6 +245,7 @@ def test_what_workers_offer(dispatch: Dispatch) -> None:
     dispatch.listen("b", WorkerState(0, 0, ()), 0)
     dispatch.ask("c", 1, 0)
     assert dispatch.leave("c") == [ClosePlace("c", 1)]
+    assert [dispatch.is_leaving(session) for session in "ac"] == [False, True]
     assert dispatch.ask("c", 1, 0) == [ClosePlace("c", 1)]
     assert (dispatch.workers, dispatch.cpus) == (1, 5)
 

@@ -24,7 +24,7 @@ from sccachedist.scheduler.events import (
 )
 from sccachedist.wire.extension import Availability, Health, ServerReport
 from sccachedist.wire.messages import JobId
-from tests.scheduler.farms import CLANG, GCC, SERVERS, A, B, C, farm, heartbeat, job_in
+from tests.scheduler.farms import CLANG, FIRST_JOB, GCC, SERVERS, A, B, C, farm, heartbeat, job_in
 
 
 def test_totals() -> None:
@@ -40,6 +40,7 @@ def test_totals() -> None:
         JobPhase.STARTED: 2,
     }
     assert core.status().in_progress == 2
+    assert (core.views.has_given_out(FIRST_JOB), core.views.has_given_out(JobId(FIRST_JOB - 1))) == (True, False)
 
 
 def test_jobs_of_a_client() -> None:

@@ -35,6 +35,7 @@ def test_eviction(size: int, evicted: tuple[ArchiveId, ...]) -> None:
     toolchains = index(35, A, B, C)
     assert toolchains.add(D, size) == evicted
     assert toolchains.size == 30 - 10 * len(evicted) + size
+    assert toolchains.recent(1) == (D,)
     assert [each in toolchains for each in TOOLCHAINS] == [each not in evicted for each in TOOLCHAINS]
 
 

@@ -35,7 +35,8 @@ def test_compressed(messages: list[bytes], missed: int) -> None:
     inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
     inflate.decompress(GZIP_HEAD)
     for message in messages[missed:]:
-        assert inflate.decompress(Piece(message).octets(is_packed=True)) == message
+        piece = Piece(message)
+        assert inflate.decompress(piece.octets(is_packed=True)) == piece.octets(is_packed=False) == message
 
 
 def test_compressed_bit_by_bit() -> None:
