@@ -247,6 +247,7 @@ def test_what_is_remembered_is_bounded(farm: Farm, monkeypatch: pytest.MonkeyPat
 def test_a_client_that_brings_nothing(farm: Farm) -> None:
     """A job that is over brings its toolchain no more: the next client is asked for it, whatever its server."""
     reserved, needed = farm.asks(farm.a)
-    assert needed and farm.where(farm.b)[1]
+    assert needed
+    assert farm.where(farm.b)[1]
     farm.a.ends(reserved, SentLocal.CLIENT_GONE)
     assert not farm.where(farm.b)[1]
