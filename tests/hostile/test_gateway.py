@@ -34,7 +34,7 @@ from tests.hostile.victim import Victim
 OTHER_TOKEN = "of-the-workers-of-others"
 _SECS = 60
 _BUSY = head(WORKER_ANSWER, Busy())
-_HELLO = WorkerHello("liar", 1, 2, 3, 0, (), "1")
+_HELLO = WorkerHello("liar", 1, 2, 3, (), (), "1")
 
 
 @pytest.fixture(scope="module")
