@@ -58,18 +58,19 @@ def _add(parsed: argparse.Namespace, file: Path) -> None:
 def _set(parsed: argparse.Namespace, file: Path) -> None:
     share = {key: None if value == NO_MAXIMUM else value for key, value in _share(parsed).items()}
     if not share:
-        raise ConfigError("nothing to set: expected --weight, --max-slots or --class")
+        raise ConfigError("nothing to set: expected --weight, --max-slots, --class or --labels")
     with changing(file, parsed.config) as change:
         change.write(_edited(change, file, lambda text: changed(text, parsed.name, share)))
         client = load_clients(file)[parsed.name]
     most = "any number of slots" if client.max_slots is None else f"{client.max_slots} slots at most"
-    _say(f"{parsed.name} has weight {client.weight:g}, {most} and class {client.class_.value} in {file}.")
+    where = f", and goes to servers with label {' and '.join(client.labels)}" if client.labels else ""
+    _say(f"{parsed.name} has weight {client.weight:g}, {most} and class {client.class_.value}{where} in {file}.")
     _reload(parsed)
 
 
 def _share(parsed: argparse.Namespace) -> dict[str, object]:
     """What the command line says of a client's share, by the keys of the file."""
-    share = {"weight": parsed.weight, "max_slots": parsed.max_slots, "class": parsed.class_}
+    share = {"weight": parsed.weight, "max_slots": parsed.max_slots, "class": parsed.class_, "labels": parsed.labels}
     return {key: value for key, value in share.items() if value is not None}
 
 

@@ -17,6 +17,7 @@ _COLUMNS = (
     Column("WEIGHT", right=True),
     Column("CLASS"),
     Column("MAX SLOTS", right=True),
+    Column("LABELS", keep="start", spare=True),
     Column("TOKEN"),
     Column("ADDED", spare=True),
     Column("ENDS"),
@@ -52,7 +53,8 @@ def _uses(known: NamedClientsDocument | None) -> _Uses | None:
 
 
 def _rows(name: str, client: ClientSettings, uses: _Uses | None, screen: Screen) -> Iterator[list[Cell | str]]:
-    share: list[Cell | str] = [name, f"{client.weight:g}", client.class_.value, screen.number(client.max_slots)]
+    most, labels = screen.number(client.max_slots), screen.text(" ".join(client.labels) or None)
+    share: list[Cell | str] = [name, f"{client.weight:g}", client.class_.value, most, labels]
     for token in client.tokens:
         digits = token.sha256[:SHOWN_DIGITS]
         ends = screen.dash if token.until is None else _end(token.until, screen)

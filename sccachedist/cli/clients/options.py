@@ -13,7 +13,7 @@ from sccachedist.errors import ConfigError, DecodeError
 
 #: How few digits of a token's SHA-256 may name it.
 FEWEST_DIGITS = 6
-#: What an administrator writes in place of a number of slots.
+#: What an administrator writes in place of a number of slots, or of labels.
 NO_MAXIMUM = "none"
 #: How long a token is good that has been exchanged.
 _OVERLAP = "14d"
@@ -33,11 +33,13 @@ def add_client_commands(
     finish = partial(add_place, config=needed, url=url, add_authorities=add_authorities, is_needed=True)
     command = add("add", "give a client a name and a token, which is printed once")
     _name_client(command, _name)
-    _share(command, _taken_as("max_slots", int), "the most slots that it has at a time")
+    labels = "what its build servers must have, with commas between: trusted,fast"
+    _share(command, _taken_as("max_slots", int), "the most slots that it has at a time", _labels, labels)
     finish(command, "add")
     command = add("set", "change a client's share of the farm")
     _name_client(command, partial(_name, or_default=True), ", or _default for those without a name")
-    _share(command, _most_slots, f"the most slots that it has at a time, or {NO_MAXIMUM} for as many as there are")
+    most = f"the most slots that it has at a time, or {NO_MAXIMUM} for as many as there are"
+    _share(command, _most_slots, most, _any_labels, f"{labels}, or {NO_MAXIMUM}")
     finish(command, "set")
     command = add("rotate", "give a client one more token, printed once, and let its others end")
     _name_client(command, _name)
@@ -66,10 +68,17 @@ def _name_client(command: argparse.ArgumentParser, name: Callable[[str], str], m
     command.add_argument("name", type=argument(name), metavar="NAME", help=about)
 
 
-def _share(command: argparse.ArgumentParser, most_slots: Callable[[str], object], about_slots: str) -> None:
+def _share(
+    command: argparse.ArgumentParser,
+    most_slots: Callable[[str], object],
+    about_slots: str,
+    labels: Callable[[str], object],
+    about_labels: str,
+) -> None:
     """The options for a client's share of the farm; what is not given is None.
 
     :param most_slots: reads the most slots that it has at a time; ``about_slots`` is its help.
+    :param labels: reads those that its build servers must have; ``about_labels`` is its help.
     """
     command.add_argument(
         "--weight",
@@ -84,10 +93,19 @@ def _share(command: argparse.ArgumentParser, most_slots: Callable[[str], object]
         choices=("interactive", "batch"),
         help="batch gets what no interactive client waits for, and one slot in ten",
     )
+    command.add_argument("--labels", type=labels, metavar="LABELS", help=about_labels)
 
 
 def _most_slots(text: str) -> object:
     return text if text == NO_MAXIMUM else _taken_as("max_slots", int)(text)
+
+
+def _any_labels(text: str) -> object:
+    return text if text == NO_MAXIMUM else _labels(text)
+
+
+def _labels(text: str) -> object:
+    return _taken_as("labels", lambda names: names.split(","))(text)
 
 
 def _name(text: str, *, or_default: bool = False) -> str:
@@ -102,8 +120,8 @@ def _name(text: str, *, or_default: bool = False) -> str:
     raise DecodeError(f"expected {CLIENT.expected}")
 
 
-def _taken_as(key: str, number: Callable[[str], float]) -> Callable[[str], object]:
-    """A number that the file of clients takes under a key."""
+def _taken_as(key: str, meant: Callable[[str], object]) -> Callable[[str], object]:
+    """What the file of clients takes under a key."""
 
     def read(text: str) -> object:
         from sccachedist.config.clients import ClientSettings
@@ -111,7 +129,7 @@ def _taken_as(key: str, number: Callable[[str], float]) -> Callable[[str], objec
 
         shape = keys_of(ClientSettings)[key].shape
         try:
-            shape.read(value := number(text), key)
+            shape.read(value := meant(text), key)
         except (ValueError, ConfigError) as error:
             raise DecodeError(f"expected {shape.expected}") from error
         return value

@@ -51,7 +51,7 @@ function _shtab_sccachedist_using
 end
 
 set -g _shtab_sccachedist_commands scheduler server worker twistd drain undrain forgive kill 'kill job' 'kill client' pause resume reload forget 'forget server' 'forget toolchain' client 'client add' 'client set' 'client rotate' 'client revoke' 'client list' doctor status servers jobs job why clients toolchains usage top trace report check config completion auth 'auth generate-jwt-hs256-key' 'auth generate-jwt-hs256-server-token' 'auth generate-shared-token'
-set -g _shtab_sccachedist_opts_with_value --bits --by --ca --class --client --config --example --file --limit --max-slots --outcome --output --overlap --reason --scheduler --secret-key --server --since --state --syslog --token --token-file --until --wait --watch --weight
+set -g _shtab_sccachedist_opts_with_value --bits --by --ca --class --client --config --example --file --labels --limit --max-slots --outcome --output --overlap --reason --scheduler --secret-key --server --since --state --syslog --token --token-file --until --wait --watch --weight
 
 complete -c sccachedist -e
 complete -c sccachedist -f
@@ -164,6 +164,7 @@ complete -c sccachedist -n '_shtab_sccachedist_using client add' -s h -l help -d
 complete -c sccachedist -n '_shtab_sccachedist_using client add' -l weight -x -d 'its share of a full farm, beside those of others, each 1 unless something else is said'
 complete -c sccachedist -n '_shtab_sccachedist_using client add' -l max-slots -x -d 'the most slots that it has at a time'
 complete -c sccachedist -n '_shtab_sccachedist_using client add' -l class -xka "interactive batch" -d 'batch gets what no interactive client waits for, and one slot in ten'
+complete -c sccachedist -n '_shtab_sccachedist_using client add' -l labels -x -d 'what its build servers must have, with commas between: trusted,fast'
 complete -c sccachedist -n '_shtab_sccachedist_using client add' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the scheduler'"'"'s configuration, which names the file of clients'
 complete -c sccachedist -n '_shtab_sccachedist_using client add' -l scheduler -x -d 'where the scheduler is, http or https, if not at its public_addr'
 complete -c sccachedist -n '_shtab_sccachedist_using client add' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'the token of an administrator, in a file of its own'
@@ -173,6 +174,7 @@ complete -c sccachedist -n '_shtab_sccachedist_using client set' -s h -l help -d
 complete -c sccachedist -n '_shtab_sccachedist_using client set' -l weight -x -d 'its share of a full farm, beside those of others, each 1 unless something else is said'
 complete -c sccachedist -n '_shtab_sccachedist_using client set' -l max-slots -x -d 'the most slots that it has at a time, or none for as many as there are'
 complete -c sccachedist -n '_shtab_sccachedist_using client set' -l class -xka "interactive batch" -d 'batch gets what no interactive client waits for, and one slot in ten'
+complete -c sccachedist -n '_shtab_sccachedist_using client set' -l labels -x -d 'what its build servers must have, with commas between: trusted,fast, or none'
 complete -c sccachedist -n '_shtab_sccachedist_using client set' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the scheduler'"'"'s configuration, which names the file of clients'
 complete -c sccachedist -n '_shtab_sccachedist_using client set' -l scheduler -x -d 'where the scheduler is, http or https, if not at its public_addr'
 complete -c sccachedist -n '_shtab_sccachedist_using client set' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'the token of an administrator, in a file of its own'

@@ -53,11 +53,12 @@ def only(file: Path, name: str = "ann") -> ClientSettings:
 
 def test_a_client(scheduler: AnsweringScheduler, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its token is all that standard output has, and stands nowhere; the scheduler reads the file."""
-    scheduler.run("client", "add", "ann", "--weight", "2.5", "--max-slots", "128", "--class", "batch")
+    share = ("--weight", "2.5", "--max-slots", "128", "--class", "batch", "--labels", "trusted")
+    scheduler.run("client", "add", "ann", *share)
     token, about = capsys.readouterr()
     assert TOKEN.fullmatch(token)
     ann = only(file)
-    assert (ann.weight, ann.max_slots, ann.class_) == (2.5, 128, ClientClass.BATCH)
+    assert (ann.weight, ann.max_slots, ann.class_, ann.labels) == (2.5, 128, ClientClass.BATCH, ("trusted",))
     assert [known.sha256 for known in ann.tokens] == [digest(token)]
     assert scheduler.asked == [RELOAD]
     assert about.startswith("This is the token of ann, and is shown this once.")
@@ -77,9 +78,15 @@ def test_another_share(scheduler: AnsweringScheduler, file: Path, capsys: pytest
     assert capsys.readouterr() == ("", said)
     scheduler.run("client", "set", "ann", "--max-slots", "3")
     assert "ann has weight 2, 3 slots at most and class batch" in capsys.readouterr().err
+    scheduler.run("client", "set", "ann", "--labels", "trusted,fast")
+    assert only(file).labels == ("trusted", "fast")
+    assert "and class batch, and goes to servers with label trusted and fast in" in capsys.readouterr().err
+    scheduler.run("client", "set", "ann", "--labels", "none")
+    assert only(file).labels == ()
+    capsys.readouterr()
     scheduler.run("client", "set", "_default", "--weight", "0.5")
     assert load_clients(file)["_default"] == ClientSettings(0.5)
-    assert scheduler.asked == [RELOAD] * 4
+    assert scheduler.asked == [RELOAD] * 6
 
 
 def test_no_other_share(scheduler: AnsweringScheduler, file: Path) -> None:
@@ -87,7 +94,9 @@ def test_no_other_share(scheduler: AnsweringScheduler, file: Path) -> None:
     assert scheduler.fails("client", "set", "ann", "--weight", "2").endswith(
         f"{file}: there is no client ann: client add makes one"
     )
-    assert scheduler.fails("client", "set", "ann").endswith("nothing to set: expected --weight, --max-slots or --class")
+    assert scheduler.fails("client", "set", "ann").endswith(
+        "nothing to set: expected --weight, --max-slots, --class or --labels"
+    )
     assert (file.exists(), scheduler.asked) == (False, [])
 
 

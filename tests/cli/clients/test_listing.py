@@ -28,6 +28,7 @@ CLIENTS = read_clients(
 [ann]
 weight = 2.5
 max_slots = 1200
+labels = ["fast"]
 tokens = [{TOKENS}]
 [bob]
 class = "batch"
@@ -65,15 +66,16 @@ def test_what_is_known() -> None:
     tokens = client("ann", aaaa=NOW - 90, bbbb=NOW + 5, cccc=None), client("carl", dddd=NOW)
     text = render(CLIENTS, NamedClientsDocument(v=1, since=NOW - 3600, clients=[*tokens]), SCREEN)
     assert text == (
-        "CLIENT    WEIGHT  CLASS        MAX SLOTS  TOKEN     ADDED       ENDS                       LAST USED\n"
-        "ann          2.5  interactive      1,200  aaaaaaaa  2026-01-01  ended 2026-11-20 00:00:00  90 s ago\n"
-        "                                          bbbbbbbb  2026-02-01  2026-12-05 12:00:00        0.00 s ago\n"
-        "                                          cccccccc  2026-03-01  2027-01-15 00:00:00        not used\n"
-        "                                          dddddddd  2026-04-01  -                          "
+        "CLIENT    WEIGHT  CLASS        MAX SLOTS  LABELS  TOKEN     ADDED       ENDS                       LAST USED\n"
+        "ann          2.5  interactive      1,200  fast    aaaaaaaa  2026-01-01  ended 2026-11-20 00:00:00  90 s ago\n"
+        "                                                  bbbbbbbb  2026-02-01  2026-12-05 12:00:00        "
+        "0.00 s ago\n"
+        "                                                  cccccccc  2026-03-01  2027-01-15 00:00:00        not used\n"
+        "                                                  dddddddd  2026-04-01  -                          "
         "the scheduler has not read it\n"
-        "bob            1  batch                -  eeeeeeee  -           -                          "
+        "bob            1  batch                -  -       eeeeeeee  -           -                          "
         "the scheduler has not read it\n"
-        "_default     0.5  interactive          -  -         -           -                          -\n"
+        "_default     0.5  interactive          -  -       -         -           -                          -\n"
         "used since 11:00:00"
     )
 
