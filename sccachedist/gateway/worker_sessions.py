@@ -357,7 +357,7 @@ class WorkerSessions:
 
     def _tell_of_change(self) -> None:
         offered = self.cpus, self.dispatch.machines
-        if offered != self._offered:
+        if offered != self._offered and not self._is_stopped:
             self._offered = offered
             self._changed()
             self._awaited.wake()

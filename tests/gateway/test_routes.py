@@ -1,7 +1,6 @@
 """A gateway's endpoints, from bytes to bytes: who may come, who gets a job, what becomes of an answer."""
 
 import pytest
-from twisted.internet.defer import Deferred
 
 from farmkit.deferreds import outcome, pending
 from farmkit.memory_http import bearer, request
@@ -12,15 +11,12 @@ from sccachedist.gateway.worker_sessions import POLL_SECS
 from sccachedist.outcomes import SentLocal
 from sccachedist.policy import OnFailure
 from sccachedist.wire.abilities import Abilities
-from sccachedist.wire.bincode import encode
 from sccachedist.wire.gateway import (
     WORKER_ANSWER,
-    WORKER_HELLO,
     Built,
     Busy,
     NotBuilt,
     Welcome,
-    WorkerHello,
     WorkerJob,
     WorkerOrders,
     head,
@@ -312,86 +308,6 @@ def test_too_large_an_answer(gateway: Gateway, as_json: bool, status: int) -> No
     assert pending(run) is not as_json
     run.cancel()
     outcome(run)
-
-
-def test_leaves(gateway: Gateway) -> None:
-    """A worker that leaves gets no more jobs; its running one ends."""
-    run = gateway.run()
-    worker = gateway.worker()
-    worker.takes()
-    place = worker.place(2)
-    assert worker.ask("leave").status == 200
-    assert [each.body for each in place.answers()] == [b""]
-    assert worker.ask("next", number=2).body == b""
-    assert counts(worker.answers(1, Built(USAGE), RESULT))
-    assert outcome(run) is None
-    assert isinstance(outcome(Deferred.fromCoroutine(gateway.builder.prove())), BuildError)
-
-
-def test_comes_twice(gateway: Gateway) -> None:
-    """A worker that begins anew has one session, and its jobs come back."""
-    run = gateway.run()
-    first = gateway.worker(1)
-    first.takes()
-    listening = first.listens()
-    again = gateway.worker(1)
-    assert [each.status for each in listening.answers()] == [410]
-    assert again.takes()[0].ticket == 2
-    assert gateway.sessions.dispatch.workers == 1
-    run.cancel()
-    outcome(run)
-
-
-def test_other_tokens(gateway: Gateway) -> None:
-    """At a reload, workers are sent away whose token is gone."""
-    stays, goes = gateway.worker(1, TOKEN), gateway.worker(2, OTHER_TOKEN)
-    listening = goes.listens()
-    gateway.builder.take_tokens((TOKEN,))
-    assert [each.status for each in listening.answers()] == [410]
-    assert (stays.ask("leave").status, goes.ask("leave").status) == (200, 401)
-
-
-def test_what_is_offered(gateway: Gateway) -> None:
-    """The CPUs of all workers; whoever wants to know is told of each change, and only of changes."""
-    assert gateway.builder.cpus == 1
-    gateway.worker(1)
-    worker = gateway.worker(2)
-    worker.listens(2)
-    assert (gateway.builder.cpus, gateway.changes) == (4, 2)
-    worker.listens(3)
-    assert (gateway.builder.cpus, gateway.changes) == (5, 3)
-    listening = worker.listens(0)
-    assert (gateway.builder.cpus, gateway.changes) == (2, 4)
-    listening.leave()
-    gateway.later(14)  # the other one, which says nothing, is lost after five
-    assert (gateway.builder.cpus, gateway.changes) == (2, 4)
-    gateway.later(1)
-    assert (gateway.builder.cpus, gateway.changes) == (1, 5)
-
-
-def test_begins_with_its_first_worker(gateway: Gateway) -> None:
-    """Before a worker is there that takes jobs, the builder has not started."""
-    starts = Deferred.fromCoroutine(gateway.builder.start())
-    gateway.worker(1, cpus=0, slots=0)
-    assert pending(starts)
-    gateway.worker(2)
-    assert outcome(starts) is None
-    assert outcome(Deferred.fromCoroutine(gateway.builder.start())) is None
-
-
-def test_stops(gateway: Gateway) -> None:
-    """A builder that stops ends its jobs, sends its workers away, and lets none in."""
-    worker = gateway.worker()
-    listening, place = worker.listens(), worker.place(1)
-    run = gateway.run()
-    waits = gateway.run(gateway.job(2))
-    outcome(Deferred.fromCoroutine(gateway.builder.stop()))
-    for each in (run, waits):
-        assert outcome(each).sent_local is SentLocal.SHUTDOWN
-    assert [each.status for each in listening.answers()] == [410]
-    assert len(place.answers()) == 1
-    hello = encode(WORKER_HELLO, WorkerHello("late", 7, 1, 2, (), (), "1"))
-    assert worker.ask("hello", hello).status == 410
 
 
 def test_a_toolchain(gateway: Gateway) -> None:
