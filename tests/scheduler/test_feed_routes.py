@@ -11,7 +11,7 @@ from sccachedist.scheduler.feed_routes import RETRY_AFTER_SECS, FeedRoutes
 from sccachedist.web.request import Site
 from sccachedist.web.router import Mounted
 from tests.scheduler.test_farm_routes import ended, summary
-from tests.scheduler.test_watching import Farm
+from tests.scheduler.watched import Farm
 from tests.support.event_streams import read
 from tests.support.readers import ADMIN, CLIENT, VIEWER, farm_readers
 

@@ -12,7 +12,8 @@ from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId
 from tests.scheduler.farms import heartbeat
 from tests.scheduler.test_feed import SEES
-from tests.scheduler.test_watching import ANN, Farm, Screen, known
+from tests.scheduler.test_watching import known
+from tests.scheduler.watched import ANN, Farm, Screen
 
 __all__ = ["known"]
 
