@@ -1,4 +1,4 @@
-"""The ``sccachedist`` command: both roles in the foreground, keys and tokens, and what one asks of a scheduler.
+"""The ``sccachedist`` command: each role in the foreground, keys and tokens, and what one asks of a scheduler.
 
 It uses the name by which it is called, so that a link to it can replace the published ``sccache-dist`` in scripts
 that know that name; the arguments, output and exit statuses of what both have are the same.

@@ -1,1 +1,1 @@
-"""What both roles need as daemons: start, signals, timers, another user, descriptors, logs. It knows neither role."""
+"""What each role needs as a daemon: start, signals, timers, another user, descriptors, logs. It knows no role."""
