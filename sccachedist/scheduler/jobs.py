@@ -92,7 +92,7 @@ class Job:
         if self.phase is not JobPhase.PENDING or self.toolchain != toolchain:
             return False
         if self.upload_began is None:
-            return now - self.since <= BEGINS_SECS
+            return self.is_to_bring and now - self.since <= BEGINS_SECS
         return now - self.upload_began <= (OWN_BRINGS_SECS if self.is_of_same(asks) else BRINGS_SECS)
 
     def is_of_same(self, client: Party | None) -> bool:

@@ -261,6 +261,7 @@ class JobRunner:
             self._over(job_id, error)
             if not isinstance(error, ToolchainError):
                 raise
+            await self._reports.flush()  # then the scheduler asks the next client for the toolchain
             return JobNotFound()
         self._reports.report(job_id, JobState.STARTED)
         try:

@@ -251,3 +251,13 @@ def test_a_client_that_brings_nothing(farm: Farm) -> None:
     assert farm.where(farm.b)[1]
     farm.a.ends(reserved, SentLocal.CLIENT_GONE)
     assert not farm.where(farm.b)[1]
+
+
+def test_a_client_that_need_not_bring_it(farm: Farm) -> None:
+    """A job whose client need not bring the toolchain does not count as one that does, when a fetch has failed."""
+    farm.beat(0.0, farm.b)
+    farm.asks(farm.a)
+    reserved, _ = farm.asks(farm.a)
+    farm.a.ends(reserved, SentLocal.TOOLCHAIN, 1.0)
+    _, needed = farm.asks(farm.a, 1.0)
+    assert needed
