@@ -80,12 +80,17 @@ class Wire:
 
     async def post(self, url: str, body: bytes, *, token: str, timeout: float, limit: int) -> bytes:
         """Make a call to an address."""
+        return await self._within(timeout, url, request("POST", urlsplit(url).path, body, {**OCTETS, **bearer(token)}))
 
+    async def get(self, url: str, *, token: str, timeout: float, limit: int) -> bytes:
+        """Ask an address."""
+        return await self._within(timeout, url, request("GET", urlsplit(url).path, headers=bearer(token)))
+
+    async def _within(self, timeout: float, url: str, asked: bytes) -> bytes:
         def too_slow(_: object, seconds: float) -> NoReturn:
             raise PeerError(f"no answer within {seconds:g} s")
 
-        asked = Deferred.fromCoroutine(self._ask(url, request("POST", *_path_and(url, body, token))))
-        return await asked.addTimeout(timeout, self.farm.reactor, too_slow)
+        return await Deferred.fromCoroutine(self._ask(url, asked)).addTimeout(timeout, self.farm.reactor, too_slow)
 
     async def close(self) -> None:
         """Do nothing: there is nothing to close."""
@@ -107,10 +112,6 @@ class Wire:
         if status // 100 != 2:
             raise PeerError(f"status {status}", status=status)
         return octets
-
-
-def _path_and(url: str, body: bytes, token: str) -> tuple[str, bytes, dict[str, str]]:
-    return urlsplit(url).path, body, {**OCTETS, **bearer(token)}
 
 
 class _Conversation(Connection):

@@ -88,5 +88,5 @@ def test_row_53_a_lock_on_a_device(neighbour: Neighbour, reaching: Path) -> None
 
 def test_who_runs_jobs_as_root_says_so(neighbour: Neighbour) -> None:
     """The log names the key that mends it, and why; a build server that is another user says nothing."""
-    said = "sandbox.user is not set, and this build server is root: compiles run with root's uid"
+    said = "sandbox.user is not set, and this daemon is root: compiles run with root's uid"
     assert (said in neighbour.farm.server.log.read_text()) == (neighbour.user == "root")
