@@ -18,6 +18,7 @@ import attrs
 
 from sccachedist.errors import BadTransition, NoPlace, UnknownJob
 from sccachedist.job_phases import JobPhase
+from sccachedist.server.openness import Openness
 from sccachedist.server.spent_tokens import SpentJobs
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.extension import Availability
@@ -86,7 +87,7 @@ class _Job:
         return JobPhase.READY if self.has_toolchain else JobPhase.PENDING
 
 
-class ServerCore:
+class ServerCore(Openness):
     """The jobs that this build server has accepted and not finished.
 
     :param slots: how many jobs the scheduler gives it at a time.
@@ -94,6 +95,7 @@ class ServerCore:
     """
 
     def __init__(self, slots: int = MOST_JOBS, spent: SpentJobs | None = None) -> None:
+        super().__init__()
         self.slots, self.refused = slots, 0
         #: How many jobs found their toolchain here, and how many did not.
         self.arrived = {True: 0, False: 0}
@@ -101,16 +103,14 @@ class ServerCore:
         self._spent = SpentJobs() if spent is None else spent
         self._used: set[JobId] = set()
         self._open, self._late = Counter[OpenRequest](), Counter[OpenRequest]()
-        self._ready = self._drained = self._leaving = self._gone = False
-        #: Why this server gets no jobs for now, as :mod:`sccachedist.server.fitness` says; empty if it is fit.
-        self.unfit = ""
+        self._gone = False
 
     @property
     def availability(self) -> Availability:
         """Whether the scheduler may give it jobs."""
         if self._gone:
             return Availability.GONE
-        return Availability.OPEN if self._closed is None else Availability.DRAINING
+        return Availability.DRAINING if self.closed else Availability.OPEN
 
     @property
     def named(self) -> tuple[tuple[JobId, JobState], ...]:
@@ -120,33 +120,6 @@ class ServerCore:
             for job_id, job in self._jobs.items()
             if job.use is not None
         )
-
-    @property
-    def _closed(self) -> str | None:
-        """Why no job is accepted; None if jobs are."""
-        if self._leaving:
-            return "is shutting down"
-        if not self._ready:
-            return "is starting"
-        if self.unfit:
-            return f"is unfit for jobs: {self.unfit}"
-        return "is drained" if self._drained else None
-
-    @property
-    def state(self) -> str:
-        """Whether jobs are accepted, in a word: leaving, starting, unfit, drained or open."""
-        if self._leaving:
-            return "leaving"
-        if not self._ready:
-            return "starting"
-        if self.unfit:
-            return "unfit"
-        return "drained" if self._drained else "open"
-
-    @property
-    def unready(self) -> str:
-        """Why no job is accepted; empty if jobs are."""
-        return f"it {self._closed}" if self._closed else ""
 
     @property
     def phases(self) -> Counter[JobPhase]:
@@ -168,15 +141,15 @@ class ServerCore:
 
     def open(self) -> None:
         """Accept jobs from now on: the builder has shown that it works."""
-        self._ready = True
+        self.is_ready = True
 
     def drain(self, drained: bool) -> None:
         """Accept no job from now on, or accept them again; accepted jobs may still run."""
-        self._drained = drained
+        self.is_drained = drained
 
     def leave(self) -> None:
         """Accept no job any more; accepted jobs may still run."""
-        self._leaving = True
+        self.is_leaving = True
 
     def end(self) -> None:
         """Drop all jobs without an open request: the scheduler is about to hear that this server is gone."""
@@ -192,8 +165,8 @@ class ServerCore:
         """
         job = self._jobs.get(job_id)
         if job is None:
-            if self._closed is not None:
-                raise BadTransition(f"this build server {self._closed}")
+            if self.closed:
+                raise BadTransition(f"this build server {self.closed}")
             job = self._enter(job_id, _Job(toolchain, present, now))
         if job.toolchain != toolchain or job.phase is JobPhase.STARTED:
             raise BadTransition(f"job {job_id} is assigned already")
@@ -214,7 +187,7 @@ class ServerCore:
             raise BadTransition(f"job {job_id} is assigned already")
         if job is not None:
             job.is_introduced, job.issued = True, issue.at
-        elif self._ready and not self._gone and not self._is_spent(job_id, issue):
+        elif self.is_ready and not self._gone and not self._is_spent(job_id, issue):
             self._enter(job_id, _Job(toolchain, present, now - issue.age, True, issue.at))
 
     def toolchain(self, job_id: JobId) -> ArchiveId:

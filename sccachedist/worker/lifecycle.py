@@ -17,7 +17,7 @@ from sccachedist.errors import BuildError, ConfigError, PeerError
 from sccachedist.server.lifecycle import BUILDER_RETRY_SECS
 from sccachedist.server.self_test import SelfTest
 from sccachedist.worker.dialling import Diallers
-from sccachedist.worker.openness import Openness
+from sccachedist.worker.openness import WorkerOpenness
 from sccachedist.worker.session import Desk
 
 log = Logger()
@@ -40,7 +40,7 @@ class WorkerService(RoleService):
         builder: Builder,
         diallers: Diallers,
         desk: Desk,
-        openness: Openness,
+        openness: WorkerOpenness,
         self_test: SelfTest,
         stopping: Callable[[], None],
         grace_secs: float,

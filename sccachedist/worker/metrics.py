@@ -14,7 +14,7 @@ from sccachedist.toolchains.fetching import Fetching
 from sccachedist.web.responses import Response
 from sccachedist.worker.dialling import Diallers
 from sccachedist.worker.gateway_source import SOURCE
-from sccachedist.worker.openness import Openness
+from sccachedist.worker.openness import WorkerOpenness
 from sccachedist.worker.session import Desk
 from sccachedist.worker.slots import PlaceState
 
@@ -32,7 +32,7 @@ class WorkerMetrics:
         self,
         registry: Registry,
         desk: Desk,
-        openness: Openness,
+        openness: WorkerOpenness,
         diallers: Diallers,
         toolchains: Toolchains,
         fetching: Fetching,

@@ -49,7 +49,7 @@ from sccachedist.worker.gateway_calls import GatewayCalls
 from sccachedist.worker.gateway_source import GatewaySource
 from sccachedist.worker.lifecycle import WorkerService
 from sccachedist.worker.metrics import WorkerMetrics
-from sccachedist.worker.openness import Openness
+from sccachedist.worker.openness import WorkerOpenness
 from sccachedist.worker.runs import Runs
 from sccachedist.worker.session import Desk, GatewaySession
 from sccachedist.worker.slots import PlaceState, SlotBudget
@@ -117,7 +117,7 @@ def worker_service(
     ended: Counter[str] = Counter()
 
     def changed() -> None:
-        slots.closed = openness.closed
+        slots.closed = openness.unready
         desk.follow()
 
     def state() -> WorkerState:
@@ -138,9 +138,9 @@ def worker_service(
         )
 
     def unready() -> str:
-        return openness.closed or ("" if desk.sessions else "no gateway answers")
+        return openness.unready or ("" if desk.sessions else "no gateway answers")
 
-    openness = Openness(changed)
+    openness = WorkerOpenness(changed=changed)
     free_memory = partial(least_free_memory, own_and_above("memory"))
     self_test = SelfTest(
         builder,
