@@ -54,6 +54,7 @@ from sccachedist.server.lifecycle import ServerService
 from sccachedist.server.metrics import ServerMetrics
 from sccachedist.server.reloaded_parts import JobObservers, ServerParts
 from sccachedist.server.routes import ServerRoutes
+from sccachedist.server.sandbox_service import SandboxParts
 from sccachedist.server.sandboxes import account_of, become, check_directories, directories_of, make_builder
 from sccachedist.server.scheduler_session import HttpSchedulerSession, Incarnation
 from sccachedist.server.self_description import abilities, offered_cpus, server_token, told_metrics_port
@@ -226,24 +227,26 @@ def server_service(
         mounted.append(GatewayRoutes(sessions, toolchains, lambda: reload.settings.limits, memory))
     site = Site(Mounted(*mounted), reactor, limits, turns=turns)
     service = ServerService(
-        opening=(
-            *([partial(become, account, settings, builder, lock)] if account else []),
-            lock.hold,
-            identity.load,
-            spent.open,
-            toolchains.open,
-            partial(open_spool, cache / "spool"),
+        SandboxParts(
+            opening=(
+                *([partial(become, account, settings, builder, lock)] if account else []),
+                lock.hold,
+                identity.load,
+                spent.open,
+                toolchains.open,
+                partial(open_spool, cache / "spool"),
+            ),
+            builder=builder,
+            self_test=self_test,
+            stopping=end_at_once_when_told_again,
+            grace_secs=settings.shutdown.grace_secs,
+            clock=reactor,
+            status=lambda: f"{unready(core, heartbeat) or 'open'}, {core.taken} of {core.slots} slots taken",
         ),
-        builder=builder,
         heartbeat=heartbeat,
         runner=runner,
-        self_test=self_test,
         reports=reports,
         warm=sharing.warming.warm,
-        stopping=end_at_once_when_told_again,
-        grace_secs=settings.shutdown.grace_secs,
-        clock=reactor,
-        status=lambda: f"{unready(core, heartbeat) or 'open'}, {core.taken} of {core.slots} slots taken",
     )
 
     async def drain(drained: bool) -> None:

@@ -36,6 +36,7 @@ from sccachedist.policy import OnFailure
 from sccachedist.server.cache_lock import CACHE_DIRECTORIES, IDENTITY, CacheLock
 from sccachedist.server.host import DISK_SECS, Host
 from sccachedist.server.inputs import open_spool
+from sccachedist.server.sandbox_service import SandboxParts
 from sccachedist.server.sandboxes import account_of, become, check_directories, directories_of, make_builder
 from sccachedist.server.self_description import job_slots, machines, offered_cpus
 from sccachedist.server.self_test import SelfTest
@@ -174,22 +175,24 @@ def worker_service(
 
     diallers = Diallers(settings.gateway.urls, lookup, calls, hello, desk, random.random, reactor)
     service = WorkerService(
-        opening=(
-            *([partial(become, account, settings, builder, lock)] if account else []),
-            lock.hold,
-            toolchains.open,
-            partial(open_spool, cache / "spool"),
-            *([trusted.load] if trusted is not None else []),
+        SandboxParts(
+            opening=(
+                *([partial(become, account, settings, builder, lock)] if account else []),
+                lock.hold,
+                toolchains.open,
+                partial(open_spool, cache / "spool"),
+                *([trusted.load] if trusted is not None else []),
+            ),
+            builder=builder,
+            self_test=self_test,
+            stopping=end_at_once_when_told_again,
+            grace_secs=settings.shutdown.grace_secs,
+            clock=reactor,
+            status=lambda: f"{unready() or 'open'}, {slots.counts[PlaceState.RUNNING]} of {slots.most} slots taken",
         ),
-        builder=builder,
         diallers=diallers,
         desk=desk,
         openness=openness,
-        self_test=self_test,
-        stopping=end_at_once_when_told_again,
-        grace_secs=settings.shutdown.grace_secs,
-        clock=reactor,
-        status=lambda: f"{unready() or 'open'}, {slots.counts[PlaceState.RUNNING]} of {slots.most} slots taken",
     )
     parts = _Parts(service, builder, toolchains, disk, desk, host.machine)
     parts.run_machines(settings)

@@ -32,7 +32,8 @@ from sccachedist.server import service as service_module
 from sccachedist.server.identity import JOB_KEY_BYTES
 from sccachedist.server.job_reports import JobReports
 from sccachedist.server.job_runner import JobRunner
-from sccachedist.server.lifecycle import BUILDER_RETRY_SECS, LAST_REPORTS_SECS, ServerService
+from sccachedist.server.lifecycle import LAST_REPORTS_SECS, ServerService
+from sccachedist.server.sandbox_service import BUILDER_RETRY_SECS
 from sccachedist.server.sandboxes import make_builder
 from sccachedist.server.self_description import server_token
 from sccachedist.server.service import server_service
