@@ -149,6 +149,7 @@ class WorkerSessions:
         self._sessions[session] = _Session(token, certificate)
         log.info("worker {name} of {cpus} CPUs is here", name=excerpt(hello.name, _LONGEST_NAME), cpus=hello.cpus)
         self._carry_out(told)
+        self._tell_of_change()
         return Welcome(session, PING_SECS, GRACE_SECS, POLL_SECS, int(self.dispatch.job_secs), certificate)
 
     def leave(self, session: str) -> None:
@@ -158,6 +159,7 @@ class WorkerSessions:
         """
         log.info("worker {name} leaves", name=self._name(session))
         self._carry_out(self.dispatch.leave(session))
+        self._tell_of_change()
 
     async def orders(self, session: str, state: WorkerState) -> WorkerOrders:
         """Wait until there are orders for a worker, or for :data:`PING_SECS`.
@@ -273,6 +275,7 @@ class WorkerSessions:
     def look(self) -> None:
         """Do what is due: call this about once a second."""
         self._carry_out(self.dispatch.look(self._clock.seconds()))
+        self._tell_of_change()
 
     def take_tokens(self, tokens: tuple[str, ...]) -> None:
         """Let in those with these tokens only; send away workers with others."""
@@ -303,6 +306,7 @@ class WorkerSessions:
         else:
             log.warn("worker {name} {why}: its jobs go to others", name=self._name(session), why=why)
         self._carry_out(self.dispatch.lose(session, self._clock.seconds()))
+        self._tell_of_change()
 
     def _carry_out(self, decisions: list[Decision]) -> None:
         """Do what was decided. A step may end a session or a job that a later one is about; then that has no effect."""
@@ -319,7 +323,6 @@ class WorkerSessions:
                     self._dismiss(self._sessions.pop(session))
                 case SendHome(job=key, error=error) if key in self._jobs:
                     _end(self._jobs[key].done, error)
-        self._tell_of_change()
 
     def _hand_over(self, given: Give) -> None:
         session, ticket = given.session, given.ticket

@@ -219,8 +219,8 @@ class Allocation:
             now = self._clock.seconds()
             times = self._core.next_to_lend, self._core.placement.next_looked_at(now)
             waits = [when - now for when in times if when is not None]
-            if self._began + self._waiting.settle_secs > self._clock.seconds():
-                waits.append(self._began + self._waiting.settle_secs - self._clock.seconds())
+            if (settling := self._began + self._waiting.settle_secs - now) > 0:
+                waits.append(settling)
             elif not self._core.placement.has_servers():
                 waits.append(0.0)
             if waits:

@@ -23,10 +23,9 @@ from sccachedist.server.lifecycle import ServerService
 from sccachedist.server.portability import LocalOptions
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.scheduler_session import HttpSchedulerSession
-from sccachedist.server.self_description import job_slots, machines, server_token
+from sccachedist.server.self_description import job_slots, machines_run, server_token
 from sccachedist.toolchains.cache import Toolchains
 from sccachedist.web.request import Site
-from sccachedist.wire.machines import run_by
 
 
 @attrs.frozen
@@ -114,8 +113,8 @@ class ServerParts:
         self.heartbeat.soon()
 
     def run_machines(self, settings: ServerSettings) -> None:
-        """Let toolchains of these machines run, and those of the host in any case: its self-test needs them."""
-        self.builder.machines.here = tuple(dict.fromkeys((*machines(settings, self.machine), *run_by(self.machine))))
+        """Let toolchains of the machines run that the settings name."""
+        self.builder.machines.here = machines_run(settings, self.machine)
 
     def _take_grace(self, settings: ServerSettings) -> None:
         self.service.grace_secs = settings.shutdown.grace_secs

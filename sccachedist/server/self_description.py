@@ -58,6 +58,14 @@ def machines(settings: HostSettings, own: int) -> tuple[int, ...]:
     return settings.capacity.machines or run_by(own)
 
 
+def machines_run(settings: HostSettings, own: int) -> tuple[int, ...]:
+    """Return the machines of which toolchains run here: those, and the host's in any case, for its self-test needs it.
+
+    :param own: the machine of the host.
+    """
+    return tuple(dict.fromkeys((*machines(settings, own), *run_by(own))))
+
+
 def abilities(settings: ServerSettings, own: int) -> Abilities:
     """Return what sets this build server apart from others, but for what is known of toolchains."""
     return Abilities(settings.toolchains.share, machines(settings, own), settings.capacity.labels)

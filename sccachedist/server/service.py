@@ -5,7 +5,7 @@ Only this module knows all parts. Draining by signal stands here; draining by HT
 """
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -23,6 +23,7 @@ from sccachedist.config import (
     ServerSettings,
     load_server_settings,
 )
+from sccachedist.daemon.background import in_background
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.daemon.reload import Reload
@@ -134,8 +135,8 @@ def server_service(
         self_test.again()
 
     def evicted(toolchain: ArchiveId) -> Deferred[None]:
-        _in_background(builder.discard(toolchain))
-        return _in_background(heartbeat.told())  # then the scheduler asks the next client that needs it to upload it
+        in_background(builder.discard(toolchain))
+        return in_background(heartbeat.told())  # then the scheduler asks the next client that needs it to upload it
 
     in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
     toolchains = Toolchains(
@@ -153,7 +154,7 @@ def server_service(
 
     def looked(toolchain: ArchiveId, machine: int) -> None:
         if toolchains.looked_at(toolchain, machine):
-            _in_background(heartbeat.told())  # then the scheduler chooses servers of that machine
+            in_background(heartbeat.told())  # then the scheduler chooses servers of that machine
 
     builder.machines.looked = looked
     source = partial(source_address, settings.public_addr.host, chosen)
@@ -196,7 +197,7 @@ def server_service(
 
     def judge(unfit: str) -> None:
         runner.judge(unfit)
-        _in_background(heartbeat.tell())
+        in_background(heartbeat.tell())
 
     registry = Registry(SERVER)
     began, writer = time.time() - reactor.seconds(), record_writer(settings.records, reactor)
@@ -297,8 +298,8 @@ def server_service(
         AtStop(sharing.close),
         AtStop(calls.close),
         AtStop(lock.release),
-        OnSignal("SIGUSR1", lambda: _in_background(drain(True)), reactor),
-        OnSignal("SIGUSR2", lambda: _in_background(drain(False)), reactor),
+        OnSignal("SIGUSR1", lambda: in_background(drain(True)), reactor),
+        OnSignal("SIGUSR2", lambda: in_background(drain(False)), reactor),
     ):
         child.setServiceParent(service)
     return service
@@ -331,8 +332,3 @@ def gateway_sessions(
         raise ConfigError("capacity.cpus: a gateway offers the CPUs of its workers; set it in their files")
     tokens = WorkerTokens(settings.builder.tokens)
     return WorkerSessions(tokens, settings.limits.job_secs, certificate, changed, reactor)
-
-
-def _in_background(work: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
-    """Start work without waiting for it; its errors are logged."""
-    return Deferred.fromCoroutine(work).addErrback(lambda failure: log.failure("in the background", failure))

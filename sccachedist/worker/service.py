@@ -6,7 +6,7 @@ Only this module knows all parts. A worker is drained by signal, as a build serv
 import random
 import socket
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from sccachedist.budgets import Budget
 from sccachedist.builders.cgroups import own_and_above
 from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.config import WorkerSettings, load_worker_settings
+from sccachedist.daemon.background import in_background
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.daemon.reload import Part, Reload
@@ -38,7 +39,7 @@ from sccachedist.server.host import DISK_SECS, Host
 from sccachedist.server.inputs import open_spool
 from sccachedist.server.sandbox_service import SandboxParts
 from sccachedist.server.sandboxes import account_of, become, check_directories, directories_of, make_builder
-from sccachedist.server.self_description import job_slots, machines, offered_cpus
+from sccachedist.server.self_description import job_slots, machines, machines_run, offered_cpus
 from sccachedist.server.self_test import SelfTest
 from sccachedist.toolchains.cache import Toolchains
 from sccachedist.toolchains.fetching import Fetching
@@ -94,7 +95,7 @@ def worker_service(
     in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
 
     def evicted(toolchain: ArchiveId) -> Deferred[None]:
-        return _in_background(builder.discard(toolchain))
+        return in_background(builder.discard(toolchain))
 
     def looked(toolchain: ArchiveId, machine: int) -> None:
         toolchains.looked_at(toolchain, machine)
@@ -241,8 +242,8 @@ class _Parts:
     machine: int
 
     def run_machines(self, settings: WorkerSettings) -> None:
-        """Run programs of the machines that the settings name."""
-        self.builder.machines.here = machines(settings, self.machine)
+        """Let toolchains of the machines run that the settings name."""
+        self.builder.machines.here = machines_run(settings, self.machine)
 
     def parts(self) -> Iterator[Part[WorkerSettings]]:
         """All of them, with their keys. A token and limits of receiving are looked up when they are needed."""
@@ -278,8 +279,3 @@ def addresses_of(name: str, port: int) -> list[str]:
 
 def _unneeded(_: bytes) -> None:
     """Leave it to the platform's authorities who a gateway is."""
-
-
-def _in_background(work: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
-    """Start work without waiting for it; its errors are logged."""
-    return Deferred.fromCoroutine(work).addErrback(lambda failure: log.failure("in the background", failure))
