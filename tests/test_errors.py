@@ -50,7 +50,7 @@ BESIDE_THE_WAY = {
     "farm_source",
     "heartbeat",
     "identity",
-    "lifecycle",
+    "sandbox_service",
     "scheduler_session",
     "self_description",
     "service",

@@ -6,11 +6,11 @@ octets mean.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import lru_cache, partial
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import attrs
 from hyperlink import URL
@@ -31,6 +31,7 @@ from twisted.web.client import (
     Agent,
     BrowserLikePolicyForHTTPS,
     HostnameCachingHTTPSPolicy,
+    RequestTransmissionFailed,
     ResponseFailed,
     ResponseNeverReceived,
 )
@@ -49,13 +50,15 @@ from sccachedist.printable import excerpt
 #: a peer that is not there is not waited for.
 CONNECT_SECS = 3.0
 
+T = TypeVar("T")
+
 #: Makes a request: method, parsed URL, ``headers`` and ``data``; the result is the response.
 Ask = Callable[..., Deferred[Any]]
 #: From the origin of a URL to what is wrong with its scheme.
 Look = Callable[[str], Deferred[str | None]]
 
 #: The errors of Twisted's client whose cause lies outside this process.
-FAILURES = (ConnectError, ConnectingCancelledError, DNSLookupError, ResponseFailed)
+FAILURES = (ConnectError, ConnectingCancelledError, DNSLookupError, RequestTransmissionFailed, ResponseFailed)
 
 #: Takes the headers of an answer.
 Heard: TypeAlias = Callable[[Headers], None]
@@ -116,7 +119,7 @@ class Calls:
             cause = result.value if isinstance(result, Failure) else None
             raise PeerError(f"no answer within {seconds:g} s") from cause
 
-        asked = Deferred.fromCoroutine(self._ask(call))
+        asked = Deferred.fromCoroutine(over_kept(call.over, self._kept, self._fresh))
         found: list[str] = []
         looking = self._look_meanwhile(call, asked, found)
         try:
@@ -159,14 +162,6 @@ class Calls:
         if found:
             return PeerError(f"{call}{self._way(call.url)}: {found[0]}")
         return PeerError(f"{call}{self._way(call.url)}: {text}", status=status)
-
-    async def _ask(self, call: "_Call") -> bytes:
-        try:
-            return await call.over(self._kept)
-        except ResponseNeverReceived as error:
-            if not all(isinstance(cause, ConnectionDone | ConnectionLost) for cause in causes_of(error)):
-                raise
-        return await call.over(self._fresh)
 
 
 @attrs.frozen
@@ -212,6 +207,16 @@ class _Call:
             raise PeerError(f"the answer is longer than {self._limit} bytes")
         self._heard(response.headers)
         return octets
+
+
+async def over_kept(call: Callable[[Ask], Coroutine[Deferred[Any], Any, T]], kept: Ask, fresh: Ask) -> T:
+    """Make a call over a kept connection; if the peer closes that just then, once more over one of its own."""
+    try:
+        return await call(kept)
+    except (RequestTransmissionFailed, ResponseNeverReceived) as error:
+        if not all(isinstance(cause, ConnectionDone | ConnectionLost) for cause in causes_of(error)):
+            raise
+    return await call(fresh)
 
 
 @lru_cache(maxsize=256)

@@ -11,16 +11,14 @@ from typing import Any, BinaryIO, TypeAlias
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectingCancelledError, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IConsumer, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import (
     Agent,
     RequestGenerationFailed,
-    RequestTransmissionFailed,
     ResponseDone,
-    ResponseNeverReceived,
 )
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
@@ -31,13 +29,12 @@ from sccachedist.disks import on_disk
 from sccachedist.errors import DiskError, PeerError, SccachedistError
 from sccachedist.peers.bodies import Octets, read_body
 from sccachedist.peers.connection_pool import BoundedPool, Endpoints, PinnedPool
-from sccachedist.peers.http_client import CONNECT_SECS, FAILURES, causes_of, refused, text_of
+from sccachedist.peers.http_client import CONNECT_SECS, FAILURES, causes_of, over_kept, refused, text_of
 from sccachedist.peers.pins import PinPolicy, Pins
 
 #: The most bytes that are read of an answer that is no success.
 REFUSAL_BYTES = 1 << 14
 _PIECE = 1 << 16
-_FAILURES = (*FAILURES, RequestTransmissionFailed)
 
 #: Makes a request: method, URL, headers and body; the result is the response. No URL is used twice, so none is parsed
 #: as for other calls.
@@ -134,12 +131,12 @@ class Streams:
                 raise refused(response.code, await read_body(response, REFUSAL_BYTES))
             return await take(response, moved)
 
-        asked = Deferred.fromCoroutine(self._ask(over))
+        asked = Deferred.fromCoroutine(over_kept(over, self._kept, self._fresh))
         try:
             return await asked
         except RequestGenerationFailed as error:  # the file cannot be read
             raise next(causes_of(error)) from error
-        except (PeerError, CancelledError, *_FAILURES) as error:
+        except (PeerError, CancelledError, *FAILURES) as error:
             causes = list(causes_of(error))
             if has_rested:
                 raise PeerError(f"{method} {url}: nothing has moved for {idle:g} s") from error
@@ -151,14 +148,6 @@ class Streams:
         finally:
             if waiting.active():
                 waiting.cancel()
-
-    async def _ask(self, over: Callable[[Ask], Any]) -> Any:
-        try:
-            return await over(self._kept)
-        except (ResponseNeverReceived, RequestTransmissionFailed) as error:
-            if not all(isinstance(cause, ConnectionDone | ConnectionLost) for cause in causes_of(error)):
-                raise
-        return await over(self._fresh)
 
 
 class _Into(Protocol):
