@@ -54,7 +54,7 @@ class LeaderSearch:
     """Finds out who leads, and asks.
 
     :param election: says who leads; it has to call :meth:`changed` after each change.
-    :param silent_secs: for how long the scheduler at a URL has not answered this one, whatever that has asked.
+    :param silent_secs: for how long the scheduler at a URL has not answered any question of this one.
     :param patience: seconds of silence for which a leader is waited for, and for which it may be unknown who leads.
 
     ``count`` says how many questions there are now, and ``outcomes`` how many had which end.

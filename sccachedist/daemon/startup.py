@@ -25,7 +25,7 @@ from sccachedist.daemon.log_levels import LEVEL_NAMES, LOG_VARIABLE
 from sccachedist.daemon.log_output import LogOutput, log_output
 from sccachedist.daemon.logs import Logger, bound_lines, choose_levels
 from sccachedist.daemon.reload import Commit, PreparedPart, Reload, S
-from sccachedist.daemon.service_manager import ServiceManager
+from sccachedist.daemon.sd_notify import ServiceNotifier
 from sccachedist.daemon.signals import OnSignal, survive_and_tell
 from sccachedist.directories import check_way, trusted
 from sccachedist.errors import ConfigError, UntrustedPath
@@ -136,7 +136,7 @@ def make_role(
         output = log_output(options.parent, settings.log.format, name) if options.parent else None
     except ConfigError as error:
         raise SystemExit(f"sccachedist: {error}") from error
-    manager = ServiceManager(os.environ, partial(_status, role, reload), cast(Any, reactor))
+    manager = ServiceNotifier(os.environ, partial(_status, role, reload), cast(Any, reactor))
     service = _Role(options.config, output, manager)
     role.setServiceParent(service)
     if output is not None:
@@ -177,7 +177,7 @@ def _fitted(settings: S) -> S:
 class _Role(MultiService):
     """A role that ends the process with one line if it cannot start, and whose application logs to ``output``."""
 
-    def __init__(self, config: Path, output: LogOutput | None, manager: ServiceManager) -> None:
+    def __init__(self, config: Path, output: LogOutput | None, manager: ServiceNotifier) -> None:
         super().__init__()
         self._config, self._output, self._manager = config, output, manager
 

@@ -19,7 +19,7 @@ from sccachedist.wire.machines import NUMBERS, UNKNOWN
 
 
 class _Unfollowed:
-    """An upload in which nobody is interested before it is whole."""
+    """An upload that is of interest only when it is whole."""
 
     def received(self, size: int) -> None:
         """Ignore it."""

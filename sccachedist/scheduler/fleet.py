@@ -259,8 +259,8 @@ class Fleet:
         """The server for a job; None if none that suits has room.
 
         It is one that has the toolchain and a CPU to spare, else the least loaded one. A server that is backed off is
-        chosen only if no other has room: first the one that failed longest ago. A toolchain that nobody has looked at
-        yet goes to the machine that most servers have, as long as one of these has a CPU to spare.
+        chosen only if no other has room: first the one that failed longest ago. A toolchain that no server has looked
+        at yet goes to the machine that most servers have, as long as one of these has a CPU to spare.
 
         :param tried: servers that have refused this job already.
         """

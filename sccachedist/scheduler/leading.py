@@ -58,7 +58,7 @@ def passing_on(
 ) -> Passing:
     """What passes on requests while another scheduler leads.
 
-    :param membership: hears of the others; None if nobody does.
+    :param membership: hears of the others; None if this scheduler is alone.
     """
     calls = LeaderCalls(reactor)
     if membership is None or settings.cluster is None:

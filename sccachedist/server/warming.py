@@ -1,6 +1,6 @@
 """Fetches the toolchains that the farm needs most before a build server that joins says that it is ready.
 
-It is bounded in number, bytes and seconds; whatever goes wrong, the build server joins without them.
+It is bounded in number, bytes and seconds; if anything goes wrong, the build server joins without them.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -2,7 +2,7 @@
 
 A *worker* dials its *gateway*, a build server whose jobs run elsewhere, and asks it for jobs. A job goes to a worker as
 a :class:`WorkerJob` with the client's inputs behind it, and comes back as a :class:`WorkerAnswer` with the result
-behind that, if there is one. :class:`HeadReader` separates the two, whatever pieces they come in.
+behind that, if there is one. :class:`HeadReader` separates the two; they may come in pieces of any size.
 
 What follows from a message is decided elsewhere, and so is whether it is true.
 """

@@ -156,7 +156,7 @@ def test_role(twistd: list[list[str]], role: str, plugin: str) -> None:
 
 
 def test_twistd(twistd: list[list[str]]) -> None:
-    """All that follows is for twistd alone, whatever it looks like."""
+    """All that follows is for twistd alone, also what looks like an option."""
     told = ["--pidfile", "a.pid", "--help", "-n", "sccache-server", "--config=b.conf"]
     cli.main(("twistd", *told))
     cli.main(("twistd",))

@@ -80,7 +80,7 @@ def test_what_need_not_be_the_same() -> None:
 
 
 def test_other_proofs_each_time() -> None:
-    """What is sent tells nobody whether it is the same as before, and holds no secret."""
+    """What is sent does not tell whether it is the same as before, and holds no secret."""
     asker = agreement(SAME)
     first, second = asker.proofs().split(" "), asker.proofs().split(" ")
     assert len({*first, *second}) == 2 * (1 + len(PARTS))
@@ -106,7 +106,7 @@ def test_another_release() -> None:
 
 @given(st.text())
 def test_what_is_no_proof(said: str) -> None:
-    """Whatever it is, it shows nothing."""
+    """Any part that is wrong shows nothing."""
     assert not {*(agreement(SAME).differing(said) or ())} - {*PARTS}
 
 

@@ -137,7 +137,7 @@ def test_nobody_is_known_to_lead() -> None:
 
 
 def test_nothing_is_left() -> None:
-    """A search that has stopped looks at nobody."""
+    """A search that has stopped looks at no scheduler."""
     farm = Search()
     question = farm.ask()
     stopped = Deferred.fromCoroutine(farm.search.stop())

@@ -77,7 +77,7 @@ def test_by_way_of_a_follower(leaders: Pair) -> None:
 
 
 def test_of_a_job_of_its_own(leaders: Pair) -> None:
-    """What is said of a job of its own, a leader tells nobody, also if it is said twice."""
+    """What is said of a job of its own, a leader does not pass on, also if it is said twice."""
     job_id = given_out(leaders, leaders.leader)
     for _ in range(2):
         assert report(leaders, leaders.leader, job_id, JobState.COMPLETE).status == 200
@@ -92,14 +92,14 @@ def test_goes_no_further(leaders: Pair) -> None:
 
 
 def test_of_a_stranger(leaders: Pair) -> None:
-    """What nobody may say is told nobody."""
+    """What no server may say is not passed on."""
     assert report(leaders, leaders.leader, 7, JobState.COMPLETE, Authorization="Bearer wrong").status == 401
     assert leaders.network.tries == []
 
 
 @pytest.mark.parametrize("state", [JobState.STARTED, JobState.COMPLETE])
 def test_the_other_one_follows(pair: Pair, state: JobState) -> None:
-    """The jobs of a leader that has gone are nobody's, and their build server hears of no trouble."""
+    """The jobs of a leader that has gone have no leader, and their build server hears of no trouble."""
     assert report(pair, pair.leader, 7, state).status == 200
     assert pair.network.tries == [10601]
     pair.network.pump([1.0] * 60)

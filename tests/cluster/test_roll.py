@@ -100,7 +100,7 @@ def test_restarted() -> None:
     [([], ()), (["jwt", "else", 1, [], "client_auth"], ("client_auth", "jwt")), (None, None), ("jwt", None)],
 )
 def test_what_differs(said: Any, differs: tuple[str, ...] | None) -> None:
-    """Only what is known here counts, and each once, whatever a scheduler says."""
+    """Only what is known here counts, and each once, also if a scheduler says more."""
     account = SchedulerAccount.read(json.dumps(LEADS.to_json() | {"differs": said}).encode())
     assert account.differs == differs
 

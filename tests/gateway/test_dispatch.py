@@ -274,7 +274,7 @@ def test_machines(dispatch: Dispatch) -> None:
 
 
 def test_twice(dispatch: Dispatch) -> None:
-    """A worker that comes again begins anew; its jobs come back."""
+    """A worker that comes again has a new session; its jobs come back."""
     enter(dispatch, "a")
     dispatch.ask("a", 1, 0)
     job, _ = dispatch.submit(GCC, 0, 0)

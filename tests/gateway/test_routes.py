@@ -90,14 +90,14 @@ def test_a_place_that_is_left(gateway: Gateway) -> None:
     "path", ["hello", "orders/x", "next/x/1", "withdraw/x/1", "answer/x/1", "leave/x", "toolchain/x"]
 )
 def test_strangers(gateway: Gateway, path: str, token: str | None) -> None:
-    """Nobody without a worker's token is heard."""
+    """A request without a worker's token is refused."""
     method = "GET" if path.startswith("toolchain") else "POST"
     answer = gateway.browser.ask(request(method, f"{ROOT}/{path}", b"", {} if token is None else bearer(token)))
     assert answer.status == 401
 
 
 def test_whose_session(gateway: Gateway) -> None:
-    """A session is good for the token that opened it; without one, a worker is told to begin anew."""
+    """A session is good for the token that opened it; without one, a worker is told to open another."""
     worker = gateway.worker(token=OTHER_TOKEN)
     for other in (FakeWorker(gateway, TOKEN, worker.welcome), FakeWorker(gateway, OTHER_TOKEN)):
         assert other.ask("leave").status == 410

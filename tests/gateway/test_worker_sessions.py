@@ -26,7 +26,7 @@ def test_leaves(gateway: Gateway) -> None:
 
 
 def test_comes_twice(gateway: Gateway) -> None:
-    """A worker that begins anew has one session, and its jobs come back."""
+    """A worker that begins again has one session, and its jobs come back."""
     run = gateway.run()
     first = gateway.worker(1)
     first.takes()
@@ -49,7 +49,7 @@ def test_other_tokens(gateway: Gateway) -> None:
 
 
 def test_what_is_offered(gateway: Gateway) -> None:
-    """The CPUs of all workers; whoever wants to know is told of each change, and only of changes."""
+    """The CPUs of all workers; each change is told, and only changes are."""
     assert gateway.builder.cpus == 1
     gateway.worker(1)
     worker = gateway.worker(2)

@@ -97,7 +97,7 @@ def _paths(session: str, toolchain: ArchiveId) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("who", ["stranger", "client", "a guess"])
 def test_row_55_without_a_workers_token(farm: GatewayFarm, victim: Victim, who: str) -> None:
-    """Nothing is told and nothing is done, whatever session they name."""
+    """Nothing is told and nothing is done, with any session that they name."""
     token = {"stranger": None, "client": farm.client_token, "a guess": farm.worker_token[:-1]}[who]
     session = Attacker(farm).session(victim.toolchain)
     for method, path in _paths(session, victim.toolchain):

@@ -1,4 +1,4 @@
-"""For which machine a program is, as the beginning of its file says; whatever bytes a client packs."""
+"""For which machine a program is, as the beginning of its file says, with any bytes that a client packs."""
 
 import io
 import sys
@@ -58,7 +58,7 @@ def test_a_real_one() -> None:
 
 @given(st.binary(max_size=200) | st.binary(max_size=300).map(lambda tail: PROGRAM[:16] + tail))
 def test_any_bytes(head: bytes) -> None:
-    """Whatever a file begins with, there is an answer."""
+    """There is an answer for each beginning of a file."""
     machine = program_machine(head)
     assert machine is None or 0 < machine <= 0xFFFF
 

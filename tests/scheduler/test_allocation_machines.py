@@ -135,7 +135,7 @@ class MachinesTests(SynchronousTestCase):
         self.give_up(first, second, third, other)
 
     def test_others_do_not_wait_for_ever(self) -> None:
-        """If the first job does not find it out, the others go anywhere; where nobody waits, they do at once."""
+        """If the first job does not find it out, the others go anywhere; where no client waits, they do at once."""
         unknown = "0b" * 32
         asked = [self.ask(unknown) for _ in range(2)]
         assert len(self.assignments.waiting) == 1

@@ -245,7 +245,7 @@ def test_what_is_remembered_is_bounded(farm: Farm, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_client_that_brings_nothing(farm: Farm) -> None:
-    """A job that is over brings its toolchain no more: the next client is asked for it, whatever its server."""
+    """A job that is over brings its toolchain no more: the next client is asked for it, with any server."""
     reserved, needed = farm.asks(farm.a)
     assert needed
     assert farm.where(farm.b)[1]

@@ -145,7 +145,7 @@ def test_labels_of_clients() -> None:
 
 
 def test_not_looked_at() -> None:
-    """A toolchain that nobody has looked at goes where most servers are, as long as one of those is idle."""
+    """A toolchain that no server has looked at goes where most servers are, as long as one of those is idle."""
     farm = Farm(a=ON_ARM, b=ON_X86, c=ON_X86)
     assert {farm.placed(GCC) for _ in range(4)} == {B, C}
     assert farm.placed(GCC) == A

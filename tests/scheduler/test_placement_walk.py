@@ -1,4 +1,4 @@
-"""Whatever servers tell and clients ask: a job goes where it suits, exactly if a server that suits has room."""
+"""All that servers tell and clients ask: a job goes where it suits, exactly if a server that suits has room."""
 
 import attrs
 import pytest

@@ -35,14 +35,14 @@ def test_passed_over() -> None:
 
 
 def test_other_clients_go_on() -> None:
-    """A client whose requests cannot be placed holds nobody up."""
+    """A client whose requests cannot be placed holds no other up."""
     entered = queue((ANN, "arm"), (BOB, "x86"), (ANN, "arm"), (BOB, "x86"))
     assert served(entered, "x86") == [1, 3]
     assert entered.waiting == {ANN: 2}
 
 
 def test_first_come_first_served() -> None:
-    """Of one address, the order is that in which the requests came, whatever they are for."""
+    """Of one address, the order is that in which the requests came, for all toolchains."""
     assert served(queue((ANN, "b"), (ANN, "a"), (ANN, "b"), (ANN, "a")), "a", "b") == [0, 1, 2, 3]
 
 

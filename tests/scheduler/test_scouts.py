@@ -1,4 +1,4 @@
-"""A toolchain of which nobody knows the machine is looked at by one job, while others wait."""
+"""A toolchain whose machine is not known is looked at by one job, while others wait."""
 
 from sccachedist.scheduler.scouts import MOST_SCOUTS, SCOUT_SECS, Scouts
 

@@ -1,4 +1,4 @@
-"""The requests of the last seconds: whatever happens, they are those that one finds who reads all records."""
+"""The requests of the last seconds: they are always those that are found by reading all records."""
 
 from collections import Counter
 

@@ -69,7 +69,7 @@ class Booted:
     root: Path
 
     def run(self, command: str, *, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command of the shell there, whatever its exit status."""
+        """Run a command of the shell there; any exit status is returned."""
         inside = (
             "nsenter",
             f"--target={self.process}",

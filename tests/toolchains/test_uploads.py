@@ -134,7 +134,7 @@ def test_it_does_not_arrive(stock: Stock, how: str) -> None:
 
 
 def test_nobody_brings_it(stock: Stock) -> None:
-    """Where nobody begins, there is soon nothing to wait for."""
+    """Where no upload begins, there is soon nothing to wait for."""
     arrival = Deferred.fromCoroutine(stock.toolchains.wait_until_present(GCC))
     stock.clock.advance(BEGIN_SECS)
     assert isinstance(outcome(arrival), ToolchainError)

@@ -112,7 +112,7 @@ def test_too_long() -> None:
 
 @given(st.lists(st.binary(max_size=64), max_size=8))
 def test_any_bytes(chunks: list[bytes]) -> None:
-    """Whatever bytes come, there is a message or a decode error."""
+    """Of any bytes, there is a message or a decode error."""
     reader: HeadReader[WorkerJob] = HeadReader(WORKER_JOB, 128)
     with suppress(DecodeError):
         for chunk in chunks:

@@ -178,7 +178,7 @@ class Walk(RuleBasedStateMachine):
 
 
 def test_a_walk() -> None:
-    """Whatever comes, in whatever order, the counts hold."""
+    """All may come in any order: the counts hold."""
     run_state_machine_as_test(Walk, settings=settings(max_examples=30, stateful_step_count=30, deadline=None))
 
 

@@ -10,7 +10,7 @@ import pytest
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
-from sccachedist.daemon.service_manager import MOST_UNTOLD, STATUS_SECS, ServiceManager
+from sccachedist.daemon.sd_notify import MOST_UNTOLD, STATUS_SECS, ServiceNotifier
 
 
 class Listening:
@@ -40,7 +40,7 @@ class Told:
 
     def __init__(self, **environment: str) -> None:
         self.environment, self.clock, self.status = environment, Clock(), "open"
-        self.service = ServiceManager(self.environment, self._say, self.clock)
+        self.service = ServiceNotifier(self.environment, self._say, self.clock)
 
     def _say(self) -> str:
         if not self.status:

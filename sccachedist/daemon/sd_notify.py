@@ -25,7 +25,7 @@ STATUS_SECS = 5.0
 MOST_UNTOLD = 16
 
 
-class ServiceManager(Service):
+class ServiceNotifier(Service):
     """Tells the manager that the process is ready when it starts, and then its status and that its reactor turns.
 
     A message that the manager does not take is sent again with the next one, in order.
