@@ -5,13 +5,15 @@ and timers are :mod:`sccachedist.gateway.worker_sessions`'s.
 
 Theory of operation. A worker has a session, and opens a *place* for each job that it could begin now. A job waits until
 a place suits it, and only then is it given away (late binding): so no job waits for one worker while another is idle.
-Each time that it is given away has a *ticket* of its own. Four rules hold:
+Each time that it is given away has a *ticket* of its own. Five rules hold:
 
 1. A job is waiting, or has exactly one ticket. What comes with another ticket is thrown away.
 2. The oldest job is given away first. A job that comes back keeps its age, so it is at the front.
 3. A job that comes back because its worker was lost has been tried; after :data:`MOST_TRIES` it goes home, for perhaps
    it kills workers. One that a worker would not begin has not been tried, but that has an end, too.
-4. A worker that lives and has no result for a job has decided: the job goes home, and no other worker gets it.
+4. A job is lost as well if its worker is through with the place where the job came, and has not answered: the job or
+   the answer did not get through, though both sides live.
+5. A worker that lives and has no result for a job has decided: the job goes home, and no other worker gets it.
 """
 
 from bisect import insort
@@ -79,7 +81,7 @@ class _Job:
 
     :param machine: which its toolchain needs.
     :param had: the nonces of workers that had it.
-    :param at: the session and the ticket; None while it waits.
+    :param at: the session and the ticket; None while it waits. ``place``: where it was given away.
     :param since: when it was given away.
     :param alone: since when no worker could run it; None if one could.
     """
@@ -91,6 +93,7 @@ class _Job:
     busy: int = 0
     had: set[int] = attrs.field(factory=set)
     at: tuple[str, int] | None = None
+    place: int = 0
     since: float = 0.0
     alone: float | None = None
 
@@ -177,7 +180,7 @@ class Dispatch:
         self._workers[session] = _Worker(session, hello, cpus_of(hello), hello.slots, held, now)
         return told
 
-    def listen(self, session: str, state: WorkerState, now: float) -> None:
+    def listen(self, session: str, state: WorkerState, now: float) -> list[Decision]:
         """Note a request for orders, and what the worker says of itself.
 
         :raises SessionOver: there is no such session.
@@ -185,6 +188,11 @@ class Dispatch:
         worker = self._worker(session)
         worker.heard, worker.is_listening = now, True
         worker.cpus, worker.slots, worker.toolchains = cpus_of(state), state.slots, set(state.toolchains)
+        kept = set(state.places)
+        places = {self._jobs[key].place: ticket for ticket, key in worker.running.items()}
+        over = [place for place in (*worker.places, *places) if place <= state.last_place and place not in kept]
+        told = [decision for place in over for decision in self.withdraw(session, place)]
+        return told + [each for place in over if place in places for each in self.fail(session, places[place], now)]
 
     def told(self, session: str, now: float) -> None:
         """Note that such a request was answered; the session may be over."""
@@ -339,7 +347,7 @@ class Dispatch:
         self._waiting.remove(job.key)
         self._last_ticket += 1
         ticket = self._last_ticket
-        job.at, job.since, job.alone = (worker.session, ticket), now, None
+        job.at, job.place, job.since, job.alone = (worker.session, ticket), place, now, None
         job.had.add(worker.hello.nonce)
         worker.running[ticket] = job.key
         worker.toolchains.add(job.toolchain)  # it is about to fetch it

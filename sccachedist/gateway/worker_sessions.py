@@ -171,7 +171,7 @@ class WorkerSessions:
         own, waits = self._session(session), Deferred[None]()
         earlier, own.orders = own.orders, waits
         _fire(earlier)  # the worker has given that request up
-        self.dispatch.listen(session, state, self._clock.seconds())
+        self._carry_out(self.dispatch.listen(session, state, self._clock.seconds()))
         self._tell_of_change()
         ping = self._clock.callLater(0 if own.to_end else PING_SECS, _fire, waits)
         try:

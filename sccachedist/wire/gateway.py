@@ -37,6 +37,8 @@ T = TypeVar("T")
 
 #: The most labels of a worker, of toolchains in one report, and of cancelled jobs in one message; the rest follows.
 MOST_LABELS, MOST_HELD, MOST_CANCELLED = 64, 512, 4096
+#: The most places of a worker: those that it waits at, and those whose jobs it has.
+MOST_TOLD_PLACES = 16_384
 #: The most bytes of a certificate in PEM with the authorities behind it.
 _MOST_PEM = 65_536
 #: The most bytes of a :class:`WorkerAnswer`, whose texts come from a compile.
@@ -93,11 +95,16 @@ class WorkerState:
 
     :param cpus: those that it offers; ``slots``: how many jobs it runs at a time. Both are 0 if it takes none for now.
     :param toolchains: archive ids that it has, most recently used first.
+    :param places: the numbers of the requests for a job that it still waits for an answer of, or whose jobs it has: an
+        answer that is on its way counts. It numbers them from 1 on, and ``last_place`` is the highest so far. With each
+        other place up to that, it is through: if it has not brought an answer by now, it never will.
     """
 
     cpus: int
     slots: int
     toolchains: tuple[str, ...]
+    places: tuple[int, ...] = ()
+    last_place: int = 0
 
 
 @attrs.frozen
@@ -193,7 +200,14 @@ WELCOME = struct(
     job_secs=U64,
     certificate=octets(_MOST_PEM),
 )
-WORKER_STATE = struct(WorkerState, cpus=U64, slots=U64, toolchains=_HELD)
+WORKER_STATE = struct(
+    WorkerState,
+    cpus=U64,
+    slots=U64,
+    toolchains=_HELD,
+    places=sequence(U64, MOST_TOLD_PLACES),
+    last_place=U64,
+)
 WORKER_ORDERS = struct(WorkerOrders, cancel=sequence(U64, MOST_CANCELLED), certificate=octets(_MOST_PEM))
 WORKER_JOB = struct(
     WorkerJob, ticket=U64, job_id=U64, toolchain=TEXT, request=OCTETS, as_json=BOOL, on_failure=enumeration(OnFailure)

@@ -129,9 +129,10 @@ class GatewaySession:
 
     async def _hear(self) -> None:
         """Wait for orders and follow them."""
-        welcome = self._welcome
+        welcome, slots = self._welcome, self._desk.slots
         idle = float(welcome.ping_secs + welcome.grace_secs)
-        orders = await self._calls.orders(welcome.session, self._desk.state(), idle)
+        state = attrs.evolve(self._desk.state(), places=slots.numbers(self), last_place=slots.last_number(self))
+        orders = await self._calls.orders(welcome.session, state, idle)
         if orders.certificate:
             self._desk.trust(orders.certificate)
         for ticket in orders.cancel:

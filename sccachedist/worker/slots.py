@@ -85,6 +85,14 @@ class SlotBudget(Generic[G]):
         self._gateways.pop(gateway, None)
         self._places = {place: state for place, state in self._places.items() if place.gateway != gateway}
 
+    def numbers(self, gateway: G) -> tuple[int, ...]:
+        """The numbers of all places of a gateway that have not ended."""
+        return tuple(place.number for place in self._places if place.gateway == gateway)
+
+    def last_number(self, gateway: G) -> int:
+        """The highest number that a place of a gateway has had; 0 if there was none."""
+        return self._gateways[gateway]
+
     def to_open(self) -> tuple[GatewayPlace[G], ...]:
         """The places that are to be opened now; they count as open from now on."""
         opened = []

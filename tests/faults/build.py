@@ -3,6 +3,7 @@
 It knows when a fault is due and whether a compile went well; what a fault does is the farm's.
 """
 
+import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -99,6 +100,8 @@ class Build:
         began = time.monotonic()
         try:
             ended = client.compiling(self.project.compile_command(source), self.project.folder).run(_COMPILE_SECS)
+        except subprocess.TimeoutExpired as error:
+            return f"{source.name}: {error}"
         finally:
             progress.step(time.monotonic() - began)
         if ended.returncode != 0:

@@ -39,6 +39,8 @@ TRIES = 3
 
 _KILLS = tuple(Fault(20 + 35 * n, WORKERS[n % 2], Kind.KILL, 0.0) for n in range(5))
 _PULLED = (Fault(60, WORKERS[0], Kind.CUT, 20.0),)
+#: Shorter than a worker may be silent: both sides live on, and what was under way does not get through.
+_LOOSE = tuple(Fault(20 + 35 * n, WORKERS[n % 2], Kind.CUT, 4.0) for n in range(5))
 _BEGIN_SECS = 60
 _LOG_LINES = 20
 
@@ -200,6 +202,7 @@ def _say(*lines: str) -> None:
 CASES: Mapping[str, Callable[[Place], Iterator[str]]] = {
     "killed": _building(_KILLS, KILLED_SECS),
     "pulled": _building(_PULLED, PULLED_SECS),
+    "loose": _building(_LOOSE, PULLED_SECS),
     "deadly": _deadly,
     "interrupted": _interrupted,
     "demo": _demo,

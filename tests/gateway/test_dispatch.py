@@ -200,6 +200,23 @@ def test_silence(dispatch: Dispatch) -> None:
     assert dispatch.look(10 + PING_SECS + GRACE_SECS) == [Dismiss("a")]
 
 
+def test_a_job_or_its_answer_that_does_not_get_through(dispatch: Dispatch) -> None:
+    """A worker that lives and is through with a job's place has lost the job; a later place is not meant."""
+    enter(dispatch, "a")
+    for place in (1, 2, 3):
+        dispatch.ask("a", place, 0)
+    lost, kept = dispatch.submit(GCC, 0, 0)[0], dispatch.submit(GCC, 0, 0)[0]
+    assert dispatch.listen("a", WorkerState(2, 3, (), (1, 2, 3), 3), 1) == []
+    dispatch.ask("a", 4, 1)
+    assert given(dispatch.submit(GCC, 0, 1)[1]) == [("a", 3, JobKey(3))]
+    told = dispatch.listen("a", WorkerState(2, 3, (), (2, 3), 3), 2)
+    assert told == [EndTicket("a", 1), Give("a", 4, lost, 4)]
+    assert dispatch.moved["broken"] == 1
+    dispatch.ask("a", 5, 2)
+    assert dispatch.listen("a", WorkerState(2, 3, (), (2, 3, 4), 5), 3) == [ClosePlace("a", 5)]
+    assert dispatch.holder("a", 2) == kept
+
+
 def test_a_worker_that_hangs(dispatch: Dispatch) -> None:
     """A job ends when its time is over, and its worker is told."""
     enter(dispatch, "a")

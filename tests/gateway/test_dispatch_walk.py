@@ -13,7 +13,7 @@ from sccachedist.gateway.dispatch import (
 )
 from sccachedist.wire.gateway import WorkerHello, WorkerState
 
-SESSIONS, PLACES = st.sampled_from("abcd"), st.integers(0, 2)
+SESSIONS, PLACES = st.sampled_from("abcd"), st.integers(1, 3)
 
 
 class Walk(RuleBasedStateMachine):
@@ -71,10 +71,15 @@ class Walk(RuleBasedStateMachine):
             self.leaving.add(session)
             self.obey(self.dispatch.leave(session))
 
-    @rule(session=SESSIONS, slots=st.integers(0, 2))
-    def says_how_it_is(self, session: str, slots: int) -> None:
-        if session in self.sessions:
-            self.dispatch.listen(session, WorkerState(slots, slots, ()), self.now)
+    @rule(session=SESSIONS, slots=st.integers(0, 2), places=st.sets(PLACES), last=st.integers(0, 3))
+    def says_how_it_is(self, session: str, slots: int, places: set[int], last: int) -> None:
+        if session not in self.sessions:
+            return
+        over = {(session, place) for place in range(1, last + 1) if place not in places}
+        told = self.dispatch.listen(session, WorkerState(slots, slots, (), tuple(places), last), self.now)
+        self.losses.update(self.tickets[each.session, each.ticket] for each in told if isinstance(each, EndTicket))
+        self.obey(told)
+        assert not over & self.open
 
     @rule(session=SESSIONS, place=PLACES)
     def asks(self, session: str, place: int) -> None:

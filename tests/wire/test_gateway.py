@@ -17,6 +17,7 @@ from sccachedist.wire.gateway import (
     MOST_CANCELLED,
     MOST_HELD,
     MOST_LABELS,
+    MOST_TOLD_PLACES,
     TAKEN,
     WELCOME,
     WORKER_ANSWER,
@@ -45,7 +46,7 @@ JOB = WorkerJob(2**64 - 1, JobId(7), "a" * 64, b"command", True, OnFailure.SUSPI
 VALUES: list[tuple[Codec[Any], object]] = [
     (WORKER_HELLO, WorkerHello("rack-7", 2**64 - 1, 8, 10, (62, 3), ("gpu", "ü"), "1.0", ("a" * 64,))),
     (WELCOME, Welcome("0" * 32, 5, 5, 20, 540, b"-----BEGIN")),
-    (WORKER_STATE, WorkerState(8, 10, ("a" * 64, "b" * 64))),
+    (WORKER_STATE, WorkerState(8, 10, ("a" * 64, "b" * 64), (3, 5), 5)),
     (WORKER_ORDERS, WorkerOrders((1, 2**64 - 1), b"-----BEGIN")),
     (WORKER_JOB, JOB),
     (WORKER_ANSWER, Built(USAGE, 3)),
@@ -74,12 +75,13 @@ def test_each_message(codec: Codec[Any], value: object) -> None:
         (WORKER_HELLO, WorkerHello("", 1, 1, 2, (), ("x",) * (MOST_LABELS + 1), "")),
         (WORKER_HELLO, WorkerHello("", 1, 1, 2, (62,) * (MOST_MACHINES + 1), (), "")),
         (WORKER_STATE, WorkerState(1, 2, ("",) * (MOST_HELD + 1))),
+        (WORKER_STATE, WorkerState(1, 2, (), (0,) * (MOST_TOLD_PLACES + 1))),
         (WORKER_ORDERS, WorkerOrders((0,) * (MOST_CANCELLED + 1))),
         (WORKER_ORDERS, WorkerOrders((), bytes(65_537))),
     ],
 )
 def test_too_many(codec: Codec[Any], value: object) -> None:
-    """More labels, toolchains, tickets or bytes of a certificate than any has are refused."""
+    """More labels, toolchains, places, tickets or bytes of a certificate than any has are refused."""
     with pytest.raises(DecodeError):
         decode(codec, encode(codec, value))
 

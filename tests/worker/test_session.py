@@ -189,13 +189,16 @@ def test_a_body_that_ends_too_early(bench: Bench, sent: bytes) -> None:
 
 
 def test_an_answer_that_is_lost(bench: Bench) -> None:
-    """The next job is asked for; that one is another worker's by then."""
+    """The next job is asked for; the gateway hears with the next request for orders that this one is over."""
     gateway = FakeGateway(lost_answers=True)
     bench.session(gateway)
     gateway.only_poll().give(job(7))
+    gateway.listening.callback(WorkerOrders())
     bench.runs.running[7].callback(BUILT)
     assert bench.counted == ["not_wanted"]
     assert list(gateway.polls) == [2]
+    gateway.listening.callback(WorkerOrders())
+    assert [(state.places, state.last_place) for state in gateway.states] == [((1,), 1), ((1,), 1), ((2,), 2)]
 
 
 def test_closed(bench: Bench) -> None:

@@ -173,6 +173,9 @@ class Walk(RuleBasedStateMachine):
         assert counts[PlaceState.ANSWERING] == len(self.answers)
         assert counts[PlaceState.OPEN] + counts[PlaceState.WITHDRAWN] == len(self.polls)
         for gateway in self.joined:
+            known = [place.number for place in (*self.polls, *self.jobs, *self.answers) if place.gateway == gateway]
+            assert sorted(self.slots.numbers(gateway)) == sorted(known)
+            assert self.slots.last_number(gateway) >= max(known, default=0)
             here = numbers(tuple(self.polls))[gateway]
             assert here >= min(self.slots.free, self.slots.most)
 
