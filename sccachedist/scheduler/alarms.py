@@ -8,18 +8,16 @@ from collections.abc import Callable
 
 from sccachedist.wire.messages import JobId
 
-#: The most jobs that one call returns: they take a millisecond or two, so no request waits long for them.
-MOST_AT_ONCE = 20
-
 
 class Alarms:
     """At most one alarm of a job counts: the one that ``alarm_of`` gives. Others are outdated and skipped.
 
     :param alarm_of: when to look at a job; infinity if there is no such job or no need.
+    :param most: how many jobs are due at a time, so that no request waits long for what is done with them.
     """
 
-    def __init__(self, alarm_of: Callable[[JobId], float]) -> None:
-        self._alarm_of = alarm_of
+    def __init__(self, alarm_of: Callable[[JobId], float], most: int) -> None:
+        self._alarm_of, self._most = alarm_of, most
         self._heap: list[tuple[float, JobId]] = []
 
     def set(self, job_id: JobId, when: float, jobs: int) -> None:
@@ -33,9 +31,9 @@ class Alarms:
             heapq.heapify(self._heap)
 
     def due(self, now: float) -> list[JobId]:
-        """The jobs to look at now, each once, at most :data:`MOST_AT_ONCE`. Their alarms are removed."""
+        """The jobs to look at now, each once, some at a time. Their alarms are removed."""
         found: dict[JobId, None] = {}
-        while self._heap and self._heap[0][0] <= now and len(found) < MOST_AT_ONCE:
+        while self._heap and self._heap[0][0] <= now and len(found) < self._most:
             alarm = heapq.heappop(self._heap)
             if self._counts(alarm):
                 found[alarm[1]] = None

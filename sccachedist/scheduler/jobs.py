@@ -34,6 +34,9 @@ UPLOAD_SECS = 120.0
 BEGINS_SECS, BRINGS_SECS = 2.0, 10.0
 #: The same for jobs of the client that brings it, once its upload has begun: it is not asked for the same twice.
 OWN_BRINGS_SECS = 600.0
+#: How many slots are lent, and how many jobs dropped, without a pause in which requests are served: to lend a slot
+#: takes little, and a job that is dropped leaves a record.
+MOST_LENT, MOST_DROPPED = 20, 5
 
 
 @attrs.define
@@ -132,8 +135,10 @@ class Jobs:
         self.phases: Counter[JobPhase] = Counter()
         self._unclaimed: Counter[Party] = Counter()
         self._held: Counter[str] = Counter()
-        self._lending = Alarms(lambda job_id: job.lends_at if (job := self._jobs.get(job_id)) else math.inf)
-        self._expiring = Alarms(lambda job_id: job.expires_at if (job := self._jobs.get(job_id)) else math.inf)
+        self._lending = Alarms(lambda job_id: job.lends_at if (job := self._jobs.get(job_id)) else math.inf, MOST_LENT)
+        self._expiring = Alarms(
+            lambda job_id: job.expires_at if (job := self._jobs.get(job_id)) else math.inf, MOST_DROPPED
+        )
 
     def __getitem__(self, job_id: JobId) -> Job:
         return self._jobs[job_id]

@@ -6,13 +6,14 @@ the inputs. It ends once, in any way, and then its id is spent (:mod:`sccachedis
 
 A job has at most one open request, which holds a place. Uploads have as many places as this server has slots, and a
 :func:`few` more, for what the scheduler has not heard of yet; so uploads that never end take no place of a job that
-could run. Runs have twice as many and a few: the scheduler lends the slot of a client that does not come soon, and if
-it comes all the same, its job waits here for its turn. A client that comes very late gets only one of the few places,
-so it takes none of a client that comes in time.
+could run. Runs have four times as many and a few: the scheduler lends the slot of a client that does not come soon,
+and if it comes all the same, its job waits here for its turn; and a scheduler that has just taken over gives out all of
+that once more, beside jobs of the one before that it has not heard of yet. A client that comes very late gets only one
+of the few places, so it takes none of a client that comes in time.
 """
 
 from collections import Counter
-from enum import Enum, auto
+from enum import Enum
 
 import attrs
 
@@ -41,10 +42,10 @@ def few(slots: int) -> int:
 
 
 class OpenRequest(Enum):
-    """What the open request of a job is for."""
+    """What the open request of a job is for; the value is how many places there are for each slot."""
 
-    UPLOAD = auto()
-    RUN = auto()
+    UPLOAD = 1
+    RUN = 4
 
 
 @attrs.frozen
@@ -284,7 +285,7 @@ class ServerCore(Openness):
         if job.use is not None:
             raise UnknownJob(f"job {job_id} has an open request already")
         is_late = now - job.since > (OUR_SLOT_SECS if job.is_introduced else PUBLISHED_SLOT_SECS)
-        places = self.slots * (2 if use is OpenRequest.RUN else 1) + few(self.slots)
+        places = self.slots * use.value + few(self.slots)
         if self._open[use] >= places or (is_late and self._late[use] >= few(self.slots)):
             self.refused += 1
             late = f"and {self._late[use]} of them late (limit: capacity.cpus)"

@@ -6,9 +6,8 @@ from sccachedist.budgets import Party
 from sccachedist.errors import LimitExceeded, NoCapacity, UnknownJob
 from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler import shares as shares_module
-from sccachedist.scheduler.alarms import MOST_AT_ONCE
 from sccachedist.scheduler.core import Reservation, SchedulerCore
-from sccachedist.scheduler.jobs import BRINGS_SECS, OUR_CLAIM_SECS
+from sccachedist.scheduler.jobs import BRINGS_SECS, MOST_DROPPED, MOST_LENT, OUR_CLAIM_SECS
 from sccachedist.scheduler.shares import (
     HOLD_SECS,
     PROBATION_SECS,
@@ -332,7 +331,7 @@ def test_very_many_at_once() -> None:
     looks = 0
     while core.expire(HOLD_SECS + 0.1) and core.has_due(HOLD_SECS + 0.1):
         looks += 1
-    assert (looks, free_slots(core)) == (400 // MOST_AT_ONCE - 1, 451)
+    assert (looks, free_slots(core)) == (400 // MOST_LENT - 1, 451)
     core.heartbeat(A, heartbeat(cpus=400), 61.0)
-    dropped = [len(expired(core, 61.0).jobs) for _ in range(400 // MOST_AT_ONCE + 1)]
-    assert dropped == [MOST_AT_ONCE] * (400 // MOST_AT_ONCE) + [0]
+    dropped = [len(expired(core, 61.0).jobs) for _ in range(400 // MOST_DROPPED + 1)]
+    assert dropped == [MOST_DROPPED] * (400 // MOST_DROPPED) + [0]

@@ -132,7 +132,7 @@ class Walk(RuleBasedStateMachine):
         is_late = self.now - job.since > job.slot_secs
         open_ones = [each for each in self.jobs.values() if each.use is use]
         late_ones = [each for each in open_ones if each.is_late]
-        most = SLOTS * (1 + (use is OpenRequest.RUN)) + few(SLOTS)
+        most = SLOTS * (4 if use is OpenRequest.RUN else 1) + few(SLOTS)
         if len(open_ones) == most or (is_late and len(late_ones) == few(SLOTS)):
             with pytest.raises(NoPlace):
                 begin(job_id, self.now)
@@ -194,7 +194,7 @@ class Walk(RuleBasedStateMachine):
             if job.use is not None
         ]
         assert list(self.core.named) == named
-        assert len(named) <= 3 * SLOTS + 2 * few(SLOTS)
+        assert len(named) <= 5 * SLOTS + 2 * few(SLOTS)
         closed = Availability.GONE if self.gone else Availability.DRAINING
         assert self.core.availability is (Availability.OPEN if self.open and not self.gone else closed)
 
