@@ -32,7 +32,7 @@ COVERING = \
 	$(addprefix tests/gateway/test_,$(addsuffix .py,believed dispatch dispatch_walk)) tests/auth/test_workers.py \
 	tests/auth/test_roster.py tests/scheduler/test_client_routes.py \
 	tests/wire tests/test_config_changes.py tests/test_config_example.py \
-	tests/worker/test_slots.py tests/auth/test_succession.py tests/cli/clients tests/cli/farm tests/cli/top tests/cli/test_scheduler_address.py
+	tests/worker/test_slots.py tests/auth/test_succession.py tests/cli/clients tests/cli/farm tests/cli/top tests/client
 
 # These first, for they take a minute; then all others.
 test: coverage

@@ -72,7 +72,8 @@ def loaded() -> set[type[e.SccachedistError]]:
     for module in pkgutil.walk_packages([str(PACKAGE)], "sccachedist."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    others = ("sccachedist.scheduler.", "sccachedist.cluster.", "sccachedist.cli.", "tests.")
+    rooms = ("scheduler", "cluster", "cli", "client")
+    others = ("tests.", *(f"sccachedist.{room}." for room in rooms))
     found = {kind for kind in kinds_of(e.SccachedistError) if not kind.__module__.startswith(others)}
     return {kind for kind in found if not kind.__name__.startswith("_")}
 

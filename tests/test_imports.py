@@ -26,7 +26,7 @@ FLOORS = (
     {"scheduler", "server"},
     {"gateway"},
     {"toolchains"},
-    {"metrics", "monitor", "cluster"},
+    {"metrics", "monitor", "cluster", "client"},
     {"web", "peers", "builders", "records"},
     {"auth", "files"},
     {"daemon"},

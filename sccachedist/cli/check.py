@@ -3,12 +3,10 @@
 from pathlib import Path
 
 from sccachedist.cli.either_role import load_either, role_of
-from sccachedist.cli.farm.api import ask
-from sccachedist.cli.scheduler_address import Given, scheduler_place
+from sccachedist.client.farm import Farm
 from sccachedist.config import SchedulerSettings
 from sccachedist.config.changes import differing, digests
 from sccachedist.errors import PeerError
-from sccachedist.records.documents import SettingsDocument
 
 
 def run_check(config: Path) -> None:
@@ -30,12 +28,12 @@ def run_check(config: Path) -> None:
 
 
 def _at_reload(config: Path, settings: SchedulerSettings) -> str:
-    place = scheduler_place(Given(config=config), {})
+    farm = Farm.find(config=config, environment={})
     try:
-        running = ask(place, "settings", {}, SettingsDocument, below="admin")
+        running = farm.settings()
         salt = bytes.fromhex(running["salt"])
     except PeerError as error:
         return f"unknown, {error}"
     except ValueError:
-        return f"unknown, the scheduler at {place.url} answered what it should not"
+        return f"unknown, the scheduler at {farm.place.url} answered what it should not"
     return str(differing(running["keys"], digests(settings, salt), SchedulerSettings))

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from sccachedist.cli import admin_commands
 from sccachedist.cli import main as cli
+from sccachedist.client import Farm
+from sccachedist.client import farm as client_farm
 from sccachedist.errors import PeerError
 from tests.cli.farm.documents import SERVERS
 from tests.support.answering_scheduler import ADDRESS, AnsweringScheduler
@@ -16,7 +17,7 @@ DRAINED = {"by": "ann", "reason": "", "since": 1.0, "until": None}
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FIRST_LOOK_SECS", "LOOK_SECS"):
-        monkeypatch.setattr(admin_commands, name, 0.001)
+        monkeypatch.setattr(client_farm, name, 0.001)
 
 
 @pytest.mark.parametrize(
@@ -115,8 +116,8 @@ def test_waiting_in_vain(scheduler: AnsweringScheduler, monkeypatch: pytest.Monk
     scheduler.did("drained")
     scheduler.gives({"description": "no"}, status=403)
     assert "does not show that" in scheduler.fails("drain", ADDRESS, "--wait")
-    monkeypatch.setattr(admin_commands, "AWAY_SECS", 0.0)
-    monkeypatch.setattr(admin_commands, "ask", _away)
+    monkeypatch.setattr(client_farm, "AWAY_SECS", 0.0)
+    monkeypatch.setattr(Farm, "servers", _away)
     scheduler.answers.clear()
     scheduler.did("drained")
     assert "away" in scheduler.fails("drain", ADDRESS, "--wait")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sccachedist.cli.check import run_check
-from sccachedist.cli.web_client import Question, Reply
+from sccachedist.client.web_client import Question, Reply
 from sccachedist.config import load_scheduler_settings
 from sccachedist.config.changes import digests
 from sccachedist.errors import ConfigError, PeerError

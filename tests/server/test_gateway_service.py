@@ -10,7 +10,7 @@ import pytest
 from farmkit.memory_http import OCTETS, Browser, Connection, bearer, request
 from farmkit.memory_reactor import Reactor
 from sccachedist.cli.doctor.checks import server_checks
-from sccachedist.cli.web_client import Trust
+from sccachedist.client.web_client import Trust
 from sccachedist.config import DockerBuilderSettings, RemoteBuilderSettings, ServerSettings
 from sccachedist.config.operation import MetricsSettings
 from sccachedist.config.settings import CapacitySettings

@@ -12,19 +12,16 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from sccachedist.cli.admin_client import act, administrator_place
+from sccachedist.cli.admin_commands import administered
 from sccachedist.cli.clients.edits import added, changed, revoked, rotated
 from sccachedist.cli.clients.file_change import FileChange, changing
 from sccachedist.cli.clients.listing import SHOWN_DIGITS, render
 from sccachedist.cli.clients.options import NO_MAXIMUM
-from sccachedist.cli.farm.api import ask
 from sccachedist.cli.farm.command import standard_output
-from sccachedist.cli.scheduler_address import Given, SchedulerPlace
 from sccachedist.config import clients_file
 from sccachedist.config.clients import load_clients, read_clients
 from sccachedist.errors import ConfigError, PeerError
 from sccachedist.printable import printable
-from sccachedist.records.client_documents import NamedClientsDocument
 
 #: How each token begins, so that scanners for secrets know one; and its random bytes.
 _PREFIX, _RANDOM_BYTES = "scd_", 32
@@ -101,7 +98,7 @@ def _list(parsed: argparse.Namespace, file: Path) -> None:
     clients = load_clients(file)
     known = None
     try:
-        known = ask(_place(parsed), "clients", {}, NamedClientsDocument, below="admin")
+        known = administered(parsed).named_clients()
     except (ConfigError, PeerError) as error:
         _say(f"when tokens were used is not known: {error}")
     print(render(clients, known, standard_output(str(file))))
@@ -134,12 +131,12 @@ def _reload(parsed: argparse.Namespace) -> bool:
     :raises PeerError: it does not want to.
     """
     try:
-        place = _place(parsed)
+        farm = administered(parsed)
     except ConfigError as error:
         _say(f"The scheduler is not told: {error}. {_HOW_TO_RELOAD}")
         return False
     try:
-        document = act(place, {"action": "reload", "preview": False})
+        document = farm.reload()
     except PeerError as error:
         if error.status is not None:
             raise PeerError(f"the file is changed, and the scheduler goes on without that: {error}") from error
@@ -147,10 +144,6 @@ def _reload(parsed: argparse.Namespace) -> bool:
         return False
     _say(document["text"])
     return True
-
-
-def _place(parsed: argparse.Namespace) -> SchedulerPlace:
-    return administrator_place(Given(parsed.scheduler, parsed.config, parsed.token_file, parsed.ca))
 
 
 def _say(text: str) -> None:

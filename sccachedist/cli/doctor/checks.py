@@ -18,7 +18,6 @@ from sccachedist.auth.bearer import IPAddress
 from sccachedist.builders.cgroups import own_groups
 from sccachedist.builders.cpus import allowed_cpus, least_quota
 from sccachedist.builders.overlay import OverlayBuilder
-from sccachedist.cli.admin_client import own_url, trust_in
 from sccachedist.cli.doctor import findings
 from sccachedist.cli.doctor.cluster_checks import cluster_checks
 from sccachedist.cli.doctor.findings import GIB, Finding, Level, failed, good, warning
@@ -33,8 +32,8 @@ from sccachedist.cli.doctor.probes import (
 )
 from sccachedist.cli.doctor.restrictions import cause_of
 from sccachedist.cli.doctor.way import HOLD_SECS, held, hold_secs, senders, way_of
-from sccachedist.cli.scheduler_address import Given, SchedulerPlace, scheduler_place
-from sccachedist.cli.web_client import Question, Reply, Trust
+from sccachedist.client.scheduler_address import Given, SchedulerPlace, own_url, scheduler_place, trust_in
+from sccachedist.client.web_client import Question, Reply, Trust
 from sccachedist.config import (
     DockerBuilderSettings,
     HostSettings,

@@ -11,8 +11,8 @@ from twisted.internet.task import react
 from sccachedist.cli.doctor.checks import Checks, carried_out, scheduler_checks, server_checks, worker_checks
 from sccachedist.cli.doctor.findings import Finding, exit_status, permissions
 from sccachedist.cli.either_role import load_either
-from sccachedist.cli.scheduler_address import Given
-from sccachedist.cli.web_client import Trust
+from sccachedist.client.scheduler_address import Given
+from sccachedist.client.web_client import Trust
 from sccachedist.config import SchedulerSettings, ServerSettings, WorkerSettings
 from sccachedist.printable import printable
 

@@ -11,53 +11,34 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
 from itertools import islice
 from operator import itemgetter
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import attrs
 
 from sccachedist.cli.farm import clients, job, jobs, record_files, report, servers, status, toolchains, usage, why
-from sccachedist.cli.farm.api import ask
 from sccachedist.cli.farm.record_files import RecordFile
 from sccachedist.cli.farm.screen import Screen
 from sccachedist.cli.farm.times import secs_back
-from sccachedist.cli.scheduler_address import Given, SchedulerPlace, scheduler_place
+from sccachedist.client.farm import Farm
 from sccachedist.errors import ConfigError, PeerError
 from sccachedist.printable import printable
-from sccachedist.records.documents import (
-    ClientsDocument,
-    JobDocument,
-    JobRow,
-    JobsDocument,
-    ServersDocument,
-    StatusDocument,
-    TraceDocument,
-    UsageDocument,
-    WhyDocument,
-)
+from sccachedist.records.documents import JobDocument, JobRow, JobsDocument, UsageDocument, WhyDocument
 from sccachedist.records.report import report_of
 from sccachedist.records.selection import Selection
-from sccachedist.records.toolchain_documents import ToolchainsDocument
 from sccachedist.records.trace import chrome_trace
 from sccachedist.records.usage import usage_of
 
-D = TypeVar("D")
-
-#: How many requests a report is about at most, and how many of them are asked for at a time.
-_MOST_JOBS, _PAGE = 10_000, 1000
+#: The options that choose records.
+_CHOICE = ("client", "server", "outcome", "reason", "output")
+#: How many requests a report is about at most.
+_MOST_JOBS = 10_000
 
 _AGAIN, _TO_THE_END = "\x1b[H", "\x1b[J"
-
-
-class Ask(Protocol):
-    """Asks the scheduler for a document."""
-
-    def __call__(self, path: str, query: dict[str, str], shape: type[D]) -> D:
-        """:raises PeerError: there is none."""
 
 
 @attrs.frozen
@@ -98,7 +79,7 @@ def run_farm_command(parsed: argparse.Namespace) -> None:
 class _Source:
     """A scheduler, or a file of records."""
 
-    place: SchedulerPlace | None
+    farm: Farm | None
     file: RecordFile | None
 
     @classmethod
@@ -106,23 +87,26 @@ class _Source:
         path = getattr(parsed, "file", None)
         if path is not None:
             return cls(None, RecordFile(path))
-        given = Given(parsed.scheduler, parsed.config, parsed.token_file, parsed.ca)
-        return cls(scheduler_place(given), None)
+        return cls(
+            Farm.find(parsed.scheduler, config=parsed.config, token_file=parsed.token_file, authorities=parsed.ca),
+            None,
+        )
 
     @property
     def name(self) -> str:
-        return str(self.file.path) if self.file else self.place.url if self.place else ""
+        return str(self.file.path) if self.file else self.farm.place.url if self.farm else ""
 
     def view(self, parsed: argparse.Namespace) -> View:
         """What there is to be seen now."""
         if self.file is not None:
             return _FROM_FILE[parsed.view](parsed, self.file)
-        return _FROM_SCHEDULER[parsed.view](parsed, self.ask)
+        return _FROM_SCHEDULER[parsed.view](parsed, self.known_farm)
 
-    def ask(self, path: str, query: dict[str, str], shape: type[D]) -> D:
-        """A document of the scheduler, see :func:`~sccachedist.cli.farm.api.ask`."""
-        assert self.place is not None
-        return ask(self.place, path, query, shape)
+    @property
+    def known_farm(self) -> Farm:
+        """The farm, for what reads no file."""
+        assert self.farm is not None
+        return self.farm
 
     def tell_passed_over(self) -> None:
         """Say how many lines of the file are no records."""
@@ -147,10 +131,8 @@ def _top(parsed: argparse.Namespace, source: _Source) -> None:
     else:
         from sccachedist.cli.top.orders import act
 
-        assert source.place is not None
-        TopApp(
-            source.ask, partial(act, source.place), standard_output(source.name, may_colour=not parsed.no_color)
-        ).run()
+        farm, screen = source.known_farm, standard_output(source.name, may_colour=not parsed.no_color)
+        TopApp(farm.ask, partial(act, farm), screen).run()
 
 
 def _shown(view: View, parsed: argparse.Namespace, source: _Source) -> str:
@@ -191,60 +173,53 @@ def _secs_back(parsed: argparse.Namespace) -> float | None:
     return None if parsed.since is None else secs_back(parsed.since, datetime.now().astimezone())
 
 
-def _query(parsed: argparse.Namespace, *names: str) -> dict[str, str]:
-    """The options that the user has given."""
-    query = {name: str(getattr(parsed, name)) for name in names if getattr(parsed, name, None) is not None}
-    secs = _secs_back(parsed)
-    return query if secs is None else query | {"since": f"{secs:.0f}"}
-
-
-def _status(_: argparse.Namespace, ask: Ask) -> View:
-    document = ask("status", {}, StatusDocument)
+def _status(_: argparse.Namespace, farm: Farm) -> View:
+    document = farm.status()
     return View(document, partial(status.render, document), status.is_fine(document))
 
 
-def _servers(parsed: argparse.Namespace, ask: Ask) -> View:
-    document = servers.in_states(ask("servers", {}, ServersDocument), parsed.state)
+def _servers(parsed: argparse.Namespace, farm: Farm) -> View:
+    document = servers.in_states(farm.servers(), parsed.state)
     return View(document, partial(servers.render, document))
 
 
-def _clients(_: argparse.Namespace, ask: Ask) -> View:
-    document = ask("clients", {}, ClientsDocument)
+def _clients(_: argparse.Namespace, farm: Farm) -> View:
+    document = farm.clients()
     return View(document, partial(clients.render, document))
 
 
-def _toolchains(_: argparse.Namespace, ask: Ask) -> View:
-    document = ask("toolchains", {}, ToolchainsDocument)
+def _toolchains(_: argparse.Namespace, farm: Farm) -> View:
+    document = farm.toolchains()
     return View(document, partial(toolchains.render, document))
 
 
-def _jobs(parsed: argparse.Namespace, ask: Ask) -> View:
-    query = _query(parsed, "client", "server", "outcome", "reason", "output", "limit")
-    return _jobs_view(ask("jobs", query, JobsDocument))
+def _jobs(parsed: argparse.Namespace, farm: Farm) -> View:
+    chosen = {name: getattr(parsed, name) for name in _CHOICE}
+    return _jobs_view(farm.jobs(since=_secs_back(parsed), limit=parsed.limit, **chosen))
 
 
 def _jobs_view(document: JobsDocument) -> View:
     return View(document, partial(jobs.render, document))
 
 
-def _job(parsed: argparse.Namespace, ask: Ask) -> View:
-    return _job_view(ask(f"jobs/{parsed.id}", {}, JobDocument))
+def _job(parsed: argparse.Namespace, farm: Farm) -> View:
+    return _job_view(farm.job(parsed.id))
 
 
 def _job_view(document: JobDocument) -> View:
     return View(document, partial(job.render, document), job.is_known(document))
 
 
-def _why(parsed: argparse.Namespace, ask: Ask) -> View:
-    return _why_view(ask("why", _query(parsed, "name"), WhyDocument), parsed.name)
+def _why(parsed: argparse.Namespace, farm: Farm) -> View:
+    return _why_view(farm.why(parsed.name, since=_secs_back(parsed)), parsed.name)
 
 
 def _why_view(document: WhyDocument, name: str) -> View:
     return View(document, partial(why.render, document, name=name), why.is_known(document))
 
 
-def _usage(parsed: argparse.Namespace, ask: Ask) -> View:
-    return _usage_view(parsed, ask("usage", _query(parsed, "by"), UsageDocument))
+def _usage(parsed: argparse.Namespace, farm: Farm) -> View:
+    return _usage_view(parsed, farm.usage(parsed.by, since=_secs_back(parsed)))
 
 
 def _usage_view(parsed: argparse.Namespace, document: UsageDocument) -> View:
@@ -269,7 +244,7 @@ def _usage_of_file(parsed: argparse.Namespace, file: RecordFile) -> View:
     return _usage_view(parsed, UsageDocument(v=1, since=_since(parsed), by=parsed.by, usage=used))
 
 
-_FROM_SCHEDULER: dict[str, Callable[[argparse.Namespace, Ask], View]] = {
+_FROM_SCHEDULER: dict[str, Callable[[argparse.Namespace, Farm], View]] = {
     "status": _status,
     "servers": _servers,
     "jobs": _jobs,
@@ -280,9 +255,7 @@ _FROM_SCHEDULER: dict[str, Callable[[argparse.Namespace, Ask], View]] = {
     "usage": _usage,
 }
 _FROM_FILE: dict[str, Callable[[argparse.Namespace, RecordFile], View]] = {
-    "jobs": lambda parsed, file: _jobs_view(
-        record_files.jobs_of(_rows(parsed, file, "client", "server", "outcome", "reason", "output"), parsed.limit)
-    ),
+    "jobs": lambda parsed, file: _jobs_view(record_files.jobs_of(_rows(parsed, file, *_CHOICE), parsed.limit)),
     "job": lambda parsed, file: _job_view(record_files.job_of(file.rows(), parsed.id, file.path)),
     "why": lambda parsed, file: _why_view(record_files.why_of(file.rows, _since(parsed), parsed.name), parsed.name),
     "usage": _usage_of_file,
@@ -293,7 +266,7 @@ def _write_trace(parsed: argparse.Namespace, source: _Source) -> None:
     if source.file is not None:
         trace = chrome_trace(_rows(parsed, source.file, "client", "server"))
     else:
-        trace = source.ask("trace", _query(parsed, "client", "server"), TraceDocument)
+        trace = source.known_farm.trace(since=_secs_back(parsed), client=parsed.client, server=parsed.server)
     spans = sum(event.get("ph") == "X" for event in trace["traceEvents"])
     text = json.dumps(trace, separators=(",", ":")) + "\n"
     _write(parsed, text, f"{spans} spans; ui.perfetto.dev and chrome://tracing open it")
@@ -303,21 +276,13 @@ def _write_report(parsed: argparse.Namespace, source: _Source) -> None:
     if source.file is not None:
         rows = heapq.nlargest(_MOST_JOBS + 1, _rows(parsed, source.file, "client", "server"), key=itemgetter("ended"))
     else:
-        rows = list(islice(_paged(source.ask, _query(parsed, "client", "server")), _MOST_JOBS + 1))
+        ended = source.known_farm.records(since=_secs_back(parsed), client=parsed.client, server=parsed.server)
+        rows = list(islice(ended, _MOST_JOBS + 1))
     chosen = {f"--{name}": getattr(parsed, name) for name in ("since", "client", "server")}
     about = " ".join(f"{name} {value}" for name, value in chosen.items() if value is not None)
     screen = Screen(source=source.name)
     text = report.render(report_of(rows[:_MOST_JOBS]), screen, about, cut=len(rows) > _MOST_JOBS)
     _write(parsed, text, f"{len(rows[:_MOST_JOBS])} requests; any browser opens it")
-
-
-def _paged(ask: Ask, query: dict[str, str]) -> Iterator[JobRow]:
-    """The records that a scheduler has, the latest first, asked for page by page."""
-    page = ask("jobs", query | {"limit": str(_PAGE)}, JobsDocument)
-    yield from page["jobs"]
-    while page["next"] is not None and page["jobs"]:
-        page = ask("jobs", query | {"limit": str(_PAGE), "before": page["next"]}, JobsDocument)
-        yield from page["jobs"]
 
 
 def _write(parsed: argparse.Namespace, text: str, said: str) -> None:

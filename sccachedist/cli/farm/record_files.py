@@ -13,7 +13,7 @@ from pathlib import Path
 
 import attrs
 
-from sccachedist.cli.farm.shapes import checked
+from sccachedist.client.shapes import checked
 from sccachedist.errors import ConfigError, DecodeError, PeerError
 from sccachedist.outcomes import Outcome
 from sccachedist.records.documents import JobDocument, JobRow, JobsDocument, RefusalCount, WhyDocument

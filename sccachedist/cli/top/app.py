@@ -18,10 +18,9 @@ from textual.binding import Binding, BindingType
 from textual.timer import Timer
 from textual.widgets import Footer, Input, Static
 
-from sccachedist.cli.farm.command import Ask
 from sccachedist.cli.farm.screen import Screen
 from sccachedist.cli.top.header import SPARKS, header, tabs
-from sccachedist.cli.top.looks import TABS, TopLook, details, look
+from sccachedist.cli.top.looks import TABS, Ask, TopLook, details, look
 from sccachedist.cli.top.orders import Body, asked_about, body_of
 from sccachedist.cli.top.prompts import Confirmation, Details
 from sccachedist.cli.top.rows import STYLES, Rows

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 import attrs
 
 from sccachedist.cli.farm import job
-from sccachedist.cli.farm.command import Ask
 from sccachedist.cli.farm.screen import Screen, paragraph
 from sccachedist.cli.top import tables
 from sccachedist.cli.top.tables import Holders, Row, TopTable
@@ -19,6 +19,8 @@ from sccachedist.records.documents import (
 )
 from sccachedist.records.toolchain_documents import ToolchainsDocument
 
+D = TypeVar("D")
+
 #: What one can look at, in the order of the key Tab.
 TABS = ("servers", "jobs", "clients", "toolchains")
 #: How many jobs that are over are shown.
@@ -27,6 +29,13 @@ _OVER = "200"
 FEW_SERVERS = 200
 #: Seconds between two looks: with few build servers, with many, and at what the scheduler adds up of all records.
 _FEW_SECS, _SECS, _RECORDS_SECS = 1.0, 2.0, 5.0
+
+
+class Ask(Protocol):
+    """Asks the scheduler for a document, as :meth:`~sccachedist.client.farm.Farm.ask` does."""
+
+    def __call__(self, path: str, query: dict[str, str], shape: type[D]) -> D:
+        """:raises PeerError: there is none."""
 
 
 @attrs.frozen

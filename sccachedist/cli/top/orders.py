@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sccachedist.cli import admin_client
-from sccachedist.cli.scheduler_address import SchedulerPlace
 from sccachedist.cli.top.tables import Row
+from sccachedist.client.farm import Farm
 from sccachedist.printable import excerpt
 
 #: What is asked for, as ``doc/api`` has it.
@@ -34,10 +33,10 @@ def asked_about(body: Body, would: str) -> str:
     return f"{body['action']} {excerpt(about)}: {would}"
 
 
-def act(place: SchedulerPlace, body: Body, *, preview: bool = False) -> str:
+def act(farm: Farm, body: Body, *, preview: bool = False) -> str:
     """Have it done, or have it said what it would do.
 
     :raises PeerError: it is not done; the text says why.
     """
-    document = admin_client.act(place, {**body, "preview": True} if preview else body)
+    document = farm.act({**body, "preview": True} if preview else body)
     return excerpt(document["text"], _LONGEST)

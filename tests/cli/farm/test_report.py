@@ -12,6 +12,7 @@ import pytest
 from sccachedist.cli import main as cli
 from sccachedist.cli.farm import command, report
 from sccachedist.cli.farm.screen import Screen
+from sccachedist.client import asking
 from sccachedist.records.documents import JobRow
 from sccachedist.records.report import report_of
 from tests.cli.farm.documents import HOSTILE
@@ -180,13 +181,13 @@ def test_from_a_scheduler(capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     pages.append(([], "again"))
     asked: list[dict[str, str]] = []
 
-    def ask(_: object, path: str, query: dict[str, str], __: object) -> dict[str, Any]:
+    def ask(_: object, path: str, query: dict[str, str], *__: object, **___: object) -> dict[str, Any]:
         rows, following = pages[len(asked)]
         asked.append(query)
         assert path == "jobs"
         return {"v": 1, "since": 0.0, "jobs": rows, "running": [], "next": following}
 
-    monkeypatch.setattr(command, "ask", ask)
+    monkeypatch.setattr(asking, "ask", ask)
     file = tmp_path / "report.html"
     place = ("--scheduler", "http://127.0.0.1:1")
     cli.main(("report", "--since", "10m", "--client", "ann", *place, "--output", str(file)))

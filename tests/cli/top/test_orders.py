@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from sccachedist.cli import admin_client
-from sccachedist.cli.scheduler_address import SchedulerPlace
 from sccachedist.cli.top.orders import act, asked_about, body_of
+from sccachedist.client import Farm, SchedulerPlace
 from tests.cli.farm import documents as made
 
 SERVER = made.SERVERS["servers"][0]
@@ -31,18 +30,18 @@ def test_what_the_user_is_asked() -> None:
     assert asked_about({"action": "drain", "servers": ["x"]}, "no jobs") == "drain x: no jobs"
 
 
-PLACE = SchedulerPlace("http://farm.example.org:10600/", "a token", "the token in x")
+FARM = Farm(SchedulerPlace("http://farm.example.org:10600/", "a token", "the token in x"))
 
 
 def test_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is only to be said is asked as that; the sentence of the answer is fit for a terminal."""
     asked: list[Any] = []
 
-    def ask(place: SchedulerPlace, body: Any) -> Any:
-        asked.append((place, body))
+    def ask(farm: Farm, body: Any) -> Any:
+        asked.append((farm, body))
         return {"v": 1, "text": "it is drained\x1b[2J", "done": []}
 
-    monkeypatch.setattr(admin_client, "act", ask)
-    assert act(PLACE, {"action": "drain"}) == "it is drained\\x1b[2J"
-    act(PLACE, {"action": "drain"}, preview=True)
-    assert asked == [(PLACE, {"action": "drain"}), (PLACE, {"action": "drain", "preview": True})]
+    monkeypatch.setattr(Farm, "act", ask)
+    assert act(FARM, {"action": "drain"}) == "it is drained\\x1b[2J"
+    act(FARM, {"action": "drain"}, preview=True)
+    assert asked == [(FARM, {"action": "drain"}), (FARM, {"action": "drain", "preview": True})]

@@ -1,12 +1,13 @@
 """A document from a scheduler, or one line that says why there is none."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from sccachedist.cli.farm.shapes import checked
-from sccachedist.cli.scheduler_address import TOKEN_VARIABLE, SchedulerPlace
-from sccachedist.cli.web_client import Question, Reply
+from sccachedist.client.scheduler_address import TOKEN_VARIABLE, SchedulerPlace
+from sccachedist.client.shapes import checked
+from sccachedist.client.web_client import Question, Reply
 from sccachedist.errors import DecodeError, PeerError
 from sccachedist.printable import excerpt
 
@@ -19,7 +20,7 @@ _LONGEST = 256 << 20
 _NO_API = "has no farm API: it is the published scheduler, or an older one of sccachedist"
 
 
-def ask(place: SchedulerPlace, path: str, query: dict[str, str], shape: type[D], *, below: str = "farm") -> D:
+def ask(place: SchedulerPlace, path: str, query: Mapping[str, str], shape: type[D], *, below: str = "farm") -> D:
     """Ask for a document.
 
     :param path: below ``/api/v1/farm/``, or what ``below`` says in the place of ``farm``.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sccachedist.cli.scheduler_address import INSECURE_TOKEN, Given, client_config, scheduler_place
+from sccachedist.client.scheduler_address import INSECURE_TOKEN, Given, client_config, scheduler_place
 from sccachedist.errors import ConfigError
 from tests.support.proxy import Certificate
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sccachedist.cli.farm.shapes import checked
+from sccachedist.client.shapes import checked
 from sccachedist.errors import DecodeError
 from sccachedist.records import documents
 from sccachedist.records.toolchain_documents import ToolchainsDocument

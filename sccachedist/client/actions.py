@@ -1,21 +1,15 @@
-"""An administrator's requests to a running scheduler, from the command line.
-
-Plain and synchronous: it does not need the daemons' reactor. The scheduler decides which actions exist.
-"""
+"""What an administrator has a scheduler do. The scheduler decides which actions exist, and what they mean."""
 
 import json
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
 
-from sccachedist.cli.farm.shapes import checked
-from sccachedist.cli.scheduler_address import TOKEN_VARIABLE, Given, SchedulerPlace, scheduler_place
-from sccachedist.cli.web_client import Question, Reply, Trust, pinned
-from sccachedist.config import SchedulerSettings, load_scheduler_settings
-from sccachedist.errors import ConfigError, DecodeError, PeerError
+from sccachedist.client.scheduler_address import SchedulerPlace
+from sccachedist.client.shapes import checked
+from sccachedist.client.web_client import Question, Reply
+from sccachedist.errors import DecodeError, PeerError
 from sccachedist.printable import excerpt
 from sccachedist.records.documents import ActionDocument
 from sccachedist.wire.addresses import ServerId
@@ -27,24 +21,10 @@ _DONE = {
     "drain": "{} is drained: it gets no new jobs, those that it has go on",
     "undrain": "{} is not drained: it gets new jobs",
 }
-_TOKEN_FILE = f"name the file of an administrator's token with --token-file or {TOKEN_VARIABLE}"
 
 
 class OlderScheduler(PeerError):
     """It does not know actions."""
-
-
-def administrator_place(given: Given, environment: Mapping[str, str] = os.environ) -> SchedulerPlace:
-    """Find the scheduler, and the token of an administrator.
-
-    :raises ConfigError: there is none, with what is missing, or a file is wrong.
-    """
-    if given.token_file is None and not environment.get(TOKEN_VARIABLE):
-        if given.config is None:
-            raise ConfigError(f"{_TOKEN_FILE}, or the scheduler's configuration with --config")
-        if load_scheduler_settings(given.config).admin.token is None:
-            raise ConfigError(f"{given.config}: admin.token: missing, expected a secret; or {_TOKEN_FILE}")
-    return scheduler_place(given, environment)
 
 
 def act(place: SchedulerPlace, body: Mapping[str, object]) -> ActionDocument:
@@ -98,6 +78,8 @@ def _ask(question: Question, place: SchedulerPlace) -> Reply:
 
 def _refusal(reply: Reply, place: SchedulerPlace) -> PeerError:
     match reply.status, _read(reply.body):
+        case 401, _ if place.token is None:
+            meaning = "it wants the token of an administrator"
         case 401, _:
             meaning = f"it does not take {place.shown} for that of an administrator"
         case _, {"description": str(text)}:
@@ -110,33 +92,8 @@ def _refusal(reply: Reply, place: SchedulerPlace) -> PeerError:
     return PeerError(said, status=reply.status)
 
 
-def own_url(settings: SchedulerSettings) -> str:
-    """The URL at which a scheduler is reached from its own host."""
-    return f"{'http' if settings.tls is None else 'https'}://{_reachable(settings.public_addr)}"
-
-
-def trust_in(settings: SchedulerSettings, authorities: Path | None) -> Trust:
-    """What proves a scheduler's identity: the certificate that its configuration names, or the given authorities.
-
-    :raises ConfigError: the certificate cannot be read.
-    """
-    if settings.tls is None or authorities is not None:
-        return Trust(authorities=authorities)
-    try:
-        return Trust(pin=pinned(settings.tls.certificate))
-    except ConfigError as error:
-        raise ConfigError(f"tls.certificate: {error}") from error
-
-
 def _read(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
-
-
-def _reachable(address: ServerId) -> ServerId:
-    """The address itself; for an address that means all interfaces, the loopback address with its port."""
-    if not address.host.is_unspecified:
-        return address
-    return ServerId.parse(f"{'127.0.0.1' if address.host.version == 4 else '[::1]'}:{address.port}")

@@ -9,9 +9,9 @@ from threading import Thread
 import attrs
 import pytest
 
-from sccachedist.cli.admin_client import OlderScheduler, act, administrator_place, own_url, set_drained, trust_in
-from sccachedist.cli.scheduler_address import Given, SchedulerPlace
-from sccachedist.cli.web_client import Question
+from sccachedist.client.actions import OlderScheduler, act, set_drained
+from sccachedist.client.scheduler_address import Given, SchedulerPlace, administrator_place, own_url, trust_in
+from sccachedist.client.web_client import Question
 from sccachedist.config import AdminSettings, InsecureAuth, SchedulerSettings, TlsSettings
 from sccachedist.errors import ConfigError, PeerError
 from sccachedist.wire.addresses import ServerId

@@ -1,8 +1,8 @@
-"""Where a command finds the scheduler, which token it shows there, and what proves that it is the right one.
+"""Where commands and scripts find the scheduler, which token they show, and what proves that it is the right one.
 
-The first of these that there is: ``--scheduler``, the variable ``SCCACHEDIST_SCHEDULER``, the scheduler's own
-configuration (``--config``), and the configuration of ``sccache`` itself, which a developer has anyway. So a developer
-needs no further set-up. This module reads files and opens no connection.
+The first of these that there is: what one is told (``--scheduler``), the variable ``SCCACHEDIST_SCHEDULER``, the
+scheduler's own configuration (``--config``), and the configuration of ``sccache`` itself, which a developer has anyway.
+So a developer needs no further set-up. This module reads files and opens no connection.
 """
 
 import json
@@ -10,24 +10,29 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
 import tomli
 
-from sccachedist.cli.web_client import Trust
+from sccachedist.client.web_client import Trust, pinned
 from sccachedist.errors import ConfigError
+from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.http_texts import header_token, split_url
+
+if TYPE_CHECKING:
+    from sccachedist.config import SchedulerSettings
 
 SCHEDULER_VARIABLE, TOKEN_VARIABLE = "SCCACHEDIST_SCHEDULER", "SCCACHEDIST_TOKEN_FILE"
 #: What the published client and scheduler show and take where nothing else is configured.
 INSECURE_TOKEN = "dangerously_insecure_client"
+_TOKEN_FILE = f"name the file of an administrator's token with --token-file or {TOKEN_VARIABLE}"
 
 
 @attrs.frozen
 class SchedulerPlace:
-    """A scheduler, as a command reaches it.
+    """A scheduler, as one reaches it.
 
     :param token: None if there is none to show.
     :param shown: whose token that is, in words for an error.
@@ -41,12 +46,18 @@ class SchedulerPlace:
 
 @attrs.frozen
 class Given:
-    """What the command line says about the scheduler; None for what it does not say."""
+    """What the command line or a script says about the scheduler; None for what it does not say.
+
+    :param scheduler: its URL. ``config``: its configuration, if that is on this host.
+    :param token_file: has the token to show; ``token`` is one itself, and comes first.
+    :param authorities: vouch for its certificate, in a PEM file.
+    """
 
     scheduler: str | None = None
     config: Path | None = None
     token_file: Path | None = None
     authorities: Path | None = None
+    token: str | None = attrs.field(default=None, repr=False)
 
 
 def scheduler_place(given: Given, environment: Mapping[str, str] = os.environ) -> SchedulerPlace:
@@ -54,9 +65,8 @@ def scheduler_place(given: Given, environment: Mapping[str, str] = os.environ) -
 
     :raises ConfigError: there is none, with where it was looked for, or a file is wrong.
     """
-    url = given.scheduler or _url(environment.get(SCHEDULER_VARIABLE), SCHEDULER_VARIABLE)
-    token_file = given.token_file or _path(environment.get(TOKEN_VARIABLE))
-    token = None if token_file is None else _token(_text(token_file).removesuffix("\n"), str(token_file))
+    url = _url(given.scheduler, "scheduler") or _url(environment.get(SCHEDULER_VARIABLE), SCHEDULER_VARIABLE)
+    token, shown = _given_token(given, environment)
     if given.config is not None:
         found = _of_scheduler(given.config, given.authorities)
         if url is not None:
@@ -65,7 +75,40 @@ def scheduler_place(given: Given, environment: Mapping[str, str] = os.environ) -
         found = _beside_client(url, given.authorities, environment)
     else:
         found = SchedulerPlace(url, None, "", Trust(authorities=given.authorities))
-    return found if token is None else attrs.evolve(found, token=token, shown=f"the token in {token_file}")
+    return found if token is None else attrs.evolve(found, token=token, shown=shown)
+
+
+def administrator_place(given: Given, environment: Mapping[str, str] = os.environ) -> SchedulerPlace:
+    """Find the scheduler, and the token of an administrator.
+
+    :raises ConfigError: there is none, with what is missing, or a file is wrong.
+    """
+    if given.token is None and given.token_file is None and not environment.get(TOKEN_VARIABLE):
+        from sccachedist.config import load_scheduler_settings
+
+        if given.config is None:
+            raise ConfigError(f"{_TOKEN_FILE}, or the scheduler's configuration with --config")
+        if load_scheduler_settings(given.config).admin.token is None:
+            raise ConfigError(f"{given.config}: admin.token: missing, expected a secret; or {_TOKEN_FILE}")
+    return scheduler_place(given, environment)
+
+
+def own_url(settings: "SchedulerSettings") -> str:
+    """The URL at which a scheduler is reached from its own host."""
+    return f"{'http' if settings.tls is None else 'https'}://{_reachable(settings.public_addr)}"
+
+
+def trust_in(settings: "SchedulerSettings", authorities: Path | None) -> Trust:
+    """What proves a scheduler's identity: the certificate that its configuration names, or the given authorities.
+
+    :raises ConfigError: the certificate cannot be read.
+    """
+    if settings.tls is None or authorities is not None:
+        return Trust(authorities=authorities)
+    try:
+        return Trust(pin=pinned(settings.tls.certificate))
+    except ConfigError as error:
+        raise ConfigError(f"tls.certificate: {error}") from error
 
 
 def client_config(environment: Mapping[str, str], variable: str = "SCCACHE_CONF", name: str = "config") -> Path:
@@ -82,7 +125,6 @@ def client_config(environment: Mapping[str, str], variable: str = "SCCACHE_CONF"
 
 def _of_scheduler(config: Path, authorities: Path | None) -> SchedulerPlace:
     """By the scheduler's own configuration; the token is the administrators', or else what all clients show."""
-    from sccachedist.cli.admin_client import own_url, trust_in
     from sccachedist.config import InsecureAuth, TokenAuth, load_scheduler_settings
 
     settings = load_scheduler_settings(config)
@@ -114,6 +156,13 @@ def _beside_client(url: str | None, authorities: Path | None, environment: Mappi
             f"dist.scheduler_url in {path}"
         )
     return SchedulerPlace(own, _client_token(dist.get("auth"), path, environment), f"dist.auth of {path}", trust)
+
+
+def _reachable(address: ServerId) -> ServerId:
+    """The address itself; for an address that means all interfaces, the loopback address with its port."""
+    if not address.host.is_unspecified:
+        return address
+    return ServerId.parse(f"{'127.0.0.1' if address.host.version == 4 else '[::1]'}:{address.port}")
 
 
 def _client_token(auth: object, path: Path, environment: Mapping[str, str]) -> str | None:
@@ -155,6 +204,14 @@ def _text(path: Path) -> str:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not UTF-8") from None
+
+
+def _given_token(given: Given, environment: Mapping[str, str]) -> tuple[str | None, str]:
+    """The token that one is told to show, if any, and whose it is."""
+    if given.token is not None:
+        return _token(given.token, "token"), "the token that was given"
+    file = given.token_file or _path(environment.get(TOKEN_VARIABLE))
+    return (None, "") if file is None else (_token(_text(file).removesuffix("\n"), str(file)), f"the token in {file}")
 
 
 def _path(text: str | None) -> Path | None:
