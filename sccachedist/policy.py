@@ -1,4 +1,4 @@
-"""What an operator may choose about results that users see.
+"""What an operator may choose about what becomes of compiles.
 
 In a module of its own, so that the configuration and a worker, the smallest process, can both load it.
 """
@@ -12,3 +12,10 @@ class OnFailure(enum.Enum):
     REPORT = "report"
     SUSPICIOUS = "suspicious"
     VERIFY = "verify"
+
+
+class PlacementRule(enum.Enum):
+    """Which build server gets a job, of those that have room."""
+
+    LEAST_LOADED = "least_loaded"
+    FASTEST = "fastest"

@@ -54,7 +54,7 @@ from sccachedist.config.values import (
     one_of,
 )
 from sccachedist.config.viewing import AdminSettings, WebSettings
-from sccachedist.policy import OnFailure
+from sccachedist.policy import OnFailure, PlacementRule
 from sccachedist.wire.abilities import MOST_LABELS, MOST_MACHINES
 from sccachedist.wire.addresses import ServerId
 
@@ -198,6 +198,20 @@ class PolicySettings:
 
 
 @frozen
+class SchedulerPolicySettings:
+    """Which build servers compiles go to."""
+
+    placement: PlacementRule = field(
+        default=PlacementRule.LEAST_LOADED,
+        metadata=key(
+            one_of(PlacementRule),
+            "Which build server with room gets a job: the one with the fewest jobs for each CPU, or the one that is "
+            "expected to have it done first, also because it is faster (:doc:`placement`).",
+        ),
+    )
+
+
+@frozen
 class DockerSettings:
     """The image from which the docker builder makes its own, with ``builder.type = "docker"``."""
 
@@ -219,6 +233,9 @@ class SchedulerSettings:
     jwt: JwtSettings = field(factory=JwtSettings, metadata=table(JwtSettings, AT_ONCE))
     clients: ClientsSettings = field(factory=ClientsSettings, metadata=table(ClientsSettings))
     queue: QueueSettings = field(factory=QueueSettings, metadata=table(QueueSettings, AT_ONCE))
+    policy: SchedulerPolicySettings = field(
+        factory=SchedulerPolicySettings, metadata=table(SchedulerPolicySettings, AT_ONCE)
+    )
     admin: AdminSettings = field(factory=AdminSettings, metadata=table(AdminSettings))
     web: WebSettings = field(factory=WebSettings, metadata=table(WebSettings, AT_ONCE))
     log: LogSettings = field(factory=LogSettings, metadata=table(LogSettings, AT_ONCE))

@@ -15,6 +15,7 @@ from sccachedist.scheduler.home_rates import Record
 from sccachedist.scheduler.kinds import ServerKind, kind_of
 from sccachedist.scheduler.liveness import LATE_SECS, patience_secs
 from sccachedist.scheduler.out_of_service import Drain
+from sccachedist.scheduler.speeds import ServerSpeed
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import Heartbeat, JobId, job_capacity
@@ -40,6 +41,7 @@ class BuildServer:
     :param lent: how many of its jobs have lent their slots to others.
     :param joined: when it was first heard of, since it began to run or the scheduler did.
     :param record: which part of its jobs it sent home.
+    :param speed: how fast it is, compared with the farm.
     :param presumed: by toolchain, since when clients are not asked for it, because another one is bringing it.
     :param unfetched: the toolchains that it could not fetch, each with the time until which clients are asked for it.
     :param failed_fetches: how many fetches have failed in a row; ``fetches_from`` is when it is to fetch again.
@@ -57,6 +59,7 @@ class BuildServer:
     lent: int = 0
     backoff: Backoff = attrs.field(factory=Backoff)
     record: Record = attrs.field(factory=Record)
+    speed: ServerSpeed = attrs.field(factory=ServerSpeed)
     jobs: set[JobId] = attrs.field(factory=set)
     toolchains: set[str] = attrs.field(factory=set)
     presumed: dict[str, float] = attrs.field(factory=dict)

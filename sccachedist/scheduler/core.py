@@ -281,6 +281,7 @@ class SchedulerCore:
             raise BadTransition(f"Job {job_id} cannot go from {job.phase.name} to {state.name}")
         self._fleet[server_id].seen = now
         if state is JobState.COMPLETE:
+            self._fleet.ranking.ended(self._fleet[server_id], job, b"", now)
             self._slots.end(job_id, job, now)
             self._count(self._fleet[server_id], 0, now)
         else:
@@ -367,6 +368,7 @@ class SchedulerCore:
         if state is JobState.COMPLETE:
             if job is not None:
                 self.presumptions.ended(server, job, summary, now)
+                self._fleet.ranking.ended(server, job, summary, now)
                 self._slots.end(job_id, job, now, summary)
             return
         if job is None:
@@ -380,5 +382,6 @@ class SchedulerCore:
             if job.upload_began is None:
                 job.upload_began = now
         if state is JobState.READY and job.toolchain:
+            self._fleet.ranking.waited(job, now)
             self._fleet.gained(server, job.toolchain)
         self._slots.move(job_id, job, state, now)

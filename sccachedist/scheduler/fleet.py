@@ -4,8 +4,8 @@ Pure: the time is an argument. It knows which jobs each server has, not what bec
 :mod:`sccachedist.scheduler.backoff` decides how long a server is backed off that did not take a job, and
 :mod:`sccachedist.scheduler.home_rates` which server sends too many jobs home.
 
-The least loaded server is found without a look at the others (:mod:`sccachedist.scheduler.pools`), so a farm of
-thousands is as quick as one of two.
+:mod:`sccachedist.scheduler.ranking` says what makes one server better than another. The best one is found without a
+look at the others (:mod:`sccachedist.scheduler.pools`), so a farm of thousands is as quick as one of two.
 """
 
 from collections import Counter
@@ -14,12 +14,14 @@ from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
 
 from sccachedist.errors import UnknownServer
+from sccachedist.policy import PlacementRule
 from sccachedist.scheduler.backoff import Backoff
 from sccachedist.scheduler.build_server import BuildServer
 from sccachedist.scheduler.home_rates import HomeRates
 from sccachedist.scheduler.kinds import ANYWHERE, Need
 from sccachedist.scheduler.out_of_service import Drain, OutOfService
-from sccachedist.scheduler.pools import Pools, least_loaded
+from sccachedist.scheduler.pools import Pools, first_ranked
+from sccachedist.scheduler.ranking import Ranking
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Health, ServerReport
 from sccachedist.wire.machines import ANY, UNKNOWN
@@ -45,6 +47,7 @@ class Fleet:
         self._machines: dict[str, int] = {}
         self._shunned: set[ServerId] = set()
         self._home_rates = HomeRates()
+        self.ranking = Ranking()
         self.out_of_service = out_of_service or OutOfService()
         self._cpus = self._slots = 0
         self._pools = Pools()  # those with room and without a backoff are ranked
@@ -246,8 +249,14 @@ class Fleet:
 
     def changed(self, server: BuildServer) -> None:
         """Rank a server again: its jobs have changed, or what it says of itself."""
-        is_ranked = server.has_room and server.server_id not in self._shunned
-        self._pools.rank(server.server_id, server.kind, server.load if is_ranked else None)
+        cost = None if server.server_id in self._shunned else self.ranking.cost(server)
+        self._pools.rank(server.server_id, server.kind, cost)
+
+    def place_by(self, rule: PlacementRule) -> None:
+        """Choose servers by another rule from now on."""
+        self.ranking.rule = rule
+        for server in self._servers.values():
+            self.changed(server)
 
     def silent(self, now: float) -> list[ServerId]:
         """The servers that have been silent for too long."""
@@ -258,14 +267,15 @@ class Fleet:
     ) -> BuildServer | None:
         """The server for a job; None if none that suits has room.
 
-        It is one that has the toolchain and a CPU to spare, else the least loaded one. A server that is backed off is
-        chosen only if no other has room: first the one that failed longest ago. A toolchain that no server has looked
-        at yet goes to the machine that most servers have, as long as one of these has a CPU to spare.
+        It is one that has the toolchain and a CPU to spare, unless there is none, or the best of all is better although
+        it lacks the toolchain. A server that is backed off is chosen only if no other has room: first the one that
+        failed longest ago. A toolchain that no server has looked at yet goes to the machine that most servers have, as
+        long as one of these has a CPU to spare.
 
         :param tried: servers that have refused this job already.
         """
         self.end_backoffs(now)
-        best = self._least_loaded(need, tried)
+        best = self._best(need, tried)
         if best is None:
             return min(
                 (server for server in self._shunned_with_room(need) if server.server_id not in tried),
@@ -274,8 +284,8 @@ class Fleet:
             )
         if toolchain in best.toolchains:
             return best
-        holders = (server for server in self._holders_of(toolchain, need) if server.server_id not in tried)
-        return min(holders, key=lambda server: server.load, default=best)
+        holders = [server for server in self._holders_of(toolchain, need) if server.server_id not in tried]
+        return self.ranking.best_holder(toolchain, best, holders)
 
     def _holders_of(self, toolchain: str, need: Need) -> Iterator[BuildServer]:
         """Some of the servers with the toolchain and a CPU to spare; any other is looked at again after all of them."""
@@ -306,13 +316,13 @@ class Fleet:
         holders = islice(self._holders.get(toolchain, {}), MOST_HOLDERS)
         return any(server_id != but and self._servers[server_id].shares for server_id in holders)
 
-    def _least_loaded(self, need: Need, tried: Collection[ServerId]) -> BuildServer | None:
+    def _best(self, need: Need, tried: Collection[ServerId]) -> BuildServer | None:
         pools = self._pools.suiting(need)
         if need.machine == UNKNOWN and self._pools.is_mixed:
-            likely = least_loaded(self._pools.commonest(pools), tried)
+            likely = first_ranked(self._pools.commonest(pools), tried)
             if likely is not None and self._servers[likely[2]].has_idle_cpu:
                 return self._servers[likely[2]]
-        found = least_loaded(pools, tried)
+        found = first_ranked(pools, tried)
         return None if found is None else self._servers[found[2]]
 
     def forgive(self, server: BuildServer, now: float) -> None:

@@ -55,6 +55,7 @@ class Job:
     :param upload_began: when its build server first said that its toolchain is arriving.
     :param is_to_bring: whether its client was asked for its toolchain.
     :param is_to_fetch: whether its build server is expected to fetch it, so that the client was not asked.
+    :param beside: how many slots of its build server were taken when it took its own, with that.
     :param unwanted: whether an administrator wants it to end: its build server is told so until it has ended.
     """
 
@@ -71,6 +72,7 @@ class Job:
     unwanted: bool = False
     is_to_bring: bool = False
     is_to_fetch: bool = False
+    beside: int = 1
     lends_at: float = math.inf
     expires_at: float = math.inf
     began: dict[JobPhase, float] = attrs.field(

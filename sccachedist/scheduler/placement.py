@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from sccachedist.errors import NoCapacity
 from sccachedist.outcomes import Refusal
+from sccachedist.policy import PlacementRule
 from sccachedist.scheduler.build_server import BuildServer
 from sccachedist.scheduler.fleet import Fleet
 from sccachedist.scheduler.kinds import ANYWHERE, Need
@@ -23,6 +24,15 @@ class Placement:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet, self._scouts = fleet, Scouts()
+
+    @property
+    def rule(self) -> PlacementRule:
+        """The rule by which servers are chosen."""
+        return self._fleet.ranking.rule
+
+    @rule.setter
+    def rule(self, rule: PlacementRule) -> None:
+        self._fleet.place_by(rule)
 
     def need(self, toolchain: str, labels: frozenset[str] = frozenset()) -> Need:
         """What a job with a toolchain needs, of a client that needs labels."""

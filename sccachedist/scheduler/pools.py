@@ -1,8 +1,8 @@
-"""The build servers of a farm by their kind, and those of each kind that have room, least loaded first.
+"""The build servers of a farm by their kind, and those of each kind that should get a job, the best first.
 
-The least loaded server is found without a look at the others. Kinds are few: what the operators of a farm tell apart.
+The best server is found without a look at the others. Kinds are few: what the operators of a farm tell apart.
 
-Pure. What a load is, and who has room, is decided in :mod:`sccachedist.scheduler.fleet`.
+Pure. By which number they are ranked, and who is, is decided in :mod:`sccachedist.scheduler.fleet`.
 """
 
 import heapq
@@ -13,7 +13,7 @@ from itertools import count
 from sccachedist.scheduler.kinds import ANYWHERE, Need, ServerKind
 from sccachedist.wire.addresses import ServerId
 
-#: A load, the number of the turn in which it was that, and whose it is.
+#: What a job costs there, the number of the turn in which it was that, and whose it is.
 Rank = tuple[float, int, ServerId]
 
 
@@ -35,18 +35,18 @@ class Pool:
         """Whether a server is ranked."""
         return bool(self._turns)
 
-    def rank(self, server_id: ServerId, load: float | None, turn: int) -> None:
-        """Rank a member again; without a load, not at all."""
+    def rank(self, server_id: ServerId, cost: float | None, turn: int) -> None:
+        """Rank a member again; without a cost, not at all."""
         self._turns.pop(server_id, None)
-        if load is not None:
+        if cost is not None:
             self._turns[server_id] = turn
-            heapq.heappush(self._ranks, (load, turn, server_id))
+            heapq.heappush(self._ranks, (cost, turn, server_id))
         if len(self._ranks) > 2 * len(self.members) + 64:
             self._ranks = [rank for rank in self._ranks if self._is_current(rank)]
             heapq.heapify(self._ranks)
 
-    def least(self, tried: Collection[ServerId]) -> Rank | None:
-        """The least loaded server that is ranked and none of ``tried``."""
+    def first(self, tried: Collection[ServerId]) -> Rank | None:
+        """The server that is ranked first, of all but ``tried``."""
         passed_over = []
         found = None
         while self._ranks and found is None:
@@ -77,14 +77,14 @@ class Pools:
         """The kind of a server that is here."""
         return self._of[server_id].kind
 
-    def rank(self, server_id: ServerId, kind: ServerKind, load: float | None) -> None:
-        """Note a server's kind and its load; None if it has no room. It may be new."""
+    def rank(self, server_id: ServerId, kind: ServerKind, cost: float | None) -> None:
+        """Note a server's kind and what a job costs there; None if it should get none. It may be new."""
         pool = self._of.get(server_id)
         if pool is None or pool.kind != kind:
             self.leave(server_id)
             pool = self._of[server_id] = self._pools.setdefault(kind, Pool(kind))
             pool.members[server_id] = None
-        pool.rank(server_id, load, next(self._next_turn))
+        pool.rank(server_id, cost, next(self._next_turn))
 
     def leave(self, server_id: ServerId) -> None:
         """Forget a server, if it is here, and its kind if it was the last one."""
@@ -119,7 +119,7 @@ class Pools:
         return counts
 
 
-def least_loaded(pools: Iterable[Pool], tried: Collection[ServerId]) -> Rank | None:
-    """The least loaded server of several pools, none of ``tried``; of equals, the one that was ranked first."""
-    found = (pool.least(tried) for pool in pools)
+def first_ranked(pools: Iterable[Pool], tried: Collection[ServerId]) -> Rank | None:
+    """The best server of several pools, none of ``tried``; of equals, the one that has its rank for longest."""
+    found = (pool.first(tried) for pool in pools)
     return min((rank for rank in found if rank is not None), key=lambda rank: rank[:2], default=None)

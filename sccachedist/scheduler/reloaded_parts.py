@@ -80,6 +80,7 @@ class SchedulerParts:
         """All of them, with their keys."""
         yield Part(("clients.file", "clients.named"), self._take_clients)
         yield Part(("queue", "limits"), self._take_limits)
+        yield Part(("policy",), self._take_policy)
         yield Part(("limits", "network.trusted_proxies", "web.viewers"), self._take_ports)
         yield Part(("web",), self._take_web)
         yield Part(("metrics.token",), self._take_metrics)
@@ -101,6 +102,9 @@ class SchedulerParts:
     def _take_limits(self, settings: SchedulerSettings) -> None:
         self.terms.current.take_limits(settings.queue, settings.limits)
         self.routes.take_limits(settings.limits)
+
+    def _take_policy(self, settings: SchedulerSettings) -> None:
+        self.terms.current.place_by(settings.policy.placement)
 
     def _take_ports(self, settings: SchedulerSettings) -> None:
         trusted = settings.network.trusted_proxies

@@ -172,6 +172,7 @@ def scheduler_service(
         core = SchedulerCore(
             ids.first, limits.unclaimed_jobs, limits.servers_per_address, out_of_service, job_step=ids.step
         )
+        core.placement.rule = now.policy.placement
         hear = not_kept if handover is None else handover.hear
         return Term(core, build_servers, now.queue, reactor, tokens, observers, standings.of, hear)
 

@@ -56,6 +56,7 @@ class Slots:
         self._jobs.enter(job_id, job)
         server = self._fleet[job.server_id]
         server.jobs.add(job_id)
+        job.beside = server.taken
         self._fleet.changed(server)
         self._jobs.expect(job_id, ours=server.report is not None)
 

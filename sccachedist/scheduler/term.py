@@ -18,6 +18,7 @@ from sccachedist.config import QueueSettings, SchedulerLimits
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import DecidedElsewhere, DecodeError, NoCapacity, SccachedistError
 from sccachedist.outcomes import Refusal
+from sccachedist.policy import PlacementRule
 from sccachedist.scheduler.allocation import Allocation, BuildServers, TermEnded, Ticket
 from sccachedist.scheduler.certificates import certificate_digest
 from sccachedist.scheduler.core import SchedulerCore
@@ -167,6 +168,11 @@ class Term:
         self._queue.hold_at_most(waiting.max_waiting)
         self._allocation.take_settings(waiting)
         self._core.most_unclaimed, self._core.most_per_address = limits.unclaimed_jobs, limits.servers_per_address
+
+    def place_by(self, rule: PlacementRule) -> None:
+        """Choose build servers by this rule from now on."""
+        self._core.placement.rule = rule
+        self._allocation.serve_waiting()
 
     @property
     def interventions(self) -> Interventions:

@@ -20,7 +20,8 @@ _OUTCOMES, _REASONS = tuple(Outcome), (None, *SentLocal)
 _OUTCOME_NUMBERS = {outcome: number for number, outcome in enumerate(_OUTCOMES)}
 _REASON_NUMBERS = {reason: number for number, reason in enumerate(_REASONS)}
 _LAYOUT = struct.Struct(f"<BBhHB{len(SERVER_PHASES)}I6Q4H")
-_LENGTHS, _U32 = struct.Struct("<4H"), struct.Struct("<I")
+_LENGTHS, _U32, _CPU_TIMES = struct.Struct("<4H"), struct.Struct("<I"), struct.Struct("<QQ")
+_CPU = struct.calcsize(f"<BBhHB{len(SERVER_PHASES)}I")
 _COMPILE = struct.calcsize("<BBhHB") + SERVER_PHASES.index(TimedPhase.COMPILE) * _U32.size
 MOST_BYTES = _LAYOUT.size + sum(MOST_TEXT)
 _MOST_U32, _UNKNOWN_EXIT = 2**32 - 1, -1
@@ -148,6 +149,16 @@ def compile_us(octets: bytes) -> int:
         raise DecodeError(f"a job's summary of {len(octets)} bytes")
     found: int = _U32.unpack_from(octets, _COMPILE)[0]
     return found
+
+
+def times_us(octets: bytes) -> tuple[int, int]:
+    """Read no more of a summary than the microseconds in which the compiler ran, and those of CPU that it took.
+
+    :raises DecodeError: the bytes are no summary.
+    """
+    ran = compile_us(octets)
+    user, system = _CPU_TIMES.unpack_from(octets, _CPU)
+    return ran, user + system
 
 
 def ending(octets: bytes) -> tuple[Outcome, SentLocal | None]:

@@ -1,7 +1,7 @@
 """Build servers by their kind, as many as there are."""
 
 from sccachedist.scheduler.kinds import ANYWHERE, PLAIN, Need, ServerKind
-from sccachedist.scheduler.pools import Pools, least_loaded
+from sccachedist.scheduler.pools import Pools, first_ranked
 from sccachedist.wire.addresses import ServerId
 from tests.scheduler.farms import A, B, C
 
@@ -9,11 +9,11 @@ ON_X86, ON_ARM = ServerKind(frozenset({62})), ServerKind(frozenset({183}))
 
 
 def first(pools: Pools, need: Need, *tried: ServerId) -> ServerId | None:
-    found = least_loaded(pools.suiting(need), tried)
+    found = first_ranked(pools.suiting(need), tried)
     return None if found is None else found[2]
 
 
-def test_least_loaded() -> None:
+def test_first_ranked() -> None:
     """The least loaded of all that suit, none that was tried; of equals, the one that was ranked first."""
     pools = Pools()
     for server, kind, load in ((A, ON_X86, 1.0), (B, ON_ARM, 0.5), (C, ON_X86, 1.0)):

@@ -25,6 +25,7 @@ IN_FORCE: dict[str, Callable[[Any], object]] = {
     "queue.max_wait_secs": lambda its: its.terms.current._allocation._waiting.max_wait_secs,
     "queue.settle_secs": lambda its: its.terms.current._allocation._waiting.settle_secs,
     "queue.max_waiting": lambda its: its.terms.current._queue._places.total - 1,
+    "policy.placement": lambda its: its.terms.current._core.placement.rule,
     "network.trusted_proxies": lambda its: {its.routes.proxies, its.browsers.proxies, its.site.connections.exempt},
     "limits.unclaimed_jobs": lambda its: its.terms.current._core.most_unclaimed,
     "limits.servers_per_address": lambda its: its.terms.current._core.most_per_address,

@@ -16,6 +16,7 @@ _GIVEN: list[object] = [
     *("redis://10.1.0.1", "redis://10.1.0.2"),
     *("-mone", "-mtwo", "one", "two", "RS256", "ES256"),
     *("text", "json", "report", "suspicious", "clients", "anyone", "viewers", "interactive", "batch"),
+    *("least_loaded", "fastest"),
     *("x86_64", "aarch64"),
 ]
 

@@ -15,6 +15,7 @@ from sccachedist.wire.job_summary import (
     ending,
     names_of,
     packed,
+    times_us,
     unpacked,
 )
 
@@ -52,7 +53,9 @@ def test_what_is_told_arrives(summary: JobSummary) -> None:
     assert unpacked(octets) == summary
     assert ending(octets) == (summary.outcome, summary.reason)
     assert names_of(octets) == (summary.output, summary.compiler)
-    assert compile_us(octets) == summary.phases_us[SERVER_PHASES.index(TimedPhase.COMPILE)]
+    ran = summary.phases_us[SERVER_PHASES.index(TimedPhase.COMPILE)]
+    assert compile_us(octets) == ran
+    assert times_us(octets) == (ran, summary.cpu_user_us + summary.cpu_system_us)
 
 
 @given(st.binary(max_size=MOST_BYTES + 10))
