@@ -6,6 +6,7 @@ from bench.cases.failures import VerifiedFailures
 from bench.cases.gateways import GatewayLatency
 from bench.cases.job_path import JobLatency, JobThroughput
 from bench.cases.large import LargeJob, LargeUpload
+from bench.cases.placement import Placement
 from bench.cases.projects import PROJECT_BUILDS
 from bench.cases.questions import Questions
 from bench.cases.scrapes import Scrapes
@@ -35,4 +36,5 @@ CASES: tuple[Case, ...] = (
     Watching(),
     Viewers(),
     *CAPACITY_CASES,
+    Placement(),
 )
