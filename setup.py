@@ -7,10 +7,15 @@ from setuptools import find_packages, setup
 
 TOP = ["rich>=14.2,<16", "textual>=8.2,<9"]
 CLUSTER = ["txredisapi>=1.6,<2"]
+S3 = ["botocore>=1.34,<2"]
 TEST = [
     *CLUSTER,
+    *S3,
     *TOP,
+    "flask>=3,<4",
+    "flask-cors>=5,<7",
     "hypothesis>=6.100,<7",
+    "moto[s3]>=5.0.20,<6",
     "pyseccomp>=0.1.2,<1",
     "pytest>=8,<10",
     "pytest-cov>=5,<8",
@@ -93,6 +98,7 @@ setup(
     ],
     extras_require={
         "cluster": CLUSTER,
+        "s3": S3,
         "top": TOP,
         "test": TEST,
         "dev": [

@@ -26,7 +26,7 @@ FLOORS = (
     {"scheduler", "server"},
     {"gateway"},
     {"toolchains"},
-    {"metrics", "monitor", "cluster", "client"},
+    {"metrics", "monitor", "cluster", "client", "objects"},
     {"web", "peers", "builders", "records"},
     {"auth", "files"},
     {"daemon"},
@@ -149,13 +149,18 @@ def test_no_two_classes_of_one_name() -> None:
 
 
 def test_what_an_extra_brings_is_loaded_by_those_that_ask_for_it() -> None:
-    """One module knows the library for Redis, and a scheduler by itself loads neither."""
-    paths = [path for path in PACKAGE.rglob("*.py") if "txredisapi" in path.read_text()]
-    assert paths == [PACKAGE / "cluster" / "redis_store.py"]
+    """One module knows the library for Redis, one that for object stores, and a role by itself loads neither."""
+    for library, only in (
+        ("txredisapi", "cluster/redis_store.py"),
+        ("import botocore|from botocore", "objects/signing.py"),
+    ):
+        paths = [path for path in PACKAGE.rglob("*.py") if re.search(library, path.read_text())]
+        assert paths == [PACKAGE / only]
     program = f"{LOOK}\nprint(*sys.modules)"
     found = subprocess.run(
-        [sys.executable, "-c", program, "sccachedist.scheduler.service"],
+        [sys.executable, "-c", program, "sccachedist.scheduler.service", "sccachedist.server.service"],
         cwd=PACKAGE.parent, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "sccachedist.scheduler.service" in found.stdout.split()
-    assert not {"txredisapi", "sccachedist.cluster.redis_store"} & set(found.stdout.split())
+    extra = {"txredisapi", "sccachedist.cluster.redis_store", "botocore", "sccachedist.objects.signing"}
+    assert not extra & set(found.stdout.split())

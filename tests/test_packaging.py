@@ -22,7 +22,9 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
 }
 #: What is of use with an extra alone.
-TOP, REDIS = WITH_EXTRAS = ("sccachedist/cli/top", "sccachedist/cluster/redis_store.py")
+TOP, REDIS, SIGNING = WITH_EXTRAS = (
+    "sccachedist/cli/top", "sccachedist/cluster/redis_store.py", "sccachedist/objects/signing.py"
+)  # fmt: skip
 #: The packages of this checkout.
 OWN = {"sccachedist", "tests", "farmkit", "demo", "bench", "fuzz", "scripts"}
 
@@ -76,6 +78,7 @@ def _normal(name: str) -> str:
         (["sccachedist"], []),
         ([TOP], ["top"]),
         ([REDIS], ["cluster"]),
+        ([SIGNING], ["s3"]),
         (["farmkit", "demo", "scripts"], ["test"]),
         (["bench", "doc", "tests"], ["dev"]),
         (["fuzz"], ["fuzz"]),

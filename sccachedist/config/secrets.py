@@ -14,7 +14,9 @@ from sccachedist.directories import is_shared, trusted
 from sccachedist.errors import ConfigError
 
 #: The keys that hold secrets, in any table.
-SECRETS = ("token", "previous_token", "secret_key", "previous_secret_key", "viewer_token", "lock_password")
+SECRETS = (
+    "token", "previous_token", "secret_key", "previous_secret_key", "viewer_token", "lock_password", "store_secret_key"
+)  # fmt: skip
 #: Those that hold several.
 LISTS = ("tokens",)
 #: The environment variable that names systemd's directory for the files of ``LoadCredential=``.

@@ -4,7 +4,7 @@ A stream may take as long as it likes, but must not rest: a call is given up whe
 the callers know what the octets mean, and where they go.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -41,6 +41,8 @@ _PIECE = 1 << 16
 Ask: TypeAlias = Callable[[bytes, bytes, Headers, IBodyProducer | None], "Deferred[IResponse]"]
 #: Takes the next bytes of an answer. An error of ours that it raises ends the call, and is the call's own.
 Sink = Callable[[bytes], None]
+#: Makes the error of an answer that is no success, from its status and the beginning of its body.
+Refuse = Callable[[int, bytes], PeerError]
 
 
 @attrs.frozen
@@ -70,14 +72,38 @@ class Streams:
         :param body: of a POST; without one, it is a GET.
         :raises PeerError: for every other outcome; the sink may have got a part.
         """
-
-        async def take(response: IResponse, moved: Callable[[], None]) -> None:
-            into = _Into(sink, limit, moved)
-            response.deliverBody(into)
-            await into.end
-
         method = "GET" if body is None else "POST"
-        await self._call(method, url, token, lambda _: None if body is None else Octets(body), take, idle)
+        take = partial(_take_into, sink, limit)
+        await self._call(method, url, _bearing(token), lambda _: None if body is None else Octets(body), take, idle)
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        file: Path | None,
+        sink: Sink,
+        *,
+        idle: float,
+        limit: float,
+        refuse: Refuse = refused,
+    ) -> None:
+        """Send a request with these headers alone, and give the body of a successful answer to a sink.
+
+        :param headers: no error's text holds them.
+        :param file: whose content is the request's body; None for no body.
+        :param idle: the most seconds in which nothing moves, also before the answer begins.
+        :param limit: bytes of the answer's body.
+        :param refuse: makes the error of any other answer.
+        :raises PeerError: for every other outcome; the sink may have got a part.
+        :raises DiskError: the file cannot be read.
+        """
+
+        def body(moved: Callable[[], None]) -> HeadAndFile | None:
+            return None if file is None else HeadAndFile(b"", file, moved)
+
+        raw = Headers({name: [value] for name, value in headers.items()})
+        await self._call(method, url, raw, body, partial(_take_into, sink, limit), idle, refuse)
 
     async def upload(self, url: str, head: bytes, file: Path | None, *, token: str, idle: float, limit: int) -> bytes:
         """Send octets and the content of a file as one POST; returns the body of a successful answer.
@@ -94,7 +120,7 @@ class Streams:
                 raise PeerError(f"the answer is longer than {limit} bytes")
             return octets
 
-        octets: bytes = await self._call("POST", url, token, partial(HeadAndFile, head, file), take, idle)
+        octets: bytes = await self._call("POST", url, _bearing(token), partial(HeadAndFile, head, file), take, idle)
         return octets
 
     async def close(self) -> None:
@@ -105,10 +131,11 @@ class Streams:
         self,
         method: str,
         url: str,
-        token: str,
+        headers: Headers,
         body: Callable[[Callable[[], None]], Any],
         take: Callable[[IResponse, Callable[[], None]], Any],
         idle: float,
+        refuse: Refuse = refused,
     ) -> Any:
         has_rested = False
 
@@ -124,11 +151,10 @@ class Streams:
                 waiting.reset(idle)
 
         async def over(ask: Ask) -> Any:
-            headers = Headers({"Authorization": [f"Bearer {token}"], "Content-Type": ["application/octet-stream"]})
-            response = await ask(method.encode(), url.encode("ascii"), headers, body(moved))
+            response = await ask(method.encode(), url.encode("ascii"), headers.copy(), body(moved))
             moved()
             if response.code // 100 != 2:
-                raise refused(response.code, await read_body(response, REFUSAL_BYTES))
+                raise refuse(response.code, await read_body(response, REFUSAL_BYTES))
             return await take(response, moved)
 
         asked = Deferred.fromCoroutine(over_kept(over, self._kept, self._fresh))
@@ -148,6 +174,16 @@ class Streams:
         finally:
             if waiting.active():
                 waiting.cancel()
+
+
+def _bearing(token: str) -> Headers:
+    return Headers({"Authorization": [f"Bearer {token}"], "Content-Type": ["application/octet-stream"]})
+
+
+async def _take_into(sink: Sink, limit: float, response: IResponse, moved: Callable[[], None]) -> None:
+    into = _Into(sink, limit, moved)
+    response.deliverBody(into)
+    await into.end
 
 
 class _Into(Protocol):
