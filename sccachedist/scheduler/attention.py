@@ -46,6 +46,10 @@ _DIFFERS = (
 _NO_STORE = (
     "See whether the store of cluster.lock runs: the schedulers' logs say why it does not answer. The farm goes on."
 )
+_NO_OBJECTS = (
+    "Run sccachedist doctor --config server.conf there, or see whether the store of toolchains.store runs. Clients "
+    "bring toolchains meanwhile."
+)
 _LOOK_THERE = "Run sccachedist doctor --config server.conf on the build server, or drain it."
 
 
@@ -196,9 +200,13 @@ def _of_server(server: ServerView) -> Iterator[Attention]:
     is_silent = server.seen_secs > server.patience_secs / 2
     host = server.host
     is_short = host is not None and _is_short(host)
-    if not (server.unfit or server.avoided_why or is_silent or is_short):
+    store = None if server.abilities is None else server.abilities.store
+    trouble = "" if store is None else store.trouble
+    if not (server.unfit or server.avoided_why or is_silent or is_short or trouble):
         return  # most of thousands
     address = str(server.server_id)
+    if trouble:
+        yield _finding(address, f"{address} cannot use its object store: {trouble}", _NO_OBJECTS)
     if host is not None and is_short:
         yield from _of_host(address, host)
     if server.unfit:

@@ -136,9 +136,16 @@ class BuildServer:
         abilities = None if self.report is None else self.report.abilities
         return abilities is not None and abilities.fetches
 
+    @property
+    def store(self) -> str:
+        """The name of the object store from which it gets toolchains; empty without one."""
+        abilities = None if self.report is None else self.report.abilities
+        return "" if abilities is None or abilities.store is None else abilities.store.name
+
     def may_fetch(self, toolchain: str, now: float) -> bool:
-        """Whether it is expected to fetch a toolchain that is elsewhere."""
-        return self.shares and now >= self.fetches_from and now >= self.unfetched.get(toolchain, now)
+        """Whether it is expected to fetch a toolchain that is elsewhere: with other servers, or in its store."""
+        is_able = now >= self.fetches_from and now >= self.unfetched.get(toolchain, now)
+        return is_able and (self.shares or bool(self.store))
 
     def did_not_fetch(self, toolchain: str, now: float) -> None:
         """Note that it could not fetch a toolchain: for a while, clients are asked for it."""

@@ -21,6 +21,8 @@ MOST_VERSION = 64
 #: The most bytes of its host's name, and the largest number that it may tell of its host: JavaScript reads no larger
 #: one exactly.
 MOST_NAME, MOST_NUMBER = 253, 1 << 53
+#: The most characters of the name of its object store, and of why that cannot be used.
+MOST_STORE_NAME, MOST_TROUBLE = 1000, 1000
 #: The most seconds between two heartbeats that our build server may announce.
 MOST_HEARTBEAT_SECS = 3600
 
@@ -67,3 +69,6 @@ def _check_abilities(abilities: Abilities, toolchains: int) -> None:
         raise DecodeError(f"{len(abilities.built_for)} machines are told of {toolchains} toolchains")
     if not all(map(is_label, abilities.labels)):
         raise DecodeError("what a build server calls its labels are none")
+    store = abilities.store
+    if store is not None and (len(store.name) > MOST_STORE_NAME or len(store.trouble) > MOST_TROUBLE):
+        raise DecodeError(f"an object store has a name of at most {MOST_STORE_NAME} characters, and trouble of as many")

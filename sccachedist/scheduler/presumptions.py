@@ -1,8 +1,9 @@
 """Whether the client of a job has to bring its toolchain, and who else in the farm could give it to the build server.
 
 A toolchain is brought to the farm once: a build server of ours that lacks it fetches it from one that has it, or waits
-for a client that is bringing it. A published build server gets it from clients alone, and says so itself. A job whose
-fetch fails goes home; then clients are asked for a while.
+for a client that is bringing it. If no server has it, one with an object store is asked to look there. A published
+build server gets it from clients alone, and says so itself. A job whose fetch fails goes home; then clients are asked
+for a while.
 
 Pure: the time is an argument. :mod:`sccachedist.scheduler.core` asks; how bytes get from one server to another is not
 known here.
@@ -20,6 +21,7 @@ from sccachedist.scheduler.build_server import BuildServer, may_presume
 from sccachedist.scheduler.fleet import Fleet
 from sccachedist.scheduler.jobs import Job, Jobs
 from sccachedist.scheduler.popularity import Popularity
+from sccachedist.scheduler.stored import StoredToolchains
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.holders import MOST_HOLDERS, MOST_POPULAR, Popular
 from sccachedist.wire.job_summary import ending
@@ -45,7 +47,7 @@ class Presumptions:
     """What is presumed of toolchains that a build server lacks."""
 
     def __init__(self, fleet: Fleet, jobs: Jobs) -> None:
-        self._fleet, self._jobs, self._popularity = fleet, jobs, Popularity()
+        self._fleet, self._jobs, self._popularity, self._stored = fleet, jobs, Popularity(), StoredToolchains()
         self._presumed: dict[str, float] = {}
         self._bringers: dict[str, list[JobId]] = {}
 
@@ -55,14 +57,28 @@ class Presumptions:
             return None
         if toolchain in server.toolchains:
             return AssignJobResult(JobState.READY, need_toolchain=False)
-        return AssignJobResult(JobState.PENDING, need_toolchain=self._has_to_bring(server, toolchain, client, now))
+        need = self._has_to_bring(server, toolchain, client, now)
+        if need and self._is_to_look(server, toolchain, now):
+            return None
+        return AssignJobResult(JobState.PENDING, need_toolchain=need)
 
     def reconsidered(
         self, job_id: JobId, server_id: ServerId, answered: AssignJobResult, now: float
     ) -> AssignJobResult:
-        """What a build server has answered to a job; one that fetches toolchains needs none that the farm has."""
+        """What a build server has answered to a job; one that fetches toolchains needs none that the farm has.
+
+        If it lacks the toolchain and needs none from the client, it has found it in its object store.
+        """
         job, server = self._jobs.get(job_id), self._fleet.get(server_id)
-        if job is None or server is None or not answered.need_toolchain or not server.may_fetch(job.toolchain, now):
+        if job is None or server is None or answered.state is not JobState.PENDING:
+            return answered
+        if not answered.need_toolchain:
+            if server.store:
+                self._stored.found(server.store, job.toolchain)
+            return answered
+        if self._is_to_look(server, job.toolchain, now):
+            self._stored.lacks(server.store, job.toolchain, now)
+        if not server.may_fetch(job.toolchain, now):
             return answered
         need = self._has_to_bring(server, job.toolchain, job.client, now)
         return AssignJobResult(answered.state, need_toolchain=need)
@@ -70,6 +86,9 @@ class Presumptions:
     def note(self, job_id: JobId, job: Job, assigned: AssignJobResult, now: float) -> None:
         """Note what becomes of a job's toolchain: its client is asked for it, or its build server fetches it."""
         self._popularity.used(job.toolchain, now)
+        server = self._fleet[job.server_id]
+        if server.store:
+            self._stored.used(job.toolchain, self._fleet.size_of(job.toolchain))
         job.is_to_bring = assigned.need_toolchain
         if job.is_to_bring:
             bringers = self._bringers.pop(job.toolchain, [])[-MOST_BRINGERS + 1 :]
@@ -77,10 +96,10 @@ class Presumptions:
                 del self._bringers[next(iter(self._bringers))]
             self._bringers[job.toolchain] = [*bringers, job_id]
         elif assigned.state is JobState.PENDING:
-            job.is_to_fetch = self._fleet.has_lender(job.toolchain, job.server_id)
+            is_lent = self._fleet.has_lender(job.toolchain, job.server_id)
+            job.is_to_fetch = is_lent or self._stored.has(server.store, job.toolchain)
 
-    @staticmethod
-    def ended(server: BuildServer, job: Job, summary: bytes, now: float) -> None:
+    def ended(self, server: BuildServer, job: Job, summary: bytes, now: float) -> None:
         """Note whether the build server of a job that is over could fetch its toolchain."""
         if job.is_to_fetch:
             try:
@@ -89,13 +108,22 @@ class Presumptions:
                 return
             if reason is SentLocal.TOOLCHAIN:
                 server.did_not_fetch(job.toolchain, now)
+                self._stored.forget(server.store, job.toolchain)
             elif outcome is Outcome.COMPILED:
                 server.did_fetch(job.toolchain)
 
     def popular(self, asks: ServerId, now: float) -> tuple[Popular, ...]:
-        """The toolchains that were needed most in the last hour, of those that a build server could fetch."""
-        here = (each for each in self._popularity.most(now) if self._fleet.has_lender(each, asks))
-        return tuple(Popular(each, self._fleet.size_of(each) or 0) for each in islice(here, MOST_POPULAR))
+        """The toolchains that were needed most in the last hour, of those that a build server could fetch.
+
+        It is about to join, so whether it has an object store is not known: what one of them may have counts as well.
+        """
+        sizes = ((each, self._size_of_fetched(each, asks)) for each in self._popularity.most(now))
+        return tuple(islice((Popular(each, size) for each, size in sizes if size is not None), MOST_POPULAR))
+
+    def _size_of_fetched(self, toolchain: str, asks: ServerId) -> int | None:
+        if self._fleet.has_lender(toolchain, asks):
+            return self._fleet.size_of(toolchain) or 0
+        return self._stored.likely_size(toolchain)
 
     def where(self, toolchain: str, asks: ServerId, now: float) -> WhereToFetch:
         """Where a build server may get a toolchain that it lacks."""
@@ -107,9 +135,18 @@ class Presumptions:
             return False
         if not server.may_fetch(toolchain, now):
             return True
+        if self._stored.has(server.store, toolchain):
+            return False
+        if not server.shares:
+            return True
         if self._fleet.has_lender(toolchain, server.server_id):
             return False
         return not self._is_brought(self._bringing(toolchain), self._presumed, toolchain, client, now)
+
+    def _is_to_look(self, server: BuildServer, toolchain: str, now: float) -> bool:
+        """Whether a build server has to look into its object store for a toolchain, before a client is asked for it."""
+        is_unknown = bool(server.store) and self._stored.is_unknown(server.store, toolchain, now)
+        return is_unknown and server.may_fetch(toolchain, now)
 
     @staticmethod
     def _is_brought(

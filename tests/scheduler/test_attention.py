@@ -25,6 +25,7 @@ from sccachedist.scheduler.attention import (
 from sccachedist.scheduler.events import Fault
 from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.scheduler.snapshot import ServerView
+from sccachedist.wire.abilities import Abilities, ObjectStoreFacts
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.messages import JobId
@@ -32,6 +33,7 @@ from tests.scheduler.farms import A, B, farm
 
 FINE = farm(2).snapshot({}, 0.0).servers[0]
 PLENTY = HostFacts("build17", 62, 99_000, 1 << 36, 1 << 38, 1 << 40, 1 << 40)
+TROUBLED = Abilities(store=ObjectStoreFacts("https://o/", "it is full"))
 NOW = 1_790_000_000.0
 NO_MATTER = (Refusal.CLIENT_GONE, Refusal.SHUTDOWN, Refusal.NO_SERVERS)
 
@@ -78,6 +80,7 @@ def looked_at(*servers: ServerView) -> ServerFindings:
         ((server(host=attrs.evolve(PLENTY, memory_free=LEAST_MEMORY + 1)),), (), None),
         ((server(host=attrs.evolve(PLENTY, memory_free=1 << 29, memory_total=1 << 32)),), (), None),
         ((server(certificate_end=NOW + CERTIFICATE_SECS),), (), None),
+        ((server(abilities=Abilities(store=ObjectStoreFacts("https://o/"))),), (), None),
         ((FINE,), (job(Outcome.COMPILED), job(Outcome.COMPILE_ERROR), job(Outcome.UNTOLD)) * 9, None),
         ((FINE,), (job(Outcome.SENT_LOCAL, SentLocal.SUSPICIOUS), job(Outcome.UNCLAIMED)) * (LEAST - 1), None),
         ((FINE,), (job(Outcome.SENT_LOCAL, SentLocal.OPTIONS),) * 99, None),
@@ -109,6 +112,7 @@ def test_nothing_to_look_at(servers: tuple[ServerView, ...], entries: tuple[Entr
         ((server(host=attrs.evolve(PLENTY, memory_free=9 << 20)),), (), None, False, "has 9 MB of memory left."),
         ((server(certificate_end=NOW + 9 * DAY_SECS),), (), None, False, f"The certificate of {A} ends in 9 days."),
         ((server(certificate_end=NOW),), (), None, True, "has ended: clients do not trust it any more."),
+        ((server(abilities=TROUBLED),), (), None, False, f"{A} cannot use its object store: it is full"),
         ((server(seen_secs=60.0),), (), None, False, "has been silent for 60 s, and is dropped after 90"),
         ((FINE,), (job(Outcome.SENT_LOCAL, SentLocal.DISK),) * LEAST, None, False, "100% of its jobs home, most of"),
         ((FINE,), (job(Outcome.SERVER_LOST),), None, False, "server_lost (once)"),

@@ -8,7 +8,7 @@ from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.heartbeat_bounds import MOST_CPUS, MOST_KEY_BYTES, MOST_VERSION
 from sccachedist.scheduler.out_of_service import Drain
-from sccachedist.wire.abilities import Abilities
+from sccachedist.wire.abilities import Abilities, ObjectStoreFacts
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, Health, ServerReport
 from sccachedist.wire.host_facts import HostFacts
@@ -90,6 +90,8 @@ def test_a_host_out_of_bounds(host: HostFacts, why: str) -> None:
         (Abilities(labels=("l" * 64,)), "labels"),
         (Abilities(labels=("two words",)), "labels"),
         (Abilities(labels=("<b>",)), "labels"),
+        (Abilities(store=ObjectStoreFacts("s" * 1001)), "an object store"),
+        (Abilities(store=ObjectStoreFacts("", "t" * 1001)), "an object store"),
     ],
 )
 def test_abilities_out_of_bounds(abilities: Abilities, why: str) -> None:

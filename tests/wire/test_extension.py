@@ -5,7 +5,7 @@ import pytest
 
 from sccachedist.errors import DecodeError
 from sccachedist.server.scheduler_session import ANSWER_BYTES
-from sccachedist.wire.abilities import ABILITIES, MOST_LABELS, MOST_MACHINES, Abilities
+from sccachedist.wire.abilities import ABILITIES, MOST_LABELS, MOST_MACHINES, Abilities, ObjectStoreFacts
 from sccachedist.wire.bincode import TEXT, decode, encode
 from sccachedist.wire.extension import (
     EXTENDED_HEARTBEAT,
@@ -36,6 +36,7 @@ OF_A_PROGRAM = attrs.evolve(REPORT, version="0.1", metrics_port=10502)
 OF_A_HOST = attrs.evolve(OF_A_PROGRAM, host=HOST)
 ABLE = Abilities(True, (62, 3), ("fast", "gpu"), (183,))
 OF_THE_ABLE = attrs.evolve(OF_A_HOST, abilities=ABLE)
+WITH_A_STORE = attrs.evolve(OF_A_HOST, abilities=attrs.evolve(ABLE, store=ObjectStoreFacts("https://o/", "full")))
 
 
 def test_extended() -> None:
@@ -55,7 +56,7 @@ def test_not_extended(behind: bytes) -> None:
 
 def test_newer() -> None:
     """A report may grow at its end."""
-    for report in (OF_THE_ABLE, OF_A_HOST, OF_A_PROGRAM, REPORT, EARLIER):
+    for report in (WITH_A_STORE, OF_THE_ABLE, OF_A_HOST, OF_A_PROGRAM, REPORT, EARLIER):
         octets = encode(EXTENDED_HEARTBEAT, (HEARD, report))
         assert decode(EXTENDED_HEARTBEAT, octets + b"what a later release says") == (HEARD, report)
 
@@ -90,6 +91,17 @@ def test_its_abilities() -> None:
         with pytest.raises(DecodeError):
             decode(SERVER_REPORT, octets[:end])
     assert encode(SERVER_REPORT, attrs.evolve(OF_A_PROGRAM, abilities=ABLE)) == encode(SERVER_REPORT, OF_A_PROGRAM)
+
+
+def test_its_object_store() -> None:
+    """It stands behind the abilities: an earlier scheduler reads all that is before it, and cut off it is an error."""
+    octets, plain, mark = encode(SERVER_REPORT, WITH_A_STORE), encode(SERVER_REPORT, OF_THE_ABLE), b"sccachedist 8\n"
+    assert octets == plain + mark + encode(TEXT, "https://o/") + encode(TEXT, "full")
+    for end in range(len(plain), len(plain + mark)):
+        assert decode(SERVER_REPORT, octets[:end]) == OF_THE_ABLE
+    for end in range(len(plain + mark), len(octets)):
+        with pytest.raises(DecodeError):
+            decode(SERVER_REPORT, octets[:end])
 
 
 @pytest.mark.parametrize(
