@@ -48,6 +48,7 @@ BESIDE_THE_WAY = {
     "sandboxes",
     "cache_lock",
     "farm_source",
+    "pace",
     "heartbeat",
     "identity",
     "sandbox_service",

@@ -118,14 +118,15 @@ SERVER = (
     Series(
         "sccachedist_server_toolchain_fetches_total",
         Kind.COUNTER,
-        "Toolchains that were looked for in the farm: fetched, failed, or not_wanted: a client was quicker.",
-        {"source": ("servers",), "result": ("fetched", "failed", "not_wanted")},
+        "Toolchains that were looked for in the farm or in the object store: fetched, failed, or not_wanted: a client "
+        "was quicker.",
+        {"source": ("servers", "store"), "result": ("fetched", "failed", "not_wanted")},
     ),
     Series(
         "sccachedist_server_toolchain_fetched_bytes_total",
         Kind.COUNTER,
-        "Bytes of toolchains that came from elsewhere in the farm.",
-        {"source": ("servers",)},
+        "Bytes of toolchains that came from elsewhere in the farm, or from the object store.",
+        {"source": ("servers", "store")},
     ),
     Series(
         "sccachedist_server_toolchain_loans_total",
@@ -133,6 +134,12 @@ SERVER = (
         "Toolchains that other build servers asked for: sent, failed on the way, busy for enough are being sent, or "
         "missing here.",
         {"result": ("sent", "failed", "busy", "missing")},
+    ),
+    Series(
+        "sccachedist_server_toolchain_keeps_total",
+        Kind.COUNTER,
+        "Toolchains that clients brought, for the object store to keep: kept, there already, or failed.",
+        {"result": ("kept", "there", "failed")},
     ),
     Series(
         "sccachedist_server_toolchain_evictions_total",

@@ -16,6 +16,7 @@ from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import PeerError, ToolchainError
 from sccachedist.peers.pins import Pins
 from sccachedist.peers.streams import Sink, Streams
+from sccachedist.server.pace import paced
 from sccachedist.toolchains.fetching import Take
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.holders import Holders, ToolchainHolder
@@ -24,8 +25,6 @@ log = Logger()
 
 #: Seconds in which nothing comes, after which another server is tried.
 IDLE_SECS = 5.0
-#: How many bytes have to come per second, on average from the end of the first seconds on: else another one is tried.
-LEAST_BYTES_PER_SEC, FIRST_SECS = 100_000, 10.0
 #: Seconds for which a server is looked for that is not busy, or until the toolchain is somewhere.
 SEARCH_SECS = 30.0
 #: Seconds until the scheduler is asked again: at first, and at most; they double from one time to the next.
@@ -87,19 +86,10 @@ class FarmSource:
             pause = min(2 * pause, MOST_PAUSE_SECS)
 
     async def _bring(self, holder: ToolchainHolder, toolchain: ArchiveId, sink: Sink) -> None:
-        began, size = self._clock.seconds(), 0
-
-        def timed(octets: bytes) -> None:
-            nonlocal size
-            size += len(octets)
-            seconds = self._clock.seconds() - began
-            if seconds > FIRST_SECS and size < LEAST_BYTES_PER_SEC * seconds:
-                raise PeerError(f"only {size} bytes in {seconds:.0f} s")
-            sink(octets)
-
         self._pins.set(holder.server_id, holder.cert_digest)
         url = f"https://{holder.server_id}/api/v1/distserver/toolchain/{toolchain}"
-        await self._streams.download(url, timed, token=holder.token, idle=IDLE_SECS, limit=self._limit())
+        paced_sink = paced(sink, self._clock)
+        await self._streams.download(url, paced_sink, token=holder.token, idle=IDLE_SECS, limit=self._limit())
 
     def _tell(self, holder: ToolchainHolder, toolchain: ArchiveId, error: PeerError | ToolchainError) -> None:
         server, why = str(holder.server_id), str(error)

@@ -286,7 +286,8 @@ class JobRunner:
             course.begin(TOOLCHAIN_WAIT, self._clock.seconds())
             self._reports.report_extension(job_id, JobState.PENDING)
             await self._toolchains.wait_until_present(toolchain)
-            self._core.toolchain_arrived(job_id, self._clock.seconds())
+            if self._core.toolchain_arrived(job_id, self._clock.seconds()):
+                self._reports.report(job_id, JobState.READY)
         return toolchain
 
     def _tell(self, level: LogLevel, form: str, job_id: JobId, error: Exception, client: str | None = None) -> None:

@@ -4,6 +4,8 @@ The work is done by :mod:`sccachedist.server.job_runner`; the status of an error
 :mod:`sccachedist.web.responses`.
 """
 
+from collections.abc import Awaitable, Callable
+
 from klein import Klein
 
 from sccachedist.budgets import Party
@@ -18,6 +20,7 @@ from sccachedist.web.bodies import MessageBody, NoBody
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import MessageFile
 from sccachedist.web.router import Api
+from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.messages import (
     ASSIGN_JOB_RESULT,
     RUN_JOB_RESULT,
@@ -34,17 +37,28 @@ from sccachedist.wire.tokens import Grant, check_job_token
 _ROOT = "/api/v1/distserver"
 
 
+async def _nowhere(_: ArchiveId) -> bool:
+    return False
+
+
 class ServerRoutes:
     """The routes for schedulers and clients.
 
     :param identity: has the key that signs job tokens.
+    :param is_stored: whether a toolchain is on its way from an object store, so that no client has to bring it.
     """
 
     api = Api()
     app: Klein = api.app
 
-    def __init__(self, runner: JobRunner, identity: ShownIdentity, limits: ServerLimits) -> None:
-        self._runner, self._identity, self.limits = runner, identity, limits
+    def __init__(
+        self,
+        runner: JobRunner,
+        identity: ShownIdentity,
+        limits: ServerLimits,
+        is_stored: Callable[[ArchiveId], Awaitable[bool]] = _nowhere,
+    ) -> None:
+        self._runner, self._identity, self.limits, self._is_stored = runner, identity, limits, is_stored
 
     def _grant(self, head: Head, job_id: JobId) -> Grant | None:
         if head.token is None:
@@ -91,7 +105,10 @@ class ServerRoutes:
     )
     async def assign_job(self, _granted: None, toolchain: Toolchain, job_id: JobId) -> AssignJobResult:
         """Accept a job from the scheduler."""
-        return self._runner.assign(job_id, toolchain)
+        assigned = self._runner.assign(job_id, toolchain)
+        if assigned.need_toolchain and await self._is_stored(archive_id(toolchain.archive_id)):
+            return AssignJobResult(assigned.state, need_toolchain=False)
+        return assigned
 
     @api.route(
         "POST",

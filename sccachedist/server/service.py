@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import attrs
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
@@ -123,8 +124,10 @@ def server_service(
 
     def able() -> Abilities:
         if isinstance(builder, RemoteBuilder):
-            return builder.abilities(reload.settings.capacity.labels)
-        return abilities(reload.settings, host.machine)
+            own = builder.abilities(reload.settings.capacity.labels)
+        else:
+            own = abilities(reload.settings, host.machine)
+        return attrs.evolve(own, store=sharing.store)
 
     def offer() -> None:
         """Tell the scheduler, now, what the workers of a gateway can do."""
@@ -222,7 +225,7 @@ def server_service(
         observers.now,
     )
     turns = Turns(reactor)
-    routes = ServerRoutes(runner, identity, limits)
+    routes = ServerRoutes(runner, identity, limits, sharing.is_stored)
     mounted: list[Routes] = [routes, *sharing.lending]
     if sessions is not None:
         mounted.append(GatewayRoutes(sessions, toolchains, lambda: reload.settings.limits, memory))
@@ -247,7 +250,7 @@ def server_service(
         heartbeat=heartbeat,
         runner=runner,
         reports=reports,
-        warm=sharing.warming.warm,
+        warm=sharing.warm,
     )
 
     async def drain(drained: bool) -> None:
@@ -295,6 +298,7 @@ def server_service(
         PeriodicService(DISK_SECS, host.look_at_disks, reactor),
         PeriodicService(RENEWAL_SECS, renew, reactor),
         *([] if sessions is None else [PeriodicService(LOOK_SECS, sessions.look, reactor)]),
+        *sharing.checks(reactor),
         AtStop(sharing.close),
         AtStop(calls.close),
         AtStop(lock.release),

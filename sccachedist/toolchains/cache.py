@@ -75,6 +75,8 @@ class Toolchains:
         self._work: SingleFlight[Path] = SingleFlight()
         #: Begins to fetch a toolchain from elsewhere, if it is not on its way.
         self.look_for: Callable[[ArchiveId], None] = lambda _: None
+        #: Called with each toolchain that a client has brought, when it is here.
+        self.brought: Callable[[ArchiveId], None] = lambda _: None
         #: Uploads by what became of them, and removed toolchains by reason, since the start.
         self.uploaded = {"stored": 0, "not_wanted": 0, "refused": 0}
         self.removed = {"room": 0, "damaged": 0, "unwanted": 0}
@@ -159,7 +161,10 @@ class Toolchains:
     async def publish(self, upload: Upload) -> None:
         """Do what :meth:`add` does with a client's upload, and count it."""
         try:
-            self.uploaded["stored" if await self.add(upload) else "not_wanted"] += 1
+            is_stored = await self.add(upload)
+            self.uploaded["stored" if is_stored else "not_wanted"] += 1
+            if is_stored:
+                self.brought(upload.incoming.toolchain)
         except SccachedistError:
             self.uploaded["refused"] += 1
             raise

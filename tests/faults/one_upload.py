@@ -2,6 +2,7 @@
 
 It prints how often the client was asked for the toolchain, and when each build server had compiled for the first time,
 in seconds from the first one. Status 0 says that there was one upload and that all had compiled soon after the first.
+With ``--store``, the toolchain lies in an object store when all build servers are new: then there has to be no upload.
 For root; it takes some minutes.
 """
 
@@ -26,6 +27,7 @@ from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import AllocJobSuccess, JobComplete
 from tests.faults.alone import be_alone
 from tests.faults.network import HERE, ethernet
+from tests.support.object_stores import ObjectStoreProcess
 
 _MODULE = "tests.faults.one_upload"
 _SETTINGS = "[capacity]\ncpus = 1\n\n[heartbeat]\nsecs = 1\n"
@@ -39,6 +41,7 @@ def main() -> int:
     parser.add_argument("--bytes", type=int, default=215_000_000, help="of the toolchain's archive")
     parser.add_argument("--servers", type=int, default=8)
     parser.add_argument("--rate", default="20mbit", help="of the client's line, in tc's words")
+    parser.add_argument("--store", action="store_true", help="the toolchain is in an object store already")
     parser.add_argument("--client", nargs=4, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.client is not None:
@@ -56,7 +59,12 @@ def _measure(chosen: argparse.Namespace, folder: Path, held: ExitStack) -> int:
     write_inputs(folder / "inputs", {"/input": b"text"})
     (folder / "first").mkdir()
     connect = held.enter_context(ethernet())
-    first = Farm(folder / "first", scheduler_host=HERE, server_host=HERE, server_settings=_SETTINGS)
+    settings = _SETTINGS
+    if chosen.store:
+        store = held.enter_context(ObjectStoreProcess(folder, HERE).running())
+        store.put(id_of(archive), archive.read_bytes())
+        settings += store.settings
+    first = Farm(folder / "first", scheduler_host=HERE, server_host=HERE, server_settings=settings)
     held.enter_context(first)
     for number in range(2, chosen.servers + 1):
         (folder / f"server{number}").mkdir()
@@ -85,10 +93,10 @@ def _measure(chosen: argparse.Namespace, folder: Path, held: ExitStack) -> int:
     command = [*host.within, sys.executable, "-m", _MODULE, "--servers", str(chosen.servers), "--client", *asked]
     told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     print(f"{archive.stat().st_size} bytes, {chosen.servers} build servers, a line of {chosen.rate}")
-    print(f"uploads: {told['uploads']}; the first took {told['upload_secs']:.1f} s")
+    print(f"uploads: {told['uploads']}; the first compile was over after {told['first_secs']:.1f} s")
     print("seconds to the first compile of each:", *(f"{seconds:.1f}" for seconds in told["first_compiles"]))
     all_have = len(told["first_compiles"]) == chosen.servers
-    return 0 if all_have and told["uploads"] == 1 and told["first_compiles"][-1] <= SOON_SECS else 1
+    return 0 if all_have and told["uploads"] == (not chosen.store) and told["first_compiles"][-1] <= SOON_SECS else 1
 
 
 @attrs.define
@@ -99,7 +107,6 @@ class _Client:
     folder: Path
     servers: int
     uploads: int = 0
-    upload_secs: float = 0.0
     first_compiles: dict[str, float] = attrs.field(factory=dict)
     is_there: threading.Event = attrs.field(factory=threading.Event)
 
@@ -107,25 +114,30 @@ class _Client:
         """Bring the toolchain, ask for slots meanwhile as a build would, and then compile everywhere."""
         archive = self.folder / "toolchain.tar.gz"
         name, servers = id_of(archive), self.servers
-        first = self.client.slot(name)
-        assert first.need_toolchain
-        asking = threading.Thread(target=self._ask_meanwhile, args=(name,))
-        asking.start()
         began = time.monotonic()
-        self.client.submit_toolchain(first.job_alloc, archive)
-        self.upload_secs, self.uploads = time.monotonic() - began, self.uploads + 1
-        self.is_there.set()
-        asking.join()
-        self._run(first)
+        first = self.client.slot(name)
         ended = threading.Event()
         builds = [threading.Thread(target=self._compile_until, args=(name, servers, ended)) for _ in range(servers)]
+        if first.need_toolchain:
+            self._bring(name, first, archive)
+            self._run(first)
+        else:
+            builds.append(threading.Thread(target=self._run, args=(first,)))
         for each in builds:
             each.start()
         for each in builds:
             each.join()
         origin = min(self.first_compiles.values())
         times = sorted(when - origin for when in self.first_compiles.values())
-        return {"uploads": self.uploads, "upload_secs": self.upload_secs, "first_compiles": times}
+        return {"uploads": self.uploads, "first_secs": origin - began, "first_compiles": times}
+
+    def _bring(self, name: str, first: AllocJobSuccess, archive: Path) -> None:
+        asking = threading.Thread(target=self._ask_meanwhile, args=(name,))
+        asking.start()
+        self.client.submit_toolchain(first.job_alloc, archive)
+        self.uploads += 1
+        self.is_there.set()
+        asking.join()
 
     def _ask_meanwhile(self, name: str) -> None:
         while not self.is_there.wait(3.0):

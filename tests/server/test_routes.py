@@ -91,6 +91,27 @@ def test_one_job(peer: Peer) -> None:
     assert list(peer.host.spool.iterdir()) == []
 
 
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_in_an_object_store(tmp_path: Path, is_stored: bool) -> None:
+    """A client need not bring what the build server gets from a store; of what is here, the store is not asked."""
+    asked: list[str] = []
+
+    async def look(toolchain: ArchiveId) -> bool:
+        asked.append(toolchain)
+        return is_stored
+
+    host = Host(tmp_path, LIMITS)
+    identity = ShownIdentity(tmp_path / "identity", ServerId.parse("127.0.0.1:10501"))
+    identity.load()
+    site = Site(Mounted(ServerRoutes(host.server, identity, LIMITS, look)), host.clock)
+    peer = Peer(host, identity.current.job_key, Browser(site, host.clock))
+    assert peer.assign().message(ASSIGN_JOB_RESULT) == AssignJobResult(JobState.PENDING, need_toolchain=not is_stored)
+    peer.submit(GCC_BYTES)
+    assert peer.assign().message(ASSIGN_JOB_RESULT) == AssignJobResult(JobState.READY, need_toolchain=False)
+    assert asked == [GCC]
+    host.stock.close()
+
+
 def test_brought_along(peer: Peer) -> None:
     """A job that only the client's token speaks of, from its toolchain to its answer; it opens nothing twice."""
     token = bearer(job_token(peer.key, JOB, GCC))

@@ -21,6 +21,7 @@ from sccachedist.builders.overlay import OverlayBuilder
 from sccachedist.cli.doctor import findings
 from sccachedist.cli.doctor.cluster_checks import cluster_checks
 from sccachedist.cli.doctor.findings import GIB, Finding, Level, failed, good, warning
+from sccachedist.cli.doctor.object_store import CHECK, object_store_check
 from sccachedist.cli.doctor.probes import (
     free_space,
     leaves_from,
@@ -99,6 +100,8 @@ def server_checks(reactor: Any, settings: ServerSettings, trust: Trust, wait: fl
     yield from _host_checks(reactor, settings)
     yield "public_addr", _public_address(settings)
     yield "scheduler", _scheduler(settings, trust, wait)
+    if settings.toolchains.store is not None:
+        yield CHECK, object_store_check(reactor, settings.toolchains)
 
 
 def worker_checks(reactor: Any, settings: WorkerSettings) -> Checks:
