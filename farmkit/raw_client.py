@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from itertools import chain
 from pathlib import Path
+from typing import Self
 
 import attrs
 
@@ -77,7 +78,7 @@ class RawClient:
     strict: bool = False
 
     @classmethod
-    def of(cls, farm: Farm, *, strict: bool) -> "RawClient":
+    def of(cls, farm: Farm, *, strict: bool) -> Self:
         """A client of this farm."""
         scheduler = ServerId.parse(f"{farm.scheduler_host}:{farm.scheduler_port}")
         return cls(scheduler, farm.client_token, strict=strict)

@@ -125,9 +125,10 @@ def shared_farm(
 
 
 @pytest.fixture(scope="module")
-def neighbour(shared_farm: Farm, user: str, archive: Path) -> Neighbour:
+def neighbour(shared_farm: Farm, user: str, archive: Path) -> Iterator[Neighbour]:
     """An honest client of that farm, which attackers share with it."""
-    return Neighbour.on(shared_farm, archive, user)
+    with Neighbour.on(shared_farm, archive, user) as neighbour:
+        yield neighbour
 
 
 @pytest.fixture

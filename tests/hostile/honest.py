@@ -1,8 +1,8 @@
-"""An honest client: ``python -m tests.hostile.honest SCHEDULER ADDRESS ARCHIVE [JOBS]``.
+"""An honest client: ``python -m tests.hostile.honest SCHEDULER ADDRESS ARCHIVE``.
 
-It sends from ADDRESS, has the client token in TOKEN, and runs a small job after the other: JOBS of them, or until its
-stdin ends, and so many at least that there is a median. Then it prints what each took, in seconds, as JSON. Before the
-first one that counts it prints a line.
+It sends from ADDRESS, has the client token in TOKEN, and reads its stdin: when there is a line, with a number, it runs
+a job and prints a line. Then it runs a small job after the other until the next line is there, and that many at least,
+and prints what each of these took, in seconds, as a line of JSON.
 """
 
 import json
@@ -18,9 +18,6 @@ from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobComplete
 from tests.hostile.attacks import NO_INPUTS
 
-#: An attack that lasts for two of its jobs says nothing of what it gets as a rule.
-LEAST_JOBS = 20
-
 
 def run_job(client: RawClient, archive: Path, toolchain: str) -> float:
     """Run a job, which has to succeed; give the seconds that it took."""
@@ -34,17 +31,18 @@ def run_job(client: RawClient, archive: Path, toolchain: str) -> float:
 
 def main() -> None:
     """Run jobs."""
-    scheduler, address, archive, *most = sys.argv[1:]
+    scheduler, address, archive = sys.argv[1:]
     client = RawClient(ServerId.parse(scheduler), os.environ["TOKEN"], address)
     toolchain = id_of(Path(archive))
-    run_job(client, Path(archive), toolchain)
-    print("ready", flush=True)
-    took: list[float] = []
-    while len(took) < int(*most or ["1000000"]):
-        took.append(run_job(client, Path(archive), toolchain))
-        if not most and len(took) >= LEAST_JOBS and select.select([sys.stdin], [], [], 0)[0]:
-            break
-    json.dump(took, sys.stdout)
+    with open(0, "rb", buffering=0) as told:
+        while least := told.readline():
+            run_job(client, Path(archive), toolchain)
+            print("ready", flush=True)
+            took: list[float] = []
+            while len(took) < int(least) or not select.select([told], [], [], 0)[0]:
+                took.append(run_job(client, Path(archive), toolchain))
+            told.readline()
+            print(json.dumps(took), flush=True)
 
 
 if __name__ == "__main__":

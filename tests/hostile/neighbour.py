@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import statistics
 import subprocess
 import sys
@@ -31,7 +32,9 @@ MEDIAN, WORST = 3, 10
 #: which a slot is lent whose client has not come.
 LEAST_MEDIAN, LEAST_WORST = 0.05, 0.15
 
-_ALONE = 30
+#: How many jobs there are at least for a median: alone, and beside an attack.
+_ALONE, _BESIDE = 30, 20
+_END_SECS = 60
 
 
 @attrs.frozen
@@ -47,6 +50,53 @@ class Figures:
         return cls(statistics.median(took), sorted(took)[len(took) * 99 // 100])
 
 
+@attrs.define
+class Honest:
+    """An honest client of a farm: a process that runs jobs while it is told to, or none yet."""
+
+    farm: Farm
+    archive: Path
+    _process: subprocess.Popen[bytes] | None = attrs.field(default=None, init=False)
+
+    @contextlib.contextmanager
+    def running_jobs(self, least: int) -> Iterator[list[float]]:
+        """Have it run jobs while the block does something, so many at least; what each took is in the list then."""
+        process = self._process = self._process or self._started()
+        took: list[float] = []
+        try:
+            assert self._told(process, f"{least}\n") == b"ready\n"
+            yield took
+            took += json.loads(self._told(process, "\n"))
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            with self._process:
+                self._process.kill()
+        self._process = None
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        scheduler = f"{self.farm.scheduler_host}:{self.farm.scheduler_port}"
+        arguments = ["-m", "tests.hostile.honest", scheduler, ADDRESS, str(self.archive)]
+        environment = inherited(PYTHONPATH=str(CHECKOUT), TOKEN=self.farm.client_token)
+        return subprocess.Popen(
+            [sys.executable, *arguments], env=environment, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def _told(self, process: subprocess.Popen[bytes], line: str) -> bytes:
+        """What it answers to a line."""
+        asked, answers = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
+        asked.write(line.encode())
+        asked.flush()
+        assert select.select([answers], [], [], _END_SECS)[0], "the neighbour goes on waiting"
+        answer = answers.readline()
+        assert answer, "the neighbour was not served"
+        return answer
+
+
 @attrs.frozen
 class Neighbour(Victim):
     """A farm that is attacked, and an honest client that others must not harm.
@@ -56,14 +106,20 @@ class Neighbour(Victim):
     """
 
     user: str
+    honest: Honest
     alone: Figures
 
     @classmethod
-    def on(cls, farm: Farm, archive: Path, user: str) -> Self:
+    @contextlib.contextmanager
+    def on(cls, farm: Farm, archive: Path, user: str) -> Iterator[Self]:
         """A neighbour on a farm that is quiet."""
-        with _honest(farm, archive, _ALONE) as process:
-            alone = Figures.of(_times(process))
-        return cls(farm, archive, id_of(archive), user, alone)
+        honest = Honest(farm, archive)
+        try:
+            with honest.running_jobs(_ALONE) as alone:
+                pass
+            yield cls(farm, archive, id_of(archive), user, honest, Figures.of(alone))
+        finally:
+            honest.end()
 
     @contextlib.contextmanager
     def served(self, row: int) -> Iterator[None]:
@@ -74,9 +130,9 @@ class Neighbour(Victim):
         turns = {role: turns_of(self.farm.folder / role) for role in ("scheduler", "server")}
         for each in turns.values():
             each.forget()
-        with _honest(self.farm, self.archive) as process:
+        with self.honest.running_jobs(_BESIDE) as took:
             yield
-            beside = Figures.of(_times(process))
+        beside = Figures.of(took)
         longest = {role: each.longest for role, each in turns.items()}
         self._note(row, beside, longest)
         assert max(longest.values()) <= TURN_SECS, longest
@@ -90,26 +146,3 @@ class Neighbour(Victim):
             figures |= {"alone": attrs.asdict(self.alone), "beside": attrs.asdict(beside)}
             with Path(name).open("a") as file:
                 file.write(json.dumps(figures) + "\n")
-
-
-@contextlib.contextmanager
-def _honest(farm: Farm, archive: Path, *jobs: int) -> Iterator[subprocess.Popen[bytes]]:
-    """The honest client, when its first job is done."""
-    scheduler = f"{farm.scheduler_host}:{farm.scheduler_port}"
-    arguments = ["-m", "tests.hostile.honest", scheduler, ADDRESS, str(archive), *map(str, jobs)]
-    environment = inherited(PYTHONPATH=str(CHECKOUT), TOKEN=farm.client_token)
-    with subprocess.Popen(
-        [sys.executable, *arguments], env=environment, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        try:
-            assert cast(IO[bytes], process.stdout).readline() == b"ready\n"
-            yield process
-        finally:
-            process.kill()
-
-
-def _times(process: subprocess.Popen[bytes]) -> list[float]:
-    """End the honest client and get its times."""
-    told, _ = process.communicate(b"\n", timeout=60)
-    assert process.returncode == 0, "the neighbour was not served"
-    return [float(took) for took in json.loads(told)]

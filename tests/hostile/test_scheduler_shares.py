@@ -4,13 +4,15 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from http.client import HTTPConnection
 
 import attrs
 import pytest
 
 from farmkit.raw_client import OCTETS, RawClient, unverified
+from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.messages import ALLOC_JOB_RESPONSE, TOOLCHAIN, AllocJobFail, AllocJobSuccess, Toolchain
 from tests.hostile.attacks import fresh_id
@@ -18,6 +20,8 @@ from tests.hostile.neighbour import Neighbour
 
 #: How many may wait for a slot.
 MOST_WAITING = 100
+#: How many requests of an attack are under way at a time.
+AT_ONCE = 20
 #: For how long each attack goes on; and at most, until it has been answered.
 SECS, MOST_SECS = 3.0, 30.0
 
@@ -28,54 +32,85 @@ def scheduler_tables() -> Mapping[str, str]:
     return {"queue": f"max_waiting = {MOST_WAITING}"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_slot_is_taken_in_the_end(neighbour: Neighbour) -> Iterator[None]:
+    """Not even by jobs that nobody came for: all tests wait together until these are given up."""
+    yield
+    neighbour.all_slots_free()
+
+
+@attrs.frozen
+class Leaving(RawClient):
+    """A client that can go away while its requests are under way."""
+
+    _connections: list[HTTPConnection] = attrs.field(factory=list, init=False, eq=False)
+
+    def connect(self, server: ServerId | None = None) -> HTTPConnection:
+        connection = super().connect(server)
+        self._connections.append(connection)
+        return connection
+
+    def leave(self) -> None:
+        """End the requests that are under way."""
+        for connection in self._connections:
+            with contextlib.suppress(OSError, AttributeError):  # it is closed, or not open yet
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+def attackers(neighbour: Neighbour, *addresses: str) -> list[Leaving]:
+    """An attacker with several addresses."""
+    attacker = Leaving.of(neighbour.farm, strict=False)
+    return [attrs.evolve(attacker, address=address) for address in addresses]
+
+
+def many(neighbour: Neighbour, count: int) -> list[Leaving]:
+    """An attacker with so many addresses."""
+    return attackers(neighbour, *(f"127.0.1.{1 + number}" for number in range(count)))
+
+
 @contextlib.contextmanager
-def going_on(attack: Callable[[int], object], threads: int) -> Iterator[None]:
-    """An attack that is repeated by many until the block ends."""
+def going_on(attack: Callable[[Leaving], object], those: Sequence[Leaving]) -> Iterator[None]:
+    """An attack that is repeated twenty times at once until the block ends; then its clients go away."""
     over = threading.Event()
 
     def repeat(number: int) -> None:
         while not over.is_set():
-            attack(number)
+            attack(those[number % len(those)])
 
-    with ThreadPoolExecutor(threads) as pool:
-        attacking = [pool.submit(repeat, number) for number in range(threads)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        attacking = [pool.submit(repeat, number) for number in range(AT_ONCE)]
         try:
             yield
         finally:
             over.set()
+            while wait(attacking, 0.05).not_done:  # one more request may have been begun
+                for attacker in those:
+                    attacker.leave()
     for each in attacking:
         each.result()
-
-
-def many(attacker: RawClient, count: int) -> list[RawClient]:
-    """An attacker with several addresses."""
-    return [attrs.evolve(attacker, address=f"127.0.1.{1 + number}") for number in range(count)]
 
 
 @pytest.mark.parametrize("addresses", [1, 12])
 def test_row_38_slots_for_random_toolchains(neighbour: Neighbour, addresses: int) -> None:
     """Twenty requests at a time for slots that nobody comes for, from one address or from many, hold nobody up."""
-    attackers = many(neighbour.attacker, addresses)
-    with neighbour.served(38), going_on(lambda number: attackers[number % addresses].alloc(fresh_id()), 20):
+    with neighbour.served(38), going_on(lambda attacker: attacker.alloc(fresh_id()), many(neighbour, addresses)):
         time.sleep(SECS)
-    neighbour.unharmed()
+    neighbour.serves()
 
 
 def test_row_38_slots_for_a_toolchain_that_is_there(neighbour: Neighbour) -> None:
     """Nor do slots that need no upload, of a client that has come for other jobs."""
-    attacker = attrs.evolve(neighbour.attacker, address="127.0.2.1")
+    (attacker,) = attackers(neighbour, "127.0.2.1")
     attacker.ready(neighbour.archive, neighbour.toolchain)
-    with neighbour.served(38), going_on(lambda _: attacker.alloc(neighbour.toolchain), 20):
+    with neighbour.served(38), going_on(lambda attacker: attacker.alloc(neighbour.toolchain), [attacker]):
         time.sleep(SECS)
 
 
 def test_row_38_uploads_that_drip(neighbour: Neighbour) -> None:
     """Nor do uploads that have begun and come byte by byte."""
-    attackers = many(neighbour.attacker, 4)
     with contextlib.ExitStack() as open_uploads:
 
-        def attack(number: int) -> None:
-            attacker = attackers[number % len(attackers)]
+        def attack(attacker: Leaving) -> None:
             allocated = attacker.alloc(fresh_id())
             if isinstance(allocated, AllocJobSuccess):
                 job = allocated.job_alloc
@@ -86,7 +121,7 @@ def test_row_38_uploads_that_drip(neighbour: Neighbour) -> None:
                     f"Authorization: Bearer {job.auth}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n".encode()
                 )
 
-        with neighbour.served(38), going_on(attack, 20):
+        with neighbour.served(38), going_on(attack, many(neighbour, 4)):
             time.sleep(SECS)
 
 
@@ -117,7 +152,7 @@ def test_row_42_one_client_fills_the_queue(neighbour: Neighbour) -> None:
     assert len(refused) >= MOST_WAITING, len(refused)
     assert all("queue.max_waiting" in answer.msg for answer in refused)
     assert all(isinstance(answer, AllocJobFail | AllocJobSuccess) for answer in answers), answers
-    neighbour.unharmed()
+    neighbour.serves()
 
 
 @contextlib.contextmanager
