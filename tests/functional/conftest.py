@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,10 @@ from farmkit.published_client import Client, Statistics
 from farmkit.raw_client import RawClient
 from sccachedist.wire.messages import JobAlloc
 
+CLANG = Language("clang", C.suffix, C.part)
+
 _WEAK_MAP = "weak_map.json"
+_LANGUAGES = (C, CXX, CLANG)
 _PACK_SECS = 600  # a compiler is large, and other tests run meanwhile
 
 
@@ -35,27 +38,26 @@ def all_toolchains(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (shared / "toolchains.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / "toolchains").exists():
-            pack_toolchains(shared / "packing").rename(shared / "toolchains")
+            _pack_toolchains(shared / "packing").rename(shared / "toolchains")
     return shared / "toolchains"
 
 
-def pack_toolchains(work: Path, languages: Sequence[Language] = (C, CXX), *, rust: bool = True) -> Path:
+def _pack_toolchains(work: Path) -> Path:
     """Let a client pack its compilers; it does so before it learns that there is no build server."""
     work.mkdir()
     farm = Farm(work, PUBLISHED_SCHEDULER)
     farm.start_scheduler()
     try:
         with Client(work / "client", farm.scheduler_url, farm.client_token, work / "toolchains") as client:
-            for language in languages:
+            for language in _LANGUAGES:
                 project = write_project(work / language.compiler, language, 0)
                 client.compiling(project.compile_command(project.sources[0]), project.folder).run(_PACK_SECS)
-            if rust:
-                write_workspace(work / "cargo")
-                client.cargo_build(work / "cargo").run(_PACK_SECS)
+            write_workspace(work / "cargo")
+            client.cargo_build(work / "cargo").run(_PACK_SECS)
     finally:
         farm.stop()
     packed = json.loads((work / "toolchains" / "client" / _WEAK_MAP).read_text())
-    assert len(packed) == len(languages) + rust, "gcc, g++, clang and rustc are needed"
+    assert len(packed) == len(_LANGUAGES) + 1, "gcc, g++, clang and rustc are needed"
     return work / "toolchains"
 
 

@@ -3,43 +3,45 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from farmkit.busybox_jobs import id_of
-from farmkit.projects import C, Language
 from sccachedist.builders.worker_protocol import UnpackLimits, UnpackToolchain, limits_from
 from sccachedist.config import ServerLimits
 from sccachedist.sandbox.beneath import DIRECTORY, Lookup, Root, openat2, walk
 from sccachedist.sandbox.job_root import place_toolchain
-from tests.functional.conftest import pack_toolchains
 from tests.sandbox.test_unpack import picture
 
 pytestmark = pytest.mark.functional
 
-CLANG = Language("clang", C.suffix, C.part)
 LOOKUPS = {"openat2": openat2, "walk": walk}
 COMPILERS = {"gcc": "cc1", "clang": "clang", "rustc": "rustc"}
 
 
 @pytest.fixture(scope="module")
-def archives(all_toolchains: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+def archives(all_toolchains: Path) -> dict[str, Path]:
     """A packed toolchain of each compiler."""
-    work = tmp_path_factory.mktemp("clang")
-    packed = [*_packed(all_toolchains), *_packed(pack_toolchains(work / "packing", (CLANG,), rust=False))]
-    yield {name: next(each for each in packed if _holds(each, program)) for name, program in COMPILERS.items()}
-    shutil.rmtree(work)
+    files = (path for path in all_toolchains.rglob("*") if path.is_file())
+    packed = {path: _names(path) for path in files if _is_gzipped(path)}
+    return {
+        compiler: next(path for path, names in packed.items() if _holds(names, program))
+        for compiler, program in COMPILERS.items()
+    }
 
 
-def _packed(toolchains: Path) -> list[Path]:
-    return [path for path in toolchains.rglob("*") if path.is_file() and path.read_bytes()[:2] == b"\x1f\x8b"]
+def _is_gzipped(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
-def _holds(archive: Path, program: str) -> bool:
-    listing = subprocess.run(["tar", "-tzf", archive], capture_output=True, text=True, check=True).stdout
-    return any(name.endswith(f"/{program}") or f"/{program}-" in name for name in listing.splitlines())
+def _names(archive: Path) -> list[str]:
+    return subprocess.run(["tar", "-tzf", archive], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def _holds(names: list[str], program: str) -> bool:
+    return any(name.endswith(f"/{program}") or f"/{program}-" in name for name in names)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
