@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.faults.alone import be_alone
 from tests.faults.build import FILES
-from tests.faults.run import Range, prepared
+from tests.faults.run import Range, prepared, with_toolchains
 from tests.faults.schedule import schedule
 from tests.faults.setups import SETUPS
 
@@ -21,6 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("--seeds", type=_seeds, default=range(1, 31), metavar="A-B", help="1-30 where none are given")
     parser.add_argument("--setup", choices=SETUPS, default="ours")
+    with_toolchains(parser)
     parser.add_argument("--show", action="store_true", help="print the faults of the seeds and do nothing")
     options = parser.parse_args(arguments)
     if options.show:
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     be_alone("tests.faults", arguments)
     with (
         tempfile.TemporaryDirectory(prefix="sccachedist-faults-", ignore_cleanup_errors=True) as folder,
-        prepared(options.setup, Path(folder)) as where,
+        prepared(options.setup, Path(folder), options.toolchains) as where,
     ):
         return _run(where, options.seeds, options.setup)
 

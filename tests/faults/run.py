@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -104,14 +105,23 @@ class Range:
             yield f"the next compile is not remote: {wrong}, {after}"
 
 
+def with_toolchains(parser: ArgumentParser) -> None:
+    """Have a program take ``--toolchains``."""
+    text = "compilers that a client has packed; by default, it packs its own"
+    parser.add_argument("--toolchains", type=Path, metavar="FOLDER", help=text)
+
+
 @contextlib.contextmanager
-def prepared(setup_name: str, folder: Path) -> Iterator[Range]:
-    """All that the builds of a set-up need; the client has packed its compiler, each build server has it."""
+def prepared(setup_name: str, folder: Path, toolchains: Path | None) -> Iterator[Range]:
+    """All that the builds of a set-up need; the client has packed its compiler, each build server has it.
+
+    :param toolchains: where it is packed, or ``None`` if it is not yet.
+    """
     setup, build = SETUPS[setup_name], Build.prepared(folder / "project")
     strangers = tuple(each.pid for each in processes())
     with running(setup, folder / "farm") as farm:
         url, token = farm.asked.scheduler_url, farm.asked.client_token
-        with Client(folder / "client", url, token, folder / "toolchains") as client:
+        with Client(folder / "client", url, token, toolchains or folder / "toolchains") as client:
             warm(client, build)
             others = (*strangers, client.daemon.process.pid, *farm.others)
             assert wait_for_rest(farm, others, {}) == NOTHING

@@ -23,7 +23,7 @@ from tests.faults.build import Build
 from tests.faults.cases import CASES, EACH, LEADER, LEADER_TO_CLIENTS, LEADER_TO_STORE, Case, Times, shortcomings
 from tests.faults.farm import FaultyFarm, Scheduler, Store
 from tests.faults.network import HERE
-from tests.faults.run import Logs, warm
+from tests.faults.run import Logs, warm, with_toolchains
 from tests.faults.schedule import Fault
 from tests.faults.setups import SERVERS, SETUPS, Setup, running
 
@@ -41,27 +41,28 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("cases", nargs="+", choices=CASES, metavar="CASE", help=", ".join(CASES))
     parser.add_argument("--runs", type=int, default=1, help="how many builds of each case; 1 by default")
     parser.add_argument("--server", choices=(OURS, PUBLISHED), default=OURS, help="two build servers of ours, or one")
+    with_toolchains(parser)
     options = parser.parse_args(arguments)
     be_alone("tests.faults.takeovers", arguments)
     trouble: list[str] = []
     with tempfile.TemporaryDirectory(prefix="sccachedist-faults-", ignore_cleanup_errors=True) as folder:
-        build = Build.prepared(Path(folder, "project"))
+        build, toolchains = Build.prepared(Path(folder, "project")), options.toolchains or Path(folder, "toolchains")
         for name in options.cases:
             for _ in range(options.runs):
-                trouble += _try(name, options.server, build, Path(folder))
+                trouble += _try(name, options.server, build, Path(folder), toolchains)
     return 1 if trouble else 0
 
 
-def _try(name: str, server: str, build: Build, folder: Path) -> list[str]:
+def _try(name: str, server: str, build: Build, folder: Path, toolchains: Path) -> list[str]:
     """Build twice on a farm that is made for it: without faults, and with those of a case; then say what became of it.
 
-    :param folder: the client's packed toolchains stay in it.
+    :param folder: for the farm; ``toolchains``: where the client's packed toolchains stay.
     :returns: what is not as it should be.
     """
     case = CASES[name]
     with tempfile.TemporaryDirectory(dir=folder) as own, running(_setup(case, server), Path(own, "farm")) as farm:
         asked = farm.asked
-        with Client(Path(own, "client"), asked.scheduler_url, asked.client_token, folder / "toolchains") as client:
+        with Client(Path(own, "client"), asked.scheduler_url, asked.client_token, toolchains) as client:
             warm(client, build)
             faultless, _ = _timed(lambda: build.run(client, (), farm.befall, case.parallel))
             logs = Logs.of(farm, client)

@@ -3,16 +3,17 @@
 Whoever tries waits in vain. No client may be sent there, nor wait long because of it: status 0 says that it was so.
 """
 
+import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from farmkit.processes import wait_until
 from tests.faults.alone import be_alone
 from tests.faults.build import FILES, PARALLEL
 from tests.faults.farm import Server
-from tests.faults.run import Range, prepared
+from tests.faults.run import Range, prepared, with_toolchains
 
 #: Seconds that a compile may take: the scheduler tries the address for three of them.
 _LONGEST_SECS = 10
@@ -20,10 +21,16 @@ _LONGEST_SECS = 10
 _BACK_SECS = 60
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Try it; the result is the exit status."""
-    be_alone("tests.faults.unreachable", ())
-    with tempfile.TemporaryDirectory(prefix="sccachedist-faults-") as folder, prepared("ours", Path(folder)) as where:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.unreachable")
+    with_toolchains(parser)
+    options = parser.parse_args(arguments)
+    be_alone("tests.faults.unreachable", arguments)
+    with (
+        tempfile.TemporaryDirectory(prefix="sccachedist-faults-") as folder,
+        prepared("ours", Path(folder), options.toolchains) as where,
+    ):
         trouble = list(_trouble(where))
     sys.stdout.writelines(f"{line}\n" for line in trouble)
     return 1 if trouble else 0
@@ -50,4 +57,4 @@ def _trouble(where: Range) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -24,7 +24,7 @@ from farmkit.published_client import Client, Override
 from tests.faults.alone import be_alone
 from tests.faults.build import FILES, Build
 from tests.faults.farm import FaultyFarm, Worker
-from tests.faults.run import warm
+from tests.faults.run import warm, with_toolchains
 from tests.faults.schedule import Fault, Kind
 from tests.faults.setups import SETUPS, WORKERS, running
 from tests.support.processes import running as processes_with
@@ -68,13 +68,15 @@ def main(arguments: Sequence[str]) -> int:
     """Run them; the result is the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.workers")
     parser.add_argument("cases", nargs="+", choices=CASES, metavar="CASE", help=", ".join(CASES))
+    with_toolchains(parser)
     options = parser.parse_args(arguments)
     be_alone("tests.faults.workers", arguments)
     failed = 0
     with tempfile.TemporaryDirectory(prefix="sccachedist-faults-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         build = Build.prepared(folder / "project")
-        with running(SETUPS["gateway"], folder / "farm") as farm, _client(farm.asked, folder) as client:
+        toolchains = options.toolchains or folder / "toolchains"
+        with running(SETUPS["gateway"], folder / "farm") as farm, _client(farm.asked, folder, toolchains) as client:
             warm(client, build)
             for case in options.cases:
                 farm.wait_until_whole()
@@ -82,8 +84,8 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def _client(farm: Farm, folder: Path) -> Client:
-    return Client(folder / "client", farm.scheduler_url, farm.client_token, folder / "toolchains")
+def _client(farm: Farm, folder: Path, toolchains: Path) -> Client:
+    return Client(folder / "client", farm.scheduler_url, farm.client_token, toolchains)
 
 
 def _try(case: str, place: Place) -> bool:
