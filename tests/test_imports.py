@@ -30,7 +30,7 @@ FLOORS = (
     {"web", "peers", "builders", "records"},
     {"auth", "files"},
     {"daemon"},
-    {"config", "singleflight", "waiters"},
+    {"config", "singleflight", "tls_records", "waiters"},
     {"directories", "disks", "memory", "budgets", "printable", "job_phases"},
     {"wire"},
     {"errors"},

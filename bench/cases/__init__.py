@@ -3,7 +3,7 @@
 from bench.cases.allocations import AllocationLatency, AllocationRate
 from bench.cases.capacity import CAPACITY_CASES
 from bench.cases.failures import VerifiedFailures
-from bench.cases.gateways import GatewayLatency
+from bench.cases.gateways import GatewayLatency, GatewayThroughput
 from bench.cases.job_path import JobLatency, JobThroughput
 from bench.cases.large import LargeJob, LargeUpload
 from bench.cases.placement import Placement
@@ -21,6 +21,7 @@ CASES: tuple[Case, ...] = (
     JobLatency(),
     JobThroughput(),
     GatewayLatency(),
+    GatewayThroughput(),
     *PROJECT_BUILDS,
     *TOOLCHAIN_CASES,
     AllocationLatency(),

@@ -12,7 +12,7 @@ from typing import Any, cast
 import attrs
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamClientEndpoint, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
@@ -21,6 +21,7 @@ from twisted.web.client import URI, HTTPConnectionPool
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
+from sccachedist.peers.client_tls import TLSEndpoint
 from sccachedist.peers.pins import Pins
 from sccachedist.peers.source_address import binding
 
@@ -50,7 +51,7 @@ class Endpoints:
         endpoint = _Endpoint(self._reactor, uri.host.decode("ascii"), uri.port, self._timeout, self._source)
         if uri.scheme == b"http":
             return endpoint
-        return wrapClientTLS(self._policy.creatorForNetloc(uri.host, uri.port), endpoint)
+        return TLSEndpoint(self._reactor, endpoint, self._policy.creatorForNetloc(uri.host, uri.port))
 
 
 @implementer(IStreamClientEndpoint)

@@ -242,7 +242,6 @@ class HeadAndFile:
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         """Send as much as the connection takes; fires when all is sent."""
         self._consumer = consumer
-        consumer.write(self._head)
         self.resumeProducing()
         return self._sent
 
@@ -258,11 +257,12 @@ class HeadAndFile:
 
     def _send_piece(self, consumer: IConsumer) -> None:
         try:
-            piece = self._read()
+            piece = self._head + self._read()
         except SccachedistError as error:
             self.stopProducing()
             self._sent.errback(error)
             return
+        self._head = b""  # it went with the first piece: one write less
         if piece:
             self._moved()
             consumer.write(piece)

@@ -8,12 +8,12 @@ reactor has time for. What the bytes mean is not known here.
 from functools import partial
 from typing import Any, cast
 
-from twisted.internet.interfaces import IHandshakeListener, ITransport
+from twisted.internet.interfaces import ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
+from sccachedist.tls_records import Records
 from sccachedist.web._twisted import ForewarnedTLS
 from sccachedist.web.turns import Tap, Turns
 
@@ -23,47 +23,6 @@ FIRST_READ, READ = 1 << 14, 1 << 18
 _SMALL_RECORD = 1 << 10
 
 
-@implementer(IHandshakeListener)
-class _Records(Protocol):
-    """Collects the records of one read for the protocol inside TLS.
-
-    :param inner: that protocol.
-    """
-
-    def __init__(self, inner: Protocol) -> None:
-        self._inner = inner
-        self.held: list[bytes] = []
-
-    def makeConnection(self, transport: ITransport) -> None:  # noqa: N802  # Twisted's name
-        """Begin."""
-        self._inner.makeConnection(transport)
-
-    def handshakeCompleted(self) -> None:
-        """Tell the inner protocol that TLS has begun."""
-        if IHandshakeListener.providedBy(self._inner):
-            cast(IHandshakeListener, self._inner).handshakeCompleted()
-
-    def dataReceived(self, data: bytes) -> None:
-        """Keep a record."""
-        self.held.append(data)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Hand over what came with the end, then tell the inner protocol of it."""
-        if self.held:
-            self.hand_over()
-        self._inner.connectionLost(reason)
-
-    def hand_over(self) -> tuple[int, int]:
-        """Hand over what was kept.
-
-        :return: how many bytes and how many records that was.
-        """
-        records, self.held = self.held, []
-        data = b"".join(records)
-        self._inner.dataReceived(data)
-        return len(data), len(records)
-
-
 class BulkTLS(ForewarnedTLS):
     """TLS that hands over the records of one read together.
 
@@ -71,7 +30,7 @@ class BulkTLS(ForewarnedTLS):
     """
 
     def __init__(self, factory: TLSMemoryBIOFactory, inner: Protocol, turns: Turns, party: str) -> None:
-        self._records = _Records(inner)
+        self._records = Records(inner)
         super().__init__(factory, self._records)
         self._turns, self._party = turns, party
         self._tap: Tap | None = None

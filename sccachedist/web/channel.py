@@ -98,6 +98,7 @@ class Channel(TwistedProtocol):
         self._passed_over: int | None = None  # discarded bytes, once the connection is deaf
         self._producer: Any = None
         self._taken_before: int | None = None  # bytes the peer had taken when the response began
+        self._head = b""  # of a response, until the first piece of its body goes with it
 
     def getPeer(self) -> IAddress:
         """The address at the other end, without its port, which does not matter."""
@@ -257,22 +258,25 @@ class Channel(TwistedProtocol):
         self._enter(phase)
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:  # noqa: N802
-        """Write the head of a response."""
+        """Keep the head of a response: it goes with the next :meth:`write`, in one record of TLS."""
         lines = [b"HTTP/1.1 " + code + b" " + reason]
         lines += (name + b": " + value for name, values in headers.getAllRawHeaders() for value in values)
-        self.transport.write(b"\r\n".join([*lines, b"", b""]))
+        self._head = b"\r\n".join([*lines, b"", b""])
 
     def write(self, data: bytes) -> None:
-        """Write a piece of a response."""
-        self.transport.write(data)
+        """Write a piece of a response, or only its head."""
+        head, self._head = self._head, b""
+        self.transport.write(head + data)
 
     def writeSequence(self, pieces: list[bytes]) -> None:
         """Write pieces of a response."""
-        self.transport.writeSequence(pieces)
+        self.write(b"".join(pieces))
 
     def requestDone(self, request: Any) -> None:
         """A response is written: wait for the next request, or close."""
         self._request = None
+        if self._head:
+            self.write(b"")
         if not self.persistent:
             if self.progress.phase is not Phase.SENDING:
                 self.begin_sending()

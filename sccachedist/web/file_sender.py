@@ -13,14 +13,17 @@ from zope.interface import implementer
 CHUNK = 1 << 16
 
 
-async def send_file(file: BinaryIO, consumer: IConsumer) -> None:
+async def send_file(file: BinaryIO, consumer: IConsumer, before: bytes = b"") -> None:
     """Write a file to a consumer, up to its end.
 
     If this is cancelled or fails, the consumer cannot be used any more.
+
+    :param before: octets that go before the file, with its first piece.
     """
     pace = _Pace()
     consumer.registerProducer(pace, True)
-    while chunk := file.read(CHUNK):
+    while chunk := before + file.read(CHUNK):
+        before = b""
         consumer.write(chunk)
         await pace.allowed()
     consumer.unregisterProducer()

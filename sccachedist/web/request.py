@@ -150,9 +150,7 @@ class Request(server.Request):
                     remove_file(answer.file.path)
                 before = answer.head.body
                 self._write_head(answer.head, len(before) + os.fstat(body.fileno()).st_size)
-                if before:
-                    self.write(before)
-                await send_file(body, self)
+                await send_file(body, self, before)
         except BaseException as error:
             answer.file.taken(error)
             raise
@@ -165,7 +163,8 @@ class Request(server.Request):
         try:
             self._write_head(answer.head, None, Phase.STREAMING)
             self.registerProducer(answer.source, True)
-            self.write(b"")  # the head goes at once
+            self.write(b"")
+            self.channel.write(b"")  # the head goes at once
             if self.method != b"HEAD":
                 answer.source.attach(outlet)
                 await outlet.over
@@ -203,6 +202,8 @@ class Request(server.Request):
     def _write(self, answer: Response) -> None:
         self._write_head(answer, len(answer.body))
         self.write(answer.body)
+        if not answer.body:
+            self.channel.write(b"")  # of a refused request, the end comes later
 
     def _write_head(self, answer: Response, length: int | None, phase: Phase = Phase.SENDING) -> None:
         """Begin a response.

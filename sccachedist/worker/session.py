@@ -212,11 +212,17 @@ class GatewaySession:
             return
         answer = await self._desk.runs.run(reception.job, inputs)
         self._desk.slots.ran(place)
-        self._desk.follow()
+        answering = Deferred.fromCoroutine(self._bring(reception.job, answer, inputs))
+        if not self._desk.slots.is_asking:
+            self._desk.follow()  # else a place is opened when the answer is there: nothing is to be done before that
+        await answering
+
+    async def _bring(self, job: WorkerJob, answer: WorkerAnswer, result: Path) -> None:
+        """Bring the answer of a job that has run."""
         try:
-            await self._answer(reception.job, answer, inputs if isinstance(answer, Built) else None)
+            await self._answer(job, answer, result if isinstance(answer, Built) else None)
         except DiskError as error:
-            await self._answer(reception.job, not_built(error), None)
+            await self._answer(job, not_built(error), None)
 
     async def _answer(self, job: WorkerJob, answer: WorkerAnswer, result: Path | None) -> None:
         word = {"Built": "built", "Busy": "declined"}.get(type(answer).__name__, "not_built")

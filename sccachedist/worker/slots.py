@@ -72,6 +72,11 @@ class SlotBudget(Generic[G]):
         return max(0, self.offered - counts[PlaceState.RUNNING] - late)
 
     @property
+    def is_asking(self) -> bool:
+        """Whether a place is open."""
+        return PlaceState.OPEN in self._places.values()
+
+    @property
     def is_idle(self) -> bool:
         """Whether no job is here."""
         return not {PlaceState.RUNNING, PlaceState.ANSWERING, PlaceState.DECLINED} & set(self._places.values())

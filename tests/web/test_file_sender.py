@@ -65,7 +65,7 @@ def test_gone_while_it_is_sent(role: Role, slow: SlowConnection, browser: Browse
 def test_broken_while_it_is_sent(slow: SlowConnection, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that cannot be read on costs the connection: half an answer is not followed by another one."""
 
-    async def fail(_: object, consumer: IConsumer) -> None:
+    async def fail(_: object, consumer: IConsumer, _before: bytes) -> None:
         consumer.write(b"a part")
         raise OSError("the disk is broken")
 

@@ -69,6 +69,19 @@ def test_the_next_job_comes_while_an_answer_is_on_its_way(bench: Bench) -> None:
     assert bench.counted == ["built"]
 
 
+def test_an_answer_goes_first(bench: Bench) -> None:
+    """While another place is open, nothing is asked of the gateway until it has taken the answer."""
+    gateway = FakeGateway(hold_answers=True)
+    bench.desk.slots.most = 2
+    bench.session(gateway)
+    first, second = gateway.polls
+    gateway.polls[first].give(job(7))
+    bench.runs.running[7].callback(BUILT)
+    assert list(gateway.polls) == [second]
+    gateway.held[0].callback(True)
+    assert list(gateway.polls) == [second, second + 1]
+
+
 def test_the_first_job_has_the_slot(bench: Bench) -> None:
     """When a gateway's job comes, the other's request is withdrawn; a job that is faster than that is declined."""
     one, two = FakeGateway("https://one:1"), FakeGateway("https://two:1")

@@ -26,6 +26,7 @@ def test_each_gateway_is_asked_for_each_free_slot() -> None:
     slots = slots_of(3, "one", "two")
     opened = slots.to_open()
     assert numbers(opened) == {"one": 3, "two": 3}
+    assert slots.is_asking
     assert len(set(opened)) == 6
     assert slots.to_open() == slots.to_withdraw() == ()
 
@@ -48,6 +49,7 @@ def test_two_at_once() -> None:
     first, second = slots.to_open()
     assert slots.take(first)
     assert slots.to_withdraw() == (second,)
+    assert not slots.is_asking
     assert not slots.take(second)
     assert not slots.is_idle
     slots.end(second)
