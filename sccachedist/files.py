@@ -26,6 +26,17 @@ def remove_file(path: Path) -> None:
         log.warn("{path} stays until the next start: {reason}", path=str(path), reason=error.strerror)
 
 
+def overwrite(path: Path, content: bytes) -> None:
+    """Give a file that is there another content. It is not emptied first: an emptied file goes to its disk at once.
+
+    :raises DiskError: the disk does not take it.
+    """
+    with on_disk(path), path.open("r+b", buffering=0) as file:
+        if file.write(content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        file.truncate()
+
+
 def settle(path: Path) -> None:
     """Write a file through to the disk, unless it has been removed; blocks.
 

@@ -100,6 +100,7 @@ class GatewayRoutes:
             job.answer.parent,
             lambda: self._sessions.job_of(session, ticket) is job,
             most,
+            self._memory,
             partial(self._sessions.broken, session, ticket),
         )
 

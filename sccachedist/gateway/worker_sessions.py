@@ -19,7 +19,7 @@ from sccachedist.builders.interface import BuildJob
 from sccachedist.daemon.logs import Logger
 from sccachedist.disks import on_disk
 from sccachedist.errors import DiskError, SccachedistError, SessionOver
-from sccachedist.files import remove_file
+from sccachedist.files import overwrite, remove_file
 from sccachedist.gateway.believed import failure_of, usage_of
 from sccachedist.gateway.decisions import ClosePlace, Decision, Dismiss, EndTicket, Give, JobKey, SendHome
 from sccachedist.gateway.dispatch import GRACE_SECS, PING_SECS, Dispatch
@@ -241,10 +241,10 @@ class WorkerSessions:
         key = self.dispatch.holder(session, ticket)
         return None if key is None else self._jobs[key].job
 
-    def answer(self, session: str, ticket: int, answer: WorkerAnswer, result: Path | None) -> bool:
+    def answer(self, session: str, ticket: int, answer: WorkerAnswer, result: bytes | Path | None) -> bool:
         """Take a worker's answer; returns whether its job had waited for it.
 
-        :param result: the file with the result, if there is one; it is moved or removed.
+        :param result: the result, if there is one, or the file with it, which is moved or removed.
         :raises SessionOver: there is no such session.
         """
         try:
@@ -258,7 +258,7 @@ class WorkerSessions:
             self._settle(self._jobs[key], answer, result)
             return True
         finally:
-            if result is not None:
+            if isinstance(result, Path):
                 remove_file(result)
 
     def broken(self, session: str, ticket: int, error: BaseException | None) -> None:
@@ -339,15 +339,18 @@ class WorkerSessions:
         if error is not None:
             self.broken(session, ticket, error)
 
-    def _settle(self, running: _Running, answer: Built | NotBuilt, result: Path | None) -> None:
+    def _settle(self, running: _Running, answer: Built | NotBuilt, result: bytes | Path | None) -> None:
         running.job.watch.used(usage_of(answer), answer.toolchain_ns)
         if isinstance(answer, NotBuilt):
             _end(running.done, failure_of(answer))
             return
         try:
-            with on_disk(running.job.answer):
-                assert result is not None
-                os.replace(result, running.job.answer)
+            assert result is not None
+            if isinstance(result, bytes):
+                overwrite(running.job.answer, result)
+            else:
+                with on_disk(running.job.answer):
+                    os.replace(result, running.job.answer)
         except DiskError as error:
             _end(running.done, error)
             return

@@ -5,6 +5,7 @@ import pytest
 from farmkit.deferreds import outcome, pending
 from farmkit.memory_http import bearer, request
 from sccachedist.errors import BuildError, DiskError, ForeignToolchain, LimitExceeded
+from sccachedist.gateway import answer_body
 from sccachedist.gateway.dispatch import GRACE_SECS, PING_SECS
 from sccachedist.gateway.routes import ROOT
 from sccachedist.gateway.worker_sessions import POLL_SECS
@@ -30,6 +31,15 @@ USAGE = Usage(run_ns=7)
 RESULT = b"a result"
 
 
+@pytest.fixture(params=[True, False], ids=["in memory", "in a file"])
+def in_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether an answer is small enough to stay in memory until it is whole."""
+    if not request.param:
+        monkeypatch.setattr(answer_body, "IN_MEMORY", 0)
+    return bool(request.param)
+
+
+@pytest.mark.usefixtures("in_memory")
 def test_a_job(gateway: Gateway) -> None:
     """A job waits for a worker, which gets all of it, and whose answer takes the place of the inputs."""
     run = gateway.run()
@@ -44,6 +54,7 @@ def test_a_job(gateway: Gateway) -> None:
     assert (gateway.watch.usages, gateway.watch.toolchains_ns) == ([USAGE], [5000])
     assert not counts(worker.answers(1, Built(USAGE), b"another"))
     assert [path.read_bytes() for path in gateway.spooled] == [RESULT]
+    assert gateway.memory.used == 0
 
 
 def test_a_place_waits(gateway: Gateway) -> None:
@@ -232,7 +243,7 @@ def test_busy(gateway: Gateway) -> None:
     outcome(run)
 
 
-def test_an_answer_that_breaks_off(gateway: Gateway) -> None:
+def test_an_answer_that_breaks_off(gateway: Gateway, in_memory: bool) -> None:
     """Another worker gets the job, with all its inputs; of the half answer nothing stays."""
     run = gateway.run()
     worker = gateway.worker()
@@ -240,13 +251,24 @@ def test_an_answer_that_breaks_off(gateway: Gateway) -> None:
     body = head(WORKER_ANSWER, Built(USAGE)) + RESULT
     connection = gateway.browser.connect()
     connection.say(worker.bytes_of(worker.path("answer", 1), body)[:-1])
-    assert len(gateway.spooled) == 2
+    assert (len(gateway.spooled), gateway.memory.used > 0) == ((1, True) if in_memory else (2, False))
     connection.leave()
-    assert len(gateway.spooled) == 1
+    assert (len(gateway.spooled), gateway.memory.used) == (1, 0)
     assert orders(worker.listens()) == WorkerOrders((1,))
     assert worker.takes()[1] == INPUTS
     run.cancel()
     outcome(run)
+
+
+def test_an_answer_without_room_in_memory(gateway: Gateway) -> None:
+    """A small answer goes to a file while other bodies have the memory."""
+    run = gateway.run()
+    worker = gateway.worker()
+    worker.takes()
+    gateway.memory.total = 0
+    assert counts(worker.answers(1, Built(USAGE), RESULT))
+    assert outcome(run) is None
+    assert [path.read_bytes() for path in gateway.spooled] == [RESULT]
 
 
 def test_a_job_that_breaks_off(gateway: Gateway) -> None:
@@ -272,6 +294,7 @@ def test_inputs_that_cannot_be_read(gateway: Gateway) -> None:
     assert isinstance(outcome(run), DiskError)
 
 
+@pytest.mark.usefixtures("in_memory")
 def test_no_room_for_an_answer(gateway: Gateway) -> None:
     """If an answer cannot take the place of the inputs, the job goes home."""
     job = gateway.job()
