@@ -100,6 +100,15 @@ class Request(server.Request):
             self.content = BytesIO()  # empty: the body went elsewhere
             self.requestReceived(self.method, self.uri, self.clientproto)
 
+    def process(self) -> None:
+        """Run the route, which is known: Twisted would take the path apart to find a resource."""
+        self.setHeader("Server", server.version)
+        self.setHeader("Date", http.datetimeToString())
+        try:
+            self.site.routes.render(self)
+        except Exception:
+            self.processingFailed(Failure())
+
     def connectionLost(self, reason: Failure) -> None:
         """The sender has gone: what it sent is not kept, and a route that runs is cancelled."""
         self._is_gone = True

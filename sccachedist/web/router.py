@@ -156,6 +156,7 @@ class Api:
         self.app.url_map.merge_slashes = False
         self._paths = self.app.url_map.bind("")
         self._envelopes: dict[str, _Envelope] = {}
+        self._beginnings: tuple[str, ...] = ()  # of the paths, up to their first id
 
     def route(
         self,
@@ -185,6 +186,7 @@ class Api:
                 await request.send(await _answer(routes, function, answer, request, ids))
 
             self._envelopes[function.__name__] = _Envelope(allow, body, is_public)
+            self._beginnings += (path.partition("<")[0],)
             self.app.route(path, methods=[method])(endpoint)
             return function
 
@@ -197,6 +199,8 @@ class Api:
 
     def find(self, head: Head) -> tuple[str, Mapping[str, Any]] | None:
         """The name of the route for a request, and the ids in its path; None if there is none."""
+        if not f"/{head.path.lstrip('/')}".startswith(self._beginnings):  # to look for it takes a while
+            return None
         try:
             return self._paths.match(head.path, head.method)
         except HTTPException:
