@@ -191,8 +191,9 @@ def test_how_long_a_toolchain_takes_to_arrive() -> None:
         begun = farm.core.reserve(farm.now, toolchain=GCC, client=ANN)
         farm.core.confirm(begun, assigned(JobState.PENDING), farm.now)
         farm.now += 0.1
-        farm.say(begun.server_id, begun.job_id, JobState.READY)
-        farm.say(begun.server_id, begun.job_id, JobState.STARTED)
+        for state in (JobState.READY, JobState.READY, JobState.STARTED):
+            farm.say(begun.server_id, begun.job_id, state)
+            farm.now += 4.0 * (state is JobState.READY)
         farm.say(begun.server_id, begun.job_id, JobState.COMPLETE)
         farm.beat(begun.server_id, OTHER)
     farm.beat(C, OTHER, GCC)
