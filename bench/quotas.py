@@ -1,5 +1,7 @@
 """Daemons with a CPU quota that may change while they run: a control group each, version 1 or 2. For root alone.
 
+Other work on the machine takes next to nothing of a quota, as long as all quotas together fit.
+
 What the daemons do is not known here.
 """
 
@@ -16,6 +18,8 @@ from sccachedist.builders.cgroup_hierarchies import hierarchies
 
 _PERIOD_US = 100_000
 _NSEC, _USEC = 1e9, 1e6
+#: The largest weights that there are, by the files of either version.
+_WEIGHTS = {"cpu.shares": 262_144, "cpu.weight": 10_000}
 
 
 @attrs.frozen
@@ -67,6 +71,9 @@ def quota(cpus: float) -> Iterator[Quota]:
         group.mkdir()
     try:
         made = Quota(groups)
+        for file, weight in _WEIGHTS.items():
+            if (groups[0] / file).exists():
+                (groups[0] / file).write_text(str(weight))
         made.set(cpus)
         yield made
     finally:

@@ -131,9 +131,11 @@ def _built(build: Build, role: Role, settings: str, work: Work) -> Built:
             farm.scheduler.wait_until(
                 lambda: farm.status().num_servers == len(quotas), _START_SECS, "all build servers are registered"
             )
+            client = LoadClient.of(farm)
+            _bring(client, work, len(quotas))
             for each, cpus in zip(quotas, build.quotas, strict=True):
                 each.set(cpus * FIRST_CPUS)
-            return _run(build, LoadClient.of(farm), quotas, work)
+            return _run(build, client, quotas, work)
 
 
 def _started(farm: Farm, folder: Path, launch: Launch) -> Farm:
@@ -141,6 +143,14 @@ def _started(farm: Farm, folder: Path, launch: Launch) -> Farm:
     beside = farm.beside(folder, launch)
     beside.launch_only_server()
     return beside
+
+
+def _bring(client: LoadClient, work: Work, servers: int) -> None:
+    """Have each server run a job, so that it has the toolchain."""
+    for allocated in [client.alloc(work.toolchain) for _ in range(servers)]:
+        if allocated.need_toolchain:
+            client.submit(allocated, work.archive)
+        client.run(allocated, work.request, work.inputs)
 
 
 def _run(build: Build, client: LoadClient, quotas: Sequence[Quota], work: Work) -> Built:
@@ -154,7 +164,7 @@ def _run(build: Build, client: LoadClient, quotas: Sequence[Quota], work: Work) 
 
     def one(seconds: float) -> None:
         request = shell(f"i={round(seconds * rate)}; while [ $i -gt 0 ]; do i=$((i-1)); done; echo 1 >/o", "/o")
-        client.first_compile(work.archive, work.toolchain, request, work.inputs)
+        client.compile(work.toolchain, request, work.inputs)
         with lock:
             if next(done) == len(build.seconds) // 2 and build.is_quartered:
                 quotas[0].set(build.quotas[0] * FIRST_CPUS / 4)

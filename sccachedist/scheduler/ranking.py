@@ -34,8 +34,9 @@ class Ranking:
             return None
         if self.rule is PlacementRule.LEAST_LOADED:
             return server.load
-        slowness = _slowness(server)
-        return None if slowness >= SLOW_TIMES and not server.has_idle_cpu else _lateness(server, slowness)
+        taken, cpus = server.taken, server.heartbeat.num_cpus
+        slowness = server.speed.slowness(server.seen, is_idle=not taken)
+        return None if slowness >= SLOW_TIMES and taken >= cpus else _lateness(taken / cpus, slowness)
 
     def best_holder(self, toolchain: str, best: BuildServer, holders: list[BuildServer]) -> BuildServer:
         """The best server for a job with a toolchain.
@@ -73,20 +74,17 @@ class Ranking:
             self._speeds.ended(server.server_id, server.speed, job.toolchain, job.client, took, now)
 
 
-def _slowness(server: BuildServer) -> float:
-    """The time of a job there, in times of what is usual, as far as is known at the last sign of life."""
-    return server.speed.slowness(server.seen, is_idle=not server.taken)
-
-
-def _lateness(server: BuildServer, slowness: float) -> float:
+def _lateness(load: float, slowness: float) -> float:
     """When a job that comes now is expected to be done, in times of what it takes on an idle server of usual speed.
 
     With each job for a CPU, the next one takes as much longer as a job alone: the last CPUs of a host are worth less
     than the first, and those that are shared are shared in equal parts. So servers of one speed have the order of their
     loads.
+
+    :param load: jobs for each CPU; ``slowness``: as far as is known at the server's last sign of life.
     """
-    return (1 + server.load) * slowness
+    return (1 + load) * slowness
 
 
 def _late(server: BuildServer) -> float:
-    return _lateness(server, _slowness(server))
+    return _lateness(server.load, server.speed.slowness(server.seen, is_idle=not server.taken))
