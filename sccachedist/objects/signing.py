@@ -51,7 +51,7 @@ class Signer:
             if credentials is None:
                 raise PeerError("no credentials are found: set toolchains.store_access_key and its secret", status=401)
             frozen = credentials.get_frozen_credentials()
-        except BotoCoreError as error:
+        except (BotoCoreError, OSError) as error:  # a file that this user may not read is one of them
             raise PeerError(f"no credentials: {excerpt(str(error))}", status=401) from error
         with (
             nullcontext() if file is None else on_disk(file.parent),

@@ -34,6 +34,11 @@ MOST_WRONG = 2
 _BUSY = 503
 
 
+async def nowhere(_: ArchiveId) -> bool:
+    """That no other source has a toolchain."""
+    return False
+
+
 class FarmSource:
     """The other build servers of the farm.
 
@@ -41,6 +46,7 @@ class FarmSource:
     :param pins: are those of ``streams``.
     :param limit: returns how many bytes an archive may have.
     :param chance: returns a random number from 0 to 1.
+    :param is_elsewhere: whether another source has a toolchain: then servers that are busy are not waited for.
     """
 
     name = "servers"
@@ -53,9 +59,10 @@ class FarmSource:
         limit: Callable[[], int],
         clock: IReactorTime,
         chance: Callable[[], float] = random.random,
+        is_elsewhere: Callable[[ArchiveId], Awaitable[bool]] = nowhere,
     ) -> None:
         self._ask, self._streams, self._pins, self._limit = ask, streams, pins, limit
-        self._clock, self._chance = clock, chance
+        self._clock, self._chance, self._is_elsewhere = clock, chance, is_elsewhere
         self._quiet_log = QuietLog(clock.seconds)
 
     async def fetch(self, toolchain: ArchiveId, take: Take) -> None:
@@ -80,7 +87,8 @@ class FarmSource:
                     wrong += 1
                     if wrong >= MOST_WRONG:
                         raise
-            if not is_hopeful or self._clock.seconds() + pause > deadline:
+            is_waited_for = is_hopeful and (where.coming or not await self._is_elsewhere(toolchain))
+            if not is_waited_for or self._clock.seconds() + pause > deadline:
                 raise PeerError(f"{len(where.holders)} build servers have it, and none of them gives it")
             await deferLater(self._clock, pause * (0.5 + 0.5 * self._chance()))
             pause = min(2 * pause, MOST_PAUSE_SECS)

@@ -12,6 +12,7 @@ from sccachedist.budgets import Party
 from sccachedist.config import ServerLimits
 from sccachedist.errors import PeerRefused, StaleToken
 from sccachedist.server.deliveries import Delivery
+from sccachedist.server.farm_source import nowhere
 from sccachedist.server.inputs import InputsSpool, ReceivedJob
 from sccachedist.server.job_runner import JobRunner
 from sccachedist.server.tls import ShownIdentity
@@ -37,10 +38,6 @@ from sccachedist.wire.tokens import Grant, check_job_token
 _ROOT = "/api/v1/distserver"
 
 
-async def _nowhere(_: ArchiveId) -> bool:
-    return False
-
-
 class ServerRoutes:
     """The routes for schedulers and clients.
 
@@ -56,7 +53,7 @@ class ServerRoutes:
         runner: JobRunner,
         identity: ShownIdentity,
         limits: ServerLimits,
-        is_stored: Callable[[ArchiveId], Awaitable[bool]] = _nowhere,
+        is_stored: Callable[[ArchiveId], Awaitable[bool]] = nowhere,
     ) -> None:
         self._runner, self._identity, self.limits, self._is_stored = runner, identity, limits, is_stored
 

@@ -12,7 +12,7 @@ from sccachedist.metrics.registry import Registry
 from sccachedist.objects.store import object_store
 from sccachedist.peers.pins import Pins
 from sccachedist.peers.streams import pinned_streams
-from sccachedist.server.farm_source import FarmSource
+from sccachedist.server.farm_source import FarmSource, nowhere
 from sccachedist.server.lending import LendingRoutes
 from sccachedist.server.scheduler_session import HttpSchedulerSession
 from sccachedist.server.store_source import CHECK_SECS, StoreSource
@@ -49,14 +49,16 @@ class Sharing:
         pins, sources = Pins(), list[ToolchainSource]()
         self._streams = pinned_streams(reactor, pins, float("inf"))
         self.lending: list[LendingRoutes] = []
-        if settings.toolchains.share:
-            sources.append(FarmSource(link.holders, self._streams, pins, limit, reactor))
-            self.lending.append(LendingRoutes(toolchains, identity, scheduler_time))
         self._store: StoreSource | None = None
         if (objects := object_store(settings.toolchains, reactor)) is not None:
             self._store = StoreSource(objects, toolchains, lambda toolchain: self.fetching.begin(toolchain), reactor)
-            sources.append(self._store)
             toolchains.brought = self._store.keep
+        if settings.toolchains.share:
+            is_elsewhere = nowhere if self._store is None else self._store.is_there
+            sources.append(FarmSource(link.holders, self._streams, pins, limit, reactor, is_elsewhere=is_elsewhere))
+            self.lending.append(LendingRoutes(toolchains, identity, scheduler_time))
+        if self._store is not None:
+            sources.append(self._store)
         self.fetching = Fetching(toolchains, sources)
         toolchains.look_for = self.fetching.begin
         prewarm = settings.toolchains.prewarm if sources else 0

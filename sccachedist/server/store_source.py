@@ -33,7 +33,7 @@ log = Logger()
 T = TypeVar("T")
 
 #: The most seconds that a client waits while it is looked whether a toolchain is there.
-LOOK_SECS = 2.0
+LOOK_SECS = 5.0
 #: Seconds for which a store that is busy is asked again; until the next try at first, doubled each time.
 PATIENCE_SECS, FIRST_PAUSE_SECS = 10.0, 0.2
 #: Seconds for which nothing is looked for in a store that has failed; between two looks at whether it works.
@@ -89,15 +89,19 @@ class StoreSource:
             raise
 
     async def has(self, toolchain: ArchiveId) -> bool:
-        """Whether the store has a toolchain, as far as it says so soon; then it is on its way."""
+        """Whether the store has a toolchain; then it is on its way."""
+        is_there = await self.is_there(toolchain)
+        if is_there:
+            self._begin(toolchain)
+        return is_there
+
+    async def is_there(self, toolchain: ArchiveId) -> bool:
+        """Whether the store has a toolchain, as far as it says so soon."""
         if self._clock.seconds() < self._rests_until or toolchain in self._wrong:
             return False
         looking = Deferred.fromCoroutine(self._looks.do(toolchain, lambda: self._look(toolchain)))
         await looking.addTimeout(LOOK_SECS, self._clock, lambda *_: None)
-        if toolchain not in self._there:
-            return False
-        self._begin(toolchain)
-        return True
+        return toolchain in self._there
 
     def keep(self, toolchain: ArchiveId) -> None:
         """Put a toolchain that a client has brought into the store, in the background."""

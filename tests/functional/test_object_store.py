@@ -11,6 +11,8 @@ from twisted.internet import reactor as global_reactor  # noqa: TID251
 
 from farmkit.busybox_jobs import id_of, shell, write_inputs, write_toolchain
 from farmkit.farm import Farm
+from farmkit.gateway_farm import GatewayFarm
+from farmkit.launch import PUBLISHED_SCHEDULER
 from farmkit.processes import wait_until
 from farmkit.raw_client import RawClient
 from sccachedist.cli.doctor.object_store import object_store_check
@@ -19,6 +21,7 @@ from sccachedist.config.schema import read_settings
 from sccachedist.objects.store import object_store
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.messages import AllocJobSuccess, JobComplete, JobNotFound, SubmitToolchainResult
+from tests.support.farm_api import farm_document
 from tests.support.object_stores import ObjectStoreProcess
 from tests.support.proxy import Certificate
 
@@ -76,6 +79,7 @@ def test_new_build_servers(store: ObjectStoreProcess, archive: Path, tmp_path: P
         assert not allocated.need_toolchain
         assert runs(farm, allocated, archive)
     store.put(name, b"something else")
+    assert store.get(name) == b"something else"
     with new_farm("third") as farm:
         client = RawClient.of(farm, strict=True)
         allocated = client.slot(name)
@@ -86,6 +90,17 @@ def test_new_build_servers(store: ObjectStoreProcess, archive: Path, tmp_path: P
         assert client.submit_toolchain(allocated.job_alloc, archive) is SubmitToolchainResult.SUCCESS
         wait_until(lambda: kept(store, name, archive), 30, "the store has the right one")
         assert runs(farm, allocated, archive)
+
+
+def test_a_gateway_under_the_published_scheduler(store: ObjectStoreProcess, archive: Path, tmp_path: Path) -> None:
+    """A gateway has what the store has, and says so itself to a scheduler that knows of no stores."""
+    store.put(id_of(archive), archive.read_bytes())
+    with GatewayFarm(tmp_path, launch_scheduler=PUBLISHED_SCHEDULER, server_settings=store.settings) as farm:
+        allocated = RawClient.of(farm, strict=True).slot(id_of(archive))
+        assert not allocated.need_toolchain
+        assert runs(farm, allocated, archive)
+        wait_until(lambda: farm.status().in_progress == 0, 30, "the scheduler has heard of the end")
+    assert "the scheduler was not told" not in (tmp_path / "server.log").read_text()
 
 
 def test_a_store_that_is_away(archive: Path, tmp_path: Path) -> None:
@@ -100,6 +115,12 @@ def test_a_store_that_is_away(archive: Path, tmp_path: Path) -> None:
         said = f"the object store {away.endpoint}/farm/tc/ cannot be used (reading): ConnectionRefusedError"
         assert (tmp_path / "server.log").read_text().count(said) == 1
         assert "testing" not in (tmp_path / "server.log").read_text()
+        trouble = f"{farm.server_id} cannot use its object store: ConnectionRefusedError"
+
+        def is_told() -> bool:
+            return any(each["text"].startswith(trouble) for each in farm_document(farm, "status")["attention"])
+
+        wait_until(is_told, 30, "it needs attention")
 
 
 async def found(text: str, **changes: object) -> str:

@@ -12,7 +12,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from sccachedist.config.toolchains import ObjectStoreAddress, ToolchainsSettings
-from sccachedist.errors import ConfigError, PeerError
+from sccachedist.errors import ConfigError, DiskError, PeerError
 from sccachedist.objects.store import KEPT, ObjectStore, object_store, place_of
 from sccachedist.peers.streams import streams
 from sccachedist.peers.trust import CertificatePolicy
@@ -126,6 +126,14 @@ async def test_put(there: There, tmp_path: Path) -> None:
     assert await there.store.put("one", file)
     assert [asked[2].get("If-None-Match") for asked in there.site.asked] == ["*", "*", "*", None, "*", None]
     assert there.site.asked[-1][::3] == ("PUT", CONTENT)
+
+
+@coroutine
+async def test_a_file_that_is_gone(there: There, tmp_path: Path) -> None:
+    """What cannot be read is an error of the disk, not of the store."""
+    with pytest.raises(DiskError):
+        await there.store.put("one", tmp_path / "missing")
+    assert there.site.asked == []
 
 
 @pytest.mark.parametrize(

@@ -49,13 +49,16 @@ class Search:
     stock: Stock
     pins: Pins = attrs.field(factory=Pins)
     streams: FakeStreams = attrs.field(init=False)
+    elsewhere: Requests[ArchiveId, bool] = attrs.field(factory=Requests)
     scheduler: Requests[ArchiveId, Holders] = attrs.field(factory=Requests)
     fetching: Fetching = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.streams = FakeStreams(self.pins)
         streams = cast(Streams, self.streams)
-        source = FarmSource(self.scheduler.ask, streams, self.pins, lambda: 500, self.clock, lambda: 1.0)
+        source = FarmSource(
+            self.scheduler.ask, streams, self.pins, lambda: 500, self.clock, lambda: 1.0, self.elsewhere.ask
+        )
         self.fetching = Fetching(self.stock.toolchains, (source,))
 
     @property
@@ -133,12 +136,22 @@ def test_all_are_busy(search: Search) -> None:
     fetch = search.begin()
     search.says(A)
     search.gives(A, BUSY)
+    search.elsewhere.answer(GCC, False)
     assert search.scheduler.waiting == []
     search.clock.advance(FIRST_PAUSE_SECS)
     search.says(A, B)
     search.gives(A, BUSY)
     search.gives(B)
     assert outcome(fetch) is None
+
+
+def test_busy_and_had_elsewhere(search: Search) -> None:
+    """Servers that are busy are not waited for if another source has it."""
+    fetch = search.begin()
+    search.says(A)
+    search.gives(A, BUSY)
+    search.elsewhere.answer(GCC, True)
+    assert isinstance(outcome(fetch), ToolchainError)
 
 
 def test_client_brings_it_to_another(search: Search) -> None:

@@ -177,6 +177,7 @@ def test_busy(having: Having) -> None:
     while pending(fetch):
         having.store.gets.answer(CLANG, BUSY)
         having.clock.advance(PATIENCE_SECS)
+    assert isinstance(outcome(fetch), ToolchainError)
     assert having.trouble == str(BUSY)
 
 

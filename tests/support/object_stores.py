@@ -89,9 +89,8 @@ store_secret_key = "testing"
         self._ask("DELETE", f"/{PREFIX}{name}")
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        request = urllib.request.Request(
-            f"{self.endpoint}/{BUCKET}{path}", body, {"Authorization": _BY_HAND}, method=method
-        )
+        headers = {"Authorization": _BY_HAND, "Content-Type": "application/octet-stream"}
+        request = urllib.request.Request(f"{self.endpoint}/{BUCKET}{path}", body, headers, method=method)
         context = unverified() if self.certificate else None
         with urllib.request.urlopen(request, timeout=60, context=context) as answer:
             return bytes(answer.read())

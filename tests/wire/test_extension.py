@@ -138,6 +138,7 @@ def test_json() -> None:
     """JSON shows the published part of a heartbeat, and a report by itself without the server's health."""
     assert EXTENDED_HEARTBEAT.to_json((HEARD, REPORT)) == HEARTBEAT.to_json(HEARD)
     assert SERVER_REPORT.to_json(REPORT) == SERVER_REPORT.to_json(EARLIER)
+    assert ABILITIES.to_json(attrs.evolve(ABLE, store=ObjectStoreFacts("https://o/"))) == ABILITIES.to_json(ABLE)
 
 
 def test_cut_off() -> None:
