@@ -6,27 +6,24 @@ Both sides are our own daemons: in the column of the published ones all of it is
 import contextlib
 import multiprocessing
 import tempfile
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
+from bench.cases.busy_farm import SERVERS, Load, at_work
 from bench.cases.job_path import BYTES, latency, throughput
 from bench.jobs import copying
-from bench.quantities import Bar, Quantity, Rounds, by_turns, percentile
+from bench.quantities import Bar, Quantity, Rounds, by_turns
 from bench.run import Run
 from bench.sides import UNCLAIMED, Role, Side, side
-from farmkit.fake_fleet import TOOLCHAIN, fake_servers
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER
 from farmkit.processes import free_port
-from sccachedist.wire.messages import JobAlloc
 
 _OFF = "[records]\nkeep = 0\n"
 _TOKEN = "a monitoring system's"
 #: Seconds between two readings: a monitoring system takes five to sixty, 15 as a rule.
 _READ_SECS = 5.0
-SERVERS = 1000
 
 
 class Watching:
@@ -49,40 +46,22 @@ class Watching:
             alone.quantity("p50", "ms", Bar(1.05)).named("p50 of a job"),
             alone.quantity("CPU of daemons and children for a job", "ms", Bar(1.02)),
             full.quantity("CPU of daemons and children for a job", "ms", Bar(1.02)).named("the same at full capacity"),
-            allocated.quantity("p50", "ms", Bar(1.05)).named(f"p50 of ``alloc_job`` with {SERVERS} servers"),
-            allocated.quantity("p99", "ms", Bar(1.05)).named(f"p99 of ``alloc_job`` with {SERVERS} servers"),
+            allocated.quantity("p50", "ms", Bar(1.05)).named(f"p50 of ``alloc_job`` with {SERVERS} busy servers"),
+            allocated.quantity("p99", "ms", Bar(1.05)).named(f"p99 of ``alloc_job`` with {SERVERS} busy servers"),
         ]
 
 
-def allocation_times(
-    each: Side, count: int, then: Callable[[JobAlloc], object] = lambda _: None, every: float = 0.0
-) -> dict[str, float]:
-    """Times of allocations, one after the other.
-
-    :param then: told of each job.
-    :param every: seconds from the beginning of one to that of the next, if it takes no longer.
-    """
-    seconds = []
-    due = time.perf_counter()
-    for _ in range(count):
-        time.sleep(max(0.0, due - time.perf_counter()))
-        began = time.perf_counter()
-        allocated = each.client.alloc(TOOLCHAIN)
-        seconds.append(time.perf_counter() - began)
-        then(allocated.job_alloc)
-        due += every
-    return {"p50": percentile(seconds, 0.5) * 1000, "p99": percentile(seconds, 0.99) * 1000}
-
-
 def _allocations(run: Run) -> Rounds:
-    """Times of allocations while a thousand build servers are registered."""
-    with contextlib.ExitStack() as servers:
+    """Times of allocations of two schedulers at work."""
+    with contextlib.ExitStack() as working:
+        loads: dict[str, Load] = {}
 
-        def populate(each: Side) -> None:
-            servers.enter_context(fake_servers(each.farm.scheduler_port, each.farm.server_key, SERVERS, "ours"))
+        def begin(each: Side) -> None:
+            loads[each.name] = working.enter_context(at_work(each))
 
-        with _both(populate, with_servers=False) as (off, on):
-            return by_turns(run.scaled(25, 3), off, on, lambda each: allocation_times(each, run.scaled(1000, 100)))
+        with _both(begin, with_servers=False) as (off, on):
+            seconds = run.scaled(10, 2)
+            return by_turns(run.scaled(15, 3), off, on, lambda each: loads[each.name].times(seconds))
 
 
 @contextlib.contextmanager
