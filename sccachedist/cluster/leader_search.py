@@ -55,7 +55,8 @@ class LeaderSearch:
 
     :param election: says who leads; it has to call :meth:`changed` after each change.
     :param silent_secs: for how long the scheduler at a URL has not answered any question of this one.
-    :param patience: seconds of silence for which a leader is waited for, and for which it may be unknown who leads.
+    :param patience: seconds of silence for which a leader is waited for, from when it came to lead, and for which it
+        may be unknown who leads.
 
     ``count`` says how many questions there are now, and ``outcomes`` how many had which end.
     """
@@ -194,8 +195,9 @@ class LeaderSearch:
         return answer
 
     def _is_lost(self, leader: Candidate | None) -> bool:
-        """Whether it is of no use to wait for an answer."""
-        silent = self._clock.seconds() - self._changed_at if leader is None else self._silent_secs(leader.url)
+        """Whether it is of no use to wait for an answer. One that has just come to lead has shown that it lives."""
+        since_change = self._clock.seconds() - self._changed_at
+        silent = since_change if leader is None else min(since_change, self._silent_secs(leader.url))
         return silent >= self._patience
 
     def _look(self) -> None:

@@ -84,7 +84,7 @@ def test_a_leader_that_has_been_silent_for_long() -> None:
     farm = Search()
     waits = farm.ask()
     farm.silent = PATIENCE - 1
-    farm.clock.pump([1.0] * 5)
+    farm.clock.pump([1.0] * 20)
     assert pending(waits)
     farm.silent = PATIENCE
     farm.clock.pump([1.0] * 2)
@@ -107,6 +107,18 @@ def test_the_next_leader_is_asked() -> None:
     farm.clock.pump([1.0] * 20)
     assert pending(waits)
     assert farm.calls.asked == [LEADER.url, NEXT.url]
+
+
+def test_a_scheduler_that_was_silent_and_comes_to_lead() -> None:
+    """It lives, though it has not answered yet: its silence counts from then on."""
+    farm = Search(silent=PATIENCE * 2)
+    farm.clock.advance(100.0)
+    farm.says(Following(LEADER))
+    waits = farm.ask()
+    farm.clock.pump([1.0] * (int(PATIENCE) - 1))
+    assert pending(waits)
+    farm.clock.pump([1.0] * 2)
+    assert "has not answered for long" in ended(waits)
 
 
 def test_the_same_leader_by_another_witness() -> None:
