@@ -42,7 +42,5 @@ def run_by(machine: int) -> tuple[int, ...]:
 
 def needed_by(programs: Collection[int]) -> int:
     """The machine that runs programs for all of these; :data:`ANY` if there is none, or no program."""
-    for machine in programs:
-        if set(programs) <= set(run_by(machine)):
-            return machine
-    return ANY
+    needed = frozenset(programs)
+    return next((machine for machine in needed if needed.issubset(run_by(machine))), ANY)

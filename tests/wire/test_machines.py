@@ -1,5 +1,7 @@
 """The machines that programs are made for."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from sccachedist.wire.machines import ANY, UNKNOWN, name_of, names_of, needed_by, number_of, run_by
@@ -40,3 +42,20 @@ def test_what_a_host_runs(machine: int, runs: tuple[int, ...]) -> None:
 def test_what_programs_need(programs: tuple[int, ...], needed: int) -> None:
     """A toolchain with programs for two machines needs the one that runs both, or none that can be told."""
     assert needed_by(programs) == needed
+
+
+class Counted(tuple[int, ...]):
+    """Machines, and how often all of them were asked for."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[int]:
+        self.walks += 1
+        return super().__iter__()
+
+
+def test_very_many_programs() -> None:
+    """They are gone through once, not once for each: a toolchain may have one for every machine that there can be."""
+    programs = Counted(range(1, 1000))
+    assert needed_by(programs) == ANY
+    assert programs.walks <= 1
