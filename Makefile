@@ -127,6 +127,7 @@ programs:
 commands:
 	scripts/setup.sh unit
 	$(PYTHON) -m scripts.command_files
+	$(PYTHON) -m scripts.openapi
 
 lint:
 	scripts/setup.sh unit

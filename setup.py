@@ -104,11 +104,13 @@ setup(
         "dev": [
             *TEST,
             "axe-playwright-python>=0.1.8,<1",
+            "furo>=2025.9",
             "matplotlib>=3.8,<4",
             "mypy>=1.11,<3",
             "mypy-zope>=1.0.9,<2",
             "playwright>=1.60,<2",
             "ruff>=0.6,<1",
+            "schemathesis>=4,<5",
             "sphinx>=7,<10",
             "twine>=6,<8",
             "types-pyyaml>=6,<7",

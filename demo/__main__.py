@@ -87,8 +87,11 @@ def farm_config(farm: Farm) -> str:
 
 def wait_for_the_end(farm: Farm, client: Client, administrator: str) -> None:
     """Say how the farm is used, and return when the user has seen enough of it."""
-    environment = farm.folder / "environment"
+    environment, token = farm.folder / "environment", farm.folder / "administrator.token"
+    token.touch(mode=0o600)
+    token.write_text(administrator)
     mine = {name: value for name, value in client.environment.items() if name.startswith("SCCACHE")}
+    mine["SCCACHEDIST_TOKEN_FILE"] = str(token)
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in mine.items()]
     environment.write_text("".join([*lines, f'export PATH={shlex.quote(str(PROGRAMS))}:"$PATH"\n']))
     say(

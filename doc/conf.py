@@ -13,10 +13,8 @@ nitpick_ignore_regex = [("py:.*", ".*")]  # of Python's names, the public ones a
 autodoc_member_order = "bysource"
 suppress_warnings = ["ref.python"]  # documents have keys that are called as types are
 exclude_patterns = ["_build", "security-figures.rst"]
-html_theme = "alabaster"
-html_theme_options = {
-    "description": "The scheduler and the build server of sccache's distributed compilation, on Twisted",
-    "page_width": "70rem",
-}
-html_sidebars = {"**": ["about.html", "navigation.html", "searchbox.html"]}
+html_theme = "furo"
+html_title = "sccachedist"
 html_show_copyright = False
+html_extra_path = ["openapi.json"]
+linkcheck_ignore = [r".*(example|localhost|127\.0\.0\.1|192\.168\.).*"]

@@ -20,7 +20,7 @@ MOST_SECS = 10 * 365 * 86_400
 #: The action that is about the scheduler itself, not about the farm.
 RELOAD = "reload"
 #: The keys of each action's body beside ``action``: those that it needs, and those that it may have.
-_KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
+ACTION_KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "drain": (frozenset({"servers"}), frozenset({"until"})),
     "undrain": (frozenset({"servers"}), frozenset()),
     "forgive": (frozenset({"servers"}), frozenset()),
@@ -64,9 +64,9 @@ def requested(document: object) -> Requested:
         raise DecodeError("expected an object with the key action")
     given = {key: value for key, value in document.items() if value is not None}
     action = given.pop("action", None)
-    if not isinstance(action, str) or action not in _KEYS:
-        raise DecodeError(f"action: expected one of {', '.join(_KEYS)}")
-    needed, allowed = _KEYS[action]
+    if not isinstance(action, str) or action not in ACTION_KEYS:
+        raise DecodeError(f"action: expected one of {', '.join(ACTION_KEYS)}")
+    needed, allowed = ACTION_KEYS[action]
     for key in given.keys() - needed - allowed - _FOR_ALL:
         raise DecodeError(f"{action} has no {excerpt(str(key))}")
     for key in sorted(needed - given.keys()):

@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,34 +146,6 @@ def test_every_command_of_the_readme(user: User) -> None:
     shown = Command(("sccache", "--show-stats"), user.environment(), user.folder).run()
     assert f"127.0.0.1:{user.server_port}" in shown.stdout
     assert [log for log in user.folder.glob("*.log") if "holds a secret" in log.read_text()] == []
-
-
-def test_the_demo(tmp_path: Path) -> None:
-    """What ``make demo KEEP=1`` runs: all compiles are remote, one can go on as it says, and Ctrl-C leaves nothing."""
-    folder, home = tmp_path / "tmp", tmp_path / "home"
-    for each in (folder, home):
-        each.mkdir()
-    environment = inherited(TMPDIR=str(folder))
-    demo = Daemon.start(Command((sys.executable, "-m", "demo", "--keep"), environment, CHECKOUT), tmp_path / "said")
-    try:
-        demo.wait_until(lambda: "sign in with" in (tmp_path / "said").read_text(), 900, "the farm is kept")
-        said = (tmp_path / "said").read_text()
-        assert "\nEvery compile was remote, every program ran.\n" in said
-        (page,) = re.findall(r"^page +(http://\S+/)$", said, re.MULTILINE)
-        with urllib.request.urlopen(page, timeout=30) as answer:
-            assert answer.headers.get_content_type() == "text/html"
-        (home / "hello.c").write_text("int main(void) { return 0; }\n")
-        (steps,) = re.findall(r"in another terminal:\n\n((?: {4}.+\n)+)", said)
-        ended = Command(("/bin/sh", "-ec", steps), environment, home).run(120)
-        assert ended.returncode == 0, ended
-        assert re.search(r"^servers +1: 1 open$", ended.stdout, re.MULTILINE)
-        jobs = Command(("/bin/sh", "-ec", steps.splitlines()[0] + "\nsccachedist jobs"), environment, home)
-        wait_until(lambda: re.search(r"hello\.o .* compiled\n", jobs.run().stdout) is not None, 30, "it is told")
-        demo.process.send_signal(signal.SIGINT)
-        assert demo.process.wait(60) == 0
-    finally:
-        demo.stop(60)
-    assert list(folder.iterdir()) == []
 
 
 def test_what_is_made_and_where_links_lead() -> None:
