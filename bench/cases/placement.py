@@ -5,6 +5,7 @@ by quotas that are never idle. The clients of each side ask again where the sche
 themselves, so that a farm that sends much home is not the quicker one for that.
 """
 
+import functools
 import resource
 import subprocess
 import tempfile
@@ -44,12 +45,23 @@ _ITERATIONS = 100_000
 
 @attrs.frozen
 class Build:
-    """A build: how long each job is, on which quotas, and whether the first is quartered when half of it is done."""
+    """A build.
+
+    :param seconds: of CPU that each job takes; ``quotas``: of the servers.
+    :param is_quartered: whether the first quota is quartered when half of the jobs are done.
+    :param at_a_time: how many jobs are done at a time; as a rule as many as there are slots.
+    """
 
     name: str
     seconds: tuple[float, ...]
     quotas: tuple[float, ...] = UNEVEN
     is_quartered: bool = False
+    at_a_time: int = job_capacity(1) * len(UNEVEN)
+
+    @property
+    def cpus(self) -> float:
+        """The CPUs that it can use: those of the quickest servers, if there are fewer jobs at a time than servers."""
+        return sum(sorted(self.quotas)[-self.at_a_time :]) * FIRST_CPUS
 
 
 @attrs.frozen
@@ -80,6 +92,7 @@ class Placement:
             (Build("equal jobs", alike), 1.15),
             (Build("heavy-tailed jobs", mixed), 1.15),
             (Build("a quota quartered", alike, is_quartered=True), 1.3),
+            (Build("two jobs at a time", alike[:50], at_a_time=2), 1.3),
         ):
             turns = [[_built(build, role, settings, work) for role, settings in _SIDES] for _ in range(rounds)]
             published, plain, fastest = zip(*turns, strict=True)
@@ -96,7 +109,7 @@ class Placement:
             ]
         even = Build("equal servers", mixed, EQUAL)
         turns = [[_built(even, OURS, settings, work) for settings in (_LEAST_LOADED, _FASTEST)] for _ in range(rounds)]
-        ratio = tuple(fastest.seconds / plain.seconds for plain, fastest in turns)
+        ratio = tuple(fastest.times / plain.times for plain, fastest in turns)
         return [*rows, Quantity("equal servers: fastest ÷ least loaded", "times", (), ratio, Bar(1.02, of_ours=True))]
 
 
@@ -154,9 +167,8 @@ def _bring(client: LoadClient, work: Work, servers: int) -> None:
 
 
 def _run(build: Build, client: LoadClient, quotas: Sequence[Quota], work: Work) -> Built:
-    """Do all jobs, as many at a time as there are slots."""
-    rate, cpus = _iterations_per_sec(), sum(build.quotas) * FIRST_CPUS
-    at_a_time = job_capacity(1) * len(quotas)
+    """Do all jobs."""
+    rate = _iterations_per_sec()
     done, lock, changed = count(1), threading.Lock(), list[tuple[float, float]]()
 
     def used() -> float:
@@ -172,18 +184,19 @@ def _run(build: Build, client: LoadClient, quotas: Sequence[Quota], work: Work) 
 
     before = 0.0
     before, began = used(), time.perf_counter()
-    with ThreadPoolExecutor(at_a_time) as clients:
+    with ThreadPoolExecutor(build.at_a_time) as clients:
         for _ in clients.map(one, build.seconds):
             pass
     seconds, spent = time.perf_counter() - began, used()
     if not changed:
-        return Built(seconds, spent / cpus)
+        return Built(seconds, spent / build.cpus)
     ((at, spent_then),) = changed
-    return Built(seconds, at + (spent - spent_then) / (cpus - build.quotas[0] * FIRST_CPUS * 3 / 4))
+    return Built(seconds, at + (spent - spent_then) / (build.cpus - build.quotas[0] * FIRST_CPUS * 3 / 4))
 
 
+@functools.cache
 def _iterations_per_sec() -> float:
-    """How often a busybox shell counts in a second of CPU."""
+    """How often a busybox shell counts in a second of CPU; found out once, so that all builds have the same jobs."""
     before = _children_secs()
     script = f"i={_ITERATIONS}; while [ $i -gt 0 ]; do i=$((i-1)); done"
     subprocess.run([BUSYBOX, "sh", "-c", script], check=True)
