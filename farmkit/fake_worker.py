@@ -108,15 +108,16 @@ def main(config: str) -> None:
     hello = WorkerHello("fake", secrets.randbits(64), cpus, cpus, (), (), "1")
     listening = gateway.connect()
     welcome = decode(WELCOME, listening.ask("hello", encode(WORKER_HELLO, hello)))
-    for place in range(cpus):
-        Thread(target=_serve, args=(gateway.connect(), welcome, place), daemon=True).start()
+    for place in range(1, cpus + 1):
+        Thread(target=_serve, args=(gateway, welcome, place), daemon=True).start()
     state = encode(WORKER_STATE, WorkerState(cpus, cpus, ()))
-    while True:  # it has no orders to follow
+    while True:  # there are no orders that it could follow, but a worker that does not ask is lost
         listening.ask(f"orders/{welcome.session}", state)
 
 
-def _serve(connection: _Connection, welcome: Welcome, place: int) -> None:
+def _serve(gateway: _Gateway, welcome: Welcome, place: int) -> None:
     """Answer the jobs of one place."""
+    connection = gateway.connect()
     while True:
         if given := connection.ask(f"next/{welcome.session}/{place}"):
             reader: HeadReader[WorkerJob] = HeadReader(WORKER_JOB, _MOST_HEAD)
