@@ -66,7 +66,7 @@ def shortcomings(case: Case, outcome: Outcome, times: Times, *, is_published: bo
         yield f"it may take {case.times} times as long as without faults"
 
 
-_KILLS = tuple(Fault(after, LEADER, Kind.KILL, 1.0) for after in (30, 60, 90, 120, 150))
+_KILLS = tuple(Fault(after, LEADER, Kind.KILL, 1.0) for after in (15, 45, 75, 105, 135))
 _FULL = Case(_KILLS, parallel=24, cpus=1, longest=math.inf, times=5)
 _SPLIT = Case((), given_back=2, longest=math.inf)
 _STOPS = tuple(Fault(after, LEADER, Kind.STOP, 6.0) for after in (30, 110))
