@@ -1,8 +1,8 @@
 PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
-CHECKED = sccachedist twisted tests farmkit demo bench fuzz scripts setup.py
+CHECKED = sccachedist twisted tests farmkit demo bench fuzz scripts setup.py contrib/containers/healthcheck.py
 
-.PHONY: bench commands demo test coverage unit functional compat filters programs fuzz lint lock doc release clean faults rotations shares soak test-lowest test-pythons
+.PHONY: bench commands demo test coverage unit functional compat filters programs fuzz lint lock doc release clean faults rotations shares soak test-lowest test-packages test-pythons
 
 # Compiles three small projects on a farm of one machine. KEEP=1 keeps the farm until Ctrl-C.
 demo:
@@ -36,7 +36,7 @@ COVERING = \
 
 # These first, for they take a minute; then all others.
 test: coverage
-	$(PYTEST) $(SIDE_BY_SIDE) $(addprefix --ignore=,$(COVERING))
+	$(PYTEST) -m "not packages" $(SIDE_BY_SIDE) $(addprefix --ignore=,$(COVERING))
 
 coverage:
 	scripts/setup.sh dev
@@ -57,7 +57,12 @@ test-pythons:
 
 functional:
 	scripts/setup.sh dev
-	$(PYTEST) -m functional $(SIDE_BY_SIDE)
+	$(PYTEST) -m "functional and not packages" $(SIDE_BY_SIDE)
+
+# What administrators install, as the pages say, from nothing to a remote compile. For root.
+test-packages:
+	scripts/setup.sh dev
+	$(PYTEST) -m packages tests/packages
 
 # Every published release in every role; writes the table of doc/compatibility.rst.
 compat:

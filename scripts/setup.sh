@@ -108,6 +108,8 @@ if [ "$1" != unit ] && [ "$1" != demo ]; then
     needs cmake cmake
     needs chromium chromium
     needs clang clang
+    needs debootstrap debootstrap
+    needs docker-compose docker-compose
     needs dockerd docker.io
     needs haproxy haproxy
     needs icecc-create-env icecc

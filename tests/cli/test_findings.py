@@ -1,5 +1,7 @@
 """What the doctor makes of facts."""
 
+import errno
+import os
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -88,6 +90,19 @@ def test_limits() -> None:
         mend = findings.limit_of("pids", "", "Permission denied", root=root).mend
         assert ("start as root" in mend) is not root
         assert "Delegate=yes" in mend
+        mend = findings.limit_of("pids", "", "Read-only file system: /sys/fs/cgroup/x", root=root).mend
+        assert "--security-opt writable-cgroups=true" in mend
+        assert "Delegate=yes" not in mend
+
+
+@pytest.mark.parametrize(
+    ("number", "mend"), [(errno.EROFS, "docker run --volume"), (errno.EACCES, "chown 10600"), (errno.EIO, "correct it")]
+)
+def test_a_directory_that_cannot_be_written(number: int, mend: str) -> None:
+    """What mends it depends on who refuses: the file system, or the directory's mode."""
+    found = findings.unwritable("cache_dir", "/var/cache", number, 10600)
+    assert (found.level, found.text) == (Level.FAILED, f"/var/cache cannot be written: {os.strerror(number)}")
+    assert mend in found.mend
 
 
 def test_as_whom_compiles_run() -> None:

@@ -39,7 +39,7 @@ def test_a_limit_of_namespaces(kind: str) -> None:
         ("user", errno.EPERM, Restrictions(devices=("/dev/tty", "/dev/full")), "/dev/tty, /dev/full", "/dev"),
         ("user", errno.EPERM, Restrictions(userns_clone=0, seccomp=2), "kernel.unprivileged_userns_clone is 0", "=1"),
         ("user", errno.EPERM, Restrictions(userns_clone=1, seccomp=2), "Seccomp: 2", "SystemCallFilter="),
-        ("user", errno.ENOSYS, Restrictions(seccomp=2), "Seccomp: 2", "profile"),
+        ("user", errno.ENOSYS, Restrictions(seccomp=2), "Seccomp: 2", "--security-opt seccomp=seccomp.json"),
         ("net", errno.EPERM, Restrictions(seccomp=2), "forbids net namespaces", "RestrictNamespaces="),
         (MOUNT, errno.EPERM, Restrictions(seccomp=2), "forbids mounts", "profile"),
         ("user", errno.EPERM, DOCKER, "Seccomp: 2", "profile"),

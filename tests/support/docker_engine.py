@@ -29,6 +29,11 @@ class DockerEngine:
         """What a ``docker`` program needs to find it."""
         return {"PATH": os.environ["PATH"], "DOCKER_HOST": f"unix://{self.home}/socket"}
 
+    @property
+    def process(self) -> int:
+        """The number of its process, whose networks are those of its containers."""
+        return int((self.home / "pid").read_text())
+
     def docker(self, *arguments: str, stdin: bytes = b"") -> str:
         """What it answers."""
         done = subprocess.run(
@@ -50,12 +55,16 @@ class DockerEngine:
 
 
 @contextlib.contextmanager
-def docker_engine(*options: str) -> Iterator[DockerEngine]:
-    """Start an engine with the default base image, and end it with all that it has."""
+def docker_engine(*options: str, has_network: bool = False) -> Iterator[DockerEngine]:
+    """Start an engine with the default base image, and end it with all that it has.
+
+    :param has_network: whether it may make networks for containers, in a network of its own.
+    """
     home = Path(tempfile.mkdtemp(prefix="engine-"))
     engine = DockerEngine(home)
     arguments = (
-        *("unshare", "--mount", "dockerd"),  # what it leaves mounted is gone with it
+        *(("unshare", "--mount", "--net") if has_network else ("unshare", "--mount")),  # what it leaves is gone with it
+        "dockerd",
         *("--data-root", f"{home}/data", "--exec-root", f"{home}/exec", "--pidfile", f"{home}/pid"),
         *("--bridge=none", "--iptables=false", "-H", f"unix://{home}/socket", *options),
     )

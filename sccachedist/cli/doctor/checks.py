@@ -229,7 +229,7 @@ async def _disk(check: str, directory: Path, wanted: int) -> Findings:
     try:
         yield findings.space(check, free_space(directory), wanted)
     except OSError as error:
-        yield failed(check, f"{directory} cannot be written: {error.strerror}", "correct it, or its owner")
+        yield findings.unwritable(check, str(directory), error.errno or 0, os.geteuid())
 
 
 async def _scheduler(settings: ServerSettings, trust: Trust, wait: float | None) -> Findings:

@@ -22,6 +22,10 @@ _SKEW_SECS, _WORST_SKEW_SECS = 60, 12 * 3600
 #: The time left to a certificate that is to be renewed.
 SOON = timedelta(days=14)
 _OLDEST_BWRAP = (0, 3)
+_IN_A_CONTAINER = (
+    "docker run --security-opt writable-cgroups=true (28 or newer), podman run --security-opt unmask=/sys/fs/cgroup; "
+    "or bound the container itself: --memory, --pids-limit"
+)
 
 
 class Level(enum.Enum):
@@ -114,6 +118,22 @@ def space(check: str, free: int, wanted: int) -> Finding:
     return good(check, text)
 
 
+def unwritable(check: str, directory: str, number: int, uid: int) -> Finding:
+    """A directory that the system does not let a daemon write to.
+
+    :param number: the ``errno`` of its refusal.
+    :param uid: the daemon's user.
+    """
+    mend = "correct it, or its owner"
+    if number == errno.EROFS:
+        mend = (
+            "mount something there that may be written: docker run --volume, a pod's volumes, ReadWritePaths= of a unit"
+        )
+    elif number == errno.EACCES:
+        mend = f"give it to this user: chown {uid}, on the host for a directory of it that a container is shown"
+    return failed(check, f"{directory} cannot be written: {os.strerror(number)}", mend)
+
+
 def limit_of(controller: str, parent: str, reason: str, *, root: bool) -> Finding:
     """What limits a job's memory or processes: control groups below ``parent``, or else the kernel for each process.
 
@@ -123,7 +143,9 @@ def limit_of(controller: str, parent: str, reason: str, *, root: bool) -> Findin
     if parent:
         return good(check, f"by control groups, below {parent}")
     mend = "start by systemd with Delegate=yes, or in a container that may write to its control groups"
-    if not root:
+    if os.strerror(errno.EROFS) in reason:
+        mend = _IN_A_CONTAINER
+    elif not root:
         mend = "start as root, or by systemd with Delegate=yes"
     return warning(check, f"{WITHOUT_GROUPS[controller]}, no control groups ({reason})", mend)
 

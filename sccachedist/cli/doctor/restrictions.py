@@ -15,6 +15,7 @@ MOUNT, PROC = "mount", "proc"
 
 _FILTER = 2
 _UNIT = "RestrictNamespaces= and SystemCallFilter= of its unit"
+_PROFILE = "docker run --security-opt seccomp=seccomp.json"
 
 
 @attrs.frozen
@@ -113,7 +114,8 @@ def _forbidden(refusal: RefusedStep, facts: Restrictions) -> Cause:
     if filtered:
         return Cause(
             f"a seccomp filter forbids {what} (Seccomp: {facts.seccomp} in /proc/self/status)",
-            f"run the container with a profile that allows them, or see {_UNIT}",
+            f"run the container with a profile that allows them, such as that of contrib/containers ({_PROFILE}), "
+            f"or see {_UNIT}",
         )
     if refusal.step in KINDS and refusal.number in (errno.ENOSYS, errno.EINVAL):
         return Cause(f"this kernel has no {what}", "use one with them")

@@ -1,0 +1,1 @@
+"""What administrators install, from nothing to a remote compile: ``make test-packages``, for root."""
