@@ -117,6 +117,7 @@ def test_as_whom_compiles_run() -> None:
     [
         ("pivot_root: Operation not permitted", 2, True),
         ("clone3: Function not implemented", 2, True),
+        ("bwrap: No permissions to create new namespace, likely because", 2, True),
         ("pivot_root: Operation not permitted", 0, False),
         ("No space left on device", 2, False),
     ],

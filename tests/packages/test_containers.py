@@ -161,7 +161,7 @@ def test_each_call_is_needed(farm: Farm, tmp_path: Path, call: str) -> None:
     [given] = [each for each in service.options if each.startswith("--security-opt=seccomp=")]
     told = doctor(farm, service.without(given).with_(f"--security-opt=seccomp={tmp_path / 'profile'}"))["sandbox"]
     assert told.startswith("FAILED ")
-    assert "seccomp" in told
+    assert "--security-opt seccomp=seccomp.json" in told
 
 
 def test_the_profile_is_dockers(farm: Farm) -> None:

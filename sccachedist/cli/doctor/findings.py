@@ -22,6 +22,8 @@ _SKEW_SECS, _WORST_SKEW_SECS = 60, 12 * 3600
 #: The time left to a certificate that is to be renewed.
 SOON = timedelta(days=14)
 _OLDEST_BWRAP = (0, 3)
+#: What a refusal by a filter reads like, by the kernel's error or in the words of bubblewrap.
+_REFUSED = (os.strerror(errno.EPERM), os.strerror(errno.ENOSYS), "No permissions to create new namespace")
 _IN_A_CONTAINER = (
     "docker run --security-opt writable-cgroups=true (28 or newer), podman run --security-opt unmask=/sys/fs/cgroup; "
     "or bound the container itself: --memory, --pids-limit"
@@ -179,8 +181,11 @@ def broken_sandbox(why: str, seccomp: int) -> Finding:
 
     :param seccomp: ``Seccomp`` of ``/proc/self/status``.
     """
-    if seccomp and any(os.strerror(number) in why for number in (errno.EPERM, errno.ENOSYS)):
-        mend = f"perhaps the seccomp filter in force here forbids it (Seccomp: {seccomp} in /proc/self/status)"
+    if seccomp and any(words in why for words in _REFUSED):
+        mend = (
+            f"perhaps the seccomp filter in force here forbids it (Seccomp: {seccomp} in /proc/self/status); that of "
+            "contrib/containers does not: docker run --security-opt seccomp=seccomp.json"
+        )
         return failed("sandbox", why, mend)
     return failed("sandbox", why)
 
