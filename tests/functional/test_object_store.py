@@ -12,7 +12,7 @@ from twisted.internet import reactor as global_reactor  # noqa: TID251
 from farmkit.busybox_jobs import id_of, shell, write_inputs, write_toolchain
 from farmkit.farm import Farm
 from farmkit.gateway_farm import GatewayFarm
-from farmkit.launch import PUBLISHED_SCHEDULER
+from farmkit.launch import OUR_SERVER, PUBLISHED_SCHEDULER
 from farmkit.processes import wait_until
 from farmkit.raw_client import RawClient
 from sccachedist.cli.doctor.object_store import object_store_check
@@ -78,6 +78,14 @@ def test_new_build_servers(store: ObjectStoreProcess, archive: Path, tmp_path: P
         allocated = RawClient.of(farm, strict=True).slot(name)
         assert not allocated.need_toolchain
         assert runs(farm, allocated, archive)
+        farm.server.stop()
+        other = farm.beside(tmp_path / "other", OUR_SERVER)
+        other.folder.mkdir()
+        try:
+            other.start_server()  # it fetches what the farm needed lately before it joins
+            assert [path.name for path in (other.server_folder / "cache" / "tc").rglob(name)] == [name]
+        finally:
+            other.stop()
     store.put(name, b"something else")
     assert store.get(name) == b"something else"
     with new_farm("third") as farm:

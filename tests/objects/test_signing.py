@@ -1,16 +1,17 @@
 """Signatures, against the examples that Amazon has published for its protocol, and where credentials come from."""
 
-from datetime import UTC, datetime
+import hashlib
+import hmac
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore import auth
 
 from sccachedist.errors import DiskError, PeerError
 from sccachedist.objects.signing import Signer
 
 KEY = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+NOTHING = hashlib.sha256().hexdigest()
 URL = "https://examplebucket.s3.amazonaws.com/test.txt"
 
 
@@ -24,15 +25,30 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
 
 
-def test_published_example(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first bytes of an object, as the example has it."""
-    monkeypatch.setattr(auth, "get_current_datetime", lambda: datetime(2013, 5, 24, tzinfo=UTC), raising=False)
+def signature(method: str, headers: dict[str, str], when: str) -> str:
+    """The signature of a request for the object of the example, as Amazon describes it."""
+    names = sorted(name.lower() for name in headers)
+    lines = [f"{name}:{next(value for key, value in headers.items() if key.lower() == name)}" for name in names]
+    request = "\n".join((method, "/test.txt", "", *lines, "", ";".join(names), NOTHING))
+    scope = f"{when[:8]}/us-east-1/s3/aws4_request"
+    text = "\n".join(("AWS4-HMAC-SHA256", when, scope, hashlib.sha256(request.encode()).hexdigest()))
+    key = b"AWS4" + KEY[1].encode()
+    for part in (*scope.split("/"), text):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key.hex()
+
+
+def test_published_example() -> None:
+    """The first bytes of an object: what the example has for one time holds for each."""
+    headers = {"Host": "examplebucket.s3.amazonaws.com", "Range": "bytes=0-9", "X-Amz-Content-SHA256": NOTHING}
+    published = signature("GET", headers | {"X-Amz-Date": "20130524T000000Z"}, "20130524T000000Z")
+    assert published == "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"
     signed = Signer("us-east-1", KEY).signed("GET", URL, {"Range": "bytes=0-9"}, None)
-    assert signed["Range"] == "bytes=0-9"
+    when = signed["X-Amz-Date"]
     assert signed["Authorization"] == (
-        "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, "
+        f"AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/{when[:8]}/us-east-1/s3/aws4_request, "
         "SignedHeaders=host;range;x-amz-content-sha256;x-amz-date, "
-        "Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"
+        f"Signature={signature('GET', headers | {'X-Amz-Date': when}, when)}"
     )
 
 
@@ -69,4 +85,12 @@ def test_none_found() -> None:
     assert signer.region == "us-east-1"
     with pytest.raises(PeerError, match="store_access_key") as error:
         signer.signed("GET", URL, {}, None)
+    assert error.value.status == 401
+
+
+def test_not_readable(tmp_path: Path) -> None:
+    """A file with credentials that is none is said as well."""
+    (tmp_path / "credentials").mkdir()
+    with pytest.raises(PeerError, match="no credentials") as error:
+        Signer("us-east-1", None).signed("GET", URL, {}, None)
     assert error.value.status == 401
