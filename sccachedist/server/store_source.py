@@ -40,7 +40,7 @@ PATIENCE_SECS, FIRST_PAUSE_SECS = 10.0, 0.2
 REST_SECS, CHECK_SECS = 10.0, 60.0
 #: How many toolchains are put there at a time, and how many may wait for that.
 MOST_PUTS, MOST_WAITING = 2, 64
-#: How many toolchains are remembered that are there, or were wrong there.
+#: How many toolchains are remembered that are there, were wrong there, or are still to be kept there.
 _MOST_NOTED = 1000
 #: What no toolchain is called.
 _NONE = ArchiveId("0" * 64)
@@ -68,6 +68,7 @@ class StoreSource:
         self._clock, self._chance = clock, chance
         self._looks: SingleFlight[ArchiveId] = SingleFlight()
         self._there, self._wrong = dict[ArchiveId, None](), dict[ArchiveId, None]()
+        self._unkept: dict[ArchiveId, None] = {}
         self._troubles: dict[str, str] = {}
         self._rests_until = 0.0
         self._places, self._puts = DeferredSemaphore(MOST_PUTS), dict[ArchiveId, Deferred[None]]()
@@ -111,14 +112,22 @@ class StoreSource:
             in_background(self._kept(toolchain, keeping))
 
     def check(self) -> None:
-        """Look whether the store works."""
-        in_background(self._looks.do(_NONE, lambda: self._look(_NONE)))
+        """Look whether the store works, and then try again to keep there what it could not take for a while."""
+        in_background(self._check())
 
     async def close(self) -> None:
         """End what is under way, and close kept connections."""
         for putting in tuple(self._puts.values()):
             putting.cancel()
         await self._store.close()
+
+    async def _check(self) -> None:
+        await self._looks.do(_NONE, lambda: self._look(_NONE))
+        if _READING not in self._troubles:
+            unkept, self._unkept = self._unkept, {}
+            for toolchain in unkept:
+                if toolchain in self._toolchains:
+                    self.keep(toolchain)
 
     async def _bring(self, toolchain: ArchiveId, sink: Sink) -> None:
         await self._store.get(toolchain, paced(sink, self._clock))
@@ -153,6 +162,8 @@ class StoreSource:
             pass
         except SccachedistError as error:
             self.results["failed"] += 1
+            if isinstance(error, PeerError) and is_passing(error):
+                _note(self._unkept, toolchain)
             log.info(
                 "toolchain {toolchain} is not kept in the object store: {error}", toolchain=toolchain, error=str(error)
             )
@@ -186,7 +197,8 @@ class StoreSource:
     def _failed(self, what: str, error: PeerError) -> None:
         why = str(error)
         self._troubles[what] = why
-        self._rests_until = self._clock.seconds() + REST_SECS
+        if what == _READING:
+            self._rests_until = self._clock.seconds() + REST_SECS
         form = "the object store {store} cannot be used ({what}): {error}"
         fields = {"store": self._store.url, "what": what, "error": why}
         self._quiet_log.tell(log, LogLevel.warn, what, form, why=why, **fields)

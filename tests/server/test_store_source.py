@@ -246,6 +246,33 @@ def test_not_kept(having: Having) -> None:
     assert having.trouble == ""
 
 
+def test_kept_later(having: Having) -> None:
+    """What a client has brought while the store was away is put there when it is back, if it is here still."""
+    for archive, toolchain in zip(ARCHIVES[:2], (GCC, CLANG), strict=True):
+        having.bring(archive)
+        having.store.looks.answer(toolchain, False)
+        having.clock.advance(1.0)
+    for archive, toolchain in zip(ARCHIVES[:2], (GCC, CLANG), strict=True):
+        having.store.puts.answer((toolchain, archive, False), GONE)
+    having.clock.advance(FIRST_PAUSE_SECS)
+    for archive, toolchain in zip(ARCHIVES[:2], (GCC, CLANG), strict=True):
+        having.clock.advance(PATIENCE_SECS)
+        having.store.puts.answer((toolchain, archive, False), GONE)
+    assert having.source.results["failed"] == 2
+    having.stock.toolchains.forget(CLANG)
+    having.source.check()
+    having.store.looks.answer(NONE, GONE)
+    assert having.store.looks.waiting == []
+    having.source.check()
+    having.store.looks.answer(NONE, False)
+    assert having.store.looks.waiting == [GCC]
+    having.store.looks.answer(GCC, False)
+    having.store.puts.answer(having.put(), True)
+    having.source.check()
+    having.store.looks.answer(NONE, False)
+    assert having.store.looks.waiting == []
+
+
 def test_few_at_a_time(having: Having, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few toolchains are put there at a time, each once, and of too many that wait, some are left out."""
     monkeypatch.setattr(store_source, "MOST_WAITING", MOST_PUTS)
