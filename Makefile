@@ -147,6 +147,7 @@ lock:
 doc:
 	scripts/setup.sh unit
 	$(PYTHON) -m sphinx -W --keep-going -b html doc doc/_build
+	$(PYTHON) -m sphinx -q -b linkcheck doc doc/_build/links
 
 # What an index is given of the tag that is checked out, into dist: doc/developing.rst has the steps before it. HOME_URL is
 # where the project is at home: links of the README lead there.

@@ -17,4 +17,4 @@ html_theme = "furo"
 html_title = "sccachedist"
 html_show_copyright = False
 html_extra_path = ["openapi.json"]
-linkcheck_ignore = [r".*(example|localhost|127\.0\.0\.1|192\.168\.).*"]
+linkcheck_ignore = ["https?://"]  # what is elsewhere is not looked for: a build needs no network

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -12,7 +12,9 @@ from sccachedist.client.web_client import Question, Reply
 from sccachedist.errors import DecodeError, PeerError
 from sccachedist.printable import excerpt
 from sccachedist.records.documents import ActionDocument
-from sccachedist.wire.addresses import ServerId
+
+if TYPE_CHECKING:  # they take a moment to load, and few commands have one
+    from sccachedist.wire.addresses import ServerId
 
 #: Seconds in which the scheduler has to answer.
 ANSWER_SECS = 20.0
@@ -51,7 +53,7 @@ def act(place: SchedulerPlace, body: Mapping[str, object]) -> ActionDocument:
     raise _refusal(reply, place)
 
 
-def set_drained(place: SchedulerPlace, order: str, server_id: ServerId) -> str:
+def set_drained(place: SchedulerPlace, order: str, server_id: "ServerId") -> str:
     """Ask a scheduler of an earlier release to drain or undrain a build server; return what it did, in a sentence.
 
     :param order: ``drain`` or ``undrain``.

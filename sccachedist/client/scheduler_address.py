@@ -18,11 +18,11 @@ import tomli
 
 from sccachedist.client.web_client import Trust, pinned
 from sccachedist.errors import ConfigError
-from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.http_texts import header_token, split_url
 
 if TYPE_CHECKING:
     from sccachedist.config import SchedulerSettings
+    from sccachedist.wire.addresses import ServerId
 
 SCHEDULER_VARIABLE, TOKEN_VARIABLE = "SCCACHEDIST_SCHEDULER", "SCCACHEDIST_TOKEN_FILE"
 #: What the published client and scheduler show and take where nothing else is configured.
@@ -158,8 +158,10 @@ def _beside_client(url: str | None, authorities: Path | None, environment: Mappi
     return SchedulerPlace(own, _client_token(dist.get("auth"), path, environment), f"dist.auth of {path}", trust)
 
 
-def _reachable(address: ServerId) -> ServerId:
+def _reachable(address: "ServerId") -> "ServerId":
     """The address itself; for an address that means all interfaces, the loopback address with its port."""
+    from sccachedist.wire.addresses import ServerId
+
     if not address.host.is_unspecified:
         return address
     return ServerId.parse(f"{'127.0.0.1' if address.host.version == 4 else '[::1]'}:{address.port}")

@@ -12,6 +12,7 @@ CHECKOUT = Path(__file__).parents[2]
 HEAVY = {
     "tomlkit",
     "sccachedist.config",
+    "sccachedist.wire.addresses",
     "twisted",
     "klein",
     "treq",
@@ -38,7 +39,7 @@ def loaded(script: str) -> set[str]:
         ("cli.main", set()),
         ("client", set()),
         ("cli.farm.command", set()),
-        ("cli.either_role", {"sccachedist.config"}),
+        ("cli.either_role", {"sccachedist.config", "sccachedist.wire.addresses"}),
     ],
 )
 def test_nothing_heavy_is_loaded(module: str, needed: set[str]) -> None:
