@@ -13,7 +13,7 @@ _GIVEN: list[object] = [
     *(11, 12, 1 << 30, 1 << 31, 2.5, True, False),
     *("127.0.0.1:10601", "127.0.0.1:10602", "127.0.0.1", "127.0.0.2", "10.1.0.0/16"),
     *("http://one.example.org", "http://two.example.org", "a" * 64, "b" * 64, "A" * 43, "Q" * 42 + "A"),
-    *("redis://10.1.0.1", "redis://10.1.0.2"),
+    *("redis://10.1.0.1", "redis://10.1.0.2", "s3://one", "s3://two"),
     *("-mone", "-mtwo", "one", "two", "RS256", "ES256"),
     *("text", "json", "report", "suspicious", "clients", "anyone", "viewers", "interactive", "batch"),
     *("least_loaded", "fastest"),
