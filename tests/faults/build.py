@@ -52,9 +52,9 @@ class Build:
     local: Mapping[str, bytes]
 
     @classmethod
-    def prepared(cls, folder: Path) -> "Build":
-        """Write the project and compile it locally, once for many builds."""
-        project = write_project(folder, SMALL, FILES - 1)
+    def prepared(cls, folder: Path, files: int = FILES) -> "Build":
+        """Write a project of so many files and compile it locally, once for many builds."""
+        project = write_project(folder, SMALL, files - 1)
         with ThreadPoolExecutor(PARALLEL) as compiles:
             objects = compiles.map(lambda source: _local(project, source), project.sources)
         return cls(project, dict(zip((source.name for source in project.sources), objects, strict=True)))

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="sccachedist-soak-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        build = Build.prepared(folder / "project").beginning(4 * PARALLEL)
+        build = Build.prepared(folder / "project", 4 * PARALLEL)
         (folder / "farm").mkdir()
         with Farm(folder / "farm", OUR_SCHEDULER, with_small_cache(OUR_SERVER)) as farm:
             readings = soak(farm, Load(farm, build, folder, folder / "toolchains"), options.seconds)
