@@ -279,13 +279,13 @@ def test_more_tokens_than_places(host: Host) -> None:
     """Clients for whom there is no place compile locally, and their jobs are over."""
     outcome(host.stock.bring(GCC_BYTES))
     host.core.slots = 1
-    for number in range(6):
+    for number in range(8):
         host.assign(JobId(number))
-    running = [run(host, JobId(number)) for number in range(6)]
-    assert host.builder.jobs.waiting == [0, 1, 2, 3]
-    assert [outcome(each) for each in running[4:]] == [JobNotFound(), JobNotFound()]
-    assert host.core.taken == 4
-    for number in range(4):
+    running = [run(host, JobId(number)) for number in range(8)]
+    assert host.builder.jobs.waiting == [0, 1, 2, 3, 4, 5]
+    assert [outcome(each) for each in running[6:]] == [JobNotFound(), JobNotFound()]
+    assert host.core.taken == 6
+    for number in range(6):
         host.builder.jobs.answer(JobId(number), None)
         assert answered(running[number]) == ANSWER
 
