@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from bench.cases.busy_farm import SERVERS, Load, at_work
+from bench.cases.busy_farm import SERVERS, at_work
 from bench.cases.job_path import BYTES, latency, throughput
 from bench.jobs import copying
 from bench.quantities import Bar, Quantity, Rounds, by_turns
@@ -53,19 +53,15 @@ class Watching:
 
 def _allocations(run: Run) -> Rounds:
     """Times of allocations of two schedulers at work."""
-    with contextlib.ExitStack() as working:
-        loads: dict[str, Load] = {}
-
-        def begin(each: Side) -> None:
-            loads[each.name] = working.enter_context(at_work(each))
-
-        with _both(begin, with_servers=False) as (off, on):
-            seconds = run.scaled(10, 2)
-            return by_turns(run.scaled(15, 3), off, on, lambda each: loads[each.name].times(seconds))
+    seconds = run.scaled(10, 2)
+    with _both(with_servers=False) as (off, on), at_work(off) as unwatched, at_work(on) as watched:
+        return by_turns(run.scaled(15, 3), unwatched, watched, lambda load: load.times(seconds))
 
 
 @contextlib.contextmanager
-def _both(prepare: Callable[[Side], None], *, with_servers: bool = True) -> Iterator[tuple[Side, Side]]:
+def _both(
+    prepare: Callable[[Side], None] = lambda _: None, *, with_servers: bool = True
+) -> Iterator[tuple[Side, Side]]:
     """Run both farms; that of which all is watched is being read meanwhile."""
     ports = free_port(), free_port()
     metrics = [f'[log]\njobs = true\n[metrics]\naddress = "127.0.0.1:{port}"\n' for port in ports]

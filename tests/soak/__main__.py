@@ -10,12 +10,15 @@ from pathlib import Path
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, Launch
 from farmkit.processes import Command
+from farmkit.viewers import viewers
 from tests.faults.build import PARALLEL, Build
 from tests.soak.gauges import read
 from tests.soak.growth import Reading, beginning_and_end, grown
 from tests.soak.load import Load
 
 _FEWEST_ROUNDS = 5
+#: How many follow the farm in each round, and how many of them read nothing.
+_VIEWERS, _STALLED = 20, 5
 # Room for a compiler and a few of the toolchains that each round brings: others are evicted.
 _CACHE_BYTES = 60_000_000
 
@@ -39,7 +42,8 @@ def soak(farm: Farm, load: Load, seconds: float) -> list[Reading]:
     readings: list[Reading] = []
     end = time.monotonic() + seconds
     while time.monotonic() < end or len(readings) < _FEWEST_ROUNDS:
-        load.round()
+        with viewers(farm.scheduler_port, farm.client_token, _VIEWERS, _STALLED):
+            load.round()
         readings.append(read(farm))
         say(f"round {len(readings)}: {', '.join(f'{name} {value:.0f}' for name, value in readings[-1].items())}")
     return readings
