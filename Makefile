@@ -28,7 +28,7 @@ COVERING = \
 	$(addprefix tests/metrics/test_,$(addsuffix .py,histogram series)) \
 	$(addprefix tests/monitor/test_,$(addsuffix .py,conversation messages picture)) tests/scheduler/test_monitor_events.py \
 	$(addprefix tests/cluster/test_,$(addsuffix .py,agreement election election_walk hop roll)) tests/cli/test_doctor_schedulers.py tests/cli/test_way.py \
-	tests/web/test_deadlines.py tests/web/test_event_stream.py tests/test_budgets.py tests/test_outcomes.py \
+	tests/web/test_deadlines.py tests/web/test_event_stream.py tests/test_bounded.py tests/test_budgets.py tests/test_outcomes.py \
 	$(addprefix tests/gateway/test_,$(addsuffix .py,believed dispatch dispatch_walk)) tests/auth/test_workers.py \
 	tests/auth/test_roster.py tests/objects/test_refusals.py tests/scheduler/test_client_routes.py \
 	tests/wire tests/test_config_changes.py tests/test_config_example.py \

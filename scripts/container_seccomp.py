@@ -47,7 +47,7 @@ def profile(default: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def allowed(rules: Mapping[str, Any]) -> tuple[set[str], list[dict[str, Any]]]:
-    """The calls that a profile or a bundle allows whatever their arguments, and its rules for others."""
+    """The calls that a profile or a bundle allows with any arguments, and its rules for others."""
     free: set[str] = set()
     bound: list[dict[str, Any]] = []
     for rule in rules["syscalls"]:

@@ -44,7 +44,7 @@ def test_other_addresses(text: str) -> None:
 
 @given(st.text() | st.text(alphabet="s3:/.abc-").map("s3://{}".format))
 def test_any_text(text: str) -> None:
-    """Whatever is written there is an address whose text means the same, or is refused."""
+    """Any text that is written there is an address whose text means the same, or is refused."""
     try:
         address = ObjectStoreAddress.parse(text)
     except ValueError:

@@ -230,7 +230,7 @@ class Farm:
         return self.act(_body("kill", reason, preview, client=client))
 
     def pause(self, reason: str, *, preview: bool = False) -> ActionDocument:
-        """Give nobody a slot: all clients compile locally, and are told the reason. What runs goes on."""
+        """Give no client a slot: all clients compile locally, and are told the reason. What runs goes on."""
         return self.act(_body("pause", reason, preview))
 
     def resume(self, *, reason: str = "", preview: bool = False) -> ActionDocument:

@@ -9,6 +9,7 @@ import math
 
 import attrs
 
+from sccachedist.bounded import remember
 from sccachedist.scheduler.backoff import Backoff
 from sccachedist.scheduler.certificates import certificate_end
 from sccachedist.scheduler.home_rates import Record
@@ -197,8 +198,6 @@ def may_presume(presumed: dict[str, float], toolchain: str, now: float) -> bool:
     """
     since = presumed.get(toolchain)
     if since is None or now - since > ASKED_SECS:
-        presumed.pop(toolchain, None)
-        if len(presumed) >= MOST_PRESUMED:
-            del presumed[next(iter(presumed))]
-        presumed[toolchain] = since = now
+        since = now
+        remember(presumed, toolchain, since, MOST_PRESUMED)
     return now - since <= PRESUMED_SECS

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import attrs
 
+from sccachedist.bounded import remember
 from sccachedist.scheduler.events import Departure, Event, ServerJoined, ServerLeft
 from sccachedist.wire.addresses import ServerId
 
@@ -26,9 +27,7 @@ class Departures:
         if isinstance(event, ServerJoined | ServerLeft):
             self._missed.pop(event.server_id, None)
         if isinstance(event, ServerLeft) and event.why is Departure.SILENT:
-            self._missed[event.server_id] = event.at
-            if len(self._missed) > MOST_MISSED:
-                del self._missed[next(iter(self._missed))]
+            remember(self._missed, event.server_id, event.at, MOST_MISSED)
 
     def forget(self, server_id: ServerId) -> None:
         """Miss a build server no longer: it does not come back."""

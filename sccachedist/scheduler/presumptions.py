@@ -14,6 +14,7 @@ from itertools import islice
 
 import attrs
 
+from sccachedist.bounded import remember
 from sccachedist.budgets import Party
 from sccachedist.errors import DecodeError
 from sccachedist.outcomes import Outcome, SentLocal
@@ -91,10 +92,8 @@ class Presumptions:
             self._stored.used(job.toolchain, self._fleet.size_of(job.toolchain))
         job.is_to_bring = assigned.need_toolchain
         if job.is_to_bring:
-            bringers = self._bringers.pop(job.toolchain, [])[-MOST_BRINGERS + 1 :]
-            if len(self._bringers) >= MOST_BROUGHT:
-                del self._bringers[next(iter(self._bringers))]
-            self._bringers[job.toolchain] = [*bringers, job_id]
+            bringers = self._bringers.get(job.toolchain, [])[-MOST_BRINGERS + 1 :]
+            remember(self._bringers, job.toolchain, [*bringers, job_id], MOST_BROUGHT)
         elif assigned.state is JobState.PENDING:
             is_lent = self._fleet.has_lender(job.toolchain, job.server_id)
             job.is_to_fetch = is_lent or self._stored.has(server.store, job.toolchain)

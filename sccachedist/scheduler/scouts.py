@@ -6,6 +6,8 @@ same wrong machine. Each toolchain has one such time alone.
 Pure: the time is an argument. Who waits is not known here.
 """
 
+from sccachedist.bounded import remember
+
 #: Seconds for which others wait at most: the time of an upload and of unpacking, as a rule.
 SCOUT_SECS = 10.0
 #: For how many toolchains it is remembered that a first job was out.
@@ -21,9 +23,7 @@ class Scouts:
     def send(self, toolchain: str, now: float) -> None:
         """Note that a job with a toolchain is given out whose machine is not known."""
         if toolchain not in self._until:
-            if len(self._until) >= MOST_SCOUTS:
-                del self._until[next(iter(self._until))]
-            self._until[toolchain] = now + SCOUT_SECS
+            remember(self._until, toolchain, now + SCOUT_SECS, MOST_SCOUTS)
 
     def is_out(self, toolchain: str, now: float) -> bool:
         """Whether others with a toolchain wait."""

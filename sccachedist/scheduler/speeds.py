@@ -22,6 +22,7 @@ from typing import TypeVar
 
 import attrs
 
+from sccachedist.bounded import remember
 from sccachedist.budgets import Party
 from sccachedist.errors import DecodeError
 from sccachedist.outcomes import Outcome
@@ -180,7 +181,6 @@ def _kept(books: dict[K, V], key: K, new: Callable[[], V]) -> V:
     """What is noted under a key, or a new note, for which the oldest one goes if there are too many."""
     found = books.get(key)
     if found is None:
-        if len(books) >= MOST_KINDS:
-            del books[next(iter(books))]
-        found = books[key] = new()
+        found = new()
+        remember(books, key, found, MOST_KINDS)
     return found

@@ -6,10 +6,7 @@ answers holds for all servers of that store. One that could not get a toolchain 
 Pure: the time is an argument. Who is asked, and when, is decided in :mod:`sccachedist.scheduler.presumptions`.
 """
 
-from typing import TypeVar
-
-K = TypeVar("K")
-V = TypeVar("V")
+from sccachedist.bounded import remember
 
 #: Seconds until a store is asked again for a toolchain that it lacked: by then, someone may have put it there.
 LACKING_SECS = 10.0
@@ -28,12 +25,12 @@ class StoredToolchains:
     def found(self, store: str, toolchain: str) -> None:
         """Note that a store has a toolchain."""
         self._lacking.pop((store, toolchain), None)
-        _remember(self._found, (store, toolchain), None)
+        remember(self._found, (store, toolchain), None, MOST_STORED)
 
     def lacks(self, store: str, toolchain: str, now: float) -> None:
         """Note that a store does not have a toolchain."""
         self._found.pop((store, toolchain), None)
-        _remember(self._lacking, (store, toolchain), now + LACKING_SECS)
+        remember(self._lacking, (store, toolchain), now + LACKING_SECS, MOST_STORED)
 
     def forget(self, store: str, toolchain: str) -> None:
         """Note that a server did not get a toolchain from a store: the next one looks again."""
@@ -52,16 +49,8 @@ class StoredToolchains:
 
         :param size: in bytes; None if it is not known yet.
         """
-        _remember(self._sizes, toolchain, size or self._sizes.get(toolchain, 0))
+        remember(self._sizes, toolchain, size or self._sizes.get(toolchain, 0), MOST_STORED)
 
     def likely_size(self, toolchain: str) -> int | None:
         """The bytes of a toolchain that some store is likely to have, 0 if that is not known; None for any other."""
         return self._sizes.get(toolchain)
-
-
-def _remember(known: dict[K, V], key: K, value: V) -> None:
-    """Note a value as the latest one; the oldest is forgotten if there are too many."""
-    known.pop(key, None)
-    if len(known) >= MOST_STORED:
-        del known[next(iter(known))]
-    known[key] = value

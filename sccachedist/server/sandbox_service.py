@@ -4,6 +4,7 @@ How jobs come to a role, its own class says: :mod:`sccachedist.server.lifecycle`
 :mod:`sccachedist.worker.lifecycle` for a worker.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -45,7 +46,7 @@ class SandboxParts:
     status: Callable[[], str]
 
 
-class SandboxService(RoleService):
+class SandboxService(RoleService, ABC):
     """A role with sandboxes: it listens at once, begins with jobs when they work, and ends what it has begun in order.
 
     :param unbegun: says what is not done while they do not work, such as "not registering".
@@ -76,13 +77,13 @@ class SandboxService(RoleService):
         """Wait for running jobs, at most ``shutdown.grace_secs``, then end everything."""
         return Deferred.fromCoroutine(self._end())
 
+    @abstractmethod
     async def _begin(self) -> None:
         """Have jobs come."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _finish_jobs(self) -> None:
         """Have no more come, and wait for those that are here; cancelled when the grace is over."""
-        raise NotImplementedError
 
     async def _end_others(self) -> None:
         """End what must not outlast the sandboxes."""

@@ -67,7 +67,17 @@ def check_directories(settings: HostSettings, account: Account | None) -> None:
             check_trusted("builder.build_dir", settings.builder.build_dir / HOME, *users)
 
 
-def become(account: Account, settings: HostSettings, builder: Builder, lock: CacheLock) -> None:
+def take_up(account: Account | None, settings: HostSettings, builder: Builder, lock: CacheLock) -> None:
+    """Become the user that the configuration names, if it names one, and hold the cache: before all else on the disk.
+
+    :raises ConfigError: that fails.
+    """
+    if account is not None:
+        _become(account, settings, builder, lock)
+    lock.hold()
+
+
+def _become(account: Account, settings: HostSettings, builder: Builder, lock: CacheLock) -> None:
     """Give this build server's files to the user that the configuration names, and become that user.
 
     :raises ConfigError: that fails.

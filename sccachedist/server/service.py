@@ -57,7 +57,7 @@ from sccachedist.server.metrics import ServerMetrics
 from sccachedist.server.reloaded_parts import JobObservers, ServerParts
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.sandbox_service import SandboxParts
-from sccachedist.server.sandboxes import account_of, become, check_directories, directories_of, make_builder
+from sccachedist.server.sandboxes import account_of, check_directories, directories_of, make_builder, take_up
 from sccachedist.server.scheduler_session import HttpSchedulerSession, Incarnation
 from sccachedist.server.self_description import abilities, offered_cpus, server_token, told_metrics_port
 from sccachedist.server.self_test import SelfTest
@@ -233,8 +233,7 @@ def server_service(
     service = ServerService(
         SandboxParts(
             opening=(
-                *([partial(become, account, settings, builder, lock)] if account else []),
-                lock.hold,
+                partial(take_up, account, settings, builder, lock),
                 identity.load,
                 spent.open,
                 toolchains.open,

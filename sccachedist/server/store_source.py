@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel
 
+from sccachedist.bounded import remember
 from sccachedist.daemon.background import in_background
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import LimitExceeded, PeerError, SccachedistError, ToolchainError
@@ -27,7 +28,7 @@ from sccachedist.singleflight import SingleFlight
 from sccachedist.toolchains.cache import Toolchains
 from sccachedist.toolchains.fetching import Sink, Take
 from sccachedist.wire.abilities import ObjectStoreFacts
-from sccachedist.wire.archive_id import ArchiveId
+from sccachedist.wire.archive_id import NO_TOOLCHAIN, ArchiveId
 
 log = Logger()
 T = TypeVar("T")
@@ -42,8 +43,6 @@ REST_SECS, CHECK_SECS = 10.0, 60.0
 MOST_PUTS, MOST_WAITING = 2, 64
 #: How many toolchains are remembered that are there, were wrong there, or are still to be kept there.
 _MOST_NOTED = 1000
-#: What no toolchain is called.
-_NONE = ArchiveId("0" * 64)
 _READING, _KEEPING = "reading", "keeping"
 
 
@@ -86,7 +85,7 @@ class StoreSource:
         try:
             await self._tried(_READING, lambda: take(partial(self._bring, toolchain)))
         except (ToolchainError, LimitExceeded):
-            _note(self._wrong, toolchain)
+            remember(self._wrong, toolchain, None, _MOST_NOTED)
             raise
 
     async def has(self, toolchain: ArchiveId) -> bool:
@@ -122,7 +121,7 @@ class StoreSource:
         await self._store.close()
 
     async def _check(self) -> None:
-        await self._looks.do(_NONE, lambda: self._look(_NONE))
+        await self._looks.do(NO_TOOLCHAIN, lambda: self._look(NO_TOOLCHAIN))
         if _READING not in self._troubles:
             unkept, self._unkept = self._unkept, {}
             for toolchain in unkept:
@@ -141,7 +140,7 @@ class StoreSource:
         else:
             self._worked(_READING)
             if is_there:
-                _note(self._there, toolchain)
+                remember(self._there, toolchain, None, _MOST_NOTED)
 
     async def _keep(self, toolchain: ArchiveId) -> None:
         is_wrong = toolchain in self._wrong
@@ -163,7 +162,7 @@ class StoreSource:
         except SccachedistError as error:
             self.results["failed"] += 1
             if isinstance(error, PeerError) and is_passing(error):
-                _note(self._unkept, toolchain)
+                remember(self._unkept, toolchain, None, _MOST_NOTED)
             log.info(
                 "toolchain {toolchain} is not kept in the object store: {error}", toolchain=toolchain, error=str(error)
             )
@@ -202,11 +201,3 @@ class StoreSource:
         form = "the object store {store} cannot be used ({what}): {error}"
         fields = {"store": self._store.url, "what": what, "error": why}
         self._quiet_log.tell(log, LogLevel.warn, what, form, why=why, **fields)
-
-
-def _note(noted: dict[ArchiveId, None], toolchain: ArchiveId) -> None:
-    """Note a toolchain as the latest; of too many, the first one is forgotten."""
-    noted.pop(toolchain, None)
-    noted[toolchain] = None
-    if len(noted) > _MOST_NOTED:
-        del noted[next(iter(noted))]

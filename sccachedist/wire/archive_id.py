@@ -10,6 +10,8 @@ from sccachedist.errors import DecodeError
 
 #: 64 or 128 lower-case hexadecimal digits, so it is safe as a file name.
 ArchiveId = NewType("ArchiveId", str)
+#: That of nothing that was ever packed.
+NO_TOOLCHAIN = ArchiveId("0" * 64)
 
 _FORM = re.compile(r"[0-9a-f]{64}|[0-9a-f]{128}")
 

@@ -38,7 +38,7 @@ from sccachedist.server.cache_lock import CACHE_DIRECTORIES, IDENTITY, CacheLock
 from sccachedist.server.host import DISK_SECS, Host
 from sccachedist.server.inputs import open_spool
 from sccachedist.server.sandbox_service import SandboxParts
-from sccachedist.server.sandboxes import account_of, become, check_directories, directories_of, make_builder
+from sccachedist.server.sandboxes import account_of, check_directories, directories_of, make_builder, take_up
 from sccachedist.server.self_description import job_slots, machines, machines_run, offered_cpus
 from sccachedist.server.self_test import SelfTest
 from sccachedist.toolchains.cache import Toolchains
@@ -178,8 +178,7 @@ def worker_service(
     service = WorkerService(
         SandboxParts(
             opening=(
-                *([partial(become, account, settings, builder, lock)] if account else []),
-                lock.hold,
+                partial(take_up, account, settings, builder, lock),
                 toolchains.open,
                 partial(open_spool, cache / "spool"),
                 *([trusted.load] if trusted is not None else []),

@@ -120,7 +120,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignOn]:
 
 
 def test_who_one_is(page: SignOn) -> None:
-    """The one who has signed in, whatever the browser says besides; an administrator if the file has the name."""
+    """The one who has signed in, also if the browser says something else; an administrator if the file has the name."""
     for claimed in (None, "ann@example.org"):
         me = page.asked("/api/v1/farm/me", "carl@example.org", claimed=claimed)[1]
         assert (me["role"], me["name"]) == ("viewer", "carl@example.org")

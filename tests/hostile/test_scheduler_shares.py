@@ -34,7 +34,7 @@ def scheduler_tables() -> Mapping[str, str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_slot_is_taken_in_the_end(neighbour: Neighbour) -> Iterator[None]:
-    """Not even by jobs that nobody came for: all tests wait together until these are given up."""
+    """Not even by jobs that no client came for: all tests wait together until these are given up."""
     yield
     neighbour.all_slots_free()
 

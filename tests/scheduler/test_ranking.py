@@ -88,7 +88,7 @@ class Farm:
 
 
 def test_until_something_is_known() -> None:
-    """Servers that nobody knows yet are loaded alike."""
+    """Servers that are not known yet are loaded alike."""
     assert Farm().placed(6) == [A, A, B, B, C, C]
 
 

@@ -154,7 +154,7 @@ def test_without_other_servers(farm: StoringFarm) -> None:
 
 
 def test_others_have_it(farm: StoringFarm) -> None:
-    """Nobody looks into the store for what another server has."""
+    """The store is not asked for what another server has."""
     farm.b.beat(farm.b.report({}, GCC))
     assert farm.needs(farm.a) is False
 

@@ -154,7 +154,7 @@ def test_trouble(having: Having, error: PeerError) -> None:
 
 
 def test_checked(having: Having) -> None:
-    """It is looked whether the store works, though nobody needs anything of it."""
+    """It is looked whether the store works, though nothing of it is needed."""
     having.source.check()
     having.store.looks.answer(NONE, WRONG_KEY)
     assert having.trouble == str(WRONG_KEY)

@@ -72,7 +72,7 @@ store_secret_key = "testing"
             self.stop()
 
     def put(self, name: str, content: bytes) -> None:
-        """Put an object there, whatever is in its place."""
+        """Put an object there, also where there is one."""
         self._ask("PUT", f"/{PREFIX}{name}", content)
 
     def get(self, name: str) -> bytes | None:

@@ -60,7 +60,7 @@ from sccachedist.server.cache_lock import IDENTITY
 from sccachedist.server.sandboxes import make_builder
 from sccachedist.server.self_description import server_token
 from sccachedist.web.tls import CertificateFiles
-from sccachedist.wire.archive_id import archive_id
+from sccachedist.wire.archive_id import NO_TOOLCHAIN
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import JOB_STATE, JobState
 from sccachedist.worker.gateway_calls import GatewayCalls
@@ -68,8 +68,6 @@ from sccachedist.worker.trusted import DIRECTORY, TrustedCertificates
 
 #: The number of a job that no scheduler ever reaches.
 _NO_JOB = 2**64 - 1
-#: The archive id of nothing that was ever packed.
-_NO_TOOLCHAIN = "0" * 64
 _ROOM_FOR_JOBS = GIB
 #: Seconds for an answer.
 _SECS = 10
@@ -293,7 +291,7 @@ async def _gateway(reactor: Any, settings: WorkerSettings, url: str) -> Findings
         known.load()
     calls = GatewayCalls(url, streams(reactor, policy, ANSWER_BYTES, 1), lambda: settings.gateway.token, lambda: 0)
     try:
-        await calls.toolchain(archive_id(_NO_TOOLCHAIN), lambda _: None)
+        await calls.toolchain(NO_TOOLCHAIN, lambda _: None)
     except PeerError as error:
         yield findings.gateway(url, error.status, str(error))
     finally:

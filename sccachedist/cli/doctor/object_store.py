@@ -7,10 +7,9 @@ from sccachedist.cli.doctor.findings import Finding, failed, good
 from sccachedist.config import ToolchainsSettings
 from sccachedist.errors import PeerError
 from sccachedist.objects.store import object_store
+from sccachedist.wire.archive_id import NO_TOOLCHAIN
 
 CHECK = "toolchains.store"
-#: What no toolchain is called.
-_NONE = "0" * 64
 
 
 async def object_store_check(reactor: Any, settings: ToolchainsSettings) -> AsyncIterator[Finding]:
@@ -21,7 +20,7 @@ async def object_store_check(reactor: Any, settings: ToolchainsSettings) -> Asyn
     if (store := object_store(settings, reactor)) is None:
         return
     try:
-        await store.look(_NONE)
+        await store.look(NO_TOOLCHAIN)
     except PeerError as error:
         yield failed(CHECK, f"{store.url}: {error}", "correct it; meanwhile, clients bring toolchains")
     else:
