@@ -19,19 +19,15 @@ Each time that it is given away has a *ticket* of its own. Five rules hold:
 from bisect import insort
 from collections import Counter
 
-import attrs
-
 from sccachedist.errors import BuildError, DecodeError, LimitExceeded, SccachedistError, SessionOver
 from sccachedist.gateway.believed import MOST_CPUS, cpus_of
 from sccachedist.gateway.decisions import ClosePlace, Decision, Dismiss, EndTicket, Give, JobKey, SendHome
+from sccachedist.gateway.known import DialledWorker, RemoteJob
 from sccachedist.outcomes import SentLocal
 from sccachedist.wire.gateway import WorkerHello, WorkerState
-from sccachedist.wire.machines import ANY, UNKNOWN
 
 #: How many workers may be lost with a job before it goes home, and how many may not begin with it.
 MOST_TRIES, MOST_BUSY = 3, 100
-#: Seconds after which a request for orders is answered, and those until the next one has to be there.
-PING_SECS, GRACE_SECS = 5, 5
 #: Seconds for which a job waits while no worker could run it, and a lost worker's CPUs still count: one that is started
 #: again, or whose connection broke, comes back within that time.
 ALONE_SECS = 10.0
@@ -39,63 +35,6 @@ ALONE_SECS = 10.0
 ANSWER_SECS = 15.0
 #: The most sessions, and the most places of one.
 MOST_SESSIONS, MOST_PLACES = 4096, 2 * MOST_CPUS
-
-
-@attrs.define
-class _Worker:
-    """A session.
-
-    :param heard: when its last request for orders was answered, or came.
-    :param is_listening: whether one is open.
-    :param running: the jobs that it has, by their tickets.
-    """
-
-    session: str
-    hello: WorkerHello
-    cpus: int
-    slots: int
-    toolchains: set[str]
-    heard: float
-    is_listening: bool = False
-    is_leaving: bool = False
-    places: dict[int, None] = attrs.field(factory=dict)
-    running: dict[int, JobKey] = attrs.field(factory=dict)
-
-    @property
-    def takes_jobs(self) -> bool:
-        """Whether it will open places."""
-        return self.slots > 0 and not self.is_leaving
-
-    def is_silent(self, now: float) -> bool:
-        """Whether it has not been heard of for too long."""
-        return now - self.heard >= (PING_SECS if self.is_listening else 0) + GRACE_SECS
-
-    def suits(self, machine: int) -> bool:
-        """Whether it could run programs of a machine, as far as that is known."""
-        return machine in (UNKNOWN, ANY) or not self.hello.machines or machine in self.hello.machines
-
-
-@attrs.define
-class _Job:
-    """A job.
-
-    :param machine: which its toolchain needs.
-    :param had: the nonces of workers that had it.
-    :param at: the session and the ticket; None while it waits. ``place``: where it was given away.
-    :param since: when it was given away.
-    :param alone: since when no worker could run it; None if one could.
-    """
-
-    key: JobKey
-    toolchain: str
-    machine: int
-    losses: int = 0
-    busy: int = 0
-    had: set[int] = attrs.field(factory=set)
-    at: tuple[str, int] | None = None
-    place: int = 0
-    since: float = 0.0
-    alone: float | None = None
 
 
 class Dispatch:
@@ -108,9 +47,9 @@ class Dispatch:
     def __init__(self, job_secs: float) -> None:
         self.job_secs = job_secs
         self.moved = Counter[str]({"lost": 0, "broken": 0, "busy": 0})
-        self._workers: dict[str, _Worker] = {}
-        self._open: dict[str, _Worker] = {}
-        self._jobs: dict[JobKey, _Job] = {}
+        self._workers: dict[str, DialledWorker] = {}
+        self._open: dict[str, DialledWorker] = {}
+        self._jobs: dict[JobKey, RemoteJob] = {}
         self._waiting: list[JobKey] = []
         self._last_key = self._last_ticket = 0
         self._held, self._held_until = 0, -1.0
@@ -135,6 +74,10 @@ class Dispatch:
         known = {worker.hello.machines for worker in self._workers.values() if worker.takes_jobs}
         return () if () in known else tuple(sorted({machine for each in known for machine in each}))
 
+    def silent(self, now: float) -> list[str]:
+        """The sessions whose workers have not been heard of for too long."""
+        return [worker.session for worker in self._workers.values() if worker.is_silent(now)]
+
     @property
     def waiting(self) -> int:
         """How many jobs wait for a worker."""
@@ -151,12 +94,12 @@ class Dispatch:
             return ""
         return "no worker takes jobs" if self._workers else "no worker is connected"
 
-    def name(self, session: str) -> str:
-        """What the worker of a session calls itself.
+    def hello(self, session: str) -> WorkerHello:
+        """What the worker of a session said first.
 
         :raises SessionOver: there is no such session.
         """
-        return self._worker(session).hello.name
+        return self._worker(session).hello
 
     def is_leaving(self, session: str) -> bool:
         """Whether a worker has said that it leaves, and has no jobs any more.
@@ -167,17 +110,19 @@ class Dispatch:
         return worker.is_leaving and not worker.running
 
     def welcome(self, session: str, hello: WorkerHello, now: float) -> list[Decision]:
-        """Open a session. An earlier one of the same process is over, and its jobs come back.
+        """Open a session. An earlier one of the same process by the same way is over, and its jobs come back.
 
+        :raises SessionOver: the process has one by another way, so its CPUs are offered already.
         :raises DecodeError: there are too many.
         """
-        told: list[Decision] = []
-        for other in [each.session for each in self._workers.values() if each.hello.nonce == hello.nonce]:
-            told += self.lose(other, now)
+        earlier = [each for each in self._workers.values() if each.hello.nonce == hello.nonce]
+        if any(each.hello.way != hello.way for each in earlier):
+            raise SessionOver("this worker is here already, by another address of this gateway")
+        told = [decision for each in earlier for decision in self.lose(each.session, now)]
         if len(self._workers) >= MOST_SESSIONS:
             raise DecodeError(f"there are {MOST_SESSIONS} workers already")
         held = set(hello.toolchains)
-        self._workers[session] = _Worker(session, hello, cpus_of(hello), hello.slots, held, now)
+        self._workers[session] = DialledWorker(session, hello, cpus_of(hello), hello.slots, held, now)
         return told
 
     def listen(self, session: str, state: WorkerState, now: float) -> list[Decision]:
@@ -241,7 +186,7 @@ class Dispatch:
         :param machine: which its toolchain needs, see :mod:`sccachedist.wire.machines`.
         """
         self._last_key += 1
-        job = _Job(JobKey(self._last_key), toolchain, machine)
+        job = RemoteJob(JobKey(self._last_key), toolchain, machine)
         self._jobs[job.key] = job
         self._waiting.append(job.key)
         return job.key, self._match(now)
@@ -289,7 +234,7 @@ class Dispatch:
 
     def look(self, now: float) -> list[Decision]:
         """Do what is due at a time: about once a second is enough."""
-        told = self._lose_all([worker.session for worker in self._workers.values() if worker.is_silent(now)], now)
+        told = self._lose_all(self.silent(now), now)
         for job in list(self._jobs.values()):
             if job.at is None:
                 told += self._wait_alone(job, now)
@@ -306,7 +251,7 @@ class Dispatch:
             each.clear()
         return told
 
-    def _worker(self, session: str) -> _Worker:
+    def _worker(self, session: str) -> DialledWorker:
         if (worker := self._workers.get(session)) is None:
             raise SessionOver("this worker has no session, or it is over")
         return worker
@@ -337,11 +282,11 @@ class Dispatch:
         return told
 
     @staticmethod
-    def _rank(worker: _Worker, job: _Job) -> tuple[bool, bool, float]:
+    def _rank(worker: DialledWorker, job: RemoteJob) -> tuple[bool, bool, float]:
         load = len(worker.running) / max(worker.slots, 1)
         return worker.hello.nonce in job.had, job.toolchain not in worker.toolchains, load
 
-    def _give(self, job: _Job, worker: _Worker, now: float) -> Give:
+    def _give(self, job: RemoteJob, worker: DialledWorker, now: float) -> Give:
         place = next(iter(worker.places))
         self._take_place(worker, place)
         self._waiting.remove(job.key)
@@ -353,19 +298,19 @@ class Dispatch:
         worker.toolchains.add(job.toolchain)  # it is about to fetch it
         return Give(worker.session, place, job.key, ticket)
 
-    def _take_place(self, worker: _Worker, place: int) -> None:
+    def _take_place(self, worker: DialledWorker, place: int) -> None:
         del worker.places[place]
         if not worker.places:
             del self._open[worker.session]
 
-    def _take_back(self, job: _Job) -> EndTicket:
+    def _take_back(self, job: RemoteJob) -> EndTicket:
         """Take a job from its worker, which still has a session."""
         assert job.at is not None
         session, ticket = job.at
         del self._workers[session].running[ticket]
         return EndTicket(session, ticket)
 
-    def _come_back(self, job: _Job, why: str) -> list[Decision]:
+    def _come_back(self, job: RemoteJob, why: str) -> list[Decision]:
         """Let a job wait again that no worker has any more, or send it home."""
         self.moved[why] += 1
         job.at = None
@@ -377,7 +322,7 @@ class Dispatch:
         insort(self._waiting, job.key)
         return []
 
-    def _wait_alone(self, job: _Job, now: float) -> list[Decision]:
+    def _wait_alone(self, job: RemoteJob, now: float) -> list[Decision]:
         """Send a job home that no worker could run for too long."""
         if any(worker.takes_jobs and worker.suits(job.machine) for worker in self._workers.values()):
             job.alone = None
@@ -389,7 +334,7 @@ class Dispatch:
             return [self._home(job, BuildError(SentLocal.NO_WORKER, lack))]
         return []
 
-    def _home(self, job: _Job, error: SccachedistError) -> SendHome:
+    def _home(self, job: RemoteJob, error: SccachedistError) -> SendHome:
         del self._jobs[job.key]
         return SendHome(job.key, error)
 

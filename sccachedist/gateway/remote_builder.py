@@ -13,7 +13,7 @@ from sccachedist.errors import BuildError, ForeignToolchain
 from sccachedist.gateway.worker_sessions import WorkerSessions
 from sccachedist.outcomes import SentLocal
 from sccachedist.policy import OnFailure
-from sccachedist.wire.abilities import MOST_MACHINES, Abilities
+from sccachedist.wire.abilities import MOST_MACHINES, Abilities, GatewayFacts
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.machines import NUMBERS, UNKNOWN
 
@@ -53,7 +53,9 @@ class RemoteBuilder:
 
         :param labels: its own.
         """
-        return Abilities(machines=self._sessions.dispatch.machines[:MOST_MACHINES], labels=labels)
+        known = self._sessions.dispatch
+        here = GatewayFacts(known.workers, known.cpus)
+        return Abilities(machines=known.machines[:MOST_MACHINES], labels=labels, gateway=here)
 
     async def start(self) -> None:
         """Wait for the first worker: before, no scheduler hears of a gateway. A published one reads its CPUs once."""

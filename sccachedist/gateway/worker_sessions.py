@@ -22,9 +22,10 @@ from sccachedist.errors import DiskError, SccachedistError, SessionOver
 from sccachedist.files import overwrite, remove_file
 from sccachedist.gateway.believed import failure_of, usage_of
 from sccachedist.gateway.decisions import ClosePlace, Decision, Dismiss, EndTicket, Give, JobKey, SendHome
-from sccachedist.gateway.dispatch import GRACE_SECS, PING_SECS, Dispatch
+from sccachedist.gateway.dispatch import Dispatch
+from sccachedist.gateway.known import GRACE_SECS, PING_SECS
+from sccachedist.gateway.worker_log import WorkerLog
 from sccachedist.policy import OnFailure
-from sccachedist.printable import excerpt
 from sccachedist.waiters import Waiters
 from sccachedist.wire.gateway import (
     MOST_CANCELLED,
@@ -45,7 +46,6 @@ log = Logger()
 POLL_SECS = 20
 #: Seconds between two looks at what is due.
 LOOK_SECS = 1.0
-_LONGEST_NAME = 100
 
 
 @attrs.frozen
@@ -107,6 +107,7 @@ class WorkerSessions:
         self._sessions: dict[str, _Session] = {}
         self._jobs: dict[JobKey, _Running] = {}
         self._offered: tuple[object, ...] = (0, ())
+        self._log = WorkerLog()
         self._is_stopped = False
         self._awaited = Waiters()
 
@@ -139,15 +140,16 @@ class WorkerSessions:
     def welcome(self, token: str, hello: WorkerHello) -> Welcome:
         """Open a session.
 
-        :raises SessionOver: this gateway stops.
+        :raises SessionOver: this gateway stops, or the worker is here already.
         :raises DecodeError: there are too many.
         """
         if self._is_stopped:
             raise SessionOver("this gateway stops")
         session, certificate = secrets.token_hex(16), self._certificate()
-        told = self.dispatch.welcome(session, hello, self._clock.seconds())
+        now = self._clock.seconds()
+        told = self.dispatch.welcome(session, hello, now)
         self._sessions[session] = _Session(token, certificate)
-        log.info("worker {name} of {cpus} CPUs is here", name=excerpt(hello.name, _LONGEST_NAME), cpus=hello.cpus)
+        self._log.came(hello, now)
         self._carry_out(told)
         self._tell_of_change()
         return Welcome(session, PING_SECS, GRACE_SECS, POLL_SECS, int(self.dispatch.job_secs), certificate)
@@ -157,7 +159,7 @@ class WorkerSessions:
 
         :raises SessionOver: there is no such session.
         """
-        log.info("worker {name} leaves", name=self._name(session))
+        self._log.leaves(self.dispatch.hello(session))
         self._carry_out(self.dispatch.leave(session))
         self._tell_of_change()
 
@@ -274,7 +276,10 @@ class WorkerSessions:
 
     def look(self) -> None:
         """Do what is due: call this about once a second."""
-        self._carry_out(self.dispatch.look(self._clock.seconds()))
+        now = self._clock.seconds()
+        for session in self.dispatch.silent(now):
+            self._tell_of_end(session, "is silent", now)
+        self._carry_out(self.dispatch.look(now))
         self._tell_of_change()
 
     def take_tokens(self, tokens: tuple[str, ...]) -> None:
@@ -295,18 +300,20 @@ class WorkerSessions:
             raise SessionOver("this worker has no session, or it is over")
         return own
 
-    def _name(self, session: str) -> str:
-        return excerpt(self.dispatch.name(session), _LONGEST_NAME)
-
     def _lose(self, session: str, why: str) -> None:
         if session not in self._sessions:
             return
-        if self.dispatch.is_leaving(session):
-            log.info("worker {name} has left", name=self._name(session))
-        else:
-            log.warn("worker {name} {why}: its jobs go to others", name=self._name(session), why=why)
-        self._carry_out(self.dispatch.lose(session, self._clock.seconds()))
+        now = self._clock.seconds()
+        self._tell_of_end(session, why, now)
+        self._carry_out(self.dispatch.lose(session, now))
         self._tell_of_change()
+
+    def _tell_of_end(self, session: str, why: str, now: float) -> None:
+        hello = self.dispatch.hello(session)
+        if self.dispatch.is_leaving(session):
+            self._log.left(hello)
+        else:
+            self._log.lost(hello, why, now)
 
     def _carry_out(self, decisions: list[Decision]) -> None:
         """Do what was decided. A step may end a session or a job that a later one is about; then that has no effect."""

@@ -74,13 +74,17 @@ class SchedulerRow(TypedDict):
 
 
 class StatusDocument(TypedDict):
-    """``GET /api/v1/farm/status``: the farm at a glance. ``schedulers``: all of ``[cluster]``; none without it."""
+    """``GET /api/v1/farm/status``: the farm at a glance. ``schedulers``: all of ``[cluster]``; none without it.
+
+    ``workers`` are those of all gateways, which are build servers, too.
+    """
 
     v: int
     version: str
     up_secs: float
     servers: dict[str, int]  # by ServerState, each server in one
     published: int
+    workers: int
     cpus: int
     slots: int
     running: int
@@ -106,12 +110,19 @@ class ServerUpload(TypedDict):
     bytes: int
 
 
+class WorkersRow(TypedDict):
+    """The workers of a gateway that are connected and take jobs, and their CPUs."""
+
+    live: int
+    cpus: int
+
+
 class ServerRow(TypedDict):
     """A build server. ``why`` says what keeps it from new jobs; it is empty if nothing does.
 
     ``machine`` is that of its host, ``machines`` are those whose programs it runs. ``load`` is in processes, memory and
     disks in bytes; all of it is rounded. ``speed``: 2 if it compiles in half the time that the farm takes with the same
-    toolchains.
+    toolchains. ``workers``: null if it is no gateway, or does not tell.
     """
 
     address: str
@@ -124,6 +135,7 @@ class ServerRow(TypedDict):
     published: bool
     version: str | None
     cpus: int
+    workers: WorkersRow | None
     slots: int
     taken: int
     jobs: int

@@ -26,6 +26,7 @@ from sccachedist.records.documents import (
     ServerRow,
     ServerUpload,
     StatusDocument,
+    WorkersRow,
 )
 from sccachedist.records.ring import (
     CLIENT,
@@ -98,6 +99,7 @@ class ServerSums:
 
     states: Counter[str] = attrs.field(factory=Counter)
     published: int = 0
+    workers: int = 0
     slots: int = 0
 
     def add(self, server: ServerView, times: int = 1) -> None:
@@ -105,6 +107,8 @@ class ServerSums:
         self.states[server.state] += times
         self.published += times * (not server.ours)
         self.slots += times * server.slots
+        if server.abilities is not None and server.abilities.gateway is not None:
+            self.workers += times * server.abilities.gateway.workers
 
     @property
     def by_state(self) -> dict[str, int]:
@@ -132,6 +136,7 @@ def status_document(
         up_secs=round(up_secs, 3),
         servers=servers.by_state,
         published=servers.published,
+        workers=servers.workers,
         cpus=totals.cpus,
         slots=servers.slots,
         running=sum(totals.phases.values()),
@@ -161,6 +166,7 @@ def server_row(server: ServerView, speed: float | None = None) -> ServerRow:
         published=not server.ours,
         version=server.version or None,
         cpus=server.num_cpus,
+        workers=None if able.gateway is None else WorkersRow(live=able.gateway.workers, cpus=able.gateway.cpus),
         slots=server.slots,
         taken=server.taken,
         jobs=server.jobs,

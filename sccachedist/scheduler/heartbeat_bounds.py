@@ -72,3 +72,6 @@ def _check_abilities(abilities: Abilities, toolchains: int) -> None:
     store = abilities.store
     if store is not None and (len(store.name) > MOST_STORE_NAME or len(store.trouble) > MOST_TROUBLE):
         raise DecodeError(f"an object store has a name of at most {MOST_STORE_NAME} characters, and trouble of as many")
+    gateway = abilities.gateway
+    if gateway is not None and max(gateway.workers, gateway.cpus) > MOST_NUMBER:
+        raise DecodeError(f"a number of a gateway is larger than {MOST_NUMBER}")

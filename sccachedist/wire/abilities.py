@@ -8,12 +8,12 @@ import re
 
 import attrs
 
-from sccachedist.wire.bincode import BOOL, TEXT, U16, Json, Reader, extended, sequence, struct
+from sccachedist.wire.bincode import BOOL, TEXT, U16, Json, Reader, extended, numbers, sequence, struct
 from sccachedist.wire.host_facts import MOST_TOOLCHAINS
 
 #: The most machines and labels of a build server.
 MOST_MACHINES, MOST_LABELS = 16, 32
-_STORE_MARK = b"sccachedist 8\n"
+_STORE_MARK, _GATEWAY_MARK = b"sccachedist 8\n", b"sccachedist 9\n"
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -35,6 +35,17 @@ class ObjectStoreFacts:
 
 
 @attrs.frozen
+class GatewayFacts:
+    """The workers of a gateway that are connected and take jobs.
+
+    :param cpus: those of all of them. A gateway goes on offering those of a worker that was just lost, for a while.
+    """
+
+    workers: int
+    cpus: int
+
+
+@attrs.frozen
 class Abilities:
     """What a build server can do and others perhaps cannot.
 
@@ -44,6 +55,7 @@ class Abilities:
     :param built_for: for which machine each of the report's ``toolchains`` is, in their order, see
         :mod:`sccachedist.wire.machines`; empty if it does not tell.
     :param store: None if it has none.
+    :param gateway: None if it is none.
     """
 
     fetches: bool = False
@@ -51,8 +63,10 @@ class Abilities:
     labels: tuple[str, ...] = ()
     built_for: tuple[int, ...] = ()
     store: ObjectStoreFacts | None = None
+    gateway: GatewayFacts | None = None
 
 
+_NO_STORE = ObjectStoreFacts("")
 _ABILITIES = extended(
     struct(
         Abilities,
@@ -62,19 +76,23 @@ _ABILITIES = extended(
         built_for=sequence(U16, MOST_TOOLCHAINS),
     ),
     _STORE_MARK,
-    struct(ObjectStoreFacts, name=TEXT, trouble=TEXT),
+    extended(struct(ObjectStoreFacts, name=TEXT, trouble=TEXT), _GATEWAY_MARK, numbers(GatewayFacts)),
 )
 
 
 class _AbilitiesCodec:
-    """Abilities with the object store behind them."""
+    """Abilities with the object store behind them, and behind that the workers. A store without a name is none."""
 
     def write(self, value: Abilities, out: bytearray) -> None:
-        _ABILITIES.write((value, value.store), out)
+        is_more = value.store is not None or value.gateway is not None
+        _ABILITIES.write((value, (value.store or _NO_STORE, value.gateway) if is_more else None), out)
 
     def read(self, source: Reader) -> Abilities:
-        abilities, store = _ABILITIES.read(source)
-        return abilities if store is None else attrs.evolve(abilities, store=store)
+        abilities, more = _ABILITIES.read(source)
+        if more is None:
+            return abilities
+        store, gateway = more
+        return attrs.evolve(abilities, store=store if store.name else None, gateway=gateway)
 
     def to_json(self, value: Abilities) -> Json:
         return _ABILITIES.to_json((value, None))

@@ -49,10 +49,12 @@ _PREFIX = 4
 
 @attrs.frozen
 class WorkerHello:
-    """A worker's first message. One that comes again with the same nonce takes the place of its own earlier session.
+    """A worker's first message. One that comes again by the same way takes the place of its own earlier session.
 
     :param name: what operators call it, such as its host's name.
     :param nonce: of its process, drawn at random.
+    :param way: a number for each address that it dials. A gateway with several hears of the same process by each of
+        them, and lets it in by one.
     :param cpus: those that it offers.
     :param slots: how many jobs it runs at a time: a few more than its CPUs.
     :param machines: whose programs it runs, by the numbers of ELF; empty if it does not tell.
@@ -67,6 +69,7 @@ class WorkerHello:
     labels: tuple[str, ...]
     version: str
     toolchains: tuple[str, ...] = ()
+    way: int = 0
 
 
 @attrs.frozen
@@ -190,6 +193,7 @@ WORKER_HELLO = struct(
     labels=sequence(TEXT, MOST_LABELS),
     version=TEXT,
     toolchains=_HELD,
+    way=U64,
 )
 WELCOME = struct(
     Welcome,

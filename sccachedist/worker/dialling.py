@@ -1,12 +1,15 @@
 """Dials gateways, and dials again: one that answers has a session, one that does not is asked again after a pause.
 
-A name may have several addresses; each is a gateway of its own. What is done in a session,
+A name may have several addresses, and each may be a gateway of its own. A gateway that has several lets a worker in by
+one of them, so the others are dialled in vain until that one is lost. What is done in a session,
 :mod:`sccachedist.worker.session` knows.
 """
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from ipaddress import ip_address
+from itertools import count
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -57,17 +60,16 @@ def pause_secs(failures: int, drawn: float) -> float:
 class Dialler:
     """Keeps a session with one gateway.
 
-    :param hello: from a number of this dialler to what the gateway is told.
+    :param hello: returns what the gateway is told.
     :param drawn: draws a number from 0 to 1.
     :ivar session: the session; None if there is none.
     """
 
     _calls: GatewayCalls
-    _hello: Callable[[int], WorkerHello]
+    _hello: Callable[[], WorkerHello]
     _desk: Desk
     _drawn: Callable[[], float]
     session: GatewaySession | None = None
-    _nonce: int = attrs.field(factory=lambda: secrets.randbits(64), init=False)
     _failures: int = 0
     _said: str = ""
 
@@ -89,7 +91,7 @@ class Dialler:
             await self._calls.close()
 
     async def _once(self) -> None:
-        welcome = await self._calls.hello(self._hello(self._nonce))
+        welcome = await self._calls.hello(self._hello())
         log.info("gateway {gateway}: asked for jobs from now on", gateway=self._calls.url)
         self._said = ""
         self.session = GatewaySession(self._calls, welcome, self._desk)
@@ -110,6 +112,7 @@ class Diallers(Service):
 
     :param urls: of gateways, as the configuration has them.
     :param lookup: returns the addresses of a host and a port, those of one IP version only; raises OSError.
+    :param hello: from this worker's nonce, and from the way by which a gateway is dialled, to what that is told.
     """
 
     name = "diallers"
@@ -119,13 +122,14 @@ class Diallers(Service):
         urls: Sequence[str],
         lookup: Callable[[str, int], Awaitable[Sequence[str]]],
         calls: MakeCalls,
-        hello: Callable[[int], WorkerHello],
+        hello: Callable[[int, int], WorkerHello],
         desk: Desk,
         drawn: Callable[[], float],
         clock: IReactorTime,
     ) -> None:
         self._urls, self._lookup, self._calls, self._hello = urls, lookup, calls, hello
         self._desk, self._drawn = desk, drawn
+        self._nonce, self._ways = secrets.randbits(64), count()
         self._running: dict[tuple[str, str], tuple[Dialler, Deferred[None]]] = {}
         self._looks = LoopingCall(lambda: Deferred.fromCoroutine(self._look()))
         self._looks.clock = clock
@@ -182,7 +186,8 @@ class Diallers(Service):
     def _dial(self, url: str, address: str) -> None:
         host, port = _host_and_port(url)
         where = f"[{address}]" if ":" in address else address
-        dialler = Dialler(self._calls(f"https://{where}:{port}", host), self._hello, self._desk, self._drawn)
+        hello = partial(self._hello, self._nonce, next(self._ways))
+        dialler = Dialler(self._calls(f"https://{where}:{port}", host), hello, self._desk, self._drawn)
         work = Deferred.fromCoroutine(dialler.run())
         self._running[url, address] = dialler, work.addErrback(_ended)
 

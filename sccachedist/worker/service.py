@@ -126,7 +126,7 @@ def worker_service(
         cpus = 0 if openness.closed else offered_cpus(reload.settings)
         return WorkerState(cpus, slots.offered, toolchains.recent(MOST_TOLD))
 
-    def hello(nonce: int) -> WorkerHello:
+    def hello(nonce: int, way: int) -> WorkerHello:
         now = state()
         return WorkerHello(
             facts.name,
@@ -137,6 +137,7 @@ def worker_service(
             reload.settings.capacity.labels,
             __version__,
             now.toolchains,
+            way,
         )
 
     def unready() -> str:

@@ -1,5 +1,6 @@
 """Which worker gets which job, and what becomes of jobs whose workers are lost."""
 
+import attrs
 import pytest
 
 from sccachedist.errors import BuildError, DecodeError, LimitExceeded, SessionOver
@@ -7,14 +8,13 @@ from sccachedist.gateway.decisions import ClosePlace, Decision, Dismiss, EndTick
 from sccachedist.gateway.dispatch import (
     ALONE_SECS,
     ANSWER_SECS,
-    GRACE_SECS,
     MOST_BUSY,
     MOST_PLACES,
     MOST_SESSIONS,
     MOST_TRIES,
-    PING_SECS,
     Dispatch,
 )
+from sccachedist.gateway.known import GRACE_SECS, PING_SECS
 from sccachedist.outcomes import SentLocal
 from sccachedist.wire.gateway import WorkerHello, WorkerState
 
@@ -257,7 +257,7 @@ def test_what_workers_offer(dispatch: Dispatch) -> None:
     """The CPUs of all that take jobs; a worker may say that it takes none for now, or leave."""
     for session in "abc":
         enter(dispatch, session)
-    assert (dispatch.workers, dispatch.cpus, dispatch.name("a")) == (3, 6, "worker 97")
+    assert (dispatch.workers, dispatch.cpus, dispatch.hello("a")) == (3, 6, hello(ord("a")))
     dispatch.listen("a", WorkerState(5, 6, ()), 0)
     dispatch.listen("b", WorkerState(0, 0, ()), 0)
     dispatch.ask("c", 1, 0)
@@ -299,6 +299,18 @@ def test_twice(dispatch: Dispatch) -> None:
     assert given(dispatch.ask("A", 1, 1)) == [("A", 1, job)]
     with pytest.raises(SessionOver):
         dispatch.ask("a", 1, 1)
+
+
+def test_by_two_ways(dispatch: Dispatch) -> None:
+    """A process that dials two addresses of a gateway is let in by one, and by the other when that is lost."""
+    there = attrs.evolve(hello(1), way=1)
+    dispatch.welcome("a", hello(1), 0)
+    with pytest.raises(SessionOver, match="by another address"):
+        dispatch.welcome("b", there, 0)
+    assert (dispatch.workers, dispatch.cpus) == (1, 2)
+    assert dispatch.welcome("c", hello(1), 1) == [Dismiss("a")], "by the same way, it comes again"
+    dispatch.lose("c", 2)
+    assert dispatch.welcome("b", there, 3) == []
 
 
 def test_too_many(dispatch: Dispatch) -> None:

@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from sccachedist.errors import SessionOver
 from sccachedist.gateway.decisions import ClosePlace, Decision, Dismiss, EndTicket, Give, JobKey, SendHome
 from sccachedist.gateway.dispatch import (
     MOST_TRIES,
@@ -53,10 +54,21 @@ class Walk(RuleBasedStateMachine):
                 case SendHome(job=job):
                     self.waiting.remove(job)
 
-    @rule(session=SESSIONS, nonce=st.integers(1, 3), machines=st.sampled_from([(), (62, 3), (183, 62)]))
-    def comes(self, session: str, nonce: int, machines: tuple[int, ...]) -> None:
+    @rule(
+        session=SESSIONS,
+        nonce=st.integers(1, 3),
+        machines=st.sampled_from([(), (62, 3), (183, 62)]),
+        way=st.integers(0, 1),
+    )
+    def comes(self, session: str, nonce: int, machines: tuple[int, ...], way: int) -> None:
         if session not in self.sessions:
-            told = self.dispatch.welcome(session, WorkerHello("w", nonce, 1, 2, machines, (), "1"), self.now)
+            said = WorkerHello("w", nonce, 1, 2, machines, (), "1", way=way)
+            try:
+                told = self.dispatch.welcome(session, said, self.now)
+            except SessionOver:
+                others = [self.dispatch.hello(each) for each in self.sessions]
+                assert any(each.nonce == nonce and each.way != way for each in others)
+                return
             self.sessions.add(session)
             self.obey(told)
 

@@ -6,12 +6,12 @@ from farmkit.deferreds import outcome, pending
 from farmkit.memory_http import bearer, request
 from sccachedist.errors import BuildError, DiskError, ForeignToolchain, LimitExceeded
 from sccachedist.gateway import answer_body
-from sccachedist.gateway.dispatch import GRACE_SECS, PING_SECS
+from sccachedist.gateway.known import GRACE_SECS, PING_SECS
 from sccachedist.gateway.routes import ROOT
 from sccachedist.gateway.worker_sessions import POLL_SECS
 from sccachedist.outcomes import SentLocal
 from sccachedist.policy import OnFailure
-from sccachedist.wire.abilities import Abilities
+from sccachedist.wire.abilities import Abilities, GatewayFacts
 from sccachedist.wire.gateway import (
     WORKER_ANSWER,
     Built,
@@ -223,7 +223,8 @@ def test_another_machine(gateway: Gateway) -> None:
     assert counts(worker.answers(1, NotBuilt(SentLocal.MACHINE, "aarch64", "not here")))
     assert isinstance(outcome(run), ForeignToolchain)
     arm, place = gateway.worker(2, machines=(183,)), worker.place(1)
-    assert gateway.builder.abilities(("fast",)) == Abilities(machines=(3, 62, 183), labels=("fast",))
+    here = GatewayFacts(2, 4)
+    assert gateway.builder.abilities(("fast",)) == Abilities(machines=(3, 62, 183), labels=("fast",), gateway=here)
     run = gateway.run()
     assert place.answers() == []
     assert arm.takes()[0].ticket == 2

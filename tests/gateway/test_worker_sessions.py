@@ -1,10 +1,13 @@
 """The workers of a gateway as they come and go: sessions, what is offered, the begin and the end."""
 
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, eventAsText
 
 from farmkit.deferreds import outcome, pending
 from sccachedist.errors import BuildError
+from sccachedist.gateway.known import GRACE_SECS, PING_SECS
 from sccachedist.outcomes import SentLocal
+from sccachedist.wire.abilities import GatewayFacts
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.gateway import WORKER_HELLO, Built, WorkerHello
 from sccachedist.wire.usage import Usage
@@ -46,6 +49,48 @@ def test_other_tokens(gateway: Gateway) -> None:
     gateway.builder.take_tokens((TOKEN,))
     assert [each.status for each in listening.answers()] == [410]
     assert (stays.ask("leave").status, goes.ask("leave").status) == (200, 401)
+
+
+def test_silence_and_return(gateway: Gateway) -> None:
+    """The log tells when a worker is lost, and when it comes back: it, and not another one of the same name."""
+    with capturedLogs() as events:
+        gateway.worker(1).listens()
+        gateway.later(PING_SECS + GRACE_SECS)
+        gateway.later(7)
+        gateway.worker(2, name="worker 1")
+        gateway.worker(1).listens().leave()
+        gateway.worker(1)
+    assert [eventAsText(event, includeTimestamp=False, includeSystem=False) for event in events] == [
+        "worker worker 1 of 2 CPUs is here",
+        "worker worker 1 is silent: its jobs go to others",
+        "worker worker 1 of 2 CPUs is here",
+        "worker worker 1 of 2 CPUs is here again, 7 s after it was lost",
+        "worker worker 1 has closed its connection: its jobs go to others",
+        "worker worker 1 of 2 CPUs is here again, 0 s after it was lost",
+    ]
+
+
+def test_a_silent_worker_that_leaves(gateway: Gateway) -> None:
+    """One that has said that it leaves, and has no jobs, is not lost."""
+    worker = gateway.worker(1)
+    with capturedLogs() as events:
+        worker.ask("leave")
+        gateway.later(GRACE_SECS)
+        gateway.worker(1)
+    assert [eventAsText(event, includeTimestamp=False, includeSystem=False) for event in events] == [
+        "worker worker 1 leaves",
+        "worker worker 1 has left",
+        "worker worker 1 of 2 CPUs is here",
+    ]
+
+
+def test_what_is_told_of_workers(gateway: Gateway) -> None:
+    """A heartbeat tells those that are here, without those whose CPUs are still offered."""
+    gateway.worker(1).listens().leave()
+    gateway.worker(2, cpus=3)
+    assert gateway.builder.abilities(()).gateway == GatewayFacts(1, 3)
+    gateway.worker(3, cpus=0, slots=0)
+    assert gateway.builder.abilities(()).gateway == GatewayFacts(1, 3)
 
 
 def test_what_is_offered(gateway: Gateway) -> None:

@@ -8,7 +8,7 @@ from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.heartbeat_bounds import MOST_CPUS, MOST_KEY_BYTES, MOST_VERSION
 from sccachedist.scheduler.out_of_service import Drain
-from sccachedist.wire.abilities import Abilities, ObjectStoreFacts
+from sccachedist.wire.abilities import Abilities, GatewayFacts, ObjectStoreFacts
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, Health, ServerReport
 from sccachedist.wire.host_facts import HostFacts
@@ -92,6 +92,8 @@ def test_a_host_out_of_bounds(host: HostFacts, why: str) -> None:
         (Abilities(labels=("<b>",)), "labels"),
         (Abilities(store=ObjectStoreFacts("s" * 1001)), "an object store"),
         (Abilities(store=ObjectStoreFacts("", "t" * 1001)), "an object store"),
+        (Abilities(gateway=GatewayFacts(2**53 + 1, 0)), "a gateway"),
+        (Abilities(gateway=GatewayFacts(0, 2**64 - 1)), "a gateway"),
     ],
 )
 def test_abilities_out_of_bounds(abilities: Abilities, why: str) -> None:

@@ -5,8 +5,8 @@ import pytest
 
 from sccachedist.errors import DecodeError
 from sccachedist.server.scheduler_session import ANSWER_BYTES
-from sccachedist.wire.abilities import ABILITIES, MOST_LABELS, MOST_MACHINES, Abilities, ObjectStoreFacts
-from sccachedist.wire.bincode import TEXT, decode, encode
+from sccachedist.wire.abilities import ABILITIES, MOST_LABELS, MOST_MACHINES, Abilities, GatewayFacts, ObjectStoreFacts
+from sccachedist.wire.bincode import TEXT, U64, decode, encode
 from sccachedist.wire.extension import (
     EXTENDED_HEARTBEAT,
     EXTENDED_HEARTBEAT_RESULT,
@@ -37,6 +37,7 @@ OF_A_HOST = attrs.evolve(OF_A_PROGRAM, host=HOST)
 ABLE = Abilities(True, (62, 3), ("fast", "gpu"), (183,))
 OF_THE_ABLE = attrs.evolve(OF_A_HOST, abilities=ABLE)
 WITH_A_STORE = attrs.evolve(OF_A_HOST, abilities=attrs.evolve(ABLE, store=ObjectStoreFacts("https://o/", "full")))
+WITH_WORKERS = attrs.evolve(OF_A_HOST, abilities=attrs.evolve(ABLE, gateway=GatewayFacts(3, 24)))
 
 
 def test_extended() -> None:
@@ -56,7 +57,7 @@ def test_not_extended(behind: bytes) -> None:
 
 def test_newer() -> None:
     """A report may grow at its end."""
-    for report in (WITH_A_STORE, OF_THE_ABLE, OF_A_HOST, OF_A_PROGRAM, REPORT, EARLIER):
+    for report in (WITH_WORKERS, WITH_A_STORE, OF_THE_ABLE, OF_A_HOST, OF_A_PROGRAM, REPORT, EARLIER):
         octets = encode(EXTENDED_HEARTBEAT, (HEARD, report))
         assert decode(EXTENDED_HEARTBEAT, octets + b"what a later release says") == (HEARD, report)
 
@@ -100,6 +101,21 @@ def test_its_object_store() -> None:
     for end in range(len(plain), len(plain + mark)):
         assert decode(SERVER_REPORT, octets[:end]) == OF_THE_ABLE
     for end in range(len(plain + mark), len(octets)):
+        with pytest.raises(DecodeError):
+            decode(SERVER_REPORT, octets[:end])
+
+
+def test_its_workers() -> None:
+    """They stand behind the object store, also if there is none."""
+    octets, plain = encode(SERVER_REPORT, WITH_WORKERS), encode(SERVER_REPORT, OF_THE_ABLE)
+    assert octets == plain + b"sccachedist 8\n" + bytes(16) + b"sccachedist 9\n" + encode(U64, 3) + encode(U64, 24)
+    assert decode(SERVER_REPORT, octets) == WITH_WORKERS
+    able = attrs.evolve(ABLE, store=ObjectStoreFacts("https://o/", "full"), gateway=GatewayFacts(0, 0))
+    both = attrs.evolve(OF_A_HOST, abilities=able)
+    octets, plain = encode(SERVER_REPORT, both), encode(SERVER_REPORT, WITH_A_STORE)
+    assert octets.startswith(plain)
+    assert decode(SERVER_REPORT, octets) == both
+    for end in range(len(plain) + 14, len(octets)):
         with pytest.raises(DecodeError):
             decode(SERVER_REPORT, octets[:end])
 

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import pytest
 
-from sccachedist.wire.abilities import MOST_LABELS, MOST_MACHINES, Abilities, ObjectStoreFacts
+from sccachedist.wire.abilities import MOST_LABELS, MOST_MACHINES, Abilities, GatewayFacts, ObjectStoreFacts
 from sccachedist.wire.bincode import TEXT, U16, U64, Codec, decode, encode
 from sccachedist.wire.extension import (
     EXTENDED_HEARTBEAT,
@@ -101,6 +101,9 @@ def written(name: str, value: object) -> Iterator[str]:
             yield from fields(value)
         case ObjectStoreFacts():
             yield from shown(b"sccachedist 8\n", r'the mark, "sccachedist 8\n"')
+            yield from fields(value)
+        case GatewayFacts():
+            yield from shown(b"sccachedist 9\n", r'the mark, "sccachedist 9\n"')
             yield from fields(value)
         case Orders():
             yield from shown(b"sccachedist 6\n", r'the mark, "sccachedist 6\n"')

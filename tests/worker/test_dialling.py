@@ -40,8 +40,8 @@ class Dialled:
         self.names[url] = name
         return gateway
 
-    def hello(self, nonce: int) -> WorkerHello:
-        return WorkerHello("vm", nonce, 1, 1, (62,), (), "0.1.0")
+    def hello(self, nonce: int, way: int) -> WorkerHello:
+        return WorkerHello("vm", nonce, 1, 1, (62,), (), "0.1.0", way=way)
 
     def advance(self, seconds: float) -> None:
         self.bench.clock.advance(seconds)
@@ -72,7 +72,7 @@ def test_one_that_does_not_answer(dialled: Dialled) -> None:
         before = len(gateway.hellos)
         dialled.advance(pause * 0.02)
         assert len(gateway.hellos) == before + 1
-    assert len({said.nonce for said in gateway.said}) == 1
+    assert len({(said.nonce, said.way) for said in gateway.said}) == 1
 
 
 def test_one_that_is_lost(dialled: Dialled) -> None:
@@ -106,6 +106,8 @@ def test_a_name_with_several_addresses(tmp_path: Path) -> None:
     assert set(dialled.gateways) == {"https://10.0.0.1:10501", "https://[2001:db8::1]:10501"}
     assert set(dialled.names.values()) == {"gateways.example"}
     first, second = dialled.gateways.values()
+    assert first.said[0].nonce == second.said[0].nonce, "if they are one gateway, it knows the worker"
+    assert first.said[0].way != second.said[0].way
     first.hellos[0].callback(WELCOME)
     dialled.addresses["gateways.example"] = ["10.0.0.3"]
     dialled.advance(LOOKUP_SECS)

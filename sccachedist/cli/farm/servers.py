@@ -58,7 +58,7 @@ def cells(row: ServerRow, screen: Screen) -> list[Cell | str]:
         screen.text(row["address"]),
         Cell(screen.text(row["state"]), _STYLES.get(row["state"], "")),
         f"{row['taken']}/{row['slots']}",
-        screen.number(row["cpus"]),
+        _cpus(row, screen),
         screen.number(row["ended"]),
         fault,
         screen.number(row["load"], "{:,.1f}"),
@@ -73,3 +73,9 @@ def cells(row: ServerRow, screen: Screen) -> list[Cell | str]:
         screen.duration(row["seen_secs"]),
         screen.text(why),
     ]
+
+
+def _cpus(row: ServerRow, screen: Screen) -> str:
+    """Its CPUs; a gateway's are those of its workers."""
+    workers = row["workers"]
+    return screen.number(row["cpus"]) + ("" if workers is None else f" ({screen.number(workers['live'])} workers)")

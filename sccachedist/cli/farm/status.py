@@ -71,6 +71,8 @@ def _servers(document: StatusDocument, screen: Screen) -> str:
         text += f": {counted}"
     if document["published"]:
         text += f" ({document['published']} of the published program)"
+    if document["workers"]:
+        text += f"; {document['workers']:,} workers of gateways"
     return text
 
 

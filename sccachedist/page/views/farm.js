@@ -4,7 +4,7 @@ import { get } from "../api.js";
 import { bars, sparkline } from "../charts.js";
 import { fill, h, name, say, sentence } from "../dom.js";
 import { farm, rates } from "../feed.js";
-import { age, count, decimal, percent } from "../format.js";
+import { age, count, decimal, percent, some } from "../format.js";
 import { toClient } from "../links.js";
 import { meaning } from "../vocabulary.js";
 
@@ -20,7 +20,7 @@ const TILES = [
   ["Waiting", ({ waiting }) => count(waiting), (status) => status.oldest_wait_secs ? `the first for ${age(status.oldest_wait_secs)}` : "", "waiting", null],
   ["Compiles", (found) => `${decimal(found.compiles_per_sec)} / s`, () => "", "compiles", null],
   ["Sent home", (found) => percent(found.sent_local_share), () => "", "sent_local", null],
-  ["Build servers", ({ servers }) => count(Object.values(servers).reduce((sum, each) => sum + each, 0)), (status) => states(status.servers), "servers", null],
+  ["Build servers", ({ servers }) => count(Object.values(servers).reduce((sum, each) => sum + each, 0)), (status) => states(status.servers) + (status.workers ? `; ${some(status.workers, "worker")} of gateways` : ""), "servers", null],
 ];
 
 export function open(root, context) {

@@ -45,7 +45,8 @@ function columns(context, chosen) {
     { id: "state", label: "State", of: (row) => `${row.state}${row.why}${JSON.stringify(row.drain ?? null)}`, by: (row) => row.state, show: (_, row) => stateOf(row) },
     { id: "slots", label: "Slots", number: true, of: (row) => `${row.taken}/${row.slots}`, by: (row) => row.taken / (row.slots || 1),
       show: (value, row) => [h("span", { class: "slots" }, value, bar(row.taken / (row.slots || 1)))] },
-    { id: "cpus", label: "CPUs", number: true, of: (row) => row.cpus, show: count },
+    { id: "cpus", label: "CPUs", number: true, of: (row) => `${row.cpus}|${row.workers?.live}`, by: (row) => row.cpus,
+      show: (_, row) => [count(row.cpus), row.workers && h("small", { class: "why" }, some(row.workers.live, "worker"))] },
     { id: "done", label: "Done", number: true, of: (row) => row.ended, show: count },
     { id: "local", label: "Sent home", number: true, of: (row) => row.sent_local === null ? null : `${row.sent_local}|${row.sent_local_share}`,
       by: (row) => row.sent_local_share, show: (value, row) => value === null ? "–" : `${count(row.sent_local)} (${percent(row.sent_local_share)})` },
@@ -148,6 +149,7 @@ function one(root, context, heading, address) {
     update() {
       const row = farm.servers.get(address);
       const pairs = row ? [["State", stateOf(row)], ["Address", row.address], ["Slots", `${row.taken} of ${row.slots} taken`], ["CPUs", count(row.cpus)],
+        ...(row.workers ? [["Workers", `${some(row.workers.live, "worker")} with ${some(row.workers.cpus, "CPU")}`]] : []),
         ["Version", name(row.version || (row.published ? "published" : null))], ["Here since", time(row.joined)], ["Jobs done", count(row.ended)],
         ["Sent home", row.sent_local === null ? "–" : `${count(row.sent_local)} (${percent(row.sent_local_share)} of the latest)`],
         ["Speed", row.speed == null ? "–" : `${decimal(row.speed, 2)} of the farm's`], ["Load", decimal(row.load)], ["Machines", name(row.machines?.join(" ") || row.machine, 60)], ["Labels", name(row.labels?.join(" ") || null, 100)],
