@@ -18,6 +18,8 @@ from sccachedist.scheduler.event_counts import EventCounts
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.metrics import SchedulerMetrics
 from sccachedist.scheduler.term import Term, Terms
+from sccachedist.web.slices import Slices
+from sccachedist.web.turns import Turns
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, Health, ServerReport
 from sccachedist.wire.messages import Heartbeat, JobId
@@ -66,4 +68,4 @@ def _metrics(clock: SlowMotion) -> SchedulerMetrics:
     servers: Any = None  # none is asked
     terms = Terms(lambda: Term(core, servers, QueueSettings(), clock, tokens))
     registry = Registry(row for row in SCHEDULER if row.name == COLLECTION_SECONDS or "_scheduler_" in row.name)
-    return SchedulerMetrics(registry, terms, counts, {}, clock, 0.0)
+    return SchedulerMetrics(registry, terms, counts, {}, Slices(Turns(clock)), clock.seconds)

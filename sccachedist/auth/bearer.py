@@ -52,7 +52,7 @@ def plain_address(text: str) -> IPAddress:
     return _address(text.partition("%")[0])
 
 
-@lru_cache(4096)  # the same few ask all the time, and parsing costs a tenth of a small request
+@lru_cache(1 << 13)  # the same ones ask all the time, and parsing costs a tenth of a small request
 def _address(text: str) -> IPAddress:
     address = ip_address(text)
     return getattr(address, "ipv4_mapped", None) or address

@@ -26,6 +26,7 @@ from twisted.logger import (
 from zope.interface import implementer
 
 from sccachedist.config import LogFormat
+from sccachedist.daemon.logs import LINE_FORMAT
 from sccachedist.errors import ConfigError
 
 #: What syslog and the journal call the levels.
@@ -179,6 +180,8 @@ def _level(event: LogEvent) -> Any:
 
 
 def _with_time(event: LogEvent) -> str:
+    if event.get("log_format") == LINE_FORMAT:  # each job has one, and to look for fields in it would take most of it
+        return f"{_time(event['log_time'])} [{event['log_namespace']}#{event['log_level'].name}] {event['line']}"
     return (formatEventAsClassicLogText(event, _time) or "").rstrip("\n")
 
 
@@ -198,7 +201,8 @@ def _without_time(event: LogEvent) -> str:
 
 def _as_json(event: LogEvent, role: str) -> str:
     """One line: an object with time, level, role, message and the plain ones of the event's fields."""
-    said = formatEvent(event) or eventAsText(event, includeTimestamp=False, includeSystem=False)
+    said = event["line"] if event.get("log_format") == LINE_FORMAT else formatEvent(event)
+    said = said or eventAsText(event, includeTimestamp=False, includeSystem=False)
     line = {"time": formatTime(event.get("log_time")), "level": _level(event).name, "role": role, "message": said}
     if str(event.get("log_namespace", "")).startswith("sccachedist"):
         for name, value in event.items():

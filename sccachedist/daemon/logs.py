@@ -37,6 +37,9 @@ LINES_PER_PEER, LINES_PER_KIND = 5, 50
 #: The most peers that one :class:`QuietLog` remembers, and reasons of each.
 MOST_PEERS, MOST_REASONS = 1000, 20
 
+#: The format of an event that is a line already.
+LINE_FORMAT = "{line}"
+
 _PLAIN = (bool, int, float, type(None))
 
 _chosen = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
@@ -98,21 +101,27 @@ class Logger(TwistedLogger):
 
     def emit(self, level: LogLevel, format: str | None = None, **kwargs: object) -> None:  # noqa: A002
         """Log an event, or drop it. Its fields are escaped and cut."""
-        if level in _dropped(self.namespace):
+        if not self._admits(level):
             return
-        allowance = self._allowance_of(level)
-        if not allowance.allows_one_more():
-            return
-        if allowance.left_out:
-            left_out, allowance.left_out = allowance.left_out, 0
-            super().emit(LogLevel.warn, "{left_out} lines were left out of this log", left_out=left_out)
         for name, value in kwargs.items():
             if name == "log_failure":
                 kwargs[name] = _fit_to_be_read(value)
             elif not isinstance(value, _PLAIN) and not name.startswith("log_"):
                 kwargs[name] = excerpt(value if isinstance(value, str) else str(value), LONGEST_FIELD)
-        logged[level.name] += 1
         super().emit(level, format, **kwargs)
+
+    def _admits(self, level: LogLevel) -> bool:
+        """Whether an event is logged; it is counted then, and told how many were not."""
+        if level in _dropped(self.namespace):
+            return False
+        allowance = self._allowance_of(level)
+        if not allowance.allows_one_more():
+            return False
+        if allowance.left_out:
+            left_out, allowance.left_out = allowance.left_out, 0
+            super().emit(LogLevel.warn, "{left_out} lines were left out of this log", left_out=left_out)
+        logged[level.name] += 1
+        return True
 
     def _allowance_of(self, level: LogLevel) -> Allowance:
         return _debug_allowance if level is LogLevel.debug else _allowance
@@ -121,7 +130,8 @@ class Logger(TwistedLogger):
 class LineLogger(Logger):
     """Logs lines that an operator has asked for: as many as at ``debug``, and they push out no others.
 
-    A line that is made already takes half the time of one that is made of its fields.
+    Each job has one. So a line is made before, and goes to the observers as it is: to make it of its fields would take
+    most of the time.
     """
 
     def line(self, text: str, **fields: object) -> None:
@@ -129,7 +139,19 @@ class LineLogger(Logger):
 
         :param fields: what an output of objects shows besides.
         """
-        self.info("{line}", line=text, **fields)
+        if self._admits(LogLevel.info):
+            self.observer(
+                {
+                    **{name: each if isinstance(each, _PLAIN) else excerpt(str(each)) for name, each in fields.items()},
+                    "line": excerpt(text, LONGEST_FIELD),
+                    "log_logger": self,
+                    "log_level": LogLevel.info,
+                    "log_namespace": self.namespace,
+                    "log_source": self.source,
+                    "log_format": LINE_FORMAT,
+                    "log_time": time.time(),
+                }
+            )
 
     def _allowance_of(self, level: LogLevel) -> Allowance:
         return _debug_allowance

@@ -1,6 +1,8 @@
 """Brings records to their file, once a second and in a thread: no request waits for a disk, be it full or dead.
 
-What does not fit into the queue, or is not taken by the disk, is dropped and counted.
+A record becomes its line when it comes: all of them at once, in a thread, would keep the interpreter from the reactor
+for as long as they take together. What does not fit into the queue, or is not taken by the disk, is dropped and
+counted.
 """
 
 from typing import Any
@@ -13,7 +15,7 @@ from sccachedist.config import RecordFileSettings
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.errors import DiskError
-from sccachedist.records.lines import LineFile
+from sccachedist.records.lines import LineFile, line_of
 from sccachedist.records.ring import Entry
 from sccachedist.waiters import Waiters
 
@@ -34,7 +36,7 @@ class LineWriter(PeriodicService):
     def __init__(self, file: LineFile | None, reactor: Any) -> None:
         super().__init__(WRITE_SECS, self.write, reactor)
         self._file, self._reactor, self._quiet_log = file, reactor, QuietLog(reactor.seconds)
-        self._waiting: list[Entry] = []
+        self._waiting: list[bytes] = []
         self._left: list[LineFile] = []
         self._is_busy = False
         self._over = Waiters()
@@ -43,7 +45,7 @@ class LineWriter(PeriodicService):
     def take(self, entry: Entry) -> None:
         """Take a record, if there is room for it."""
         if len(self._waiting) < MOST_WAITING:
-            self._waiting.append(entry)
+            self._waiting.append(line_of(entry))
         else:
             self.dropped += 1
 
@@ -78,27 +80,27 @@ class LineWriter(PeriodicService):
                 await self._over.wait().addTimeout(STOP_SECS, self._reactor, lambda *_: None)
 
     async def _write(self) -> None:
-        entries, self._waiting = self._waiting, []
+        lines, self._waiting = self._waiting, []
         left, self._left = self._left, []
         try:
-            await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), _work, self._file, entries, left)
+            await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), _work, self._file, lines, left)
             self._quiet_log.forget("records")
         except DiskError as error:
-            self.dropped += len(entries)
+            self.dropped += len(lines)
             form = "{count} records are not written: {error}"
             self._quiet_log.tell(
-                log, LogLevel.warn, "records", form, why=str(error), count=len(entries), error=str(error)
+                log, LogLevel.warn, "records", form, why=str(error), count=len(lines), error=str(error)
             )
         finally:
             self._is_busy = False
             self._over.wake()
 
 
-def _work(file: LineFile | None, entries: list[Entry], left: list[LineFile]) -> None:
+def _work(file: LineFile | None, lines: list[bytes], left: list[LineFile]) -> None:
     for each in left:
         each.close()
-    if file is not None and entries:
-        file.write(entries)
+    if file is not None and lines:
+        file.write(lines)
 
 
 def record_writer(settings: RecordFileSettings, reactor: Any) -> LineWriter:

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import stat
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -19,8 +18,6 @@ from sccachedist.disks import on_disk
 from sccachedist.errors import DiskError
 from sccachedist.records.ring import Entry, record_of
 
-#: Records after which another thread may have the interpreter: the reactor must not wait for a whole batch.
-SOME = 8
 _READABLE_BY_GROUP = 0o640
 _dumped = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -41,18 +38,14 @@ class LineFile:
         self._path, self._rotate_bytes, self._keep_files = path.absolute(), rotate_bytes, keep_files
         self._descriptor: int | None = None
 
-    def write(self, entries: Iterable[Entry]) -> None:
-        """Append records, all of them or none.
+    def write(self, lines: Iterable[bytes]) -> None:
+        """Append lines, all of them or none.
 
+        :param lines: as :func:`line_of` makes them.
         :raises DiskError: the disk does not take them.
         """
-        octets = bytearray()
-        for number, entry in enumerate(entries, 1):
-            octets += line_of(entry)
-            if number % SOME == 0:
-                time.sleep(0)
         with on_disk(self._path):
-            size = self._append(octets)
+            size = self._append(b"".join(lines))
             if size >= self._rotate_bytes:
                 self._rotate()
 
@@ -62,7 +55,7 @@ class LineFile:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _append(self, octets: bytes | bytearray) -> int:
+    def _append(self, octets: bytes) -> int:
         """Append; returns the size of the file."""
         descriptor = self._opened()
         before = os.fstat(descriptor).st_size

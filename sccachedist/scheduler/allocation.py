@@ -165,8 +165,8 @@ class Allocation:
     @property
     def oldest_wait_secs(self) -> float:
         """How long the first of the requests that wait has waited; 0 without any."""
-        now = self._clock.seconds()
-        return max((now - ticket.asked for ticket in self._queue.firsts), default=0.0)
+        oldest = self._queue.oldest
+        return 0.0 if oldest is None else self._clock.seconds() - oldest.asked
 
     @property
     def settling_secs(self) -> float:

@@ -47,6 +47,7 @@ class BuildServer:
     :param unfetched: the toolchains that it could not fetch, each with the time until which clients are asked for it.
     :param failed_fetches: how many fetches have failed in a row; ``fetches_from`` is when it is to fetch again.
     :param unwanted: the toolchains that it is told to forget, each with the time until which it is told so.
+    :param looked_at: when to look whether it has been silent for too long.
     """
 
     server_id: ServerId
@@ -68,6 +69,7 @@ class BuildServer:
     failed_fetches: int = 0
     fetches_from: float = -math.inf
     unwanted: dict[str, float] = attrs.field(factory=dict)
+    looked_at: float = math.inf
     _end: tuple[bytes, float | None] | None = None
     _kind: tuple[ServerReport | None, ServerKind] | None = None
     joined: float = attrs.field(default=attrs.Factory(lambda self: self.seen, takes_self=True), init=False)
@@ -178,6 +180,11 @@ class BuildServer:
         """
         same = hmac.compare_digest(heartbeat.jwt_key, self.heartbeat.jwt_key)
         return same or self.report is None or self.is_silent(now)
+
+    def has_certificate_of(self, heartbeat: Heartbeat) -> bool:
+        """Whether a heartbeat has the certificate of the last one."""
+        last = self.heartbeat
+        return heartbeat.cert_pem == last.cert_pem and heartbeat.cert_digest == last.cert_digest
 
     def needs_no_question(self, toolchain: str, now: float) -> bool:
         """Whether it can be given a job without being asked: it learns of the job from the client's token.

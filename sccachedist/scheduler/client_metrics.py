@@ -5,7 +5,6 @@ from collections.abc import Callable
 from sccachedist.auth.roster import Roster
 from sccachedist.config.clients import DEFAULT
 from sccachedist.metrics.registry import Registry
-from sccachedist.scheduler.named_clients import waiting_by_client
 from sccachedist.scheduler.term import Terms
 
 
@@ -21,8 +20,9 @@ def watch_clients(registry: Registry, roster: Roster, terms: Terms, now: Callabl
         return {**found, DEFAULT: sum(term.totals().phases.values()) - sum(found.values())}
 
     def waiting() -> dict[str, float]:
-        found = waiting_by_client(terms.current.waiting, roster.client_of)
-        return {name: found[name] for name in (*roster.names, DEFAULT)}
+        term = terms.current
+        found: dict[str, float] = {name: term.waiting_of(name) for name in roster.names}
+        return {**found, DEFAULT: term.totals().waiting - sum(found.values())}
 
     at = "sccachedist_scheduler_client"
     registry.read(f"{at}_slots", slots)

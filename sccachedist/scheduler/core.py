@@ -301,12 +301,12 @@ class SchedulerCore:
     def expire(self, now: float) -> Events:
         """Drop silent servers, and jobs whose clients have not come, some at a time; end backoffs that are over."""
         self._fleet.end_backoffs(now)
-        for server_id in self._fleet.silent(now):
-            self._slots.drop_server(server_id, Departure.SILENT, now)
         return self.expire_more(now)
 
     def expire_more(self, now: float) -> Events:
-        """Drop some of the jobs that :meth:`expire` has left over."""
+        """Drop some of the servers and jobs that :meth:`expire` has left over."""
+        for server_id in self._fleet.silent(now):
+            self._slots.drop_server(server_id, Departure.SILENT, now)
         for job_id in tuple(self._slots.stale(now)):
             server = self._fleet[self._jobs[job_id].server_id]
             server.proven = False  # perhaps clients cannot reach it
@@ -316,8 +316,8 @@ class SchedulerCore:
         return self._caused()
 
     def has_due(self, now: float) -> bool:
-        """Whether jobs that are due were left over."""
-        return self._jobs.has_due(now)
+        """Whether servers or jobs that are due were left over."""
+        return self._fleet.has_silent(now) or self._jobs.has_due(now)
 
     def _count(self, server: BuildServer, home: int, now: float) -> None:
         """Count the end of a job of a published server; ours tells with its heartbeats how many it sent home."""

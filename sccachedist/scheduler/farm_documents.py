@@ -260,16 +260,15 @@ class RefusalSums:
 
 
 class ClientSums:
-    """What clients have, and what became of their requests.
+    """What clients have, and what became of their requests; each by the name that it has in records."""
 
-    :param waits: how many requests of each wait, by the name that it has in records.
-    """
-
-    def __init__(self, waits: Iterable[tuple[str | None, int]]) -> None:
+    def __init__(self) -> None:
         self._holds, self._waits = Counter[str](), Counter[str]()
         self._tallies: defaultdict[str, RequestTally] = defaultdict(RequestTally)
-        for name, count in waits:
-            self._waits[name or ""] += count
+
+    def wait(self, name: str | None, count: int) -> None:
+        """Count requests that wait."""
+        self._waits[name or ""] += count
 
     def hold(self, name: str | None) -> None:
         """Count a job that is not over, if its client is known."""
@@ -281,18 +280,22 @@ class ClientSums:
         if entry[CLIENT] is not None:
             self._tallies[entry[CLIENT]].add(entry)
 
-    def rows(self, secs: float, standing: Callable[[str], Standing]) -> Iterator[ClientRow]:
-        """The ones with the most time of slots, the first of them first: at most :data:`MOST_NAMES`.
+    def places(self) -> Iterator[tuple[float, int, str]]:
+        """What orders them, for each one, with its name at the end: the one with the most time of slots is first."""
+        for name in _all(self._holds, self._waits, self._tallies):
+            tally = self._tallies.get(name)
+            yield -tally.slot_secs if tally else 0.0, -self._holds.get(name, 0), name
+
+    def rows(
+        self, secs: float, standing: Callable[[str], Standing], places: Iterable[tuple[float, int, str]]
+    ) -> Iterator[ClientRow]:
+        """The first ones: at most :data:`MOST_NAMES`.
 
         :param secs: how far back the records go.
         :param standing: which share a client has, by its name.
+        :param places: those of :meth:`places`.
         """
-
-        def place(name: str) -> tuple[float, int, str]:
-            tally = self._tallies.get(name)
-            return -tally.slot_secs if tally else 0.0, -self._holds.get(name, 0), name
-
-        for name in nsmallest(MOST_NAMES, _all(self._holds, self._waits, self._tallies), place):
+        for *_, name in nsmallest(MOST_NAMES, places):
             tally, share = self._tallies[name], standing(name)
             yield ClientRow(
                 {
@@ -309,16 +312,17 @@ class ClientSums:
 
 
 class ToolchainSums:
-    """Where toolchains are, and what was compiled with them.
+    """Where toolchains are, and what was compiled with them."""
 
-    :param held: those that are known to be somewhere.
-    """
-
-    def __init__(self, held: Iterable[ToolchainView]) -> None:
-        self._held = {view.archive_id: view for view in held}
+    def __init__(self) -> None:
+        self._held: dict[str, ToolchainView] = {}
         self._uploads: defaultdict[str, list[ToolchainUpload]] = defaultdict(list)
         self._jobs, self._last = Counter[str](), dict[str, float]()
         self._compilers: defaultdict[str, Counter[str]] = defaultdict(Counter)
+
+    def hold(self, view: ToolchainView) -> None:
+        """Note one that is known to be somewhere."""
+        self._held[view.archive_id] = view
 
     def add_server(self, server: ServerView) -> None:
         """Note what clients are bringing to a build server."""
@@ -336,11 +340,17 @@ class ToolchainSums:
         if self._jobs[toolchain] <= _MOST_LOOKED_AT and (compiler := names(entry)[1]):
             self._compilers[toolchain][compiler] += 1
 
-    def rows(self) -> Iterator[ToolchainRow]:
-        """The ones with the most jobs, the first of them first: at most :data:`MOST_NAMES`."""
-        every = _all(self._held, self._last, self._uploads)
-        first = nsmallest(MOST_NAMES, every, lambda name: (-self._jobs.get(name, 0), name))
-        for toolchain in first:
+    def places(self) -> Iterator[tuple[int, str]]:
+        """What orders them, for each one, with its name at the end: the one with the most jobs is first."""
+        for name in _all(self._held, self._last, self._uploads):
+            yield -self._jobs.get(name, 0), name
+
+    def rows(self, places: Iterable[tuple[int, str]]) -> Iterator[ToolchainRow]:
+        """The first ones: at most :data:`MOST_NAMES`.
+
+        :param places: those of :meth:`places`.
+        """
+        for _, toolchain in nsmallest(MOST_NAMES, places):
             view = self._held.get(toolchain)
             yield ToolchainRow(
                 toolchain=toolchain,

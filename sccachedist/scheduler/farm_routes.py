@@ -28,7 +28,7 @@ from sccachedist.scheduler.farm_documents import (
     server_row,
 )
 from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
-from sccachedist.scheduler.farm_status import FarmStatus
+from sccachedist.scheduler.farm_status import USUAL_SECS, FarmStatus
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.notices import Notices
@@ -41,7 +41,7 @@ from sccachedist.web.seats import Seats
 
 _ROOT = "/api/v1/farm"
 #: How many seconds each route looks back, if the query does not say. Others look at all that is remembered.
-STATUS_SECS, CLIENTS_SECS, WHY_SECS, TRACE_SECS = 900.0, 86_400.0, 3600.0, 600.0
+STATUS_SECS, CLIENTS_SECS, WHY_SECS, TRACE_SECS = USUAL_SECS, 86_400.0, 3600.0, 600.0
 #: The records that ``why`` gives, the running jobs of a page, and the jobs of a trace, each at most.
 MOST_WHY, MOST_RUNNING, MOST_TRACED = 20, 1000, 5000
 #: Answers that are made and sent at a time, each of up to some 30 MB, and those of one address.
@@ -187,21 +187,27 @@ class FarmRoutes:
     async def farm_clients(self, reader: FarmReader, query: Asked) -> Response:
         """The clients."""
         name_of = self._records.name_of
-        clients = ClientSums((name_of(client), waits) for client, waits in self._terms.current.waiting.items())
+        clients = ClientSums()
+        async for client, waits in self._slices.of(reader.peer, self._terms.current.waiting.items()):
+            clients.wait(name_of(client), waits)
         async for job in self._views.jobs(reader.peer):
             clients.hold(name_of(job.client))
         secs = await self._sum(reader, queries.seconds(query, "since", CLIENTS_SECS), clients)
-        rows = clients.rows(secs, self._standings.named)
+        places = [place async for place in self._slices.of(reader.peer, clients.places())]
+        rows = clients.rows(secs, self._standings.named, places)
         return await self._answer(reader, {"v": 1, "since": self._records.now() - secs, "clients": rows})
 
     @_document("toolchains")
     async def farm_toolchains(self, reader: FarmReader, _query: Asked) -> Response:
         """The toolchains."""
-        toolchains = ToolchainSums(self._terms.current.toolchains())
+        toolchains = ToolchainSums()
+        async for view in self._slices.of(reader.peer, self._terms.current.toolchains()):
+            toolchains.hold(view)
         async for server in self._slices.of(reader.peer, await self._views.servers(reader.peer)):
             toolchains.add_server(server)
         secs = await self._sum(reader, math.inf, toolchains)
-        document = {"v": 1, "since": self._records.now() - secs, "toolchains": toolchains.rows()}
+        places = [place async for place in self._slices.of(reader.peer, toolchains.places())]
+        document = {"v": 1, "since": self._records.now() - secs, "toolchains": toolchains.rows(places)}
         return await self._answer(reader, document)
 
     @_document("usage", "by", "since", "server")

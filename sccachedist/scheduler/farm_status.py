@@ -1,6 +1,7 @@
 """Sums the farm up, for single questions and for viewers: in slices, however many records there are."""
 
 from collections.abc import Callable
+from functools import partial
 
 from sccachedist.records.documents import Attention, Recent, SchedulerRow, StatusDocument
 from sccachedist.records.ring import ENDED
@@ -10,6 +11,10 @@ from sccachedist.scheduler.farm_documents import ServerSums, status_document
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.window import Window
+from sccachedist.singleflight import SingleFlight
+
+#: How many seconds one looks back as a rule. What became of requests in that time is counted once, for all who ask.
+USUAL_SECS = 900.0
 
 
 class FarmStatus:
@@ -33,6 +38,8 @@ class FarmStatus:
         self._views, self._records, self._departures = views, records, departures
         self._certificate_end, self._schedulers = certificate_end, schedulers
         self._began = records.now()
+        self._window, self._usual = Window(USUAL_SECS), Lately()
+        self._counting: SingleFlight[str] = SingleFlight()
 
     @property
     def up_secs(self) -> float:
@@ -44,6 +51,8 @@ class FarmStatus:
 
         :param party: the address for which this is wanted.
         """
+        if since == USUAL_SECS:
+            return await self.usual(party, (await self._views.look(party)).findings)
         now, found = self._records.now(), Lately()
         async for entry in self._views.slices.of(party, self._records.latest_first()):
             if entry[ENDED] < now - since:
@@ -51,17 +60,17 @@ class FarmStatus:
             found.add(entry)
         return self._summed(found, since, (await self._views.look(party)).findings)
 
-    async def lately_again(
-        self, party: str, window: Window, found: Lately, findings: ServerFindings
-    ) -> tuple[Recent, list[Attention]]:
-        """The same, for one that asks again and again: only what has changed is read.
+    async def usual(self, party: str, findings: ServerFindings) -> tuple[Recent, list[Attention]]:
+        """The same of the last :data:`USUAL_SECS`: only what has changed since somebody asked is read.
 
-        :param found: what is in the window, which is brought up to date.
         :param findings: what is to be said of build servers.
         """
-        async for entry, times in self._views.slices.of(party, window.changes(self._records)):
-            found.add(entry, times)
-        return self._summed(found, window.secs, findings)
+        await self._counting.do("", partial(self._count, party))
+        return self._summed(self._usual, USUAL_SECS, findings)
+
+    async def _count(self, party: str) -> None:
+        async for entry, times in self._views.slices.of(party, self._window.changes(self._records)):
+            self._usual.add(entry, times)
 
     def _summed(self, found: Lately, since: float, findings: ServerFindings) -> tuple[Recent, list[Attention]]:
         term = self._views.terms.current

@@ -83,6 +83,11 @@ class Feed:
         """The build servers that viewers know, as they were when they were last looked at."""
         return [known.view for known in self._servers.values()]
 
+    @property
+    def addresses(self) -> list[ServerId]:
+        """Where they are."""
+        return list(self._servers)
+
     def see(self, server: ServerView, speed: float | None, now: float) -> None:
         """Look at a build server."""
         row = feed_row(server, speed, now)

@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
+from math import inf
 
 from sccachedist.errors import UnknownServer
 from sccachedist.policy import PlacementRule
+from sccachedist.scheduler.alarms import Alarms
 from sccachedist.scheduler.backoff import Backoff
 from sccachedist.scheduler.build_server import BuildServer
 from sccachedist.scheduler.home_rates import HomeRates
@@ -22,6 +24,7 @@ from sccachedist.scheduler.kinds import ANYWHERE, Need
 from sccachedist.scheduler.out_of_service import Drain, OutOfService
 from sccachedist.scheduler.pools import Pools, first_ranked
 from sccachedist.scheduler.ranking import Ranking
+from sccachedist.scheduler.server_counts import ServerCounts
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Health, ServerReport
 from sccachedist.wire.machines import ANY, UNKNOWN
@@ -31,6 +34,9 @@ from sccachedist.wire.messages import Heartbeat
 MOST_HOLDERS = 16
 #: Toolchains that are remembered of a server. Clients bring any further one although the server has it.
 MOST_TOOLCHAINS = 1 << 16
+#: The most servers that are looked at in one go because they may be silent, or because a backoff may be over; and the
+#: most that are dropped in one go.
+MOST_LOOKED_AT, MOST_DROPPED = 50, 5
 
 
 class Fleet:
@@ -46,6 +52,9 @@ class Fleet:
         self._sizes: dict[str, int] = {}
         self._machines: dict[str, int] = {}
         self._shunned: set[ServerId] = set()
+        self._backoffs: Alarms[ServerId] = Alarms(self._comes_back, MOST_LOOKED_AT)
+        self._silences: Alarms[ServerId] = Alarms(self._looked_at, MOST_LOOKED_AT)
+        self.counts = ServerCounts()
         self._home_rates = HomeRates()
         self.ranking = Ranking()
         self.out_of_service = out_of_service or OutOfService()
@@ -69,9 +78,13 @@ class Fleet:
         """All of them."""
         return self._servers.values()
 
-    def toolchains(self) -> Iterable[tuple[str, Iterable[ServerId]]]:
-        """The toolchains that are known to be somewhere, each with the servers that have it."""
-        return self._holders.items()
+    def toolchains(self) -> list[str]:
+        """The toolchains that are known to be somewhere."""
+        return list(self._holders)
+
+    def holders(self, toolchain: str) -> tuple[ServerId, ...]:
+        """The servers that are known to have a toolchain."""
+        return tuple(self._holders.get(toolchain, ()))
 
     def size_of(self, toolchain: str) -> int | None:
         """The bytes of a toolchain, as the first build server has it that told; None if none did."""
@@ -102,7 +115,7 @@ class Fleet:
 
     def takes_jobs(self, need: Need = ANYWHERE) -> bool:
         """Whether some server that suits a need accepts jobs (it may be full)."""
-        return any(server.takes_jobs for server in self._suiting(need))
+        return self.counts.has_taker(need)
 
     def has_room(self, need: Need = ANYWHERE) -> bool:
         """Whether some server that suits should get a job: one that is backed off only if no other accepts jobs."""
@@ -117,13 +130,7 @@ class Fleet:
 
     def has_better_than(self, tried: Collection[ServerId], need: Need = ANYWHERE) -> bool:
         """Whether some server that suits, other than ``tried``, accepts jobs and is not backed off (it may be full)."""
-        servers = ((server.server_id, server) for server in self._suiting(need))
-        return any(server.takes_jobs for key, server in servers if key not in self._shunned and key not in tried)
-
-    def _suiting(self, need: Need) -> Iterable[BuildServer]:
-        if need is ANYWHERE:
-            return self._servers.values()
-        return (self._servers[server_id] for pool in self._pools.suiting(need) for server_id in pool.members)
+        return self.counts.has_better_than(tried, need)
 
     def _shunned_with_room(self, need: Need) -> Iterator[BuildServer]:
         for server_id in self._shunned:
@@ -138,14 +145,17 @@ class Fleet:
         self._by_host[server.server_id.host] += 1
         self._cpus += server.heartbeat.num_cpus
         self._slots += server.slots
+        self._listen(server)
         self.changed(server)
 
     def renew(self, server: BuildServer, heartbeat: Heartbeat) -> None:
         """Note the new heartbeat of a known server."""
-        self._cpus += heartbeat.num_cpus - server.heartbeat.num_cpus
-        self._slots -= server.slots
-        server.heartbeat = heartbeat
-        self._slots += server.slots
+        if heartbeat != server.heartbeat:  # as a rule, it is: one of both is enough in memory
+            self._cpus += heartbeat.num_cpus - server.heartbeat.num_cpus
+            self._slots -= server.slots
+            server.heartbeat = heartbeat
+            self._slots += server.slots
+        self._listen(server)
         self.changed(server)
 
     def holds(self, server: BuildServer, toolchains: Collection[str]) -> None:
@@ -203,6 +213,7 @@ class Fleet:
         self._slots -= server.slots
         self._shunned.discard(server_id)
         self._pools.leave(server_id)
+        self.counts.leave(server_id)
         self.holds(server, ())
         return server
 
@@ -223,14 +234,13 @@ class Fleet:
         """Back a server off: it did not take a job that it was given at ``began``."""
         server.proven = False
         server.backoff = server.backoff.after_failure(began, now)
-        self._shunned.add(server.server_id)
-        self.changed(server)
+        self._shun(server)
 
     def succeeded(self, server: BuildServer, now: float) -> None:
         """End a server's backoff: it has taken a job."""
         server.proven = True
         server.backoff = Backoff()
-        self.end_backoffs(now)
+        self._take_back(server, now)
         self.changed(server)
 
     def ended(self, server: BuildServer, ended: int, home: int, now: float) -> bool:
@@ -243,14 +253,19 @@ class Fleet:
 
     def _judged(self, server: BuildServer, is_avoided: bool) -> bool:
         if is_avoided:
-            self._shunned.add(server.server_id)
-            self.changed(server)
+            self._shun(server)
         return is_avoided
 
+    def _shun(self, server: BuildServer) -> None:
+        self._shunned.add(server.server_id)
+        self._backoffs.set(server.server_id, server.avoided_until, len(self._shunned))
+        self.changed(server)
+
     def changed(self, server: BuildServer) -> None:
-        """Rank a server again: its jobs have changed, or what it says of itself."""
-        cost = None if server.server_id in self._shunned else self.ranking.cost(server)
-        self._pools.rank(server.server_id, server.kind, cost)
+        """Rank and count a server again: its jobs have changed, or what it says of itself."""
+        is_avoided = server.server_id in self._shunned
+        self._pools.rank(server.server_id, server.kind, None if is_avoided else self.ranking.cost(server))
+        self.counts.count(server, is_avoided=is_avoided)
 
     def place_by(self, rule: PlacementRule) -> None:
         """Choose servers by another rule from now on."""
@@ -259,8 +274,33 @@ class Fleet:
             self.changed(server)
 
     def silent(self, now: float) -> list[ServerId]:
-        """The servers that have been silent for too long."""
-        return [server_id for server_id, server in self._servers.items() if server.is_silent(now)]
+        """Servers that have been silent for too long: some of them at a time, for each is to be dropped."""
+        found: list[ServerId] = []
+        for server_id in self._silences.due(now):
+            server = self._servers[server_id]
+            server.looked_at = inf
+            if server.is_silent(now) and len(found) < MOST_DROPPED:
+                found.append(server_id)
+            else:
+                self._listen(server)
+        return found
+
+    def has_silent(self, now: float) -> bool:
+        """Whether some were left over."""
+        return (first := self._silences.first) is not None and first < now
+
+    def _listen(self, server: BuildServer) -> None:
+        """Look at a server when it has been silent for too long: not again after each word of it."""
+        when = server.seen + server.patience_secs
+        if when < server.looked_at:
+            server.looked_at = when
+            self._silences.set(server.server_id, when, len(self._servers))
+
+    def _looked_at(self, server_id: ServerId) -> float:
+        return inf if (server := self._servers.get(server_id)) is None else server.looked_at
+
+    def _comes_back(self, server_id: ServerId) -> float:
+        return self._servers[server_id].avoided_until if server_id in self._shunned else inf
 
     def choose(
         self, toolchain: str, tried: Collection[ServerId], now: float, need: Need = ANYWHERE
@@ -329,15 +369,22 @@ class Fleet:
         """Let a server get jobs like any other, even if it has failed."""
         server.backoff = Backoff()
         server.record = server.record.forgiven(now)
-        self.end_backoffs(now)
+        self._take_back(server, now)
 
     def end_backoffs(self, now: float) -> None:
-        """Use the servers again whose backoffs are over."""
-        for server_id in tuple(self._shunned):
-            server = self._servers[server_id]
-            if now > server.avoided_until:
-                self._shunned.discard(server_id)
-                self.changed(server)
+        """Use servers again whose backoffs are over."""
+        for server_id in self._backoffs.due(now):
+            self._take_back(self._servers[server_id], now)
+
+    def _take_back(self, server: BuildServer, now: float) -> None:
+        """Use a server again, unless it is still backed off."""
+        if server.server_id not in self._shunned:
+            return
+        if now > server.avoided_until:
+            self._shunned.discard(server.server_id)
+            self.changed(server)
+        else:
+            self._backoffs.set(server.server_id, server.avoided_until, len(self._shunned))
 
     def _forget_holder(self, server: BuildServer, toolchain: str) -> None:
         holders = self._holders[toolchain]

@@ -53,7 +53,7 @@ class Interventions:
 
     def toolchains(self) -> Iterable[str]:
         """The toolchains that are known to be somewhere."""
-        return (toolchain for toolchain, _ in self._fleet.toolchains())
+        return self._fleet.toolchains()
 
     def drain(self, server_id: ServerId, drain: Drain | None, now: float, by: str | None = None) -> Events:
         """Give the build server at an address no more jobs, also if it comes later; with None, jobs again.

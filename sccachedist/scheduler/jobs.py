@@ -137,8 +137,10 @@ class Jobs:
         self.phases: Counter[JobPhase] = Counter()
         self._unclaimed: Counter[Party] = Counter()
         self._held: Counter[str] = Counter()
-        self._lending = Alarms(lambda job_id: job.lends_at if (job := self._jobs.get(job_id)) else math.inf, MOST_LENT)
-        self._expiring = Alarms(
+        self._lending: Alarms[JobId] = Alarms(
+            lambda job_id: job.lends_at if (job := self._jobs.get(job_id)) else math.inf, MOST_LENT
+        )
+        self._expiring: Alarms[JobId] = Alarms(
             lambda job_id: job.expires_at if (job := self._jobs.get(job_id)) else math.inf, MOST_DROPPED
         )
 

@@ -52,7 +52,7 @@ class LastHeartbeats:
 
     def __init__(self) -> None:
         self._heard: dict[ServerId, Heard] = {}
-        self._written: dict[ServerId, float] = {}
+        self._fresh: dict[ServerId, None] = {}  # those that have been heard since they were written
         self._due: dict[ServerId, None] = {}
         self._renewed, self._is_anew = -math.inf, True
 
@@ -66,13 +66,14 @@ class LastHeartbeats:
                 return
             report = without_jobs(report)
         self._heard[server_id] = Heard(heartbeat, report, at)
+        self._fresh[server_id] = None
         if before is None or heartbeat != before.heartbeat or _differ(report, before.report):
             self._due[server_id] = None
 
     def __call__(self, event: Event) -> None:
         """Forget a build server that has left."""
         if isinstance(event, ServerLeft) and self._heard.pop(event.server_id, None) is not None:
-            self._written.pop(event.server_id, None)
+            self._fresh.pop(event.server_id, None)
             self._due[event.server_id] = None
 
     def clear(self) -> None:
@@ -82,15 +83,15 @@ class LastHeartbeats:
 
     def write_anew(self) -> None:
         """Have all of them written, because it is not known what is there."""
-        self._written.clear()
+        self._fresh.clear()
         self._due = dict.fromkeys(self._heard)
         self._is_anew = True
 
     def renew(self, now: float) -> None:
         """Have all written of which something has been heard since."""
         self._renewed = now
-        fresh = (key for key, heard in self._heard.items() if heard.at != self._written.get(key))
-        self._due |= dict.fromkeys(fresh)
+        self._due |= self._fresh
+        self._fresh = {}
 
     def has_due(self, now: float) -> bool:
         """Whether something is to be written now."""
@@ -101,10 +102,9 @@ class LastHeartbeats:
     def take(self) -> Batch:
         """What is to be written now. If that fails, :meth:`write_anew` has to follow."""
         batch = Batch({key: self._heard.get(key) for key in islice(self._due, MOST_AT_A_TIME)}, self._is_anew)
-        for key, heard in batch.heard.items():
+        for key in batch.heard:
             del self._due[key]
-            if heard is not None:
-                self._written[key] = heard.at
+            self._fresh.pop(key, None)
         self._is_anew = False
         return batch
 

@@ -1,18 +1,16 @@
 """Where the values of a scheduler's series come from, and what it shows of each build server.
 
-All that takes a look at each build server looks at :data:`SOME` of them in one turn of the reactor, so no request waits
-long for a scrape of thousands.
+The series of the scheduler are counts that it has anyway. What takes a look at each build server is done in slices with
+pauses between them: no scrape is in a hurry, and a request meets one slice of it at most.
 """
 
 import json
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import attrs
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 
 from sccachedist.metrics.registry import Registry
 from sccachedist.metrics.series import SERVERS, Series
@@ -21,32 +19,22 @@ from sccachedist.scheduler.event_counts import EventCounts
 from sccachedist.scheduler.snapshot import ServerView
 from sccachedist.scheduler.term import Terms
 from sccachedist.web.responses import JSON, Response
+from sccachedist.web.slices import Slices
 from sccachedist.wire.host_facts import HostFacts
 
 #: How many requests ended in each way.
 Ends: TypeAlias = Mapping[tuple[Outcome, Refusal | SentLocal | None], int]
 
-#: Build servers that are looked at in one turn of the reactor.
-SOME = 125
+#: Build servers that are looked at in one step of a slice, and bytes that are compressed in one.
+SOME, PIECE = 4, 1 << 13
+#: In whose turn that is done.
+_PARTY = "scrapes"
+#: Seconds between two slices of that work.
+SCRAPE_PAUSES = {_PARTY: 0.003}
 #: The form of Prometheus' text that every release reads.
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 #: What makes gzip of zlib's windows, and the level that takes the least time.
 _GZIP, _FASTEST = 31, 1
-
-
-@attrs.define
-class _Fleet:
-    """Counts of build servers."""
-
-    states: Counter[str] = attrs.field(factory=Counter)
-    slots: int = 0
-    published: int = 0
-
-    def add(self, server: ServerView) -> None:
-        """Count one."""
-        self.states[server.state] += 1
-        self.slots += server.slots if server.is_open else 0
-        self.published += not server.ours
 
 
 class SchedulerMetrics:
@@ -55,14 +43,20 @@ class SchedulerMetrics:
     :param registry: of all its series; those of both roles get their values elsewhere.
     :param terms: what the scheduler knows.
     :param ends: how many requests ended in each way, by outcome and reason.
-    :param began: the time in seconds since 1970 when ``clock`` was 0.
+    :param slices: of the reactor's time, with :data:`SCRAPE_PAUSES`.
+    :param now: returns the seconds since 1970.
     """
 
     def __init__(
-        self, registry: Registry, terms: Terms, counts: EventCounts, ends: Ends, clock: IReactorTime, began: float
+        self,
+        registry: Registry,
+        terms: Terms,
+        counts: EventCounts,
+        ends: Ends,
+        slices: Slices,
+        now: Callable[[], float],
     ) -> None:
-        self._registry, self._terms, self._clock, self._began = registry, terms, clock, began
-        self._fleet = _Fleet()
+        self._registry, self._terms, self._slices, self._now = registry, terms, slices, now
         self._bind(counts, ends)
 
     def _bind(self, counts: EventCounts, ends: Ends) -> None:
@@ -80,10 +74,10 @@ class SchedulerMetrics:
         read(f"{at}jobs_ended_total", lambda: _worded(counts.ended))
         read(f"{at}jobs_adopted_total", lambda: counts.adopted)
         read(f"{at}slots_lent_total", lambda: counts.lent)
-        read(f"{at}build_servers", lambda: self._fleet.states)
-        read(f"{at}build_servers_published", lambda: self._fleet.published)
+        read(f"{at}build_servers", lambda: self._terms.current.totals().states)
+        read(f"{at}build_servers_published", lambda: self._terms.current.totals().published)
         read(f"{at}cpus", lambda: self._terms.current.totals().cpus)
-        read(f"{at}slots", lambda: self._fleet.slots)
+        read(f"{at}slots", lambda: self._terms.current.totals().open_slots)
         read(f"{at}build_servers_joined_total", lambda: counts.joined)
         read(f"{at}build_servers_lost_total", lambda: _worded(counts.left))
         read(f"{at}build_servers_avoided_total", lambda: _worded(counts.avoided))
@@ -94,11 +88,6 @@ class SchedulerMetrics:
 
         :param accept: what the reader accepts.
         """
-        fleet = _Fleet()
-        async for some in self._servers():
-            for server in some:
-                fleet.add(server)
-        self._fleet = fleet
         media_type, text = self._registry.exposition(accept)
         return Response(200, (("Content-Type", media_type),), text)
 
@@ -107,62 +96,57 @@ class SchedulerMetrics:
 
         :param gzip: whether the reader takes them compressed.
         """
-        lines = [[_heading(row)] for row in SERVERS]
-        async for some in self._servers():
-            labels = [f'{{server="{server.server_id}"}}' for server in some]
-            columns = zip(*(self._row(server) for server in some), strict=True)
-            for row, collected, column in zip(SERVERS, lines, columns, strict=True):
-                values = zip(labels, column, strict=True)
-                collected.append("".join([f"{row.name}{label} {value}\n" for label, value in values]).encode())
+        columns = [bytearray(_heading(row)) for row in SERVERS]
+        async for server in self._servers():
+            label = f'{{server="{server.server_id}"}}'
+            for row, column, value in zip(SERVERS, columns, _row(server, self._now()), strict=True):
+                column += f"{row.name}{label} {value}\n".encode()
         if not gzip:
-            return Response(200, (("Content-Type", TEXT),), b"".join(piece for each in lines for piece in each))
-        packed, packer = [], zlib.compressobj(_FASTEST, wbits=_GZIP)
-        for collected in lines:
-            packed += [packer.compress(piece) for piece in collected]
-            await self._turn()
+            return Response(200, (("Content-Type", TEXT),), b"".join(columns))
+        packer = zlib.compressobj(_FASTEST, wbits=_GZIP)
+        packed = [packer.compress(piece) async for piece in self._slices.of(_PARTY, _pieces(columns))]
         packed.append(packer.flush())
         return Response(200, (("Content-Type", TEXT), ("Content-Encoding", "gzip")), b"".join(packed))
 
     async def targets(self) -> Response:
         """The build servers that have told where their metrics are, for Prometheus to find."""
         found: list[str] = []
-        async for some in self._servers():
-            found += [
-                json.dumps(
-                    {
-                        "targets": [str(attrs.evolve(server.server_id, port=server.metrics_port))],
-                        "labels": _labels(server),
-                    }
-                )
-                for server in some
-                if server.metrics_port
-            ]
+        async for server in self._servers():
+            if server.metrics_port:
+                target = str(attrs.evolve(server.server_id, port=server.metrics_port))
+                found.append(json.dumps({"targets": [target], "labels": _labels(server)}))
         return Response(200, (("Content-Type", JSON),), f"[{','.join(found)}]".encode())
 
-    def _row(self, server: ServerView) -> tuple[float, ...]:
-        """The values of :data:`~sccachedist.metrics.series.SERVERS`, in their order."""
-        return (
-            server.slots,
-            server.taken,
-            server.jobs,
-            int(server.drain is not None),
-            int(server.is_open),
-            int(bool(server.unfit)),
-            round(server.avoided_secs, 3),
-            round(server.sent_home, 6),
-            server.toolchains,
-            round(self._began + self._clock.seconds() - server.seen_secs, 3),
-        )
+    async def _servers(self) -> AsyncIterator[ServerView]:
+        async for some in self._slices.of(_PARTY, self._terms.current.servers(SOME)):
+            for server in some:
+                yield server
 
-    async def _servers(self) -> AsyncIterator[tuple[ServerView, ...]]:
-        for some in self._terms.current.servers(SOME):
-            if some:
-                yield some
-            await self._turn()
 
-    async def _turn(self) -> None:
-        """Let the reactor do other things."""
-        await deferLater(self._clock, 0.0)
+def _row(server: ServerView, now: float) -> tuple[float, ...]:
+    """The values of :data:`~sccachedist.metrics.series.SERVERS`, in their order.
+
+    :param now: in seconds since 1970.
+    """
+    return (
+        server.slots,
+        server.taken,
+        server.jobs,
+        int(server.drain is not None),
+        int(server.is_open),
+        int(bool(server.unfit)),
+        round(server.avoided_secs, 3),
+        round(server.sent_home, 6),
+        server.toolchains,
+        round(now - server.seen_secs, 3),
+    )
+
+
+def _pieces(columns: list[bytearray]) -> Iterator[memoryview]:
+    for column in columns:
+        whole = memoryview(column)
+        for at in range(0, len(whole), PIECE):
+            yield whole[at : at + PIECE]
 
 
 def _labels(server: ServerView) -> dict[str, str]:

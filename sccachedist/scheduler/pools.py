@@ -26,21 +26,25 @@ class Pool:
     def __init__(self, kind: ServerKind) -> None:
         self.kind = kind
         self.members: dict[ServerId, None] = {}
-        # What is not of a server's last turn is outdated.
+        # What is not a server's last rank is outdated.
         self._ranks: list[Rank] = []
-        self._turns: dict[ServerId, int] = {}
+        self._last: dict[ServerId, Rank] = {}
 
     @property
     def has_room(self) -> bool:
         """Whether a server is ranked."""
-        return bool(self._turns)
+        return bool(self._last)
 
     def rank(self, server_id: ServerId, cost: float | None, turn: int) -> None:
-        """Rank a member again; without a cost, not at all."""
-        self._turns.pop(server_id, None)
-        if cost is not None:
-            self._turns[server_id] = turn
-            heapq.heappush(self._ranks, (cost, turn, server_id))
+        """Rank a member again; without a cost, not at all. One that costs what it did keeps its place."""
+        last = self._last.get(server_id)
+        if last is not None and last[0] == cost:
+            return
+        if cost is None:
+            self._last.pop(server_id, None)
+        else:
+            self._last[server_id] = cost, turn, server_id
+            heapq.heappush(self._ranks, self._last[server_id])
         if len(self._ranks) > 2 * len(self.members) + 64:
             self._ranks = [rank for rank in self._ranks if self._is_current(rank)]
             heapq.heapify(self._ranks)
@@ -62,7 +66,7 @@ class Pool:
         return found
 
     def _is_current(self, rank: Rank) -> bool:
-        return self._turns.get(rank[2]) == rank[1]
+        return self._last.get(rank[2]) is rank
 
 
 class Pools:

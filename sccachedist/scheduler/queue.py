@@ -66,11 +66,6 @@ class _Line(Generic[T]):
         if not self.kinds[kind]:
             del self.kinds[kind]
 
-    def oldest(self) -> tuple[T, str]:
-        """The first ticket, and what it is for."""
-        _, ticket, kind = min(self._firsts(self.kinds), key=itemgetter(0))
-        return ticket, kind
-
     def first(self, fits: Callable[[str], bool]) -> tuple[T, str] | None:
         """The first ticket of all that fit, and what it is for; only so many kinds are asked for."""
         fitting = (kind for kind in islice(self.kinds, MOST_ASKED) if fits(kind))
@@ -116,6 +111,7 @@ class Queue(Generic[T]):
         self._interactive, self._batch = WeightedTurns(), WeightedTurns()
         self._full: set[str] = set()  # those without turns: they hold as many slots as they may hold
         self._since_batch = 0
+        self._tickets: OrderedDict[T, tuple[Party, str]] = OrderedDict()
 
     def __len__(self) -> int:
         return self._places.used
@@ -130,10 +126,17 @@ class Queue(Generic[T]):
         """How many tickets of each party wait."""
         return {party: len(client.tickets[party]) for party, client in self._whose.items()}
 
+    def waiting_of(self, client: str) -> int:
+        """How many tickets of a client wait.
+
+        :param client: see :attr:`~sccachedist.scheduler.standings.Standing.client`.
+        """
+        return 0 if (found := self._clients.get(client)) is None else sum(map(len, found.tickets.values()))
+
     @property
-    def firsts(self) -> list[T]:
-        """The ticket of each party that has waited longest."""
-        return [client.tickets[party].oldest()[0] for party, client in self._whose.items()]
+    def oldest(self) -> T | None:
+        """The ticket that has waited longest; None if none waits."""
+        return next(iter(self._tickets), None)
 
     def enter(self, party: Party, ticket: T, kind: str = "") -> None:
         """Add a ticket behind the party's others.
@@ -145,6 +148,7 @@ class Queue(Generic[T]):
         client = self._whose.get(party) or self._client(self._standing(party))
         self._whose[party] = client
         client.tickets.setdefault(party, _Line()).add(ticket, kind)
+        self._tickets[ticket] = party, kind
 
     def leave(self, party: Party, ticket: T, kind: str = "") -> None:
         """Remove a ticket. Its turn may have come already; then it is not there."""
@@ -186,12 +190,11 @@ class Queue(Generic[T]):
             self._turns(client.standing).enter(client.name, client.standing.weight)
 
     def dismiss(self) -> T | None:
-        """Remove and return any ticket; None if none waits."""
-        for party, client in self._whose.items():
-            ticket, kind = client.tickets[party].oldest()
-            self._remove(client, party, ticket, kind)
-            return ticket
-        return None
+        """Remove and return the ticket that has waited longest; None if none waits."""
+        if (ticket := self.oldest) is not None:
+            party, kind = self._tickets[ticket]
+            self._remove(self._whose[party], party, ticket, kind)
+        return ticket
 
     def _next_of(
         self,
@@ -238,6 +241,7 @@ class Queue(Generic[T]):
 
     def _remove(self, client: _Waiting[T], party: Party, ticket: T, kind: str) -> None:
         client.tickets[party].remove(ticket, kind)
+        del self._tickets[ticket]
         self._places.give_back(party, 1)
         if not client.tickets[party]:
             del client.tickets[party], self._whose[party]

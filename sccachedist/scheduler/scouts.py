@@ -6,6 +6,8 @@ same wrong machine. Each toolchain has one such time alone.
 Pure: the time is an argument. Who waits is not known here.
 """
 
+from collections import deque
+
 from sccachedist.bounded import remember
 
 #: Seconds for which others wait at most: the time of an upload and of unpacking, as a rule.
@@ -18,11 +20,13 @@ class Scouts:
     """The first jobs."""
 
     def __init__(self) -> None:
-        self._until: dict[str, float] = {}  # in the order of these times
+        self._until: dict[str, float] = {}
+        self._out: deque[float] = deque(maxlen=MOST_SCOUTS)  # until when others wait, in the order of these times
 
     def send(self, toolchain: str, now: float) -> None:
         """Note that a job with a toolchain is given out whose machine is not known."""
         if toolchain not in self._until:
+            self._out.append(now + SCOUT_SECS)
             remember(self._until, toolchain, now + SCOUT_SECS, MOST_SCOUTS)
 
     def is_out(self, toolchain: str, now: float) -> bool:
@@ -31,9 +35,6 @@ class Scouts:
 
     def next_back(self, now: float) -> float | None:
         """When the first of those that are out is waited for no longer; None if none is out."""
-        found = None
-        for until in reversed(self._until.values()):
-            if until <= now:
-                break
-            found = until
-        return found
+        while self._out and self._out[0] <= now:
+            self._out.popleft()
+        return self._out[0] if self._out else None

@@ -61,7 +61,7 @@ from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.leading import PLACE, Office, number_of, other_leaders, passing_on, url_of
 from sccachedist.scheduler.membership import Membership
-from sccachedist.scheduler.metrics import SchedulerMetrics
+from sccachedist.scheduler.metrics import SCRAPE_PAUSES, SchedulerMetrics
 from sccachedist.scheduler.monitor_events import MonitorEvents
 from sccachedist.scheduler.monitor_feed import MonitorFeed
 from sccachedist.scheduler.notices import Notices
@@ -177,15 +177,16 @@ def scheduler_service(
         return Term(core, build_servers, now.queue, reactor, tokens, observers, standings.of, hear)
 
     terms, roster = Terms(begin_term), Roster(settings.clients.named)
+    slices = Slices(turns, pauses=PAUSES | SCRAPE_PAUSES)
     signers = client_auth(settings, outward, reactor, outdated.client, roster.knows)
     clients = NamedClientTokens(roster, signers, tokens.now)
     trusted = settings.network.trusted_proxies
     registry = Registry(SCHEDULER)
     registry.read("sccachedist_scheduler_records_dropped_total", lambda: writer.dropped)
     registry.read("sccachedist_scheduler_outdated_secrets_total", lambda: outdated.counts)
-    metrics = SchedulerMetrics(registry, terms, counts, records.counts, reactor, began)
+    metrics = SchedulerMetrics(registry, terms, counts, records.counts, slices, tokens.now)
     watch_clients(registry, roster, terms, tokens.now)
-    views = FarmViews(terms, Slices(turns, pauses=PAUSES), records)
+    views = FarmViews(terms, slices, records)
     principals = Principals.of(settings.admin, settings.web)
     passing = None if isinstance(election, Alone) else passing_on(election, settings, reactor, membership)
     watch_election(registry, tenure, candidate, None if passing is None else passing.search)

@@ -18,6 +18,7 @@ from sccachedist.scheduler.events import Fault
 from sccachedist.scheduler.fleet import Fleet
 from sccachedist.scheduler.jobs import Job, Jobs
 from sccachedist.scheduler.out_of_service import Drain
+from sccachedist.scheduler.server_counts import state_of
 from sccachedist.wire.abilities import Abilities
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Health
@@ -74,13 +75,8 @@ class ServerView:
     @property
     def state(self) -> ServerState:
         """The one of these words that says best whether it gets jobs: unfit, draining, avoided, full or open."""
-        if self.unfit:
-            return "unfit"
-        if not self.is_open:
-            return "draining"
-        if self.avoided_secs:
-            return "avoided"
-        return "full" if self.taken >= self.slots else "open"
+        is_full = self.taken >= self.slots
+        return state_of(unfit=self.unfit, is_open=self.is_open, is_avoided=self.avoided_secs > 0, is_full=is_full)
 
 
 @attrs.frozen
@@ -146,6 +142,8 @@ class Totals:
     :param waiting: how many requests for a slot wait.
     :param toolchains: how many different toolchains are known to be somewhere.
     :param servers: how many build servers there are; ``slots``: how many all of them have.
+    :param states: how many build servers are in each state; ``published``: how many are published ones.
+    :param open_slots: the slots of those that accept jobs.
     """
 
     cpus: int
@@ -154,6 +152,9 @@ class Totals:
     toolchains: int
     servers: int
     slots: int
+    states: Mapping[ServerState, int]
+    published: int
+    open_slots: int
 
 
 @attrs.frozen
@@ -171,9 +172,18 @@ class Views:
 
         :param waiting: how many requests for a slot wait.
         """
-        fleet = self._fleet
-        phases = dict(self._jobs.phases)
-        return Totals(fleet.num_cpus, phases, waiting, fleet.num_toolchains, len(fleet), fleet.slots)
+        fleet, counts = self._fleet, self._fleet.counts
+        return Totals(
+            cpus=fleet.num_cpus,
+            phases=dict(self._jobs.phases),
+            waiting=waiting,
+            toolchains=fleet.num_toolchains,
+            servers=len(fleet),
+            slots=fleet.slots,
+            states=dict(counts.states),
+            published=counts.published,
+            open_slots=counts.open_slots,
+        )
 
     def held(self, client: str) -> int:
         """How many jobs a client has: see :meth:`sccachedist.scheduler.jobs.Jobs.held`."""
@@ -209,9 +219,9 @@ class Views:
         """Whether a job has had this id from here."""
         return self._jobs.has_given_out(job_id)
 
-    def toolchains(self) -> tuple[ToolchainView, ...]:
-        """The toolchains."""
-        return tuple(_toolchain_views(self._fleet))
+    def toolchains(self) -> Iterator[ToolchainView]:
+        """The toolchains, one by one."""
+        return _toolchain_views(self._fleet)
 
 
 def snapshot_of(fleet: Fleet, jobs: Jobs, waiting: Mapping[Party, int], now: float) -> Snapshot:
@@ -261,8 +271,9 @@ def _server_view(server: BuildServer, now: float) -> ServerView:
 
 
 def _toolchain_views(fleet: Fleet) -> Iterator[ToolchainView]:
-    for toolchain, holders in fleet.toolchains():
-        yield ToolchainView(toolchain, tuple(holders), fleet.size_of(toolchain), fleet.machine_of(toolchain))
+    for toolchain in fleet.toolchains():
+        if holders := fleet.holders(toolchain):
+            yield ToolchainView(toolchain, holders, fleet.size_of(toolchain), fleet.machine_of(toolchain))
 
 
 def _why_avoided(server: BuildServer, now: float) -> Fault | None:

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from sccachedist.budgets import Party
 from sccachedist.daemon.logs import Logger
 from sccachedist.records.documents import Attention, Recent
-from sccachedist.scheduler.attention import Lately, ServerFindings
+from sccachedist.scheduler.attention import ServerFindings
 from sccachedist.scheduler.farm_changes import FarmChanges
 from sccachedist.scheduler.farm_status import FarmStatus
 from sccachedist.scheduler.farm_views import FarmViews
@@ -22,7 +22,6 @@ from sccachedist.scheduler.feed import Feed, Message
 from sccachedist.scheduler.history import STEP_SECS, Ends, History
 from sccachedist.scheduler.notices import Notices
 from sccachedist.scheduler.sight import Sight
-from sccachedist.scheduler.window import Window
 from sccachedist.web.event_stream import GZIP_HEAD, Piece, Viewer, packed, retry
 from sccachedist.wire.addresses import ServerId
 
@@ -36,8 +35,6 @@ RETRY_MSECS = 3000
 MOST_LOOKED_AT = 100
 #: Viewers that are sent a message in one turn of the reactor.
 SENT_AT_ONCE = 10
-#: How many seconds the recent numbers of the status look back.
-LATELY_SECS = 900.0
 #: In whose turn messages are made.
 _PARTY = "viewers"
 #: Seconds between two slices of that work: no message is in a hurry.
@@ -46,7 +43,7 @@ PAUSES = {_PARTY: 0.003}
 
 @attrs.define
 class _Lately:
-    """What became of requests lately, and when that was found: all records are read for it.
+    """What became of requests lately, and when that was found.
 
     It outlasts the last viewer, so that a viewer that comes and goes again and again costs no more than one that stays.
     """
@@ -183,7 +180,6 @@ class _Show:
         self._lately, self._changes, self._clock = lately, changes, clock
         self._term = views.terms.current
         self._round: deque[ServerId] = deque()
-        self._window, self._counted = Window(LATELY_SECS), Lately()
         self._noticed, self._sampled = 0, history.count
         self._speeds: dict[str, float] = {}
         self._is_due, self._is_working, self._is_over = True, False, False
@@ -253,12 +249,12 @@ class _Show:
             lately.at, findings = self._clock.seconds(), ServerFindings(self._views.records.now())
             async for server in self._views.slices.of(_PARTY, self.feed.servers):
                 findings.add(server)
-            lately.found = await self._status.lately_again(_PARTY, self._window, self._counted, findings)
+            lately.found = await self._status.usual(_PARTY, findings)
         return lately.found
 
     async def _look(self, changed: dict[ServerId, None]) -> None:
         """Look at the build servers to which something happened, and at those whose turn it is."""
-        known = [server.server_id for server in self.feed.servers]
+        known = self.feed.addresses
         is_new_term = self._views.terms.current is not self._term
         if is_new_term or not self._round:
             self._term = self._views.terms.current

@@ -36,7 +36,7 @@ def test_every_rule() -> None:
     for of in range(5):
         found = [full(HOSTS, list(rules(HOSTS, 1))[of], WORK) for _ in range(2)]
         assert found[0] == found[1]
-        assert 0 < found[0].busy <= 1
+        assert 0 < found[0].busy <= 1 + 1e-9  # a sum of many
         assert found[0].makespan >= 1
 
 

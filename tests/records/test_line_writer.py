@@ -14,8 +14,7 @@ from twisted.python.failure import Failure
 from farmkit.deferreds import outcome, pending
 from sccachedist.errors import DiskError
 from sccachedist.records.line_writer import MOST_WAITING, STOP_SECS, WRITE_SECS, LineWriter
-from sccachedist.records.lines import LineFile
-from sccachedist.records.ring import Entry
+from sccachedist.records.lines import LineFile, line_of
 from tests.records.test_lines import job
 
 
@@ -50,14 +49,14 @@ class SlowThreads(MemoryReactorClock):
 class RecordedFile:
     """A file that only notes what it is given."""
 
-    written: list[Entry] = attrs.field(factory=list)
+    written: list[bytes] = attrs.field(factory=list)
     closed: int = 0
     fault: DiskError | None = None
 
-    def write(self, entries: Sequence[Entry]) -> None:
+    def write(self, lines: Sequence[bytes]) -> None:
         if self.fault is not None:
             raise self.fault
-        self.written += entries
+        self.written += lines
 
     def close(self) -> None:
         self.closed += 1
@@ -96,7 +95,7 @@ def test_once_a_second(setup: Setup) -> None:
     assert setup.reactor.work == []
     setup.reactor.advance(WRITE_SECS)
     setup.threads()
-    assert setup.file.written == [job(1), job(2)]
+    assert setup.file.written == [line_of(job(1)), line_of(job(2))]
 
 
 def test_a_dead_disk(setup: Setup) -> None:
@@ -126,7 +125,7 @@ def test_a_full_disk(setup: Setup) -> None:
     setup.writer.take(job(2))
     setup.reactor.advance(WRITE_SECS)
     setup.threads()
-    assert setup.file.written == [job(2)]
+    assert setup.file.written == [line_of(job(2))]
 
 
 def test_reopened(setup: Setup) -> None:
@@ -152,7 +151,7 @@ def test_at_the_end(setup: Setup) -> None:
     setup.threads()
     setup.threads()
     outcome(ending)
-    assert setup.file.written == [job(1), job(2)]
+    assert setup.file.written == [line_of(job(1)), line_of(job(2))]
 
 
 def test_a_dead_disk_at_the_end(setup: Setup) -> None:

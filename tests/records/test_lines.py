@@ -58,8 +58,8 @@ def test_a_line() -> None:
 
 def test_appended(lines: Lines) -> None:
     """Records are added to those that are there, and others but the group may not read them."""
-    lines.file.write([job(1)])
-    lines.file.write([job(2)])
+    lines.file.write([line_of(job(1))])
+    lines.file.write([line_of(job(2))])
     assert lines.ids() == ["1", "2"]
     assert lines.path.stat().st_mode & 0o007 == 0
 
@@ -67,28 +67,28 @@ def test_appended(lines: Lines) -> None:
 def test_rotated(lines: Lines) -> None:
     """A file that is large enough is packed and put aside; the oldest ones go."""
     for number in range(1, 13):
-        lines.file.write([job(number)])
+        lines.file.write([line_of(job(number))])
     assert (lines.ids(1), lines.ids(2)) == (["10", "11", "12"], ["7", "8", "9"])
     assert {path.name for path in lines.path.parent.iterdir()} == {"jobs.jsonl.1.gz", "jobs.jsonl.2.gz"}
-    lines.file.write([job(13)])
+    lines.file.write([line_of(job(13))])
     assert lines.ids() == ["13"]
 
 
 @pytest.mark.parametrize("moves", [Path.unlink, lambda path: path.rename(path.with_suffix(".old"))])
 def test_moved_by_others(lines: Lines, moves: Any) -> None:
     """What others rename or remove is made again, at once."""
-    lines.file.write([job(1)])
+    lines.file.write([line_of(job(1))])
     moves(lines.path)
-    lines.file.write([job(2)])
+    lines.file.write([line_of(job(2))])
     assert lines.ids() == ["2"]
 
 
 def test_truncated_by_others(lines: Lines) -> None:
     """What others empty goes on from its beginning."""
-    lines.file.write([job(1)])
+    lines.file.write([line_of(job(1))])
     os.truncate(lines.path, 0)
     lines.file.close()
-    lines.file.write([job(2)])
+    lines.file.write([line_of(job(2))])
     assert lines.ids() == ["2"]
 
 
@@ -96,9 +96,9 @@ def test_no_directory(lines: Lines) -> None:
     """A directory that is not there is a DiskError, and is no matter as soon as it is there."""
     file = LineFile(lines.path.parent / "sub" / "jobs.jsonl", 2000, 2)
     with pytest.raises(DiskError, match=r"jobs\.jsonl"):
-        file.write([job(1)])
+        file.write([line_of(job(1))])
     (lines.path.parent / "sub").mkdir()
-    file.write([job(2)])
+    file.write([line_of(job(2))])
     assert (lines.path.parent / "sub" / "jobs.jsonl").read_text().count("\n") == 1
 
 
@@ -118,20 +118,20 @@ def test_no_file(no_files: Mapping[str, Path], kind: str) -> None:
     """What is no file is a DiskError at once: no write waits for somebody who reads."""
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(DiskError, match=str(no_files[kind])):
-        LineFile(no_files[kind], 2000, 2).write([job(1)])
+        LineFile(no_files[kind], 2000, 2).write([line_of(job(1))])
     assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_file_of_another_daemon(lines: Lines) -> None:
     """It takes no records of this one until that is over, by whichever name, and the first one goes on."""
-    lines.file.write([job(1)])
+    lines.file.write([line_of(job(1))])
     (other := lines.path.with_name("other")).symlink_to(lines.path)
     second = LineFile(other, 2000, 2)
     with pytest.raises(DiskError, match="other: another daemon writes its records there"):
-        second.write([job(2)])
-    lines.file.write([job(3)])
+        second.write([line_of(job(2))])
+    lines.file.write([line_of(job(3))])
     lines.file.close()
-    second.write([job(4)])
+    second.write([line_of(job(4))])
     assert lines.ids() == ["1", "3", "4"]
 
 
@@ -142,7 +142,7 @@ def test_a_disk_without_locks(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> 
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refused)
-    lines.file.write([job(1)])
+    lines.file.write([line_of(job(1))])
     assert lines.ids() == ["1"]
 
 
@@ -154,12 +154,12 @@ def test_full_disk(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(DiskError, match="No space left"):
-        lines.file.write([job(1)])
+        lines.file.write([line_of(job(1))])
 
 
 def test_no_half_of_a_line(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a disk took of a line that it did not take whole is taken back."""
-    lines.file.write([job(1)])
+    lines.file.write([line_of(job(1))])
     write, taken = os.write, iter([10])
 
     def some(descriptor: int, data: bytes) -> int:
@@ -170,6 +170,6 @@ def test_no_half_of_a_line(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> Non
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", some)
         with pytest.raises(DiskError):
-            lines.file.write([job(2)])
-    lines.file.write([job(3)])
+            lines.file.write([line_of(job(2))])
+    lines.file.write([line_of(job(3))])
     assert lines.ids() == ["1", "3"]

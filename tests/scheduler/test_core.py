@@ -6,6 +6,7 @@ import pytest
 from sccachedist.errors import DecodeError, LimitExceeded, NoCapacity, UnknownJob, UnknownServer
 from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler.core import SchedulerCore
+from sccachedist.scheduler.fleet import MOST_DROPPED
 from sccachedist.scheduler.heartbeat_bounds import MOST_CPUS, MOST_KEY_BYTES, MOST_VERSION
 from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.wire.abilities import Abilities, GatewayFacts, ObjectStoreFacts
@@ -141,6 +142,36 @@ def test_silence() -> None:
     with pytest.raises(UnknownJob):
         core.update(jobs[0].job_id, A, JobState.STARTED, now=91.0)
     assert core.heartbeat(A, heartbeat(), now=92.0)
+
+
+def test_many_fall_silent_at_once() -> None:
+    """Some of them are dropped at a time, and it is said that there are more."""
+    core = SchedulerCore(FIRST_JOB)
+    for number in range(3 * MOST_DROPPED):
+        core.heartbeat(ServerId.parse(f"10.0.0.{number}:10501"), heartbeat(), now=0.0)
+    core.expire(91.0)
+    assert (core.status().num_servers, core.has_due(91.0)) == (2 * MOST_DROPPED, True)
+    core.expire_more(91.0)
+    core.expire_more(91.0)
+    assert (core.status().num_servers, core.has_due(91.0)) == (0, False)
+
+
+def test_one_that_is_heard_again_and_again() -> None:
+    """Its silence is looked at once in a while, however often it is heard; sooner, if it is to be missed sooner."""
+    core = SchedulerCore(FIRST_JOB)
+
+    def beat(now: float, secs: int) -> None:
+        core.heartbeat(A, heartbeat(), now, ServerReport(int(now), secs, Availability.OPEN, (), ()))
+
+    beat(0.0, secs=60)
+    core.expire(91.0)
+    for now in range(100, 201):
+        beat(now, secs=5)
+    assert len(core._fleet._silences._heap) == 2
+    core.expire(229.0)
+    assert core.status().num_servers == 1
+    core.expire(231.0)
+    assert core.status().num_servers == 0
 
 
 def test_reports_are_signs_of_life() -> None:

@@ -24,6 +24,7 @@ from sccachedist.scheduler.events import (
     SlotLent,
 )
 from sccachedist.scheduler.heartbeat_bounds import IdentityInUse
+from sccachedist.scheduler.server_counts import ServerCounts
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, JobStates, ServerReport
 from sccachedist.wire.messages import JobId, JobState
@@ -357,6 +358,20 @@ class Walk(CoreBesideModel):
             (job.job_id, job.server_id, job.where, job.client, job.lent) for job in self.jobs
         }
         assert all(server.avoided_secs <= MOST_SECS for server in seen.servers)
+
+    @invariant()
+    def servers_are_counted(self) -> None:
+        """What is counted as build servers change is what a look at all of them gives."""
+        fleet, afresh = self.core._fleet, ServerCounts()
+        for server in fleet.servers():
+            afresh.count(server, is_avoided=server.server_id in fleet._shunned)
+        counts = fleet.counts
+        assert (+counts.states, counts.open_slots, counts.published) == (
+            +afresh.states,
+            afresh.open_slots,
+            afresh.published,
+        )
+        assert counts._takers == afresh._takers
 
     @invariant()
     def shares_are_right(self) -> None:

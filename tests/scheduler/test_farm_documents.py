@@ -60,12 +60,14 @@ def test_names_of_a_summary_that_is_none() -> None:
 
 def test_clients_that_are_not_known() -> None:
     """Jobs from before the scheduler's start are nobody's."""
-    sums = ClientSums([("10.0.0.1", 2)])
+    sums = ClientSums()
+    sums.wait("10.0.0.1", 2)
     sums.hold(None)
     sums.hold("10.0.0.1")
     sums.add(entry(None))
     sums.add(entry("10.0.0.1"))
-    (row,) = sums.rows(60.0, Standings({DEFAULT: ClientSettings(2, 9, ClientClass.BATCH)}).named)
+    standing = Standings({DEFAULT: ClientSettings(2, 9, ClientClass.BATCH)}).named
+    (row,) = sums.rows(60.0, standing, sums.places())
     assert (row["client"], row["holds"], row["waits"]) == ("10.0.0.1", 1, 2)
     assert (row["weight"], row["max_slots"], row["class"]) == (2, 9, "batch")
     assert row["recent"]["outcomes"] == {"compiled": 1}

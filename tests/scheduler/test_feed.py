@@ -29,7 +29,17 @@ from tests.support.event_streams import read
 SERVERS = [ServerId.parse(f"10.0.0.{number}:10501") for number in range(4)]
 SEES = Sight(names=True, reasons=True, words=True)
 BOTH = (SEES, Sight())
-TOTALS = Totals(cpus=8, phases={JobPhase.STARTED: 2}, waiting=0, toolchains=1, servers=1, slots=12)
+TOTALS = Totals(
+    cpus=8,
+    phases={JobPhase.STARTED: 2},
+    waiting=0,
+    toolchains=1,
+    servers=1,
+    slots=12,
+    states={},
+    published=0,
+    open_slots=12,
+)
 SUMMARY = packed(JobSummary(Outcome.COMPILED, output="secret.o", compiler="gcc", detail="secret words"))
 ENTRY = entry_of(JobId(7), 0.0, 1.0, "10.0.0.1", str(A), GCC, Outcome.COMPILED, summary=SUMMARY)
 

@@ -9,7 +9,17 @@ from sccachedist.outcomes import Outcome, Refusal, SentLocal
 from sccachedist.scheduler.history import LATELY, SAMPLES, STEP_SECS, Ends, History
 from sccachedist.scheduler.snapshot import Totals
 
-TOTALS = Totals(cpus=8, phases={JobPhase.READY: 1, JobPhase.STARTED: 2}, waiting=4, toolchains=1, servers=2, slots=12)
+TOTALS = Totals(
+    cpus=8,
+    phases={JobPhase.READY: 1, JobPhase.STARTED: 2},
+    waiting=4,
+    toolchains=1,
+    servers=2,
+    slots=12,
+    states={},
+    published=0,
+    open_slots=12,
+)
 
 
 def test_ends() -> None:

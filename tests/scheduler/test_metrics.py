@@ -60,7 +60,7 @@ class Running:
         """The answer to a GET, which may take some turns."""
         connection = Browser(self.sites[port], self.reactor).connect()
         connection.say(request("GET", path, headers={"Connection": "close", **(headers or {})}))
-        self.reactor.pump([0.0] * 40)
+        self.reactor.pump([0.005] * 40)
         (answer,) = connection.answers()
         return answer
 
@@ -126,8 +126,9 @@ def test_the_port_for_monitoring(running: Running) -> None:
 
 
 def test_build_servers(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are counted by their states, and each is shown, however many are looked at in one turn."""
+    """They are counted by their states, and each is shown, however many are looked at in one step."""
     monkeypatch.setattr(metrics_module, "SOME", 2)
+    monkeypatch.setattr(metrics_module, "PIECE", 100)
     running.ask("/api/v1/scheduler/status")
     for host in range(1, 6):
         running.beat(host, unfit="a disk" if host == 3 else "")

@@ -21,6 +21,9 @@ def test_first_ranked() -> None:
     assert [first(pools, ANYWHERE, *tried) for tried in ((), (B,), (B, A), (A, B, C))] == [B, A, C, None]
     assert first(pools, Need(62)) == A
     pools.rank(A, ON_X86, 1.0)
+    assert first(pools, Need(62)) == A  # it keeps its place
+    pools.rank(A, ON_X86, 2.0)
+    pools.rank(A, ON_X86, 1.0)
     assert first(pools, Need(62)) == C
     pools.rank(C, ON_X86, None)
     assert first(pools, Need(62)) == A

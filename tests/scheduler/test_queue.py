@@ -56,9 +56,13 @@ def test_leaving() -> None:
     assert order(entered) == ["B1"]
 
 
-def test_firsts() -> None:
-    """The one of each client that has waited longest."""
-    assert queue("A1", "B1", "A2").firsts == ["A1", "B1"]
+def test_the_oldest() -> None:
+    """The one that has waited longest, whosever turn it is; who is dismissed goes in this order."""
+    entered = queue("A1", "B1", "A2", "C1")
+    assert (entered.oldest, entered.next(), entered.oldest) == ("A1", "A1", "B1")
+    assert (entered.waiting_of("A"), entered.waiting_of("D")) == (1, 0)
+    assert [entered.dismiss() for _ in range(4)] == ["B1", "A2", "C1", None]
+    assert entered.oldest is None
 
 
 def test_too_many() -> None:

@@ -29,7 +29,7 @@ def test_passed_over() -> None:
     entered = queue((ANN, "arm"), (ANN, "x86"), (ANN, "arm"), (ANN, "any"), (ANN, "x86"))
     assert served(entered, "x86", "any") == [1, 3, 4]
     assert served(entered, "x86") == []
-    assert (len(entered), entered.firsts) == (2, [0])
+    assert (len(entered), entered.oldest) == (2, 0)
     assert served(entered, "arm") == [0, 2]
     assert len(entered) == 0
 
