@@ -22,6 +22,7 @@ from sccachedist.config import (
     PersonSettings,
     PotBuilderSettings,
     ProxyToken,
+    RewrittenSettings,
     SandboxSettings,
     SchedulerLimits,
     SchedulerSettings,
@@ -168,6 +169,18 @@ def test_every_kind_of_builder(path: Path, written: str, builder: object) -> Non
         (
             '[network]\ntrusted_proxies = ["10.0.0.0/8", "::1"]',
             {"network": NetworkSettings((ip_network("10.0.0.0/8"), ip_network("::1/128")))},
+        ),
+        (
+            '[network.servers_from."10.244.0.0/16"]\naddresses = ["192.168.1.0/24"]\n'
+            '[network.servers_from."10.1.0.7"]\naddresses = ["::1"]',
+            {
+                "network": NetworkSettings(
+                    servers_from={
+                        "10.244.0.0/16": RewrittenSettings((ip_network("192.168.1.0/24"),)),
+                        "10.1.0.7/32": RewrittenSettings((ip_network("::1"),)),
+                    }
+                )
+            },
         ),
     ],
 )

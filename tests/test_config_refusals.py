@@ -116,6 +116,22 @@ def test_files_of_others(path: Path, text: str, load: Callable[[Path], object], 
             f'{SCHEDULER}network.trusted_proxies = ["::1", "10.0.0.1/8"]\n',
             "network.trusted_proxies[1]: expected an IP network such as 10.0.0.0/8, or an IP address",
         ),
+        (
+            f'{SCHEDULER}network.servers_from = ["10.244.0.0/16"]\n',
+            "network.servers_from: expected a table",
+        ),
+        (
+            f'{SCHEDULER}[network.servers_from."10.244.0.1/16"]\naddresses = ["10.1.0.0/24"]\n',
+            'network.servers_from."10.244.0.1/16": expected an IP network such as 10.0.0.0/8, or an IP address',
+        ),
+        (
+            f'{SCHEDULER}[network.servers_from."10.244.0.0/16"]\n',
+            'network.servers_from."10.244.0.0/16".addresses: missing, expected a list of 1 or more, each item an IP',
+        ),
+        (
+            f'{SCHEDULER}[network.servers_from."10.244.0.0/16"]\naddresses = []\n',
+            'network.servers_from."10.244.0.0/16".addresses: expected a list of 1 or more, each item an IP network',
+        ),
         (f"{SCHEDULER}jwt.algorithms = []\n", "jwt.algorithms: expected a list of 1 or more, each item one of RS256"),
         (f'{SCHEDULER}jwt.algorithms = ["HS256"]\n', "jwt.algorithms[0]: expected one of RS256, RS384, RS512, PS256"),
         (f"{SCHEDULER}[admin]\npeople = 1\n", "admin.people: expected a table"),

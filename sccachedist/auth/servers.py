@@ -1,16 +1,18 @@
 """Server tokens: which build server sends a request.
 
-A server token names an address, which must be the sender's: the published rule, "Tokens" in ``doc/protocol``.
-What a build server may do is not known here.
+A server token names an address, which must be the sender's: the published rule, "Tokens" in ``doc/protocol``. Only from
+networks that an operator names may it be another one, of those that stand beside. What a build server may do is not
+known here.
 """
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
 import attrs
 
-from sccachedist.auth.bearer import IPAddress, same_secret
+from sccachedist.auth.bearer import IPAddress, IPNetwork, same_secret
 from sccachedist.auth.succession import Secrets, keys, texts
 from sccachedist.errors import DecodeError, PeerRefused, ServerRevoked
 from sccachedist.wire.addresses import ServerId
@@ -110,14 +112,34 @@ class Revocable:
         return bool(self.revoked) and (server_id in self.revoked or server_id.host in self.revoked)
 
 
-def check_server(auth: ServerAuth, token: str | None, sender: IPAddress) -> ServerId:
+@attrs.define(eq=False)
+class Rewritten:
+    """Which senders may be build servers of other addresses, because their own are rewritten on the way.
+
+    :param networks: networks of senders, each with those of the addresses that their tokens may name.
+    """
+
+    networks: Mapping[IPNetwork, Sequence[IPNetwork]] = attrs.field(factory=dict)
+
+    def may_be(self, sender: IPAddress, server_id: ServerId) -> bool:
+        """Whether a request from an address may be that build server's."""
+        return server_id.host == sender or any(
+            sender in senders and any(server_id.host in named for named in addresses)
+            for senders, addresses in self.networks.items()
+        )
+
+
+def check_server(
+    auth: ServerAuth, token: str | None, sender: IPAddress, rewritten: Rewritten | None = None
+) -> ServerId:
     """The build server that sends a request.
 
+    :param rewritten: where the network rewrites addresses; None if nowhere.
     :raises PeerRefused: its token is missing or wrong, or names another address than the sender's.
     """
     if token is None:
         raise PeerRefused("invalid_bearer_token", "no server token")
     server_id = auth.identify(token)
-    if server_id.host != sender:
+    if not (rewritten or Rewritten()).may_be(sender, server_id):
         raise PeerRefused("invalid_bearer_token_mismatched_address", f"a token of {server_id} came from {sender}")
     return server_id

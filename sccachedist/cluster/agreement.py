@@ -19,6 +19,7 @@ PROOFS = "x-sccachedist-proofs"
 PARTS = {
     "client_auth": "client_auth",
     "server_auth": "server_auth",
+    "network.servers_from": "network.servers_from",
     "admin.token": "admin.token",
     "admin.people": "admin.people",
     "clients.file": "clients.named",

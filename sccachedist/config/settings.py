@@ -5,6 +5,7 @@ tables of their own and all have defaults. :mod:`sccachedist.config.limits` has 
 not know how a role uses a setting, or whether it can.
 """
 
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from sccachedist.config.published import (
     SchedulerAuthSettings,
     ServerAuthSettings,
 )
-from sccachedist.config.schema import Effect, ListOf, key, table
+from sccachedist.config.schema import Effect, ListOf, TableOf, key, table
 from sccachedist.config.toolchains import ToolchainsSettings
 from sccachedist.config.values import (
     ADDRESS,
@@ -46,6 +47,7 @@ from sccachedist.config.values import (
     LABEL,
     MACHINE,
     NETWORK,
+    NETWORK_NAME,
     OPTION,
     ORIGIN,
     PATH,
@@ -63,6 +65,19 @@ GIB = 2**30
 
 
 @frozen
+class RewrittenSettings:
+    """A network of senders whose build servers have other addresses: ``[network.servers_from."10.244.0.0/16"]``."""
+
+    addresses: tuple[IPv4Network | IPv6Network, ...] = field(
+        metadata=key(
+            ListOf(NETWORK, least=1),
+            "What a build server that sends from there may have as ``public_addr``, beside the address that it sends "
+            "from. With a shared token, each of these senders may be any of these build servers.",
+        )
+    )
+
+
+@frozen
 class NetworkSettings:
     """What the scheduler trusts of the network in front of it."""
 
@@ -70,6 +85,15 @@ class NetworkSettings:
         default=(),
         metadata=key(
             ListOf(NETWORK), "The senders whose ``X-Real-IP`` is trusted; from others it is ignored.", AT_ONCE
+        ),
+    )
+    servers_from: Mapping[str, RewrittenSettings] = field(
+        factory=dict,
+        metadata=key(
+            TableOf(RewrittenSettings, NETWORK_NAME),
+            "Networks from which build servers do not send with the address of their ``public_addr``, because it is "
+            "rewritten on the way.",
+            AT_ONCE,
         ),
     )
 

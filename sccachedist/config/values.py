@@ -32,6 +32,11 @@ def _of_server(text: str) -> ServerId | IPv4Address | IPv6Address:
         return ServerId.parse(text)
 
 
+def _network_name(text: str) -> str:
+    """A network as it names a table: written in one way, so that no two tables are of the same one."""
+    return str(ip_network(text))
+
+
 def _path(text: str) -> Path:
     if not text:
         raise ValueError
@@ -130,6 +135,7 @@ ADDRESS = Value(str, "IP:PORT such as 192.168.1.1:10501 or [2001:db8::1]:10501",
 IP = Value(str, "an IP address", ip_address)
 REVOKED = Value(str, "IP:PORT, or an IP address for all of its ports", _of_server)
 NETWORK = Value(str, "an IP network such as 10.0.0.0/8, or an IP address", ip_network)
+NETWORK_NAME = Value(str, NETWORK.expected, _network_name)
 ORIGIN = Value(str, "a http or https URL without a path", _origin)
 SECURE_ORIGIN = Value(str, "a https URL without a path", _secure_origin)
 URL = Value(str, "a http or https URL", _url)

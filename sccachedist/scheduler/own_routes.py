@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from sccachedist.auth.bearer import plain_address
-from sccachedist.auth.servers import ServerAuth
+from sccachedist.auth.servers import Rewritten, ServerAuth
 from sccachedist.budgets import Party
 from sccachedist.cluster.agreement import PROOFS
 from sccachedist.cluster.roll import SchedulerAccount
@@ -40,12 +40,14 @@ class Arrival:
     :param party: who holds it open.
     :param sender: the address that it counts as coming from; ``peer``: the one at the other end of the connection.
     :param is_proxied: whether the request has headers that proxies add.
+    :param is_taken: whether a build server's token is taken from there; None if it has another kind of token.
     """
 
     party: Party
     sender: str
     peer: str
     is_proxied: bool
+    is_taken: bool | None
 
 
 class OwnRoutes:
@@ -54,6 +56,7 @@ class OwnRoutes:
     :param account: says how it stands, and where its configuration differs from that of one who shows proofs of it.
     :param heads: says who sends a request.
     :param queue: the settings of the queue that are in force.
+    :param rewritten: from where build servers may come with other addresses than their own.
     """
 
     api = Api()
@@ -67,7 +70,9 @@ class OwnRoutes:
         heads: ProxiedHeads,
         queue: Callable[[], QueueSettings],
         clock: IReactorTime,
+        rewritten: Rewritten,
     ) -> None:
+        self._rewritten = rewritten
         self._account, self._readers, self._servers = account, readers, servers
         self._heads, self._queue, self._clock = heads, queue, clock
         self._held = Counter[Party]()
@@ -78,17 +83,17 @@ class OwnRoutes:
     async def _allow_known(self, head: Head) -> Arrival:
         """One with the token of a client, a build server, a viewer or an administrator.
 
-        A build server's address is not compared: whether it arrives is what is asked.
+        A build server is let in from any address: whether its own arrives is what is asked.
         """
         if head.token is None:
             raise PeerRefused("no_bearer_auth", "no token")
-        sender = self._heads.sender(head)
+        sender, is_taken = self._heads.sender(head), None
         try:
-            self._servers.identify(head.token)
+            is_taken = self._rewritten.may_be(sender, self._servers.identify(head.token))
         except PeerRefused:
             await self._readers.of_token(head.token, sender)
         is_proxied = any(name in head.headers for name in _OF_PROXIES)
-        return Arrival(head.sender, str(sender), str(plain_address(head.peer)), is_proxied)
+        return Arrival(head.sender, str(sender), str(plain_address(head.peer)), is_proxied, is_taken)
 
     def _query(self, head: Head) -> Query:
         return Query(head, ("secs",))
@@ -107,6 +112,7 @@ class OwnRoutes:
             "sender": way.sender,
             "peer": way.peer,
             "is_proxied": way.is_proxied,
+            "is_taken": way.is_taken,
             "max_wait_secs": self._queue().max_wait_secs,
             "held": await self._hold(way.party, secs),
         }

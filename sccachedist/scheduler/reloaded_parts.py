@@ -20,6 +20,7 @@ from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.record_log import log_record
 from sccachedist.scheduler.routes import SchedulerRoutes
 from sccachedist.scheduler.scrape_routes import ScrapeRoutes
+from sccachedist.scheduler.server_auth import rewritten
 from sccachedist.scheduler.sign_in_routes import SignInRoutes
 from sccachedist.scheduler.standings import Standings
 from sccachedist.scheduler.term import Terms
@@ -82,6 +83,7 @@ class SchedulerParts:
         yield Part(("queue", "limits"), self._take_limits)
         yield Part(("policy",), self._take_policy)
         yield Part(("limits", "network.trusted_proxies", "web.viewers"), self._take_ports)
+        yield Part(("network.servers_from",), self._take_rewritten)
         yield Part(("web",), self._take_web)
         yield Part(("metrics.token",), self._take_metrics)
         yield Part(("records.file", "records.rotate_bytes", "records.keep_files"), self._take_file)
@@ -117,6 +119,9 @@ class SchedulerParts:
         self.readers.web = self.sign_in.web = settings.web
         self.fed.names, self.watching.places = settings.web.names, settings.web.viewers
         self.browsers.user_header = settings.web.user_header
+
+    def _take_rewritten(self, settings: SchedulerSettings) -> None:
+        self.routes.rewritten.networks = rewritten(settings.network)
 
     def _take_metrics(self, settings: SchedulerSettings) -> None:
         self.scraped.token = settings.metrics.token

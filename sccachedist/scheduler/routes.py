@@ -14,7 +14,7 @@ from twisted.logger import LogLevel
 from sccachedist import __version__
 from sccachedist.auth.bearer import IPAddress, IPNetwork, client_address, neighbourhood, sender_address
 from sccachedist.auth.clients import ClientAuth, address_of, party_of
-from sccachedist.auth.servers import ServerAuth, check_server
+from sccachedist.auth.servers import Rewritten, ServerAuth, check_server
 from sccachedist.budgets import Budget, Party
 from sccachedist.cluster.other_leaders import OtherLeaders
 from sccachedist.config import SchedulerLimits
@@ -112,6 +112,7 @@ class SchedulerRoutes:
     :param proxies: the networks from which ``X-Real-IP`` is believed.
     :param readers: who may see more of the farm than its numbers; ``views``: what they see.
     :param others: hear of jobs that this scheduler has not given out; None if it is the only one.
+    :param rewritten: from where build servers may come with other addresses than their own.
     """
 
     api = Api()
@@ -128,10 +129,11 @@ class SchedulerRoutes:
         readers: FarmReaders,
         views: FarmViews,
         others: OtherLeaders | None = None,
+        rewritten: Rewritten | None = None,
     ) -> None:
         self._readers, self._views, self._others = readers, views, others
         self._terms, self._clients, self._servers = terms, clients, servers
-        self.proxies, self._limits = proxies, limits
+        self.proxies, self.rewritten, self._limits = proxies, rewritten or Rewritten(), limits
         self._quiet_log = QuietLog(clock.seconds)
         self._memory = Budget("buffered_bytes", limits.buffered_bytes)
 
@@ -156,7 +158,7 @@ class SchedulerRoutes:
 
     async def _allow_server(self, head: Head, **_: object) -> ServerId:
         sender = sender_address(head.peer, head.headers.get("x-real-ip"), self.proxies)
-        return check_server(self._servers, head.token, sender)
+        return check_server(self._servers, head.token, sender, self.rewritten)
 
     async def _allow_reporting(self, head: Head, **_: object) -> Reporting:
         return Reporting(await self._allow_server(head), None if self._others is None else head)

@@ -3,12 +3,16 @@
 How a token is checked is not known here: :mod:`sccachedist.auth` decides that.
 """
 
+from collections.abc import Sequence
+from ipaddress import ip_network
+
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import LogLevel
 
+from sccachedist.auth.bearer import IPNetwork
 from sccachedist.auth.servers import INSECURE_SERVER_TOKEN, Revocable, SharedServerToken, SignedServerToken
 from sccachedist.auth.succession import Secrets
-from sccachedist.config import InsecureAuth, JwtHs256, ServerAuthSettings, ServersTokenAuth, TokenAuth
+from sccachedist.config import InsecureAuth, JwtHs256, NetworkSettings, ServerAuthSettings, ServersTokenAuth, TokenAuth
 from sccachedist.daemon.logs import Logger, QuietLog
 
 log = Logger()
@@ -35,6 +39,11 @@ class Outdated:
     def _tell(self, kind: str, peer: str, form: str) -> None:
         self.counts[kind] += 1
         self._quiet_log.tell(log, LogLevel.info, f"outdated {kind}", form, by=peer, peer=peer)
+
+
+def rewritten(settings: NetworkSettings) -> dict[IPNetwork, Sequence[IPNetwork]]:
+    """The networks of ``network.servers_from``, as the check of a sender's address takes them."""
+    return {ip_network(name): its.addresses for name, its in settings.servers_from.items()}
 
 
 def server_auth(settings: ServerAuthSettings, outdated: Outdated, clock: IReactorTime) -> Revocable:

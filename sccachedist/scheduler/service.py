@@ -16,6 +16,7 @@ from twisted.internet.threads import deferToThreadPool
 from sccachedist import __version__
 from sccachedist.auth.named_clients import NamedClientTokens
 from sccachedist.auth.roster import Roster
+from sccachedist.auth.servers import Rewritten
 from sccachedist.auth.signed_tokens import SignedClientTokens
 from sccachedist.cluster.agreement import Agreement
 from sccachedist.cluster.leadership import Alone, Election
@@ -73,7 +74,7 @@ from sccachedist.scheduler.reloaded_secrets import reloaded_secrets
 from sccachedist.scheduler.roles import Principals
 from sccachedist.scheduler.routes import SchedulerRoutes
 from sccachedist.scheduler.scrape_routes import ScrapeRoutes
-from sccachedist.scheduler.server_auth import Outdated, server_auth
+from sccachedist.scheduler.server_auth import Outdated, rewritten, server_auth
 from sccachedist.scheduler.sessions import Sessions
 from sccachedist.scheduler.sign_in_routes import SignInRoutes
 from sccachedist.scheduler.standings import Standings
@@ -220,9 +221,10 @@ def scheduler_service(
     )
     for_browsers = (sign_in, PageRoutes(PageFiles.read()))
     others = None if passing is None else other_leaders(settings, passing, reactor)
-    published = SchedulerRoutes(terms, clients, servers, trusted, limits, reactor, readers, views, others)
+    moved = Rewritten(rewritten(settings.network))
+    published = SchedulerRoutes(terms, clients, servers, trusted, limits, reactor, readers, views, others, moved)
     scraped = ScrapeRoutes(metrics, settings.metrics.token, readers)
-    own = OwnRoutes(account, readers, servers, browsers, lambda: reload.settings.queue, reactor)
+    own = OwnRoutes(account, readers, servers, browsers, lambda: reload.settings.queue, reactor, moved)
     mounted = Mounted if passing is None else partial(PassingRoutes, passing)
     routes = mounted(
         published,

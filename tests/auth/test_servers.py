@@ -1,11 +1,18 @@
 """Which build server a server token speaks for."""
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
 from sccachedist.auth.bearer import IPAddress
-from sccachedist.auth.servers import Revocable, ServerAuth, SharedServerToken, SignedServerToken, check_server
+from sccachedist.auth.servers import (
+    Revocable,
+    Rewritten,
+    ServerAuth,
+    SharedServerToken,
+    SignedServerToken,
+    check_server,
+)
 from sccachedist.auth.succession import Secrets
 from sccachedist.errors import PeerRefused, ServerRevoked
 from sccachedist.wire.addresses import ServerId
@@ -60,6 +67,61 @@ def test_from_elsewhere(auth: ServerAuth, token: str, sender: str) -> None:
     with pytest.raises(PeerRefused, match=r"a token of 192\.0\.2\.1:10501 came from") as caught:
         check_server(auth, token, ip_address(sender))
     assert caught.value.challenge == "invalid_bearer_token_mismatched_address"
+
+
+PODS = Rewritten(
+    {
+        ip_network("10.244.0.0/16"): [ip_network("192.0.2.0/30"), ip_network("2001:db8::/64")],
+        ip_network("fd00::/8"): [ip_network("192.0.2.0/30")],
+    }
+)
+NODE, NODE_V6 = HERE, ServerId.parse("[2001:db8::1]:10501")
+
+
+@pytest.mark.parametrize(
+    ("sender", "server_id"),
+    [
+        ("10.244.7.7", NODE),
+        ("10.244.7.7", NODE_V6),
+        ("fd00::7", NODE),
+        ("192.0.2.1", NODE),  # its own address, as ever
+        ("198.51.100.1", ServerId.parse("198.51.100.1:10501")),
+    ],
+)
+def test_rewritten(sender: str, server_id: ServerId) -> None:
+    """From a network that rewrites addresses, a token opens what it names, if that is where such build servers are."""
+    for auth, token in ((SHARED, f"{server_id} hunter2"), (SIGNED, server_token(KEY, server_id))):
+        assert check_server(auth, token, ip_address(sender), PODS) == server_id
+
+
+@pytest.mark.parametrize(
+    ("sender", "server_id"),
+    [
+        ("10.245.0.1", NODE),  # another network
+        ("::ffff:10.244.7.7", NODE),  # what has not been read as the address that it is
+        ("192.0.2.2", NODE),  # another one of the build servers, which is in no such network
+        ("10.244.7.7", ServerId.parse("192.0.2.4:10501")),  # another address than those
+        ("10.244.7.7", ServerId.parse("10.244.7.8:10501")),  # another pod
+        ("fd00::7", NODE_V6),  # what the other network may name
+    ],
+)
+def test_who_may_not(sender: str, server_id: ServerId) -> None:
+    """Both halves have to be named: where it comes from, and who it says that it is."""
+    for auth, token in ((SHARED, f"{server_id} hunter2"), (SIGNED, server_token(KEY, server_id))):
+        with pytest.raises(PeerRefused, match="came from") as caught:
+            check_server(auth, token, ip_address(sender), PODS)
+        assert caught.value.challenge == "invalid_bearer_token_mismatched_address"
+
+
+def test_a_rewritten_sender_needs_a_good_token() -> None:
+    """An address that is not compared opens nothing by itself, nor what is revoked."""
+    sender = ip_address("10.244.7.7")
+    for auth, token in ((SHARED, f"{NODE} hunter3"), (SIGNED, server_token(b"x" * 32, NODE)), (SHARED, None)):
+        with pytest.raises(PeerRefused) as caught:
+            check_server(auth, token, sender, PODS)
+        assert caught.value.challenge == "invalid_bearer_token"
+    with pytest.raises(ServerRevoked):
+        check_server(Revocable(SHARED, frozenset({NODE.host})), f"{NODE} hunter2", sender, PODS)
 
 
 def test_rotation() -> None:

@@ -26,6 +26,8 @@ DOCUMENT: dict[str, Any] = {
 def test_what_a_scheduler_says() -> None:
     """It is read, and what is something else is nothing."""
     assert way_of(json.dumps(DOCUMENT).encode()) == THROUGH
+    for said, is_taken in ((True, True), (False, False), (None, None), ("yes", None)):
+        assert way_of(json.dumps(DOCUMENT | {"is_taken": said}).encode()) == attrs.evolve(THROUGH, is_taken=is_taken)
     for bad in (b"", b"[" * 100_000, b"{}", json.dumps(DOCUMENT | {"peer": "nobody"}).encode()):
         assert way_of(bad) is None
 
@@ -63,6 +65,17 @@ def test_who_asks(way: Way, of_server: Level, of_client: Level) -> None:
     """A scheduler that takes the balancer for the sender refuses build servers, and counts all clients as one."""
     assert senders(way, HERE, HERE).level is of_server
     assert senders(way, HERE, None).level is of_client
+
+
+def test_a_sender_that_is_taken_for_another() -> None:
+    """A build server whose address is rewritten is let in where the scheduler says so; a client's is only counted."""
+    pod = attrs.evolve(DIRECT, sender=OTHER, peer=OTHER, is_taken=True)
+    assert senders(pod, OTHER, HERE).level is Level.OK
+    assert "takes 10.0.0.1 from 10.0.0.7: its network.servers_from has that" in str(senders(pod, OTHER, HERE))
+    refused = attrs.evolve(pod, is_taken=False)
+    assert senders(refused, OTHER, HERE).level is Level.FAILED
+    assert "network.servers_from" in str(senders(refused, OTHER, HERE))
+    assert senders(attrs.evolve(DIRECT, is_taken=True), HERE, HERE).level is Level.OK
 
 
 def test_what_mends_a_hidden_sender() -> None:

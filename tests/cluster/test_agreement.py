@@ -1,5 +1,6 @@
 """Whether the configurations of two schedulers agree: found out without telling a secret."""
 
+from ipaddress import ip_network
 from itertools import count
 from typing import Any
 
@@ -14,6 +15,8 @@ from sccachedist.config import (
     ClusterSettings,
     JwtHs256,
     JwtSettings,
+    NetworkSettings,
+    RewrittenSettings,
     SchedulerSettings,
     TokenAuth,
     WebSettings,
@@ -24,6 +27,7 @@ from sccachedist.config.viewing import PersonSettings
 from sccachedist.wire.addresses import ServerId
 
 CLUSTER = ClusterSettings(StoreAddress.parse("redis://10.0.0.8"), ("http://10.0.0.1:1", "http://10.0.0.2:1"))
+PODS = {"10.244.0.0/16": RewrittenSettings((ip_network("192.168.1.0/24"),))}
 SAME = SchedulerSettings(
     public_addr=ServerId.parse("10.0.0.1:10600"),
     client_auth=TokenAuth("clienttok"),
@@ -56,6 +60,7 @@ def differing(one: SchedulerSettings, other: SchedulerSettings) -> tuple[str, ..
         ({"admin": AdminSettings(token="admintok")}, ("admin.people",)),
         ({"web": WebSettings()}, ("web.viewer_token",)),
         ({"jwt": JwtSettings(name_claim="sub")}, ("jwt",)),
+        ({"network": NetworkSettings(servers_from=PODS)}, ("network.servers_from",)),
         ({"clients": ClientsSettings()}, ("clients.file",)),
         ({"clients": ClientsSettings(named={"bob": ClientSettings()})}, ("clients.file",)),
         ({"cluster": attrs.evolve(CLUSTER, schedulers=("http://10.0.0.1:1",))}, ("cluster.schedulers",)),

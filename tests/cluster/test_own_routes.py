@@ -99,13 +99,16 @@ def test_ways(pair: Pair) -> None:
             "sender": "127.0.0.7",
             "peer": "127.0.0.7",
             "is_proxied": False,
+            "is_taken": None,
             "max_wait_secs": 60,
             "held": 0.0,
         }
     through = told(pair, pair.leader, way(SERVER, **{"X-Real-IP": "127.0.0.5"}), OTHERS)
     assert (through["sender"], through["peer"], through["is_proxied"]) == ("127.0.0.5", OTHERS, True)
+    assert through["is_taken"] is True
     hidden = told(pair, pair.leader, way(SERVER, Via="1.1 balancer"), OTHERS)
     assert (hidden["sender"], hidden["peer"], hidden["is_proxied"]) == (OTHERS, OTHERS, True)
+    assert hidden["is_taken"] is False
     assert pair.network.made == []
 
 

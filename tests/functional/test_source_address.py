@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from farmkit.farm import Farm
-from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PROGRAMS, PUBLISHED_SCHEDULER, Launch, adding
+from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PROGRAMS, PUBLISHED_SCHEDULER, PUBLISHED_SERVER, Launch, adding
 from farmkit.processes import Command, inherited
 from tests.faults.network import ip
 from tests.support.own_network import own_network
@@ -64,8 +64,20 @@ def test_source_address(tmp_path: Path, chosen: str) -> None:
         farm.launch_only_server()
         said = f"a token of {farm.server_id} came from {FIRST}"
         farm.server.wait_until(lambda: said in farm.scheduler.tail(), 60, "it is refused")
+        doctor = (str(PROGRAMS / "sccachedist"), "doctor", "--config", str(farm.server_folder / "server.conf"))
+        assert "see its network.servers_from" in Command(doctor, inherited(), Path("/")).run().stdout
     finally:
         farm.stop()
+
+
+@pytest.mark.parametrize("server", [OUR_SERVER, PUBLISHED_SERVER], ids=["ours", "published"])
+def test_rewritten(tmp_path: Path, server: Launch) -> None:
+    """Where the network shows the scheduler another address, ``network.servers_from`` names it: it registers."""
+    table = f'servers_from."{FIRST}".addresses = ["{SECOND}"]'
+    if server is OUR_SERVER:
+        server = adding(server, network=f'source_address = "{FIRST}"')
+    with Farm(tmp_path, adding(OUR_SCHEDULER, network=table), server, FIRST, SECOND) as farm:
+        assert farm.status().num_servers == 1
 
 
 def test_an_address_of_another_host(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Each key of a scheduler that is said to have its effect at once has it, on the objects of a whole scheduler."""
 
 from collections.abc import Callable
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from farmkit.memory_reactor import Reactor
-from sccachedist.config import SchedulerSettings, TokenAuth
+from sccachedist.config import NetworkSettings, RewrittenSettings, SchedulerSettings, TokenAuth
 from sccachedist.config.changes import changes, effects, spread
 from sccachedist.config.clients import ClientSettings, TokenSettings
 from sccachedist.config.schema import Effect
@@ -47,11 +48,12 @@ IN_FORCE: dict[str, Callable[[Any], object]] = {
     "records.addresses": lambda its: its.records.settings.addresses,
     "records.names": lambda its: its.records.settings.names,
 }
-#: These are tried where they are at home: the log, the certificate, clients with names, secrets.
+#: These are tried where they are at home, or below: the log, the certificate, clients with names, secrets.
 ELSEWHERE = {
     "jwt.algorithms",
     "jwt.name_claim",
     "limits.token_checks",
+    "network.servers_from",
     "log.format",
     "tls.certificate",
     "tls.private_key",
@@ -108,6 +110,18 @@ def test_at_once(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     value = spread(running.file)[key]
     shown = in_force(key, running.parts)
     assert str(shown).endswith(str(value)) if key == "records.file" else shown == value, key
+
+
+def test_networks_that_rewrite_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build server is let in, or is not any more, from the next request on; the doctor hears the same."""
+    running = Running()
+    running.start(monkeypatch)
+    sender, server_id = ip_address("10.244.7.7"), ServerId.parse("192.168.1.2:10501")
+    named = {"10.244.0.0/16": RewrittenSettings((ip_network("192.168.1.0/24"),))}
+    for servers_from in (named, {}):
+        running.file = attrs.evolve(SETTINGS, network=NetworkSettings(servers_from=servers_from))
+        running.reload.reload()
+        assert running.parts.routes.rewritten.may_be(sender, server_id) == bool(servers_from)
 
 
 def test_clients_that_lose_their_last_token(monkeypatch: pytest.MonkeyPatch) -> None:

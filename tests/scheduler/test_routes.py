@@ -14,7 +14,7 @@ from farmkit.fakes import FakeBuildServers
 from farmkit.memory_http import OCTETS, Answer, Browser, Connection, bearer, head, request
 from sccachedist import __version__
 from sccachedist.auth.clients import ClientAuth, SharedClientToken, address_of
-from sccachedist.auth.servers import SharedServerToken
+from sccachedist.auth.servers import Rewritten, SharedServerToken
 from sccachedist.config import QueueSettings, RecordSettings, SchedulerLimits
 from sccachedist.errors import DecodeError, LimitExceeded, PeerError
 from sccachedist.scheduler.admin_routes import AdminRoutes
@@ -70,6 +70,7 @@ class Scheduler:
     servers: FakeBuildServers = attrs.field(factory=FakeBuildServers)
     clients: ClientAuth = attrs.field(factory=lambda: SharedClientToken("clienttok"))
     observers: list[Observer] = attrs.field(factory=list)
+    rewritten: Rewritten = attrs.field(factory=Rewritten)
     terms: Terms = attrs.field(init=False)
     browser: Browser = attrs.field(init=False)
 
@@ -84,6 +85,7 @@ class Scheduler:
             self.clock,
             farm_readers(),
             FarmViews(self.terms, Slices(unhurried(self.clock)), JobRecords(RecordSettings(), 0.0, self.clock.seconds)),
+            rewritten=self.rewritten,
         )
         records, departures = JobRecords(RecordSettings(), 0.0, self.clock.seconds), Departures(self.clock.seconds)
         admin = AdminRoutes(self.terms, farm_readers(), records, departures, at_once, lambda *_: None, reloading())
@@ -114,6 +116,12 @@ class Scheduler:
 @pytest.fixture
 def scheduler() -> Scheduler:
     return Scheduler()
+
+
+@pytest.fixture
+def rewriting() -> Scheduler:
+    """A scheduler before which a network rewrites the addresses of build servers."""
+    return Scheduler(rewritten=REWRITTEN)
 
 
 @pytest.fixture
@@ -226,6 +234,37 @@ def test_behind_a_proxy(scheduler: Scheduler) -> None:
     asked = HEARTBEAT_16.asked({"X-Real-IP": "127.0.0.1"})
     assert scheduler.browser.ask(asked, "10.9.0.1").message(HEARTBEAT_RESULT) == HeartbeatResult(is_new=True)
     assert scheduler.browser.ask(HEARTBEAT_16.asked({"X-Real-IP": "here"}), "10.9.0.1").status == 400
+
+
+REWRITTEN = Rewritten({ip_network("10.244.0.0/16"): [ip_network("127.0.0.0/30")]})
+POD = "10.244.7.7"
+
+
+def test_a_rewritten_sender(rewriting: Scheduler) -> None:
+    """A build server may come from a network that rewrites addresses, also through a proxy that says so."""
+    for sender, headers in ((POD, {}), (f"::ffff:{POD}", {}), ("10.9.0.1", {"X-Real-IP": POD})):
+        assert rewriting.browser.ask(HEARTBEAT_16.asked(headers), sender).status == 200
+    assert rewriting.status().num_servers == 1
+
+
+@pytest.mark.parametrize(
+    ("sender", "headers"),
+    [
+        ("10.245.0.1", {}),
+        ("10.245.0.1", {"X-Real-IP": POD}),  # no proxy
+        ("10.245.0.1", {"X-Forwarded-For": POD}),
+        ("10.9.0.1", {}),  # a proxy that names no sender
+        ("10.9.0.1", {"X-Real-IP": "10.245.0.1"}),
+        ("127.0.0.2", {}),  # another build server
+        (POD, bearer("127.0.0.4:10501 servertok")),
+        (POD, bearer("10.244.7.8:10501 servertok")),
+    ],
+)
+def test_who_is_no_rewritten_sender(rewriting: Scheduler, sender: str, headers: dict[str, str]) -> None:
+    """Whoever sends from elsewhere, or names another address than those, is refused as before."""
+    answer = rewriting.browser.ask(HEARTBEAT_16.asked(headers), sender)
+    assert (answer.status, answer.headers["www-authenticate"]) == (401, f'Bearer error="{MISMATCH}"')
+    assert rewriting.status().num_servers == 0
 
 
 @pytest.mark.parametrize(

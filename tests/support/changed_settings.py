@@ -21,6 +21,10 @@ _GIVEN: list[object] = [
 ]
 
 
+#: Names of tables, without a dot: each kind of name takes one of them.
+_NAMES = ("ann", "fd00::/8")
+
+
 def values(shape: Shape) -> list[Any]:
     """Different values of a shape, two or more."""
     found: list[Any] = []
@@ -33,6 +37,14 @@ def values(shape: Shape) -> list[Any]:
             found.append(value)
     assert len(found) > 1, shape.expected
     return found
+
+
+def is_one(shape: Shape, given: object) -> bool:
+    """Whether a shape takes a value."""
+    try:
+        return shape.read(given, "key") == given
+    except ConfigError:
+        return False
 
 
 def made(settings: type) -> Any:
@@ -69,8 +81,9 @@ def _variants(shape: Shape, value: Any, at: str, may_miss: bool) -> Iterator[tup
             yield at, each[0], each[-1]
             for kind in each:
                 yield from variants(kind, at)
-        case TableOf(settings=inner):
-            yield f"{at}.ann", {}, {"ann": made(inner)}
+        case TableOf(settings=inner, name=of_table):
+            [name] = [each for each in _NAMES if is_one(of_table, each)]
+            yield dotted(at, name), {}, {name: made(inner)}
         case _:
             one, other, *_ = values(shape)
             yield at, one, other

@@ -4,6 +4,7 @@ Pure. The scheduler says how a request came to it (:mod:`sccachedist.scheduler.o
 """
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from ipaddress import ip_address
 
@@ -28,6 +29,7 @@ class Way:
     :param is_proxied: whether it has headers that proxies add.
     :param max_wait_secs: for how long the queue lets requests wait.
     :param held: for how many seconds this one was held open.
+    :param is_taken: whether it takes the build server's token from there; None if it does not say.
     """
 
     sender: IPAddress
@@ -35,12 +37,14 @@ class Way:
     is_proxied: bool
     max_wait_secs: float
     held: float
+    is_taken: bool | None = None
 
 
 def way_of(body: bytes) -> Way | None:
     """What the scheduler says; None if it does not: it is older, or another program."""
     with suppress(ValueError, RecursionError):
-        match json.loads(body):
+        document = json.loads(body)
+        match document:
             case {
                 "sender": str(sender),
                 "peer": str(peer),
@@ -48,8 +52,14 @@ def way_of(body: bytes) -> Way | None:
                 "max_wait_secs": int(most),
                 "held": int() | float() as held,
             }:
-                return Way(ip_address(sender), ip_address(peer), is_proxied, most, held)
+                return Way(ip_address(sender), ip_address(peer), is_proxied, most, held, _taken(document))
     return None
+
+
+def _taken(document: Mapping[str, object]) -> bool | None:
+    """What an older scheduler does not say, and one says of no client."""
+    said = document.get("is_taken")
+    return said if isinstance(said, bool) else None
 
 
 def hold_secs(way: Way, left: IPAddress, wait: float | None) -> float:
@@ -74,15 +84,16 @@ def senders(way: Way, left: IPAddress, own: IPAddress | None) -> Finding:
     if way.sender == expected:
         through = "" if way.peer == left and not way.is_proxied else f", through {way.peer}"
         return good("way", f"the scheduler sees that requests come from {expected}{through}")
+    if own is not None and way.is_taken:
+        return good("way", f"the scheduler takes {own} from {way.sender}: its network.servers_from has that")
     bad = warning if own is None else failed
     if way.sender != way.peer:
         text = f"{way.peer} says that requests come from {way.sender}, and they come from {expected}"
         return bad("way", text, "have it set X-Real-IP to the address of its client")
-    return bad(
-        "way",
-        f"for the scheduler, requests come from {way.peer}, not from {expected}",
-        f"have the load balancer set X-Real-IP, and network.trusted_proxies of the scheduler name {way.peer}",
-    )
+    mend = f"have the load balancer set X-Real-IP, and network.trusted_proxies of the scheduler name {way.peer}"
+    if own is not None:
+        mend += "; where no balancer is, but the network rewrites addresses, see its network.servers_from"
+    return bad("way", f"for the scheduler, requests come from {way.peer}, not from {expected}", mend)
 
 
 def held(way: Way, wanted: float, took: float, status: int | None, said: Way | None) -> Finding:
