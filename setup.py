@@ -105,6 +105,7 @@ setup(
             *TEST,
             "axe-playwright-python>=0.1.8,<1",
             "furo>=2025.9",
+            "kubernetes-validate>=1.36,<2",
             "matplotlib>=3.8,<4",
             "mypy>=1.11,<3",
             "mypy-zope>=1.0.9,<2",

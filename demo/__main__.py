@@ -20,7 +20,7 @@ import attrs
 
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, PROGRAMS, adding
-from farmkit.processes import Command, inherited
+from farmkit.processes import LOOPBACK, Command, free_port, inherited
 from farmkit.projects import CXX, LIBRARIES, C, Language, write_project, write_workspace
 from farmkit.published_client import Client, client_config
 
@@ -63,7 +63,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it leaves nothing behind
     with tempfile.TemporaryDirectory(prefix="sccachedist-demo-", ignore_cleanup_errors=True) as name:
         folder, administrator = Path(name), secrets.token_urlsafe()
-        with Farm(folder, adding(OUR_SCHEDULER, admin=f'token = "{administrator}"')) as farm:
+        metrics = f'[metrics]\naddress = "{LOOPBACK}:{free_port()}"\n'
+        scheduler = adding(OUR_SCHEDULER, admin=f'token = "{administrator}"')
+        with Farm(folder, scheduler, server_settings=metrics) as farm:
             say(f"scheduler     {farm.scheduler_url}")
             say(f"build server  {farm.server_id}, {farm.status().num_cpus} CPUs")
             say(f"page          {farm.scheduler_url}/\n\n{_PACKING}\n")

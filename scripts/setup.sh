@@ -160,5 +160,9 @@ if [ -n "$is_old" ]; then
         --config-settings editable_mode=compat --editable ".[$extra]"
     touch "$stamp"
 fi
+# The programs that judge the chart for Kubernetes.
+if [ "$1" = dev ] && ! { command -v helm >/dev/null && command -v kubectl >/dev/null; } && [ ! -x .venv/bin/helm ]; then
+    .venv/bin/python -m scripts.helm_program .venv/bin
+fi
 # Setuptools keeps a copy of the package there, from which deleted modules would get into the next wheel.
 rm -rf build

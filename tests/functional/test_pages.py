@@ -16,7 +16,7 @@ import attrs
 import pytest
 
 from farmkit.launch import CHECKOUT
-from farmkit.processes import Command, Daemon, inherited
+from farmkit.processes import LOOPBACK, Command, Daemon, free_port, inherited
 from tests.support.page_blocks import blocks, pages_with
 
 pytestmark = pytest.mark.functional
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.functional
 #: Pages whose commands are followed here.
 PAGES = ("tutorial", "slow", "local", "upgrade", "backup", "from_sccache_dist", "from_icecream")
 #: Pages whose commands other tests follow, or that show requests to the API.
-OTHERS = {"service", "api", "sign_on", "containers"}
+OTHERS = {"service", "api", "sign_on", "containers", "kubernetes", "prometheus"}
 #: Blocks by name that need a host of their own, and what runs their commands there.
 ELSEWHERE = {"on-the-host", "on-the-scheduler", "doctor"}
 #: What the demo itself does, and the line that is the demo's own.
@@ -85,6 +85,10 @@ class Demo:
             "192.168.1.2": server.partition(":")[0],
             "/etc/sccachedist": str(place / "etc"),
             "admin.token": str(self.folder / "administrator.token"),
+            "/etc/prometheus/sccachedist.token": str(self.folder / "administrator.token"),  # which will do as well
+            "/etc/prometheus": str(place / "prometheus"),
+            "/var/lib/grafana": str(place / "grafana"),
+            " contrib/": f" {CHECKOUT}/contrib/",
         }.items():
             text = text.replace(theirs, ours)
         return text
@@ -150,6 +154,36 @@ def test_the_programs_of_the_page_about_python(demo: Demo, place: Path) -> None:
         r"^127\.0\.0\.1:\d+ open \d+ of \d+ slots$", demo.run(f"{python} - <<'END'\n{look}\nEND", place), re.M
     )
     assert demo.run(f"{python} - <<'END'\n{drain}\nEND\nsccachedist undrain '*'", place).startswith("0 jobs left\n")
+
+
+def test_the_page_about_prometheus(demo: Demo, place: Path) -> None:
+    """A Prometheus that is configured as it says finds the scheduler and the build server, and answers what it asks."""
+    parts = {block.name: demo.here(block.text, place) for block in blocks("prometheus") if block.name}
+    (place / "prometheus").mkdir()
+    (place / "prometheus/prometheus.yml").write_text(parts["configuration"].replace("15s", "1s"))
+    names = ("token", "look", "alerts", "check", "copy")
+    said = demo.run("\n".join(parts[name] for name in names), place)
+    assert re.search(r'"targets": ?\["127\.0\.0\.1:\d+"\]', said), said
+    assert re.search(r"^sccachedist_scheduler_slots [1-9]", said, re.MULTILINE)
+    address = f"{LOOPBACK}:{free_port()}"
+    arguments = ("--config.file=prometheus.yml", "--storage.tsdb.path=data", f"--web.listen-address={address}")
+    rules = place / "prometheus/sccachedist-alerts.yml"
+    rules.write_text(rules.read_text().replace("interval: 30s", "interval: 1s"))
+    asked = parts["ask"].replace("localhost:9090", address)
+    command = Command(("prometheus", *arguments), inherited(), place / "prometheus")
+    prometheus = Daemon.start(command, place / "prometheus.log")
+    try:
+        prometheus.wait_until(lambda: is_answered(demo, asked, place), 60, "all that the page asks is answered")
+    finally:
+        prometheus.stop()
+    assert {name for name, text in parts.items() if "sccachedist" in text} >= {*names, "configuration", "ask", "boards"}
+    assert len(list((place / "grafana/sccachedist").glob("*.json"))) == 2
+
+
+def is_answered(demo: Demo, asked: str, place: Path) -> bool:
+    """Whether both daemons are up, and no question of a page is without an answer."""
+    found = [demo.run(f"{line} || true", place) for line in asked.splitlines()]
+    return all(found) and len(re.findall(r"=> 1 @", found[0])) == 2
 
 
 def test_all_pages_are_followed() -> None:
