@@ -18,6 +18,7 @@ NEED_WALL_TIME = {
     "scheduler/service.py",  # a scheduler that starts again goes on with higher job ids
     "server/service.py",  # metrics have times as the monitoring system counts them
     "server/tls.py",  # the dates of a certificate
+    "daemon/logs.py",  # when what a line of the log is about happened
     "cli/admin_options.py",  # a clock time until which something holds
     "cli/top/looks.py",  # when it looked, as this host's clock shows it
     "cli/farm/command.py",  # "since" is told back from now
