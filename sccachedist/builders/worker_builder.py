@@ -173,14 +173,14 @@ class WorkerBuilder:
         """See :meth:`sccachedist.builders.interface.Builder.stop`."""
         self._stopped = True
         await self.workers.stop()
-        self.workers = self._new_workers()
         self._forget_all()
         if self._started:
             self._started = self._to_sweep = False
+            self.workers = self._new_workers(ahead=False)  # one removes what there is, and no job follows
             await self._clear_up(RemoveAll(), REMOVAL_AT_STOP_SECS)
             await self._clear_up(Sweep(), SWEEP_AT_STOP_SECS)
             await self.workers.stop()
-            self.workers = self._new_workers()
+        self.workers = self._new_workers()
 
     async def _try(self, step: Coroutine[Deferred[Any], Any, object]) -> None:
         try:
@@ -301,8 +301,8 @@ class WorkerBuilder:
             limits=self._job_limits,
         )
 
-    def _new_workers(self) -> Workers:
-        return Workers(self._reactor, self._program, self._slots)
+    def _new_workers(self, *, ahead: bool = True) -> Workers:
+        return Workers(self._reactor, self._program, self._slots, ahead=ahead)
 
     def _forget_all(self) -> None:
         self._toolchains.forget_all()

@@ -215,11 +215,13 @@ class Workers:
     """A pool of workers: those that work, and at least one idle worker that is ready for the next request.
 
     :param most: how many may work at a time, those of :meth:`ask_at_once` not counted.
+    :param ahead: whether an idle worker is started before there is a request for it.
     """
 
-    def __init__(self, reactor: IWorkerReactor, program: Program, most: int) -> None:
+    def __init__(self, reactor: IWorkerReactor, program: Program, most: int, *, ahead: bool = True) -> None:
         self._reactor = reactor
         self._program = program
+        self._ahead = ahead
         self._turns = DeferredSemaphore(most)
         self._idle: list[SandboxWorker] = []
         self._busy: set[SandboxWorker] = set()
@@ -274,7 +276,7 @@ class Workers:
         worker.kind = kind or worker.kind
         self._busy.add(worker)
         try:
-            if not self._idle:
+            if self._ahead and not self._idle:
                 self._idle.append(self._spawn())
             done = await self._asked(worker.ask(request, reach, grown, used), seconds)
             self._idle.append(worker)

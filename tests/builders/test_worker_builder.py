@@ -187,13 +187,15 @@ class BuilderTests(BuilderCase):
             self.failureResultOf(job, ToolchainError)
 
     def test_starting_and_stopping(self) -> None:
-        """Both remove everything."""
+        """Both remove everything; for a stop, one worker does it, and none waits for jobs beside it."""
         started = self.doing(self.builder.start())
         self.host.asked(RemoveAll).ends()
         self.successResultOf(started)
+        before = list(self.host.processes)
         stopped = self.doing(self.builder.stop())
-        for each in list(self.host.processes):
+        for each in before:
             each.end()
+        assert len(self.host.processes) == len(before) + 1
         self.host.asked(RemoveAll).ends()
         for each in self.host.processes:
             each.end()
