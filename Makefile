@@ -9,9 +9,9 @@ demo:
 	scripts/setup.sh demo
 	$(PYTHON) -m demo $(if $(KEEP),--keep)
 
-# Everything; the tests of one file stay together, for they share a farm, and two files run side by side. Long files of few
-# tests do not come last, where nothing would run beside them.
-SIDE_BY_SIDE = --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Everything; the tests of one file stay together, for they share a farm, and files run side by side: three on two cores,
+# for a third of their time is waiting. Long files of few tests do not come last, where nothing would run beside them.
+SIDE_BY_SIDE = --dist loadfile --no-loadscope-reorder --numprocesses
 
 # The tests of what decides, and of all that travels: no line and no branch of it without a test. pyproject.toml has the
 # modules.
@@ -34,13 +34,13 @@ COVERING = \
 	tests/wire tests/test_config_changes.py tests/test_config_example.py \
 	tests/worker/test_slots.py tests/auth/test_succession.py tests/cli/clients tests/cli/farm tests/cli/top tests/client
 
-# These first, for they take a minute; then all others.
+# These first, for they take two minutes; then all others.
 test: coverage
-	$(PYTEST) -m "not packages" $(SIDE_BY_SIDE) $(addprefix --ignore=,$(COVERING))
+	$(PYTEST) -m "not packages" $(SIDE_BY_SIDE) 3 $(addprefix --ignore=,$(COVERING))
 
 coverage:
 	scripts/setup.sh dev
-	$(PYTEST) --cov --quiet $(SIDE_BY_SIDE) $(COVERING)
+	$(PYTEST) --cov --quiet $(SIDE_BY_SIDE) 2 $(COVERING)
 
 unit:
 	scripts/setup.sh unit
@@ -57,7 +57,7 @@ test-pythons:
 
 functional:
 	scripts/setup.sh dev
-	$(PYTEST) -m "functional and not packages" $(SIDE_BY_SIDE)
+	$(PYTEST) -m "functional and not packages" $(SIDE_BY_SIDE) 3
 
 # What administrators install, as the pages say, from nothing to a remote compile. For root.
 test-packages:
