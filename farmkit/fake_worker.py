@@ -11,6 +11,8 @@ import socket
 import ssl
 import sys
 import tomllib
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from threading import Thread
 
@@ -21,6 +23,8 @@ from farmkit.processes import Command, inherited
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import decode, encode
 from sccachedist.wire.gateway import (
+    MOST_TAKEN,
+    TAKEN,
     WELCOME,
     WORKER_ANSWER,
     WORKER_HELLO,
@@ -108,21 +112,24 @@ def main(config: str) -> None:
     hello = WorkerHello("fake", secrets.randbits(64), cpus, cpus, (), (), "1")
     listening = gateway.connect()
     welcome = decode(WELCOME, listening.ask("hello", encode(WORKER_HELLO, hello)))
-    for place in range(1, cpus + 1):
-        Thread(target=_serve, args=(gateway, welcome, place), daemon=True).start()
+    numbers = count(1)
+    for _ in range(cpus):
+        Thread(target=_serve, args=(gateway, welcome, numbers), daemon=True).start()
     state = encode(WORKER_STATE, WorkerState(cpus, cpus, ()))
     while True:  # there are no orders that it could follow, but a worker that does not ask is lost
         listening.ask(f"orders/{welcome.session}", state)
 
 
-def _serve(gateway: _Gateway, welcome: Welcome, place: int) -> None:
-    """Answer the jobs of one place."""
+def _serve(gateway: _Gateway, welcome: Welcome, numbers: Iterator[int]) -> None:
+    """Answer one job after the other; with each answer, the next one is asked for."""
     connection = gateway.connect()
     while True:
-        if given := connection.ask(f"next/{welcome.session}/{place}"):
+        given = connection.ask(f"next/{welcome.session}/{next(numbers)}")
+        while given:
             reader: HeadReader[WorkerJob] = HeadReader(WORKER_JOB, _MOST_HEAD)
             reader.feed(given)
-            connection.ask(f"answer/{welcome.session}/{reader.finish().ticket}", _ANSWER)
+            ticket, taken = reader.finish().ticket, HeadReader(TAKEN, MOST_TAKEN)
+            given = taken.feed(connection.ask(f"answer/{welcome.session}/{ticket}/{next(numbers)}", _ANSWER))
 
 
 if __name__ == "__main__":

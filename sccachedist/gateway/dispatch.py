@@ -287,7 +287,7 @@ class Dispatch:
         return worker.hello.nonce in job.had, job.toolchain not in worker.toolchains, load
 
     def _give(self, job: RemoteJob, worker: DialledWorker, now: float) -> Give:
-        place = next(iter(worker.places))
+        place = next(reversed(worker.places))  # one that was opened with an answer is not held for long
         self._take_place(worker, place)
         self._waiting.remove(job.key)
         self._last_ticket += 1

@@ -14,7 +14,7 @@ from klein import Klein
 from sccachedist.budgets import Budget
 from sccachedist.config import ServerLimits
 from sccachedist.gateway.answer_body import AnswerBody, ReceivedAnswer
-from sccachedist.gateway.worker_sessions import WorkerSessions
+from sccachedist.gateway.worker_sessions import HOLD_SECS, GivenJob, WorkerSessions
 from sccachedist.toolchains.cache import Toolchains
 from sccachedist.web.bodies import OCTETS, MessageBody, NoBody
 from sccachedist.web.request_head import Head
@@ -89,7 +89,7 @@ class GatewayRoutes:
     def _state(self, head: Head, session: str) -> MessageBody[WorkerState]:
         return self._message(WORKER_STATE, head)
 
-    def _result(self, head: Head, session: str, ticket: int) -> AnswerBody | NoBody:
+    def _result(self, head: Head, session: str, ticket: int, **_: object) -> AnswerBody | NoBody:
         job = self._sessions.job_of(session, ticket)
         if job is None:
             return NoBody()
@@ -117,11 +117,7 @@ class GatewayRoutes:
     @api.route("POST", f"{ROOT}/next/<session>/<u64:place>", allow=_allow_session, answer=None)
     async def next(self, _granted: KnownWorker, _body: None, session: str, place: int) -> Response | FileResponse:
         """Give a worker a job as soon as there is one, or nothing after some seconds."""
-        given = await self._sessions.next_job(session, place)
-        if given is None:
-            return _NOTHING
-        before = attrs.evolve(_NOTHING, body=head(WORKER_JOB, given.job))
-        return FileResponse(before, MessageFile(given.inputs, given.sent), is_kept=True)
+        return _job_or_nothing(b"", await self._sessions.next_job(session, place))
 
     @api.route("POST", f"{ROOT}/withdraw/<session>/<u64:place>", allow=_allow_session, answer=None)
     async def withdraw(self, _granted: KnownWorker, _body: None, session: str, place: int) -> Response:
@@ -132,6 +128,23 @@ class GatewayRoutes:
     @api.route("POST", f"{ROOT}/answer/<session>/<u64:ticket>", allow=_allow_session, body=_result, answer=TAKEN)
     async def answer(self, _granted: KnownWorker, received: ReceivedAnswer | None, session: str, ticket: int) -> Taken:
         """Take what became of a job. An answer that its job does not wait for has no effect."""
+        return self._taken(received, session, ticket)
+
+    @api.route(
+        "POST",
+        f"{ROOT}/answer/<session>/<u64:ticket>/<u64:place>",
+        allow=_allow_session,
+        body=_result,
+        answer=None,
+    )
+    async def answer_and_next(
+        self, _granted: KnownWorker, received: ReceivedAnswer | None, session: str, ticket: int, place: int
+    ) -> Response | FileResponse:
+        """Do the same, and give the worker the next job, if there is one soon: one request does the work of two."""
+        taken = head(TAKEN, self._taken(received, session, ticket))
+        return _job_or_nothing(taken, await self._sessions.next_job(session, place, HOLD_SECS))
+
+    def _taken(self, received: ReceivedAnswer | None, session: str, ticket: int) -> Taken:
         if received is None:
             return Taken(counts=False)
         return Taken(self._sessions.answer(session, ticket, received.said, received.result))
@@ -148,3 +161,11 @@ class GatewayRoutes:
         wanted = archive_id(toolchain)
         path = await self._toolchains.lend(wanted)
         return FileResponse(_NOTHING, MessageFile(path, lambda _: self._toolchains.take_back(wanted)), is_kept=True)
+
+
+def _job_or_nothing(before: bytes, given: GivenJob | None) -> Response | FileResponse:
+    """Some bytes, and a job behind them if there is one."""
+    if given is None:
+        return attrs.evolve(_NOTHING, body=before)
+    answer = attrs.evolve(_NOTHING, body=before + head(WORKER_JOB, given.job))
+    return FileResponse(answer, MessageFile(given.inputs, given.sent), is_kept=True)

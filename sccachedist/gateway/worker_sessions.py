@@ -44,6 +44,8 @@ log = Logger()
 
 #: Seconds after which a request for a job is answered with nothing: proxies close what is silent for a minute.
 POLL_SECS = 20
+#: The same for one that comes with an answer, whose sender waits to hear that it was taken.
+HOLD_SECS = 0.2
 #: Seconds between two looks at what is due.
 LOOK_SECS = 1.0
 
@@ -196,15 +198,15 @@ class WorkerSessions:
         news, own.shown = b"" if certificate == own.shown else certificate, certificate
         return WorkerOrders(tuple(ending), news)
 
-    async def next_job(self, session: str, place: int) -> GivenJob | None:
-        """Wait for a job, at most :data:`POLL_SECS`; None for none.
+    async def next_job(self, session: str, place: int, secs: float = POLL_SECS) -> GivenJob | None:
+        """Wait for a job; None if there is none in so many seconds.
 
         :raises SessionOver: there is no such session.
         """
         own = self._session(session)
         _give(own.places.pop(place, None), None)  # the worker has given up an earlier request
         waits = own.places[place] = Deferred()
-        late = self._clock.callLater(POLL_SECS, self.withdraw, session, place)
+        late = self._clock.callLater(secs, self.withdraw, session, place)
         try:
             self._carry_out(self.dispatch.ask(session, place, self._clock.seconds()))
             return await waits

@@ -123,6 +123,13 @@ class Streams:
         octets: bytes = await self._call("POST", url, _bearing(token), partial(HeadAndFile, head, file), take, idle)
         return octets
 
+    async def swap(
+        self, url: str, head: bytes, file: Path | None, sink: Sink, *, token: str, idle: float, limit: float
+    ) -> None:
+        """Send as :meth:`upload` does, and give the body of a successful answer to a sink as :meth:`download` does."""
+        body, take = partial(HeadAndFile, head, file), partial(_take_into, sink, limit)
+        await self._call("POST", url, _bearing(token), body, take, idle)
+
     async def close(self) -> None:
         """Close the kept connections."""
         await self._pool.closeCachedConnections()

@@ -2,7 +2,9 @@
 
 A *worker* dials its *gateway*, a build server whose jobs run elsewhere, and asks it for jobs. A job goes to a worker as
 a :class:`WorkerJob` with the client's inputs behind it, and comes back as a :class:`WorkerAnswer` with the result
-behind that, if there is one. :class:`HeadReader` separates the two; they may come in pieces of any size.
+behind that, if there is one. :class:`HeadReader` separates the two; they may come in pieces of any size. A worker that
+brings a small answer asks for the next job with the same request: the response is :class:`Taken`, and the job behind
+it if there is one soon.
 
 What follows from a message is decided elsewhere, and so is whether it is true.
 """
@@ -222,6 +224,8 @@ WORKER_ANSWER: Codec[WorkerAnswer] = choice(
     Busy=struct(Busy),
 )
 TAKEN = struct(Taken, counts=BOOL)
+#: The most bytes of a :class:`Taken`.
+MOST_TAKEN = 16
 
 
 def head(codec: Codec[T], value: T) -> bytes:

@@ -12,12 +12,14 @@ from sccachedist.peers.streams import Streams
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import Codec, decode, encode
 from sccachedist.wire.gateway import (
+    MOST_TAKEN,
     TAKEN,
     WELCOME,
     WORKER_ANSWER,
     WORKER_HELLO,
     WORKER_ORDERS,
     WORKER_STATE,
+    HeadReader,
     Welcome,
     WorkerAnswer,
     WorkerHello,
@@ -94,6 +96,47 @@ class GatewayCalls:
             where, head(WORKER_ANSWER, answer), result, token=self._token(), idle=IDLE_SECS, limit=ANSWER_BYTES
         )
         return _decoded(TAKEN, octets, where).counts
+
+    async def answer_and_next(
+        self,
+        session: str,
+        ticket: int,
+        place: int,
+        answer: WorkerAnswer,
+        result: Path | None,
+        taken: Callable[[bool], None],
+        sink: Callable[[bytes], None],
+    ) -> None:
+        """Bring what became of a job, and give the next one to a sink if there is one soon.
+
+        :param taken: called as soon as it is known whether the gateway had waited for the answer.
+        :raises DiskError: the result cannot be read.
+        """
+        where, reader = self._at(f"answer/{session}/{ticket}/{place}"), HeadReader(TAKEN, MOST_TAKEN)
+
+        def take(octets: bytes) -> None:
+            if not reader.is_whole:
+                try:
+                    octets = reader.feed(octets)
+                except DecodeError as error:
+                    raise PeerError(f"POST {where}: the answer is none of a gateway: {error}") from error
+                if not reader.is_whole:
+                    return
+                taken(reader.finish().counts)
+            if octets:
+                sink(octets)
+
+        await self._streams.swap(
+            where,
+            head(WORKER_ANSWER, answer),
+            result,
+            take,
+            token=self._token(),
+            idle=IDLE_SECS,
+            limit=float("inf"),
+        )
+        if not reader.is_whole:
+            raise PeerError(f"POST {where}: the answer is none of a gateway")
 
     async def toolchain(self, toolchain: ArchiveId, sink: Callable[[bytes], None]) -> None:
         """Give the archive of a toolchain to a sink."""

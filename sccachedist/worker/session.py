@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from sccachedist.budgets import Budget, Party
 from sccachedist.config import WorkerLimits
 from sccachedist.daemon.logs import Logger
+from sccachedist.disks import on_disk
 from sccachedist.errors import DecodeError, DiskError, NoPlace, PeerError, SccachedistError
 from sccachedist.waiters import Waiters
 from sccachedist.wire.archive_id import ArchiveId
@@ -32,6 +33,8 @@ log = Logger()
 
 #: Seconds until a place is asked for again when that has failed, though the gateway answers otherwise.
 PAUSE_SECS = 1.0
+#: Bytes of a result with which the next job is asked for.
+SMALL = 1 << 17
 
 
 @attrs.frozen
@@ -66,6 +69,29 @@ class Desk:
             place.gateway.withdraw(place.number)
         for place in self.slots.to_open():
             place.gateway.open(place)
+
+
+@attrs.frozen
+class _Bringing:
+    """An answer that goes with the request for the next job.
+
+    :ivar done: fires with whether the gateway had waited for it.
+    """
+
+    job: WorkerJob
+    answer: WorkerAnswer
+    result: Path | None
+    done: Deferred[bool] = attrs.field(factory=Deferred, init=False)
+
+    def taken(self, counts: bool) -> None:
+        """The gateway has it."""
+        if not self.done.called:  # else its job was ended meanwhile
+            self.done.callback(counts)
+
+    def failed(self, error: SccachedistError) -> None:
+        """It did not get through, unless the gateway has it already."""
+        if not self.done.called:
+            self.done.errback(error)
 
 
 class GatewaySession:
@@ -115,9 +141,12 @@ class GatewaySession:
         """Tell the gateway that no more jobs are wanted. Those that run are brought to their end."""
         await self._calls.leave(self._welcome.session)
 
-    def open(self, place: "GatewayPlace[GatewaySession]") -> None:
-        """Ask for a job at a place."""
-        errand = self._errands[place.number] = Deferred.fromCoroutine(self._errand(place))
+    def open(self, place: "GatewayPlace[GatewaySession]", with_: "_Bringing | None" = None) -> None:
+        """Ask for a job at a place.
+
+        :param with_: the answer that goes with the request.
+        """
+        errand = self._errands[place.number] = Deferred.fromCoroutine(self._errand(place, with_))
         errand.addErrback(_end_of_errand).addBoth(lambda _: self._forget(place.number))
 
     def _forget(self, number: int) -> None:
@@ -140,7 +169,7 @@ class GatewaySession:
                 job.cancel()
         self._desk.follow()
 
-    async def _errand(self, place: "GatewayPlace[GatewaySession]") -> None:
+    async def _errand(self, place: "GatewayPlace[GatewaySession]", with_: "_Bringing | None") -> None:
         """Ask for a job at a place, run it, and bring the answer."""
         desk = self._desk
         refused: Deferred[None] = Deferred()
@@ -153,8 +182,8 @@ class GatewaySession:
                 partial(self._come, place),
                 lambda: refused.callback(None),
             ) as reception:
-                await self._receive(place, reception, refused)
-        except (PeerError, DecodeError) as error:
+                await self._receive(place, reception, refused, with_)
+        except (PeerError, DecodeError, DiskError) as error:
             log.debug("{gateway}: {error}", gateway=self._calls.url, error=str(error))
             await deferLater(desk.clock, PAUSE_SECS)
         finally:
@@ -173,11 +202,14 @@ class GatewaySession:
             raise NoPlace("the slot is another job's")
 
     async def _receive(
-        self, place: "GatewayPlace[GatewaySession]", reception: Reception, refused: Deferred[None]
+        self,
+        place: "GatewayPlace[GatewaySession]",
+        reception: Reception,
+        refused: Deferred[None],
+        with_: "_Bringing | None",
     ) -> None:
         """Take a job from a place, and bring the answer."""
-        session, idle = self._welcome.session, self._welcome.poll_secs + IDLE_SECS
-        asking = Deferred.fromCoroutine(self._calls.next(session, place.number, reception.take, idle))
+        asking = Deferred.fromCoroutine(self._ask(place.number, reception.take, with_))
         try:
             # What is wrong with the inputs is told before the rest of them is given up.
             refused.addCallback(lambda _: Deferred.fromCoroutine(self._refuse(reception)))
@@ -192,6 +224,20 @@ class GatewaySession:
         finally:
             if reception.job is not None:
                 self._tickets.pop(reception.job.ticket, None)
+
+    async def _ask(self, place: int, sink: Callable[[bytes], None], with_: "_Bringing | None") -> None:
+        """Ask for a job, and bring the answer of an earlier one with the same request."""
+        session, idle = self._welcome.session, self._welcome.poll_secs + IDLE_SECS
+        if with_ is None:
+            await self._calls.next(session, place, sink, idle)
+            return
+        try:
+            await self._calls.answer_and_next(
+                session, with_.job.ticket, place, with_.answer, with_.result, with_.taken, sink
+            )
+        except SccachedistError as error:
+            with_.failed(error)
+            raise
 
     async def _refuse(self, reception: Reception) -> None:
         assert reception.job is not None
@@ -210,24 +256,39 @@ class GatewaySession:
             return
         if inputs is None or reception.job is None:
             return
-        answer = await self._desk.runs.run(reception.job, inputs)
-        self._desk.slots.ran(place)
+        answer, slots = await self._desk.runs.run(reception.job, inputs), self._desk.slots
+        slots.ran(place)
+        was_asking = slots.is_asking
         answering = Deferred.fromCoroutine(self._bring(reception.job, answer, inputs))
-        if not self._desk.slots.is_asking:
-            self._desk.follow()  # else a place is opened when the answer is there: nothing is to be done before that
+        if not was_asking:
+            self._desk.follow()  # else places are opened when the answer is there: nothing is to be done before that
         await answering
 
     async def _bring(self, job: WorkerJob, answer: WorkerAnswer, result: Path) -> None:
-        """Bring the answer of a job that has run."""
+        """Bring the answer of a job that has run, and ask for the next job meanwhile."""
         try:
-            await self._answer(job, answer, result if isinstance(answer, Built) else None)
+            await self._answer(job, answer, result if isinstance(answer, Built) else None, with_next=True)
         except DiskError as error:
             await self._answer(job, not_built(error), None)
 
-    async def _answer(self, job: WorkerJob, answer: WorkerAnswer, result: Path | None) -> None:
+    async def _answer(
+        self, job: WorkerJob, answer: WorkerAnswer, result: Path | None, *, with_next: bool = False
+    ) -> None:
+        """Bring an answer.
+
+        :param with_next: whether the same request may ask for the next job. With a large result it does not: the job
+            would come only after that.
+        """
         word = {"Built": "built", "Busy": "declined"}.get(type(answer).__name__, "not_built")
         try:
-            if not await self._calls.answer(self._welcome.session, job.ticket, answer, result):
+            place = self._desk.slots.to_open_at(self) if with_next and _size(result) <= SMALL else None
+            if place is None:
+                counts = await self._calls.answer(self._welcome.session, job.ticket, answer, result)
+            else:
+                bringing = _Bringing(job, answer, result)
+                self.open(place, bringing)
+                counts = await bringing.done
+            if not counts:
                 word = "not_wanted"
         except PeerError as error:
             word = "not_wanted"
@@ -243,3 +304,10 @@ def _end_of_errand(failure: Failure) -> None:
         log.debug("a request to a gateway has failed: {error}", error=failure.getErrorMessage())
     elif not failure.check(CancelledError):
         log.failure("a job of a gateway", failure)
+
+
+def _size(result: Path | None) -> int:
+    if result is None:
+        return 0
+    with on_disk(result.parent):
+        return result.stat().st_size

@@ -100,16 +100,25 @@ class SlotBudget(Generic[G]):
 
     def to_open(self) -> tuple[GatewayPlace[G], ...]:
         """The places that are to be opened now; they count as open from now on."""
-        opened = []
-        for gateway in self._gateways:
-            states = Counter(state for place, state in self._places.items() if place.gateway == gateway)
-            asked = states[PlaceState.OPEN]
-            room = self.most - asked - states[PlaceState.WITHDRAWN]  # a gateway lets no more be open
-            for _ in range(min(self.free - asked, room)):
-                self._gateways[gateway] += 1
-                opened.append(GatewayPlace(gateway, self._gateways[gateway]))
-        self._places |= dict.fromkeys(opened, PlaceState.OPEN)
+        opened = (self._opened(gateway) for gateway in self._gateways for _ in range(self._wanted(gateway)))
         return tuple(opened)
+
+    def to_open_at(self, gateway: G) -> GatewayPlace[G] | None:
+        """One place at a gateway, if there is one that is to be opened now; it counts as open from now on."""
+        return self._opened(gateway) if self._wanted(gateway) else None
+
+    def _wanted(self, gateway: G) -> int:
+        """How many more places a gateway is to have."""
+        states = Counter(state for place, state in self._places.items() if place.gateway == gateway)
+        asked = states[PlaceState.OPEN]
+        room = self.most - asked - states[PlaceState.WITHDRAWN]  # a gateway lets no more be open
+        return max(0, min(self.free - asked, room))
+
+    def _opened(self, gateway: G) -> GatewayPlace[G]:
+        self._gateways[gateway] += 1
+        place = GatewayPlace(gateway, self._gateways[gateway])
+        self._places[place] = PlaceState.OPEN
+        return place
 
     def to_withdraw(self) -> tuple[GatewayPlace[G], ...]:
         """The places that are too many now, those that were opened last; they count as withdrawn from now on."""

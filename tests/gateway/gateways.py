@@ -22,6 +22,7 @@ from sccachedist.web.router import Mounted
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.gateway import (
+    MOST_TAKEN,
     TAKEN,
     WELCOME,
     WORKER_ANSWER,
@@ -158,6 +159,12 @@ class FakeWorker:
         """Ask for a job that waits there."""
         return given(self.ask("next", number=place))
 
+    def swaps(self, ticket: int, place: int, answer: WorkerAnswer, result: bytes = b"") -> Connection:
+        """Answer a job, and ask for the next one at a place."""
+        connection = self.gateway.browser.connect()
+        connection.say(self.bytes_of(f"{self.path('answer', ticket)}/{place}", head(WORKER_ANSWER, answer) + result))
+        return connection
+
     def answers(self, ticket: int, answer: WorkerAnswer, result: bytes = b"") -> Answer:
         return self.ask("answer", head(WORKER_ANSWER, answer) + result, ticket)
 
@@ -167,6 +174,13 @@ def orders(connection: Connection) -> WorkerOrders:
     (answer,) = connection.answers()
     said: WorkerOrders = answer.message(WORKER_ORDERS)
     return said
+
+
+def swapped(answer: Answer) -> tuple[bool, WorkerJob | None]:
+    """Whether a worker's answer had an effect, and the job that it got for it."""
+    taken, job = HeadReader(TAKEN, MOST_TAKEN), HeadReader(WORKER_JOB, 1 << 20)
+    job.feed(taken.feed(answer.body))
+    return taken.finish().counts, job.finish() if job.is_whole else None
 
 
 def counts(answer: Answer) -> bool:

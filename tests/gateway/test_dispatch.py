@@ -67,10 +67,10 @@ def test_which_worker(dispatch: Dispatch) -> None:
         for place in (1, 2):
             dispatch.ask(session, place, 0)
     chosen = [given(dispatch.submit(GCC, X86, 0)[1])[0][:2] for _ in range(6)]
-    # A worker that is given a job has the toolchain from then on.
-    assert chosen == [("c", 1), ("c", 2), ("b", 1), ("b", 2), ("d", 1), ("d", 2)]
+    # A worker that is given a job has the toolchain from then on. Of its places, the one that was opened last gets it.
+    assert chosen == [("c", 2), ("c", 1), ("b", 2), ("b", 1), ("d", 2), ("d", 1)]
     assert given(dispatch.submit(GCC, X86, 0)[1]) == []
-    assert given(dispatch.submit(GCC, ARM, 0)[1])[0][:2] == ("a", 1)
+    assert given(dispatch.submit(GCC, ARM, 0)[1])[0][:2] == ("a", 2)
 
 
 def test_a_worker_with_an_emulator(dispatch: Dispatch) -> None:
@@ -203,12 +203,12 @@ def test_silence(dispatch: Dispatch) -> None:
 def test_a_job_or_its_answer_that_does_not_get_through(dispatch: Dispatch) -> None:
     """A worker that lives and is through with a job's place has lost the job; a later place is not meant."""
     enter(dispatch, "a")
+    lost, kept = dispatch.submit(GCC, 0, 0)[0], dispatch.submit(GCC, 0, 0)[0]
     for place in (1, 2, 3):
         dispatch.ask("a", place, 0)
-    lost, kept = dispatch.submit(GCC, 0, 0)[0], dispatch.submit(GCC, 0, 0)[0]
     assert dispatch.listen("a", WorkerState(2, 3, (), (1, 2, 3), 3), 1) == []
-    dispatch.ask("a", 4, 1)
     assert given(dispatch.submit(GCC, 0, 1)[1]) == [("a", 3, JobKey(3))]
+    dispatch.ask("a", 4, 1)
     told = dispatch.listen("a", WorkerState(2, 3, (), (2, 3), 3), 2)
     assert told == [EndTicket("a", 1), Give("a", 4, lost, 4)]
     assert dispatch.moved["broken"] == 1

@@ -62,10 +62,10 @@ def test_a_place_waits(gateway: Gateway) -> None:
     worker = gateway.worker()
     first, second = worker.place(1), worker.place(2)
     run = gateway.run()
-    assert given(first.answers()[0])[0].ticket == 1
-    assert second.answers() == []
-    assert worker.ask("withdraw", number=2).body == b""
-    assert [(each.status, each.body) for each in second.answers()] == [(200, b"")]
+    assert given(second.answers()[0])[0].ticket == 1
+    assert first.answers() == []
+    assert worker.ask("withdraw", number=1).body == b""
+    assert [(each.status, each.body) for each in first.answers()] == [(200, b"")]
     third = worker.place(3)
     gateway.clock.advance(POLL_SECS)
     assert [(each.status, each.body) for each in third.answers()] == [(200, b"")]
@@ -98,7 +98,8 @@ def test_a_place_that_is_left(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("token", ["wrong", None])
 @pytest.mark.parametrize(
-    "path", ["hello", "orders/x", "next/x/1", "withdraw/x/1", "answer/x/1", "leave/x", "toolchain/x"]
+    "path",
+    ["hello", "orders/x", "next/x/1", "withdraw/x/1", "answer/x/1", "answer/x/1/2", "leave/x", "toolchain/x"],
 )
 def test_strangers(gateway: Gateway, path: str, token: str | None) -> None:
     """A request without a worker's token is refused."""

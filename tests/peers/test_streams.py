@@ -97,6 +97,9 @@ async def test_both_ways(farm: Farm, made: list[Streams], tmp_path: Path) -> Non
     pieces: list[bytes] = []
     await download(calls, there, pieces.append, body=content)
     assert b"".join(pieces) == content
+    swapped: list[bytes] = []
+    await calls.swap(url, b"head", tmp_path / "file", swapped.append, token="token", idle=20, limit=MANY + 4)
+    assert b"".join(swapped) == b"head" + content
     assert max(map(len, pieces)) < MANY / 8
     assert site.connections == 1
 

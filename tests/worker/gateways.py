@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 
 from sccachedist.budgets import Budget
 from sccachedist.config import WorkerLimits
-from sccachedist.errors import PeerError
+from sccachedist.errors import DiskError, PeerError
 from sccachedist.policy import OnFailure
 from sccachedist.wire.gateway import (
     WORKER_JOB,
@@ -67,10 +67,12 @@ class FakeGateway:
     listening: Deferred[WorkerOrders] = attrs.field(factory=Deferred)
     polls: dict[int, Poll] = attrs.field(factory=dict)
     answers: list[tuple[int, WorkerAnswer, bytes | None]] = attrs.field(factory=list)
+    with_answers: list[int] = attrs.field(factory=list)
     withdrawn: list[int] = attrs.field(factory=list)
     hold_answers: bool = False
     held: list[Deferred[bool]] = attrs.field(factory=list)
     lost_answers: bool = False
+    broken_disk: bool = False
     left: int = 0
     closed: int = 0
 
@@ -104,10 +106,26 @@ class FakeGateway:
         self.answers.append((ticket, answer, None if result is None else result.read_bytes()))
         if self.lost_answers:
             raise PeerError("it has gone")
+        if self.broken_disk and result is not None:
+            raise DiskError("it cannot be read")
         if self.hold_answers:
             self.held.append(Deferred())
             return await self.held[-1]
         return True
+
+    async def answer_and_next(
+        self,
+        session: str,
+        ticket: int,
+        place: int,
+        answer: WorkerAnswer,
+        result: Path | None,
+        taken: Callable[[bool], None],
+        sink: Callable[[bytes], None],
+    ) -> None:
+        taken(await self.answer(session, ticket, answer, result))
+        self.with_answers.append(place)
+        await self.next(session, place, sink, 2 * WELCOME.poll_secs)
 
     async def close(self) -> None:
         self.closed += 1
@@ -122,6 +140,7 @@ class FakeGateway:
 class FakeRuns:
     """Runs that last until a test ends them."""
 
+    result: bytes = b"result"
     running: dict[int, Deferred[Any]] = attrs.field(factory=dict)
     inputs: dict[int, bytes] = attrs.field(factory=dict)
     killed: list[int] = attrs.field(factory=list)
@@ -136,7 +155,7 @@ class FakeRuns:
             raise
         finally:
             del self.running[given.ticket]
-        inputs.write_bytes(b"result")
+        inputs.write_bytes(self.result)
         return answer
 
 

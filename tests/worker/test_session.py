@@ -11,7 +11,7 @@ from sccachedist.errors import DecodeError, PeerError
 from sccachedist.outcomes import SentLocal
 from sccachedist.wire.gateway import Built, Busy, NotBuilt, WorkerOrders
 from sccachedist.wire.usage import NO_USAGE
-from sccachedist.worker.session import PAUSE_SECS
+from sccachedist.worker.session import PAUSE_SECS, SMALL
 from tests.worker.gateways import Bench, FakeGateway, job
 
 BUILT = Built(NO_USAGE)
@@ -57,8 +57,59 @@ def test_a_job_without_a_result(bench: Bench) -> None:
     assert bench.counted == ["not_built"]
 
 
-def test_the_next_job_comes_while_an_answer_is_on_its_way(bench: Bench) -> None:
+def test_the_next_job_comes_with_the_same_request(bench: Bench) -> None:
+    """A request that brings an answer asks for the next job, which runs when the answer is there."""
+    gateway = FakeGateway(hold_answers=True)
+    bench.session(gateway)
+    gateway.only_poll().give(job(7))
+    bench.runs.running[7].callback(BUILT)
+    assert (gateway.polls, gateway.with_answers, bench.counted) == ({}, [], [])
+    gateway.held[0].callback(True)
+    assert (list(gateway.polls), gateway.with_answers, bench.counted) == ([2], [2], ["built"])
+    assert bench.spooled == []
+    gateway.only_poll().give(job(8))
+    assert bench.runs.inputs == {7: b"inputs", 8: b"inputs"}
+
+
+def test_no_next_job(bench: Bench) -> None:
+    """If there is none soon, it is asked for by itself."""
+    gateway = FakeGateway()
+    bench.session(gateway)
+    gateway.only_poll().give(job(7))
+    bench.runs.running[7].callback(BUILT)
+    gateway.only_poll().end()
+    assert (list(gateway.polls), gateway.with_answers) == ([3], [2])
+
+
+def test_an_answer_that_is_not_waited_for(bench: Bench) -> None:
+    """If its job is ended when it is on its way, the request goes on for the next job's sake."""
+    gateway = FakeGateway(hold_answers=True)
+    bench.session(gateway)
+    gateway.only_poll().give(job(7))
+    bench.runs.running[7].callback(BUILT)
+    gateway.listening.callback(WorkerOrders(cancel=(7,)))
+    assert bench.spooled == []
+    gateway.held[0].callback(False)
+    gateway.polls[2].give(job(8))
+    assert list(bench.runs.running) == [8]
+    assert bench.counted == []
+
+
+def test_a_result_that_cannot_be_read(bench: Bench) -> None:
+    """The gateway is told so."""
+    gateway = FakeGateway(broken_disk=True)
+    bench.session(gateway)
+    gateway.only_poll().give(job(7))
+    bench.runs.running[7].callback(BUILT)
+    ((_, _, result), (ticket, said, nothing)) = gateway.answers
+    assert isinstance(said, NotBuilt)
+    assert (result, ticket, said.reason, nothing) == (b"result", 7, SentLocal.DISK, None)
+    assert bench.counted == ["not_built"]
+
+
+def test_the_next_job_comes_while_a_large_answer_is_on_its_way(bench: Bench) -> None:
     """The slot is free when the job has run."""
+    bench.runs.result = bytes(SMALL + 1)
     gateway = FakeGateway(hold_answers=True)
     bench.session(gateway)
     gateway.only_poll().give(job(7))
@@ -209,8 +260,10 @@ def test_an_answer_that_is_lost(bench: Bench) -> None:
     gateway.listening.callback(WorkerOrders())
     bench.runs.running[7].callback(BUILT)
     assert bench.counted == ["not_wanted"]
-    assert list(gateway.polls) == [2]
     gateway.listening.callback(WorkerOrders())
+    assert gateway.polls == {}
+    bench.clock.advance(PAUSE_SECS)
+    assert list(gateway.polls) == [3]
     assert [(state.places, state.last_place) for state in gateway.states] == [((1,), 1), ((1,), 1), ((2,), 2)]
 
 

@@ -73,6 +73,15 @@ def test_an_answer_takes_no_slot() -> None:
     assert len(slots.to_open()) == 1
 
 
+def test_one_place() -> None:
+    """One may be opened at a gateway by itself, if there is to be one."""
+    slots = slots_of(2, "one", "two")
+    assert slots.to_open_at("one") == GatewayPlace("one", 1)
+    assert slots.to_open_at("one") == GatewayPlace("one", 2)
+    assert slots.to_open_at("one") is None
+    assert numbers(slots.to_open()) == {"two": 2}
+
+
 def test_closed() -> None:
     """A worker that wants no jobs withdraws its places; a job that comes all the same is declined."""
     slots = slots_of(1, "one")
@@ -159,6 +168,16 @@ class Walk(RuleBasedStateMachine):
         place = self.jobs.pop(pick % len(self.jobs))
         self.slots.ran(place)
         self.answers.append(place)
+        self.follow()
+
+    @precondition(lambda self: self.jobs and self.joined)
+    @rule(pick=st.integers(0), at=st.integers(0))
+    def end_a_job_and_ask_for_the_next(self, pick: int, at: int) -> None:
+        place = self.jobs.pop(pick % len(self.jobs))
+        self.slots.ran(place)
+        self.answers.append(place)
+        if (opened := self.slots.to_open_at(sorted(self.joined)[at % len(self.joined)])) is not None:
+            self.polls.append(opened)
         self.follow()
 
     @precondition(lambda self: self.answers)
