@@ -4,6 +4,7 @@ from bench.cases.allocations import AllocationLatency, AllocationRate
 from bench.cases.capacity import CAPACITY_CASES
 from bench.cases.failures import VerifiedFailures
 from bench.cases.gateways import GatewayLatency, GatewayThroughput
+from bench.cases.grown_farm import GrownFarms
 from bench.cases.job_path import JobLatency, JobThroughput
 from bench.cases.large import LargeJob, LargeUpload
 from bench.cases.placement import Placement
@@ -36,6 +37,7 @@ CASES: tuple[Case, ...] = (
     VerifiedFailures(),
     Watching(),
     Viewers(),
+    GrownFarms(),
     *CAPACITY_CASES,
     Placement(),
 )

@@ -261,7 +261,7 @@ def test_counts() -> None:
     feed.see(attrs.evolve(FINE, server_id=SERVERS[0], unfit="no space"), None, teller.now)
     feed.miss(SERVERS[1])
     assert (feed.sums.by_state, feed.sums.slots) == ({"open": 2, "unfit": 1}, 3 * FINE.slots)
-    assert [server.server_id for server in feed.servers] == [SERVERS[0], *SERVERS[2:]]
+    assert [server.server_id for server in feed.servers] == feed.addresses == [SERVERS[0], *SERVERS[2:]]
 
 
 def test_strangers_words() -> None:

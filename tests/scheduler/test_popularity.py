@@ -26,6 +26,30 @@ def test_of_the_last_hour() -> None:
     assert counted.most(HOUR) == ["clang"]
 
 
+def test_some_of_its_uses_are_old() -> None:
+    """A toolchain that is used all the time counts for what is not old."""
+    counted = Popularity()
+    for toolchain, now in (("gcc", 0.0), ("gcc", 0.0), ("gcc", PART_SECS), ("clang", PART_SECS), ("clang", PART_SECS)):
+        counted.used(toolchain, now)
+    assert counted.most(PART_SECS) == ["gcc", "clang"]
+    assert counted.most(HOUR) == ["clang", "gcc"]
+
+
+def test_the_order_is_found_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each one that asks: a few uses among very many change little."""
+    monkeypatch.setattr(popularity, "NEWS", 0.5)
+    counted = Popularity()
+    for toolchain in ("gcc", "gcc", "clang"):
+        counted.used(toolchain, 0.0)
+    assert counted.most(0.0) == ["gcc", "clang"]
+    counted.used("clang", 0.0)
+    counted.used("clang", 0.0)
+    assert counted.most(0.0) == ["gcc", "clang"]
+    counted.used("clang", 0.0)
+    counted.used("clang", 0.0)
+    assert counted.most(0.0) == ["clang", "gcc"]
+
+
 def test_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many toolchains there are, few are counted."""
     monkeypatch.setattr(popularity, "MOST_COUNTED", 2)

@@ -44,6 +44,13 @@ def test_counts() -> None:
     assert (+counts.states, counts.open_slots, counts.published) == ({}, 0, 0)
 
 
+def test_a_heartbeat_with_another_certificate() -> None:
+    """It is known from the last one, so that it is checked."""
+    server = BuildServer(A, heartbeat(), 0.0)
+    assert server.has_certificate_of(heartbeat(cpus=9, nonce=7))
+    assert not server.has_certificate_of(heartbeat(certificate=b"another"))
+
+
 def test_who_takes_jobs() -> None:
     """Servers that suit and are open; those that were tried, or are avoided, are not better."""
     counts, first, second = ServerCounts(), BuildServer(A, heartbeat(), 0.0), BuildServer(B, heartbeat(), 0.0)

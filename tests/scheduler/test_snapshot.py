@@ -43,6 +43,16 @@ def test_totals() -> None:
     assert (core.views.has_given_out(FIRST_JOB), core.views.has_given_out(JobId(FIRST_JOB - 1))) == (True, False)
 
 
+def test_toolchains_one_by_one() -> None:
+    """One that has gone since the first was looked at is passed over."""
+    core = farm(8)
+    core.heartbeat(A, heartbeat(8), 0.0, ServerReport(1, 5, Availability.OPEN, (), (GCC, CLANG)))
+    views = core.views.toolchains()
+    assert next(views).servers == (A,)
+    core.heartbeat(A, heartbeat(8), 1.0, ServerReport(2, 5, Availability.OPEN, (), ()))
+    assert list(views) == []
+
+
 def test_jobs_of_a_client() -> None:
     """They are counted for each party, and for all parties of an account together."""
     core = farm(8)
