@@ -142,8 +142,17 @@ def own_cpu_secs(meter: Meter) -> float:
     return _cpu_secs(meter, _OWN)
 
 
+def cpu_secs_of(pid: int) -> float:
+    """CPU seconds of one process and of the children that it has waited for."""
+    return _process_secs(pid, _WITH_CHILDREN)
+
+
 def _cpu_secs(meter: Meter, times: slice) -> float:
-    return sum(sum(map(int, _stat(pid)[times])) for pid in meter.processes()) / _TICKS
+    return sum(_process_secs(pid, times) for pid in meter.processes())
+
+
+def _process_secs(pid: int, times: slice) -> float:
+    return sum(map(int, _stat(pid)[times])) / _TICKS
 
 
 @attrs.frozen

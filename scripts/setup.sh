@@ -39,8 +39,8 @@ install_packages() {
 }
 
 # The suite itself starts what it needs, on ports of its own. Debian's packages would start a web server, a load
-# balancer, a container engine, a monitoring system, a store with its sentinel, and a scheduler of compile jobs on this
-# host, at once and at each boot. What already runs is left alone.
+# balancer, a container engine, a monitoring system, a store with its sentinel, and what runs compile jobs of others on
+# this host, at once and at each boot. What already runs is left alone.
 forbid_starting() {
     if [ ! -e "$POLICY" ]; then
         printf '#!/bin/sh\n# %s\nexit 101\n' "$OURS" | $as_root tee "$POLICY" >/dev/null
@@ -63,7 +63,7 @@ allow_starting() {
 
 # The services of the packages below that start at boot.
 enabled_services() {
-    for unit in nginx.service haproxy.service docker.service docker.socket containerd.service iceccd.service \
+    for unit in nginx.service haproxy.service docker.service docker.socket containerd.service distcc.service iceccd.service \
         icecc-scheduler.service prometheus.service redis-server.service redis-sentinel.service; do
         if systemctl is-enabled --quiet "$unit" 2>/dev/null; then
             printf '%s ' "$unit"
@@ -110,6 +110,7 @@ if [ "$1" != unit ] && [ "$1" != demo ]; then
     needs clang clang
     needs debootstrap debootstrap
     needs docker-compose docker-compose
+    needs distccd distcc
     needs dockerd docker.io
     needs haproxy haproxy
     needs icecc-create-env icecc

@@ -1,6 +1,7 @@
 """The cases, each a :class:`bench.run.Case`, in the order of the table."""
 
 from bench.cases.allocations import AllocationLatency, AllocationRate
+from bench.cases.beside_distcc import BesideDistcc
 from bench.cases.capacity import CAPACITY_CASES
 from bench.cases.failures import VerifiedFailures
 from bench.cases.gateways import GatewayLatency, GatewayThroughput
@@ -24,6 +25,7 @@ CASES: tuple[Case, ...] = (
     GatewayLatency(),
     GatewayThroughput(),
     *PROJECT_BUILDS,
+    BesideDistcc(),
     *TOOLCHAIN_CASES,
     AllocationLatency(),
     AllocationRate(),

@@ -1,7 +1,7 @@
 """A real C++ project, compiled with the published client."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +12,36 @@ from bench.meters import Meter, own_cpu_secs
 from bench.quantities import Bar, Quantity, by_turns
 from bench.run import Run
 from bench.sides import Side, both
+from farmkit.processes import Command
 from farmkit.projects import CXX, Project, write_project
 from farmkit.published_client import Client
 from sccachedist.builders.cpus import usable_cpus
 from sccachedist.wire.messages import job_capacity
 
 _PARTS = 100
+
+
+def project_in(folder: Path) -> Project:
+    """The project, which both kinds of case compile."""
+    return write_project(folder / "project", CXX, _PARTS)
+
+
+def build(project: Project, at_a_time: int, compiling: Callable[[Sequence[str], Path], Command]) -> float:
+    """Compile everything; returns the seconds that it took.
+
+    :param compiling: from a compiler's command line and its folder to what is run.
+    """
+
+    def compile_one(source: Path) -> None:
+        ended = compiling(project.compile_command(source), project.folder).run(600)
+        if ended.returncode:
+            raise RuntimeError(f"a compile failed: {ended.stderr}")
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(at_a_time) as makes:
+        for _ in makes.map(compile_one, project.sources):
+            pass
+    return time.perf_counter() - began
 
 
 @attrs.frozen
@@ -32,22 +56,13 @@ class _Developer:
     def build(self) -> dict[str, float]:
         """Compile everything."""
         before, own = self.client.statistics().total_remote, own_cpu_secs(self.farm)
-        began = time.perf_counter()
-        with ThreadPoolExecutor(self.at_a_time) as makes:
-            for _ in makes.map(self._compile, self.project.sources):
-                pass
-        seconds = time.perf_counter() - began
+        seconds = build(self.project, self.at_a_time, self.client.compiling)
         remote = self.client.statistics().total_remote - before
         return {
             "seconds": seconds,
             "share": remote / len(self.project.sources),
             "CPU of daemons and sandbox workers alone": own_cpu_secs(self.farm) - own,
         }
-
-    def _compile(self, source: Path) -> None:
-        ended = self.client.compiling(self.project.compile_command(source), self.project.folder).run(600)
-        if ended.returncode:
-            raise RuntimeError(f"a compile failed: {ended.stderr}")
 
 
 class ProjectBuild:
@@ -82,7 +97,7 @@ class ProjectBuild:
 @contextmanager
 def _developer(side: Side, at_a_time: int) -> Iterator[_Developer]:
     folder = side.farm.folder
-    project = write_project(folder / "project", CXX, _PARTS)
+    project = project_in(folder)
     farm = side.farm
     with Client(folder / "client", farm.scheduler_url, farm.client_token, folder / "toolchains") as client:
         developer = _Developer(client, project, at_a_time, side.meter)
