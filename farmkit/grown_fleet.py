@@ -64,6 +64,8 @@ _PORT = 29_999
 _SERVERS, _CLIENTS = 0x7F500000, 0x7F600000
 _MACHINE = 62
 _random = Random(1)  # noqa: S311 - the same numbers each time
+#: The most seconds between two heartbeats, as build servers say: a process that is late with them is no dead farm.
+_MOST_SECS = 60
 #: Requests that the process has under way at a time while it begins, and seconds from then until all clients wait.
 _AT_ONCE, _SETTLING_SECS = 50, 5.0
 _ANSWER = (
@@ -182,7 +184,7 @@ class _Server:
         told, self.toolchains = self.toolchains, ()
         report = ServerReport(
             self._next(),
-            int(PUBLISHED_SECS),
+            _MOST_SECS,
             Availability.OPEN,
             tuple((job_id, JobState.STARTED) for job_id in self.jobs),
             told,
@@ -305,8 +307,9 @@ class _Farm:
             async with self._few:
                 octets = None if self._is_full.is_set() else await line.ask("alloc_job", partial(bytes, body))
             answer = decode(ALLOC_JOB_RESPONSE, octets or await line.ask("alloc_job", partial(bytes, body)))
-            if not isinstance(answer, AllocJobSuccess):
-                raise RuntimeError(answer.msg)
+            if not isinstance(answer, AllocJobSuccess):  # it would compile that itself
+                await asyncio.sleep(1.0)
+                continue
             self._allocated += 1
             secs = usual_secs * _random.uniform(0.75, 1.25)
             if self._allocated <= slots:  # as if it had begun some time ago
@@ -318,6 +321,7 @@ class _Farm:
     async def _run(self, answer: AllocJobSuccess, secs: float) -> None:
         server, job_id = self._servers[answer.job_alloc.server_id], answer.job_alloc.job_id
         await server.tell(job_id, JobState.STARTED)
+        await self._is_full.wait()
         await asyncio.sleep(secs)
         await server.tell(job_id, JobState.COMPLETE)
 
