@@ -3,7 +3,7 @@
 import pytest
 
 from sccachedist.cli.doctor.findings import Level
-from sccachedist.cli.doctor.schedulers import no_scheduler, no_store, scheduler, store
+from sccachedist.cli.doctor.schedulers import few_rights, no_scheduler, no_store, scheduler, store
 from sccachedist.cluster.leadership import Candidate
 from sccachedist.cluster.lock import Holder
 from sccachedist.cluster.roll import SchedulerAccount
@@ -25,6 +25,13 @@ def test_the_store() -> None:
         "FAILED   cluster.lock: redis://x: no answer",
     ]
     assert A in found[0].text
+
+
+def test_a_user_of_the_store() -> None:
+    """What it may not do is named, and how it may."""
+    assert str(few_rights(("HSET", "HDEL"))).startswith(
+        "FAILED   cluster.lock: the store does not let its user run HSET, HDEL; ACL SETUSER it +hset +hdel"
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from sccachedist.cluster.board import MOST_BYTES, BoardChanges, Posted
 from sccachedist.cluster.leadership import Candidate
 from sccachedist.cluster.redis_board import SERVERS, STATE, RedisBoard
 from sccachedist.cluster.redis_lock import RedisLock
+from sccachedist.cluster.redis_rights import COMMANDS, refused_commands
 from sccachedist.cluster.redis_store import RedisStore, authorities
 from sccachedist.cluster.store import StoreError
 from sccachedist.config.cluster import StoreAddress
@@ -113,6 +114,67 @@ async def test_a_user_with_few_rights(tmp_path: Path) -> None:
                     await board.read()
             await RedisLock(store).release(A)
             store.close()
+
+
+PAGE = CHECKOUT / "doc" / "several_schedulers.rst"
+
+
+@pytest.fixture
+def restricted(tmp_path: Path) -> Iterator[Callable[..., RedisStore]]:
+    """Makes stores, asked as the user that doc/several_schedulers has made, but for some commands."""
+    said = re.search(r"ACL SETUSER farm on '>THE PASSWORD' '~sccachedist:\*' \\\n([ +a-z]+)\n", PAGE.read_text())
+    assert said is not None
+    stores = []
+    with RedisServer(tmp_path / "redis").running() as server:
+
+        def make(*without: str, database: int = 0) -> RedisStore:
+            words = [word for word in said[1].split() if word.lstrip("+") not in without]
+            rights = (">THE PASSWORD", "~sccachedist:*", *words)
+            server.ask("ACL", "SETUSER", "farm", "reset", "on", *rights)
+            address = StoreAddress.parse(f"redis://farm@{LOOPBACK}:{server.port}/{database}")
+            stores.append(RedisStore(address, "THE PASSWORD", authorities(None), WITHIN, reactor))
+            return stores[-1]
+
+        yield make
+        for store in stores:
+            store.close()
+
+
+@coroutine
+async def test_the_user_that_the_page_makes(restricted: Callable[..., RedisStore]) -> None:
+    """It may do all that the lock and the board need, in a database of its own, and can change nothing else."""
+    store = restricted(database=1)
+    assert await refused_commands(store) == ()
+    lock, board = RedisLock(store), RedisBoard(store, A.incarnation)
+    assert await lock.offered() is None
+    await lock.take(A, NUMBER, TTL)
+    await board.write(BoardChanges({ONE: b"one", TWO: None}, b"{}", is_anew=True))
+    assert (await board.read()).servers == {ONE: b"one"}
+    assert await lock.holder() is not None
+    await lock.release(A)
+    for command in (("FLUSHALL",), ("GET", "another"), ("CONFIG", "GET", "*"), ("KEYS", "*")):
+        with pytest.raises(StoreError, match="NOPERM"):
+            await store.ask(*command)
+
+
+@coroutine
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_a_right_that_is_missing(restricted: Callable[..., RedisStore], command: str) -> None:
+    """Each is needed, and the one that is missing is named."""
+    store = restricted(command.lower())
+    assert await refused_commands(store) == (command,)
+    with pytest.raises(StoreError):
+        await every_step(store)
+
+
+async def every_step(store: RedisStore) -> None:
+    """All that schedulers do with a store."""
+    lock, board = RedisLock(store), RedisBoard(store, A.incarnation)
+    await lock.offered()
+    await lock.take(A, NUMBER, TTL)
+    await board.write(BoardChanges({ONE: b"one", TWO: None}, b"{}", is_anew=True))
+    await board.read()
+    await lock.release(A)
 
 
 @coroutine

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +65,13 @@ class RedisServer:
         """The port of TLS, if it has one."""
         tls = [line.split()[1] for line in self.lines if line.startswith("tls-port ")]
         return int(tls[0]) if tls else self.port
+
+    def ask(self, *command: str) -> str:
+        """What it says to one command of its default user."""
+        address = ("-h", self.host, "-p", str(self.port))
+        return subprocess.run(
+            ["redis-cli", *address, *command], check=True, capture_output=True, text=True, env=inherited()
+        ).stdout
 
     def kill(self) -> None:
         """End it at once."""

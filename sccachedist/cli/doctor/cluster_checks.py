@@ -34,16 +34,19 @@ def cluster_checks(
 async def _store(reactor: Any, cluster: ClusterSettings) -> AsyncIterator[Finding]:
     # With the store's library, which may be missing: that is a finding then.
     from sccachedist.cluster.redis_lock import RedisLock
+    from sccachedist.cluster.redis_rights import refused_commands
     from sccachedist.cluster.redis_store import RedisStore, authorities
 
     trusted = authorities(cluster.lock_ca)
-    lock = RedisLock(RedisStore(cluster.lock, cluster.lock_password, trusted, answer_secs(cluster), reactor))
+    store = RedisStore(cluster.lock, cluster.lock_password, trusted, answer_secs(cluster), reactor)
     try:
-        yield schedulers.store(await lock.offered(), cluster.schedulers)
+        yield schedulers.store(await RedisLock(store).offered(), cluster.schedulers)
+        if refused := await refused_commands(store):
+            yield schedulers.few_rights(refused)
     except StoreError as error:
         yield schedulers.no_store(str(error))
     finally:
-        lock.close()
+        store.close()
 
 
 async def _schedulers(reactor: Any, settings: SchedulerSettings, cluster: ClusterSettings) -> AsyncIterator[Finding]:

@@ -30,6 +30,15 @@ def no_store(reason: str) -> Finding:
     return failed(LOCK, reason, "correct the key, or see to the store: its address, users and certificate")
 
 
+def few_rights(refused: Collection[str]) -> Finding:
+    """A store whose user may do less than is needed.
+
+    :param refused: the commands that it may not run.
+    """
+    mend = f"ACL SETUSER it {' '.join(f'+{name.lower()}' for name in refused)}"
+    return failed(LOCK, f"the store does not let its user run {', '.join(refused)}", mend)
+
+
 def scheduler(url: str, account: SchedulerAccount, version: str, *, is_own: bool) -> Finding:
     """Whether a scheduler that answers is one of the same farm.
 
