@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sccachedist.config import load_server_settings
 from sccachedist.config.schema import read_settings
 from sccachedist.config.secrets import with_secrets
 from sccachedist.config.toolchains import ObjectStoreAddress, ToolchainsSettings
 from sccachedist.errors import ConfigError
+from tests.support.config_lines import SERVER
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,17 @@ def test_regions(region: str) -> None:
     """What cannot be part of a host's name is none."""
     with pytest.raises(ConfigError, match="store_region"):
         read_settings(ToolchainsSettings, {"store_region": region}, "toolchains")
+
+
+@pytest.mark.parametrize("half", ['store_access_key = "id"', 'store_secret_key = "secret"'])
+def test_half_of_a_key(tmp_path: Path, half: str) -> None:
+    """A file with the id or the secret alone is refused when it is read, also by ``sccachedist check``."""
+    text = f'{SERVER}\n[toolchains]\nstore = "s3://farm"\n{half}\n'
+    (tmp_path / "server.conf").write_text(text)
+    with pytest.raises(ConfigError, match=r"server\.conf: toolchains\.store_access_key: a key has an id and a secret"):
+        load_server_settings(tmp_path / "server.conf")
+    (tmp_path / "server.conf").write_text(text.replace(half, 'store_access_key = "id"\nstore_secret_key = "secret"'))
+    assert load_server_settings(tmp_path / "server.conf").toolchains.store_secret_key == "secret"
 
 
 def test_secret_in_a_file(tmp_path: Path) -> None:

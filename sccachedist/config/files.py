@@ -19,6 +19,7 @@ from sccachedist.config.cluster import hosts_of, with_address
 from sccachedist.config.schema import read_settings, refuse_misplaced, refuse_other
 from sccachedist.config.secrets import exposed, with_secrets
 from sccachedist.config.settings import SchedulerSettings, ServerSettings
+from sccachedist.config.toolchains import check_key
 from sccachedist.config.worker import WorkerSettings
 from sccachedist.directories import trusted
 from sccachedist.errors import ConfigError
@@ -67,7 +68,12 @@ def load_server_settings(path: Path) -> ServerSettings:
 
     :raises ConfigError: one line with the file, the key if one is to blame, and what was expected.
     """
-    return _load(ServerSettings, path)
+    settings = _load(ServerSettings, path)
+    try:
+        check_key(settings.toolchains)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return settings
 
 
 def load_worker_settings(path: Path) -> WorkerSettings:

@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from sccachedist.config.schema import Effect, Value, key
 from sccachedist.config.values import BOOL, NUMBER, ORIGIN, PATH, TOKEN
+from sccachedist.errors import ConfigError
 from sccachedist.wire.http_texts import plain_text
 
 RESTART = Effect.RESTART
@@ -118,3 +119,12 @@ class ToolchainsSettings:
     store_secret_key: str | None = field(
         default=None, repr=False, metadata=key(TOKEN, "The secret of that key.", RESTART)
     )
+
+
+def check_key(settings: ToolchainsSettings) -> None:
+    """Check that the key for the store is whole.
+
+    :raises ConfigError: it is not; it names the key.
+    """
+    if (settings.store_access_key is None) != (settings.store_secret_key is None):
+        raise ConfigError("toolchains.store_access_key: a key has an id and a secret, and one of them is missing")

@@ -140,8 +140,6 @@ def object_store(settings: ToolchainsSettings, reactor: Any) -> ObjectStore | No
     from sccachedist.objects.signing import Signer
 
     key = settings.store_access_key, settings.store_secret_key
-    if (key[0] is None) != (key[1] is None):
-        raise ConfigError("toolchains.store_access_key: a key has an id and a secret, and one of them is missing")
     signer = Signer(settings.store_region, None if key[0] is None or key[1] is None else (key[0], key[1]))
     pool = reactor.getThreadPool()
     policy = CertificatePolicy(None if settings.store_ca is None else _authorities(settings.store_ca))

@@ -193,8 +193,6 @@ def test_configured(tmp_path: Path) -> None:
     assert object_store(ToolchainsSettings(), reactor) is None
     (tmp_path / "none.pem").write_text("none")
     for settings, key in (
-        (ToolchainsSettings(store=address, store_access_key="id"), "store_access_key"),
-        (ToolchainsSettings(store=address, store_secret_key="secret"), "store_access_key"),
         (ToolchainsSettings(store=address, store_ca=tmp_path / "missing.pem"), "store_ca"),
         (ToolchainsSettings(store=address, store_ca=tmp_path / "none.pem"), "store_ca"),
     ):
