@@ -14,6 +14,8 @@ from sccachedist.builders.worker_protocol import Size
 from sccachedist.config import WorkerLimits
 from sccachedist.policy import OnFailure
 
+#: Seconds to remove images when the build server stops: Docker takes a part of one for each.
+SWEEP_AT_STOP_SECS = 10.0
 #: The variables of the daemon's environment that the ``docker`` program needs.
 ENVIRONMENT = ("PATH", "DOCKER_HOST")
 
@@ -35,6 +37,16 @@ def docker_builder(
     :param environment: the daemon's own; :data:`ENVIRONMENT` of it is passed on.
     """
     shown = {name: environment[name] for name in ENVIRONMENT if name in environment}
-    program = Program("sccachedist.sandbox.docker.worker", (image,), shown)
+    program = Program("sccachedist.sandbox.docker.worker", (image,), shown, names_runs=True)
     proof = functools.partial(probe, directory=Path(tempfile.gettempdir()), requirements=DOCKER)
-    return WorkerBuilder(reactor, program, proof, limits, scratch_bytes, slots, room=room, on_failure=on_failure)
+    return WorkerBuilder(
+        reactor,
+        program,
+        proof,
+        limits,
+        scratch_bytes,
+        slots,
+        room=room,
+        on_failure=on_failure,
+        sweep_at_stop_secs=SWEEP_AT_STOP_SECS,
+    )

@@ -14,6 +14,8 @@ from sccachedist.config import PotBuilderSettings, WorkerLimits
 from sccachedist.policy import OnFailure
 from sccachedist.wire.messages import CompileCommand
 
+#: Seconds to destroy pots when the build server stops.
+SWEEP_AT_STOP_SECS = 10.0
 # The pot that others are cloned from holds a whole system, so the trial job runs a shell of it.
 _OF_THE_SYSTEM = CompileCommand("/bin/sh", ("-c", "test -c /dev/null && cp proof seen"), (), "/work")
 
@@ -35,8 +37,17 @@ def pot_builder(
     """
     arguments = (str(settings.pot_fs_root), settings.clone_from, str(settings.pot_cmd), *settings.pot_clone_args)
     shown = {name: environment[name] for name in ("PATH",) if name in environment}
-    program = Program("sccachedist.sandbox.pot.worker", arguments, shown)
+    program = Program("sccachedist.sandbox.pot.worker", arguments, shown, names_runs=True)
     proof = functools.partial(probe, directory=Path(tempfile.gettempdir()), command=_OF_THE_SYSTEM)
     return WorkerBuilder(
-        reactor, program, proof, limits, scratch_bytes, slots, room=room, on_failure=on_failure, reuse=True
+        reactor,
+        program,
+        proof,
+        limits,
+        scratch_bytes,
+        slots,
+        room=room,
+        on_failure=on_failure,
+        reuse=True,
+        sweep_at_stop_secs=SWEEP_AT_STOP_SECS,
     )

@@ -45,7 +45,7 @@ from sccachedist.wire.archive_id import ArchiveId, archive_id
 
 log = Logger()
 
-#: Seconds for a :class:`Sweep`: while the build server runs, and when it stops. The next start removes the rest.
+#: Seconds for a :class:`Sweep`: while the build server runs, and when it stops.
 SWEEP_SECS, SWEEP_AT_STOP_SECS = 3600.0, 2.0
 #: Seconds to remove jobs and toolchains when the build server stops.
 REMOVAL_AT_STOP_SECS = 30.0
@@ -64,6 +64,7 @@ class WorkerBuilder:
     :param on_failure: which failed compiles the clients have to repeat.
     :param reuse: whether a sandbox is clean after a job that returned, and serves the next job with the same toolchain.
     :param follow: whether workers can unpack a toolchain while it is uploaded.
+    :param sweep_at_stop_secs: for a :class:`Sweep` when the build server stops; the next start's removes the rest.
     """
 
     def __init__(
@@ -79,8 +80,10 @@ class WorkerBuilder:
         on_failure: OnFailure = OnFailure.VERIFY,
         reuse: bool = False,
         follow: bool = False,
+        sweep_at_stop_secs: float = SWEEP_AT_STOP_SECS,
     ) -> None:
         self._reactor, self._program, self._proof, self._slots, self._reuse = reactor, program, proof, slots, reuse
+        self._sweep_at_stop_secs = sweep_at_stop_secs
         self._job_secs, self._on_failure = limits.job_secs, on_failure
         self._job_limits = limits_from(limits, JobLimits, scratch_bytes=scratch_bytes)
         self._unpack_limits = limits_from(limits, UnpackLimits)
@@ -113,6 +116,9 @@ class WorkerBuilder:
 
     async def start(self) -> None:
         """See :meth:`sccachedist.builders.interface.Builder.start`."""
+        if self._started:  # it did not work before; what that has left is swept like all else
+            await self.workers.stop()
+            self.workers = self._new_workers()
         self._started, self._stopped = True, False
         self._forget_all()
         await self._try(self.workers.ask(RemoveAll(), self._job_secs))
@@ -178,7 +184,7 @@ class WorkerBuilder:
             self._started = self._to_sweep = False
             self.workers = self._new_workers(ahead=False)  # one removes what there is, and no job follows
             await self._clear_up(RemoveAll(), REMOVAL_AT_STOP_SECS)
-            await self._clear_up(Sweep(), SWEEP_AT_STOP_SECS)
+            await self._clear_up(Sweep(), self._sweep_at_stop_secs)
             await self.workers.stop()
         self.workers = self._new_workers()
 

@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import sys
+import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
@@ -68,11 +69,14 @@ class Program:
 
     :param module: a module of this package that serves requests when it is run.
     :param environment: all of its environment variables, but for PYTHONPATH.
+    :param names_runs: whether its first argument is a name that each pool makes up: what it makes outside of itself
+        bears that name, so that what other pools have left is told from it, and is in no way.
     """
 
     module: str
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
+    names_runs: bool = False
 
 
 class SandboxWorker(ProcessProtocol):
@@ -222,6 +226,7 @@ class Workers:
         self._reactor = reactor
         self._program = program
         self._ahead = ahead
+        self._run = (uuid.uuid4().hex[:12],) if program.names_runs else ()
         self._turns = DeferredSemaphore(most)
         self._idle: list[SandboxWorker] = []
         self._busy: set[SandboxWorker] = set()
@@ -313,7 +318,7 @@ class Workers:
 
     def _spawn(self) -> SandboxWorker:
         worker, program = SandboxWorker(self._gone), self._program
-        arguments = [sys.executable, "-P", "-m", program.module, *program.arguments]
+        arguments = [sys.executable, "-P", "-m", program.module, *self._run, *program.arguments]
         environment = {**program.environment, "PYTHONPATH": str(Path(sccachedist.__file__).parent.parent)}
         try:
             self._reactor.spawnProcess(worker, sys.executable, arguments, environment)

@@ -202,12 +202,12 @@ class RemoveSandbox:
 
 @attrs.frozen
 class RemoveAll:
-    """Remove every toolchain, unpacked or in part, and every sandbox."""
+    """Have every toolchain and sandbox that was made before be in no way. It is quick; a :class:`Sweep` frees them."""
 
 
 @attrs.frozen
 class Sweep:
-    """Free the disk space of all that was removed. It may take long, so it runs in the background."""
+    """Free what all that was removed takes. It may take long, so it runs in the background."""
 
 
 @attrs.frozen

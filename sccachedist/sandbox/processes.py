@@ -105,12 +105,15 @@ def call(
         return Ended(shell_code(process.wait()), stdout, stderr)
 
 
-def called(arguments: Sequence[str], advice: str, stdin: Iterable[bytes] = ()) -> bytes:
+def called(
+    arguments: Sequence[str], advice: str, stdin: Iterable[bytes] = (), watch: Callable[[], None] = unwatched
+) -> bytes:
     """Run a program that has to succeed, such as ``docker``; returns its stdout.
 
+    :param watch: as of :func:`call`.
     :raises BuildError: it fails; the text has the end of its output.
     """
-    ended = call(arguments, advice, stdin)
+    ended = call(arguments, advice, stdin, watch=watch)
     if ended.exit_code:
         raise BuildError(SentLocal.SANDBOX, f"{' '.join(arguments[:2])} failed: {ended.last_words}")
     return ended.stdout

@@ -66,10 +66,10 @@ class Sandboxes(Protocol):
         """Remove what a job has left, if anything."""
 
     def remove_all(self) -> None:
-        """Remove every toolchain and sandbox that this kind ever made, and nothing else."""
+        """Have what this kind ever made be in no way of what it makes from now on; quick, also where that is much."""
 
     def sweep(self) -> None:
-        """Free the disk space of what was removed; this may take long."""
+        """Remove for good what was removed, or was there before :meth:`remove_all`; this may take long."""
 
 
 def serve(sandboxes: Sandboxes) -> None:

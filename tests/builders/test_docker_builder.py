@@ -12,7 +12,6 @@ from sccachedist.builders.docker import docker_builder
 from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.config import DockerSettings
 from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
-from sccachedist.sandbox.docker.commands import image_name
 from tests.builders.farms import (
     LIMITS,
     SCRATCH_BYTES,
@@ -31,7 +30,8 @@ from tests.support.wrappers import wrapper
 
 pytestmark = pytest.mark.functional
 
-IMAGE = f"{image_name(TOOLCHAIN)}:latest"
+#: What the images of the toolchain are called; each run of a builder has a tag of its own.
+IMAGE = f"sccache-builder-{TOOLCHAIN}"
 
 
 @async_fixture()
@@ -41,6 +41,11 @@ async def farm(engine: DockerEngine) -> AsyncIterator[Farm]:
     await made.builder.stop()
     shutil.rmtree(made.place)
     assert engine.ours() == []
+
+
+def images(engine: DockerEngine) -> list[str]:
+    """All that the engine has, by their names alone."""
+    return [name.partition(":")[0] for name in engine.ours()]
 
 
 def builder_on(image: str, environment: dict[str, str]) -> WorkerBuilder:
@@ -73,7 +78,7 @@ async def test_leftovers_are_removed_and_strangers_are_not(farm: Farm, engine: D
     for name in ("sccache-builder-left", "also-a-stranger"):
         engine.docker("create", "--name", name, "a-stranger", "/x")
     await farm.builder.start()
-    assert engine.ours() == ["a-stranger:latest", "also-a-stranger"]
+    await until(lambda: engine.ours() == ["a-stranger:latest", "also-a-stranger"])
     engine.docker("rm", "also-a-stranger")
     engine.docker("rmi", "a-stranger")
 
@@ -85,7 +90,7 @@ async def test_an_image_is_made_once(farm: Farm, engine: DockerEngine) -> None:
     await farm.compile("true")
     first = engine.docker("images", "--quiet", IMAGE)
     await farm.compile("true")
-    assert (engine.ours(), engine.docker("images", "--quiet", IMAGE)) == ([IMAGE], first)
+    assert (images(engine), engine.docker("images", "--quiet", IMAGE)) == ([IMAGE], first)
 
 
 @in_reactor
@@ -93,7 +98,7 @@ async def test_an_image_that_somebody_removes(farm: Farm, engine: DockerEngine) 
     """It costs one job; the next has it made anew."""
     await farm.builder.start()
     await farm.compile("true")
-    engine.docker("rmi", IMAGE)
+    engine.docker("rmi", *engine.ours())
     with pytest.raises(ToolchainError, match="not there any more"):
         await farm.compile("true")
     assert (await farm.compile("true")).output.code == 0
@@ -118,7 +123,7 @@ async def test_time_runs_out(farm: Farm, engine: DockerEngine) -> None:
     builder = docker_builder(the_reactor(), "busybox:stable-musl", limits, SCRATCH_BYTES, 3, engine.environment)
     with pytest.raises(LimitExceeded, match="job_secs"):
         await builder.run(farm.job("sleep 1003"))
-    assert (engine.ours(), named("sleep\x001003")) == ([IMAGE], [])
+    assert (images(engine), named("sleep\x001003")) == ([IMAGE], [])
     await builder.discard(TOOLCHAIN)
     await builder.stop()
 
@@ -132,7 +137,7 @@ async def test_what_a_container_writes_is_bounded(farm: Farm, engine: DockerEngi
     with pytest.raises(LimitExceeded) as caught:
         await farm.compile(f"{fill}; sleep 1005")
     assert caught.value.limit == "sandbox.scratch_bytes"
-    assert (engine.ours(), named("sleep\x001005")) == ([IMAGE], [])
+    assert (images(engine), named("sleep\x001005")) == ([IMAGE], [])
     assert (await farm.compile("head -c 1000000 /dev/zero >a.o; sleep 5", ("a.o",))).output.code == 0
 
 
@@ -176,15 +181,15 @@ async def test_a_container_that_is_not_what_it_should_be(
 @in_reactor
 async def test_proving_harms_nobody(engine: DockerEngine) -> None:
     """What another build server has on the engine stays, and nothing else is left."""
-    engine.docker("import", "-", IMAGE, stdin=tar(file("x", b"")))
-    engine.docker("create", "--name", "sccache-builder-of-another", IMAGE, "/x")
+    engine.docker("import", "-", f"{IMAGE}:another", stdin=tar(file("x", b"")))
+    engine.docker("create", "--name", "sccache-builder-of-another", f"{IMAGE}:another", "/x")
     before = engine.ours()
     builder = builder_on(DockerSettings().image, engine.environment)
     await builder.prove()
     await builder.stop()
     assert engine.ours() == before
     engine.docker("rm", "sccache-builder-of-another")
-    engine.docker("rmi", IMAGE)
+    engine.docker("rmi", f"{IMAGE}:another")
 
 
 @in_reactor

@@ -222,6 +222,20 @@ class BuilderTests(BuilderCase):
             each.end()
         self.successResultOf(stopped)
 
+    def test_a_start_after_one_that_failed(self) -> None:
+        """Other workers begin: what the failed start has left is in no way of what these make."""
+        failed = self.doing(self.builder.start())
+        self.host.asked(RemoveAll).ends(BuildError(SentLocal.SANDBOX, "Docker does not answer"))
+        self.failureResultOf(failed, BuildError)
+        before = self.builder.workers
+        again = self.doing(self.builder.start())
+        for each in list(self.host.processes):
+            each.end()
+        self.host.asked(RemoveAll).ends()
+        self.successResultOf(again)
+        assert before.stopped
+        assert self.builder.workers is not before
+
     def test_a_start_on_a_full_disk(self) -> None:
         """Where the trial job finds no room, it is tried again when there is some."""
         Asked.sweeps = False

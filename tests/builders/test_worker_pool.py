@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -92,6 +93,24 @@ class WorkersTests(SynchronousTestCase):
         process = self.reactor.processes[0]
         assert process.arguments[1:] == ["-P", "-m", "a.module", "an argument"]
         assert sorted(process.environment) == ["PATH", "PYTHONPATH"]
+
+    def test_a_pool_with_a_name(self) -> None:
+        """All workers of a pool get the same one, those of another pool another one."""
+        program = attrs.evolve(PROGRAM, names_runs=True)
+        names = set()
+        for _ in range(2):
+            reactor = Reactor()
+            workers = Workers(reactor, program, 2)  # type: ignore[arg-type]
+            asked = Deferred.fromCoroutine(workers.ask(RemoveAll(), 10))
+            (name,) = {process.arguments[4] for process in reactor.processes}
+            assert [process.arguments[5:] for process in reactor.processes] == [["an argument"]] * 2
+            names.add(name)
+            stopped = Deferred.fromCoroutine(workers.stop())
+            for process in reactor.processes:
+                process.end()
+            self.successResultOf(stopped)
+            self.failureResultOf(asked, BuildError)
+        assert len(names) == 2
 
     def test_one_is_started_ahead_and_no_more_than_allowed_work(self) -> None:
         """Two may work, one waits for work; who comes third waits for a turn."""

@@ -17,10 +17,11 @@ LIMITS = limits_from(ServerLimits(job_memory_bytes=6, job_processes=7), JobLimit
 
 def test_the_whole_command_line() -> None:
     """A container has no network, no rights and few processes; the engine keeps nothing of what it writes."""
-    assert run_arguments("sccache-builder-x", "beef", LIMITS) == [
+    assert run_arguments("sccache-builder-x", "sccache-builder-beef:run", LIMITS) == [
         *("docker", "run", "--interactive", "--pull", "never", "--name", "sccache-builder-x"),
         *("--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-        *("--ulimit", "core=0", "--log-driver", "none", "--pids-limit", "7", "--memory", "6", "sccache-builder-beef"),
+        *("--ulimit", "core=0", "--log-driver", "none", "--pids-limit", "7", "--memory", "6"),
+        "sccache-builder-beef:run",
         *("/.sccachedist/busybox", "sh", "-c"),
         "/.sccachedist/busybox tar -x -f - -C / && exec /.sccachedist/busybox sh /.sccachedist/run",
     ]

@@ -40,25 +40,30 @@ _GATHER = """gather() {
 }"""
 
 
-def image_name(toolchain: str) -> str:
-    """Return the name of a toolchain's image, the same as in the published builder."""
-    return f"{SANDBOX_PREFIX}{toolchain}"
+def image_name(toolchain: str, run: str) -> str:
+    """Return the name of a toolchain's image, as in the published builder, with the run that has made it as its tag."""
+    return f"{SANDBOX_PREFIX}{toolchain}:{run}"
 
 
-def run_arguments(sandbox: str, toolchain: str, limits: JobLimits) -> list[str]:
+def container_name(sandbox: str, run: str) -> str:
+    """Return the name of a sandbox's container."""
+    return f"{sandbox}-{run}"
+
+
+def run_arguments(container: str, image: str, limits: JobLimits) -> list[str]:
     """Return the command line that runs a job; its stdin gets a tar of the job's inputs and its script.
 
     Standard output and error are the compile's. The container's first process is a shell, never the compile: the first
     process does not get signals that would end any other.
     """
-    run = ["docker", "run", "--interactive", "--pull", "never", "--name", sandbox, *_CONFINED]
+    run = ["docker", "run", "--interactive", "--pull", "never", "--name", container, *_CONFINED]
     run += ["--pids-limit", str(limits.job_processes), "--memory", str(limits.job_memory_bytes)]
-    return [*run, image_name(toolchain), BUSYBOX, "sh", "-c", _BEGIN]
+    return [*run, image, BUSYBOX, "sh", "-c", _BEGIN]
 
 
-def busybox_arguments(sandbox: str, image: str) -> list[str]:
+def busybox_arguments(container: str, image: str) -> list[str]:
     """Return the command line that writes the busybox of an image to stdout."""
-    return ["docker", "run", "--rm", "--name", sandbox, *_CONFINED, image, "busybox", "sh", "-c", _FIND_BUSYBOX]
+    return ["docker", "run", "--rm", "--name", container, *_CONFINED, image, "busybox", "sh", "-c", _FIND_BUSYBOX]
 
 
 def job_script(command: CompileCommand, outputs: tuple[str, ...]) -> str:
@@ -88,9 +93,9 @@ def job_script(command: CompileCommand, outputs: tuple[str, ...]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def results_arguments(sandbox: str) -> list[str]:
+def results_arguments(container: str) -> list[str]:
     """Return the command line that writes a tar of a container's results to stdout."""
-    return ["docker", "cp", f"{sandbox}:{RESULTS}", "-"]
+    return ["docker", "cp", f"{container}:{RESULTS}", "-"]
 
 
 def _gather(index: int, place: str) -> str:

@@ -1,11 +1,14 @@
 """Makes and removes the images and containers of the docker builder, in a sandbox worker: synchronous.
 
-An image holds only a toolchain and the busybox of a base image. It gets its name when it is whole. How a job runs in a
-container is in :mod:`sccachedist.sandbox.docker.job`.
+An image holds only a toolchain and the busybox of a base image. It gets its name when it is whole. The names of images
+and containers have the run of the builder in them that has made them: so those that another one has left are in no way,
+and are removed whenever there is time. How a job runs in a container is in :mod:`sccachedist.sandbox.docker.job`.
 """
 
 import posixpath
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from sccachedist.builders.worker_protocol import SANDBOX_PREFIX, Grown, Size, Unpacked, UnpackToolchain
@@ -14,44 +17,46 @@ from sccachedist.outcomes import SentLocal
 from sccachedist.sandbox.archive.opened import opened_toolchain
 from sccachedist.sandbox.archive.repack import END, directory_member, file_member, repacked
 from sccachedist.sandbox.archive.tally import Tally
-from sccachedist.sandbox.docker.commands import ADVICE, BUSYBOX, busybox_arguments, image_name
+from sccachedist.sandbox.docker.commands import ADVICE, BUSYBOX, busybox_arguments, container_name, image_name
 from sccachedist.sandbox.processes import call, called
 
 #: Counted for each image beside its content, so that there are never more images than Docker handles well.
 IMAGE = Size(4 * 1024 * 1024, 1000)
 _BUSYBOX_BYTES = 64 * 1024 * 1024
+#: Seconds in which Docker has to say what there is.
+ANSWER_SECS = 10.0
 
 
-def make_image(request: UnpackToolchain, base: str, grown: Grown) -> Unpacked:
+def make_image(request: UnpackToolchain, run: str, base: str, grown: Grown) -> Unpacked:
     """Make the image of a toolchain; returns what there is to say of that.
 
-    :param base: the image that has a busybox.
+    :param run: of the builder; ``base``: the image that has a busybox.
     :param grown: called with the size so far.
     :raises BuildError: Docker fails.
     :raises ToolchainError: it is no archive that may be unpacked.
     :raises LimitExceeded: it is too large.
     """
-    busybox = _busybox(_base_container(request.toolchain), base)
+    busybox = _busybox(_base_container(request.toolchain, run), base)
     try:
         with opened_toolchain(request) as (stream, limits):
             tally = Tally(limits, grown)
-            docker("import", "-", image_name(request.toolchain), stdin=_content(stream, tally, busybox))
+            docker("import", "-", image_name(request.toolchain, run), stdin=_content(stream, tally, busybox))
     except DecodeError as error:
         raise ToolchainError(f"toolchain {request.toolchain} cannot be unpacked: {error}") from error
     size = Size(tally.size.bytes + IMAGE.bytes, tally.size.inodes + IMAGE.inodes)
     return Unpacked(size, tally.unpacked.machine)
 
 
-def has_image(toolchain: str) -> bool:
-    """Whether a toolchain has an image."""
-    return bool(_lines("images", "--quiet", image_name(toolchain)))
+def has_image(name: str) -> bool:
+    """Whether an image is there."""
+    return bool(_lines("images", "--quiet", name))
 
 
-def remove_image(toolchain: str, base: str) -> None:
+def remove_image(toolchain: str, run: str, base: str) -> None:
     """Remove a toolchain's image, if there is one, and the container that was used to make it."""
-    remove_container(_base_container(toolchain), base)
-    if has_image(toolchain):
-        docker("rmi", "--force", image_name(toolchain))
+    remove_container(_base_container(toolchain, run), base)
+    if has_image(image_name(toolchain, run)):
+        docker("rmi", "--force", image_name(toolchain, run))
 
 
 def remove_container(name: str, base: str) -> None:
@@ -88,14 +93,41 @@ def _taken(name: str, base: str) -> bool:
     return not ended.exit_code
 
 
-def remove_all() -> None:
-    """Remove all containers and images with the builder's names, as the published builder does at its start."""
+def see_containers() -> None:
+    """See that Docker answers.
+
+    :raises BuildError: it does not, within :data:`ANSWER_SECS`.
+    """
+    _lines("ps", "--quiet")
+
+
+def sweep(run: str) -> None:
+    """Remove all containers and images with builders' names, but for this run's: a published builder does so first.
+
+    :raises BuildError: some are left.
+    """
+    stuck: list[BuildError] = []
     for line in _lines("ps", "--all", "--format", "{{.Names}} {{.Image}}"):
         name, image = line.split()
-        if name.startswith(SANDBOX_PREFIX) or image.startswith(SANDBOX_PREFIX):
-            remove_finished(name)
-    for image in _lines("images", "--format", "{{.Repository}}", f"{SANDBOX_PREFIX}*"):
-        docker("rmi", "--force", image)
+        is_ours = name.startswith(SANDBOX_PREFIX) or image.startswith(SANDBOX_PREFIX)
+        if is_ours and not name.endswith(f"-{run}"):
+            with _noting(stuck):
+                remove_finished(name)
+    for image in _lines("images", "--format", "{{.Repository}}:{{.Tag}}", f"{SANDBOX_PREFIX}*"):
+        if not image.endswith(f":{run}"):
+            with _noting(stuck):
+                docker("rmi", "--force", image)
+    if stuck:
+        raise stuck[0]
+
+
+@contextmanager
+def _noting(stuck: list[BuildError]) -> Iterator[None]:
+    """Go on after a failure."""
+    try:
+        yield
+    except BuildError as error:
+        stuck.append(error)
 
 
 def docker(*arguments: str, stdin: Iterable[bytes] = ()) -> bytes:
@@ -107,15 +139,27 @@ def docker(*arguments: str, stdin: Iterable[bytes] = ()) -> bytes:
 
 
 def _lines(*arguments: str) -> list[str]:
-    return docker(*arguments).decode(errors="replace").splitlines()
+    """What Docker says there is, in lines."""
+    said = called(["docker", *arguments], ADVICE, watch=_patience(arguments[0]))
+    return said.decode(errors="replace").splitlines()
 
 
-def _base_container(toolchain: str) -> str:
-    return f"{image_name(toolchain)}-base"
+def _patience(what: str) -> Callable[[], None]:
+    until = time.monotonic() + ANSWER_SECS
+
+    def watch() -> None:
+        if time.monotonic() > until:
+            raise BuildError(SentLocal.SANDBOX, f"docker {what} has not answered within {ANSWER_SECS:g} seconds")
+
+    return watch
 
 
-def _busybox(sandbox: str, base: str) -> bytes:
-    ended = call(busybox_arguments(sandbox, base), ADVICE, stdio_bytes=_BUSYBOX_BYTES)
+def _base_container(toolchain: str, run: str) -> str:
+    return container_name(f"{SANDBOX_PREFIX}{toolchain}-base", run)
+
+
+def _busybox(container: str, base: str) -> bytes:
+    ended = call(busybox_arguments(container, base), ADVICE, stdio_bytes=_BUSYBOX_BYTES)
     if ended.exit_code or not ended.stdout:
         raise BuildError(SentLocal.SANDBOX, f"no busybox in image {base} (docker.image): {ended.last_words}")
     return ended.stdout

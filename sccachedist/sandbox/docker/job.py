@@ -81,8 +81,8 @@ class Watch:
         self._next = self._clock() + _LOOK_SECS
 
 
-def run_job(job: RunJob, meter: Meter) -> None:
-    """Run the compile, write its answer, and remove its container.
+def run_job(job: RunJob, image: str, meter: Meter) -> None:
+    """Run the compile, write its answer, and remove its container, which is called as the sandbox of the request.
 
     Its processes are the engine's: what they take is not known here. The container is made while the inputs are written
     to it, so the time that it takes belongs to that of unpacking and that of running.
@@ -94,10 +94,10 @@ def run_job(job: RunJob, meter: Meter) -> None:
     """
     try:
         watch = Watch(job.sandbox, job.limits.scratch_bytes)
-        run = run_arguments(job.sandbox, job.toolchain, job.limits)
+        run = run_arguments(job.sandbox, image, job.limits)
         ended = call(run, ADVICE, _inputs(job, meter), job.limits.stdio_bytes, watch)
         meter.begin("collect_ns")
-        meter.output_bytes = _write_result(job, ended, meter)
+        meter.output_bytes = _write_result(job, image, ended, meter)
     finally:
         remove_finished(job.sandbox)
 
@@ -113,14 +113,15 @@ def _inputs(job: RunJob, meter: Meter) -> Iterator[bytes]:
     meter.begin("run_ns")
 
 
-def _write_result(job: RunJob, ended: Ended, meter: Meter) -> int:
+def _write_result(job: RunJob, image: str, ended: Ended, meter: Meter) -> int:
     """Returns how many bytes the outputs have together."""
     with running(results_arguments(job.sandbox), ADVICE) as process:
         stream = cast(BinaryIO, process.stdout)
         found = read_archive(stream)
         exit_code = _exit_code(found)
         if exit_code is None:
-            _check_toolchain(job)
+            if not has_image(image):
+                raise ToolchainError(f"the image of toolchain {job.toolchain} is not there any more")
             raise BuildError(SentLocal.SANDBOX, f"the sandbox did not run the command: {ended.last_words}")
         check_executed(job.command, exit_code, ended.stderr)
         meter.exit_code = exit_code
@@ -141,11 +142,6 @@ def _exit_code(found: Found) -> int | None:
             text = b"".join(content) if member.name == _EXIT_CODE and member.size < 5 else b""
             return int(text) if re.fullmatch(rb"[0-9]+\n", text) else None
     return None
-
-
-def _check_toolchain(job: RunJob) -> None:
-    if not has_image(job.toolchain):
-        raise ToolchainError(f"the image of toolchain {job.toolchain} is not there any more")
 
 
 def _outputs(job: RunJob, found: Found, exit_code: int) -> Iterator[tuple[str, Iterable[bytes]]]:

@@ -11,7 +11,7 @@ from sccachedist.errors import BuildError
 from sccachedist.sandbox.command import check_executed
 from sccachedist.sandbox.job_root import outputs_below, place_inputs, root_at
 from sccachedist.sandbox.meter import Meter
-from sccachedist.sandbox.pot.pots import IMAGE_PREFIX, Pots
+from sccachedist.sandbox.pot.pots import Pots
 from sccachedist.sandbox.processes import Ended
 from sccachedist.sandbox.result.outcome import reported
 from sccachedist.sandbox.result.result_writer import write_result
@@ -42,7 +42,7 @@ def run_job(job: RunJob, pots: Pots, meter: Meter) -> None:
 
 
 def _make_ready(job: RunJob, pots: Pots) -> None:
-    pots.clone(job.sandbox, IMAGE_PREFIX + job.toolchain)
+    pots.clone(job.sandbox, pots.image(job.toolchain))
     pots.snapshot(job.sandbox)
     pots.start(job.sandbox)
 

@@ -26,12 +26,14 @@ _RUN = 'cd "$1" || kill -KILL $$; shift; exec /usr/bin/env "$@"'
 class Pots:
     """The pots of one builder.
 
+    :param ending: of the names of its pots: which run of a builder has made them.
     :param fs_root: the directory of their files.
     :param template: the pot that toolchains' pots are cloned from.
     :param pot: the ``pot`` program.
     :param clone_arguments: more arguments for each ``pot clone``.
     """
 
+    ending: str
     fs_root: str
     template: str
     pot: str
@@ -41,10 +43,19 @@ class Pots:
         """Return a pot's root directory."""
         return Path(self.fs_root, "jails", name, "m")
 
-    def names(self) -> list[str]:
-        """Return every pot that the published builder or this one has made; those that have clones come last."""
+    def image(self, toolchain: str) -> str:
+        """Return the name of a toolchain's pot."""
+        return f"{IMAGE_PREFIX}{toolchain}-{self.ending}"
+
+    def clone_of(self, sandbox: str) -> str:
+        """Return the name of a sandbox's pot."""
+        return f"{sandbox}-{self.ending}"
+
+    def of_others(self) -> list[str]:
+        """Return every pot that the published builder or another run has made; those that have clones come last."""
         names = self._do("ls", "-q").decode(errors="replace").splitlines()
-        return sorted(name for name in names if name.startswith((SANDBOX_PREFIX, IMAGE_PREFIX)))
+        builders = (name for name in names if name.startswith((SANDBOX_PREFIX, IMAGE_PREFIX)))
+        return sorted(name for name in builders if not name.endswith(f"-{self.ending}"))
 
     def clone(self, name: str, source: str) -> None:
         """Make a new pot."""

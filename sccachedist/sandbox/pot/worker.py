@@ -1,4 +1,4 @@
-"""The pot builder's sandbox worker: ``python -m sccachedist.sandbox.pot.worker FS_ROOT TEMPLATE POT ARGUMENT...``.
+"""The pot builder's sandbox worker: ``python -m sccachedist.sandbox.pot.worker RUN FS_ROOT TEMPLATE POT ARGUMENT...``.
 
 It owns no state: the system keeps the pots. It may be killed at any moment, and then leave its job's pot; the builder
 knows its name and has another worker destroy it.
@@ -15,7 +15,7 @@ from sccachedist.sandbox.archive.growing_archive import GrowingArchive
 from sccachedist.sandbox.job_root import place_toolchain, root_at
 from sccachedist.sandbox.meter import Meter
 from sccachedist.sandbox.pot import job
-from sccachedist.sandbox.pot.pots import IMAGE_PREFIX, Pots
+from sccachedist.sandbox.pot.pots import Pots
 from sccachedist.sandbox.serve import serve
 
 
@@ -30,14 +30,14 @@ class PotSandboxes:
 
     def run_job(self, request: RunJob, meter: Meter) -> None:
         """Run a job in a clone."""
-        job.run_job(request, self.pots, meter)
+        job.run_job(attrs.evolve(request, sandbox=self.pots.clone_of(request.sandbox)), self.pots, meter)
 
     def tidy(self) -> None:
         """Do nothing: the clone serves the next job."""
 
     def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Unpacked:
         """Clone the template, and unpack a toolchain over it."""
-        name = IMAGE_PREFIX + request.toolchain
+        name = self.pots.image(request.toolchain)
         self.pots.clone(name, self.pots.template)
         with root_at(self.pots.files(name)) as root:
             unpacked = place_toolchain(request, root, grown=grown)
@@ -50,25 +50,26 @@ class PotSandboxes:
 
     def remove_toolchain(self, toolchain: str) -> None:
         """Destroy the toolchain's pot."""
-        self.pots.destroy(IMAGE_PREFIX + toolchain)
+        self.pots.destroy(self.pots.image(toolchain))
 
     def remove_sandbox(self, sandbox: str) -> None:
         """Destroy a clone."""
-        self.pots.destroy(sandbox)
+        self.pots.destroy(self.pots.clone_of(sandbox))
 
     def remove_all(self) -> None:
-        """Destroy all pots of builders."""
-        for name in self.pots.names():
-            self.pots.destroy(name)
+        """See that pot answers: what was made before has other names."""
+        self.pots.of_others()
 
     def sweep(self) -> None:
-        """Do nothing: pot frees the disk when it destroys a pot."""
+        """Destroy all pots that other runs have made."""
+        for name in self.pots.of_others():
+            self.pots.destroy(name)
 
 
 def main() -> None:
     """Serve with the arguments of the command line."""
-    fs_root, template, pot, *clone_arguments = sys.argv[1:]
-    serve(PotSandboxes(Pots(fs_root, template, pot, tuple(clone_arguments))))
+    run, fs_root, template, pot, *clone_arguments = sys.argv[1:]
+    serve(PotSandboxes(Pots(run, fs_root, template, pot, tuple(clone_arguments))))
 
 
 if __name__ == "__main__":
