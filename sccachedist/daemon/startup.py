@@ -27,6 +27,7 @@ from sccachedist.daemon.logs import Logger, bound_lines, choose_levels
 from sccachedist.daemon.reload import Commit, PreparedPart, Reload, S
 from sccachedist.daemon.sd_notify import ServiceNotifier
 from sccachedist.daemon.signals import OnSignal, survive_and_tell
+from sccachedist.daemon.threads import let_threads_be_left
 from sccachedist.directories import check_way, trusted
 from sccachedist.errors import ConfigError, UntrustedPath
 from sccachedist.wire.addresses import ServerId
@@ -109,6 +110,7 @@ def make_role(
 
     survive_and_tell(reactor)
     let_time_only_grow(reactor)
+    let_threads_be_left(reactor)
     misunderstood = choose_levels(os.environ.get(LOG_VARIABLE, ""))
     bound_lines()
     try:

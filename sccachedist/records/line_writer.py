@@ -78,6 +78,8 @@ class LineWriter(PeriodicService):
             self.write()
             if self._is_busy:
                 await self._over.wait().addTimeout(STOP_SECS, self._reactor, lambda *_: None)
+            if self._is_busy:  # the disk does not answer
+                return
 
     async def _write(self) -> None:
         lines, self._waiting = self._waiting, []

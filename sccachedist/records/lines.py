@@ -106,11 +106,12 @@ class LineFile:
 
     def _rotate(self) -> None:
         self.close()
-        for number in range(self._keep_files - 1, 0, -1):
-            if (aside := self._aside(number)).exists():
-                aside.replace(self._aside(number + 1))
         packed, whole = self._aside(1), self._path.with_name(f"{self._path.name}.packing")
-        self._path.replace(whole)
+        if not whole.exists():  # else a process has ended while it packed that; this file has its turn after it
+            for number in range(self._keep_files - 1, 0, -1):
+                if (aside := self._aside(number)).exists():
+                    aside.replace(self._aside(number + 1))
+            self._path.replace(whole)
         with whole.open("rb") as source, gzip.open(packed, "wb", compresslevel=6) as target:
             os.fchmod(target.fileno(), _READABLE_BY_GROUP)
             shutil.copyfileobj(source, target, 1 << 20)

@@ -159,7 +159,6 @@ def test_a_dead_disk_at_the_end(setup: Setup) -> None:
     setup.writer.take(job(1))
     ending = stopped(setup)
     setup.reactor.advance(STOP_SECS)
-    setup.reactor.advance(STOP_SECS)
     outcome(ending)
 
 

@@ -74,6 +74,17 @@ def test_rotated(lines: Lines) -> None:
     assert lines.ids() == ["13"]
 
 
+def test_an_end_while_it_packs(lines: Lines) -> None:
+    """What a process had not packed when it ended is packed later, and nothing is lost."""
+    beside = lines.path.with_name
+    beside("jobs.jsonl.packing").write_bytes(b"".join(line_of(job(number)) for number in (1, 2, 3)))
+    beside("jobs.jsonl.1.gz").write_bytes(b"half of them")
+    for number in range(4, 8):
+        lines.file.write([job(number)])
+    assert (lines.ids(1), lines.ids(2)) == (["4", "5", "6", "7"], ["1", "2", "3"])
+    assert not beside("jobs.jsonl.packing").exists()
+
+
 @pytest.mark.parametrize("moves", [Path.unlink, lambda path: path.rename(path.with_suffix(".old"))])
 def test_moved_by_others(lines: Lines, moves: Any) -> None:
     """What others rename or remove is made again, at once."""
