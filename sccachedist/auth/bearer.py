@@ -66,3 +66,9 @@ def neighbourhood(address: IPAddress) -> str:
     if isinstance(address, IPv4Address):
         return str(address)
     return str(IPv6Network((address, 64), strict=False))
+
+
+@lru_cache(4096)
+def crowd_of(host: str) -> str:
+    """The neighbourhood of the peer at the other end of a connection, by its address as text."""
+    return neighbourhood(plain_address(host))

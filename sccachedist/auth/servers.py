@@ -100,6 +100,11 @@ class Revocable:
         """The secrets that are good now, the current one first."""
         return self.auth.secrets
 
+    @property
+    def has_one_token(self) -> bool:
+        """Whether all build servers show the same token: then each can take any address that it sends from."""
+        return isinstance(self.auth, SharedServerToken)
+
     def identify(self, token: str) -> ServerId:
         """Check the token, and then whether that build server is revoked."""
         server_id = self.auth.identify(token)

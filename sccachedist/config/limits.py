@@ -73,7 +73,12 @@ class SchedulerLimits(ConnectionLimits):
         ),
     )
     servers_per_address: int = field(
-        default=64, metadata=key(COUNT, "Build servers at one IP address, each at a port of its own.")
+        default=64,
+        metadata=key(
+            COUNT,
+            "Build servers at one IP address, each at a port of its own. If all show one token, an IPv6 /64 is one "
+            "address.",
+        ),
     )
     token_checks: int = field(
         default=32,

@@ -15,10 +15,10 @@ from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from sccachedist.auth.bearer import crowd_of
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import DecodeError
 from sccachedist.monitor.conversation import OPENING, Conversation
-from sccachedist.web.connection_limits import crowd_of
 
 log = Logger()
 

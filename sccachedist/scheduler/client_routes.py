@@ -34,8 +34,8 @@ class ClientRoutes:
     async def named_clients(self, reader: FarmReader, _body: None) -> Response:
         """Tell of each client what it has, and of each token when it was shown last."""
         sums = NamedClientSums(self._views.terms.current.waiting, self._roster.client_of)
-        async for job in self._views.jobs(reader.peer):
+        async for job in self._views.jobs(reader.party):
             sums.hold(job.client)
         rows = list(sums.rows(self._roster.uses()))
         document = NamedClientsDocument(v=1, since=round(self._since, 3), clients=rows)
-        return json_response(await self._views.slices.json(reader.peer, document))
+        return json_response(await self._views.slices.json(reader.party, document))

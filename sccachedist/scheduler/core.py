@@ -76,7 +76,8 @@ class SchedulerCore:
 
     :param first_job: the id of the first job, see :mod:`sccachedist.scheduler.job_ids`; ``job_step`` leads to the next.
     :param most_unclaimed: how many jobs that have not started one client may have.
-    :param most_per_address: how many build servers may have the same IP address.
+    :param most_per_address: how many build servers may have the same IP address, or with ``by_network``, which is for
+        a token that all of them share, the same IPv4 address or IPv6 /64.
     :param out_of_service: what administrators have taken out of service.
     """
 
@@ -87,9 +88,11 @@ class SchedulerCore:
         most_per_address: int = 64,
         out_of_service: OutOfService | None = None,
         job_step: int = 1,
+        *,
+        by_network: bool = False,
     ) -> None:
         self.most_unclaimed, self.most_per_address = most_unclaimed, most_per_address
-        self._fleet, self._jobs = Fleet(out_of_service), Jobs(first_job, job_step)
+        self._fleet, self._jobs = Fleet(out_of_service, by_network=by_network), Jobs(first_job, job_step)
         self._events: list[Event] = []
         self._slots = Slots(self._fleet, self._jobs, self._events.append)
         self.placement = Placement(self._fleet)  # what is asked before a slot is taken

@@ -121,15 +121,15 @@ class FarmRoutes:
     async def farm_status(self, reader: FarmReader, query: Asked) -> Response:
         """The farm at a glance."""
         since = queries.seconds(query, "since", STATUS_SECS)
-        lately = await self._status.lately(reader.peer, since)
-        look = await self._views.look(reader.peer)
+        lately = await self._status.lately(reader.party, since)
+        look = await self._views.look(reader.party)
         return await self._answer(reader, self._status.document(look.sums, *lately))
 
     @_document("servers", "state")
     async def farm_servers(self, reader: FarmReader, query: Asked) -> Response:
         """The build servers."""
         wanted = queries.states(query)
-        servers, speeds = await self._views.servers(reader.peer), await self._views.speeds(reader.peer)
+        servers, speeds = await self._views.servers(reader.party), await self._views.speeds(reader.party)
         rows = (server_row(server, speeds.get(str(server.server_id))) for server in servers if server.state in wanted)
         return await self._answer(reader, {"v": 1, "servers": rows})
 
@@ -156,7 +156,7 @@ class FarmRoutes:
     async def farm_job(self, reader: FarmReader, _query: Asked, digits: str) -> Response:
         """One job, by its number or the end of it."""
         over = self._records.ending_with(digits)
-        jobs = [job async for job in self._views.jobs(reader.peer) if str(job.job_id).endswith(digits)]
+        jobs = [job async for job in self._views.jobs(reader.party) if str(job.job_id).endswith(digits)]
         if len(over) + len(jobs) != 1:
             said = "several jobs have numbers that end" if over or jobs else "no job is remembered whose number ends"
             return json_response(json.dumps({"description": f"{said} with {digits}"}).encode(), 404)
@@ -172,7 +172,7 @@ class FarmRoutes:
         own: list[Entry] = []
         others: list[Entry] = []
         refusals = RefusalSums(asker)
-        async for entry in self._slices.of(reader.peer, self._records.latest_first()):
+        async for entry in self._slices.of(reader.party, self._records.latest_first()):
             if entry[ENDED] < since:
                 break
             refusals.add(entry)
@@ -188,12 +188,12 @@ class FarmRoutes:
         """The clients."""
         name_of = self._records.name_of
         clients = ClientSums()
-        async for client, waits in self._slices.of(reader.peer, self._terms.current.waiting.items()):
+        async for client, waits in self._slices.of(reader.party, self._terms.current.waiting.items()):
             clients.wait(name_of(client), waits)
-        async for job in self._views.jobs(reader.peer):
+        async for job in self._views.jobs(reader.party):
             clients.hold(name_of(job.client))
         secs = await self._sum(reader, queries.seconds(query, "since", CLIENTS_SECS), clients)
-        places = [place async for place in self._slices.of(reader.peer, clients.places())]
+        places = [place async for place in self._slices.of(reader.party, clients.places())]
         rows = clients.rows(secs, self._standings.named, places)
         return await self._answer(reader, {"v": 1, "since": self._records.now() - secs, "clients": rows})
 
@@ -201,12 +201,12 @@ class FarmRoutes:
     async def farm_toolchains(self, reader: FarmReader, _query: Asked) -> Response:
         """The toolchains."""
         toolchains = ToolchainSums()
-        async for view in self._slices.of(reader.peer, self._terms.current.toolchains()):
+        async for view in self._slices.of(reader.party, self._terms.current.toolchains()):
             toolchains.hold(view)
-        async for server in self._slices.of(reader.peer, await self._views.servers(reader.peer)):
+        async for server in self._slices.of(reader.party, await self._views.servers(reader.party)):
             toolchains.add_server(server)
         secs = await self._sum(reader, math.inf, toolchains)
-        places = [place async for place in self._slices.of(reader.peer, toolchains.places())]
+        places = [place async for place in self._slices.of(reader.party, toolchains.places())]
         document = {"v": 1, "since": self._records.now() - secs, "toolchains": toolchains.rows(places)}
         return await self._answer(reader, document)
 
@@ -238,12 +238,12 @@ class FarmRoutes:
         return await self._answer(reader, {"v": 1, "notices": self._notices.latest()})
 
     async def _answer(self, reader: FarmReader, document: Mapping[str, object]) -> Response:
-        return json_response(await self._slices.json(reader.peer, document))
+        return json_response(await self._slices.json(reader.party, document))
 
     async def _sum(self, reader: FarmReader, since: float, into: _Sum) -> float:
         """Add the records of the last ``since`` seconds; returns how far back they go."""
         now = self._records.now()
-        async for entry in self._slices.of(reader.peer, self._records.latest_first()):
+        async for entry in self._slices.of(reader.party, self._records.latest_first()):
             if entry[ENDED] < now - since:
                 break
             into.add(entry)
@@ -254,12 +254,12 @@ class FarmRoutes:
         wanted = queries.selection(query, self._records.now())
         if wanted.server is None or queries.is_address(wanted.server):
             return wanted  # else a host might be named as another's address
-        named = (await self._views.look(reader.peer)).named
+        named = (await self._views.look(reader.party)).named
         return attrs.evolve(wanted, also=frozenset(named.get(wanted.server, ())))
 
     async def _wanted(self, reader: FarmReader, wanted: Selection) -> AsyncIterator[Entry]:
         """The records that are wanted, the latest first."""
-        async for entry in self._slices.of(reader.peer, self._records.latest_first()):
+        async for entry in self._slices.of(reader.party, self._records.latest_first()):
             if entry[ENDED] < wanted.since:
                 break
             if wanted.wants(reader.sight.outline(entry, named=wanted.output is not None)):
@@ -268,7 +268,7 @@ class FarmRoutes:
     async def _running(self, reader: FarmReader, wanted: Selection) -> list[RunningRow]:
         """The jobs of a client or a build server that are not over."""
         found: list[RunningRow] = []
-        async for job in self._views.jobs(reader.peer):
+        async for job in self._views.jobs(reader.party):
             client, server = self._records.name_of(job.client), job.server_id
             if wanted.client in (None, client) and wanted.is_at(str(server)):
                 found.append(running_row(job, client))

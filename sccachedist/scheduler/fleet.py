@@ -10,10 +10,10 @@ look at the others (:mod:`sccachedist.scheduler.pools`), so a farm of thousands 
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
 from math import inf
 
+from sccachedist.auth.bearer import neighbourhood
 from sccachedist.errors import UnknownServer
 from sccachedist.policy import PlacementRule
 from sccachedist.scheduler.alarms import Alarms
@@ -43,11 +43,12 @@ class Fleet:
     """All build servers that live.
 
     :param out_of_service: which addresses are drained.
+    :param by_network: whether servers are counted by their network, see :meth:`count_at`.
     """
 
-    def __init__(self, out_of_service: OutOfService | None = None) -> None:
+    def __init__(self, out_of_service: OutOfService | None = None, *, by_network: bool = False) -> None:
         self._servers: dict[ServerId, BuildServer] = {}
-        self._by_host: Counter[IPv4Address | IPv6Address] = Counter()
+        self._by_network, self._by_place = by_network, Counter[str]()
         self._holders: dict[str, dict[ServerId, None]] = {}
         self._sizes: dict[str, int] = {}
         self._machines: dict[str, int] = {}
@@ -100,8 +101,11 @@ class Fleet:
         return len(self._holders)
 
     def count_at(self, server_id: ServerId) -> int:
-        """How many servers have the IP address of this one."""
-        return self._by_host[server_id.host]
+        """How many servers are at the IP address of this one, or in its network."""
+        return self._by_place[self._place(server_id)]
+
+    def _place(self, server_id: ServerId) -> str:
+        return neighbourhood(server_id.host) if self._by_network else str(server_id.host)
 
     @property
     def num_cpus(self) -> int:
@@ -142,7 +146,7 @@ class Fleet:
         """Add a server."""
         server.drain = self.out_of_service.drains.get(server.server_id)
         self._servers[server.server_id] = server
-        self._by_host[server.server_id.host] += 1
+        self._by_place[self._place(server.server_id)] += 1
         self._cpus += server.heartbeat.num_cpus
         self._slots += server.slots
         self._listen(server)
@@ -206,9 +210,10 @@ class Fleet:
     def leave(self, server_id: ServerId) -> BuildServer:
         """Remove a server."""
         server = self._servers.pop(server_id)
-        self._by_host[server_id.host] -= 1
-        if not self._by_host[server_id.host]:
-            del self._by_host[server_id.host]
+        place = self._place(server_id)
+        self._by_place[place] -= 1
+        if not self._by_place[place]:
+            del self._by_place[place]
         self._cpus -= server.heartbeat.num_cpus
         self._slots -= server.slots
         self._shunned.discard(server_id)

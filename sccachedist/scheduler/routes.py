@@ -266,6 +266,6 @@ class SchedulerRoutes:
         if reader is not None:
             servers = [
                 {"address": str(server.server_id), "num_cpus": server.num_cpus, "in_progress": server.jobs}
-                for server in await self._views.servers(reader.peer)
+                for server in await self._views.servers(reader.party)
             ]
         return ListedStatus(self._terms.current.status(), servers)

@@ -171,7 +171,12 @@ def scheduler_service(
         now, limits = reload.settings, reload.settings.limits
         ids = ids_since(tokens.now()) if membership is None else membership.job_ids()
         core = SchedulerCore(
-            ids.first, limits.unclaimed_jobs, limits.servers_per_address, out_of_service, job_step=ids.step
+            ids.first,
+            limits.unclaimed_jobs,
+            limits.servers_per_address,
+            out_of_service,
+            job_step=ids.step,
+            by_network=servers.has_one_token,
         )
         core.placement.rule = now.policy.placement
         hear = not_kept if handover is None else handover.hear

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from klein import Klein
 
+from sccachedist.auth.bearer import crowd_of
 from sccachedist.budgets import Party
 from sccachedist.config import ServerLimits
 from sccachedist.errors import PeerRefused, StaleToken
@@ -78,9 +79,9 @@ class ServerRoutes:
             self._runner.introduce(job_id, grant)
 
     def _party(self, head: Head, job_id: JobId) -> Party:
-        """Return the party that is charged: the client's name in the scheduler's token, else its address."""
+        """Return the party that is charged: the client's name in the scheduler's token, else its address or /64."""
         grant = self._grant(head, job_id)
-        return Party(head.peer if grant is None or grant.client is None else grant.client)
+        return Party(crowd_of(head.peer) if grant is None or grant.client is None else grant.client)
 
     def _assignment(self, head: Head, job_id: JobId) -> MessageBody[Toolchain]:
         return MessageBody(

@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
+from sccachedist.auth.bearer import crowd_of
 from sccachedist.config import ConnectionLimits
 from sccachedist.errors import DecodeError, LimitExceeded, SccachedistError
 from sccachedist.web.acknowledged import acknowledged, all_arrived, keep_little
@@ -83,6 +84,7 @@ class Channel(TwistedProtocol):
     ) -> None:
         self.site = self.factory = site
         self.peer_host = sys.intern(peer_host)  # thousands of connections may have the same
+        self._party = crowd_of(peer_host)  # in whose turns it is served
         self._limits, self._connections, self._turns, self._new_request = limits, connections, turns, new_request
         self.progress = Progress(Phase.IDLE, self._now())
         # All attributes are set from the start: then their names lie in the table that objects of a class share.
@@ -140,7 +142,7 @@ class Channel(TwistedProtocol):
         """Work on what the peer has sent, now or in a later turn."""
         if self._in_turn:
             self._receive(data)
-        elif not self._turns.run(self.peer_host, partial(self._receive_in_turn, data)):
+        elif not self._turns.run(self._party, partial(self._receive_in_turn, data)):
             self._read_no_more("no turn yet")
 
     def _receive_in_turn(self, data: bytes) -> None:
@@ -288,7 +290,7 @@ class Channel(TwistedProtocol):
         self._enter(Phase.IDLE)
         if self._unread:
             self._waits = True
-            self._turns.run_later(self.peer_host, self._go_on)
+            self._turns.run_later(self._party, self._go_on)
 
     def _go_on(self) -> None:
         """Go on with a request that came early, after other peers have had their turn."""
@@ -320,7 +322,7 @@ class Channel(TwistedProtocol):
         self._unsent = False
         self._read_again("much unsent")
         if self._waits:
-            self._turns.run_later(self.peer_host, self._go_on)
+            self._turns.run_later(self._party, self._go_on)
         if self._producer is not None:
             self._producer.resumeProducing()
 

@@ -10,8 +10,6 @@ a peer is late, :mod:`sccachedist.web.channel` what it is told.
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_network
 from itertools import islice
 from typing import Protocol
 
@@ -19,7 +17,7 @@ import attrs
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import LogLevel
 
-from sccachedist.auth.bearer import IPNetwork, plain_address
+from sccachedist.auth.bearer import IPNetwork, crowd_of, plain_address
 from sccachedist.config import ConnectionLimits
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.web.port_counts import PortCounts
@@ -179,12 +177,3 @@ class Connections:
             if (limit := connection.overdue(now)) is not None:
                 with log.failuresHandled("giving up a connection failed"):
                     connection.give_up(limit)
-
-
-@lru_cache(4096)
-def crowd_of(host: str) -> str:
-    """What counts as one peer's address: an IPv4 address, or a /64 of IPv6, which every customer has whole."""
-    address = plain_address(host)
-    if isinstance(address, IPv6Address):
-        return str(ip_network((address, 64), strict=False))
-    return str(address)

@@ -24,6 +24,7 @@ from twisted.internet.tcp import Port
 from twisted.logger import LogLevel
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
+from sccachedist.auth.bearer import crowd_of
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.web.bulk import BulkTLS
 from sccachedist.web.turns import Turns, unhurried
@@ -177,8 +178,10 @@ class _OverTLS(TLSMemoryBIOFactory):
 
         Twisted's own gathers small writes, which takes memory and time if a response is only two of them.
         """
-        inner = self.wrappedFactory.buildProtocol(address)
-        return None if inner is None else BulkTLS(self, inner, self._turns, getattr(address, "host", ""))
+        if (inner := self.wrappedFactory.buildProtocol(address)) is None:
+            return None
+        host = getattr(address, "host", None)
+        return BulkTLS(self, inner, self._turns, "" if host is None else crowd_of(host))
 
 
 def _tell_of_the_vanished(listening: socket.socket) -> None:

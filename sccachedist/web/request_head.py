@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import attrs
 
-from sccachedist.auth.bearer import bearer_token
+from sccachedist.auth.bearer import bearer_token, crowd_of
 from sccachedist.budgets import Party
 
 #: The most characters of a token whose sender is remembered: strangers can show long ones.
@@ -43,7 +43,10 @@ class Head:
 
     @property
     def sender(self) -> Party:
-        """The party that shares memory with others before its token is checked: the token at the address."""
+        """The party that shares memory with others before its token is checked: the token at the address.
+
+        All of an IPv6 /64 is one address.
+        """
         token = self.token or ""
         return (_sender if len(token) <= _REMEMBERED else _sender.__wrapped__)(token, self.peer)
 
@@ -54,4 +57,4 @@ class Head:
 
 @lru_cache(1 << 10)  # a build server shows one token for all its requests, and a client for each job that it asks for
 def _sender(token: str, peer: str) -> Party:
-    return Party(f"{hashlib.sha256(token.encode()).hexdigest()[:16]}@{peer}")
+    return Party(f"{hashlib.sha256(token.encode()).hexdigest()[:16]}@{crowd_of(peer)}")

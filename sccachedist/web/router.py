@@ -21,11 +21,11 @@ from twisted.web.server import NOT_DONE_YET
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, ValidationError
 
+from sccachedist.auth.bearer import crowd_of
 from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import AmbiguousRequest, DecidedElsewhere, DecodeError, LimitExceeded, SccachedistError
 from sccachedist.printable import excerpt
 from sccachedist.web.bodies import Body, no_body
-from sccachedist.web.connection_limits import crowd_of
 from sccachedist.web.port_counts import NO_ROUTE, PortCounts
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import (

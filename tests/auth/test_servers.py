@@ -141,6 +141,12 @@ def test_rotation() -> None:
     assert named == [str(HERE)] * 2
 
 
+def test_one_token_for_all() -> None:
+    """Who has it can be any build server of its network; a signed one is good for one of them."""
+    assert Revocable(SHARED).has_one_token
+    assert not Revocable(SIGNED).has_one_token
+
+
 @pytest.mark.parametrize("revoked", [HERE, HERE.host])
 def test_revoked(revoked: ServerId | IPAddress) -> None:
     """Its token opens nothing any more, and the refusal says so to the one who has it, and to no other."""

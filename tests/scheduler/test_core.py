@@ -117,6 +117,27 @@ def test_many_at_one_address() -> None:
     assert core.heartbeat(B, heartbeat(), now=1.0)
 
 
+def test_many_in_one_network() -> None:
+    """Where all show one token, who has a network of IPv6 has no more of them than one that has an address."""
+    shared = SchedulerCore(FIRST_JOB, most_per_address=2, by_network=True)
+    own = SchedulerCore(FIRST_JOB, most_per_address=2)
+    first, second, third, other = (
+        ServerId.parse(f"[2001:db8::{place}]:10501") for place in ("1", "2", "ffff:1", "1:0:0:0:1")
+    )
+    for core in (shared, own):
+        for server in (first, second, other):
+            core.heartbeat(server, heartbeat(), now=0.0)
+    own.heartbeat(third, heartbeat(), now=0.0)
+    with pytest.raises(LimitExceeded, match="servers_per_address"):
+        shared.heartbeat(third, heartbeat(), now=0.0)
+    shared.heartbeat(first, heartbeat(), now=80.0)
+    shared.expire(now=100.0)  # the second one is silent
+    shared.heartbeat(third, heartbeat(), now=100.0)
+    v4 = SchedulerCore(FIRST_JOB, most_per_address=1, by_network=True)
+    for server in (A, B):
+        v4.heartbeat(server, heartbeat(), now=0.0)
+
+
 def test_certificate() -> None:
     """Clients get the certificate of a build server's last heartbeat, and those of the others stay."""
     core = farm(2, 2)

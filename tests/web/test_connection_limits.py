@@ -12,8 +12,9 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 
 from farmkit.memory_http import Browser, Connection, bearer, head, request
+from sccachedist.auth.bearer import crowd_of
 from sccachedist.config import ConnectionLimits
-from sccachedist.web.connection_limits import PAUSE_SECS, SWEEP_SECS, SWEPT, Connections, crowd_of
+from sccachedist.web.connection_limits import PAUSE_SECS, SWEEP_SECS, SWEPT, Connections
 from sccachedist.web.deadlines import LINGER_SECS
 from sccachedist.web.port_counts import PortCounts
 from sccachedist.web.request import Site
