@@ -195,8 +195,13 @@ def server_service(
     )
     spent = KeptSpentJobs(cache / IDENTITY / "spent")
     core = ServerCore(job_capacity(cpus()), spent)
-    # For each job here, another client may be on its way to a slot, so each job counts twice.
-    reports = JobReports(link, reactor, heartbeat.soon, lambda untold: 2 * (core.taken + untold) < core.slots)
+
+    def may_wait(untold: int) -> bool:
+        # For each job here, another client may be on its way to a slot; and clients that do not come hold some.
+        busy = core.taken + untold
+        return busy + max(busy, heartbeat.unclaimed) < core.slots
+
+    reports = JobReports(link, reactor, heartbeat.soon, may_wait)
 
     def judge(unfit: str) -> None:
         runner.judge(unfit)
