@@ -128,6 +128,7 @@ def shared_farm(
 def neighbour(shared_farm: Farm, user: str, archive: Path) -> Iterator[Neighbour]:
     """An honest client of that farm, which attackers share with it."""
     with Neighbour.on(shared_farm, archive, user) as neighbour:
+        neighbour.compare()
         yield neighbour
 
 

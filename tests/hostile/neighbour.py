@@ -7,6 +7,7 @@ import select
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Self, cast
@@ -32,9 +33,22 @@ MEDIAN, WORST = 3, 10
 #: which a slot is lent whose client has not come.
 LEAST_MEDIAN, LEAST_WORST = 0.05, 0.15
 
+#: The environment variable with the name of a file for the figures; the row of those without an attack.
+FIGURES, NO_ATTACK = "SCCACHEDIST_FIGURES", 0
+
 #: How many jobs there are at least for a median: alone, and beside an attack.
 _ALONE, _BESIDE = 30, 20
 _END_SECS = 60
+
+
+@contextlib.contextmanager
+def busy_core() -> Iterator[None]:
+    """Have a process take all of a core that it gets."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as burning:
+        try:
+            yield
+        finally:
+            burning.kill()
 
 
 @attrs.frozen
@@ -139,9 +153,18 @@ class Neighbour(Victim):
         assert beside.median <= MEDIAN * max(self.alone.median, LEAST_MEDIAN), (self.alone, beside)
         assert beside.worst <= WORST * max(self.alone.worst, LEAST_WORST), (self.alone, beside)
 
+    def compare(self) -> None:
+        """Note what the neighbour gets beside a process that takes a core, as attackers do, and asks nothing.
+
+        Only where figures are kept: nothing is attacked.
+        """
+        if FIGURES in os.environ:
+            with self.served(NO_ATTACK), busy_core():
+                time.sleep(1)
+
     def _note(self, row: int, beside: Figures, longest: dict[str, float]) -> None:
-        """Keep the figures where ``SCCACHEDIST_FIGURES`` names a file for them."""
-        if name := os.environ.get("SCCACHEDIST_FIGURES"):
+        """Keep the figures where :data:`FIGURES` names a file for them."""
+        if name := os.environ.get(FIGURES):
             figures = {"row": row, "user": self.user, "turns": longest}
             figures |= {"alone": attrs.asdict(self.alone), "beside": attrs.asdict(beside)}
             with Path(name).open("a") as file:
