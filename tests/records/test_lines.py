@@ -80,7 +80,7 @@ def test_an_end_while_it_packs(lines: Lines) -> None:
     beside("jobs.jsonl.packing").write_bytes(b"".join(line_of(job(number)) for number in (1, 2, 3)))
     beside("jobs.jsonl.1.gz").write_bytes(b"half of them")
     for number in range(4, 8):
-        lines.file.write([job(number)])
+        lines.file.write([line_of(job(number))])
     assert (lines.ids(1), lines.ids(2)) == (["4", "5", "6", "7"], ["1", "2", "3"])
     assert not beside("jobs.jsonl.packing").exists()
 
