@@ -37,7 +37,9 @@ LEAST_MEDIAN, LEAST_WORST = 0.05, 0.15
 FIGURES, NO_ATTACK = "SCCACHEDIST_FIGURES", 0
 
 #: How many jobs there are at least for a median: alone, and beside an attack.
-_ALONE, _BESIDE = 30, 20
+_ALONE = 30
+#: What runs when an attack is over tells nothing of it: one of a moment has few jobs beside it, one of seconds more.
+_BESIDE = 10
 _END_SECS = 60
 
 
