@@ -229,7 +229,7 @@ class _Farm:
 
     async def run(self, key: bytes, token: str, servers: int, toolchains: int, clients: int) -> None:
         """Be it until stdin ends."""
-        await asyncio.start_server(self._take, "0.0.0.0", _PORT, backlog=4096)  # noqa: S104 - all loopback addresses
+        asked = await asyncio.start_server(self._take, "0.0.0.0", _PORT, backlog=4096)  # noqa: S104 - all of loopback
         for number in range(servers):
             server = self._server(number, key, tuple(f"{each:064x}" for each in range(number, toolchains, servers)))
             self._servers[server.server_id] = server
@@ -244,6 +244,7 @@ class _Farm:
             sys.stdout.write(f"{self._allocated}\n")
             sys.stdout.flush()
             if not await asyncio.to_thread(sys.stdin.readline):
+                asked.close()
                 return
 
     def _go_on(self, work: Coroutine[Any, Any, None]) -> None:
