@@ -81,6 +81,7 @@ class Demo:
         (server,) = re.findall(r"^build server +(\S+),", self.said, re.MULTILINE)
         for theirs, ours in {
             "http://192.168.1.1:10600": self.page,
+            "192.168.1.1:10600": self.page.removeprefix("http://"),
             "192.168.1.2:10501": server,
             "192.168.1.2": server.partition(":")[0],
             "/etc/sccachedist": str(place / "etc"),
