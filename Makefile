@@ -2,7 +2,7 @@ PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
 CHECKED = sccachedist twisted tests farmkit demo bench fuzz scripts setup.py contrib/containers/healthcheck.py
 
-.PHONY: bench commands demo test coverage unit functional compat filters programs fuzz lint lock doc release clean faults rotations shares soak test-lowest test-packages test-pythons
+.PHONY: bench commands demo test coverage unit functional compat filters programs fuzz lint lock doc release deb clean faults rotations shares soak test-lowest test-packages test-pythons
 
 # Compiles three small projects on a farm of one machine. KEEP=1 keeps the farm until Ctrl-C.
 demo:
@@ -62,7 +62,7 @@ functional:
 # What administrators install, as the pages say, from nothing to a remote compile. For root.
 test-packages:
 	scripts/setup.sh dev
-	$(PYTEST) -m packages tests/packages
+	$(PYTEST) -m packages $(SIDE_BY_SIDE) tests/packages
 
 # Every published release in every role; writes the table of doc/compatibility.rst.
 compat:
@@ -154,6 +154,10 @@ doc:
 release:
 	scripts/setup.sh dev
 	$(PYTHON) -m scripts.release build $(if $(HOME_URL),--home $(HOME_URL))
+
+# A package for the release of Debian or Ubuntu that this machine has, into dist. EXTRAS=... are the extras that are in it.
+deb:
+	contrib/debian/build.sh dist
 
 clean:
 	rm -rf .venv .venv-* build dist doc/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache _trial_temp

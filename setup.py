@@ -76,7 +76,7 @@ setup(
     },
     data_files=[
         ("share/man/man1", ["contrib/man/sccachedist.1"]),
-        ("share/man/man5", [f"contrib/man/sccachedist-{role}.conf.5" for role in ("scheduler", "server")]),
+        ("share/man/man5", [f"contrib/man/sccachedist-{role}.conf.5" for role in ("scheduler", "server", "worker")]),
     ],
     install_requires=[
         "attrs>=23.2,<27",

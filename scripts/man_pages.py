@@ -1,18 +1,18 @@
-"""The man pages: of the command, from its parser, and of both configuration files, from their declarations."""
+"""The man pages: of the command, from its parser, and of the configuration files, from their declarations."""
 
 import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from sccachedist.config import SchedulerSettings, ServerSettings
+from sccachedist.config import SchedulerSettings, ServerSettings, WorkerSettings
 from sccachedist.config.changes import effects
 from sccachedist.config.reference import KeyRow, sections
 from sccachedist.config.schema import Effect
 from scripts.command_reference import commands
 
 #: When the pages were last changed.
-_DATE = "2026-11-29"
+_DATE = "2026-11-30"
 
 FOLDER = Path(__file__).parents[1] / "contrib" / "man"
 
@@ -32,8 +32,12 @@ _STATUSES = {
     "1": "it is not: what was asked for is not there, or something critical needs attention (status, doctor)",
     "2": "the arguments are wrong",
 }
-#: The two files: what each is of, and its declarations.
-_CONFIGURATIONS = {"scheduler": ("a scheduler", SchedulerSettings), "server": ("a build server", ServerSettings)}
+#: The files: what each is of, and its declarations.
+_CONFIGURATIONS = {
+    "scheduler": ("a scheduler", SchedulerSettings),
+    "server": ("a build server", ServerSettings),
+    "worker": ("a worker", WorkerSettings),
+}
 _ABOUT_FILES = (
     "It is TOML, or JSON. The daemon reads it at its start, and again at SIGHUP: that brings all keys into force but "
     "those that need a restart, as they say here. sccachedist check --config FILE reads it as the daemon would, and "

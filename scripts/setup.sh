@@ -63,8 +63,9 @@ allow_starting() {
 
 # The services of the packages below that start at boot.
 enabled_services() {
-    for unit in nginx.service haproxy.service docker.service docker.socket containerd.service distcc.service iceccd.service \
-        icecc-scheduler.service prometheus.service redis-server.service redis-sentinel.service; do
+    for unit in apparmor.service nginx.service haproxy.service docker.service docker.socket containerd.service \
+        distcc.service iceccd.service icecc-scheduler.service prometheus.service redis-server.service \
+        redis-sentinel.service; do
         if systemctl is-enabled --quiet "$unit" 2>/dev/null; then
             printf '%s ' "$unit"
         fi
@@ -108,7 +109,9 @@ if [ "$1" != unit ] && [ "$1" != demo ]; then
     needs cmake cmake
     needs chromium chromium
     needs clang clang
+    needs apparmor_parser apparmor
     needs debootstrap debootstrap
+    needs dh debhelper
     needs docker-compose docker-compose
     needs distccd distcc
     needs dockerd docker.io
@@ -118,6 +121,7 @@ if [ "$1" != unit ] && [ "$1" != demo ]; then
     needs icemon icecc-monitor
     needs faketime faketime
     needs ip iproute2
+    needs lintian lintian
     needs logrotate logrotate
     needs make make
     needs nginx nginx-light

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from sccachedist.cli.doctor.restrictions import KINDS, MOUNT, PROC, RefusedStep, Restrictions, cause_of
+from sccachedist.cli.doctor.restrictions import KINDS, MOUNT, PROC, RefusedStep, Restrictions, cause_of, confining
 
 UBUNTU = Restrictions(apparmor_userns=1)
 DOCKER = Restrictions(
@@ -64,6 +64,22 @@ def test_one_cause(step: str, number: int, facts: Restrictions, named: str, mend
     assert named in cause.text
     assert mend in cause.mend
     assert "root" not in cause.mend.replace("chroot", "")
+
+
+@pytest.mark.parametrize(
+    ("label", "profile"),
+    [
+        ("", ""),
+        ("unconfined\n", ""),
+        ("sccachedist (unconfined)\n", ""),
+        ("docker-default (enforce)\n", "docker-default"),
+        ("docker-default (enforce)\0", "docker-default"),
+        ("unconfined-looking (complain)\n", "unconfined-looking"),
+    ],
+)
+def test_profiles_that_confine(label: str, profile: str) -> None:
+    """One whose mode is to confine nothing is not taken for the cause."""
+    assert confining(label) == profile
 
 
 def test_what_is_missing_is_named_before_a_trial() -> None:

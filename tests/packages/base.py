@@ -1,7 +1,6 @@
-"""An image of a fresh Debian, made by debootstrap: with the packages that the daemons' image needs, and with wheels.
+"""A fresh Debian, made by debootstrap: with the packages that the daemons need, and with wheels beside it.
 
-``pip`` in it installs these wheels and asks no index, so that all that follows needs no network.
-``SCCACHEDIST_BASE`` names a folder that keeps what was made for the next run, where a minute counts.
+``pip`` installs these wheels and asks no index, so that all that follows needs no network.
 """
 
 import hashlib
@@ -12,35 +11,52 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
+
 from farmkit.launch import CHECKOUT
 from tests.support.docker_engine import DockerEngine
 from tests.test_packaging import asked_for
 
 #: The name of the image.
 BASE = "sccachedist-base"
-_PACKAGES = ("bubblewrap", "ca-certificates", "python3", "python3-venv", "tini")
+#: The configuration of pip there.
+PIP = "[global]\nno-index = true\nfind-links = /wheels\n"
+#: The extras that the image and the package have.
+_EXTRAS = ("cluster", "top")
+_PACKAGES = ("bubblewrap", "ca-certificates", "python3", "python3-venv", "systemd", "tini")
 _SECS = 600
-_PIP = "[global]\nno-index = true\nfind-links = /wheels\n"
 
 
-def import_base(engine: DockerEngine, temporary: Path) -> None:
-    """Give the image to an engine.
+@attrs.frozen
+class Base:
+    """What all begins with.
 
-    :param temporary: a folder for what it is made of, if none is kept.
+    :param debian: the archive of the root of a fresh Debian.
+    :param wheels: a folder.
     """
-    kept = Path(os.environ.get("SCCACHEDIST_BASE", temporary))
-    engine.docker("import", str(_debian(kept)), "debian")
+
+    debian: Path
+    wheels: Path
+
+
+def make_base(kept: Path) -> Base:
+    """Make it in a folder, as far as it is not there."""
+    return Base(_debian(kept), _wheels(kept))
+
+
+def import_base(engine: DockerEngine, base: Base, temporary: Path) -> None:
+    """Give it to an engine, as an image."""
+    engine.docker("import", str(base.debian), "debian")
     context = temporary / "context"
-    shutil.copytree(_wheels(kept), context / "wheels")
-    (context / "pip.conf").write_text(_PIP)
+    shutil.copytree(base.wheels, context / "wheels")
+    (context / "pip.conf").write_text(PIP)
     (context / "Dockerfile").write_text("FROM debian\nCOPY wheels /wheels\nCOPY pip.conf /etc/\n")
     engine.docker("build", "--network=none", f"--tag={BASE}", str(context))
 
 
 def _debian(kept: Path) -> Path:
-    """The archive of its root."""
     codename = platform.freedesktop_os_release()["VERSION_CODENAME"]
-    archive = kept / f"{codename}.tar"
+    archive = kept / f"{codename}-{_digest(_PACKAGES)}.tar"
     if not archive.exists():
         root = kept / f"{codename}-{os.getpid()}"
         _run("debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", codename, str(root))
@@ -53,15 +69,20 @@ def _debian(kept: Path) -> Path:
 
 
 def _wheels(kept: Path) -> Path:
-    """The folder of all that the package needs to be installed, in the locked versions."""
+    """All that the package needs to be installed, in the locked versions."""
     lock, told = CHECKOUT / "requirements.lock", asked_for()
-    needed = [*told["install_requires"], *told["extras_require"]["cluster"], "setuptools>=77"]
-    wheels = kept / f"wheels-{hashlib.sha256(f'{lock.read_text()}{needed}'.encode()).hexdigest()[:16]}"
+    extras = [line for extra in _EXTRAS for line in told["extras_require"][extra]]
+    needed = [*told["install_requires"], *extras, "setuptools>=77"]
+    wheels = kept / f"wheels-{_digest(lock.read_text(), needed)}"
     if not wheels.exists():
         made = kept / f"{wheels.name}-{os.getpid()}"
         _run(sys.executable, "-m", "pip", "wheel", f"--constraint={lock}", f"--wheel-dir={made}", *needed)
         made.rename(wheels)
     return wheels
+
+
+def _digest(*made_of: object) -> str:
+    return hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
 
 
 def _run(*command: str) -> None:

@@ -1,5 +1,7 @@
-"""An engine with the image of the daemons in it, as the page has it built, and the page's farm."""
+"""A fresh Debian; an engine with the image of the daemons in it, as the page has it built, and the page's farm."""
 
+import fcntl
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ import pytest
 
 from farmkit.launch import CHECKOUT
 from farmkit.processes import Command
-from tests.packages.base import BASE, import_base
+from tests.packages.base import BASE, Base, import_base, make_base
 from tests.packages.compose_file import Service, networks, services
 from tests.support.docker_engine import DockerEngine, docker_engine
 
@@ -62,11 +64,27 @@ class Farm:
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerEngine]:
+def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
+    """It is made once for all workers of a run.
+
+    ``SCCACHEDIST_BASE`` names a folder that keeps it for the next run, where a minute counts.
+    """
+    kept = tmp_path_factory.getbasetemp()
+    if "SCCACHEDIST_BASE" in os.environ:
+        kept = Path(os.environ["SCCACHEDIST_BASE"])
+    elif "PYTEST_XDIST_WORKER" in os.environ:
+        kept = kept.parent
+    with (kept / "base.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return make_base(kept)
+
+
+@pytest.fixture(scope="session")
+def engine(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerEngine]:
     """One engine for all, with a base."""
     with docker_engine(has_network=True) as engine:
         folder = tmp_path_factory.mktemp("base")
-        import_base(engine, folder)
+        import_base(engine, base, folder)
         shutil.rmtree(folder)
         yield engine
 

@@ -1,7 +1,11 @@
-"""A farm in containers, by the page's commands and the shipped files: it compiles, and says what it lacks."""
+"""A farm in containers, by the page's commands and the shipped files: it compiles, and says what it lacks.
+
+What cannot be run here, for its images are elsewhere, is read by the programs that know its form.
+"""
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -9,7 +13,9 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+import yaml
 
+from farmkit.launch import CHECKOUT
 from farmkit.processes import wait_until
 from farmkit.projects import C, write_project
 from farmkit.published_client import Client
@@ -21,6 +27,7 @@ from tests.support.own_network import network_of
 pytestmark = [pytest.mark.functional, pytest.mark.packages]
 
 SERVERS = {"server-1": "172.28.106.11:10501", "server-2": "172.28.106.12:10501"}
+SHIPPED = CHECKOUT / "contrib/containers"
 CONFIG = "/etc/sccachedist/server.conf"
 DOCTOR = ("doctor", "--config", CONFIG)
 KEPT = "/var/lib/sccachedist"
@@ -176,3 +183,25 @@ def test_the_profile_is_dockers(farm: Farm) -> None:
     assert not ours & set(REFUSED)
     assert [rule for rule in ours_bound if rule not in theirs_bound] == []
     engine.docker("rm", "--force", container)
+
+
+def test_compose_reads_it() -> None:
+    """Compose finds no fault, and knows the same services, those of the profile among them."""
+    command = ["docker-compose", "--profile", "monitoring", "config"]
+    read = subprocess.run(command, cwd=SHIPPED, capture_output=True, text=True, timeout=120, check=False)
+    assert read.returncode == 0, read.stderr
+    shipped = yaml.safe_load((SHIPPED / "compose.yaml").read_text())["services"]
+    assert yaml.safe_load(read.stdout)["services"].keys() == shipped.keys()
+
+
+def test_prometheus_reads_it(farm: Farm, tmp_path: Path) -> None:
+    """Prometheus takes its file and the alerts, where Compose shows them to it."""
+    for mount in yaml.safe_load((SHIPPED / "compose.yaml").read_text())["services"]["prometheus"]["volumes"]:
+        source, place, *_ = mount.split(":")
+        if source.startswith("./") and not source.endswith(".token"):
+            (tmp_path / Path(place).name).write_text((farm.folder / source).read_text())
+    (tmp_path / "metrics.token").write_text("secret")
+    read = subprocess.run(
+        ["promtool", "check", "config", "prometheus.yml"], cwd=tmp_path, capture_output=True, timeout=60
+    )
+    assert read.returncode == 0, read

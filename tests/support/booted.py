@@ -1,7 +1,7 @@
-"""A system that systemd has booted, in namespaces: this machine's files, with all changes in memory. For root.
+"""A system that systemd has booted, in namespaces, with a network of its own and all changes in memory. For root.
 
-It has a network of its own. The package is installed in ``/opt/sccachedist`` as this checkout has it, with what this
-environment has installed; what a checkout has in ``contrib`` is in ``/opt/checkout``.
+It has the files of a folder; or those of this machine, with the package in ``/opt/sccachedist`` as this checkout has
+it, beside what this environment has installed, and in ``/opt/checkout`` what a checkout has in ``contrib``.
 """
 
 import contextlib
@@ -25,15 +25,8 @@ _MASKED = (
     *("systemd-udevd", "systemd-udev-trigger", "systemd-timesyncd", "systemd-networkd", "systemd-resolved"),
     *("systemd-sysctl", "systemd-modules-load", "systemd-binfmt"),
 )
-_SCRIPT = """
-ip link set lo up
-mount --make-rprivate /
-mount -t tmpfs tmpfs {folder}
-cd {folder}
-mkdir system work root venv venv-work
-mount -t overlay overlay -o lowerdir=/,upperdir=$PWD/system,workdir=$PWD/work root
-cd root
-mkdir -p opt/sccachedist opt/checkout
+_INSTALLED = """
+mkdir -p ../venv ../venv-work opt/sccachedist opt/checkout
 cp -r {checkout}/contrib opt/checkout
 mount -t overlay overlay -o lowerdir={prefix},upperdir=$PWD/../venv,workdir=$PWD/../venv-work opt/sccachedist
 cp -r {checkout}/sccachedist ./{site}
@@ -41,6 +34,16 @@ cp {checkout}/twisted/plugins/sccachedist_plugins.py ./{site}/twisted/plugins
 cd opt/sccachedist/bin
 printf '#!/opt/sccachedist/bin/python\\nfrom sccachedist.cli.main import main\\nmain()\\n' >sccachedist
 cd ../../..
+"""
+_SCRIPT = """
+ip link set lo up
+mount --make-rprivate /
+mount -t tmpfs tmpfs {folder}
+cd {folder}
+mkdir system work root
+mount -t overlay overlay -o lowerdir={files},upperdir=$PWD/system,workdir=$PWD/work root
+cd root
+{furnish}
 mount -t proc proc proc
 mount -t sysfs sysfs sys
 for each in run tmp dev sys/fs/cgroup; do mount -t tmpfs -o mode=755 tmpfs $each; done
@@ -68,7 +71,9 @@ class Booted:
     process: int
     root: Path
 
-    def run(self, command: str, *, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, command: str, *, environment: dict[str, str] | None = None, seconds: float = 120
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command of the shell there; any exit status is returned."""
         inside = (
             "nsenter",
@@ -82,26 +87,29 @@ class Booted:
             "--wd",
         )
         variables = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", **(environment or {})}
-        return Command((*inside, "/bin/sh", "-ec", command), inherited(**variables), Path("/")).run(120)
+        return Command((*inside, "/bin/sh", "-ec", command), inherited(**variables), Path("/")).run(seconds)
 
-    def said(self, command: str) -> str:
+    def said(self, command: str, *, seconds: float = 120) -> str:
         """What a command prints that has to succeed."""
-        done = self.run(command)
+        done = self.run(command, seconds=seconds)
         assert done.returncode == 0, (command, done)
         return done.stdout.strip()
 
 
 @contextlib.contextmanager
-def booted(folder: Path) -> Iterator[Booted]:
-    """Boot it; all of it ends with the block."""
+def booted(folder: Path, files: Path | None = None, furnish: str = "") -> Iterator[Booted]:
+    """Boot it; all of it ends with the block.
+
+    :param files: the root that it begins with, which stays as it is; without one, this machine's.
+    :param furnish: what the shell runs in it before, with this machine's programs.
+    """
     assert os.geteuid() == 0, "only root can boot a system"
     folder.mkdir()
     group, mount_cgroups = _cgroup(folder.name)
     script = _SCRIPT.format(
         folder=folder,
-        prefix=Path(sys.prefix).resolve(),
-        checkout=CHECKOUT,
-        site=Path("opt/sccachedist", Path(sysconfig.get_path("purelib")).relative_to(sys.prefix)),
+        files=files or "/",
+        furnish=furnish if files else _installed(),
         mount_cgroups=mount_cgroups,
         masked=" ".join(_MASKED),
     )
@@ -117,6 +125,15 @@ def booted(folder: Path) -> Iterator[Booted]:
     finally:
         system.kill()
         wait_until(lambda: _is_removed(group), 60, "its control groups are removed")
+
+
+def _installed() -> str:
+    """What has the package in ``/opt``."""
+    return _INSTALLED.format(
+        prefix=Path(sys.prefix).resolve(),
+        checkout=CHECKOUT,
+        site=Path("opt/sccachedist", Path(sysconfig.get_path("purelib")).relative_to(sys.prefix)),
+    )
 
 
 def _cgroup(name: str) -> tuple[Path, str]:

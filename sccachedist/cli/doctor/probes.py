@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sccachedist.auth.bearer import IPAddress
-from sccachedist.cli.doctor.restrictions import KINDS, MOUNT, PROC, RefusedStep, Restrictions
+from sccachedist.cli.doctor.restrictions import KINDS, MOUNT, PROC, RefusedStep, Restrictions, confining
 from sccachedist.daemon.privileges import Account
 from sccachedist.peers.source_address import binding
 from sccachedist.wire.addresses import ServerId
@@ -108,7 +108,7 @@ def restrictions() -> Restrictions:
         limits={kind: limit for kind, limit in limits.items() if limit is not None},
         userns_clone=_number("/proc/sys/kernel/unprivileged_userns_clone"),
         apparmor_userns=_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
-        profile="" if label.startswith("unconfined") else label.partition(" ")[0].strip("\0\n"),
+        profile=confining(label),
         seccomp=int(seccomp[1]) if seccomp else 0,
         proc=os.path.exists("/proc/self"),
         masked=tuple(sorted({place for place in mounted if place.startswith("/proc/")} - _MOUNT_POINTS)),

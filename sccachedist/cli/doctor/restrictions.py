@@ -37,7 +37,7 @@ class Restrictions:
     :param limits: ``user.max_KIND_namespaces`` by kind.
     :param userns_clone: ``kernel.unprivileged_userns_clone``, which Debian's kernels had; None if there is none.
     :param apparmor_userns: ``kernel.apparmor_restrict_unprivileged_userns``, Ubuntu's; None if there is none.
-    :param profile: the AppArmor profile of this process, such as ``docker-default``; empty if there is none.
+    :param profile: the AppArmor profile that confines this process, such as ``docker-default``; empty if none does.
     :param seccomp: ``Seccomp`` of ``/proc/self/status``; 2 is a filter.
     :param proc: whether a ``/proc`` is mounted.
     :param masked: what is mounted over parts of ``/proc``, so that these are hidden or read-only.
@@ -125,6 +125,15 @@ def _forbidden(refusal: RefusedStep, facts: Restrictions) -> Cause:
     return Cause(f"{what} are refused here: {words}", "see this host's security modules")
 
 
+def confining(label: str) -> str:
+    """The AppArmor profile that confines a process, from its label, such as ``docker-default (enforce)``.
+
+    Empty if none does: there are profiles whose mode is unconfined, such as that of ``contrib/apparmor``.
+    """
+    name, _, mode = label.strip("\0\n").partition(" ")
+    return "" if "unconfined" in (name, mode.strip("()")) else name
+
+
 def _apparmor(what: str, facts: Restrictions) -> Cause | None:
     if facts.profile:
         return Cause(
@@ -134,6 +143,6 @@ def _apparmor(what: str, facts: Restrictions) -> Cause | None:
     if facts.apparmor_userns:
         return Cause(
             "kernel.apparmor_restrict_unprivileged_userns is 1",
-            "set it to 0 by sysctl, or give Python and bubblewrap an AppArmor profile that permits userns",
+            "load the AppArmor profile contrib/apparmor/sccachedist, which permits them, or set it to 0 by sysctl",
         )
     return None

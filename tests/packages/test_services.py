@@ -1,0 +1,45 @@
+"""A wheel and the units of systemd on a fresh Debian, by the commands of the page about services."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from farmkit.launch import CHECKOUT
+from tests.packages.base import Base
+from tests.packages.fresh_host import SERVER, FreshHost, fresh_host
+
+pytestmark = [pytest.mark.functional, pytest.mark.packages]
+
+#: What is installed of a checkout.
+GIVEN = ("LICENSE", "README.md", "pyproject.toml", "setup.py", "contrib", "sccachedist", "twisted")
+COMMAND = "/opt/sccachedist/bin/sccachedist"
+
+
+@pytest.fixture
+def host(base: Base, tmp_path: Path) -> Iterator[FreshHost]:
+    """A fresh host with a checkout."""
+    (tmp_path / "given").mkdir()
+    for name in GIVEN:
+        copy = shutil.copytree if (CHECKOUT / name).is_dir() else shutil.copy
+        copy(CHECKOUT / name, tmp_path / "given" / name)
+    with fresh_host(base, tmp_path / "host", tmp_path / "given", "service") as host:
+        yield host
+
+
+def test_from_nothing_to_a_compile(host: FreshHost, tmp_path: Path) -> None:
+    """Every command of the page as it stands there; a farm of it compiles."""
+    host.follow("install")
+    host.follow("configure")
+    said = host.system.said
+    token, key = (said(f"{COMMAND} auth {kind}") for kind in ("generate-shared-token", "generate-jwt-hs256-key"))
+    host.complete("scheduler", generate_shared_token=token, generate_jwt_hs256_key=key)
+    host.follow("start")
+    asking = f"{COMMAND} auth generate-jwt-hs256-server-token --config /etc/sccachedist/scheduler.conf"
+    server_token = said(f"{asking} --server {SERVER}")
+    said("umask 077; touch /etc/sccachedist/server.conf; systemd-tmpfiles --create /etc/tmpfiles.d/sccachedist.conf")
+    host.complete("server", generate_jwt_hs256_server_token=server_token)
+    said("systemctl enable --now sccachedist-server")
+    host.wait_until_registered()
+    host.compiles(token, tmp_path / "client", tmp_path / "toolchains")
