@@ -16,7 +16,7 @@ mv "$source/contrib/debian" "$source/debian"
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' sccachedist/__init__.py)
 day=$(sed -n 's/^## \[[0-9].*\] - \(.*\)$/\1/p' CHANGELOG.md | head -n 1)
 cat >"$source/debian/changelog" <<END
-sccachedist ($version+$ID${VERSION_ID:-}) unstable; urgency=medium
+sccachedist ($version-$ID${VERSION_ID:-}) unstable; urgency=medium
 
   * CHANGELOG.md says what is new.
 

@@ -110,4 +110,7 @@ def fresh_host(base: Base, folder: Path, given: Path, page: str) -> Iterator[Fre
         with network_of(system.process):
             for address in (SCHEDULER, SERVER):
                 ip("addr", "add", f"{address.partition(':')[0]}/32", "dev", "lo")
-        yield FreshHost(system, page)
+        try:
+            yield FreshHost(system, page)
+        finally:
+            print(system.run("journalctl --no-pager --lines=60 --unit='sccachedist-*'").stdout)
