@@ -59,10 +59,11 @@ functional:
 	scripts/setup.sh dev
 	$(PYTEST) -m "functional and not packages" $(SIDE_BY_SIDE) 3
 
-# What administrators install, as the pages say, from nothing to a remote compile. For root.
+# What administrators install, as the pages say, from nothing to a remote compile. For root. All that needs a Docker engine
+# shares one, and the rest runs beside it.
 test-packages:
 	scripts/setup.sh dev
-	$(PYTEST) -m packages $(SIDE_BY_SIDE) tests/packages
+	$(PYTEST) -m packages --numprocesses 2 --dist loadgroup --no-loadscope-reorder tests/packages
 
 # Every published release in every role; writes the table of doc/compatibility.rst.
 compat:

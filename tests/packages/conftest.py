@@ -63,6 +63,14 @@ class Farm:
         return done.stdout.splitlines()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together, of tests that run side by side, those that share an engine, and else those of a file."""
+    for item in items:
+        group = "engine" if "engine" in getattr(item, "fixturenames", ()) else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
     """It is made once for all workers of a run.
