@@ -78,7 +78,7 @@ bench:
 
 # Makes up what strangers might send: SECONDS for each target, or for TARGET alone. What is worth keeping goes to fuzz/corpus.
 SECONDS = 60
-TARGET = codec run_job unpacker http sequences configuration
+TARGET = codec run_job unpacker http sequences configuration gateway stored
 
 fuzz:
 	scripts/setup.sh fuzz

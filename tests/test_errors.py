@@ -48,7 +48,6 @@ BESIDE_THE_WAY = {
     "sandboxes",
     "cache_lock",
     "farm_source",
-    "pace",
     "heartbeat",
     "identity",
     "sandbox_service",

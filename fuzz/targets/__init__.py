@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Iterable
 from typing import Protocol, cast
 
-NAMES = ("codec", "run_job", "unpacker", "http", "configuration", "sequences")
+NAMES = ("codec", "run_job", "unpacker", "http", "configuration", "sequences", "gateway", "stored")
 
 
 class Target(Protocol):

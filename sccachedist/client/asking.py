@@ -15,7 +15,7 @@ D = TypeVar("D")
 
 #: Seconds in which the scheduler has to answer. A trace of a day is long.
 ANSWER_SECS = 60.0
-_LONGEST = 256 << 20
+_LONGEST = 64 << 20
 
 _NO_API = "has no farm API: it is the published scheduler, or an older one of sccachedist"
 

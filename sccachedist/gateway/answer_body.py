@@ -63,6 +63,8 @@ class AnswerBody:
 
     def write(self, chunk: bytes) -> None:
         """Read the next bytes of the head, or store those of the result."""
+        if self._is_over:
+            return
         result = self._reader.feed(chunk)
         self._size += len(result)
         if self._size > self._limit:
@@ -78,8 +80,10 @@ class AnswerBody:
             self._file = NewFile(self._directory, suffix=".answer")
         self._file.write(octets)
 
-    def complete(self) -> ReceivedAnswer:
-        """Return the answer."""
+    def complete(self) -> ReceivedAnswer | None:
+        """Return the answer; None if it has given way to another one."""
+        if self._is_over:
+            return None
         said = self._reader.finish()
         if isinstance(said, Built) and not self._size:
             raise DecodeError("an answer without its result")
@@ -92,10 +96,16 @@ class AnswerBody:
 
     def abort(self, error: BaseException | None = None) -> None:
         """Keep nothing, unless :meth:`complete` has handed it over."""
+        if not self._is_over:
+            self.give_way()
+            self._broken(error)
+
+    def give_way(self) -> None:
+        """Keep nothing of it, nor of what still comes: another answer has begun that is for the same job."""
         if self._is_over:
             return
         self._is_over = True
         self._memory.close()
+        self._reader, self._kept = HeadReader(WORKER_ANSWER, MOST_ANSWER_HEAD), None
         if self._file is not None:
             self._file.discard()
-        self._broken(error)

@@ -8,6 +8,7 @@ import re
 import attrs
 
 from sccachedist.builders.worker_protocol import Failed, raised
+from sccachedist.config import ServerLimits
 from sccachedist.errors import BuildError, SccachedistError
 from sccachedist.outcomes import SentLocal, Suspicion
 from sccachedist.printable import excerpt
@@ -18,6 +19,8 @@ from sccachedist.wire.usage import NO_EXIT, Usage
 MOST_CPUS = 1024
 _LONGEST_TEXT = 2000
 _KIND = re.compile(r"[A-Za-z0-9_. ]{0,64}")
+#: The limits that there are: each has a series of its own, so a worker invents none.
+_LIMITS = {field.name for field in attrs.fields(ServerLimits)} | {"sandbox.scratch_bytes"}
 _SUSPICIONS = {suspicion.word for suspicion in Suspicion}
 
 
@@ -37,6 +40,8 @@ def failure_of(answer: NotBuilt) -> SccachedistError:
     kind = answer.kind if _KIND.fullmatch(answer.kind) else ""
     if answer.reason is SentLocal.SUSPICIOUS and kind not in _SUSPICIONS:
         kind = Suspicion.VERIFY.word
+    if answer.reason is SentLocal.LIMIT and kind not in _LIMITS:
+        kind = ""
     if answer.reason is not SentLocal.DISK:
         return raised(Failed(answer.reason, text, kind))
     error = BuildError(SentLocal.DISK, text)

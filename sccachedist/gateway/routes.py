@@ -95,7 +95,7 @@ class GatewayRoutes:
             return NoBody()
         limits = self._limits()
         most = (limits.outputs_bytes + 2 * limits.stdio_bytes) * (_JSON_FACTOR if job.as_json else 1) + _AROUND
-        return AnswerBody(
+        body = AnswerBody(
             head,
             job.answer.parent,
             lambda: self._sessions.job_of(session, ticket) is job,
@@ -103,6 +103,8 @@ class GatewayRoutes:
             self._memory,
             partial(self._sessions.broken, session, ticket),
         )
+        self._sessions.receives(session, ticket, body.give_way)
+        return body
 
     @api.route("POST", f"{ROOT}/hello", allow=_allow_worker, body=_hello, answer=WELCOME)
     async def hello(self, granted: KnownWorker, said: WorkerHello) -> Welcome:

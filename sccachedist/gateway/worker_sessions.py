@@ -4,7 +4,6 @@
 is not known here: :mod:`sccachedist.gateway.routes` does that.
 """
 
-import os
 import secrets
 from collections.abc import Callable
 from functools import partial
@@ -17,21 +16,18 @@ from twisted.internet.interfaces import IReactorTime
 from sccachedist.auth.workers import WorkerTokens
 from sccachedist.builders.interface import BuildJob
 from sccachedist.daemon.logs import Logger
-from sccachedist.disks import on_disk
 from sccachedist.errors import DiskError, SccachedistError, SessionOver
-from sccachedist.files import overwrite, remove_file
-from sccachedist.gateway.believed import failure_of, usage_of
+from sccachedist.files import remove_file
 from sccachedist.gateway.decisions import ClosePlace, Decision, Dismiss, EndTicket, Give, JobKey, SendHome
 from sccachedist.gateway.dispatch import Dispatch
 from sccachedist.gateway.known import GRACE_SECS, PING_SECS
+from sccachedist.gateway.running_job import RunningJob
 from sccachedist.gateway.worker_log import WorkerLog
 from sccachedist.policy import OnFailure
 from sccachedist.waiters import Waiters
 from sccachedist.wire.gateway import (
     MOST_CANCELLED,
-    Built,
     Busy,
-    NotBuilt,
     Welcome,
     WorkerAnswer,
     WorkerHello,
@@ -60,15 +56,6 @@ class GivenJob:
     job: WorkerJob
     inputs: Path
     sent: Callable[[BaseException | None], None]
-
-
-@attrs.frozen
-class _Running:
-    """A job of this gateway, and the Deferred that fires at its end."""
-
-    job: BuildJob
-    on_failure: OnFailure
-    done: Deferred[None]
 
 
 @attrs.define
@@ -107,7 +94,7 @@ class WorkerSessions:
         self.tokens, self._certificate, self._changed, self._clock = tokens, certificate, changed, clock
         self.dispatch = Dispatch(job_secs)
         self._sessions: dict[str, _Session] = {}
-        self._jobs: dict[JobKey, _Running] = {}
+        self._jobs: dict[JobKey, RunningJob] = {}
         self._offered: tuple[object, ...] = (0, ())
         self._log = WorkerLog()
         self._is_stopped = False
@@ -212,6 +199,7 @@ class WorkerSessions:
             return await waits
         except (CancelledError, SccachedistError):
             if own.places.get(place) is waits:
+                del own.places[place]
                 self.withdraw(session, place)
             raise
         finally:
@@ -229,11 +217,12 @@ class WorkerSessions:
         :raises SccachedistError: there is none.
         """
         key, told = self.dispatch.submit(job.toolchain, machine, self._clock.seconds())
-        running = self._jobs[key] = _Running(job, on_failure, Deferred())
+        running = self._jobs[key] = RunningJob(job, on_failure)
         try:
             self._carry_out(told)
             await running.done
         finally:
+            running.receives()
             del self._jobs[key]
             self._carry_out(self.dispatch.drop(key))
 
@@ -244,6 +233,14 @@ class WorkerSessions:
         """
         key = self.dispatch.holder(session, ticket)
         return None if key is None else self._jobs[key].job
+
+    def receives(self, session: str, ticket: int, give_way: Callable[[], None]) -> None:
+        """Note that an answer for a worker's job has begun to come; an earlier one that still comes gives way.
+
+        :param give_way: called when this one has to.
+        """
+        if (key := self.dispatch.holder(session, ticket)) is not None:
+            self._jobs[key].receives(give_way)
 
     def answer(self, session: str, ticket: int, answer: WorkerAnswer, result: bytes | Path | None) -> bool:
         """Take a worker's answer; returns whether its job had waited for it.
@@ -259,7 +256,7 @@ class WorkerSessions:
             key = self.dispatch.settle(session, ticket)
             if key is None:
                 return False
-            self._settle(self._jobs[key], answer, result)
+            self._jobs[key].settle(answer, result)
             return True
         finally:
             if isinstance(result, Path):
@@ -272,7 +269,7 @@ class WorkerSessions:
         """
         if isinstance(error, DiskError) and session in self._sessions:
             if (key := self.dispatch.settle(session, ticket)) is not None:
-                _end(self._jobs[key].done, error)
+                self._jobs[key].end(error)
             return
         self._carry_out(self.dispatch.fail(session, ticket, self._clock.seconds()))
 
@@ -331,7 +328,7 @@ class WorkerSessions:
                 case Dismiss(session=session) if session in self._sessions:
                     self._dismiss(self._sessions.pop(session))
                 case SendHome(job=key, error=error) if key in self._jobs:
-                    _end(self._jobs[key].done, error)
+                    self._jobs[key].end(error)
 
     def _hand_over(self, given: Give) -> None:
         session, ticket = given.session, given.ticket
@@ -348,23 +345,6 @@ class WorkerSessions:
         if error is not None:
             self.broken(session, ticket, error)
 
-    def _settle(self, running: _Running, answer: Built | NotBuilt, result: bytes | Path | None) -> None:
-        running.job.watch.used(usage_of(answer), answer.toolchain_ns)
-        if isinstance(answer, NotBuilt):
-            _end(running.done, failure_of(answer))
-            return
-        try:
-            assert result is not None
-            if isinstance(result, bytes):
-                overwrite(running.job.answer, result)
-            else:
-                with on_disk(running.job.answer):
-                    os.replace(result, running.job.answer)
-        except DiskError as error:
-            _end(running.done, error)
-            return
-        _end(running.done, None)
-
     def _dismiss(self, own: _Session) -> None:
         for waits in tuple(own.places.values()):
             _give(waits, None)
@@ -376,15 +356,6 @@ class WorkerSessions:
             self._offered = offered
             self._changed()
             self._awaited.wake()
-
-
-def _end(done: Deferred[None], error: SccachedistError | None) -> None:
-    if done.called:  # it was cancelled
-        return
-    if error is None:
-        done.callback(None)
-    else:
-        done.errback(error)
 
 
 def _fire(waits: Deferred[None] | None) -> None:

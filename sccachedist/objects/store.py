@@ -41,7 +41,7 @@ class ObjectStore:
         """
         try:
             # Not HEAD: the answer to that has no body, which says what is wrong.
-            await self._ask("GET", name, {"Range": "bytes=0-0"}, None, _first_byte, IDLE_SECS, float("inf"))
+            await self._ask("GET", name, {"Range": "bytes=0-0"}, None, _first_byte(), IDLE_SECS, float("inf"))
         except _MoreComes:
             return True
         except PeerError as error:
@@ -80,7 +80,7 @@ class ObjectStore:
 
     async def _put(self, name: str, file: Path, condition: Mapping[str, str]) -> None:
         headers = {"Content-Type": "application/octet-stream", **condition}
-        await self._ask("PUT", name, headers, file, _pass_over, PUT_IDLE_SECS, ANSWER_BYTES)
+        await self._ask("PUT", name, headers, file, None, PUT_IDLE_SECS, ANSWER_BYTES)
 
     async def _ask(
         self,
@@ -88,7 +88,7 @@ class ObjectStore:
         name: str,
         headers: Mapping[str, str],
         file: Path | None,
-        sink: Sink,
+        sink: Sink | None,
         idle: float,
         limit: float,
     ) -> None:
@@ -104,13 +104,17 @@ class _MoreComes(SccachedistError):
     """A store sends all of an object, though one byte of it was asked for."""
 
 
-def _first_byte(octets: bytes) -> None:
-    if len(octets) > 1:
-        raise _MoreComes
+def _first_byte() -> Sink:
+    """A sink for one byte."""
+    came = 0
 
+    def take(octets: bytes) -> None:
+        nonlocal came
+        came += len(octets)
+        if came > 1:
+            raise _MoreComes
 
-def _pass_over(_: bytes) -> None:
-    """Ignore what comes: that it comes says all."""
+    return take
 
 
 def _short(text: str) -> str:

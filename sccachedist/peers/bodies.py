@@ -40,7 +40,7 @@ class Octets:
 class _Collector(Protocol):
     """Collects an answer's body until the body ends, grows longer than ``limit``, or is no longer wanted."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: float) -> None:
         self.body: Deferred[bytes] = Deferred(lambda _: self._cut())
         self._limit = limit
         self._octets = bytearray()
@@ -68,7 +68,7 @@ class _Collector(Protocol):
             self.body.errback(reason)
 
 
-def read_body(response: IResponse, limit: int) -> Deferred[bytes]:
+def read_body(response: IResponse, limit: float) -> Deferred[bytes]:
     """The body of an answer, or the beginning of one that is longer than ``limit`` bytes.
 
     The rest of a longer body is not read: the connection is closed, as it is on cancellation.

@@ -5,6 +5,7 @@ Here a connection is cut when a peer sends too much between two requests, and cl
 module does not know what is asked.
 """
 
+import re
 from collections.abc import Callable, Hashable, Iterable
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, cast
@@ -13,7 +14,13 @@ import attrs
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
-from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamClientEndpoint, ITCPTransport
+from twisted.internet.interfaces import (
+    IProtocol,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamClientEndpoint,
+    ITCPTransport,
+)
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
@@ -29,7 +36,10 @@ from sccachedist.peers.source_address import binding
 ANSWER_BYTES = 2**20
 #: The most idle connections that are kept for one peer: a parallel build asks in bursts.
 KEPT_PER_PEER = 8
-_END_OF_HEAD = b"\r\n\r\n"
+#: The most interim answers (1xx) before an answer: Twisted logs each.
+MOST_INTERIM = 8
+#: Twisted reads lines that end with a line feed alone, too.
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
 @implementer(IAgentEndpointFactory)
@@ -91,13 +101,18 @@ def _unnoticed() -> None:
 class _Bounded(ProtocolWrapper):
     """A connection that is cut when a peer sends more than an answer may have, and that closes at once."""
 
-    _received = 0
+    _received = _interim = 0
     _given_up = False
-    _in_head, _last = True, b""
+    _in_head = True
+
+    def __init__(self, factory: "_Bounding", wrappedProtocol: IProtocol) -> None:  # noqa: N803
+        super().__init__(factory, wrappedProtocol)
+        self._head = bytearray()
 
     def write(self, data: bytes) -> None:
-        """Send part of a request, and count its answer from zero."""
-        self._received, self._in_head, self._last = 0, True, b""
+        """Send part of a request. If the answer to the one before has come, what comes now is counted from zero."""
+        if not self._in_head:
+            self._received, self._interim, self._in_head = 0, 0, True
         super().write(data)
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
@@ -108,12 +123,24 @@ class _Bounded(ProtocolWrapper):
         """Pass the data on, or cut the connection."""
         self._received += len(data)
         if self._in_head:
-            self._in_head, self._last = _END_OF_HEAD not in self._last + data, (self._last + data)[-3:]
+            self._look_at_head(data)
         bounds = cast(_Bounding, self.factory)
-        if self._received > (bounds.most_of_head if self._in_head else bounds.most):
+        if self._received > (bounds.most_of_head if self._in_head else bounds.most) or self._interim > MOST_INTERIM:
             self.loseConnection()
         else:
             super().dataReceived(data)
+
+    def _look_at_head(self, data: bytes) -> None:
+        """Find the end of an answer's head. Those of interim answers (1xx) before it count as parts of it."""
+        searched = max(0, len(self._head) - 2)
+        self._head += data
+        while self._in_head and (end := _END_OF_HEAD.search(self._head, searched)) is not None:
+            self._in_head = _is_interim(self._head)
+            self._interim += self._in_head
+            del self._head[: end.end()]
+            searched = 0
+        if not self._in_head:
+            self._head.clear()
 
     def loseConnection(self) -> None:
         """Close now: when the client gives a connection up, it has nothing left to send.
@@ -129,6 +156,15 @@ class _Bounded(ProtocolWrapper):
         super().connectionLost(reason)
         if not self._given_up:
             cast(_Bounding, self.factory).lost()
+
+
+def _is_interim(head: bytearray) -> bool:
+    """Whether a head is of an answer after which another one comes; the status is read as Twisted reads it."""
+    _, _, after = bytes(head[: head.find(b"\n")]).partition(b" ")
+    try:
+        return 100 <= int(after.partition(b" ")[0]) < 200
+    except ValueError:
+        return False
 
 
 class _Bounding(WrappingFactory[_Bounded]):

@@ -82,7 +82,7 @@ class Streams:
         url: str,
         headers: Mapping[str, str],
         file: Path | None,
-        sink: Sink,
+        sink: Sink | None,
         *,
         idle: float,
         limit: float,
@@ -92,6 +92,7 @@ class Streams:
 
         :param headers: no error's text holds them.
         :param file: whose content is the request's body; None for no body.
+        :param sink: None if only the status counts; then a body has to be there within ``idle``.
         :param idle: the most seconds in which nothing moves, also before the answer begins.
         :param limit: bytes of the answer's body.
         :param refuse: makes the error of any other answer.
@@ -103,7 +104,8 @@ class Streams:
             return None if file is None else HeadAndFile(b"", file, moved)
 
         raw = Headers({name: [value] for name, value in headers.items()})
-        await self._call(method, url, raw, body, partial(_take_into, sink, limit), idle, refuse)
+        take = partial(_take_whole, limit) if sink is None else partial(_take_into, sink, limit)
+        await self._call(method, url, raw, body, take, idle, refuse)
 
     async def upload(self, url: str, head: bytes, file: Path | None, *, token: str, idle: float, limit: int) -> bytes:
         """Send octets and the content of a file as one POST; returns the body of a successful answer.
@@ -113,14 +115,8 @@ class Streams:
         :raises PeerError: for every other outcome.
         :raises DiskError: the file cannot be read.
         """
-
-        async def take(response: IResponse, _: Callable[[], None]) -> bytes:
-            octets = await read_body(response, limit)
-            if len(octets) > limit:
-                raise PeerError(f"the answer is longer than {limit} bytes")
-            return octets
-
-        octets: bytes = await self._call("POST", url, _bearing(token), partial(HeadAndFile, head, file), take, idle)
+        body, take = partial(HeadAndFile, head, file), partial(_take_whole, limit)
+        octets: bytes = await self._call("POST", url, _bearing(token), body, take, idle)
         return octets
 
     async def swap(
@@ -167,10 +163,10 @@ class Streams:
         asked = Deferred.fromCoroutine(over_kept(over, self._kept, self._fresh))
         try:
             return await asked
-        except RequestGenerationFailed as error:  # the file cannot be read
-            raise next(causes_of(error)) from error
-        except (PeerError, CancelledError, *FAILURES) as error:
+        except (PeerError, CancelledError, RequestGenerationFailed, *FAILURES) as error:
             causes = list(causes_of(error))
+            if isinstance(causes[0], DiskError):  # the file cannot be read
+                raise causes[0] from error
             if has_rested:
                 raise PeerError(f"{method} {url}: nothing has moved for {idle:g} s") from error
             if any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
@@ -185,6 +181,13 @@ class Streams:
 
 def _bearing(token: str) -> Headers:
     return Headers({"Authorization": [f"Bearer {token}"], "Content-Type": ["application/octet-stream"]})
+
+
+async def _take_whole(limit: float, response: IResponse, _: Callable[[], None]) -> bytes:
+    octets = await read_body(response, limit)
+    if len(octets) > limit:
+        raise PeerError(f"the answer is longer than {limit:g} bytes")
+    return octets
 
 
 async def _take_into(sink: Sink, limit: float, response: IResponse, moved: Callable[[], None]) -> None:
@@ -243,7 +246,7 @@ class HeadAndFile:
         self.length = len(head) + self._left
         self._file: BinaryIO | None = None
         self._consumer: IConsumer | None = None
-        self._sent: Deferred[None] = Deferred()
+        self._sent: Deferred[None] = Deferred(lambda _: self.stopProducing())
         self._is_paused = False
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:

@@ -32,6 +32,7 @@ from sccachedist.scheduler.farm_status import USUAL_SECS, FarmStatus
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.notices import Notices
+from sccachedist.scheduler.roles import Role
 from sccachedist.scheduler.standings import Standings
 from sccachedist.web.queries import Query
 from sccachedist.web.request_head import Head
@@ -44,8 +45,9 @@ _ROOT = "/api/v1/farm"
 STATUS_SECS, CLIENTS_SECS, WHY_SECS, TRACE_SECS = USUAL_SECS, 86_400.0, 3600.0, 600.0
 #: The records that ``why`` gives, the running jobs of a page, and the jobs of a trace, each at most.
 MOST_WHY, MOST_RUNNING, MOST_TRACED = 20, 1000, 5000
-#: Answers that are made and sent at a time, each of up to some 30 MB, and those of one address.
-SEATS, SEATS_OF_PARTY = 8, 2
+#: Answers that are made and sent at a time, each of up to some 30 MB, and those of one address. Viewers and
+#: administrators have others than clients do: who reads slowly from many addresses keeps none from them.
+SEATS, SEATS_OF_PARTY, SEATS_OF_VIEWERS = 8, 2, 4
 _CHOICE = ("client", "server", "outcome", "reason", "output")
 
 Asked = Mapping[str, str]
@@ -75,7 +77,8 @@ def _document(path: str, *keys: str) -> Callable[[Route], Route]:
     def declare(function: Route) -> Route:
         @wraps(function)
         async def seated(routes: "FarmRoutes", reader: FarmReader, query: Asked, **ids: Any) -> Response:
-            leave = await routes.seats.take(reader.party)
+            seats = routes.seats if reader.role < Role.VIEWER else routes.viewers_seats
+            leave = await seats.take(reader.party)
             try:
                 response: Response = await function(routes, reader, query, **ids)
                 return attrs.evolve(response, taken=leave)
@@ -111,7 +114,7 @@ class FarmRoutes:
         self._views, self._records, self._status, self._notices = views, records, status, notices
         self._standings = standings
         self._terms, self._slices, self._readers = views.terms, views.slices, readers
-        self.seats = Seats(SEATS, SEATS_OF_PARTY)
+        self.seats, self.viewers_seats = Seats(SEATS, SEATS_OF_PARTY), Seats(SEATS_OF_VIEWERS, SEATS_OF_PARTY)
 
     async def allow_reader(self, head: Head) -> FarmReader:
         """Who may read, and under which name its own requests are in the records."""

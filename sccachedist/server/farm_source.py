@@ -16,8 +16,8 @@ from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import PeerError, ToolchainError
 from sccachedist.peers.pins import Pins
 from sccachedist.peers.streams import Sink, Streams
-from sccachedist.server.pace import paced
 from sccachedist.toolchains.fetching import Take
+from sccachedist.toolchains.pace import paced
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.holders import Holders, ToolchainHolder
 

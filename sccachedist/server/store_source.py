@@ -23,10 +23,10 @@ from sccachedist.daemon.logs import Logger, QuietLog
 from sccachedist.errors import LimitExceeded, PeerError, SccachedistError, ToolchainError
 from sccachedist.objects.refusals import MISSING, is_passing
 from sccachedist.objects.store import ObjectStore
-from sccachedist.server.pace import paced
 from sccachedist.singleflight import SingleFlight
 from sccachedist.toolchains.cache import Toolchains
 from sccachedist.toolchains.fetching import Sink, Take
+from sccachedist.toolchains.pace import paced
 from sccachedist.wire.abilities import ObjectStoreFacts
 from sccachedist.wire.archive_id import NO_TOOLCHAIN, ArchiveId
 

@@ -75,6 +75,7 @@ class Connections:
         self.limits, self.exempt, self._clock = limits, exempt, clock
         self.quiet_log = QuietLog(clock.seconds)
         self._open: set[Watched] = set()
+        self._free = 0
         self._crowds: dict[str, _Crowd] = {}
         self._strangers: OrderedDict[Watched, None] = OrderedDict()
         self._known: OrderedDict[Watched, None] = OrderedDict()
@@ -104,9 +105,14 @@ class Connections:
             self._known.move_to_end(connection)
 
     def count_no_more(self, connection: Watched) -> None:
-        """Let a connection not count for its address: its sender may have many, as may others there."""
-        if connection in self._open:
-            self._crowds[crowd_of(connection.peer_host)].free.add(connection)
+        """Let a connection not count for its address: its sender may have many, as may others there.
+
+        Half of all connections may be such ones: so one sender of them leaves some to others, as any other does.
+        """
+        if connection in self._open and self._free < self.limits.connections // 2:
+            free = self._crowds[crowd_of(connection.peer_host)].free
+            self._free += connection not in free
+            free.add(connection)
 
     def _replace(self, limit: str, host: str, closed: Watched | None) -> bool:
         if closed is None:
@@ -154,6 +160,7 @@ class Connections:
         self._open.remove(connection)
         crowd = self._crowds[crowd_of(connection.peer_host)]
         crowd.count -= 1
+        self._free -= connection in crowd.free
         crowd.free.discard(connection)
         for several in (crowd.strangers, self._strangers, self._known):
             several.pop(connection, None)

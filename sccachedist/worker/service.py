@@ -114,7 +114,7 @@ def worker_service(
     )
     host = Host(directories_of(settings), in_thread, toolchains.under_way)
     facts = host.facts()
-    fetching = Fetching(toolchains, [GatewaySource(lambda: desk.sessions)])
+    fetching = Fetching(toolchains, [GatewaySource(lambda: desk.sessions, reactor)])
     slots: SlotBudget[GatewaySession] = SlotBudget(job_slots(settings))
     ended: Counter[str] = Counter()
 
@@ -277,5 +277,5 @@ def addresses_of(name: str, port: int) -> list[str]:
     return [str(address[0]) for family, *_, address in found if family == first]
 
 
-def _unneeded(_: bytes) -> None:
+def _unneeded(_gateway: str, _certificate: bytes) -> None:
     """Leave it to the platform's authorities who a gateway is."""

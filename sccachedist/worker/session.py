@@ -31,10 +31,13 @@ from sccachedist.worker.slots import GatewayPlace, SlotBudget
 
 log = Logger()
 
-#: Seconds until a place is asked for again when that has failed, though the gateway answers otherwise.
+#: Seconds until a place is asked for again when that has failed, though the gateway answers otherwise, or when it was
+#: answered with no job sooner than that.
 PAUSE_SECS = 1.0
 #: Bytes of a result with which the next job is asked for.
 SMALL = 1 << 17
+#: The least seconds between two requests for orders.
+ORDERS_SECS = 0.05
 
 
 @attrs.frozen
@@ -45,7 +48,7 @@ class Desk:
     :param limits: returns those in force.
     :param disk: the budget for that directory.
     :param state: returns how the worker stands.
-    :param trust: is given a gateway's next certificate, in PEM.
+    :param trust: is given a gateway, by its URL, and its next certificate, in PEM.
     :param counted: is called with the word for what became of a job.
     """
 
@@ -55,7 +58,7 @@ class Desk:
     limits: Callable[[], WorkerLimits]
     disk: Budget
     state: Callable[[], WorkerState]
-    trust: Callable[[bytes], None]
+    trust: Callable[[str, bytes], None]
     counted: Callable[[str], None]
     clock: IReactorTime
     sessions: "set[GatewaySession]" = attrs.field(factory=set, init=False)
@@ -159,19 +162,22 @@ class GatewaySession:
     async def _hear(self) -> None:
         """Wait for orders and follow them."""
         welcome, slots = self._welcome, self._desk.slots
-        idle = float(welcome.ping_secs + welcome.grace_secs)
+        idle, clock = float(welcome.ping_secs + welcome.grace_secs), self._desk.clock
+        began = clock.seconds()
         state = attrs.evolve(self._desk.state(), places=slots.numbers(self), last_place=slots.last_number(self))
         orders = await self._calls.orders(welcome.session, state, idle)
         if orders.certificate:
-            self._desk.trust(orders.certificate)
+            self._desk.trust(self.url, orders.certificate)
         for ticket in orders.cancel:
             if (job := self._tickets.get(ticket)) is not None:
                 job.cancel()
         self._desk.follow()
+        if (left := began + ORDERS_SECS - clock.seconds()) > 0:
+            await deferLater(clock, left)
 
     async def _errand(self, place: "GatewayPlace[GatewaySession]", with_: "_Bringing | None") -> None:
         """Ask for a job at a place, run it, and bring the answer."""
-        desk = self._desk
+        desk, began = self._desk, self._desk.clock.seconds()
         refused: Deferred[None] = Deferred()
         try:
             with Reception(
@@ -183,6 +189,9 @@ class GatewaySession:
                 lambda: refused.callback(None),
             ) as reception:
                 await self._receive(place, reception, refused, with_)
+            is_soon = desk.clock.seconds() < began + PAUSE_SECS
+            if with_ is None and reception.job is None and is_soon and desk.slots.is_open(place):
+                await deferLater(desk.clock, PAUSE_SECS)
         except (PeerError, DecodeError, DiskError) as error:
             log.debug("{gateway}: {error}", gateway=self._calls.url, error=str(error))
             await deferLater(desk.clock, PAUSE_SECS)

@@ -81,6 +81,10 @@ class SlotBudget(Generic[G]):
         """Whether no job is here."""
         return not {PlaceState.RUNNING, PlaceState.ANSWERING, PlaceState.DECLINED} & set(self._places.values())
 
+    def is_open(self, place: GatewayPlace[G]) -> bool:
+        """Whether a place waits for a job, and is not withdrawn."""
+        return self._places.get(place) is PlaceState.OPEN
+
     def join(self, gateway: G) -> None:
         """Ask a gateway, too."""
         self._gateways[gateway] = 0

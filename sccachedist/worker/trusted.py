@@ -9,8 +9,10 @@ import hashlib
 import os
 from pathlib import Path
 
+import attrs
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate
 
 from sccachedist.daemon.logs import Logger
 from sccachedist.directories import open_private, read_private
@@ -21,8 +23,20 @@ log = Logger()
 
 #: The directory beside what else belongs to one daemon in a ``cache_dir``.
 DIRECTORY = "gateways"
-#: How many successors are kept, and the most bytes of their file.
-MOST_KEPT, MOST_BYTES = 16, 1 << 18
+#: How many successors one gateway has, and all of them; and the most bytes of one, in PEM.
+MOST_OF_GATEWAY, MOST_KEPT, MOST_BYTES = 2, 128, 1 << 14
+
+
+@attrs.frozen
+class _Successor:
+    """A certificate that a gateway has told of.
+
+    :param teller: its URL; empty if it was told before this process began.
+    """
+
+    digest: bytes
+    pem: bytes
+    teller: str = ""
 
 
 class TrustedCertificates:
@@ -45,7 +59,7 @@ class TrustedCertificates:
             raise ConfigError(f"{key}: {file}: {error}") from error
         self._given = {each.fingerprint(SHA256()) for each in self.certificates}
         self._name, self._directory = f"{hashlib.sha256(pem).hexdigest()[:32]}.pem", directory
-        self._successors: list[bytes] = []
+        self._successors: list[_Successor] = []
         self._policies: list[CertificatePolicy] = []
 
     def load(self) -> None:
@@ -53,11 +67,11 @@ class TrustedCertificates:
         try:
             place = open_private(self._directory)
             try:
-                kept = read_private(place, self._name, MOST_BYTES)
+                kept = read_private(place, self._name, MOST_KEPT * MOST_BYTES)
             finally:
                 os.close(place)
             for certificate in certificates_in(kept):
-                self._accept(certificate.fingerprint(SHA256()), certificate.public_bytes(Encoding.PEM))
+                self._accept(_successor(certificate))
         except FileNotFoundError:
             pass
         except (OSError, UntrustedPath, ConfigError) as error:
@@ -69,7 +83,7 @@ class TrustedCertificates:
         :param host: its name, also where it is called by an address.
         """
         policy = CertificatePolicy(self.certificates, host)
-        policy.pinned |= {certificates_in(pem)[0].fingerprint(SHA256()) for pem in self._successors}
+        policy.pinned = self._pinned
         self._policies.append(policy)
         return policy
 
@@ -77,27 +91,35 @@ class TrustedCertificates:
         """Note that a policy is used no more."""
         self._policies.remove(policy)
 
-    def add(self, pem: bytes) -> None:
-        """Trust the certificate that a gateway will show from now on, and keep it."""
+    def add(self, gateway: str, pem: bytes) -> None:
+        """Trust the certificate that a gateway will show from now on, and keep it.
+
+        :param gateway: its URL. However many it tells of, it takes none from the others.
+        """
         try:
-            leaf = certificates_in(pem)[0]
+            told = _successor(certificates_in(pem)[0], gateway)
         except ConfigError as error:
             log.warn("a gateway tells of a certificate that is none: {error}", error=str(error))
             return
-        digest = leaf.fingerprint(SHA256())
-        if digest in self._given or any(digest in policy.pinned for policy in self._policies):
+        if told.digest in self._pinned or len(told.pem) > MOST_BYTES:
             return
         log.info("a gateway has a new certificate, which is trusted as the one before")
-        self._accept(digest, leaf.public_bytes(Encoding.PEM))
+        self._accept(told)
         try:
             self._keep()
         except OSError as error:
             log.warn("the new certificate of a gateway is not kept: {error}", error=str(error))
 
-    def _accept(self, digest: bytes, pem: bytes) -> None:
-        self._successors = [*self._successors, pem][-MOST_KEPT:]
+    @property
+    def _pinned(self) -> set[bytes]:
+        return self._given | {each.digest for each in self._successors}
+
+    def _accept(self, told: _Successor) -> None:
+        own = [each for each in self._successors if told.teller and each.teller == told.teller]
+        gone = own[: max(0, len(own) + 1 - MOST_OF_GATEWAY)]
+        self._successors = [each for each in (*self._successors, told) if each not in gone][-MOST_KEPT:]
         for policy in self._policies:
-            policy.pinned.add(digest)
+            policy.pinned = self._pinned
 
     def _keep(self) -> None:
         place = open_private(self._directory)
@@ -105,7 +127,11 @@ class TrustedCertificates:
             beside = f".{self._name}"
             descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600, dir_fd=place)
             with open(descriptor, "wb") as file:
-                file.write(b"".join(self._successors))
+                file.write(b"".join(each.pem for each in self._successors))
             os.rename(beside, self._name, src_dir_fd=place, dst_dir_fd=place)
         finally:
             os.close(place)
+
+
+def _successor(certificate: Certificate, teller: str = "") -> _Successor:
+    return _Successor(certificate.fingerprint(SHA256()), certificate.public_bytes(Encoding.PEM), teller)

@@ -20,6 +20,8 @@ from sccachedist.wire.usage import NO_EXIT, Usage
     ("reason", "kind", "error", "shown"),
     [
         (SentLocal.LIMIT, "sandbox.scratch_bytes", LimitExceeded, "sandbox.scratch_bytes"),
+        (SentLocal.LIMIT, "job_secs", LimitExceeded, "job_secs"),
+        (SentLocal.LIMIT, "another one each time", LimitExceeded, ""),
         (SentLocal.TOOLCHAIN, "", ToolchainError, ""),
         (SentLocal.SUSPICIOUS, "no_memory", CompileFailed, "no_memory"),
         (SentLocal.SUSPICIOUS, "a later release's", CompileFailed, Suspicion.VERIFY.word),

@@ -5,7 +5,6 @@ import pytest
 from farmkit.deferreds import outcome, pending
 from farmkit.memory_http import bearer, request
 from sccachedist.errors import BuildError, DiskError, ForeignToolchain, LimitExceeded
-from sccachedist.gateway import answer_body
 from sccachedist.gateway.known import GRACE_SECS, PING_SECS
 from sccachedist.gateway.routes import ROOT
 from sccachedist.gateway.worker_sessions import POLL_SECS
@@ -29,14 +28,6 @@ from tests.toolchains.stocks import ARCHIVES, GCC, RUSTC
 
 USAGE = Usage(run_ns=7)
 RESULT = b"a result"
-
-
-@pytest.fixture(params=[True, False], ids=["in memory", "in a file"])
-def in_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether an answer is small enough to stay in memory until it is whole."""
-    if not request.param:
-        monkeypatch.setattr(answer_body, "IN_MEMORY", 0)
-    return bool(request.param)
 
 
 @pytest.mark.usefixtures("in_memory")

@@ -53,6 +53,14 @@ def test_slow_readers_everywhere(known: Farm) -> None:
         reader.leave()
 
 
+def test_slow_clients_and_an_administrator(known: Farm) -> None:
+    """However many clients read slowly, an administrator is answered at once."""
+    slow = [reader for address in range(SEATS) for reader in readers(known, f"10.0.0.{address}", 2)]
+    assert known.ask("status", "admintok").status == 200
+    for reader in slow:
+        reader.leave()
+
+
 def test_questions_that_fail_keep_no_seat(known: Farm) -> None:
     """A question that is refused, or finds nothing, leaves its seat."""
     for _ in range(2 * SEATS):

@@ -15,8 +15,8 @@ from sccachedist.errors import PeerError, ToolchainError
 from sccachedist.peers.pins import Pins
 from sccachedist.peers.streams import Sink, Streams
 from sccachedist.server.farm_source import FIRST_PAUSE_SECS, MOST_PAUSE_SECS, SEARCH_SECS, FarmSource
-from sccachedist.server.pace import FIRST_SECS
 from sccachedist.toolchains.fetching import Fetching
+from sccachedist.toolchains.pace import FIRST_SECS
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.holders import Holders, ToolchainHolder

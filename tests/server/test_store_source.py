@@ -15,7 +15,6 @@ from sccachedist.errors import PeerError, ToolchainError
 from sccachedist.objects.store import ObjectStore
 from sccachedist.peers.streams import Sink
 from sccachedist.server import store_source
-from sccachedist.server.pace import FIRST_SECS
 from sccachedist.server.store_source import (
     FIRST_PAUSE_SECS,
     LOOK_SECS,
@@ -25,6 +24,7 @@ from sccachedist.server.store_source import (
     StoreSource,
 )
 from sccachedist.toolchains.fetching import Fetching
+from sccachedist.toolchains.pace import FIRST_SECS
 from sccachedist.wire.archive_id import ArchiveId
 from tests.toolchains.stocks import ARCHIVES, CLANG, GCC, RUSTC, Stock, used
 

@@ -169,7 +169,7 @@ class Bench:
     clock: Clock = attrs.field(factory=Clock)
     runs: FakeRuns = attrs.field(factory=FakeRuns)
     counted: list[str] = attrs.field(factory=list)
-    trusted: list[bytes] = attrs.field(factory=list)
+    trusted: list[tuple[str, bytes]] = attrs.field(factory=list)
     desk: Desk = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -181,7 +181,7 @@ class Bench:
             lambda: self.limits,
             Budget("spool_bytes", self.limits.spool_bytes),
             lambda: WorkerState(self.slots, self.desk.slots.offered, ()),
-            self.trusted.append,
+            lambda gateway, pem: self.trusted.append((gateway, pem)),
             self.counted.append,
             self.clock,
         )

@@ -11,7 +11,7 @@ from sccachedist.errors import DecodeError, PeerError
 from sccachedist.outcomes import SentLocal
 from sccachedist.wire.gateway import Built, Busy, NotBuilt, WorkerOrders
 from sccachedist.wire.usage import NO_USAGE
-from sccachedist.worker.session import PAUSE_SECS, SMALL
+from sccachedist.worker.session import ORDERS_SECS, PAUSE_SECS, SMALL
 from tests.worker.gateways import Bench, FakeGateway, job
 
 BUILT = Built(NO_USAGE)
@@ -41,9 +41,14 @@ def test_no_job(bench: Bench) -> None:
     gateway = FakeGateway()
     bench.session(gateway)
     (first,) = gateway.polls
+    bench.clock.advance(20)
     gateway.only_poll().end()
     (second,) = gateway.polls
     assert second != first
+    gateway.only_poll().end()
+    assert gateway.polls == {}, "one that has none at once is not asked at once"
+    bench.clock.advance(PAUSE_SECS)
+    assert len(gateway.polls) == 1
     assert bench.spooled == []
 
 
@@ -158,6 +163,8 @@ def test_orders_to_end_a_job(bench: Bench) -> None:
     assert gateway.answers == []
     assert bench.spooled == []
     assert len(gateway.polls) == 1
+    assert len(gateway.states) == 1, "a gateway that has orders at once does not keep a worker busy"
+    bench.clock.advance(ORDERS_SECS)
     assert len(gateway.states) == 2, "it listens again"
 
 
@@ -193,8 +200,9 @@ def test_a_new_certificate(bench: Bench) -> None:
     gateway = FakeGateway()
     bench.session(gateway)
     gateway.listening.callback(WorkerOrders())
+    bench.clock.advance(ORDERS_SECS)
     gateway.listening.callback(WorkerOrders(certificate=b"PEM"))
-    assert bench.trusted == [b"PEM"]
+    assert bench.trusted == [(gateway.url, b"PEM")]
 
 
 @pytest.mark.parametrize("pieces", [(b"12345", b"6"), (b"123456",)])
@@ -249,6 +257,7 @@ def test_a_body_that_ends_too_early(bench: Bench, sent: bytes) -> None:
     poll.sink(sent)
     poll.end()
     assert bench.runs.inputs == {}
+    bench.clock.advance(PAUSE_SECS)
     assert list(gateway.polls) == [2]
 
 
@@ -258,6 +267,7 @@ def test_an_answer_that_is_lost(bench: Bench) -> None:
     bench.session(gateway)
     gateway.only_poll().give(job(7))
     gateway.listening.callback(WorkerOrders())
+    bench.clock.advance(ORDERS_SECS)
     bench.runs.running[7].callback(BUILT)
     assert bench.counted == ["not_wanted"]
     gateway.listening.callback(WorkerOrders())
@@ -282,4 +292,5 @@ def test_closed(bench: Bench) -> None:
     assert gateway.answers == [(7, BUILT, b"result")]
     assert gateway.polls == {}
     gateway.listening.callback(WorkerOrders())
+    bench.clock.advance(ORDERS_SECS)
     assert gateway.states[-1].slots == 0

@@ -38,6 +38,8 @@ def test_a_job_takes_a_slot_of_all() -> None:
     assert slots.take(opened[0])
     withdrawn = slots.to_withdraw()
     assert numbers(withdrawn) == {"two": 1}
+    assert [slots.is_open(place) for place in opened] == [False, True, True, False]
+    assert not slots.is_open(GatewayPlace("one", 99))
     assert slots.to_open() == ()
     slots.end(withdrawn[0])
     assert slots.to_open() == ()

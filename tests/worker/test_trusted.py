@@ -10,6 +10,8 @@ from sccachedist.errors import ConfigError
 from sccachedist.worker.trusted import TrustedCertificates
 from tests.peers.test_trust import Holder, holder
 
+URL = "https://10.0.0.1:1"
+
 
 def pem(*holders: Holder) -> bytes:
     return b"".join(each.certificate.public_bytes(Encoding.PEM) for each in holders)
@@ -36,9 +38,24 @@ def test_the_next_certificate(tmp_path: Path, file: Path, first: Holder) -> None
     trusted.load()
     dialling = trusted.policy("gateway.example")
     for _ in range(2):
-        trusted.add(pem(second))
+        trusted.add(URL, pem(second))
     assert dialling.pinned == {digest(first), digest(second)}
     assert trusted.policy("other").pinned == dialling.pinned
+    again = TrustedCertificates(file, tmp_path / "kept")
+    again.load()
+    assert again.policy("gateway.example").pinned == dialling.pinned
+
+
+def test_a_gateway_that_tells_of_many(tmp_path: Path, file: Path, first: Holder) -> None:
+    """Its latest two are trusted; those of others stay, also after a restart."""
+    trusted, other = TrustedCertificates(file, tmp_path / "kept"), holder("10.0.0.2")
+    trusted.load()
+    dialling = trusted.policy("gateway.example")
+    trusted.add("https://10.0.0.2:1", pem(other))
+    told = [holder("10.0.0.1") for _ in range(5)]
+    for each in told:
+        trusted.add(URL, pem(each))
+    assert dialling.pinned == {digest(first), digest(other), *map(digest, told[-2:])}
     again = TrustedCertificates(file, tmp_path / "kept")
     again.load()
     assert again.policy("gateway.example").pinned == dialling.pinned
@@ -48,7 +65,7 @@ def test_another_file(tmp_path: Path, file: Path, first: Holder) -> None:
     """A worker that gets another file forgets what followed on the first."""
     trusted, second = TrustedCertificates(file, tmp_path / "kept"), holder("10.0.0.1")
     trusted.load()
-    trusted.add(pem(second))
+    trusted.add(URL, pem(second))
     file.write_bytes(pem(other := holder("10.0.0.1")))
     again = TrustedCertificates(file, tmp_path / "kept")
     again.load()
@@ -58,15 +75,15 @@ def test_another_file(tmp_path: Path, file: Path, first: Holder) -> None:
 def test_what_is_no_news(tmp_path: Path, file: Path, first: Holder) -> None:
     """The certificate that is known, and what is none, change nothing."""
     trusted = TrustedCertificates(file, tmp_path / "kept")
-    trusted.add(pem(first))
-    trusted.add(b"nonsense")
+    trusted.add(URL, pem(first))
+    trusted.add(URL, b"nonsense")
     assert not (tmp_path / "kept").exists()
 
 
 def test_kept_certificates_that_are_broken(tmp_path: Path, file: Path, first: Holder) -> None:
     """They are as none: the worker starts all the same."""
     trusted = TrustedCertificates(file, tmp_path / "kept")
-    trusted.add(pem(holder("10.0.0.1")))
+    trusted.add(URL, pem(holder("10.0.0.1")))
     (kept,) = (tmp_path / "kept").iterdir()
     kept.write_bytes(b"nonsense")
     again = TrustedCertificates(file, tmp_path / "kept")

@@ -9,6 +9,8 @@ from sccachedist.printable import printable
 from sccachedist.records.documents import UsageDocument, UsageRow
 
 _CSV = ("name", "jobs", "compiled", "sent_home", "slot_secs", "cpu_secs", "wait_secs")
+#: How a formula begins.
+_FORMULAS = ("=", "+", "-", "@")
 
 
 def render(document: UsageDocument, screen: Screen) -> str:
@@ -37,7 +39,7 @@ def as_csv(document: UsageDocument) -> str:
     for row in document["usage"]:
         writer.writerow(
             [
-                printable(row["name"]),
+                _cell(row["name"]),
                 row["jobs"],
                 counted(row["outcomes"], REMOTE),
                 counted(row["outcomes"], HOME),
@@ -45,6 +47,11 @@ def as_csv(document: UsageDocument) -> str:
             ]
         )
     return file.getvalue().removesuffix("\n")
+
+
+def _cell(name: str) -> str:
+    """A stranger's text for a spreadsheet, which would compute what looks like a formula."""
+    return f"'{printable(name)}" if name[:1] in _FORMULAS else printable(name)
 
 
 def _row(row: UsageRow, screen: Screen) -> list[Cell | str]:

@@ -12,6 +12,7 @@ import pytest
 from sccachedist.cli.farm import clients, job, jobs, servers, status, toolchains, usage, why
 from sccachedist.cli.farm.screen import Screen, width_of
 from sccachedist.outcomes import Outcome, Refusal, SentLocal, Suspicion
+from sccachedist.printable import printable
 from sccachedist.records.documents import JobDocument, ServersDocument
 from sccachedist.records.usage import usage_of
 from tests.cli.farm import documents as made
@@ -195,6 +196,16 @@ def test_csv() -> None:
     assert [row["name"] for row in rows] == ["10.0.0.1", "10.1.4.23", "10.1.4.22"]
     assert rows[2]["wait_secs"] == "60.0"
     assert rows[0]["sent_home"] == "1"
+
+
+@pytest.mark.parametrize("name", ["=cmd|' /c calc'!A1", "+1", "-1", "@SUM(A1)", "\x1b[2J", "usual"])
+def test_csv_of_strangers(name: str) -> None:
+    """A spreadsheet computes nothing that a stranger has named, and a terminal shows it."""
+    document = changed(made.USAGE, usage=[{**made.USAGE["usage"][0], "name": name}])
+    (row,) = csv.DictReader(usage.as_csv(document).splitlines())
+    assert row["name"].isprintable()
+    assert row["name"].removeprefix("'") == printable(name)
+    assert row["name"].startswith("'") is (name[0] in "=+-@")
 
 
 def test_a_file_has_no_beginning() -> None:
