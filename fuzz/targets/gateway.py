@@ -182,6 +182,7 @@ def attack(data: bytes) -> None:
     directory = scratch() / "gateway"
     shutil.rmtree(directory, ignore_errors=True)
     attacked = Attack(Gateway(directory))
+    attacked.gateway.spool.mkdir()
     steps = list(zip(data[::2], data[1::2], strict=False))[:_MOST_STEPS]
     with capturedLogs() as events:
         for first, second in steps:
