@@ -79,6 +79,7 @@ class There:
 
     calls: Streams
     ports: list[Any] = attrs.field(factory=list)
+    peers: list[Rude] = attrs.field(factory=list)
 
     def listens(self, *first: bytes, forever: bytes = b"", secs: float = 0.0) -> tuple[Rude, str]:
         """A peer that says some pieces, and then another one again and again; and its URL."""
@@ -89,6 +90,7 @@ class There:
                 yield forever
 
         rude = Rude(pieces(), secs)
+        self.peers.append(rude)
         self.ports.append(reactor.listenTCP(0, Once(rude), interface="127.0.0.1"))
         return rude, f"http://127.0.0.1:{self.ports[-1].getHost().port}/"
 
@@ -98,8 +100,11 @@ async def there() -> AsyncIterator[There]:
     made = There(streams(reactor, CertificatePolicy(None), float("inf"), 2))
     yield made
     await made.calls.close()
-    for port in made.ports:
+    for port, rude in zip(made.ports, made.peers, strict=True):
         await port.stopListening()
+        if not rude.gone.called:
+            rude.transport.abortConnection()  # type: ignore[union-attr]
+            await rude.gone
 
 
 @pytest.mark.parametrize(
@@ -155,8 +160,6 @@ async def test_a_peer_that_takes_no_more_of_a_file(there: There, tmp_path: Path)
     rude.is_deaf = True
     with pytest.raises(PeerError, match="nothing has moved"):
         await there.calls.upload(url, b"", file, token="token", idle=IDLE_SECS, limit=100)
-    rude.transport.abortConnection()  # type: ignore[union-attr]
-    await rude.gone
 
 
 async def sign(_method: str, _url: str, headers: Any, _file: Path | None) -> dict[str, str]:
