@@ -82,6 +82,17 @@ def test_row_05_outputs_that_are_no_files(victim: Victim, attacker: RawClient, t
     victim.unharmed()
 
 
+@pytest.mark.parametrize("script", ["ln -s /o /o", "ln -s /o/o /o", "true"], ids=["loop", "deep loop", "long name"])
+def test_row_05_outputs_that_cannot_be_read(victim: Victim, attacker: RawClient, script: str) -> None:
+    """They are their own client's: the build server does not take its disk for broken, which would close it for all."""
+    output = "/o" if "o" in script.split("/")[-1] else "/" + "o" * 300
+    for _ in range(3):
+        job = attacker.ready(victim.archive, victim.toolchain)
+        assert attacker.run(job, shell(script, output), NO_INPUTS).status == 500
+        assert victim.run(shell("true")).output.code == 0
+    victim.unharmed()
+
+
 ARCHIVES = {
     name: archive
     for name, (archive, expected) in CASES.items()

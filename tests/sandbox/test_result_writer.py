@@ -1,11 +1,14 @@
 """Answers where something else was, and on disks that do not take them."""
 
+import errno
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from sccachedist.errors import DiskError
+from sccachedist.errors import BuildError, DiskError
+from sccachedist.outcomes import SentLocal
 from sccachedist.sandbox.result.result_writer import write_result
 from sccachedist.wire.messages import ProcessOutput
 from tests.support.broken_disks import NUMBERS, failing
@@ -30,6 +33,24 @@ def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numb
     monkeypatch.setattr(Path, "open", failing(number))
     with pytest.raises(DiskError, match=f"{tmp_path}: {os.strerror(number)}"):
         write_result(tmp_path / "answer", OUTPUT, (), as_json=False)
+
+
+def _unreadable() -> Iterator[bytes]:
+    yield b"x"
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def _unopened() -> Iterator[tuple[str, Iterator[bytes]]]:
+    yield "/a", iter((b"x",))
+    raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+
+
+@pytest.mark.parametrize("files", [[("/a", _unreadable())], _unopened()])
+def test_an_output_that_cannot_be_read(tmp_path: Path, files: Iterable[tuple[str, Iterator[bytes]]]) -> None:
+    """That is the compile's own doing: no disk of the host is said to fail, which would close it for all others."""
+    with pytest.raises(BuildError, match="an output cannot be read") as error:
+        write_result(tmp_path / "answer", OUTPUT, files, as_json=False)
+    assert error.value.sent_local is SentLocal.NO_OUTPUT
 
 
 def test_a_disk_that_is_full() -> None:

@@ -5,15 +5,18 @@ caller does.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from sccachedist.disks import on_disk
-from sccachedist.errors import LimitExceeded
+from sccachedist.errors import BuildError, LimitExceeded
+from sccachedist.outcomes import SentLocal
 from sccachedist.sandbox.archive.fastest_zlib import FASTEST_LEVEL, fastest
 from sccachedist.wire.bincode import TEXT, U32, U64, decode
 from sccachedist.wire.messages import PROCESS_OUTPUT, RUN_JOB_RESULT, ProcessOutput
+
+T = TypeVar("T")
 
 CHUNK = 256 * 1024
 
@@ -32,6 +35,7 @@ def write_result(
     once.
 
     :raises LimitExceeded: the answer is too large for JSON, which no published program asks for.
+    :raises BuildError: an output cannot be read.
     :raises DiskError: the disk is full or fails.
     """
     with on_disk(path.parent), path.open("r+b" if path.exists() else "w+b") as out:
@@ -42,7 +46,7 @@ def write_result(
         count_at = out.tell()
         _write_number(out, 0)
         inflated = 0
-        for count, (name, content) in enumerate(files, start=1):
+        for count, (name, content) in enumerate(_made(files), start=1):
             inflated += _write_file(out, name, content)
             _overwrite_number(out, count_at, count)
         out.truncate()
@@ -63,11 +67,24 @@ def _write_file(out: BinaryIO, name: str, content: Iterable[bytes]) -> int:
     return inflated
 
 
+def _made(outputs: Iterable[T]) -> Iterator[T]:
+    """What a compile has made, as it is read. If that cannot be read, it is the compile's own doing: no disk fails."""
+    reading = iter(outputs)
+    while True:
+        try:
+            each = next(reading)
+        except StopIteration:
+            return
+        except OSError as error:
+            raise BuildError(SentLocal.NO_OUTPUT, f"an output cannot be read: {error.strerror or error}") from error
+        yield each
+
+
 def _compress(content: Iterable[bytes], out: BinaryIO) -> int:
     """Return the number of bytes before compression."""
     stream = fastest.compressobj(FASTEST_LEVEL)  # the client inflates it once, on the same network
     size = 0
-    for chunk in content:
+    for chunk in _made(content):
         size += len(chunk)
         out.write(stream.compress(chunk))
     out.write(stream.flush())
