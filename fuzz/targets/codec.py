@@ -55,6 +55,8 @@ CODECS: list[Codec[Any]] = [
     holders.HOLDERS,
     holders.POPULAR,
 ]
+#: A number that stands for a flag is true if it is not 0, and is written as 1.
+LENIENT: list[Codec[Any]] = [REPLY, gateway.WORKER_ANSWER]
 TEXTS: list[Callable[[str], object]] = [
     archive_id,
     decode_secret_key,
@@ -106,6 +108,6 @@ def attack(data: bytes) -> None:
 def _read(codec: Codec[Any], octets: bytes) -> None:
     value = decode(codec, octets)
     written = encode(codec, value)
-    assert octets.startswith(written), (octets, written)
+    assert codec in LENIENT or octets.startswith(written), (octets, written)
     assert decode(codec, written) == value
     json.dumps(codec.to_json(value))
