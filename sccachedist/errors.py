@@ -9,7 +9,7 @@ not be guessed from the text.
 
 from datetime import UTC, datetime
 
-from sccachedist.outcomes import Refusal, SentLocal, Suspicion
+from sccachedist.outcomes import Lack, Refusal, SentLocal, Suspicion
 
 
 class SccachedistError(Exception):
@@ -161,9 +161,16 @@ class NoCapacity(SccachedistError):
 
 
 class NoPlace(SccachedistError):
-    """A build server already has as many jobs as it takes at a time."""
+    """A build server already has as many jobs as it takes at a time.
+
+    :param lack: why these are fewer than it has CPUs for; None if they are not.
+    """
 
     sent_local = SentLocal.NO_PLACE
+
+    def __init__(self, reason: str, lack: Lack | None = None) -> None:
+        super().__init__(reason)
+        self.kind = "" if lack is None else lack.word
 
 
 class BadTransition(SccachedistError):

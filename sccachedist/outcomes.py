@@ -55,7 +55,8 @@ class Refusal(Word):
 
     NO_SERVERS = (
         "No build server takes jobs.",
-        "Start a build server, or let a drained one take jobs again: sccachedist servers shows their states.",
+        "Start a build server, or let a drained one take jobs again: sccachedist servers shows their states. One that "
+        "is busy takes jobs again by itself.",
     )
     NO_SLOT = (
         "All slots were taken, and requests do not wait (queue.max_wait_secs is 0).",
@@ -163,7 +164,8 @@ class SentLocal(Word):
     )
     NO_PLACE = (
         "All slots of the build server were taken when the client came.",
-        "It happens when a client comes late, after its slot was lent. Add build servers if it happens often.",
+        "It happens when a client comes late, after its slot was lent, or when the host gets other work or has no "
+        "memory left: then the kind says so. Add build servers if it happens often.",
     )
     STALE_TOKEN = (
         "The job token was signed with another key.",
@@ -204,6 +206,19 @@ class SentLocal(Word):
     NO_WORKER = (
         "The gateway had no worker for the job.",
         "Start a worker, and see in its log whether it reaches the gateway.",
+    )
+
+
+class Lack(Word):
+    """Why a build server takes fewer jobs for now than it has CPUs for."""
+
+    BUSY = (
+        "Its host is busy with other work, and offers what is idle (capacity.idle_only).",
+        "Nothing, if others may use the host: it takes jobs again within seconds after their work.",
+    )
+    NO_MEMORY = (
+        "It has no memory for one more job.",
+        "See what else takes memory there. Else add memory, or lower capacity.cpus or capacity.reserve_memory_bytes.",
     )
 
 

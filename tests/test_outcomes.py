@@ -2,9 +2,9 @@
 
 import pytest
 
-from sccachedist.outcomes import SERVER_PHASES, Outcome, Refusal, SentLocal, Suspicion, TimedPhase, Word
+from sccachedist.outcomes import SERVER_PHASES, Lack, Outcome, Refusal, SentLocal, Suspicion, TimedPhase, Word
 
-WORDS = [word for kind in (Outcome, Refusal, SentLocal, Suspicion, TimedPhase) for word in kind]
+WORDS = [word for kind in (Outcome, Refusal, SentLocal, Lack, Suspicion, TimedPhase) for word in kind]
 #: In these cases nothing is wrong, or nobody can change it.
 NOTHING_TO_MEND = {Outcome.COMPILED, Refusal.CLIENT_GONE, Refusal.SHUTDOWN, SentLocal.CLIENT_GONE, *TimedPhase}
 
@@ -22,7 +22,7 @@ def test_each_word_is_explained(word: Word) -> None:
 
 def test_no_member_is_another_ones_alias() -> None:
     """Two words with the same sentences would be one member."""
-    for kind in (Outcome, Refusal, SentLocal, Suspicion, TimedPhase):
+    for kind in (Outcome, Refusal, SentLocal, Lack, Suspicion, TimedPhase):
         assert len(kind) == len(kind.__members__)
 
 

@@ -2,6 +2,7 @@
 
 from bench.cases.allocations import AllocationLatency, AllocationRate
 from bench.cases.beside_distcc import BesideDistcc
+from bench.cases.busy_machine import BusyMachine
 from bench.cases.capacity import CAPACITY_CASES
 from bench.cases.failures import VerifiedFailures
 from bench.cases.gateways import GatewayLatency, GatewayThroughput
@@ -42,4 +43,5 @@ CASES: tuple[Case, ...] = (
     GrownFarms(),
     *CAPACITY_CASES,
     Placement(),
+    BusyMachine(),
 )

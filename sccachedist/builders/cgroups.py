@@ -20,7 +20,12 @@ from sccachedist.sandbox.overlay.worker_groups import sweep, worker_groups
 WITHOUT_GROUPS = {
     "memory": "added up several times a second, without what the kernel keeps for it; each process by RLIMIT_DATA",
     "pids": "by RLIMIT_NPROC, which does not hold for root",
+    "cpu": "by the scheduling of each process",
 }
+
+#: The controller of CPU time, and the least weight of a group.
+CPU, LEAST_WEIGHT = "cpu", 1
+_USUAL_WEIGHT, _USUAL_SHARES, _LEAST_SHARES = 100, 1024, 2
 
 _TEXTS = ("mountinfo", "cgroup")
 _DAEMON = "daemon"
@@ -45,17 +50,24 @@ class Groups:
     """Where the workers of one builder make their groups.
 
     :param name: of the parent group, the same in every hierarchy.
+    :param cpu_weight: of the parent group where CPUs are short, 100 is usual; None if that is not to be limited.
     """
 
     name: str
     found: tuple[Hierarchy, ...]
+    cpu_weight: int | None = None
+
+    @property
+    def controllers(self) -> tuple[str, ...]:
+        """Those that are to limit jobs."""
+        return CONTROLLERS if self.cpu_weight is None else (*CONTROLLERS, CPU)
 
     def prepare(self, owner: int | None = None) -> tuple[Limited, ...]:
         """Make the parent groups, and remove groups of earlier workers. It can be called several times.
 
         :param owner: the user id that the daemon will have from now on.
         """
-        return tuple(self._prepared(controller, owner) for controller in CONTROLLERS)
+        return tuple(self._prepared(controller, owner) for controller in self.controllers)
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -91,17 +103,20 @@ class Groups:
         parent.mkdir(mode=0o755, exist_ok=True)
         if hierarchy.version == 2:
             _switch_on(parent, controller)
+        if controller == CPU and self.cpu_weight is not None:
+            _weigh(parent, hierarchy.version, self.cpu_weight)
         _give([parent, parent / _PROCESSES], owner)
         sweep(parent)
         return str(parent)
 
 
-def own_groups(home: Path) -> Groups:
-    """Return the groups of the builder that owns ``home``."""
-    name = f"sccachedist-{zlib.crc32(os.fsencode(home)):08x}"
+def own_groups(home: Path, cpu_weight: int | None = None) -> Groups:
+    """Return the groups of the builder that owns ``home``; the weight is as in :class:`Groups`."""
+    groups = Groups(f"sccachedist-{zlib.crc32(os.fsencode(home)):08x}", (), cpu_weight)
     with contextlib.suppress(OSError):
-        return Groups(name, tuple(_without(each) for each in hierarchies(*_mounts_and_memberships())))
-    return Groups(name, ())
+        found = hierarchies(*_mounts_and_memberships(), groups.controllers)
+        return attrs.evolve(groups, found=tuple(_without(each) for each in found))
+    return groups
 
 
 def own_and_above(controller: str) -> tuple[tuple[int, str], ...]:
@@ -139,6 +154,19 @@ def _pass_on(own: Path, controller: str, owner: int | None) -> None:
     (daemon / _PROCESSES).write_text(str(os.getpid()))
     _give([own / _PROCESSES], owner)
     _switch_on(own, controller)
+
+
+def _weigh(group: Path, version: int, weight: int) -> None:
+    """Set the weight of a group beside others; with the least, it gets what they leave, if the kernel knows of that."""
+    with contextlib.suppress(OSError):  # a group that is idle has no weight to set
+        (group / "cpu.idle").write_text("0")
+    if version == 2:
+        (group / "cpu.weight").write_text(str(weight))
+    else:
+        (group / "cpu.shares").write_text(str(max(_LEAST_SHARES, weight * _USUAL_SHARES // _USUAL_WEIGHT)))
+    if weight == LEAST_WEIGHT:
+        with contextlib.suppress(OSError):
+            (group / "cpu.idle").write_text("1")
 
 
 def _switch_on(group: Path, controller: str) -> None:

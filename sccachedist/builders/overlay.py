@@ -19,7 +19,7 @@ from sccachedist.builders.selftest.job import probe
 from sccachedist.builders.selftest.requirements import OVERLAY
 from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.builders.worker_pool import IWorkerReactor, Program
-from sccachedist.builders.worker_protocol import JobLimits, Size, limits_from
+from sccachedist.builders.worker_protocol import JobLimits, Priority, Size, limits_from
 from sccachedist.config import WorkerLimits
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.privileges import Account
@@ -42,6 +42,7 @@ _WORKER = "sccachedist.sandbox.overlay.worker"
 #: Bytes that the C library keeps for the next job: as a rule, it gives large pieces back and faults them in again, for
 #: each job, or not, as chance has it. A job's processes do not inherit these variables.
 _KEPT_BYTES = 8 << 20
+_USUAL = Priority()
 _ENVIRONMENT = {
     "PATH": os.defpath,
     "MALLOC_TRIM_THRESHOLD_": str(_KEPT_BYTES),
@@ -57,6 +58,8 @@ class OverlayBuilder(WorkerBuilder):
     :param scratch_bytes: the size of the file system in memory that a job writes to.
     :param slots: how many jobs may run at a time.
     :param on_failure: which failed compiles the clients have to repeat.
+    :param priority: how jobs stand beside other programs; ``cpu_weight``: of all of them in a control group, None for
+        no such group.
     """
 
     def __init__(
@@ -69,18 +72,31 @@ class OverlayBuilder(WorkerBuilder):
         slots: int,
         on_failure: OnFailure = OnFailure.VERIFY,
         room: Size = UNBOUNDED,
+        priority: Priority = _USUAL,
+        cpu_weight: int | None = None,
     ) -> None:
         self._home = build_dir.absolute() / HOME
         self._lock: int | None = None
         self._making: SingleFlight[Path] = SingleFlight()
-        self._groups = own_groups(self._home)
+        self._groups = own_groups(self._home, cpu_weight)
         job_limits = limits_from(limits, JobLimits, scratch_bytes=scratch_bytes)
         told = json.dumps(attrs.asdict(job_limits))
-        arguments = (str(self._home), str(bwrap), told, *self._groups.parents)
-        program = Program(_WORKER, arguments, _ENVIRONMENT)
+        program, clearing = (
+            Program(_WORKER, (str(self._home), str(bwrap), told, json.dumps(attrs.asdict(its)), *groups), _ENVIRONMENT)
+            for its, groups in ((priority, self._groups.parents), (_USUAL, ()))
+        )
         proof = functools.partial(probe, directory=self._home / TOOLCHAINS, requirements=OVERLAY)
         super().__init__(
-            reactor, program, proof, limits, scratch_bytes, slots, room=room, on_failure=on_failure, follow=True
+            reactor,
+            program,
+            proof,
+            limits,
+            scratch_bytes,
+            slots,
+            room=room,
+            on_failure=on_failure,
+            follow=True,
+            clearing=clearing if priority != _USUAL or cpu_weight is not None else None,
         )
 
     def complaint(self) -> str:

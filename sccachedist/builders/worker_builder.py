@@ -65,6 +65,7 @@ class WorkerBuilder:
     :param reuse: whether a sandbox is clean after a job that returned, and serves the next job with the same toolchain.
     :param follow: whether workers can unpack a toolchain while it is uploaded.
     :param sweep_at_stop_secs: for a :class:`Sweep` when the build server stops; the next start's removes the rest.
+    :param clearing: what workers run that clear up at the end, if jobs have so little CPU that this could take long.
     """
 
     def __init__(
@@ -81,7 +82,9 @@ class WorkerBuilder:
         reuse: bool = False,
         follow: bool = False,
         sweep_at_stop_secs: float = SWEEP_AT_STOP_SECS,
+        clearing: Program | None = None,
     ) -> None:
+        self._clearing = clearing or program
         self._reactor, self._program, self._proof, self._slots, self._reuse = reactor, program, proof, slots, reuse
         self._sweep_at_stop_secs = sweep_at_stop_secs
         self._job_secs, self._on_failure = limits.job_secs, on_failure
@@ -182,7 +185,7 @@ class WorkerBuilder:
         self._forget_all()
         if self._started:
             self._started = self._to_sweep = False
-            self.workers = self._new_workers(ahead=False)  # one removes what there is, and no job follows
+            self.workers = self._new_workers(self._clearing, ahead=False)  # one removes what there is, and no job follows
             await self._clear_up(RemoveAll(), REMOVAL_AT_STOP_SECS)
             await self._clear_up(Sweep(), self._sweep_at_stop_secs)
             await self.workers.stop()
@@ -307,8 +310,8 @@ class WorkerBuilder:
             limits=self._job_limits,
         )
 
-    def _new_workers(self, *, ahead: bool = True) -> Workers:
-        return Workers(self._reactor, self._program, self._slots, ahead=ahead)
+    def _new_workers(self, program: Program | None = None, *, ahead: bool = True) -> Workers:
+        return Workers(self._reactor, program or self._program, self._slots, ahead=ahead)
 
     def _forget_all(self) -> None:
         self._toolchains.forget_all()

@@ -108,6 +108,18 @@ class JobLimits:
 
 
 @attrs.frozen
+class Priority:
+    """How jobs stand beside other programs where CPUs are short.
+
+    :param nice: the nice value.
+    :param yields: whether they get only what others leave.
+    """
+
+    nice: int = 0
+    yields: bool = False
+
+
+@attrs.frozen
 class UnpackLimits:
     """The limits of a toolchain's archive, named as their keys under ``[limits]``."""
 

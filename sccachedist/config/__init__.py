@@ -47,6 +47,7 @@ from sccachedist.config.published import (
     TokenAuth,
 )
 from sccachedist.config.settings import (
+    CapacitySettings,
     DockerSettings,
     JwtSettings,
     NetworkSettings,
@@ -69,6 +70,7 @@ HostSettings: TypeAlias = ServerSettings | WorkerSettings
 __all__ = [
     "AdminSettings",
     "BuilderSettings",
+    "CapacitySettings",
     "ClientAuthSettings",
     "ClientClass",
     "ClientSettings",

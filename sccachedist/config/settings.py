@@ -39,15 +39,19 @@ from sccachedist.config.toolchains import ToolchainsSettings
 from sccachedist.config.values import (
     ADDRESS,
     ALGORITHM,
+    BOOL,
     BYTES,
     CACHE_BYTES,
     COUNT,
+    CPU_WEIGHT,
     CPUS,
     HEARTBEAT_SECONDS,
     LABEL,
     MACHINE,
     NETWORK,
     NETWORK_NAME,
+    NICE,
+    NUMBER,
     OPTION,
     ORIGIN,
     PATH,
@@ -177,6 +181,37 @@ class CapacitySettings:
         metadata=key(
             ListOf(LABEL, most=MOST_LABELS),
             'Words such as ``["fast", "gpu"]``; clients with ``labels`` get build servers that have all of theirs.',
+        ),
+    )
+    idle_only: bool = field(
+        default=False,
+        metadata=key(
+            BOOL,
+            "Whether it offers only what other programs of its host leave idle of these CPUs. New jobs stop when they "
+            "need more, and those that run get what is left over (:doc:`placement`).",
+            RESTART,
+        ),
+    )
+    reserve_memory_bytes: int = field(
+        default=0,
+        metadata=key(
+            NUMBER,
+            "Memory of the host that jobs leave free. In any case it takes no job for which there is not enough beside "
+            "that.",
+        ),
+    )
+    nice: int = field(
+        default=0,
+        metadata=key(NICE, "The nice value of jobs: with 19, other programs go first where CPUs are short.", RESTART),
+    )
+    cpu_weight: int | None = field(
+        default=None,
+        metadata=key(
+            CPU_WEIGHT,
+            "The weight of all jobs together where CPUs are short, in a control group of their own beside others in "
+            "the daemon's; 100 is usual. By default, there is no such group, or with ``idle_only`` one of the least "
+            "weight.",
+            RESTART,
         ),
     )
 

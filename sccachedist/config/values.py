@@ -160,6 +160,8 @@ NUMBER = Value(int, "a whole number", partial(_at_least, 0))
 SECONDS = Value(int, "a whole number of seconds", partial(_at_least, 0))
 BOOL = Value(bool, "true or false", bool)
 CPUS = Value(int, "a number of CPUs, 1 to 65536", partial(between, 1, 1 << 16))
+NICE = Value(int, "a whole number, 0 to 19", partial(between, 0, 19))
+CPU_WEIGHT = Value(int, "a whole number, 1 to 10000", partial(between, 1, 10_000))
 HEARTBEAT_SECONDS = Value(int, "a whole number of seconds, 1 to 30", partial(between, 1, 30))
 # The oldest clients wait 600 seconds for any answer.
 WAIT_SECONDS = Value(int, "a whole number of seconds, 590 or less", partial(between, 0, 590))

@@ -206,7 +206,7 @@ SCHEDULER = (
         "sccachedist_scheduler_build_servers",
         Kind.GAUGE,
         "Build servers; each is in one state.",
-        {"state": ("open", "full", "avoided", "draining", "unfit")},
+        {"state": ("open", "full", "busy", "avoided", "draining", "unfit")},
     ),
     Series("sccachedist_scheduler_build_servers_published", Kind.GAUGE, "Those that run the published program."),
     Series(
@@ -277,6 +277,7 @@ SERVERS = tuple(
         ("jobs", Kind.GAUGE, "Jobs of the build server, those included that have lent their slots."),
         ("drained", Kind.GAUGE, "1 if an administrator drained it."),
         ("open", Kind.GAUGE, "1 if it accepts jobs (it may be full)."),
+        ("busy", Kind.GAUGE, "1 if it offers no slot for now: its host has other work, or no memory for one more job."),
         ("unfit", Kind.GAUGE, "1 if it gets no jobs until its self-test passes."),
         ("avoided_seconds", Kind.GAUGE, "For how long it still gets jobs only if no other has room."),
         ("sent_home_ratio", Kind.GAUGE, "Which part of its latest jobs it sent home."),

@@ -80,7 +80,7 @@ SERVER = (
         "sccachedist_server_state",
         Kind.GAUGE,
         "1 for the state that the build server is in.",
-        {"state": ("starting", "open", "unfit", "drained", "leaving")},
+        {"state": ("starting", "open", "busy", "unfit", "drained", "leaving")},
     ),
     Series("sccachedist_server_registered", Kind.GAUGE, "1 while the scheduler has taken the last heartbeat."),
     Series(

@@ -23,7 +23,7 @@ WORKER = (
         "sccachedist_worker_state",
         Kind.GAUGE,
         "1 for the state that the worker is in.",
-        {"state": ("starting", "open", "unfit", "drained", "leaving")},
+        {"state": ("starting", "open", "busy", "unfit", "drained", "leaving")},
     ),
     Series(
         "sccachedist_worker_gateways",

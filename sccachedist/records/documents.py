@@ -9,7 +9,7 @@ What chooses records is as in :class:`~sccachedist.records.selection.Selection`.
 
 from typing import Any, Literal, TypedDict
 
-ServerState = Literal["open", "full", "avoided", "draining", "unfit"]
+ServerState = Literal["open", "full", "busy", "avoided", "draining", "unfit"]
 
 
 class MeDocument(TypedDict):

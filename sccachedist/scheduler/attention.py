@@ -8,7 +8,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 
 import attrs
 
-from sccachedist.outcomes import Outcome, Refusal, SentLocal, Word
+from sccachedist.outcomes import Lack, Outcome, Refusal, SentLocal, Word
 from sccachedist.records.documents import Attention, SchedulerRow
 from sccachedist.records.ring import CLIENT, SERVER, Entry, reason_of
 from sccachedist.records.tally import RequestTally
@@ -107,7 +107,7 @@ class ServerFindings:
     def add(self, server: ServerView) -> None:
         """Look at one."""
         self.ids.add(server.server_id)
-        self.is_any_open |= server.is_open
+        self.is_any_open |= server.is_open and server.slots + server.taken > 0
         for finding in _of_server(server):
             self.found.add(finding)
         if server.certificate_end is not None and server.certificate_end - self.now < CERTIFICATE_SECS:
@@ -202,13 +202,16 @@ def _of_server(server: ServerView) -> Iterator[Attention]:
     is_short = host is not None and _is_short(host)
     store = None if server.abilities is None else server.abilities.store
     trouble = "" if store is None else store.trouble
-    if not (server.unfit or server.avoided_why or is_silent or is_short or trouble):
+    is_out_of_memory = not server.slots and server.lack == Lack.NO_MEMORY.word
+    if not (server.unfit or server.avoided_why or is_silent or is_short or trouble or is_out_of_memory):
         return  # most of thousands
     address = str(server.server_id)
     if trouble:
         yield _finding(address, f"{address} cannot use its object store: {trouble}", _NO_OBJECTS)
     if host is not None and is_short:
         yield from _of_host(address, host)
+    if is_out_of_memory:
+        yield _finding(address, f"{address} takes no jobs: {Lack.NO_MEMORY.means}", Lack.NO_MEMORY.mend)
     if server.unfit:
         yield _finding(address, f"{address} says that it is unfit for jobs: {server.unfit}", SentLocal.SANDBOX.mend)
     if server.avoided_why is not None:

@@ -17,6 +17,7 @@ from sccachedist.scheduler.kinds import ServerKind, kind_of
 from sccachedist.scheduler.liveness import LATE_SECS, patience_secs
 from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.scheduler.speeds import ServerSpeed
+from sccachedist.wire.abilities import Offer
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import Heartbeat, JobId, job_capacity
@@ -75,9 +76,24 @@ class BuildServer:
     joined: float = attrs.field(default=attrs.Factory(lambda self: self.seen, takes_self=True), init=False)
 
     @property
-    def takes_jobs(self) -> bool:
-        """Whether it accepts jobs (it may be full)."""
+    def is_open(self) -> bool:
+        """Whether neither itself nor an administrator drains it."""
         return self.drain is None and (self.report is None or self.report.availability is Availability.OPEN)
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether it accepts jobs (it may be full). One that offers no slot and has no job has none to wait for."""
+        return self.is_open and (self.slots > 0 or self.taken > 0)
+
+    @property
+    def lack(self) -> str:
+        """Why it takes fewer jobs than it has CPUs for, in a word; empty if it does not."""
+        return "" if (offer := self._offer) is None else offer.lack
+
+    @property
+    def _offer(self) -> Offer | None:
+        abilities = None if self.report is None else self.report.abilities
+        return None if abilities is None else abilities.offer
 
     @property
     def unfit(self) -> str:
@@ -107,7 +123,13 @@ class BuildServer:
     @property
     def slots(self) -> int:
         """How many jobs it takes at a time."""
-        return job_capacity(self.heartbeat.num_cpus)
+        most, offer = job_capacity(self.heartbeat.num_cpus), self._offer
+        return most if offer is None else min(most, offer.slots)
+
+    @property
+    def cpus(self) -> int:
+        """The CPUs that its jobs may count on: fewer than it has, if it takes fewer jobs than that; at least 1."""
+        return max(1, min(self.heartbeat.num_cpus, self.slots))
 
     @property
     def taken(self) -> int:
@@ -122,12 +144,12 @@ class BuildServer:
     @property
     def has_idle_cpu(self) -> bool:
         """Whether one more job would have a CPU for itself."""
-        return self.has_room and self.taken < self.heartbeat.num_cpus
+        return self.has_room and self.taken < self.cpus
 
     @property
     def load(self) -> float:
         """Jobs per CPU."""
-        return self.taken / self.heartbeat.num_cpus
+        return self.taken / self.cpus
 
     def may_presume(self, toolchain: str, now: float) -> bool:
         """Whether a client need not bring a toolchain that another one is bringing here."""

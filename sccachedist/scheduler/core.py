@@ -129,8 +129,7 @@ class SchedulerCore:
         known.seen = now
         was_ours, was_unfit = known.report is not None, known.unfit
         if report is None or known.report is None or report.number > known.report.number:
-            known.report = report
-            self._fleet.renew(known, heartbeat)
+            self._fleet.renew(known, heartbeat, report)
             if was_ours is (report is None):
                 self._slots.expect_all(known)
             if report is not None:

@@ -13,7 +13,7 @@ import attrs
 
 from sccachedist import __version__
 from sccachedist.errors import DecodeError
-from sccachedist.outcomes import Outcome, Refusal
+from sccachedist.outcomes import Lack, Outcome, Refusal
 from sccachedist.records.documents import (
     Attention,
     ClientRow,
@@ -57,6 +57,8 @@ MOST_NAMES = 1000
 MOST_UPLOADS = 100
 #: To how many bytes memory and disks are rounded.
 _ROUND = 1 << 26
+#: Why a build server takes fewer jobs than it has CPUs for, by the words.
+_LACKS = {lack.word: f"{lack.means[0].lower()}{lack.means[1:-1]}" for lack in Lack}
 #: Jobs of a toolchain whose compilers are looked at.
 _MOST_LOOKED_AT = 20
 
@@ -200,9 +202,18 @@ def _why(server: ServerView) -> str:
         case "avoided":
             why = server.avoided_why.value if server.avoided_why else ""
             return f"{why}; again in {server.avoided_secs:.0f} s"
+        case "busy":
+            return _lack(server.lack)
+        case "full" if server.lack:
+            return f"all slots that it offers are taken; {_lack(server.lack)}"
         case "full":
             return "all of its slots are taken"
-    return ""
+    return _lack(server.lack)
+
+
+def _lack(word: str) -> str:
+    """Why a server takes fewer jobs than it has CPUs for. A word of a later release stands for itself."""
+    return _LACKS.get(word, word)
 
 
 def _why_drained(drain: Drain) -> str:

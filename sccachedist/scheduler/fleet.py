@@ -152,13 +152,14 @@ class Fleet:
         self._listen(server)
         self.changed(server)
 
-    def renew(self, server: BuildServer, heartbeat: Heartbeat) -> None:
-        """Note the new heartbeat of a known server."""
+    def renew(self, server: BuildServer, heartbeat: Heartbeat, report: ServerReport | None) -> None:
+        """Note the new heartbeat of a known server, and what it adds to that."""
+        self._slots -= server.slots
         if heartbeat != server.heartbeat:  # as a rule, it is: one of both is enough in memory
             self._cpus += heartbeat.num_cpus - server.heartbeat.num_cpus
-            self._slots -= server.slots
             server.heartbeat = heartbeat
-            self._slots += server.slots
+        server.report = report
+        self._slots += server.slots
         self._listen(server)
         self.changed(server)
 

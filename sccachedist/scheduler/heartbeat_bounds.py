@@ -23,6 +23,8 @@ MOST_VERSION = 64
 MOST_NAME, MOST_NUMBER = 253, 1 << 53
 #: The most characters of the name of its object store, and of why that cannot be used.
 MOST_STORE_NAME, MOST_TROUBLE = 1000, 1000
+#: The most characters of the word for why it takes fewer jobs than it has CPUs for.
+MOST_LACK = 64
 #: The most seconds between two heartbeats that our build server may announce.
 MOST_HEARTBEAT_SECS = 3600
 
@@ -69,6 +71,9 @@ def _check_abilities(abilities: Abilities, toolchains: int) -> None:
         raise DecodeError(f"{len(abilities.built_for)} machines are told of {toolchains} toolchains")
     if not all(map(is_label, abilities.labels)):
         raise DecodeError("what a build server calls its labels are none")
+    offer = abilities.offer
+    if offer is not None and (offer.slots > MOST_NUMBER or len(offer.lack) > MOST_LACK):
+        raise DecodeError(f"an offer is a number of slots, and a word of at most {MOST_LACK} characters")
     store = abilities.store
     if store is not None and (len(store.name) > MOST_STORE_NAME or len(store.trouble) > MOST_TROUBLE):
         raise DecodeError(f"an object store has a name of at most {MOST_STORE_NAME} characters, and trouble of as many")

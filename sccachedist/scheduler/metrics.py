@@ -134,6 +134,7 @@ def _row(server: ServerView, now: float) -> tuple[float, ...]:
         server.jobs,
         int(server.drain is not None),
         int(server.is_open),
+        int(server.state == "busy"),
         int(bool(server.unfit)),
         round(server.avoided_secs, 3),
         round(server.sent_home, 6),

@@ -34,7 +34,7 @@ class Ranking:
             return None
         if self.rule is PlacementRule.LEAST_LOADED:
             return server.load
-        taken, cpus = server.taken, server.heartbeat.num_cpus
+        taken, cpus = server.taken, server.cpus
         slowness = server.speed.slowness(server.seen, is_idle=not taken)
         return None if slowness >= SLOW_TIMES and taken >= cpus else _lateness(taken / cpus, slowness)
 
@@ -64,7 +64,7 @@ class Ranking:
         """
         if self.rule is PlacementRule.LEAST_LOADED or job.client is None:
             return
-        crowd = max(1.0, (job.beside + server.taken) / 2 / server.heartbeat.num_cpus)
+        crowd = max(1.0, (job.beside + server.taken) / 2 / server.cpus)
         if server.report is not None:
             took = took_of(summary, crowd)
         else:

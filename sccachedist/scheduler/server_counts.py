@@ -14,12 +14,14 @@ from sccachedist.scheduler.kinds import Need, ServerKind
 from sccachedist.wire.addresses import ServerId
 
 
-def state_of(*, unfit: str, is_open: bool, is_avoided: bool, is_full: bool) -> ServerState:
+def state_of(*, unfit: str, is_open: bool, slots: int, is_avoided: bool, is_full: bool) -> ServerState:
     """The one of these words that says best whether a build server gets jobs."""
     if unfit:
         return "unfit"
     if not is_open:
         return "draining"
+    if not slots:
+        return "busy"
     if is_avoided:
         return "avoided"
     return "full" if is_full else "open"
@@ -53,11 +55,15 @@ class ServerCounts:
 
     def count(self, server: BuildServer, *, is_avoided: bool) -> None:
         """Count a server as it is now; it may be new."""
-        is_open, slots = server.takes_jobs, server.slots
+        slots = server.slots
         state = state_of(
-            unfit=server.unfit, is_open=is_open, is_avoided=is_avoided, is_full=len(server.jobs) - server.lent >= slots
+            unfit=server.unfit,
+            is_open=server.is_open,
+            slots=slots,
+            is_avoided=is_avoided,
+            is_full=len(server.jobs) - server.lent >= slots,
         )
-        now = _Counted(state, slots, is_open, is_avoided, server.report is None, server.kind)
+        now = _Counted(state, slots, server.takes_jobs, is_avoided, server.report is None, server.kind)
         before = self._counted.get(server.server_id)
         if now != before:
             if before is not None:

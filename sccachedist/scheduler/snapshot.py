@@ -35,6 +35,8 @@ class ServerView:
     :param jobs: its jobs, those included that have lent their slots.
     :param is_open: whether it accepts jobs (it may be full): neither itself nor an administrator drains it.
     :param drain: why an administrator drains it; None if none does.
+    :param lack: why it takes fewer jobs than it has CPUs for, in a word of :class:`~sccachedist.outcomes.Lack`, unless
+        it is of a later release; empty if it does not.
     :param unfit: why it gets no jobs until its self-test passes; empty if it is fit, or does not tell.
     :param avoided_secs: for how long it still gets jobs only if no other has room; 0 if that is not so.
     :param sent_home: which part of its latest jobs it sent home.
@@ -57,6 +59,7 @@ class ServerView:
     jobs: int
     is_open: bool
     drain: Drain | None
+    lack: str
     unfit: str
     avoided_secs: float
     sent_home: float
@@ -74,9 +77,11 @@ class ServerView:
 
     @property
     def state(self) -> ServerState:
-        """The one of these words that says best whether it gets jobs: unfit, draining, avoided, full or open."""
-        is_full = self.taken >= self.slots
-        return state_of(unfit=self.unfit, is_open=self.is_open, is_avoided=self.avoided_secs > 0, is_full=is_full)
+        """The one of these words that says best whether it gets jobs: unfit, draining, busy, avoided, full or open."""
+        is_avoided, has_room = self.avoided_secs > 0, self.taken < self.slots
+        return state_of(
+            unfit=self.unfit, is_open=self.is_open, slots=self.slots, is_avoided=is_avoided, is_full=not has_room
+        )
 
 
 @attrs.frozen
@@ -251,8 +256,9 @@ def _server_view(server: BuildServer, now: float) -> ServerView:
         slots=server.slots,
         taken=server.taken,
         jobs=len(server.jobs),
-        is_open=server.takes_jobs,
+        is_open=server.is_open,
         drain=server.drain,
+        lack=server.lack,
         unfit=server.unfit,
         avoided_secs=max(0.0, server.avoided_until - now),
         sent_home=server.record.results.part(),

@@ -62,7 +62,7 @@ class JobCourse:
     :param client: its address.
     :param slot: the smallest number that no other running job has; None before it is claimed.
     :param holds: what the job's client is charged for, in memory and on the disk.
-    :param killed: whether an administrator wants it to end; ``stop`` ends what is done for it now.
+    :param killed: why it is to end, for a reason that is not its own; ``stop`` ends what is done for it now.
     """
 
     client: str
@@ -74,7 +74,7 @@ class JobCourse:
     uploaded_bytes: int = 0
     input_bytes: int = 0
     output_bytes: int = 0
-    killed: bool = False
+    killed: SccachedistError | None = None
     stop: Callable[[], None] | None = None
     _usage: Usage = NO_USAGE
     _toolchain_us: int = 0
@@ -91,9 +91,9 @@ class JobCourse:
         """End the phase so far: the job waits for its client."""
         self.begin(_ELSEWHERE, now)
 
-    def kill(self) -> None:
+    def kill(self, reason: SccachedistError) -> None:
         """End it, now or as soon as it would run."""
-        self.killed = True
+        self.killed = reason
         if self.stop is not None:
             self.stop()
 

@@ -5,6 +5,8 @@ Which job a request is for, and whether it is over, :mod:`sccachedist.server.job
 
 from collections.abc import Callable, Container, Sequence
 
+from sccachedist.errors import NoPlace
+from sccachedist.outcomes import Lack
 from sccachedist.server.job_course import Ending, JobCourse, SlotNumbers
 from sccachedist.wire.job_summary import JobSummary, packed
 from sccachedist.wire.messages import JobId
@@ -58,6 +60,12 @@ class JobCourses:
         if course.slot is not None:
             self._slots.give_back(course.slot)
         return self._tell(job_id, course, ending)
+
+    def give_back(self) -> None:
+        """Send the jobs home that run, and those that wait for their turn to: others want all CPUs of the host."""
+        for course in tuple(self._courses.values()):
+            if course.stop is not None:
+                course.kill(NoPlace(f"the job was given back. {Lack.BUSY.means}", Lack.BUSY))
 
     def keep_only(self, jobs: Container[JobId]) -> None:
         """Forget jobs that are no longer here and that no observer was told of: too many were waiting."""

@@ -52,6 +52,7 @@ from sccachedist.server.job_course import (
 )
 from sccachedist.server.job_courses import JobCourses, JobObserver
 from sccachedist.server.job_reports import JobReports
+from sccachedist.server.job_turns import JobTurns
 from sccachedist.server.jobs import Issue, ServerCore
 from sccachedist.server.killing import until_killed
 from sccachedist.server.portability import LocalOptions, reason_to_stay
@@ -106,11 +107,11 @@ class JobRunner:
     ) -> None:
         self._core, self._toolchains, self._builder, self._reports = core, toolchains, builder, reports
         self._spool, self.limits, self._clock, self._scheduler_time = spool, limits, clock, scheduler_time
-        self._self_test, self._courses = self_test, JobCourses(clock.seconds, observers)
+        self._self_test, self.courses = self_test, JobCourses(clock.seconds, observers)
         self.memory, self.disk = memory, disk
         self._quiet_log = QuietLog(clock.seconds)
         self._idle: Deferred[None] | None = None
-        self.local_options = LocalOptions.of(local_options)
+        self.local_options, self.turns = LocalOptions.of(local_options), JobTurns(clock)
 
     def open(self) -> None:
         """Accept jobs from now on: a scheduler that knows this server may send some before the next heartbeat."""
@@ -172,7 +173,7 @@ class JobRunner:
         except (UnknownJob, NoPlace) as error:
             self._turn_away(job_id, head.peer, error)
             return Delivery(None, lambda _: None)
-        self._courses.enter(job_id, head.peer).begin(TOOLCHAIN_UPLOAD, now)
+        self.courses.enter(job_id, head.peer).begin(TOOLCHAIN_UPLOAD, now)
         try:
             upload = self._toolchains.receive(toolchain, party)
         except BaseException as error:
@@ -185,7 +186,7 @@ class JobRunner:
         """Publish the toolchain that a job's client has uploaded; None if there is no such job."""
         if upload is None:
             return SubmitToolchainResult.JOB_NOT_FOUND
-        course = self._courses[job_id]
+        course = self.courses[job_id]
         course.uploaded_bytes = upload.size
         try:
             await self._toolchains.publish(upload)
@@ -203,8 +204,8 @@ class JobRunner:
             raise
         course.pause(now)
         self._core.end_upload(job_id)
-        if course.killed:
-            self._over(job_id, JobKilled())
+        if course.killed is not None:
+            self._over(job_id, course.killed)
             return SubmitToolchainResult.SUCCESS
         # Our scheduler has heard of the upload: until the job is Ready, it expects it in each heartbeat.
         (self._reports.report if made_ready else self._reports.report_extension)(job_id, JobState.READY)
@@ -221,9 +222,9 @@ class JobRunner:
         except (UnknownJob, NoPlace) as error:
             self._turn_away(job_id, head.peer, error)
             return NoBody()
-        course = self._courses.enter(job_id, head.peer)
+        course = self.courses.enter(job_id, head.peer)
         course.begin(INPUTS_RECEIVE, now)
-        self._courses.take_slot(course)
+        self.courses.take_slot(course)
         memory, room = course.holds = self.memory.open(party), self.disk.open(party)
         try:
             given_up, judge = partial(self._over, job_id), partial(self._judge_request, course)
@@ -233,9 +234,9 @@ class JobRunner:
             raise
 
     def _judge_request(self, course: JobCourse, request: RunJobRequest) -> None:
-        """Note what a job compiles, and check that it means the same here as on its client's machine.
+        """Note what a job compiles.
 
-        :raises StaysHome: it does not.
+        :raises StaysHome: that would not mean the same here as on its client's machine.
         """
         course.know(request)
         if (reason := reason_to_stay(request.command, self.local_options)) is not None:
@@ -250,7 +251,7 @@ class JobRunner:
         """
         if received is None:
             return JobNotFound()
-        course = self._courses[job_id]
+        course = self.courses[job_id]
         course.input_bytes = received.room.amount
         try:
             toolchain = await self._wait_for_toolchain(job_id, course)
@@ -292,7 +293,7 @@ class JobRunner:
 
     def _tell(self, level: LogLevel, form: str, job_id: JobId, error: Exception, client: str | None = None) -> None:
         """Log what becomes of a job, unless the same has been told of its client lately."""
-        client, said = client or self._courses.client(job_id), str(error)
+        client, said = client or self.courses.client(job_id), str(error)
         why = said.replace(str(job_id), "")
         self._quiet_log.tell(log, level, form, form, by=client, why=why, job_id=job_id, client=client, error=said)
 
@@ -301,12 +302,12 @@ class JobRunner:
         self._tell(LogLevel.info, "job {job_id} of {client} not taken: {error}", job_id, error, client)
         if not isinstance(error, NoPlace):
             return self.turned_away(client, error)
-        self._courses.enter(job_id, client)
+        self.courses.enter(job_id, client)
         return self._over(job_id, error)
 
     def turned_away(self, client: str, error: SccachedistError) -> None:
         """Tell observers of a request that was refused and ended no job: none such waits, or its token is stale."""
-        self._courses.turned_away(client, sent_local(error))
+        self.courses.turned_away(client, sent_local(error))
 
     def _over(self, job_id: JobId, error: BaseException | None) -> None:
         """End a job that has not started, and tell our scheduler that it will not run. A disk may be the cause.
@@ -337,26 +338,26 @@ class JobRunner:
         """
         if not self._core.drop(job_id):
             return None
-        summary = self._courses.end(job_id, ending)
+        summary = self.courses.end(job_id, ending)
         self._tell_idle()
         return summary
 
     def expire(self) -> None:
         """Drop jobs that no client has claimed in time."""
         for job_id in self._core.expire(self._clock.seconds()):
-            client, form = self._courses.client(job_id), "job {job_id} of {client} was not claimed"
+            client, form = self.courses.client(job_id), "job {job_id} of {client} was not claimed"
             self._quiet_log.tell(log, LogLevel.info, "unclaimed", form, by=client, job_id=job_id, client=client)
-            self._reports.report_extension(job_id, JobState.COMPLETE, self._courses.end(job_id, UNCLAIMED))
-        self._courses.keep_only(self._core)
+            self._reports.report_extension(job_id, JobState.COMPLETE, self.courses.end(job_id, UNCLAIMED))
+        self.courses.keep_only(self._core)
 
     def kill(self, job_id: JobId) -> None:
         """End a job because an administrator wants that, or refuse one that has not come yet."""
         if self._core.is_used(job_id):
-            self._courses[job_id].kill()
+            self.courses[job_id].kill(JobKilled())
         elif job_id in self._core:
             self._over(job_id, JobKilled())
         elif self._core.refuse(job_id):
-            summary = self._courses.end(job_id, sent_local(JobKilled()))
+            summary = self.courses.end(job_id, sent_local(JobKilled()))
             self._reports.report_extension(job_id, JobState.COMPLETE, summary)
 
     def leave(self) -> None:
@@ -382,7 +383,7 @@ class JobRunner:
     async def _build(self, job_id: JobId, toolchain: ArchiveId, received: ReceivedJob, course: JobCourse) -> None:
         course.begin(WORKER_WAIT, self._clock.seconds())
         try:
-            async with self._toolchains.using(toolchain) as archive:
+            async with self.turns.turn(), self._toolchains.using(toolchain) as archive:
                 await self._builder.run(
                     BuildJob(
                         job_id=job_id,

@@ -19,8 +19,10 @@ import attrs
 
 from sccachedist.errors import BadTransition, NoPlace, UnknownJob
 from sccachedist.job_phases import JobPhase
+from sccachedist.outcomes import Lack
 from sccachedist.server.openness import Openness
 from sccachedist.server.spent_tokens import SpentJobs
+from sccachedist.wire.abilities import Offer
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.extension import Availability
 from sccachedist.wire.messages import AssignJobResult, JobId, JobState
@@ -98,6 +100,8 @@ class ServerCore(Openness):
     def __init__(self, slots: int = MOST_JOBS, spent: SpentJobs | None = None) -> None:
         super().__init__()
         self.slots, self.refused = slots, 0
+        #: What it takes for now, where that is less than its slots.
+        self.offer: Offer | None = None
         #: How many jobs found their toolchain here, and how many did not.
         self.arrived = {True: 0, False: 0}
         self._jobs: dict[JobId, _Job] = {}
@@ -148,6 +152,10 @@ class ServerCore(Openness):
         """Accept no job from now on, or accept them again; accepted jobs may still run."""
         self.is_drained = drained
 
+    def offers(self, offer: Offer) -> None:
+        """Take so many jobs at a time from now on, at most as many as there are slots; accepted jobs may still run."""
+        self.offer, self.is_busy = offer if offer.lack else None, not offer.slots
+
     def leave(self) -> None:
         """Accept no job any more; accepted jobs may still run."""
         self.is_leaving = True
@@ -168,6 +176,8 @@ class ServerCore(Openness):
         if job is None:
             if self.closed:
                 raise BadTransition(f"this build server {self.closed}")
+            if self.offer is not None and self.running >= self.offer.slots:
+                raise BadTransition(f"this build server takes {self.offer.slots} jobs for now: {self.offer.lack}")
             job = self._enter(job_id, _Job(toolchain, present, now))
         if job.toolchain != toolchain or job.phase is JobPhase.STARTED:
             raise BadTransition(f"job {job_id} is assigned already")
@@ -284,6 +294,10 @@ class ServerCore(Openness):
         job = self._get(job_id)
         if job.use is not None:
             raise UnknownJob(f"job {job_id} has an open request already")
+        if self.offer is not None and not self.offer.slots:
+            self.refused += 1
+            lack = Lack[self.offer.lack.upper()]
+            raise NoPlace(f"no job is taken for now. {lack.means}", lack)
         is_late = now - job.since > (OUR_SLOT_SECS if job.is_introduced else PUBLISHED_SLOT_SECS)
         places = self.slots * use.value + few(self.slots)
         if self._open[use] >= places or (is_late and self._late[use] >= few(self.slots)):

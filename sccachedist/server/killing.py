@@ -1,4 +1,4 @@
-"""Ends the work of a job because an administrator wants that: its client compiles locally.
+"""Ends the work of a job for a reason that lies outside of it: its client compiles locally.
 
 Which job that is, :mod:`sccachedist.server.job_runner` knows; how processes are ended, the builder.
 """
@@ -8,25 +8,24 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from sccachedist.errors import JobKilled
 from sccachedist.server.job_course import JobCourse
 
 
 async def until_killed(course: JobCourse, work: Coroutine[Deferred[Any], Any, None]) -> None:
     """Do some work, unless its job is killed before or meanwhile.
 
-    :raises JobKilled: it was.
+    :raises SccachedistError: it was, for this reason.
     """
-    if course.killed:
+    if course.killed is not None:
         work.close()
-        raise JobKilled()
+        raise course.killed
     doing = Deferred.fromCoroutine(work)
     course.stop = doing.cancel
     try:
         await doing
     except CancelledError:
-        if course.killed:
-            raise JobKilled() from None
+        if course.killed is not None:
+            raise course.killed from None
         raise
     finally:
         course.stop = None

@@ -8,17 +8,19 @@ class Openness:
     """What decides it.
 
     :ivar is_ready: the sandboxes have shown that they work.
+    :ivar is_busy: it offers no slot for now (:mod:`sccachedist.server.spare`); it is open all the same.
     :ivar unfit: why no jobs come for now, as :mod:`sccachedist.server.fitness` says; empty if the host is fit.
     """
 
     is_ready: bool = False
     is_drained: bool = False
     is_leaving: bool = False
+    is_busy: bool = False
     unfit: str = ""
 
     @property
     def state(self) -> str:
-        """Whether jobs are taken, in a word: leaving, starting, unfit, drained or open."""
+        """Whether jobs are taken, in a word: leaving, starting, unfit, drained, busy or open."""
         return self._judged[0]
 
     @property
@@ -39,4 +41,6 @@ class Openness:
             return "starting", "is starting"
         if self.unfit:
             return "unfit", f"is unfit for jobs: {self.unfit}"
-        return ("drained", "is drained") if self.is_drained else ("open", "")
+        if self.is_drained:
+            return "drained", "is drained"
+        return ("busy" if self.is_busy else "open"), ""

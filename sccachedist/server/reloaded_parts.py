@@ -24,6 +24,7 @@ from sccachedist.server.portability import LocalOptions
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.scheduler_session import HttpSchedulerSession
 from sccachedist.server.self_description import job_slots, machines_run, server_token
+from sccachedist.server.spare_capacity import SpareCapacity
 from sccachedist.toolchains.cache import Toolchains
 from sccachedist.web.request import Site
 
@@ -55,6 +56,7 @@ class ServerParts:
     :param builder: a gateway's takes other tokens and no other number of CPUs, which is that of its workers.
     :param disk: the budget for all that is on the disk for a while.
     :param machine: of the host.
+    :param spare: looks at what the host can spare; a gateway has none.
     """
 
     service: ServerService
@@ -70,6 +72,7 @@ class ServerParts:
     observers: JobObservers
     writer: LineWriter
     machine: int
+    spare: SpareCapacity | None = None
 
     def parts(self) -> Iterator[Part[ServerSettings] | PreparedPart[ServerSettings]]:
         """All of them, with their keys."""
@@ -109,6 +112,8 @@ class ServerParts:
         if not isinstance(self.builder, RemoteBuilder):
             self.core.slots = job_slots(settings)
             self.builder.allow(self.core.slots)
+            if self.spare is not None:
+                self.spare.take(settings)
             self.run_machines(settings)
         self.heartbeat.soon()
 

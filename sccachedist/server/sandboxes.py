@@ -8,13 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sccachedist.builders.cgroups import LEAST_WEIGHT
 from sccachedist.builders.disk_room import room_for
 from sccachedist.builders.docker import docker_builder
 from sccachedist.builders.interface import Builder
 from sccachedist.builders.overlay import HOME, OverlayBuilder
 from sccachedist.builders.pot import pot_builder
 from sccachedist.builders.worker_builder import WorkerBuilder
+from sccachedist.builders.worker_protocol import Priority
 from sccachedist.config import (
+    CapacitySettings,
     DockerBuilderSettings,
     HostSettings,
     OverlayBuilderSettings,
@@ -102,10 +105,14 @@ def make_builder(settings: HostSettings, reactor: Any) -> WorkerBuilder:
     on_failure = settings.policy.on_failure if isinstance(settings, ServerSettings) else OnFailure.VERIFY
     limits, cache = settings.limits, settings.toolchain_cache_size
     bounds = limits, settings.sandbox.scratch_bytes, job_slots(settings)
+    capacity = settings.capacity
+    _check_priority(settings)
     match settings.builder:
         case OverlayBuilderSettings(build_dir=build_dir, bwrap_path=bwrap_path):
             room = room_for(limits, cache, build_dir.absolute())
-            return OverlayBuilder(reactor, build_dir, bwrap_path, *bounds, on_failure, room)
+            priority = Priority(capacity.nice, capacity.idle_only)
+            weight = capacity.cpu_weight or (LEAST_WEIGHT if capacity.idle_only else None)
+            return OverlayBuilder(reactor, build_dir, bwrap_path, *bounds, on_failure, room, priority, weight)
         case DockerBuilderSettings():
             room = room_for(limits, cache, None)
             return docker_builder(reactor, settings.docker.image, *bounds, os.environ, on_failure, room)
@@ -114,3 +121,15 @@ def make_builder(settings: HostSettings, reactor: Any) -> WorkerBuilder:
             return pot_builder(reactor, pot, *bounds, os.environ, on_failure, room)
         case RemoteBuilderSettings():
             raise ConfigError("builder.type: a gateway runs no compiles itself")
+
+
+def _check_priority(settings: HostSettings) -> None:
+    """Check that jobs can be told from other programs, if they are to give way to those.
+
+    :raises ConfigError: they cannot: their processes are not this daemon's.
+    """
+    if isinstance(settings.builder, OverlayBuilderSettings | RemoteBuilderSettings):
+        return
+    for name in ("idle_only", "nice", "cpu_weight"):
+        if getattr(settings.capacity, name) != getattr(CapacitySettings(), name):
+            raise ConfigError(f"capacity.{name}: it has no effect with this builder.type; with overlay it has")

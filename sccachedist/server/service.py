@@ -20,6 +20,7 @@ from sccachedist.budgets import Budget
 from sccachedist.builders.cgroups import own_and_above
 from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.config import (
+    CapacitySettings,
     RemoteBuilderSettings,
     ServerSettings,
     load_server_settings,
@@ -47,6 +48,7 @@ from sccachedist.server.cache_lock import CACHE_DIRECTORIES, IDENTITY, CacheLock
 from sccachedist.server.heartbeat import HeartbeatService
 from sccachedist.server.host import DISK_SECS, Host
 from sccachedist.server.inputs import open_spool
+from sccachedist.server.job_courses import JobObserver
 from sccachedist.server.job_metrics import JobMetrics
 from sccachedist.server.job_recorder import JobRecorder
 from sccachedist.server.job_reports import JobReports
@@ -62,6 +64,7 @@ from sccachedist.server.scheduler_session import HttpSchedulerSession, Incarnati
 from sccachedist.server.self_description import abilities, offered_cpus, server_token, told_metrics_port
 from sccachedist.server.self_test import SelfTest
 from sccachedist.server.sharing import Sharing
+from sccachedist.server.spare_capacity import spare_capacity
 from sccachedist.server.spent_token_file import KeptSpentJobs
 from sccachedist.server.tls import ShownIdentity
 from sccachedist.toolchains.cache import Toolchains
@@ -69,7 +72,7 @@ from sccachedist.web.listener import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
 from sccachedist.web.router import Mounted, Routes
 from sccachedist.web.turns import Turns
-from sccachedist.wire.abilities import Abilities
+from sccachedist.wire.abilities import Abilities, Offer
 from sccachedist.wire.archive_id import ArchiveId, archive_id
 from sccachedist.wire.extension import Orders
 from sccachedist.wire.messages import job_capacity
@@ -127,7 +130,7 @@ def server_service(
             own = builder.abilities(reload.settings.capacity.labels)
         else:
             own = abilities(reload.settings, host.machine)
-        return attrs.evolve(own, store=sharing.store)
+        return attrs.evolve(own, store=sharing.store, offer=core.offer)
 
     def offer() -> None:
         """Tell the scheduler, now, what the workers of a gateway can do."""
@@ -207,12 +210,24 @@ def server_service(
         runner.judge(unfit)
         in_background(heartbeat.tell())
 
+    def offers(offered: Offer) -> None:
+        core.offers(offered)
+        runner.turns.allow(offered)
+        in_background(heartbeat.told())
+
     registry = Registry(SERVER)
     began, writer = time.time() - reactor.seconds(), record_writer(settings.records, reactor)
     recorder = JobRecorder(settings.public_addr, lambda: began + reactor.seconds(), writer.take)
-    observers = JobObservers(recorder, (JobMetrics(registry).ended,) if settings.metrics.address is not None else ())
-    observers.choose(settings)
     free_memory = partial(least_free_memory, own_and_above("memory"))
+    spare = None  # a gateway offers what its workers do
+    if sessions is None:
+        spare = spare_capacity(
+            settings, free_memory, lambda: runner.turns.running, offers, lambda: runner.courses.give_back(), reactor
+        )
+    told: list[JobObserver] = [] if spare is None else [spare.ended]
+    told += [] if settings.metrics.address is None else [JobMetrics(registry).ended]
+    observers = JobObservers(recorder, tuple(told))
+    observers.choose(settings)
     self_test = SelfTest(builder, [cache / name for name in CACHE_DIRECTORIES], free_memory, judge, reactor)
     runner = JobRunner(
         core,
@@ -269,7 +284,20 @@ def server_service(
             heartbeat.soon()
 
     changing = ServerParts(
-        service, site, routes, runner, core, builder, toolchains, disk, heartbeat, link, observers, writer, host.machine
+        service,
+        site,
+        routes,
+        runner,
+        core,
+        builder,
+        toolchains,
+        disk,
+        heartbeat,
+        link,
+        observers,
+        writer,
+        host.machine,
+        spare,
     )
     changing.run_machines(settings)
     reload.add(*changing.parts())
@@ -302,6 +330,7 @@ def server_service(
         PeriodicService(DISK_SECS, host.look_at_disks, reactor),
         PeriodicService(RENEWAL_SECS, renew, reactor),
         *([] if sessions is None else [PeriodicService(LOOK_SECS, sessions.look, reactor)]),
+        *([] if spare is None else [spare]),
         *sharing.checks(reactor),
         AtStop(sharing.close),
         AtStop(calls.close),
@@ -336,7 +365,8 @@ def gateway_sessions(
     """
     if not isinstance(settings.builder, RemoteBuilderSettings):
         return None
-    if settings.capacity.cpus is not None:
-        raise ConfigError("capacity.cpus: a gateway offers the CPUs of its workers; set it in their files")
+    for name in ("cpus", "idle_only", "reserve_memory_bytes", "nice", "cpu_weight"):
+        if getattr(settings.capacity, name) != getattr(CapacitySettings(), name):
+            raise ConfigError(f"capacity.{name}: a gateway offers the CPUs of its workers; set it in their files")
     tokens = WorkerTokens(settings.builder.tokens)
     return WorkerSessions(tokens, settings.limits.job_secs, certificate, changed, reactor)

@@ -8,12 +8,12 @@ import re
 
 import attrs
 
-from sccachedist.wire.bincode import BOOL, TEXT, U16, Json, Reader, extended, numbers, sequence, struct
+from sccachedist.wire.bincode import BOOL, TEXT, U16, U64, Json, Reader, decode, numbers, sequence, struct
 from sccachedist.wire.host_facts import MOST_TOOLCHAINS
 
 #: The most machines and labels of a build server.
 MOST_MACHINES, MOST_LABELS = 16, 32
-_STORE_MARK, _GATEWAY_MARK = b"sccachedist 8\n", b"sccachedist 9\n"
+_STORE_MARK, _GATEWAY_MARK, _OFFER_MARK = b"sccachedist 8\n", b"sccachedist 9\n", b"sccachedist 10\n"
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -46,6 +46,18 @@ class GatewayFacts:
 
 
 @attrs.frozen
+class Offer:
+    """What a build server takes now, where that depends on more than its CPUs.
+
+    :param slots: how many jobs at a time.
+    :param lack: why they are fewer than it has CPUs for, a word of :class:`~sccachedist.outcomes.Lack`; else empty.
+    """
+
+    slots: int
+    lack: str = ""
+
+
+@attrs.frozen
 class Abilities:
     """What a build server can do and others perhaps cannot.
 
@@ -56,6 +68,7 @@ class Abilities:
         :mod:`sccachedist.wire.machines`; empty if it does not tell.
     :param store: None if it has none.
     :param gateway: None if it is none.
+    :param offer: None if it takes as many jobs as it has CPUs for.
     """
 
     fetches: bool = False
@@ -64,38 +77,50 @@ class Abilities:
     built_for: tuple[int, ...] = ()
     store: ObjectStoreFacts | None = None
     gateway: GatewayFacts | None = None
+    offer: Offer | None = None
 
 
-_NO_STORE = ObjectStoreFacts("")
-_ABILITIES = extended(
-    struct(
-        Abilities,
-        fetches=BOOL,
-        machines=sequence(U16, MOST_MACHINES),
-        labels=sequence(TEXT, MOST_LABELS),
-        built_for=sequence(U16, MOST_TOOLCHAINS),
-    ),
-    _STORE_MARK,
-    extended(struct(ObjectStoreFacts, name=TEXT, trouble=TEXT), _GATEWAY_MARK, numbers(GatewayFacts)),
+_ABILITIES = struct(
+    Abilities,
+    fetches=BOOL,
+    machines=sequence(U16, MOST_MACHINES),
+    labels=sequence(TEXT, MOST_LABELS),
+    built_for=sequence(U16, MOST_TOOLCHAINS),
 )
+_STORE, _NO_STORE = struct(ObjectStoreFacts, name=TEXT, trouble=TEXT), ObjectStoreFacts("")
+_GATEWAY, _OFFER = numbers(GatewayFacts), struct(Offer, slots=U64, lack=TEXT)
 
 
 class _AbilitiesCodec:
-    """Abilities with the object store behind them, and behind that the workers. A store without a name is none."""
+    """Abilities with the object store behind them, and behind that the workers of a gateway, or what another offers.
+
+    A store without a name is none.
+    """
 
     def write(self, value: Abilities, out: bytearray) -> None:
-        is_more = value.store is not None or value.gateway is not None
-        _ABILITIES.write((value, (value.store or _NO_STORE, value.gateway) if is_more else None), out)
+        _ABILITIES.write(value, out)
+        if value.store is not None or value.gateway is not None or value.offer is not None:
+            out += _STORE_MARK
+            _STORE.write(value.store or _NO_STORE, out)
+        if value.gateway is not None:
+            out += _GATEWAY_MARK
+            _GATEWAY.write(value.gateway, out)
+        elif value.offer is not None:
+            out += _OFFER_MARK
+            _OFFER.write(value.offer, out)
 
     def read(self, source: Reader) -> Abilities:
-        abilities, more = _ABILITIES.read(source)
-        if more is None:
+        abilities, rest = _ABILITIES.read(source), source.rest()
+        if not rest.startswith(_STORE_MARK):
             return abilities
-        store, gateway = more
-        return attrs.evolve(abilities, store=store if store.name else None, gateway=gateway)
+        more = Reader(rest[len(_STORE_MARK) :])
+        store, rest = _STORE.read(more), more.rest()
+        gateway = decode(_GATEWAY, rest[len(_GATEWAY_MARK) :]) if rest.startswith(_GATEWAY_MARK) else None
+        offer = decode(_OFFER, rest[len(_OFFER_MARK) :]) if rest.startswith(_OFFER_MARK) else None
+        return attrs.evolve(abilities, store=store if store.name else None, gateway=gateway, offer=offer)
 
     def to_json(self, value: Abilities) -> Json:
-        return _ABILITIES.to_json((value, None))
+        return _ABILITIES.to_json(value)
 
 
 ABILITIES = _AbilitiesCodec()

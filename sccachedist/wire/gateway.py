@@ -171,7 +171,7 @@ class NotBuilt:
 
 @attrs.frozen
 class Busy:
-    """The worker has not begun with the job, and will not: another one gets it."""
+    """The worker has not begun with the job, or has given it up for other work of its host: another one gets it."""
 
 
 WorkerAnswer = Built | NotBuilt | Busy

@@ -52,6 +52,7 @@ class Runs:
     """Runs jobs.
 
     :param succeeded: called when a job has a result; ``failed`` with the error when it has none.
+    :param took: called with the bytes of memory that a job had at most; 0 if that is not known.
     :param clock: returns nanoseconds.
     """
 
@@ -62,10 +63,11 @@ class Runs:
         fetching: Fetching,
         succeeded: Callable[[], None],
         failed: Callable[[BaseException], None],
+        took: Callable[[int], None] = lambda _: None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._builder, self._toolchains, self._fetching = builder, toolchains, fetching
-        self._succeeded, self._failed, self._clock = succeeded, failed, clock
+        self._succeeded, self._failed, self._took, self._clock = succeeded, failed, took, clock
 
     async def run(self, job: WorkerJob, inputs: Path) -> Built | NotBuilt:
         """Compile; with :class:`Built`, the file of the inputs has the result. Cancelling kills the job's processes."""
@@ -91,10 +93,12 @@ class Runs:
                 )
         except SccachedistError as error:
             self._failed(error)
+            self._took(watch.usage.peak_memory_bytes)
             said = not_built(error, watch.usage, watch.toolchain_ns)
             log.info("job {job_id} has no result: {error}", job_id=job.job_id, error=str(error))
             return said
         self._succeeded()
+        self._took(watch.usage.peak_memory_bytes)
         return Built(watch.usage, watch.toolchain_ns)
 
 

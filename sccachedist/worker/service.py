@@ -41,9 +41,11 @@ from sccachedist.server.sandbox_service import SandboxParts
 from sccachedist.server.sandboxes import account_of, check_directories, directories_of, make_builder, take_up
 from sccachedist.server.self_description import job_slots, machines, machines_run, offered_cpus
 from sccachedist.server.self_test import SelfTest
+from sccachedist.server.spare_capacity import SpareCapacity, spare_capacity
 from sccachedist.toolchains.cache import Toolchains
 from sccachedist.toolchains.fetching import Fetching
 from sccachedist.web.listener import Listen, listening_with
+from sccachedist.wire.abilities import Offer
 from sccachedist.wire.archive_id import ArchiveId
 from sccachedist.wire.gateway import WorkerHello, WorkerState
 from sccachedist.worker.dialling import Diallers
@@ -123,8 +125,9 @@ def worker_service(
         desk.follow()
 
     def state() -> WorkerState:
-        cpus = 0 if openness.closed else offered_cpus(reload.settings)
-        return WorkerState(cpus, slots.offered, toolchains.recent(MOST_TOLD))
+        return WorkerState(
+            min(offered_cpus(reload.settings), slots.offered), slots.offered, toolchains.recent(MOST_TOLD)
+        )
 
     def hello(nonce: int, way: int) -> WorkerHello:
         now = state()
@@ -152,9 +155,17 @@ def worker_service(
         lambda unfit: openness.change(unfit=unfit),
         reactor,
     )
+
+    def offers(offered: Offer) -> None:
+        slots.spare = offered.slots if offered.lack else None
+        openness.change(is_busy=not offered.slots)
+
+    spare = spare_capacity(
+        settings, free_memory, lambda: slots.counts[PlaceState.RUNNING], offers, lambda: desk.give_back(), reactor
+    )
     desk = Desk(
         slots,
-        Runs(builder, toolchains, fetching, self_test.succeeded, self_test.failed),
+        Runs(builder, toolchains, fetching, self_test.succeeded, self_test.failed, spare.spare.memory.ended),
         cache / "spool",
         lambda: reload.settings.limits,
         disk,
@@ -195,7 +206,7 @@ def worker_service(
         desk=desk,
         openness=openness,
     )
-    parts = _Parts(service, builder, toolchains, disk, desk, host.machine)
+    parts = _Parts(service, builder, toolchains, disk, desk, host.machine, spare)
     parts.run_machines(settings)
     reload.add(*parts.parts())
 
@@ -221,6 +232,7 @@ def worker_service(
             part.setServiceParent(service)
     for child in (
         PeriodicService(DISK_SECS, host.look_at_disks, reactor),
+        spare,
         AtStop(fetching.stop),
         AtStop(lock.release),
         OnSignal("SIGUSR1", lambda: drain(True), reactor),
@@ -240,6 +252,7 @@ class _Parts:
     disk: Budget
     desk: Desk
     machine: int
+    spare: SpareCapacity
 
     def run_machines(self, settings: WorkerSettings) -> None:
         """Let toolchains of the machines run that the settings name."""
@@ -260,6 +273,7 @@ class _Parts:
     def _take_cpus(self, settings: WorkerSettings) -> None:
         self.desk.slots.most = job_slots(settings)
         self.builder.allow(self.desk.slots.most)
+        self.spare.take(settings)
         self.run_machines(settings)
         self.desk.follow()
 

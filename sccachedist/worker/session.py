@@ -23,7 +23,7 @@ from sccachedist.disks import on_disk
 from sccachedist.errors import DecodeError, DiskError, NoPlace, PeerError, SccachedistError
 from sccachedist.waiters import Waiters
 from sccachedist.wire.archive_id import ArchiveId
-from sccachedist.wire.gateway import Built, Busy, Welcome, WorkerAnswer, WorkerJob, WorkerState
+from sccachedist.wire.gateway import Built, Busy, NotBuilt, Welcome, WorkerAnswer, WorkerJob, WorkerState
 from sccachedist.worker.gateway_calls import IDLE_SECS, GatewayCalls
 from sccachedist.worker.reception import Reception
 from sccachedist.worker.runs import Runs, not_built
@@ -63,6 +63,14 @@ class Desk:
     clock: IReactorTime
     sessions: "set[GatewaySession]" = attrs.field(factory=set, init=False)
     idle: Waiters = attrs.field(factory=Waiters, init=False)
+    running: set[Deferred[Built | NotBuilt]] = attrs.field(factory=set, init=False)
+
+    def give_back(self) -> None:
+        """End the jobs that run: their gateways give them to other workers."""
+        given = tuple(self.running)
+        self.running.clear()
+        for job in given:
+            job.cancel()
 
     def follow(self) -> None:
         """Open and withdraw places, as the slots are now."""
@@ -265,13 +273,26 @@ class GatewaySession:
             return
         if inputs is None or reception.job is None:
             return
-        answer, slots = await self._desk.runs.run(reception.job, inputs), self._desk.slots
+        answer = await self._ran(Deferred.fromCoroutine(self._desk.runs.run(reception.job, inputs)))
+        slots = self._desk.slots
         slots.ran(place)
         was_asking = slots.is_asking
         answering = Deferred.fromCoroutine(self._bring(reception.job, answer, inputs))
         if not was_asking:
             self._desk.follow()  # else places are opened when the answer is there: nothing is to be done before that
         await answering
+
+    async def _ran(self, job: Deferred[Built | NotBuilt]) -> WorkerAnswer:
+        """Wait until a job has run, or is given back."""
+        self._desk.running.add(job)
+        try:
+            return await job
+        except CancelledError:
+            if job in self._desk.running:
+                raise
+            return Busy()
+        finally:
+            self._desk.running.discard(job)
 
     async def _bring(self, job: WorkerJob, answer: WorkerAnswer, result: Path) -> None:
         """Bring the answer of a job that has run, and ask for the next job meanwhile."""

@@ -45,19 +45,22 @@ class GatewayPlace(Generic[G]):
 class SlotBudget(Generic[G]):
     """The slots.
 
-    :param most: how many jobs run at a time.
+    :param most: how many jobs run at a time; ``spare``: how many for now, if these are fewer.
     :param closed: why no job is wanted; empty if jobs are.
     """
 
     most: int
     closed: str = ""
+    spare: int | None = None
     _gateways: dict[G, int] = attrs.field(factory=dict, init=False)
     _places: dict[GatewayPlace[G], PlaceState] = attrs.field(factory=dict, init=False)
 
     @property
     def offered(self) -> int:
         """How many jobs at a time are wanted."""
-        return 0 if self.closed else self.most
+        if self.closed:
+            return 0
+        return self.most if self.spare is None else min(self.most, self.spare)
 
     @property
     def counts(self) -> Counter[PlaceState]:

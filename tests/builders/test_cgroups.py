@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import attrs
 import pytest
 
 from sccachedist.builders.cgroup_hierarchies import Hierarchy
@@ -56,6 +57,28 @@ def test_version_1(tmp_path: Path) -> None:
     memory, pids = groups(1, tmp_path, controllers=("memory",)).prepare()
     assert (memory.parent, pids.parent) == (str(tmp_path / NAME), "")
     assert (alive.exists(), dead.exists()) == (True, False)
+
+
+@pytest.mark.parametrize(("weight", "shares", "idle"), [(50, "512", "0"), (1, "10", "1"), (10_000, "102400", "0")])
+def test_the_weight_of_all_jobs(weight: int, shares: str, idle: str, tmp_path: Path) -> None:
+    """It is the parent's beside other groups; the least yields to all, where the kernel knows of that."""
+    for version, name in ((1, "cpu.shares"), (2, "cpu.weight")):
+        own = tmp_path / str(version)
+        (own / NAME).mkdir(parents=True)
+        for directory in (own, own / NAME):
+            for file in ("cgroup.controllers", "cgroup.subtree_control", "cgroup.procs"):
+                (directory / file).write_text("cpu memory pids\n")
+        (own / NAME / "cpu.idle").write_text("1")
+        made = attrs.evolve(groups(version, own, controllers=("cpu",)), cpu_weight=weight)
+        assert made.prepare()[-1] == Limited("cpu", str(own / NAME))
+        assert (own / NAME / name).read_text() == (shares if version == 1 else str(weight))
+        assert (own / NAME / "cpu.idle").read_text() == idle
+
+
+def test_no_weight() -> None:
+    """Then no group is made for that."""
+    assert [each.controller for each in groups(1).prepare()] == ["memory", "pids"]
+    assert "cpu" in own_groups(Path("/a"), 100).controllers
 
 
 def test_the_owner_of_what_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

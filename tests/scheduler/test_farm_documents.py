@@ -27,6 +27,13 @@ def entry(client: str | None) -> Entry:
     [
         ({}, "open", ""),
         ({"taken": FINE.slots}, "full", "all of its slots are taken"),
+        ({"slots": 0, "lack": "no_memory"}, "busy", "it has no memory for one more job"),
+        ({"slots": 1, "lack": "too_hot"}, "open", "too_hot"),
+        (
+            {"slots": 1, "taken": 1, "lack": "no_memory"},
+            "full",
+            "all slots that it offers are taken; it has no memory for one more job",
+        ),
         ({"unfit": "the disk is full"}, "unfit", "the disk is full"),
         ({"is_open": False, "drain": Drain("ann")}, "draining", "ann drains it"),
         ({"is_open": False}, "draining", "it takes no jobs: it drains itself"),

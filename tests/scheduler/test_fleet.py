@@ -114,7 +114,7 @@ def test_sums() -> None:
     """The CPUs of the farm follow those of its servers."""
     one, two = server(0), server(1, cpus=4)
     fleet = fleet_of(one, two)
-    fleet.renew(one, heartbeat(8))
+    fleet.renew(one, heartbeat(8), None)
     assert (fleet.num_cpus, len(fleet)) == (12, 2)
     fleet.leave(two.server_id)
     assert (fleet.num_cpus, len(fleet)) == (8, 1)

@@ -14,18 +14,19 @@ ARM = 183
 
 
 @pytest.mark.parametrize(
-    ("unfit", "is_open", "is_avoided", "is_full", "state"),
+    ("unfit", "is_open", "slots", "is_avoided", "is_full", "state"),
     [
-        ("a disk", False, True, True, "unfit"),
-        ("", False, True, True, "draining"),
-        ("", True, True, True, "avoided"),
-        ("", True, False, True, "full"),
-        ("", True, False, False, "open"),
+        ("a disk", False, 0, True, True, "unfit"),
+        ("", False, 0, True, True, "draining"),
+        ("", True, 0, True, True, "busy"),
+        ("", True, 1, True, True, "avoided"),
+        ("", True, 1, False, True, "full"),
+        ("", True, 1, False, False, "open"),
     ],
 )
-def test_states(unfit: str, is_open: bool, is_avoided: bool, is_full: bool, state: str) -> None:
+def test_states(unfit: str, is_open: bool, slots: int, is_avoided: bool, is_full: bool, state: str) -> None:
     """What matters most is said."""
-    assert state_of(unfit=unfit, is_open=is_open, is_avoided=is_avoided, is_full=is_full) == state
+    assert state_of(unfit=unfit, is_open=is_open, slots=slots, is_avoided=is_avoided, is_full=is_full) == state
 
 
 def test_counts() -> None:

@@ -221,7 +221,7 @@ def test_a_job_that_made_room_for_others(host: Host, monkeypatch: pytest.MonkeyP
     assert JOB not in host.core
     assert host.ended == []
     with pytest.raises(KeyError):
-        host.server._courses[JOB]
+        host.server.courses[JOB]
 
 
 def test_what_is_refused_and_ends_no_job(ready: Host) -> None:

@@ -14,6 +14,7 @@ from sccachedist.config.changes import changes, effects, spread
 from sccachedist.config.schema import Effect
 from sccachedist.daemon.reload import Reload
 from sccachedist.server import service as service_module
+from sccachedist.server.job_log import log_job
 from sccachedist.server.portability import LocalOptions
 from sccachedist.server.reloaded_parts import ServerParts
 from sccachedist.server.self_description import job_slots
@@ -27,7 +28,7 @@ IN_FORCE: dict[str, Callable[[Any], object]] = {
     "heartbeat.secs": lambda its: its.heartbeat._seconds,
     "policy.on_failure": lambda its: its.builder._on_failure,
     "shutdown.grace_secs": lambda its: its.service.grace_secs,
-    "log.jobs": lambda its: len(its.observers.now) == 1,
+    "log.jobs": lambda its: log_job in its.observers.now,
     "records.file": lambda its: its.writer._file._path,
     "records.rotate_bytes": lambda its: its.writer._file._rotate_bytes,
     "records.keep_files": lambda its: its.writer._file._keep_files,
@@ -80,6 +81,8 @@ def test_at_once(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     parts: Any = kept[0]
     if key == "capacity.cpus":
         assert parts.core.slots == job_slots(file) == parts.builder._slots
+    elif key == "capacity.reserve_memory_bytes":
+        assert parts.spare.spare.memory.reserve == value
     elif key == "capacity.machines":
         assert parts.builder.machines.here == (*value, *run_by(parts.machine))
     elif key == "policy.local_options":

@@ -5,7 +5,15 @@ import pytest
 
 from sccachedist.errors import DecodeError
 from sccachedist.server.scheduler_session import ANSWER_BYTES
-from sccachedist.wire.abilities import ABILITIES, MOST_LABELS, MOST_MACHINES, Abilities, GatewayFacts, ObjectStoreFacts
+from sccachedist.wire.abilities import (
+    ABILITIES,
+    MOST_LABELS,
+    MOST_MACHINES,
+    Abilities,
+    GatewayFacts,
+    ObjectStoreFacts,
+    Offer,
+)
 from sccachedist.wire.bincode import TEXT, U64, decode, encode
 from sccachedist.wire.extension import (
     EXTENDED_HEARTBEAT,
@@ -36,7 +44,9 @@ OF_A_PROGRAM = attrs.evolve(REPORT, version="0.1", metrics_port=10502)
 OF_A_HOST = attrs.evolve(OF_A_PROGRAM, host=HOST)
 ABLE = Abilities(True, (62, 3), ("fast", "gpu"), (183,))
 OF_THE_ABLE = attrs.evolve(OF_A_HOST, abilities=ABLE)
-WITH_A_STORE = attrs.evolve(OF_A_HOST, abilities=attrs.evolve(ABLE, store=ObjectStoreFacts("https://o/", "full")))
+STORING = attrs.evolve(ABLE, store=ObjectStoreFacts("https://o/", "full"))
+WITH_A_STORE = attrs.evolve(OF_A_HOST, abilities=STORING)
+WITH_AN_OFFER = attrs.evolve(WITH_A_STORE, abilities=attrs.evolve(STORING, offer=Offer(3, "busy")))
 WITH_WORKERS = attrs.evolve(OF_A_HOST, abilities=attrs.evolve(ABLE, gateway=GatewayFacts(3, 24)))
 
 
@@ -57,7 +67,7 @@ def test_not_extended(behind: bytes) -> None:
 
 def test_newer() -> None:
     """A report may grow at its end."""
-    for report in (WITH_WORKERS, WITH_A_STORE, OF_THE_ABLE, OF_A_HOST, OF_A_PROGRAM, REPORT, EARLIER):
+    for report in (WITH_WORKERS, WITH_AN_OFFER, WITH_A_STORE, OF_THE_ABLE, OF_A_HOST, OF_A_PROGRAM, REPORT, EARLIER):
         octets = encode(EXTENDED_HEARTBEAT, (HEARD, report))
         assert decode(EXTENDED_HEARTBEAT, octets + b"what a later release says") == (HEARD, report)
 
@@ -118,6 +128,19 @@ def test_its_workers() -> None:
     for end in range(len(plain) + 14, len(octets)):
         with pytest.raises(DecodeError):
             decode(SERVER_REPORT, octets[:end])
+
+
+def test_what_it_offers() -> None:
+    """It stands behind the object store, which has no name if there is none."""
+    octets, plain, mark = encode(SERVER_REPORT, WITH_AN_OFFER), encode(SERVER_REPORT, WITH_A_STORE), b"sccachedist 10\n"
+    assert octets == plain + mark + (3).to_bytes(8, "little") + encode(TEXT, "busy")
+    for end in range(len(plain), len(plain + mark)):
+        assert decode(SERVER_REPORT, octets[:end]) == WITH_A_STORE
+    for end in range(len(plain + mark), len(octets)):
+        with pytest.raises(DecodeError):
+            decode(SERVER_REPORT, octets[:end])
+    alone = attrs.evolve(ABLE, offer=Offer(0, "no_memory"))
+    assert decode(ABILITIES, encode(ABILITIES, alone)) == alone
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,10 @@ def shown(data: bytes, meaning: str) -> Iterator[str]:
 
 
 def fields(value: Any) -> Iterator[str]:
-    """The fields of a struct, one after the other."""
+    """The fields of a struct, one after the other, but for an offer, which no gateway makes."""
     for field in attrs.fields(type(value)):
+        if field.name == "offer":
+            continue
         if (mark := MARKS.get(field.name)) is not None:
             yield from shown(mark, f'the mark, "{mark[:-1].decode()}\\n"')
         yield from written(field.name, getattr(value, field.name))

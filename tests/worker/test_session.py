@@ -294,3 +294,22 @@ def test_closed(bench: Bench) -> None:
     gateway.listening.callback(WorkerOrders())
     bench.clock.advance(ORDERS_SECS)
     assert gateway.states[-1].slots == 0
+
+
+def test_jobs_that_are_given_back(bench: Bench) -> None:
+    """Other work has come to the host: gateways hear at once that others may have the jobs."""
+    gateway = FakeGateway()
+    bench.session(gateway)
+    gateway.only_poll().give(job(7))
+    bench.desk.slots.spare = 0
+    bench.desk.give_back()
+    assert bench.runs.killed == [7]
+    assert gateway.answers == [(7, Busy(), None)]
+    assert (bench.counted, bench.spooled) == (["declined"], [])
+    assert gateway.polls == {}, "no more are asked for"
+    bench.desk.give_back()
+    bench.desk.slots.spare = None
+    bench.desk.follow()
+    gateway.only_poll().give(job(8))
+    gateway.listening.callback(WorkerOrders(cancel=(8,)))
+    assert (bench.runs.killed, len(gateway.answers)) == ([7, 8], 1)

@@ -45,6 +45,20 @@ def test_a_job_takes_a_slot_of_all() -> None:
     assert slots.to_open() == ()
 
 
+def test_a_host_with_other_work() -> None:
+    """For a while, fewer jobs are wanted than there are slots: the places that are too many are withdrawn."""
+    slots = slots_of(3, "one")
+    first, *_ = slots.to_open()
+    slots.spare = 1
+    assert (slots.offered, numbers(slots.to_withdraw())) == (1, {"one": 2})
+    assert slots.take(first)
+    assert slots.to_open() == ()
+    slots.spare = 9
+    assert slots.offered == 3
+    slots.closed = "it is drained"
+    assert slots.offered == 0
+
+
 def test_two_at_once() -> None:
     """Of two jobs for the last slot, the second is declined, also at a place that is being withdrawn."""
     slots = slots_of(1, "one", "two")

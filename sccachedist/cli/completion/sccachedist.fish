@@ -216,7 +216,7 @@ complete -c sccachedist -n '_shtab_sccachedist_using status' -l watch -x -d 'loo
 complete -c sccachedist -n '_shtab_sccachedist_using status' -l no-color -d 'no colours, as with NO_COLOR in the environment'
 complete -c sccachedist -n '_shtab_sccachedist_using; and test $_shtab_sccachedist_npos -eq 0' -a servers -d 'The build servers, and why one takes no jobs.'
 complete -c sccachedist -n '_shtab_sccachedist_using servers' -s h -l help -d 'show this help message and exit'
-complete -c sccachedist -n '_shtab_sccachedist_using servers' -l state -x -d 'those alone that are open or full or avoided or draining or unfit'
+complete -c sccachedist -n '_shtab_sccachedist_using servers' -l state -x -d 'those alone that are open or full or busy or avoided or draining or unfit'
 complete -c sccachedist -n '_shtab_sccachedist_using servers' -l scheduler -x -d 'where the scheduler is'
 complete -c sccachedist -n '_shtab_sccachedist_using servers' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the scheduler'"'"'s configuration, if it is here'
 complete -c sccachedist -n '_shtab_sccachedist_using servers' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'the token to show, in a file of its own'

@@ -458,7 +458,7 @@ _shtab_sccachedist_server_defaults_added=0
 
 _shtab_sccachedist_servers_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--state[those alone that are open or full or avoided or draining or unfit]:STATE[,STATE]:"
+  "--state[those alone that are open or full or busy or avoided or draining or unfit]:STATE[,STATE]:"
   "--scheduler[where the scheduler is]:URL:"
   "--config[the scheduler\'s configuration, if it is here]:PATH:_files"
   "--token-file[the token to show, in a file of its own]:FILE:_files"

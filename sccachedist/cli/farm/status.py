@@ -4,7 +4,7 @@ from sccachedist.cli.farm.screen import Screen, paragraph
 from sccachedist.cli.farm.words import HOME, REMOTE, compiled_share, counted, home_reasons
 from sccachedist.records.documents import Recent, SchedulerRow, StatusDocument
 
-_STATES = ("open", "full", "avoided", "draining", "unfit")
+_STATES = ("open", "full", "busy", "avoided", "draining", "unfit")
 
 
 def render(document: StatusDocument, screen: Screen) -> str:

@@ -12,7 +12,7 @@ import { endedTable } from "./jobs.js";
 
 export const title = "Servers";
 
-const STATES = ["open", "full", "avoided", "draining", "unfit"], PHASE_JOBS = 200, ASK_MSECS = 10000;
+const STATES = ["open", "full", "busy", "avoided", "draining", "unfit"], PHASE_JOBS = 200, ASK_MSECS = 10000;
 
 function stateOf(row) {
   return h("span", {}, h("span", { class: `state ${row.state}` }, row.state), row.why && h("small", { class: "why" }, sentence(row.why)), drained(row));

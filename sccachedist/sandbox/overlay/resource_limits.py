@@ -1,4 +1,4 @@
-"""Limits the memory and the number of processes of a job: sets the limits on the worker and all that it starts.
+"""Limits the memory, processes and CPU of a job: sets the limits on the worker and all that it starts.
 
 They are set once, before the worker enters its namespaces: always the kernel's limits on a process, and if possible a
 control group, in the parent that :mod:`sccachedist.builders.cgroups` made. Address space is not limited: compilers
@@ -17,7 +17,7 @@ from typing import Protocol
 
 import attrs
 
-from sccachedist.builders.worker_protocol import JobLimits
+from sccachedist.builders.worker_protocol import JobLimits, Priority
 from sccachedist.errors import LimitExceeded
 from sccachedist.sandbox.overlay.filters import open_filter
 from sccachedist.sandbox.overlay.held_memory import HeldMemory
@@ -26,6 +26,7 @@ from sccachedist.sandbox.overlay.worker_groups import WORKER, sweep
 #: Processes beside the job's: the worker's two, bubblewrap's, and the first one of the sandbox.
 _OURS = 4
 _DESCRIPTORS = 4096
+_USUAL, _NICEST = Priority(), 19
 _SOONER_THAN_DAEMONS = "500"  # the kernel kills a job first when the host is out of memory
 _SWAP_V1, _SWAP_V2 = "memory.memsw.limit_in_bytes", "memory.swap.max"
 
@@ -102,8 +103,10 @@ class ResourceLimits:
             raise LimitExceeded(hit[0].limit, hit[0].reason)
 
 
-def apply_limits(limits: JobLimits, parents: Collection[str], scratch: str) -> ResourceLimits:
-    """Set the limits on this process.
+def apply_limits(
+    limits: JobLimits, parents: Collection[str], scratch: str, priority: Priority = _USUAL
+) -> ResourceLimits:
+    """Set the limits on this process, and its priority.
 
     :param parents: directories in which groups can be made; if that fails, only the other limits hold.
     :param scratch: where the job's temporary file system will be mounted.
@@ -118,9 +121,25 @@ def apply_limits(limits: JobLimits, parents: Collection[str], scratch: str) -> R
         counters.append(HeldMemory(limits.job_memory_bytes, scratch))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_SOONER_THAN_DAEMONS)
-    with contextlib.suppress(OSError):  # longer time slices for compiles, and daemons run first
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    _prioritise(priority)
     return ResourceLimits(counters, open_filter())
+
+
+def _prioritise(priority: Priority) -> None:
+    """Give way to daemons, and to others as far as is wanted. Where a kernel lacks a part of it, the rest holds.
+
+    A session is a group of its own to kernels with autogroups: without a nice value of that, the processes' own have an
+    effect among jobs alone.
+    """
+    policy = os.SCHED_IDLE if priority.yields else os.SCHED_BATCH  # longer time slices for compiles
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, policy, os.sched_param(0))
+    if priority.nice:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, priority.nice)
+    if priority.nice or priority.yields:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(_NICEST if priority.yields else priority.nice))
 
 
 def _set(limit: int, most: int) -> None:

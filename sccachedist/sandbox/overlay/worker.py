@@ -1,7 +1,8 @@
-"""The overlay builder's sandbox worker: ``python -m sccachedist.sandbox.overlay.worker HOME BWRAP LIMITS GROUP...``.
+"""The overlay builder's sandbox worker.
 
-LIMITS are the fields of :class:`~sccachedist.builders.worker_protocol.JobLimits` in JSON; in the directories GROUP the
-worker makes control groups.
+``python -m sccachedist.sandbox.overlay.worker HOME BWRAP LIMITS PRIORITY GROUP...``: LIMITS are the fields of
+:class:`~sccachedist.builders.worker_protocol.JobLimits` in JSON, PRIORITY those of
+:class:`~sccachedist.builders.worker_protocol.Priority`; in the directories GROUP the worker makes control groups.
 
 It may be killed at any moment: its processes and mounts go with it. How a request is served is in the modules that
 it calls.
@@ -14,7 +15,7 @@ import sys
 
 import attrs
 
-from sccachedist.builders.worker_protocol import Grown, JobLimits, RunJob, Unpacked, UnpackToolchain
+from sccachedist.builders.worker_protocol import Grown, JobLimits, Priority, RunJob, Unpacked, UnpackToolchain
 from sccachedist.sandbox.archive.growing_archive import GrowingArchive
 from sccachedist.sandbox.meter import Meter
 from sccachedist.sandbox.overlay import job, namespaces, toolchain_store
@@ -31,13 +32,14 @@ class OverlaySandboxes:
 
     :param home: the builder's directory.
     :param bwrap: the bubblewrap program.
-    :param job_limits: the most that a job may take.
+    :param job_limits: the most that a job may take; ``priority``: how it stands beside other programs.
     :param groups: directories in which control groups can be made.
     """
 
     home: str
     bwrap: str
     job_limits: JobLimits
+    priority: Priority
     groups: tuple[str, ...]
     _limits: ResourceLimits = attrs.field(init=False)
     _prewarm: Prewarm = attrs.field(init=False)
@@ -45,7 +47,7 @@ class OverlaySandboxes:
     def set_up(self) -> None:
         """Apply a job's limits to this process, then enter its namespaces, in which they can no longer be set."""
         os.chdir(self.home)
-        self._limits = apply_limits(self.job_limits, self.groups, SCRATCH)
+        self._limits = apply_limits(self.job_limits, self.groups, SCRATCH, self.priority)
         namespaces.make_devices(DEVICES)
         namespaces.enter()
         namespaces.bind_devices(DEVICES)
@@ -89,8 +91,9 @@ class OverlaySandboxes:
 
 def main() -> None:
     """Serve with the arguments of the command line."""
-    home, bwrap, limits, *groups = sys.argv[1:]
-    serve(OverlaySandboxes(home, bwrap, JobLimits(**json.loads(limits)), tuple(groups)))
+    home, bwrap, limits, priority, *groups = sys.argv[1:]
+    told = JobLimits(**json.loads(limits)), Priority(**json.loads(priority))
+    serve(OverlaySandboxes(home, bwrap, *told, tuple(groups)))
 
 
 if __name__ == "__main__":

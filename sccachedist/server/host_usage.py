@@ -1,0 +1,121 @@
+"""What Linux says in ``/proc`` of the use of a host: by all, and by this daemon and all that it has started.
+
+A small reader: it remembers what it read last, and decides nothing. It costs some fifty microseconds for each process
+of this daemon. All processes of jobs descend from the daemon with the overlay builder; with others they do not.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from sccachedist.server.spare import CpuUse
+
+_PROC, _OWN = Path("/proc"), "self"
+#: The part of the time in which tasks stand still that counts as contention of CPUs, and as pressure on memory.
+CONTENDED_PART, PRESSED_PART = 0.5, 0.1
+#: Of a line of ``/proc/stat``: user, nice, system, irq and softirq. To wait for a disk or a hypervisor is no work.
+_WORK = (0, 1, 2, 5, 6)
+#: Of a process's ``stat``, behind its name: utime, stime, cutime and cstime.
+_TIMES = slice(11, 15)
+_MICROSECONDS = 1e6
+
+
+class HostUsage:
+    """Reads it.
+
+    :param cpus: the numbers of the CPUs that matter.
+    """
+
+    def __init__(self, cpus: frozenset[int], proc: Path = _PROC) -> None:
+        self._proc, self._cpus = proc, cpus
+        self._tick_secs = 1 / os.sysconf("SC_CLK_TCK")
+        self._before: _CpuTimes | None = None
+        self._stood_still: float | None = None
+
+    @property
+    def knows_own(self) -> bool:
+        """Whether the kernel tells which processes this daemon has started."""
+        return any(self._proc.glob(f"{_OWN}/task/*/children"))
+
+    def cpu_use(self, secs: float) -> CpuUse | None:
+        """How the CPUs were used; None at the first look.
+
+        :param secs: since the last one.
+        """
+        before, now = self._before, _CpuTimes(self._busy_ticks(), self._own_ticks(), self._stalled_secs("cpu", b"some"))
+        if before is not None and now.own < before.own:
+            now = attrs.evolve(now, own=before.own)  # a process ended in between two reads: the next look has it
+        self._before = now
+        if before is None or secs <= 0:
+            return None
+        foreign = (now.busy - before.busy - now.own + before.own) * self._tick_secs / secs
+        return CpuUse(max(0.0, foreign), now.stalled - before.stalled >= CONTENDED_PART * secs)
+
+    def held_bytes(self) -> int:
+        """The memory that the processes have which this daemon has started, and share with no file."""
+        return sum(self._private_pages(pid) for pid in self._descendants(_OWN)) * os.sysconf("SC_PAGE_SIZE")
+
+    def is_pressed(self, secs: float) -> bool:
+        """Whether all processes stood still for lack of memory since the last look, for a part of the time.
+
+        :param secs: since then.
+        """
+        before, self._stood_still = self._stood_still, self._stalled_secs("memory", b"full")
+        return before is not None and secs > 0 and self._stood_still - before >= PRESSED_PART * secs
+
+    def _busy_ticks(self) -> int:
+        """The ticks that CPUs have worked since the start of the host."""
+        ticks = 0
+        for line in self._read("stat").splitlines():
+            name, *numbers = line.split()
+            if name.startswith(b"cpu") and name[3:].isdigit() and int(name[3:]) in self._cpus:
+                ticks += sum(int(numbers[place]) for place in _WORK)
+        return ticks
+
+    def _own_ticks(self) -> int:
+        """The ticks of this daemon and of all that it has started, also of what has ended."""
+        return sum(self._ticks(pid) for pid in (_OWN, *self._descendants(_OWN)))
+
+    def _ticks(self, pid: str) -> int:
+        _, _, behind = self._read(f"{pid}/stat").rpartition(b")")
+        return sum(map(int, behind.split()[_TIMES]))
+
+    def _private_pages(self, pid: str) -> int:
+        match self._read(f"{pid}/statm").split():
+            case [_, resident, shared, *_]:
+                return int(resident) - int(shared)
+        return 0  # it has ended
+
+    def _descendants(self, pid: str) -> Iterator[str]:
+        try:
+            threads = os.listdir(self._proc / pid / "task")
+        except OSError:  # it has ended
+            return
+        for thread in threads:
+            for child in self._read(f"{pid}/task/{thread}/children").decode().split():
+                yield child
+                yield from self._descendants(child)
+
+    def _stalled_secs(self, resource: str, kind: bytes) -> float:
+        """For how many seconds tasks have stood still; 0 if the kernel does not tell."""
+        for line in self._read(f"pressure/{resource}").splitlines():
+            if line.startswith(kind):
+                return int(line.rpartition(b"total=")[2]) / _MICROSECONDS
+        return 0.0
+
+    def _read(self, file: str) -> bytes:
+        try:
+            return Path(self._proc, file).read_bytes()
+        except OSError:  # the process has ended, or the kernel does not tell
+            return b""
+
+
+@attrs.frozen
+class _CpuTimes:
+    """Ticks of all and of our own, and seconds in which tasks waited, since the start of the host."""
+
+    busy: int
+    own: int
+    stalled: float

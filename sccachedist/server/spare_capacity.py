@@ -1,0 +1,113 @@
+"""Looks now and then at what a host can spare for jobs, and tells of each change.
+
+What follows from what is seen, :mod:`sccachedist.server.spare` decides; who hears of it, the role knows.
+"""
+
+import os
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorTime
+
+from sccachedist.config import HostSettings
+from sccachedist.daemon.logs import Logger
+from sccachedist.daemon.periodic import PeriodicService
+from sccachedist.errors import ConfigError
+from sccachedist.memory import FreeMemory
+from sccachedist.outcomes import Lack
+from sccachedist.server.host_usage import HostUsage
+from sccachedist.server.memory_room import JobMemory
+from sccachedist.server.self_description import offered_cpus
+from sccachedist.server.spare import Spare
+from sccachedist.wire.abilities import Offer
+from sccachedist.wire.job_summary import JobSummary
+from sccachedist.wire.messages import JobId
+
+log = Logger()
+
+#: Seconds between two looks.
+LOOK_SECS = 1.0
+
+
+class SpareCapacity(PeriodicService):
+    """Looks once a second while it runs.
+
+    :param idle_only: whether only CPUs are offered that others leave idle.
+    :param memory: returns the memory that is free.
+    :param running: returns how many jobs run.
+    :param changed: called with each new offer.
+    :param over: called when the jobs that still run should go home.
+    """
+
+    def __init__(
+        self,
+        spare: Spare,
+        usage: HostUsage,
+        memory: Callable[[], FreeMemory | None],
+        running: Callable[[], int],
+        changed: Callable[[Offer], None],
+        over: Callable[[], None],
+        clock: IReactorTime,
+        *,
+        idle_only: bool,
+    ) -> None:
+        super().__init__(LOOK_SECS, self.look, clock)
+        self.spare, self._usage, self._memory, self._running = spare, usage, memory, running
+        self._changed, self._over, self._idle_only = changed, over, idle_only
+        self._now, self._looked_at = clock.seconds, clock.seconds()
+
+    def look(self) -> None:
+        """Look at the host, and tell what has changed."""
+        now = self._now()
+        secs = now - self._looked_at
+        if secs < LOOK_SECS / 2:  # the last look was late, and the kernel counts in ticks
+            return
+        self._looked_at = now
+        found = self._memory()
+        free = None if found is None else found.bytes
+        held = 0 if self.spare.memory.is_ample(free, self.spare.most) else self._usage.held_bytes()
+        seen = JobMemory(free, held, self._running(), self._usage.is_pressed(secs))
+        before = self.spare.offer
+        offer = self.spare.looked(self._usage.cpu_use(secs) if self._idle_only else None, seen, now)
+        if offer != before:
+            self._tell(before, offer)
+        if self.spare.is_over(now):
+            self._over()
+
+    def ended(self, job_id: JobId | None, client: str, summary: JobSummary, octets: bytes) -> None:
+        """Learn from a job that has ended how much memory jobs take: an observer of jobs."""
+        self.spare.memory.ended(summary.peak_memory_bytes)
+
+    def take(self, settings: HostSettings) -> None:
+        """Go by other settings from now on."""
+        self.spare.take(offered_cpus(settings), settings.capacity.reserve_memory_bytes)
+
+    def _tell(self, before: Offer, offer: Offer) -> None:
+        if not offer.slots and before.slots:
+            log.info("no jobs for now: {why}", why=Lack[offer.lack.upper()].means)
+        elif offer.slots and not before.slots:
+            log.info("jobs are taken again")
+        self._changed(offer)
+
+
+def spare_capacity(
+    settings: HostSettings,
+    memory: Callable[[], FreeMemory | None],
+    running: Callable[[], int],
+    changed: Callable[[Offer], None],
+    over: Callable[[], None],
+    clock: IReactorTime,
+) -> SpareCapacity:
+    """Return what looks at the host as its configuration wants it; the other parameters are as above.
+
+    :raises ConfigError: this kernel does not tell enough for that.
+    """
+    capacity, numbers = settings.capacity, _usable_cpu_numbers()
+    usage = HostUsage(numbers)
+    if capacity.idle_only and not usage.knows_own:
+        raise ConfigError("capacity.idle_only: this kernel does not tell which processes a daemon has started")
+    spare = Spare(offered_cpus(settings), capacity.reserve_memory_bytes, len(numbers))
+    return SpareCapacity(spare, usage, memory, running, changed, over, clock, idle_only=capacity.idle_only)
+
+
+def _usable_cpu_numbers() -> frozenset[int]:
+    return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()

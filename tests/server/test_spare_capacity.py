@@ -1,0 +1,139 @@
+"""A daemon that looks at its host."""
+
+from pathlib import Path
+
+import attrs
+import pytest
+from twisted.internet.task import Clock
+
+from farmkit.memory_reactor import Reactor
+from sccachedist.config import CapacitySettings, DockerBuilderSettings, ServerSettings
+from sccachedist.errors import ConfigError
+from sccachedist.memory import FreeMemory
+from sccachedist.outcomes import Lack, Outcome
+from sccachedist.server.host_usage import HostUsage
+from sccachedist.server.idle_cpus import IDLE_SECS
+from sccachedist.server.memory_room import LEAST_JOBS, LOOKS
+from sccachedist.server.sandboxes import make_builder
+from sccachedist.server.spare import GRACE_SECS, CpuUse, Spare
+from sccachedist.server.spare_capacity import LOOK_SECS, SpareCapacity, spare_capacity
+from sccachedist.wire.abilities import Offer
+from sccachedist.wire.job_summary import JobSummary
+from sccachedist.wire.messages import job_capacity
+from tests.server.test_service import settings
+
+GIB = 1 << 30
+
+
+class StandIn(HostUsage):
+    """A host that is as a test wants it; counts how often it was asked for the memory of jobs."""
+
+    def __init__(self) -> None:
+        super().__init__(frozenset())
+        self.use, self.asked = CpuUse(0.0), 0
+
+    def cpu_use(self, secs: float) -> CpuUse:
+        return self.use
+
+    def is_pressed(self, secs: float) -> bool:
+        return False
+
+    def held_bytes(self) -> int:
+        self.asked += 1
+        return 0
+
+
+@attrs.define
+class Daemon:
+    """What looks, and what it has told."""
+
+    idle_only: bool = False
+    free: int = 100 * GIB
+    running: int = 0
+    clock: Clock = attrs.field(factory=Clock)
+    usage: StandIn = attrs.field(factory=StandIn)
+    offers: list[Offer] = attrs.field(factory=list)
+    over: list[float] = attrs.field(factory=list)
+    spare: SpareCapacity = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.spare = SpareCapacity(
+            Spare(2, 0, 2),
+            self.usage,
+            lambda: FreeMemory(self.free, "this host"),
+            lambda: self.running,
+            self.offers.append,
+            lambda: self.over.append(self.clock.seconds()),
+            self.clock,
+            idle_only=self.idle_only,
+        )
+        self.spare.startService()
+
+    def wait(self, seconds: float) -> None:
+        self.clock.pump([LOOK_SECS] * round(seconds / LOOK_SECS))
+
+
+def test_nothing_is_lacking() -> None:
+    """Then nothing is told, and no process is looked at."""
+    daemon = Daemon()
+    daemon.usage.use = CpuUse(2.0)
+    daemon.wait(100)
+    assert (daemon.offers, daemon.usage.asked) == ([], 0)
+    daemon.spare.stopService()
+    assert not daemon.clock.getDelayedCalls()
+
+
+def test_busy_and_idle_again() -> None:
+    """Each change is told once; what still runs after a while is to go home."""
+    daemon = Daemon(idle_only=True)
+    daemon.wait(5)
+    daemon.usage.use = CpuUse(2.0)
+    daemon.wait(2)
+    assert daemon.offers == [Offer(0, Lack.BUSY.word)]
+    daemon.wait(GRACE_SECS - 1)
+    assert not daemon.over
+    daemon.wait(1)
+    assert daemon.over == [pytest.approx(7 + GRACE_SECS)]
+    daemon.usage.use = CpuUse(0.0)
+    daemon.wait(IDLE_SECS + 2)
+    assert daemon.offers[1:] == [Offer(3)]
+
+
+def test_jobs_teach_what_they_take() -> None:
+    """Large ones first: then there is memory for few, and the jobs that run are looked at."""
+    daemon = Daemon(free=2 * GIB + 1)
+    daemon.wait(1)
+    assert daemon.offers == [Offer(2, Lack.NO_MEMORY.word)]
+    assert daemon.usage.asked == 1
+    for _ in range(LEAST_JOBS):
+        daemon.spare.ended(None, "", JobSummary(Outcome.COMPILED, peak_memory_bytes=GIB // 10), b"")
+    daemon.wait(LOOKS)
+    assert daemon.offers[1:] == [Offer(3)]
+
+
+def of(settings: ServerSettings) -> SpareCapacity:
+    return spare_capacity(settings, lambda: None, lambda: 0, lambda _: None, lambda: None, Clock())
+
+
+def test_a_kernel_that_tells_too_little(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Then the key is refused, and without it all is well."""
+    monkeypatch.setattr(HostUsage, "knows_own", False)
+    of(settings(tmp_path))
+    with pytest.raises(ConfigError, match=r"capacity\.idle_only: this kernel"):
+        of(settings(tmp_path, capacity=CapacitySettings(idle_only=True)))
+
+
+def test_other_settings(tmp_path: Path) -> None:
+    """They hold from now on."""
+    spare = of(settings(tmp_path, capacity=CapacitySettings(cpus=2, idle_only=True)))
+    spare.take(settings(tmp_path, capacity=CapacitySettings(cpus=6, reserve_memory_bytes=GIB)))
+    assert spare.spare.most == job_capacity(6)
+    assert spare.spare.memory.reserve == GIB
+
+
+@pytest.mark.parametrize("key", [{"idle_only": True}, {"nice": 5}, {"cpu_weight": 50}])
+def test_jobs_that_are_not_its_processes(key: dict[str, int], tmp_path: Path) -> None:
+    """Those of another builder cannot give way, so a file that wants that is refused."""
+    capacity = CapacitySettings(**key)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"it has no effect with this builder\.type"):
+        make_builder(settings(tmp_path, builder=DockerBuilderSettings(), capacity=capacity), Reactor())
