@@ -95,10 +95,12 @@ class Worker:
 class Farm:
     """The simulation.
 
+    :param random: for builds; ``weather``: for workers, so that both are the same under each rule.
     :param late: whether a job should run once more.
     """
 
     random: Random
+    weather: Random
     late: Late
     builds: int
     rate: float
@@ -117,7 +119,7 @@ class Farm:
             when += self.random.expovariate(self.rate)
             self._at(when, self._begin_build)
         for worker in self.workers:
-            self._at(self.random.expovariate(1 / STEADY_SECS), partial(self._change, worker))
+            self._at(self.weather.expovariate(1 / STEADY_SECS), partial(self._change, worker))
         self._at(1.0, self._look)
         while len(self.done) < self.builds:
             now, _, event = heapq.heappop(self._events)
@@ -129,7 +131,7 @@ class Farm:
     def _begin_build(self, now: float) -> None:
         build = Build(now)
         for _ in range(FILES):
-            work = min(600.0, self.random.lognormvariate(1.6, 1.2))
+            work = length(self.random)
             build.files.append(Job(build, work, work * self.random.lognormvariate(0, GUESS)))
         for _ in range(AT_A_TIME):
             self._ask(build, now)
@@ -184,7 +186,7 @@ class Farm:
         worker.speed = SLOW_SPEED if worker.speed == 1.0 else 1.0
         self._follow(worker)
         lasts = STEADY_SECS if worker.speed == 1.0 else SLOW_SECS
-        self._at(now + self.random.expovariate(1 / lasts), partial(self._change, worker))
+        self._at(now + self.weather.expovariate(1 / lasts), partial(self._change, worker))
 
     def _look(self, now: float) -> None:
         """Run what is late once more, as long as a CPU is idle."""
@@ -197,9 +199,20 @@ class Farm:
         self._at(now + 1.0, self._look)
 
 
+def length(random: Random) -> float:
+    """Seconds of a file on a usual CPU: half are below five, one in a hundred is above eighty."""
+    return min(600.0, random.lognormvariate(1.6, 1.2))
+
+
+def lengths(many: int) -> list[float]:
+    """The same ones each time."""
+    random = Random(1)  # noqa: S311
+    return [length(random) for _ in range(many)]
+
+
 def rules() -> Iterator[tuple[str, Late]]:
     """Which jobs are late."""
-    usual = percentile((Random(1).lognormvariate(1.6, 1.2) for _ in range(10_000)), 0.99)  # noqa: S311
+    usual = percentile(lengths(10_000), 0.99)
     yield "never", lambda job, now: False
     yield "after three times what one in a hundred takes", lambda job, now: now - job.began > LATE_TIMES * usual
     yield (
@@ -210,10 +223,10 @@ def rules() -> Iterator[tuple[str, Late]]:
 
 def simulated(late: Late, load: float, builds: int, seed: int) -> Farm:
     """A farm of which so much is wanted."""
-    mean = statistics.fmean(min(600.0, Random(seed).lognormvariate(1.6, 1.2)) for _ in range(10_000))  # noqa: S311
+    mean = statistics.fmean(lengths(10_000))
     slow = SLOW_SECS / (STEADY_SECS + SLOW_SECS)
     capacity = WORKERS * CPUS * (1 - slow + slow * SLOW_SPEED)
-    farm = Farm(Random(seed), late, builds, load * capacity / (mean * FILES))  # noqa: S311
+    farm = Farm(Random(seed), Random(seed + 1), late, builds, load * capacity / (mean * FILES))  # noqa: S311
     farm.run()
     return farm
 

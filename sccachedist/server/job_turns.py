@@ -40,7 +40,7 @@ class JobTurns:
         self._most = None if self._lack is None else offer.slots
         if self._most == 0:
             for waits in tuple(self._waiting):
-                waits.errback(self._refusal("waited"))
+                waits.errback(NoPlace(self._why("waited"), self._lack))
         self._give()
 
     @asynccontextmanager
@@ -50,7 +50,7 @@ class JobTurns:
         :raises NoPlace: there is none, or not in time.
         """
         if self._most == 0:
-            raise self._refusal("came")
+            raise NoPlace(self._why("came"), self._lack)
         if self._is_full or self._waiting:
             await self._wait()
         else:
@@ -64,7 +64,8 @@ class JobTurns:
     async def _wait(self) -> None:
         waits: Deferred[None] = Deferred()
         self._waiting.append(waits)
-        late = self._clock.callLater(WAIT_SECS, lambda: waits.errback(self._refusal(f"waited for {WAIT_SECS:.0f} s")))
+        why = f"waited for {WAIT_SECS:.0f} s"
+        late = self._clock.callLater(WAIT_SECS, lambda: waits.errback(NoPlace(self._why(why), self._lack)))
         waits.addBoth(self._leave, waits)
         try:
             await waits
@@ -86,6 +87,6 @@ class JobTurns:
     def _is_full(self) -> bool:
         return self._most is not None and self.running >= self._most
 
-    def _refusal(self, did: str) -> NoPlace:
+    def _why(self, did: str) -> str:
         means = "" if self._lack is None else f": {self._lack.means[0].lower()}{self._lack.means[1:-1]}"
-        return NoPlace(f"this build server has no room for a job that {did}{means}", self._lack)
+        return f"this build server has no room for a job that {did}{means}"
