@@ -54,6 +54,7 @@ BESIDE_THE_WAY = {
     "scheduler_session",
     "self_description",
     "service",
+    "spare_capacity",
     "spent_token_file",
 }
 #: Other errors of those modules: what the system says, which becomes a broken sandbox or disk where it is caught.
