@@ -185,9 +185,8 @@ class WorkerBuilder:
         self._forget_all()
         if self._started:
             self._started = self._to_sweep = False
-            self.workers = self._new_workers(
-                self._clearing, ahead=False
-            )  # one removes what there is, and no job follows
+            # One worker removes what there is, and no job follows.
+            self.workers = self._new_workers(self._clearing, ahead=False)
             await self._clear_up(RemoveAll(), REMOVAL_AT_STOP_SECS)
             await self._clear_up(Sweep(), self._sweep_at_stop_secs)
             await self.workers.stop()

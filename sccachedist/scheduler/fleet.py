@@ -155,10 +155,9 @@ class Fleet:
     def renew(self, server: BuildServer, heartbeat: Heartbeat, report: ServerReport | None) -> None:
         """Note the new heartbeat of a known server, and what it adds to that."""
         self._slots -= server.slots
-        if heartbeat != server.heartbeat:  # as a rule, it is: one of both is enough in memory
-            self._cpus += heartbeat.num_cpus - server.heartbeat.num_cpus
-            server.heartbeat = heartbeat
-        server.report = report
+        self._cpus += heartbeat.num_cpus - server.heartbeat.num_cpus
+        kept = server.heartbeat if heartbeat == server.heartbeat else heartbeat  # one of both is enough in memory
+        server.heartbeat, server.report = kept, report
         self._slots += server.slots
         self._listen(server)
         self.changed(server)
