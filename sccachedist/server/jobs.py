@@ -144,6 +144,17 @@ class ServerCore(Openness):
         """How many jobs there are, running or waiting for their clients."""
         return len(self._jobs)
 
+    def has_spare(self, untold: int, unclaimed: int) -> bool:
+        """Whether no client has to wait for a slot while the scheduler counts some that are free.
+
+        For each job here, another client may be on its way to a slot; and clients that do not come hold some.
+
+        :param untold: jobs that are over and that the scheduler still counts.
+        :param unclaimed: slots that the scheduler holds for clients that have not come.
+        """
+        busy = self.taken + untold
+        return busy + max(busy, unclaimed) < self.slots
+
     def open(self) -> None:
         """Accept jobs from now on: the builder has shown that it works."""
         self.is_ready = True

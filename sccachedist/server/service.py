@@ -198,13 +198,7 @@ def server_service(
     )
     spent = KeptSpentJobs(cache / IDENTITY / "spent")
     core = ServerCore(job_capacity(cpus()), spent)
-
-    def may_wait(untold: int) -> bool:
-        # For each job here, another client may be on its way to a slot; and clients that do not come hold some.
-        busy = core.taken + untold
-        return busy + max(busy, heartbeat.unclaimed) < core.slots
-
-    reports = JobReports(link, reactor, heartbeat.soon, may_wait)
+    reports = JobReports(link, reactor, heartbeat.soon, lambda untold: core.has_spare(untold, heartbeat.unclaimed))
 
     def judge(unfit: str) -> None:
         runner.judge(unfit)

@@ -245,3 +245,20 @@ def test_unfit() -> None:
     core.claim(JOB, now=0.0)
     core.unfit = ""
     core.assign(OTHER_JOB, GCC, present=True, now=0.0)
+
+
+@pytest.mark.parametrize(
+    ("slots", "untold", "unclaimed", "has_spare"),
+    [
+        (8, 0, 0, True),  # of one job, whose slot may be wanted by one more client
+        (8, 2, 0, True),
+        (8, 3, 0, False),
+        (8, 0, 6, True),  # one job, and six clients that do not come
+        (8, 0, 7, False),
+        (8, 2, 5, False),
+    ],
+)
+def test_spare_slots(slots: int, untold: int, unclaimed: int, *, has_spare: bool) -> None:
+    core = with_job("waits")
+    core.slots = slots
+    assert core.has_spare(untold, unclaimed) is has_spare
