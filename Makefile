@@ -21,7 +21,7 @@ COVERING = \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,history home_rates job_ids job_records jobs last_heartbeats latest leases notices)) \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,out_of_service placement pools popularity offers presumed queue queue_kinds queue_shares ranking refusals roles)) \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,reloaded_secrets sealed_heartbeats server_counts sessions shares sight snapshot speeds stored standings tenure weighted_turns window)) \
-	$(addprefix tests/server/test_,$(addsuffix .py,fitness idle_cpus introduced_jobs job_course jobs killed_jobs memory_room places spare spent_tokens)) tests/toolchains/test_lru.py \
+	$(addprefix tests/server/test_,$(addsuffix .py,fitness idle_cpus introduced_jobs job_course jobs killed_jobs memory_room offers places spare spent_tokens)) tests/toolchains/test_lru.py \
 	tests/builders/test_machines.py tests/scheduler/test_scouts.py \
 	$(addprefix tests/sandbox/test_,$(addsuffix .py,beneath elf failure_policy outcome sparse tar)) \
 	$(addprefix tests/records/test_,$(addsuffix .py,record report ring selection speed tally trace usage)) \

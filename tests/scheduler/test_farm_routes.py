@@ -170,7 +170,7 @@ def test_unknown_routes(known: Farm, path: str) -> None:
         ("status", {"since": "yesterday"}, "a number of seconds"),
         ("status", {"since": "-1"}, "a number of seconds"),
         ("status", {"since": "inf"}, "a number of seconds"),
-        ("servers", {"state": "open,broken"}, "some of open, full, avoided, draining, unfit"),
+        ("servers", {"state": "open,broken"}, "some of open, full, busy, avoided, draining, unfit"),
         ("jobs", {"outcome": "fine"}, "one of compiled, compile_error"),
         ("jobs", {"reason": "\x1b[31mred"}, "reason=\\x1b[31mred: expected one of no_servers"),
         ("jobs", {"limit": "0"}, "from 1 to 1000"),

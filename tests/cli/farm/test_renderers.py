@@ -56,6 +56,13 @@ def changed(document: Any, **keys: Any) -> Any:
     return {**copy.deepcopy(document), **keys}
 
 
+def test_only_what_a_farm_has() -> None:
+    """Where no gateway has workers and no build server is a published one, neither is named."""
+    text = status.render(changed(made.STATUS, workers=0, published=0), SCREENS["pipe"])
+    assert "of gateways" not in text
+    assert "published program" not in text
+
+
 def hostile(value: Any) -> Any:
     """A document in which each name is a stranger's."""
     if isinstance(value, dict):
