@@ -22,8 +22,11 @@ from farmkit.processes import Command, inherited, wait_until
 from farmkit.published_client import Client, client_config
 from farmkit.raw_client import RawClient
 from sccachedist import __version__
+from sccachedist.outcomes import Lack
+from sccachedist.wire.abilities import Abilities, Offer
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.extension import EXTENDED_HEARTBEAT, Availability, Health, ServerReport
+from sccachedist.wire.host_facts import HostFacts
 from tests.functional.conftest import client_of_a_module
 from tests.support.proxy import Certificate
 from tests.support.terminal import Terminal
@@ -37,12 +40,13 @@ HOST = re.escape(socket.gethostname())
 #: What each has to say: the lines that an administrator looks for.
 ANSWERS = {
     "sccachedist status": [
-        r"^servers +3: 1 open, 1 draining, 1 unfit$",
+        r"^servers +4: 1 open, 1 busy, 1 draining, 1 unfit$",
         r"sent home +1: suspicious 1",
         r"attention +\S+ has vanished",
     ],
     "sccachedist servers": [rf"^{HOST} +{{server}} +open +0/[0-9]+ .* {re.escape(__version__)} +[0-9.]+ (s|min) "],
     "sccachedist servers --state avoided,draining,unfit": [r"{drained} +draining .*an administrator drains it"],
+    "sccachedist servers --state busy": [r"{busy} +busy .*busy with other work"],
     "sccachedist jobs --since 1d": [r"127\.0\.0\.1 +{server} +\S*fine\.o .* compiled$"],
     "sccachedist usage --by client --since 7d": [r"^127\.0\.0\.1 +2 +1 +1 "],
     "sccachedist why broken.o": [r"broken\.o, .*: sent_local: suspicious \(verify\) by {server}", r"^  Mend: "],
@@ -99,7 +103,7 @@ def client(farm: Farm, all_toolchains: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="module")
 def asker(farm: Farm, client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
-    """Two compiles were made; then one build server was drained, one has a full disk, and one has vanished."""
+    """Two compiles were made; then a build server was drained, one has a full disk, one other work, one vanished."""
     home = tmp_path_factory.mktemp("home")
     config = home / ".config" / "sccache" / "config"
     config.parent.mkdir(parents=True)
@@ -112,16 +116,20 @@ def asker(farm: Farm, client: Client, tmp_path_factory: pytest.TempPathFactory) 
     with (
         FakeServer(farm, home / "drained") as drained,
         FakeServer(farm, home / "unfit") as unfit,
+        FakeServer(farm, home / "busy") as busy,
         FakeServer(farm, home / "vanished") as vanished,
     ):
-        asker.places.update(drained=str(drained.server_id), unfit=str(unfit.server_id))
+        asker.places.update(drained=str(drained.server_id), unfit=str(unfit.server_id), busy=str(busy.server_id))
         speaker = RawClient.of(farm, strict=True)
-        for server, secs, availability, why in (
-            (drained, 60, Availability.OPEN, ""),
-            (unfit, 60, Availability.DRAINING, "the disk of /var/cache is full"),
-            (vanished, 1, Availability.OPEN, ""),
+        usual = ServerReport(1, 60, Availability.OPEN, (), (), health=Health(""))
+        full = Health("the disk of /var/cache is full")
+        working = Abilities(offer=Offer(0, Lack.BUSY.word))
+        for server, report in (
+            (drained, usual),
+            (unfit, attrs.evolve(usual, availability=Availability.DRAINING, health=full)),
+            (busy, attrs.evolve(usual, host=HostFacts(), abilities=working)),
+            (vanished, attrs.evolve(usual, heartbeat_secs=1)),
         ):
-            report = ServerReport(1, secs, availability, (), (), health=Health(why))
             body = encode(EXTENDED_HEARTBEAT, (server.heartbeat(), report))
             assert speaker.ask("heartbeat_server", body, server.token).status == 200
         scheduler = farm.folder / "scheduler" / "scheduler.conf"
@@ -141,7 +149,7 @@ def asker(farm: Farm, client: Client, tmp_path_factory: pytest.TempPathFactory) 
 def test_the_table_is_whole() -> None:
     """Each command of the documentation is asked here, and no other."""
     assert set(TABLE) == set(ANSWERS)
-    assert len(TABLE) == 17
+    assert len(TABLE) == 18
 
 
 @pytest.mark.parametrize("command", dict.fromkeys(TABLE))
