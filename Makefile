@@ -9,9 +9,10 @@ demo:
 	scripts/setup.sh demo
 	$(PYTHON) -m demo $(if $(KEEP),--keep)
 
-# Everything; the tests of one file stay together, for they share a farm, and files run side by side: three on two cores,
-# for a third of their time is waiting. Long files of few tests do not come last, where nothing would run beside them.
-SIDE_BY_SIDE = --dist loadfile --no-loadscope-reorder --numprocesses
+# Everything; the tests of one file stay together, for they share a farm, and two files run side by side. With three, what
+# daemons have to do within a time is late on two cores now and then. Long files of few tests do not come last, where nothing
+# would run beside them.
+SIDE_BY_SIDE = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # The tests of what decides, and of all that travels: no line and no branch of it without a test. pyproject.toml has the
 # modules.
@@ -36,11 +37,11 @@ COVERING = \
 
 # These first, for they take two minutes; then all others.
 test: coverage
-	$(PYTEST) -m "not packages" $(SIDE_BY_SIDE) 3 $(addprefix --ignore=,$(COVERING))
+	$(PYTEST) -m "not packages" $(SIDE_BY_SIDE) $(addprefix --ignore=,$(COVERING))
 
 coverage:
 	scripts/setup.sh dev
-	$(PYTEST) --cov --quiet $(SIDE_BY_SIDE) 2 $(COVERING)
+	$(PYTEST) --cov --quiet $(SIDE_BY_SIDE) $(COVERING)
 
 unit:
 	scripts/setup.sh unit
@@ -57,7 +58,7 @@ test-pythons:
 
 functional:
 	scripts/setup.sh dev
-	$(PYTEST) -m "functional and not packages" $(SIDE_BY_SIDE) 3
+	$(PYTEST) -m "functional and not packages" $(SIDE_BY_SIDE)
 
 # What administrators install, as the pages say, from nothing to a remote compile. For root. All that needs a Docker engine
 # shares one, and the rest runs beside it.

@@ -137,7 +137,7 @@ class Daemon:
         if not self.running:
             raise RuntimeError(f"ended before {what}: status {self.process.returncode}\n{self.tail()}")
 
-    def stop(self, seconds: float = 15) -> int:
+    def stop(self, seconds: float = 30) -> int:
         """End it with SIGTERM and give its exit status, negative for a signal.
 
         :raises RuntimeError: it did not end in time, and has been killed with all of its session's group.
