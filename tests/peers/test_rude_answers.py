@@ -64,13 +64,13 @@ class Rude(Protocol):
 
 
 class Once(Factory):
-    """Takes one connection."""
+    """Takes one connection, and closes others."""
 
     def __init__(self, rude: Rude) -> None:
         self._left = [rude]
 
-    def buildProtocol(self, addr: Any) -> Rude:
-        return self._left.pop()
+    def buildProtocol(self, addr: Any) -> Rude | None:
+        return self._left.pop() if self._left else None
 
 
 @attrs.define
