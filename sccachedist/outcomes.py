@@ -5,6 +5,7 @@ the word. The number of a word on the wire is its place in its class: new words 
 """
 
 from enum import Enum
+from typing import Self
 
 
 class Word(Enum):
@@ -18,6 +19,19 @@ class Word(Enum):
 
     def __init__(self, means: str, mend: str) -> None:
         self.means, self.mend, self.word = means, mend, self.name.lower()
+
+    @classmethod
+    def of(cls, word: str) -> Self:
+        """Return the member that is written so.
+
+        :raises KeyError: there is none.
+        """
+        return cls[word.upper()]
+
+    @property
+    def clause(self) -> str:
+        """What it means, as a part of a sentence."""
+        return f"{self.means[0].lower()}{self.means[1:-1]}"
 
     __hash__ = object.__hash__  # a member is one object: Enum's hash, of its name, takes five times as long
 

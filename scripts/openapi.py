@@ -18,7 +18,7 @@ from sccachedist.records.client_documents import NamedClientsDocument
 from sccachedist.records.toolchain_documents import ToolchainsDocument
 from sccachedist.records.usage import By
 from sccachedist.scheduler.farm_orders import ACTION_KEYS, MOST_NAME, MOST_SECS, MOST_SERVERS
-from sccachedist.scheduler.farm_queries import MOST_ROWS, STATES
+from sccachedist.scheduler.farm_queries import MOST_ROWS
 from sccachedist.scheduler.farm_routes import QUERIES
 from sccachedist.scheduler.out_of_service import MOST_TEXT
 
@@ -55,7 +55,7 @@ _KEYS: Mapping[str, Schema] = {
     "since": {"type": "number", "minimum": 0, "maximum": 1e9},
     "limit": {"type": "integer", "minimum": 1, "maximum": MOST_ROWS},
     "before": {"type": "string", "pattern": r"^[0-9]{1,10}\.[0-9]{1,3}~[0-9]{1,4}$"},
-    "state": {"type": "string", "enum": list(STATES)},
+    "state": {"type": "string", "enum": list(documents.SERVER_STATES)},
     "outcome": {"type": "string", "enum": [word.word for word in Outcome]},
     "reason": {"type": "string", "enum": _REASONS},
     "by": {"type": "string", "enum": list(get_args(By))},

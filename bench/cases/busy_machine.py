@@ -1,7 +1,7 @@
 """A build server on a host that others use: what its jobs cost them, and how jobs end for which memory is short.
 
 The others are four processes that count. They and the build server are in one control group, of so much weight that
-whatever else runs on this machine takes next to nothing of its CPUs; the scheduler and the clients are beside it. For
+all else that runs on this machine takes next to nothing of its CPUs; the scheduler and the clients are beside it. For
 root alone.
 """
 

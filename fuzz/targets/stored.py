@@ -1,6 +1,6 @@
 """What others keep for the daemons, or tell: the store of several schedulers, an object store, files of records.
 
-The first byte chooses how the rest is read. Whoever may write there may have written anything: no error but ours comes
+The first byte chooses how the rest is read. Who may write there may have written anything: no error but ours comes
 of it, and what was read can be written again.
 """
 

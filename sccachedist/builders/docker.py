@@ -8,14 +8,12 @@ from pathlib import Path
 from sccachedist.builders.disk_room import UNBOUNDED
 from sccachedist.builders.selftest.job import probe
 from sccachedist.builders.selftest.requirements import DOCKER
-from sccachedist.builders.worker_builder import WorkerBuilder
+from sccachedist.builders.worker_builder import SWEEP_OUTSIDE_SECS, WorkerBuilder
 from sccachedist.builders.worker_pool import IWorkerReactor, Program
 from sccachedist.builders.worker_protocol import Size
 from sccachedist.config import WorkerLimits
 from sccachedist.policy import OnFailure
 
-#: Seconds to remove images when the build server stops: Docker takes a part of one for each.
-SWEEP_AT_STOP_SECS = 10.0
 #: The variables of the daemon's environment that the ``docker`` program needs.
 ENVIRONMENT = ("PATH", "DOCKER_HOST")
 
@@ -48,5 +46,5 @@ def docker_builder(
         slots,
         room=room,
         on_failure=on_failure,
-        sweep_at_stop_secs=SWEEP_AT_STOP_SECS,
+        sweep_at_stop_secs=SWEEP_OUTSIDE_SECS,
     )

@@ -19,7 +19,7 @@ from sccachedist.builders.selftest.job import probe
 from sccachedist.builders.selftest.requirements import OVERLAY
 from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.builders.worker_pool import IWorkerReactor, Program
-from sccachedist.builders.worker_protocol import JobLimits, Priority, Size, limits_from
+from sccachedist.builders.worker_protocol import USUAL, JobLimits, Priority, Size, limits_from
 from sccachedist.config import WorkerLimits
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.privileges import Account
@@ -42,7 +42,6 @@ _WORKER = "sccachedist.sandbox.overlay.worker"
 #: Bytes that the C library keeps for the next job: as a rule, it gives large pieces back and faults them in again, for
 #: each job, or not, as chance has it. A job's processes do not inherit these variables.
 _KEPT_BYTES = 8 << 20
-_USUAL = Priority()
 _ENVIRONMENT = {
     "PATH": os.defpath,
     "MALLOC_TRIM_THRESHOLD_": str(_KEPT_BYTES),
@@ -72,7 +71,7 @@ class OverlayBuilder(WorkerBuilder):
         slots: int,
         on_failure: OnFailure = OnFailure.VERIFY,
         room: Size = UNBOUNDED,
-        priority: Priority = _USUAL,
+        priority: Priority = USUAL,
         cpu_weight: int | None = None,
     ) -> None:
         self._home = build_dir.absolute() / HOME
@@ -83,7 +82,7 @@ class OverlayBuilder(WorkerBuilder):
         told = json.dumps(attrs.asdict(job_limits))
         program, clearing = (
             Program(_WORKER, (str(self._home), str(bwrap), told, json.dumps(attrs.asdict(its)), *groups), _ENVIRONMENT)
-            for its, groups in ((priority, self._groups.parents), (_USUAL, ()))
+            for its, groups in ((priority, self._groups.parents), (USUAL, ()))
         )
         proof = functools.partial(probe, directory=self._home / TOOLCHAINS, requirements=OVERLAY)
         super().__init__(
@@ -96,7 +95,7 @@ class OverlayBuilder(WorkerBuilder):
             room=room,
             on_failure=on_failure,
             follow=True,
-            clearing=clearing if priority != _USUAL or cpu_weight is not None else None,
+            clearing=clearing if priority != USUAL or cpu_weight is not None else None,
         )
 
     def complaint(self) -> str:

@@ -7,15 +7,13 @@ from pathlib import Path
 
 from sccachedist.builders.disk_room import UNBOUNDED
 from sccachedist.builders.selftest.job import probe
-from sccachedist.builders.worker_builder import WorkerBuilder
+from sccachedist.builders.worker_builder import SWEEP_OUTSIDE_SECS, WorkerBuilder
 from sccachedist.builders.worker_pool import IWorkerReactor, Program
 from sccachedist.builders.worker_protocol import Size
 from sccachedist.config import PotBuilderSettings, WorkerLimits
 from sccachedist.policy import OnFailure
 from sccachedist.wire.messages import CompileCommand
 
-#: Seconds to destroy pots when the build server stops.
-SWEEP_AT_STOP_SECS = 10.0
 # The pot that others are cloned from holds a whole system, so the trial job runs a shell of it.
 _OF_THE_SYSTEM = CompileCommand("/bin/sh", ("-c", "test -c /dev/null && cp proof seen"), (), "/work")
 
@@ -49,5 +47,5 @@ def pot_builder(
         room=room,
         on_failure=on_failure,
         reuse=True,
-        sweep_at_stop_secs=SWEEP_AT_STOP_SECS,
+        sweep_at_stop_secs=SWEEP_OUTSIDE_SECS,
     )

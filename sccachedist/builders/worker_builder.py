@@ -47,6 +47,8 @@ log = Logger()
 
 #: Seconds for a :class:`Sweep`: while the build server runs, and when it stops.
 SWEEP_SECS, SWEEP_AT_STOP_SECS = 3600.0, 2.0
+#: The latter where other programs remove what there is, one piece after the other: Docker takes a part of one for each.
+SWEEP_OUTSIDE_SECS = 10.0
 #: Seconds to remove jobs and toolchains when the build server stops.
 REMOVAL_AT_STOP_SECS = 30.0
 

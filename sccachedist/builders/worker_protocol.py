@@ -119,6 +119,9 @@ class Priority:
     yields: bool = False
 
 
+USUAL = Priority()
+
+
 @attrs.frozen
 class UnpackLimits:
     """The limits of a toolchain's archive, named as their keys under ``[limits]``."""

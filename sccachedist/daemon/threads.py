@@ -7,7 +7,7 @@ thread for as long as it is. What runs in the threads is not known here.
 from threading import Thread
 from typing import Any
 
-#: Seconds that the end of a daemon waits for each thread: whoever needs its work done has waited before.
+#: Seconds that the end of a daemon waits for each thread: those who need its work done have waited before.
 END_SECS = 1.0
 
 

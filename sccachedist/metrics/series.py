@@ -13,6 +13,7 @@ import attrs
 
 from sccachedist.config import ConnectionLimits, SchedulerLimits
 from sccachedist.outcomes import Outcome, Refusal, SentLocal, Word
+from sccachedist.records.documents import SERVER_STATES
 
 #: The upper bounds of histograms' buckets, in seconds: how late the reactor is, how long a client waits for a slot, and
 #: how long a request takes.
@@ -206,7 +207,7 @@ SCHEDULER = (
         "sccachedist_scheduler_build_servers",
         Kind.GAUGE,
         "Build servers; each is in one state.",
-        {"state": ("open", "full", "busy", "avoided", "draining", "unfit")},
+        {"state": SERVER_STATES},
     ),
     Series("sccachedist_scheduler_build_servers_published", Kind.GAUGE, "Those that run the published program."),
     Series(

@@ -7,9 +7,11 @@ A query may have ``since``, how many seconds to look back: commands give that ra
 What chooses records is as in :class:`~sccachedist.records.selection.Selection`.
 """
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, get_args
 
 ServerState = Literal["open", "full", "busy", "avoided", "draining", "unfit"]
+#: All of them, in the order in which they are counted.
+SERVER_STATES: tuple[ServerState, ...] = get_args(ServerState)
 
 
 class MeDocument(TypedDict):

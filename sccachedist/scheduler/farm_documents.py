@@ -58,7 +58,7 @@ MOST_UPLOADS = 100
 #: To how many bytes memory and disks are rounded.
 _ROUND = 1 << 26
 #: Why a build server takes fewer jobs than it has CPUs for, by the words.
-_LACKS = {lack.word: f"{lack.means[0].lower()}{lack.means[1:-1]}" for lack in Lack}
+_LACKS = {lack.word: lack.clause for lack in Lack}
 #: Jobs of a toolchain whose compilers are looked at.
 _MOST_LOOKED_AT = 20
 

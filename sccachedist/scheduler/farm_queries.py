@@ -7,19 +7,18 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
-from typing import Any, get_args
+from typing import Any
 
 from sccachedist.errors import DecodeError
 from sccachedist.outcomes import Outcome, Refusal, SentLocal, Word
 from sccachedist.printable import excerpt
-from sccachedist.records.documents import ServerState
+from sccachedist.records.documents import SERVER_STATES
 from sccachedist.records.ring import ENDED, Entry
 from sccachedist.records.selection import Selection
 from sccachedist.wire.addresses import ServerId
 
 #: The records of a page, if the query does not say, and at most.
 PAGE, MOST_ROWS = 100, 1000
-STATES: tuple[str, ...] = get_args(ServerState)
 _REASONS = (*Refusal, *SentLocal)
 
 
@@ -65,9 +64,9 @@ def states(query: Mapping[str, str]) -> frozenset[str]:
 
     :raises DecodeError: one of them is none.
     """
-    wanted = frozenset(query["state"].split(",")) if "state" in query else frozenset(STATES)
-    if not wanted <= set(STATES):
-        raise _wrong(query, "state", f"some of {', '.join(STATES)}")
+    wanted = frozenset(query["state"].split(",")) if "state" in query else frozenset[str](SERVER_STATES)
+    if not wanted <= set(SERVER_STATES):
+        raise _wrong(query, "state", f"some of {', '.join(SERVER_STATES)}")
     return wanted
 
 

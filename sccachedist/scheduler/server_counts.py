@@ -61,7 +61,7 @@ class ServerCounts:
             is_open=server.is_open,
             slots=slots,
             is_avoided=is_avoided,
-            is_full=len(server.jobs) - server.lent >= slots,
+            is_full=server.taken >= slots,
         )
         now = _Counted(state, slots, server.takes_jobs, is_avoided, server.report is None, server.kind)
         before = self._counted.get(server.server_id)

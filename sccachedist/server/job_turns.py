@@ -36,7 +36,7 @@ class JobTurns:
 
         If nothing is lacking, any number may run.
         """
-        self._lack = Lack[offer.lack.upper()] if offer.lack else None
+        self._lack = Lack.of(offer.lack) if offer.lack else None
         self._most = None if self._lack is None else offer.slots
         if self._most == 0:
             for waits in tuple(self._waiting):
@@ -88,5 +88,5 @@ class JobTurns:
         return self._most is not None and self.running >= self._most
 
     def _why(self, did: str) -> str:
-        means = "" if self._lack is None else f": {self._lack.means[0].lower()}{self._lack.means[1:-1]}"
+        means = "" if self._lack is None else f": {self._lack.clause}"
         return f"this build server has no room for a job that {did}{means}"

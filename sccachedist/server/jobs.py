@@ -307,7 +307,7 @@ class ServerCore(Openness):
             raise UnknownJob(f"job {job_id} has an open request already")
         if self.offer is not None and not self.offer.slots:
             self.refused += 1
-            lack = Lack[self.offer.lack.upper()]
+            lack = Lack.of(self.offer.lack)
             raise NoPlace(f"no job is taken for now. {lack.means}", lack)
         is_late = now - job.since > (OUR_SLOT_SECS if job.is_introduced else PUBLISHED_SLOT_SECS)
         places = self.slots * use.value + few(self.slots)

@@ -4,6 +4,7 @@ How jobs come to them is not known here.
 """
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,17 @@ def _check_priority(settings: HostSettings) -> None:
     """
     if isinstance(settings.builder, OverlayBuilderSettings | RemoteBuilderSettings):
         return
-    for name in ("idle_only", "nice", "cpu_weight"):
+    refuse_capacity(
+        settings, ("idle_only", "nice", "cpu_weight"), "it has no effect with this builder.type; with overlay it has"
+    )
+
+
+def refuse_capacity(settings: HostSettings, names: Iterable[str], why: str) -> None:
+    """Check that keys of ``[capacity]`` are not set.
+
+    :param why: what is said of one that is.
+    :raises ConfigError: one is.
+    """
+    for name in names:
         if getattr(settings.capacity, name) != getattr(CapacitySettings(), name):
-            raise ConfigError(f"capacity.{name}: it has no effect with this builder.type; with overlay it has")
+            raise ConfigError(f"capacity.{name}: {why}")

@@ -20,7 +20,6 @@ from sccachedist.budgets import Budget
 from sccachedist.builders.cgroups import own_and_above
 from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.config import (
-    CapacitySettings,
     RemoteBuilderSettings,
     ServerSettings,
     load_server_settings,
@@ -59,7 +58,14 @@ from sccachedist.server.metrics import ServerMetrics
 from sccachedist.server.reloaded_parts import JobObservers, ServerParts
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.sandbox_service import SandboxParts
-from sccachedist.server.sandboxes import account_of, check_directories, directories_of, make_builder, take_up
+from sccachedist.server.sandboxes import (
+    account_of,
+    check_directories,
+    directories_of,
+    make_builder,
+    refuse_capacity,
+    take_up,
+)
 from sccachedist.server.scheduler_session import HttpSchedulerSession, Incarnation
 from sccachedist.server.self_description import abilities, offered_cpus, server_token, told_metrics_port
 from sccachedist.server.self_test import SelfTest
@@ -359,8 +365,7 @@ def gateway_sessions(
     """
     if not isinstance(settings.builder, RemoteBuilderSettings):
         return None
-    for name in ("cpus", "idle_only", "reserve_memory_bytes", "nice", "cpu_weight"):
-        if getattr(settings.capacity, name) != getattr(CapacitySettings(), name):
-            raise ConfigError(f"capacity.{name}: a gateway offers the CPUs of its workers; set it in their files")
+    names = ("cpus", "idle_only", "reserve_memory_bytes", "nice", "cpu_weight")
+    refuse_capacity(settings, names, "a gateway offers the CPUs of its workers; set it in their files")
     tokens = WorkerTokens(settings.builder.tokens)
     return WorkerSessions(tokens, settings.limits.job_secs, certificate, changed, reactor)

@@ -83,7 +83,7 @@ class SpareCapacity(PeriodicService):
 
     def _tell(self, before: Offer, offer: Offer) -> None:
         if not offer.slots and before.slots:
-            log.info("no jobs for now: {why}", why=Lack[offer.lack.upper()].means)
+            log.info("no jobs for now: {why}", why=Lack.of(offer.lack).means)
         elif offer.slots and not before.slots:
             log.info("jobs are taken again")
         self._changed(offer)

@@ -8,7 +8,7 @@ from bench.stragglers import FILES, Build, Job, Late, rules, simulated
 
 @pytest.mark.parametrize("late", [late for _, late in rules()], ids=[name for name, _ in rules()])
 def test_each_job_ends_once(late: Late, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever runs twice: each file ends, in no less time than its work takes, and nothing is left on a worker."""
+    """However many run twice, each file ends, in no less time than its work takes, and nothing is left on a worker."""
     monkeypatch.setattr(stragglers, "WORKERS", 8)
     farm = simulated(late, 0.5, builds=3, seed=1)
     assert len(farm.jobs) == 3 * FILES

@@ -1,4 +1,4 @@
-"""The disk of the records and of what is out of service answers no more: nobody waits for it, nor does a stop."""
+"""The disk of the records and of what is out of service answers no more: no request waits for it, and no stop."""
 
 import os
 import signal

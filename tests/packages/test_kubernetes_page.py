@@ -121,6 +121,6 @@ def test_the_page_on_workers(desk: Desk) -> None:
 
 
 def test_all_commands_are_followed() -> None:
-    """A block of commands that no test runs would be one that nobody has tried."""
+    """A block of commands that no test runs would be one that was never tried."""
     named = {block.name for block in blocks("kubernetes") if block.language == "sh"}
     assert named == {"profile", "secrets", "install", "worker-secrets", "certificates"}

@@ -152,7 +152,7 @@ async def test_interim_answers(there: There, count: int, is_taken: bool) -> None
 
 @coroutine
 async def test_a_peer_that_takes_no_more_of_a_file(there: There, tmp_path: Path) -> None:
-    """It is given up as any other in which nothing moves: whoever has asked has cancelled nothing."""
+    """It is given up as any other in which nothing moves: its caller has cancelled nothing."""
     file = tmp_path / "file"
     with file.open("wb") as sparse:
         sparse.truncate(1 << 32)

@@ -365,13 +365,11 @@ class Walk(CoreBesideModel):
         fleet, afresh = self.core._fleet, ServerCounts()
         for server in fleet.servers():
             afresh.count(server, is_avoided=server.server_id in fleet._shunned)
-        counts = fleet.counts
-        assert (+counts.states, counts.open_slots, counts.published) == (
-            +afresh.states,
-            afresh.open_slots,
-            afresh.published,
-        )
-        assert counts._takers == afresh._takers
+
+        def told(counts: ServerCounts) -> tuple[object, ...]:
+            return +counts.states, counts.open_slots, counts.published, counts._takers
+
+        assert told(fleet.counts) == told(afresh)
 
     @invariant()
     def shares_are_right(self) -> None:

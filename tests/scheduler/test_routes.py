@@ -119,12 +119,6 @@ def scheduler() -> Scheduler:
 
 
 @pytest.fixture
-def rewriting() -> Scheduler:
-    """A scheduler before which a network rewrites the addresses of build servers."""
-    return Scheduler(rewritten=REWRITTEN)
-
-
-@pytest.fixture
 def farm(scheduler: Scheduler) -> Scheduler:
     """A scheduler that knows the recorded build server."""
     scheduler.ask(16)
@@ -234,37 +228,6 @@ def test_behind_a_proxy(scheduler: Scheduler) -> None:
     asked = HEARTBEAT_16.asked({"X-Real-IP": "127.0.0.1"})
     assert scheduler.browser.ask(asked, "10.9.0.1").message(HEARTBEAT_RESULT) == HeartbeatResult(is_new=True)
     assert scheduler.browser.ask(HEARTBEAT_16.asked({"X-Real-IP": "here"}), "10.9.0.1").status == 400
-
-
-REWRITTEN = Rewritten({ip_network("10.244.0.0/16"): [ip_network("127.0.0.0/30")]})
-POD = "10.244.7.7"
-
-
-def test_a_rewritten_sender(rewriting: Scheduler) -> None:
-    """A build server may come from a network that rewrites addresses, also through a proxy that says so."""
-    for sender, headers in ((POD, {}), (f"::ffff:{POD}", {}), ("10.9.0.1", {"X-Real-IP": POD})):
-        assert rewriting.browser.ask(HEARTBEAT_16.asked(headers), sender).status == 200
-    assert rewriting.status().num_servers == 1
-
-
-@pytest.mark.parametrize(
-    ("sender", "headers"),
-    [
-        ("10.245.0.1", {}),
-        ("10.245.0.1", {"X-Real-IP": POD}),  # no proxy
-        ("10.245.0.1", {"X-Forwarded-For": POD}),
-        ("10.9.0.1", {}),  # a proxy that names no sender
-        ("10.9.0.1", {"X-Real-IP": "10.245.0.1"}),
-        ("127.0.0.2", {}),  # another build server
-        (POD, bearer("127.0.0.4:10501 servertok")),
-        (POD, bearer("10.244.7.8:10501 servertok")),
-    ],
-)
-def test_who_is_no_rewritten_sender(rewriting: Scheduler, sender: str, headers: dict[str, str]) -> None:
-    """Whoever sends from elsewhere, or names another address than those, is refused as before."""
-    answer = rewriting.browser.ask(HEARTBEAT_16.asked(headers), sender)
-    assert (answer.status, answer.headers["www-authenticate"]) == (401, f'Bearer error="{MISMATCH}"')
-    assert rewriting.status().num_servers == 0
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_a_disk_that_takes_nothing(scheduler: Scheduler) -> None:
 def test_a_dead_disk(scheduler: Scheduler) -> None:
     """No administrator waits for it for ever, nor does the end of the scheduler."""
     scheduler.start()
-    never = Deferred[None]()  # kept here: the garbage collector ends what waits for one that nobody has
+    never = Deferred[None]()  # kept here: the garbage collector ends what waits for one that is not kept
     scheduler.in_thread = lambda *_: never
     scheduler.drain()
     waiting = Deferred.fromCoroutine(scheduler.file.close())

@@ -75,5 +75,5 @@ def test_a_part_of_the_host() -> None:
 
 
 def test_more_than_there_are() -> None:
-    """A host has no more idle CPUs than it has, whatever its operator says."""
+    """A host has no more idle CPUs than it has, also if its operator names more."""
     assert offers(IdleCpus(16, 2), [0.0, 1.0, 1.0]) == [2, 2, 1]

@@ -89,7 +89,7 @@ def test_it_takes_too_long() -> None:
 
 
 def test_a_client_that_goes_away() -> None:
-    """It takes nobody's turn."""
+    """It takes no turn of others."""
     turns = JobTurns(Clock())
     turns.allow(Offer(1, SHORT))
     running, gone, waiting = (Job(turns) for _ in range(3))

@@ -32,7 +32,7 @@ def test_memory() -> None:
 
 
 def test_jobs_that_still_run() -> None:
-    """They go home when nothing was offered for a while because of other work; a moment's offer begins that anew."""
+    """They go home when nothing was offered for a while because of other work; a moment's offer begins that again."""
     spare = Spare(2, 0, 8)
     spare.looked(BUSY, MUCH, 0.0)
     spare.looked(BUSY, MUCH, GRACE_SECS - 1)
@@ -52,7 +52,7 @@ def test_jobs_without_memory_beside_them() -> None:
 
 
 def test_other_settings() -> None:
-    """A host that is told another number of CPUs looks anew; another reserve holds from the next look on."""
+    """A host that is told another number of CPUs looks again; another reserve holds from the next look on."""
     spare = Spare(2, 0, 8)
     spare.looked(BUSY, MUCH, 0.0)
     spare.take(2, PRESUMED_BYTES)

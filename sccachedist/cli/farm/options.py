@@ -9,12 +9,11 @@ from typing import TypeVar, get_args
 from sccachedist.cli.farm.times import EXPECTED, secs_back
 from sccachedist.errors import DecodeError
 from sccachedist.outcomes import Outcome, Refusal, SentLocal
-from sccachedist.records.documents import ServerState
+from sccachedist.records.documents import SERVER_STATES
 from sccachedist.records.usage import By
 
 T = TypeVar("T")
 
-_STATES = get_args(ServerState)
 #: How many lines ``jobs`` prints, and the seconds between two looks of ``--watch``.
 _LINES, _WATCH_SECS = 50, 2.0
 #: Those that make a file.
@@ -78,7 +77,7 @@ def _choosing(commands: dict[str, argparse.ArgumentParser]) -> None:
         type=argument(_states),
         default=(),
         metavar="STATE[,STATE]",
-        help=f"those alone that are {' or '.join(_STATES)}",
+        help=f"those alone that are {' or '.join(SERVER_STATES)}",
     )
     reasons = [word.word for word in (*Refusal, *SentLocal)]
     jobs = commands["jobs"]
@@ -133,8 +132,8 @@ def _colouring(command: argparse.ArgumentParser) -> None:
 
 def _states(text: str) -> tuple[str, ...]:
     states = tuple(text.split(","))
-    if not set(states) <= set(_STATES):
-        raise DecodeError(f"expected some of {', '.join(_STATES)}, with commas between them")
+    if not set(states) <= set(SERVER_STATES):
+        raise DecodeError(f"expected some of {', '.join(SERVER_STATES)}, with commas between them")
     return states
 
 

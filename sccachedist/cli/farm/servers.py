@@ -5,8 +5,6 @@ from collections.abc import Collection
 from sccachedist.cli.farm.screen import Cell, Column, Screen, Style, table
 from sccachedist.records.documents import ServerRow, ServersDocument
 
-#: The states of a build server; each is in one.
-STATES = ("open", "full", "busy", "avoided", "draining", "unfit")
 _STYLES: dict[str, Style] = {"open": "good", "avoided": "bad", "unfit": "bad", "draining": "warn"}
 
 #: In the order of :func:`cells`.

@@ -2,9 +2,7 @@
 
 from sccachedist.cli.farm.screen import Screen, paragraph
 from sccachedist.cli.farm.words import HOME, REMOTE, compiled_share, counted, home_reasons
-from sccachedist.records.documents import Recent, SchedulerRow, StatusDocument
-
-_STATES = ("open", "full", "busy", "avoided", "draining", "unfit")
+from sccachedist.records.documents import SERVER_STATES, Recent, SchedulerRow, StatusDocument
 
 
 def render(document: StatusDocument, screen: Screen) -> str:
@@ -64,7 +62,7 @@ def _pause(document: StatusDocument, screen: Screen) -> list[tuple[str, str]]:
 
 
 def _servers(document: StatusDocument, screen: Screen) -> str:
-    states = [state for state in (*_STATES, *document["servers"]) if document["servers"].get(state)]
+    states = [state for state in (*SERVER_STATES, *document["servers"]) if document["servers"].get(state)]
     counted = ", ".join(f"{document['servers'][state]} {screen.text(state)}" for state in dict.fromkeys(states))
     text = f"{sum(document['servers'].values()):,}"
     if counted:

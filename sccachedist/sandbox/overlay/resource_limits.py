@@ -17,7 +17,7 @@ from typing import Protocol
 
 import attrs
 
-from sccachedist.builders.worker_protocol import JobLimits, Priority
+from sccachedist.builders.worker_protocol import USUAL, JobLimits, Priority
 from sccachedist.errors import LimitExceeded
 from sccachedist.sandbox.overlay.filters import open_filter
 from sccachedist.sandbox.overlay.held_memory import HeldMemory
@@ -26,7 +26,7 @@ from sccachedist.sandbox.overlay.worker_groups import WORKER, sweep
 #: Processes beside the job's: the worker's two, bubblewrap's, and the first one of the sandbox.
 _OURS = 4
 _DESCRIPTORS = 4096
-_USUAL, _NICEST = Priority(), 19
+_NICEST = 19
 _SOONER_THAN_DAEMONS = "500"  # the kernel kills a job first when the host is out of memory
 _SWAP_V1, _SWAP_V2 = "memory.memsw.limit_in_bytes", "memory.swap.max"
 
@@ -104,7 +104,7 @@ class ResourceLimits:
 
 
 def apply_limits(
-    limits: JobLimits, parents: Collection[str], scratch: str, priority: Priority = _USUAL
+    limits: JobLimits, parents: Collection[str], scratch: str, priority: Priority = USUAL
 ) -> ResourceLimits:
     """Set the limits on this process, and its priority.
 
