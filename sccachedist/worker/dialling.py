@@ -63,6 +63,7 @@ class Dialler:
     :param hello: returns what the gateway is told.
     :param drawn: draws a number from 0 to 1.
     :ivar session: the session; None if there is none.
+    :ivar is_over: whether this is not to dial again.
     """
 
     _calls: GatewayCalls
@@ -70,11 +71,15 @@ class Dialler:
     _desk: Desk
     _drawn: Callable[[], float]
     session: GatewaySession | None = None
+    is_over: bool = False
     _failures: int = 0
     _said: str = ""
 
     async def run(self) -> None:
-        """Dial, again and again, until this is cancelled."""
+        """Dial, again and again, until this is cancelled, or is over and its session ends.
+
+        The end of its session may cause its own: then it is cancelled while it runs, which has no effect.
+        """
         clock = self._desk.clock
         try:
             while True:
@@ -83,6 +88,8 @@ class Dialler:
                     await self._once()
                 except PeerError as error:
                     self._tell(error)
+                if self.is_over:
+                    return
                 if clock.seconds() - began >= STEADY_SECS:
                     self._failures = 0
                 await deferLater(clock, pause_secs(self._failures, self._drawn()))
@@ -152,7 +159,8 @@ class Diallers(Service):
         if self._looks.running:
             self._looks.stop()
         running, self._running = self._running, {}
-        for _, work in running.values():
+        for dialler, work in running.values():
+            dialler.is_over = True
             work.cancel()
         return gatherResults([work for _, work in running.values()])
 

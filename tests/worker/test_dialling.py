@@ -135,6 +135,19 @@ def test_stopped(dialled: Dialled) -> None:
     assert len(gateway.hellos) == 1
 
 
+def test_stopped_by_the_end_of_a_session(dialled: Dialled) -> None:
+    """A worker that waits for its last job stops when its gateway is lost: in the middle of the end of that session."""
+    gateway = dialled.gateways[URL]
+    gateway.hellos[0].callback(WELCOME)
+    gateway.only_poll().give(job(7))
+    stopped = dialled.bench.desk.idle.wait().addCallback(lambda _: dialled.diallers.stopService())
+    gateway.listening.errback(PeerError("lost"))
+    assert outcome(stopped) == [None]
+    assert gateway.closed == 1
+    dialled.advance(LOOKUP_SECS)
+    assert len(gateway.hellos) == 1
+
+
 def test_one_ip_version(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway that has addresses of both is one gateway: those of the host's preferred version count."""
     six = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 1, 0, 0))
