@@ -5,7 +5,7 @@ and timers are :mod:`sccachedist.gateway.worker_sessions`'s.
 
 Theory of operation. A worker has a session, and opens a *place* for each job that it could begin now. A job waits until
 a place suits it, and only then is it given away (late binding): so no job waits for one worker while another is idle.
-Each time that it is given away has a *ticket* of its own. Five rules hold:
+Each time that it is given away has a *ticket* of its own. Six rules hold:
 
 1. A job is waiting, or has exactly one ticket. What comes with another ticket is thrown away.
 2. The oldest job is given away first. A job that comes back keeps its age, so it is at the front.
@@ -14,6 +14,8 @@ Each time that it is given away has a *ticket* of its own. Five rules hold:
 4. A job is lost as well if its worker is through with the place where the job came, and has not answered: the job or
    the answer did not get through, though both sides live.
 5. A worker that lives and has no result for a job has decided: the job goes home, and no other worker gets it.
+6. A worker has to end a ticket until it is through with the place where that was given away. Messages overtake each
+   other, and some are lost: that a worker was told once does not mean that it knew the job by then.
 """
 
 from bisect import insort
@@ -24,7 +26,7 @@ from sccachedist.gateway.believed import MOST_CPUS, cpus_of
 from sccachedist.gateway.decisions import ClosePlace, Decision, Dismiss, EndTicket, Give, JobKey, SendHome
 from sccachedist.gateway.known import DialledWorker, RemoteJob
 from sccachedist.outcomes import SentLocal
-from sccachedist.wire.gateway import WorkerHello, WorkerState
+from sccachedist.wire.gateway import MOST_CANCELLED, WorkerHello, WorkerState
 
 #: How many workers may be lost with a job before it goes home, and how many may not begin with it.
 MOST_TRIES, MOST_BUSY = 3, 100
@@ -135,7 +137,10 @@ class Dispatch:
         worker.cpus, worker.slots, worker.toolchains = cpus_of(state), state.slots, set(state.toolchains)
         kept = set(state.places)
         places = {self._jobs[key].place: ticket for ticket, key in worker.running.items()}
-        over = [place for place in (*worker.places, *places) if place <= state.last_place and place not in kept]
+        known = {*worker.places, *places, *worker.ending.values()}
+        through = {place for place in known if place <= state.last_place and place not in kept}
+        worker.ending = {ticket: place for ticket, place in worker.ending.items() if place not in through}
+        over = [place for place in (*worker.places, *places) if place in through]
         told = [decision for place in over for decision in self.withdraw(session, place)]
         return told + [each for place in over if place in places for each in self.fail(session, places[place], now)]
 
@@ -143,6 +148,13 @@ class Dispatch:
         """Note that such a request was answered; the session may be over."""
         if (worker := self._workers.get(session)) is not None:
             worker.heard, worker.is_listening = now, False
+
+    def to_end(self, session: str) -> tuple[int, ...]:
+        """The tickets that a worker has to end, as far as it has not said that it is through with them.
+
+        :raises SessionOver: there is no such session.
+        """
+        return tuple(self._worker(session).ending)
 
     def lose(self, session: str, now: float) -> list[Decision]:
         """End a session, if there is such a one: its jobs come back."""
@@ -158,19 +170,21 @@ class Dispatch:
         return [decision for place in tuple(worker.places) for decision in self.withdraw(session, place)]
 
     def ask(self, session: str, place: int, now: float) -> list[Decision]:
-        """Open a place.
+        """Open a place. If a job was given away there, it did not get through, for its worker asks once more.
 
         :raises SessionOver: there is no such session.
         :raises DecodeError: it has too many.
         """
         worker = self._worker(session)
+        lost = [ticket for ticket, key in worker.running.items() if self._jobs[key].place == place]
+        told = [each for ticket in lost for each in self.fail(session, ticket, now)]
         if worker.is_leaving:
-            return [ClosePlace(session, place)]
+            return [*told, ClosePlace(session, place)]
         if len(worker.places) >= MOST_PLACES and place not in worker.places:
             raise DecodeError(f"a worker with more than {MOST_PLACES} places")
         worker.places[place] = None
         self._open[session] = worker
-        return self._match(now)
+        return told + self._match(now)
 
     def withdraw(self, session: str, place: int) -> list[Decision]:
         """Close a place, unless it has a job by now or the session is over."""
@@ -307,7 +321,11 @@ class Dispatch:
         """Take a job from its worker, which still has a session."""
         assert job.at is not None
         session, ticket = job.at
-        del self._workers[session].running[ticket]
+        worker = self._workers[session]
+        del worker.running[ticket]
+        worker.ending[ticket] = job.place
+        if len(worker.ending) > MOST_CANCELLED:
+            del worker.ending[min(worker.ending)]
         return EndTicket(session, ticket)
 
     def _come_back(self, job: RemoteJob, why: str) -> list[Decision]:

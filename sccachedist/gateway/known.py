@@ -17,6 +17,7 @@ class DialledWorker:
     :param heard: when its last request for orders was answered, or came.
     :param is_listening: whether one is open.
     :param running: the jobs that it has, by their tickets.
+    :param ending: the tickets that it has to end, with the places where their jobs were given away.
     """
 
     session: str
@@ -29,6 +30,7 @@ class DialledWorker:
     is_leaving: bool = False
     places: dict[int, None] = attrs.field(factory=dict)
     running: dict[int, JobKey] = attrs.field(factory=dict)
+    ending: dict[int, int] = attrs.field(factory=dict)
 
     @property
     def takes_jobs(self) -> bool:

@@ -26,7 +26,6 @@ from sccachedist.gateway.worker_log import WorkerLog
 from sccachedist.policy import OnFailure
 from sccachedist.waiters import Waiters
 from sccachedist.wire.gateway import (
-    MOST_CANCELLED,
     Busy,
     Welcome,
     WorkerAnswer,
@@ -42,6 +41,8 @@ log = Logger()
 POLL_SECS = 20
 #: The same for one that comes with an answer, whose sender waits to hear that it was taken.
 HOLD_SECS = 0.2
+#: Seconds after which a worker is told again to end what it has not ended: a job may arrive after the order to end it.
+RETELL_SECS = 0.5
 #: Seconds between two looks at what is due.
 LOOK_SECS = 1.0
 
@@ -63,13 +64,13 @@ class _Session:
     """What a session is beside what decides.
 
     :param token: the digest of the token that opened it.
-    :param shown: the certificate that its worker has been told of.
-    :param to_end: tickets that it has not been told to end yet.
+    :param shown: the certificate that its worker was told of when the session began.
+    :param has_news: whether there is a ticket to end that its worker has not been told of.
     """
 
     token: str
     shown: bytes
-    to_end: list[int] = attrs.field(factory=list)
+    has_news: bool = False
     orders: Deferred[None] | None = None
     places: dict[int, Deferred[GivenJob | None]] = attrs.field(factory=dict)
 
@@ -164,7 +165,7 @@ class WorkerSessions:
         _fire(earlier)  # the worker has given that request up
         self._carry_out(self.dispatch.listen(session, state, self._clock.seconds()))
         self._tell_of_change()
-        ping = self._clock.callLater(0 if own.to_end else PING_SECS, _fire, waits)
+        ping = self._clock.callLater(self._patience(session, own), _fire, waits)
         try:
             await waits
         except CancelledError:
@@ -178,12 +179,16 @@ class WorkerSessions:
             raise SessionOver("this worker's session is over")
         if own.orders is not waits:
             return WorkerOrders()
-        own.orders = None
+        own.orders, own.has_news = None, False
         self.dispatch.told(session, self._clock.seconds())
-        ending, own.to_end = own.to_end[:MOST_CANCELLED], own.to_end[MOST_CANCELLED:]
+        # Told each time: this answer may not get through, and then the worker asks again over another connection.
         certificate = self._certificate()
-        news, own.shown = b"" if certificate == own.shown else certificate, certificate
-        return WorkerOrders(tuple(ending), news)
+        return WorkerOrders(self.dispatch.to_end(session), b"" if certificate == own.shown else certificate)
+
+    def _patience(self, session: str, own: _Session) -> float:
+        if own.has_news:
+            return 0
+        return RETELL_SECS if self.dispatch.to_end(session) else PING_SECS
 
     async def next_job(self, session: str, place: int, secs: float = POLL_SECS) -> GivenJob | None:
         """Wait for a job; None if there is none in so many seconds.
@@ -322,8 +327,8 @@ class WorkerSessions:
                     self._hand_over(decision)
                 case ClosePlace(session=session, place=place) if session in self._sessions:
                     _give(self._sessions[session].places.pop(place, None), None)
-                case EndTicket(session=session, ticket=ticket) if session in self._sessions:
-                    self._sessions[session].to_end.append(ticket)
+                case EndTicket(session=session) if session in self._sessions:
+                    self._sessions[session].has_news = True
                     _fire(self._sessions[session].orders)
                 case Dismiss(session=session) if session in self._sessions:
                     self._dismiss(self._sessions.pop(session))

@@ -149,8 +149,9 @@ class FakeWorker:
         connection.say(self.bytes_of(self.path(what, number), body))
         return connection
 
-    def listens(self, cpus: int = 2, *toolchains: str) -> Connection:
-        return self.begins("orders", encode(WORKER_STATE, WorkerState(cpus, cpus and cpus + 1, toolchains)))
+    def listens(self, cpus: int = 2, *toolchains: str, places: tuple[int, ...] = (), last: int = 0) -> Connection:
+        state = WorkerState(cpus, cpus and cpus + 1, toolchains, places, last)
+        return self.begins("orders", encode(WORKER_STATE, state))
 
     def place(self, number: int = 1) -> Connection:
         return self.begins("next", number=number)

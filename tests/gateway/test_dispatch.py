@@ -16,7 +16,7 @@ from sccachedist.gateway.dispatch import (
 )
 from sccachedist.gateway.known import GRACE_SECS, PING_SECS
 from sccachedist.outcomes import SentLocal
-from sccachedist.wire.gateway import WorkerHello, WorkerState
+from sccachedist.wire.gateway import MOST_CANCELLED, WorkerHello, WorkerState
 
 JOB_SECS = 100.0
 GCC, CLANG = "a" * 64, "b" * 64
@@ -57,7 +57,7 @@ def test_late_binding(dispatch: Dispatch) -> None:
     second, third = dispatch.submit(GCC, 0, 0)[0], dispatch.submit(GCC, 0, 0)[0]
     assert (dispatch.waiting, dispatch.given) == (2, 1)
     assert given(dispatch.ask("a", 8, 0)) == [("a", 8, second)]
-    assert given(dispatch.ask("a", 7, 0)) == [("a", 7, third)]
+    assert given(dispatch.ask("a", 9, 0)) == [("a", 9, third)]
 
 
 def test_which_worker(dispatch: Dispatch) -> None:
@@ -183,6 +183,35 @@ def test_dropped(dispatch: Dispatch) -> None:
     assert dispatch.drop(runs) == [EndTicket("a", 1)]
     assert dispatch.drop(runs) == dispatch.drop(NO_JOB) == []
     assert (dispatch.waiting, dispatch.given) == (0, 0)
+
+
+def test_ended_and_not_ended(dispatch: Dispatch) -> None:
+    """A worker has to end a job until it is through with the place where it came, or until many others are to end."""
+    enter(dispatch, "a")
+    for place in (1, 2):
+        dispatch.ask("a", place, 0)
+        dispatch.drop(dispatch.submit(GCC, 0, 0)[0])
+    assert dispatch.to_end("a") == (1, 2)
+    dispatch.listen("a", WorkerState(2, 3, (), (1,), 1), 1)
+    assert dispatch.to_end("a") == (1, 2)
+    dispatch.listen("a", WorkerState(2, 3, (), (2,), 2), 1)
+    assert dispatch.to_end("a") == (2,)
+    for place in range(3, MOST_CANCELLED + 3):
+        dispatch.ask("a", place, 1)
+        dispatch.drop(dispatch.submit(GCC, 0, 1)[0])
+    assert dispatch.to_end("a") == tuple(range(3, MOST_CANCELLED + 3))
+
+
+def test_a_place_that_is_asked_for_again(dispatch: Dispatch) -> None:
+    """Its worker has not had the job that was given away there, so that is given away once more."""
+    enter(dispatch, "a")
+    dispatch.ask("a", 1, 0)
+    job, _ = dispatch.submit(GCC, 0, 0)
+    assert dispatch.ask("a", 1, 1) == [EndTicket("a", 1), Give("a", 1, job, 2)]
+    assert dispatch.moved["broken"] == 1
+    dispatch.leave("a")
+    assert dispatch.ask("a", 1, 1) == [EndTicket("a", 2), ClosePlace("a", 1)]
+    assert dispatch.waiting == 1
 
 
 def test_silence(dispatch: Dispatch) -> None:

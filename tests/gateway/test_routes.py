@@ -7,7 +7,7 @@ from farmkit.memory_http import bearer, request
 from sccachedist.errors import BuildError, DiskError, ForeignToolchain, LimitExceeded
 from sccachedist.gateway.known import GRACE_SECS, PING_SECS
 from sccachedist.gateway.routes import ROOT
-from sccachedist.gateway.worker_sessions import POLL_SECS
+from sccachedist.gateway.worker_sessions import POLL_SECS, RETELL_SECS
 from sccachedist.outcomes import SentLocal
 from sccachedist.policy import OnFailure
 from sccachedist.wire.abilities import Abilities, GatewayFacts
@@ -119,13 +119,31 @@ def test_cancelled(gateway: Gateway) -> None:
     worker = gateway.worker()
     for ticket in (1, 2):
         run = gateway.run()
-        worker.takes()
+        worker.takes(ticket)
         listening = worker.listens() if ticket == 1 else None
         run.cancel()
         outcome(run)
-        assert orders(listening or worker.listens()) == WorkerOrders((ticket,))
+        assert orders(listening or worker.listens(places=(2,), last=2)) == WorkerOrders((ticket,))
         assert not counts(worker.answers(ticket, Built(USAGE), RESULT))
     assert gateway.sessions.dispatch.given == 0
+
+
+def test_cancelled_before_it_came(gateway: Gateway) -> None:
+    """A worker is told until it is through with the job's place: it may not have had the job when it was told first."""
+    worker, run = gateway.worker(), gateway.run()
+    worker.takes()
+    run.cancel()
+    outcome(run)
+    assert orders(worker.listens(places=(1,), last=1)) == WorkerOrders((1,))
+    again = worker.listens(places=(1,), last=1)
+    assert again.answers() == []
+    gateway.clock.advance(RETELL_SECS)
+    assert orders(again) == WorkerOrders((1,))
+    through = worker.listens(places=(2,), last=2)
+    gateway.clock.advance(RETELL_SECS)
+    assert through.answers() == []
+    gateway.clock.advance(PING_SECS)
+    assert orders(through) == WorkerOrders()
 
 
 def test_orders_twice(gateway: Gateway) -> None:
@@ -143,7 +161,7 @@ def test_orders_twice(gateway: Gateway) -> None:
 
 
 def test_pings(gateway: Gateway) -> None:
-    """A request for orders is answered after a while in any case; a new certificate comes with it, once."""
+    """A request for orders is answered after a while; from then on, a new certificate comes with each answer."""
     worker = gateway.worker()
     listening = worker.listens()
     gateway.certificate = b"PEM 2"
@@ -151,7 +169,7 @@ def test_pings(gateway: Gateway) -> None:
     assert orders(listening) == WorkerOrders((), b"PEM 2")
     listening = worker.listens()
     gateway.later(PING_SECS)
-    assert orders(listening) == WorkerOrders()
+    assert orders(listening) == WorkerOrders((), b"PEM 2")
 
 
 def test_a_killed_worker(gateway: Gateway) -> None:
