@@ -3,6 +3,7 @@
 import os
 import pwd
 import stat
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,19 @@ from sccachedist.directories import (
 from sccachedist.errors import UntrustedPath
 
 OTHER = os.geteuid() + 4321
+#: Stands for all users without a mapping, where there are such users.
+OVERFLOW = 65534
+#: An access control list as the kernel keeps it: its version, then a tag, rights and a user for each entry.
+ACL = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", tag, rights, user)
+    for tag, rights, user in (
+        (1, 7, 2**32 - 1),
+        (2, 7, OTHER),
+        (4, 0, 2**32 - 1),
+        (16, 7, 2**32 - 1),
+        (32, 0, 2**32 - 1),
+    )
+)
 
 
 @contextmanager
@@ -38,13 +52,17 @@ def opened(path: Path) -> Iterator[int]:
 @pytest.fixture
 def others(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Has files belong to another user, as far as this process sees."""
+    return _belonging(monkeypatch, OTHER)
+
+
+def _belonging(monkeypatch: pytest.MonkeyPatch, user: int) -> Callable[[Path], None]:
     theirs: set[int] = set()
     true_lstat, true_fstat = os.lstat, os.fstat
 
     def changed(entry: os.stat_result) -> os.stat_result:
         if entry.st_ino not in theirs:
             return entry
-        return os.stat_result((*entry[:4], OTHER, *entry[5:]), {"st_mtime_ns": 0})
+        return os.stat_result((*entry[:4], user, *entry[5:]), {"st_mtime_ns": 0})
 
     monkeypatch.setattr(os, "lstat", lambda *args, **names: changed(true_lstat(*args, **names)))
     monkeypatch.setattr(os, "fstat", lambda descriptor: changed(true_fstat(descriptor)))
@@ -100,6 +118,15 @@ def test_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             assert check_way(tmp_path / "a/b")[0] == tmp_path / "a"
 
 
+def test_an_access_control_list(tmp_path: Path) -> None:
+    """Where one lets another user write, the mode shows it as the right of a group: no group of that name is asked."""
+    (tmp_path / "a").mkdir(mode=0o700)
+    os.setxattr(tmp_path / "a", "system.posix_acl_access", ACL)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o770
+    with pytest.raises(UntrustedPath, match="mode 0770"):
+        check_way(tmp_path / "a/b")
+
+
 def test_who_is_in_a_group() -> None:
     """Group 0 is root's; one that the system has no name for is a volume's; another's members are looked up."""
     assert not directories.is_shared(0, {0})
@@ -119,6 +146,27 @@ def test_of_another_user(tmp_path: Path, others: Callable[[Path], None], name: s
     with pytest.raises(UntrustedPath, match=f"/{name} (belongs to|is a symbolic link of) uid {OTHER}"):
         make_private(tmp_path / name / "c")
     assert list((tmp_path / "a/b").iterdir()) == []
+
+
+@pytest.mark.parametrize(("uid_map", "is_way"), [("0 0 4294967295", False), ("0 1000 65534", True)])
+def test_users_without_a_mapping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uid_map: str, is_way: bool) -> None:
+    """What belongs to such a user may be the host's root's, and lie on the way; if all have one, it is nobody's."""
+    (tmp_path / "a/b").mkdir(parents=True)
+    monkeypatch.setattr(
+        directories.Path, "read_text", lambda path: uid_map if path.name == "uid_map" else f"{OVERFLOW}"
+    )
+    directories._unmapped.cache_clear()
+    _belonging(monkeypatch, OVERFLOW)(tmp_path / "a")
+    try:
+        with pytest.raises(UntrustedPath, match="/a belongs to"):
+            make_private(tmp_path / "a")
+        if is_way:
+            make_private(tmp_path / "a/b")
+        else:
+            with pytest.raises(UntrustedPath, match="/a belongs to"):
+                make_private(tmp_path / "a/b")
+    finally:
+        directories._unmapped.cache_clear()
 
 
 def test_links(tmp_path: Path) -> None:
@@ -238,7 +286,8 @@ def test_held(tmp_path: Path, others: Callable[[Path], None]) -> None:
 
 
 def test_inner_directories(tmp_path: Path, others: Callable[[Path], None]) -> None:
-    """In a private directory, one that was open to others is closed, and another user's is not used."""
+    """In a private directory, one that was open to others is closed; neither another user's is used nor a link."""
+    (tmp_path / "link").symlink_to("a")
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name).chmod(0o777)
@@ -247,4 +296,6 @@ def test_inner_directories(tmp_path: Path, others: Callable[[Path], None]) -> No
         os.close(open_inner(place, "a"))
         with pytest.raises(UntrustedPath, match="belongs to"):
             open_inner(place, "b")
+        with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
+            open_inner(place, "link")
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700

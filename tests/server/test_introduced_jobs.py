@@ -54,6 +54,14 @@ def test_old_tokens(issue: Issue, opens: bool) -> None:
     assert core.taken == opens
 
 
+def test_introduced_to_one_that_is_gone() -> None:
+    """The scheduler has been told that it is gone: a job that comes after all would be one that nobody knows."""
+    core = open_core()
+    core.end()
+    core.introduce(JOB, GCC, present=True, now=0.0)
+    assert core.taken == 0
+
+
 def test_introduced_as_another() -> None:
     """No token changes a job's toolchain."""
     core = with_job("ready")
