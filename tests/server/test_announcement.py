@@ -12,8 +12,8 @@ from sccachedist.server.tls import ShownIdentity
 from sccachedist.wire.abilities import Abilities
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.archive_id import ArchiveId
-from sccachedist.wire.bincode import encode
-from sccachedist.wire.extension import EXTENDED_HEARTBEAT, ServerReport
+from sccachedist.wire.bincode import decode, encode
+from sccachedist.wire.extension import EXTENDED_HEARTBEAT, MOST_JOBS, ServerReport
 from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.machines import UNKNOWN
 from sccachedist.wire.messages import Heartbeat, JobId, JobState
@@ -23,7 +23,7 @@ from tests.toolchains.test_changes import here
 TOOLCHAINS = [ArchiveId(f"{number:064x}") for number in range(50)]
 HOST = HostFacts("build17", load=1500, uploads=((TOOLCHAINS[0], 5),))
 ABLE = Abilities(True, (62, 3), ("fast",))
-JOBS = [JobId(number) for number in range(500)]
+JOBS = [JobId(number) for number in range(MOST_JOBS + 2)]
 
 
 @pytest.fixture
@@ -71,3 +71,10 @@ def test_jobs_that_have_started_come_first(tmp_path: Path, said: Heartbeat) -> N
     assert size((heartbeat, report)) <= most
     assert (report.jobs[0], report.toolchains) == ((JOBS[499], JobState.STARTED), ())
     assert len(report.jobs) == 3
+
+
+def test_more_jobs_than_a_scheduler_reads(tmp_path: Path) -> None:
+    """A scheduler refuses a heartbeat with too many: those that have started are named, and the heartbeat is taken."""
+    said = tell(tmp_path, ServerLimits(), len(JOBS))
+    assert decode(EXTENDED_HEARTBEAT, encode(EXTENDED_HEARTBEAT, said)) == said
+    assert (len(said[1].jobs), said[1].jobs[0]) == (MOST_JOBS, (JOBS[-1], JobState.STARTED))

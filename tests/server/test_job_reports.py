@@ -7,11 +7,15 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from farmkit.fakes import FakeScheduler
+from sccachedist.config import SchedulerLimits
 from sccachedist.errors import PeerError
 from sccachedist.scheduler.shares import HOLD_SECS
 from sccachedist.server.batched_reports import FIRST_AGAIN_SECS, LATER_SECS, MOST_AGAIN_SECS, MOST_STATES, STARTED_SECS
 from sccachedist.server.job_reports import HEARD_SECS, JobReports
 from sccachedist.server.per_job_reports import RETRY_SECS
+from sccachedist.wire.bincode import decode, encode
+from sccachedist.wire.extension import JOB_STATES, MOST_JOBS, JobStates
+from sccachedist.wire.job_summary import MOST_BYTES
 from sccachedist.wire.messages import JobId, JobState
 
 JOB, OTHER_JOB = JobId(7), JobId(8)
@@ -175,7 +179,7 @@ class BatchesTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.troubles = self.room = 0
-        scheduler = FakeScheduler(is_ours=True)
+        self.scheduler = scheduler = FakeScheduler(is_ours=True)
         self.sent = scheduler.batches
         self.clock = Clock()
         self.reports = JobReports(scheduler, self.clock, self.trouble, lambda untold: untold <= self.room)
@@ -210,6 +214,23 @@ class BatchesTests(SynchronousTestCase):
         (second,) = self.sent.waiting
         self.sent.answer(second, None)
         assert (len(first), len(second)) == (MOST_STATES, 5)
+
+    def test_what_a_scheduler_takes(self) -> None:
+        """However many jobs end at a time, with however much to say, a scheduler takes each request."""
+        jobs = [JobId(number) for number in range(2 * MOST_JOBS)]
+        for job in jobs:
+            self.reports.report(job, COMPLETE, bytes(MOST_BYTES) if job % 2 else b"")
+        self.clock.advance(LATER_SECS)
+        told: list[JobId] = []
+        while self.sent.waiting:
+            (states,) = self.sent.waiting
+            said = JobStates(1, 1, states, self.scheduler.summaries[-1])
+            octets = encode(JOB_STATES, said)
+            assert len(octets) <= SchedulerLimits().heartbeat_bytes
+            assert decode(JOB_STATES, octets) == said
+            told += [job for job, _ in states]
+            self.sent.answer(states, None)
+        assert told == jobs
 
     def test_starts_of_short_jobs_are_not_told(self) -> None:
         """One request a job is enough, where its end comes soon."""

@@ -50,6 +50,18 @@ def test_late_and_others_in_time() -> None:
     assert taken == [0, 1, 6, 7, 8]
 
 
+def test_one_late_after_the_other() -> None:
+    """A job that is over, or an upload, gives its place among the few back."""
+    core, late = open_core(1), OUR_SLOT_SECS + 1
+    for number in range(2 * few(1) + 1):
+        core.introduce(JobId(number), GCC, present=False, now=0.0)
+        core.begin_upload(JobId(number), now=late)
+        core.end_upload(JobId(number))
+        core.claim(JobId(number), now=late)
+        core.drop(JobId(number))
+    assert core.refused == 0
+
+
 def test_late_by_its_token() -> None:
     """A client is late from the issue of its token on, by the clock of who issued it."""
     core = open_core(1)

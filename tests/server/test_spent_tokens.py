@@ -154,3 +154,12 @@ def test_what_somebody_else_put_there(tmp_path: Path, what: str) -> None:
     jobs.close()
     assert victim.read_bytes() == b"precious"
     assert kept(path.parent).refuses(JOB, 1000)
+
+
+def test_a_file_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says nothing of our jobs."""
+    jobs = kept(tmp_path)
+    jobs.add(JOB, 1000, keep=True)
+    jobs.close()
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 4321)
+    assert not kept(tmp_path).refuses(JOB, 1000)

@@ -370,6 +370,20 @@ def test_a_disk_that_fails(stock: Stock, monkeypatch: pytest.MonkeyPatch, number
     assert used(stock, GCC) == GCC_BYTES
 
 
+def test_a_disk_without_room_for_another_file(stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upload that parts from the others and gets no file costs its sender nothing once it is over."""
+    first, other = stock.begin(GCC), stock.begin(GCC)
+    first.write(GCC_BYTES[:200])
+    with monkeypatch.context() as broken:
+        broken.setattr("sccachedist.files.FileIO", failing(errno.ENOSPC))
+        with pytest.raises(DiskError, match="incoming"):
+            other.write(GCC_BYTES[:100] + b"poison")
+    other.abort()
+    assert stock.disk.used == 200
+    outcome(stock.publish(stock.receive(GCC_BYTES)))
+    assert used(stock, GCC) == GCC_BYTES
+
+
 def test_a_disk_that_removes_nothing(stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
     """An upload that failed does not stand in the way, though its file stays for a while."""
     with monkeypatch.context() as broken:
