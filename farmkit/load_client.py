@@ -29,7 +29,6 @@ from sccachedist.wire.messages import (
     TOOLCHAIN,
     AllocJobFail,
     AllocJobSuccess,
-    JobAlloc,
     JobComplete,
     RunJobRequest,
     SchedulerStatus,
@@ -76,17 +75,21 @@ class LoadClient:
 
     def try_alloc(self, toolchain: ArchiveId) -> AllocJobSuccess | AllocJobFail:
         """A slot for a job, or why there is none."""
-        body = encode(TOOLCHAIN, Toolchain(toolchain))
-        return self._ask(ALLOC_JOB_RESPONSE, "POST", "alloc_job", body)
+        return self._ask(ALLOC_JOB_RESPONSE, self.alloc_request(toolchain))
+
+    def alloc_request(self, toolchain: ArchiveId) -> bytes:
+        """The request for a slot."""
+        return _request("POST", "alloc_job", self.token, encode(TOOLCHAIN, Toolchain(toolchain)))
 
     def status(self) -> SchedulerStatus:
         """The scheduler's status of the farm."""
-        return self._ask(SCHEDULER_STATUS, "GET", "status", b"")
+        return self._ask(SCHEDULER_STATUS, _request("GET", "status", self.token))
 
     def submit(self, allocated: AllocJobSuccess, archive: Path) -> SubmitToolchainResult:
         """Upload a toolchain, in chunks."""
         job = allocated.job_alloc
-        head = _head("POST", f"distserver/submit_toolchain/{job.job_id}", job.auth, "Transfer-Encoding: chunked")
+        head = _head_begin("POST", f"distserver/submit_toolchain/{job.job_id}", job.auth)
+        head += _head_end("Transfer-Encoding: chunked")
         return decode(SUBMIT_TOOLCHAIN_RESULT, self._tell(allocated, head, _chunks(archive)))
 
     def run(self, allocated: AllocJobSuccess, request: RunJobRequest, inputs: Path) -> JobComplete:
@@ -96,7 +99,7 @@ class LoadClient:
         """
         job, command = allocated.job_alloc, frame(request, b"")
         size = len(command) + inputs.stat().st_size
-        head = _run_head(job, size)
+        head = _head_begin("POST", f"distserver/run_job/{job.job_id}", job.auth) + run_head_end(size)
         result = decode(RUN_JOB_RESULT, self._tell(allocated, head + command, _pieces(inputs)))
         if not isinstance(result, JobComplete) or result.output.code:
             raise LoadError(f"a job failed: {result}")
@@ -118,11 +121,14 @@ class LoadClient:
         self.run(allocated, request, inputs)
         return time.perf_counter() - began
 
-    def _ask(self, codec: Codec[T], method: str, path: str, body: bytes) -> T:
-        more = ("Content-Type: application/octet-stream", f"Content-Length: {len(body)}") if body else ()
-        head = _head(method, f"scheduler/{path}", self.token, *more)
+    def certificate(self, server: ServerId) -> str:
+        """The certificate of a build server, in PEM form."""
+        request = _request("GET", f"server_certificate/{server}", self.token)
+        return self._ask(SERVER_CERTIFICATE, request).cert_pem.decode()
+
+    def _ask(self, codec: Codec[T], request: bytes) -> T:
         with closing(_connected(self.scheduler)) as connection:
-            connection.sendall(head + body)
+            connection.sendall(request)
             return decode(codec, _answer(connection))
 
     def _tell(self, allocated: AllocJobSuccess, head: bytes, body: Iterable[bytes]) -> bytes:
@@ -139,34 +145,30 @@ class LoadClient:
     def _context(self, allocated: AllocJobSuccess) -> ssl.SSLContext:
         with self._lock:
             if allocated.cert_digest not in self._contexts:
-                pem = self._certificate(allocated.job_alloc.server_id)
+                pem = self.certificate(allocated.job_alloc.server_id)
                 self._contexts[allocated.cert_digest] = ssl.create_default_context(cadata=pem)
             return self._contexts[allocated.cert_digest]
 
-    def _certificate(self, server: ServerId) -> str:
-        return self._ask(SERVER_CERTIFICATE, "GET", f"server_certificate/{server}", b"").cert_pem.decode()
+
+def run_head_end(size: int) -> bytes:
+    """The end of the head of a request to run a job, behind the lines that name the job and its token.
+
+    :param size: of the body.
+    """
+    return _head_end("Content-Type: application/octet-stream", f"Content-Length: {size}")
 
 
-def _run_head(job: JobAlloc, size: int) -> bytes:
-    return _head(
-        "POST",
-        f"distserver/run_job/{job.job_id}",
-        job.auth,
-        "Content-Type: application/octet-stream",
-        f"Content-Length: {size}",
-    )
+def _request(method: str, path: str, token: str, body: bytes = b"") -> bytes:
+    more = ("Content-Type: application/octet-stream", f"Content-Length: {len(body)}") if body else ()
+    return _head_begin(method, f"scheduler/{path}", token) + _head_end(*more) + body
 
 
-def _head(method: str, path: str, token: str, *more: str) -> bytes:
-    lines = (
-        f"{method} /api/v1/{path} HTTP/1.1",
-        f"Authorization: Bearer {token}",
-        "Connection: close",
-        "Accept: */*",
-        "Host: farm",
-        *more,
-    )
-    return "\r\n".join((*lines, "", "")).encode()
+def _head_begin(method: str, path: str, token: str) -> bytes:
+    return f"{method} /api/v1/{path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n".encode()
+
+
+def _head_end(*more: str) -> bytes:
+    return "\r\n".join(("Connection: close", "Accept: */*", "Host: farm", *more, "", "")).encode()
 
 
 def _pieces(file: Path) -> Iterator[bytes]:

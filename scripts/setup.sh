@@ -77,6 +77,11 @@ needs() {
     command -v "$1" >/dev/null || missing="$missing $2"
 }
 
+# The same for a header of C.
+needs_header() {
+    echo "#include <$1>" | gcc -E - >/dev/null 2>&1 || missing="$missing $2"
+}
+
 new_python() {
     for python in ${PYTHON:-/usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11}; do
         if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -128,6 +133,7 @@ if [ "$1" != unit ] && [ "$1" != demo ]; then
     needs prometheus prometheus
     needs redis-sentinel redis-sentinel
     needs redis-server redis-server
+    needs_header openssl/ssl.h libssl-dev
     ldconfig -p | grep -q 'libseccomp\.so\.2' || missing="$missing libseccomp2"
     needs systemd-analyze systemd
     needs tmux tmux

@@ -1,11 +1,12 @@
 """Small jobs whose toolchain is already there: the time of one job, how many at full capacity, and what they cost."""
 
-import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from pathlib import Path
 
 from bench.jobs import Work, copying
+from bench.load import Ran, compiled, run_jobs
 from bench.meters import Stopwatch
-from bench.quantities import Bar, Quantity, by_turns, percentile
+from bench.quantities import Bar, Quantity, Rounds, by_turns, percentile
 from bench.run import Run
 from bench.sides import Side, both
 from sccachedist.builders.cpus import usable_cpus
@@ -24,16 +25,11 @@ class JobLatency:
 
     def measure(self, run: Run) -> list[Quantity]:
         """Times and CPU of jobs."""
-        work = copying(run.folder, BYTES)
-        jobs = run.scaled(100, 25)
-        with both(run.other) as (published, ours):
-            for side in (published, ours):
-                side.client.first_compile(work.archive, work.toolchain, work.request, work.inputs)
-            rounds = by_turns(run.scaled(15, 4), published, ours, lambda side: latency(side, work, jobs))
+        rounds = by_the_load(run, latency, run.scaled(100, 25))
         return [
-            rounds.quantity("p50", "ms", Bar(0.75)),
-            *(() if run.quick else (rounds.quantity("p99", "ms", Bar(0.75)),)),  # of few jobs, it would be the slowest
-            rounds.quantity("CPU of daemons and children for a job", "ms", Bar(0.9)),
+            rounds.quantity("p50", "ms", Bar(0.5)),
+            *(() if run.quick else (rounds.quantity("p99", "ms", Bar(0.55)),)),  # of few jobs, it would be the slowest
+            rounds.quantity("CPU of daemons and children for a job", "ms", Bar(0.65)),
             rounds.quantity("CPU of the load for a job", "ms"),
         ]
 
@@ -47,46 +43,45 @@ class JobThroughput:
 
     def measure(self, run: Run) -> list[Quantity]:
         """Jobs per second and their CPU."""
-        work = copying(run.folder, BYTES)
-        jobs = run.scaled(240, 60)
-        with both(run.other) as (published, ours):
-            for side in (published, ours):
-                side.client.first_compile(work.archive, work.toolchain, work.request, work.inputs)
-            rounds = by_turns(run.scaled(15, 4), published, ours, lambda side: throughput(side, work, jobs))
+        rounds = by_the_load(run, throughput, run.scaled(240, 60))
         return [
-            rounds.quantity("jobs per second", "1/s", Bar(1.3, reached=True)),
-            rounds.quantity("CPU of daemons and children for a job", "ms", Bar(0.9)),
+            rounds.quantity("jobs per second", "1/s", Bar(1.5, reached=True)),
+            rounds.quantity("CPU of daemons and children for a job", "ms", Bar(0.65)),
             rounds.quantity("CPU of the load for a job", "ms"),
         ]
 
 
-def latency(side: Side, work: Work, jobs: int) -> dict[str, float]:
+#: One round of a side: its work, how many jobs, and the program that sends them.
+Measured = Callable[[Side, Work, int, Path], dict[str, float]]
+
+
+def by_the_load(run: Run, measure: Measured, jobs: int) -> Rounds:
+    """Rounds of jobs whose toolchain is already there."""
+    work, program = copying(run.folder, BYTES), compiled(run.folder)
+    with both(run.other) as (published, ours):
+        for side in (published, ours):
+            side.client.first_compile(work.archive, work.toolchain, work.request, work.inputs)
+        return by_turns(run.scaled(15, 4), published, ours, lambda side: measure(side, work, jobs, program))
+
+
+def latency(side: Side, work: Work, jobs: int, program: Path) -> dict[str, float]:
     """Times and CPU of jobs, one after the other."""
-
-    def timed() -> float:
-        began = time.perf_counter()
-        side.client.compile(work.toolchain, work.request, work.inputs)
-        return time.perf_counter() - began
-
     with Stopwatch(side.meter) as watch:
-        seconds = [timed() for _ in range(jobs)]
-    return {"p50": percentile(seconds, 0.5) * 1000, "p99": percentile(seconds, 0.99) * 1000, **_cost(watch, jobs)}
+        ran = run_jobs(program, side, work, jobs, 1)
+    p50, p99 = (percentile(ran.seconds, share) * 1000 for share in (0.5, 0.99))
+    return {"p50": p50, "p99": p99, **_cost(watch, ran)}
 
 
-def throughput(side: Side, work: Work, jobs: int) -> dict[str, float]:
+def throughput(side: Side, work: Work, jobs: int, program: Path) -> dict[str, float]:
     """Jobs per second and their CPU, at full capacity."""
-
-    def one(_: int) -> None:
-        side.client.compile(work.toolchain, work.request, work.inputs)
-
-    with ThreadPoolExecutor(job_capacity(usable_cpus())) as clients, Stopwatch(side.meter) as watch:
-        for _ in clients.map(one, range(jobs)):
-            pass
-    return {"jobs per second": jobs / watch.wall, **_cost(watch, jobs)}
+    with Stopwatch(side.meter) as watch:
+        ran = run_jobs(program, side, work, jobs, job_capacity(usable_cpus()))
+    return {"jobs per second": jobs / ran.wall, **_cost(watch, ran)}
 
 
-def _cost(watch: Stopwatch, jobs: int) -> dict[str, float]:
+def _cost(watch: Stopwatch, ran: Ran) -> dict[str, float]:
+    jobs = len(ran.seconds)
     return {
         "CPU of daemons and children for a job": watch.cpu / jobs * 1000,
-        "CPU of the load for a job": watch.own / jobs * 1000,
+        "CPU of the load for a job": ran.cpu / jobs * 1000,
     }

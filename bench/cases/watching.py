@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.cases.busy_farm import SERVERS, at_work
 from bench.cases.job_path import BYTES, latency, throughput
 from bench.jobs import copying
+from bench.load import compiled
 from bench.quantities import Bar, Quantity, Rounds, by_turns
 from bench.run import Run
 from bench.sides import UNCLAIMED, Role, Side, side
@@ -33,14 +34,14 @@ class Watching:
 
     def measure(self, run: Run) -> list[Quantity]:
         """Times and CPU of jobs that copy 200 KB, one after the other and at full capacity; times of allocations."""
-        work, rounds = copying(run.folder, BYTES), run.scaled(25, 3)
+        work, program, rounds = copying(run.folder, BYTES), compiled(run.folder), run.scaled(25, 3)
 
         def compile_first(each: Side) -> None:
             each.client.first_compile(work.archive, work.toolchain, work.request, work.inputs)
 
         with _both(compile_first) as (off, on):
-            alone = by_turns(rounds, off, on, lambda each: latency(each, work, run.scaled(100, 25)))
-            full = by_turns(rounds, off, on, lambda each: throughput(each, work, run.scaled(240, 60)))
+            alone = by_turns(rounds, off, on, lambda each: latency(each, work, run.scaled(100, 25), program))
+            full = by_turns(rounds, off, on, lambda each: throughput(each, work, run.scaled(240, 60), program))
         allocated = _allocations(run)
         return [
             alone.quantity("p50", "ms", Bar(1.05)).named("p50 of a job"),
