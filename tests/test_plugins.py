@@ -22,6 +22,14 @@ import sys
 import twisted.plugins.sccachedist_plugins
 print(*sorted({"klein", "treq", "twisted.internet.reactor", "sccachedist"} & set(sys.modules)))
 """
+LOAD = """
+import gc
+from twisted.plugins.sccachedist_plugins import {role}
+searches = []
+gc.callbacks.append(lambda phase, _: searches.append(phase))
+options = {role}.options
+print(options.__name__, len(searches), gc.isenabled(), gc.get_freeze_count() > 10_000)
+"""
 MAKERS = pytest.mark.parametrize("maker", [scheduler_service, server_service], ids=["scheduler", "server"])
 
 
@@ -38,6 +46,14 @@ def test_light() -> None:
     """Looking at the commands loads neither Klein, which would install the reactor, nor any of ours."""
     looked = subprocess.run([sys.executable, "-c", LOOK], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     assert looked.stdout.split() == []
+
+
+@pytest.mark.parametrize("role", ["scheduler", "server", "worker"])
+def test_no_garbage_is_searched_for_while_a_role_is_loaded(role: str) -> None:
+    """What is loaded stays, and is left out of later searches, which do take place."""
+    loading = [sys.executable, "-c", LOAD.format(role=role)]
+    loaded = subprocess.run(loading, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == ["RoleOptions", "0", "True", "True"]
 
 
 @MAKERS
