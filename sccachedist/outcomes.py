@@ -158,7 +158,8 @@ class SentLocal(Word):
     )
     LIMIT = (
         "The job hit a limit of the build server.",
-        "Raise the key that kind names, in the configuration of the build server.",
+        "Raise that limit in the configuration of the build server: sccachedist jobs --reason limit shows its key in "
+        "parentheses.",
     )
     TOOLCHAIN = (
         "The toolchain of the job was not there, or could not be unpacked or kept.",
@@ -174,7 +175,7 @@ class SentLocal(Word):
     )
     DISK = (
         "A disk of the build server is full, read-only, broken or gone.",
-        "Mend the disk that the detail names.",
+        "Mend the disk, or make room on it: sccachedist why names the directory, as the log of the build server does.",
     )
     NO_PLACE = (
         "All slots of the build server were taken when the client came.",

@@ -55,7 +55,7 @@ def target(head: Head) -> str:
     :raises UnknownRoute: they would be part of its host or port.
     """
     if not head.path.startswith("/"):
-        raise UnknownRoute("no route without a path")
+        raise UnknownRoute(head.path)
     said = f"{head.path}?{head.query}" if head.query else head.path
     return said.replace("#", "%23")
 

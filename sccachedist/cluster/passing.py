@@ -201,7 +201,7 @@ class PassingRoutes(Mounted):
         if (name := self.name_of(head)) in passing.here:
             return super().admit(head)
         if len(head.path) > LONGEST_PATH:
-            raise UnknownRoute("no route with so long a path")
+            raise UnknownRoute(head.path)
         if any(name in head.repeated for name in DECISIVE):
             raise AmbiguousRequest("the request has a header twice that decides something")
         target(head)

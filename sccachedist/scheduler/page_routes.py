@@ -124,7 +124,7 @@ class PageRoutes:
         :raises UnknownRoute: there is none of this name, or it is one of another version.
         """
         if bundle != self._files.bundle or name not in self._files.others:
-            raise UnknownRoute("no such file of the page")
+            raise UnknownRoute(f"/static/{bundle}/{name}")
         return self._sent(self._files.others[name], gzip)
 
     def _sent(self, file: PageFile, gzip: bool) -> Response:

@@ -45,7 +45,14 @@ _LONGEST_ACCEPT = 300
 
 
 class UnknownRoute(SccachedistError):
-    """There is no such path, or it does not know the method, or an id in it does not parse."""
+    """There is no such path, or it does not know the method, or an id in it does not parse.
+
+    :param path: what was asked for. Below the published paths a 404 is empty, as the published daemons have it.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__("no such path, or not with this method")
+        self.told = not path.startswith(_PUBLISHED)
 
 
 @attrs.frozen
@@ -156,10 +163,13 @@ def file_response(file: MessageFile, *, as_json: bool) -> FileResponse:
 def error_response(error: SccachedistError) -> Response:
     """The response to an error: its status, and what the sender is told."""
     match error:
+        case UnknownRoute(told=True):
+            # No JSON: for our commands, a description is what a route of ours has to say.
+            return Response(404, (("Content-Type", _TEXT_UTF8),), f"{error}\n".encode())
         case UnknownRoute():
             return Response(404)
         case ClientRefused():
-            return Response(401, (_challenge(error), ("Content-Type", "text/plain; charset=utf-8")), _text(error))
+            return Response(401, (_challenge(error), ("Content-Type", _TEXT_UTF8)), _text(error))
         case PeerRefused(challenge="invalid_jwt") | ServerRevoked():
             return _json_answer(401, _description(str(error)), _challenge(error))
         case PeerRefused():
@@ -184,6 +194,9 @@ def incident_response(incident: str) -> Response:
 
 
 _JSON_UTF8 = f"{JSON}; charset=utf-8"
+_TEXT_UTF8 = "text/plain; charset=utf-8"
+#: Below these paths the published daemons have all their routes.
+_PUBLISHED = ("/api/v1/scheduler/", "/api/v1/distserver/")
 
 
 def _challenge(refused: Refused) -> tuple[str, str]:

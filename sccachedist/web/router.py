@@ -250,7 +250,7 @@ class Mounted(Resource):
         :raises SccachedistError: the sender is not allowed, or the body cannot be taken.
         """
         if len(head.path) > LONGEST_PATH:
-            raise UnknownRoute("no route with so long a path")
+            raise UnknownRoute(head.path)
         for routes, api, app in self._mounted:
             if (found := api.find(head)) is None:
                 continue
@@ -258,7 +258,7 @@ class Mounted(Resource):
                 # Perhaps it is a proxy's fault: no client's build may fail for it.
                 raise AmbiguousRequest(f"the request has two headers {twice[0]}")
             return api.admit(routes, app, head, *found)
-        raise UnknownRoute("no such route")
+        raise UnknownRoute(head.path)
 
     @property
     def names(self) -> tuple[str, ...]:

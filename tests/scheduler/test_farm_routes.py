@@ -159,8 +159,9 @@ def test_who_may_read(known: Farm, path: str, token: str | None, status: int) ->
 
 @pytest.mark.parametrize("path", ["", "nonsense", "jobs/", "jobs/x", "jobs/-1", "jobs/" + "1" * 21, "status/"])
 def test_unknown_routes(known: Farm, path: str) -> None:
-    """There is nothing else."""
-    assert known.ask(path).status == 404
+    """There is nothing else, and a line says so."""
+    answer = known.ask(path)
+    assert (answer.status, answer.body) == (404, b"no such path, or not with this method\n")
 
 
 @pytest.mark.parametrize(

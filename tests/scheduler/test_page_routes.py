@@ -88,7 +88,7 @@ def test_head() -> None:
 def test_nothing_else(path: str) -> None:
     """What is not of this version of the page is not there."""
     answer = ask(path)
-    assert (answer.status, answer.body) == (404, b"")
+    assert (answer.status, answer.body) == (404, b"no such path, or not with this method\n")
 
 
 def test_words() -> None:

@@ -46,9 +46,22 @@ NOWHERE = [
 @pytest.mark.parametrize(("method", "path"), NOWHERE)
 @pytest.mark.parametrize("body", [b"", b"something"])
 def test_nowhere(browser: Browser, method: str, path: str, body: bytes) -> None:
-    """An unknown path, another method or an id that is none is a 404 without a word, before any other question."""
+    """An unknown path, another method or an id that is none is a 404 with one line, before any other question."""
     answer = browser.ask(request(method, path, body))
+    assert (answer.status, answer.body) == (404, b"no such path, or not with this method\n")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/scheduler/alloc_jobs", "/api/v1/distserver/run_job/x"])
+def test_nowhere_below_published_paths(browser: Browser, path: str) -> None:
+    """There it is a 404 without a word, as the published daemons have it."""
+    answer = browser.ask(request("POST", path, b"something"))
     assert (answer.status, answer.body, answer.headers.get("content-type")) == (404, b"", None)
+
+
+def test_nowhere_without_a_body(browser: Browser) -> None:
+    """The answer to HEAD has no body, whatever its length would be."""
+    answer = browser.ask(request("HEAD", "/nowhere"))
+    assert (answer.status, answer.body) == (404, b"")
 
 
 @pytest.mark.parametrize("path", ["/status", "/status?", "/status?x=/y&%zz", "//status"])
