@@ -33,6 +33,20 @@ class UnpackedToolchainTests(BuilderCase):
         self.host.asked(RunJob).ends()
         self.successResultOf(back)
 
+    def test_one_in_use_stays(self) -> None:
+        """However much room another one needs, the toolchain of a job that runs is not removed under it."""
+        self.builder = self.new(room=Size(100, 100))
+        running = self.job(TOOLCHAIN)
+        self.host.asked(UnpackToolchain).ends(size=Size(60, 1))
+        job = self.job(OTHER)
+        self.host.asked(UnpackToolchain).ends(size=Size(50, 1))
+        removing = self.host.asked(RemoveToolchain)
+        assert removing.request == RemoveToolchain(OTHER)
+        removing.ends()
+        self.failureResultOf(job, LimitExceeded)
+        self.host.asked(RunJob).ends()
+        self.successResultOf(running)
+
     def test_room_is_made_while_one_grows(self) -> None:
         """Its size is not known before; where toolchains in use leave no room, the unpacking ends there and goes."""
         self.builder = self.new(room=Size(100, 100))

@@ -141,7 +141,7 @@ def test_the_parent_of_a_name(root: Root, inside: Path) -> None:
         assert os.path.samestat(os.fstat(directory), (inside / "deep/er").stat())
 
 
-@pytest.mark.parametrize("path", [b"", b"/", b"usr/..", b"a\0b"])
+@pytest.mark.parametrize("path", [b"", b"/", b"usr/..", b"a\0b", b"a/" * 2047 + b"bc"])
 def test_names_that_are_no_file(root: Root, path: bytes) -> None:
     """A file needs a name."""
     with pytest.raises(DecodeError), root.parent(path):

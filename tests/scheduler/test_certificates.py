@@ -38,12 +38,13 @@ def made(
     names: tuple[x509.GeneralName, ...] = (_OWN,),
     common_name: str = str(SERVER),
     key: Any = _KEY,
+    shown: Any = None,
 ) -> bytes:
     """A certificate that is right but for what is said."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     now = datetime.now(UTC)
     builder = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        x509.CertificateBuilder(name, name, shown or key.public_key(), x509.random_serial_number())
         .not_valid_before(now)
         .not_valid_after(now + timedelta(days=1))
     )
@@ -143,6 +144,7 @@ BAD = {
     "for all names": (lambda: made(names=(x509.DNSName("*"),)), "alone"),
     "in the name of another": (lambda: made(common_name="127.0.0.1:11503"), "name of another"),
     "weak key": (lambda: made(key=rsa.generate_private_key(65537, 1024)), "neither RSA"),
+    "large key": (lambda: made(shown=rsa.RSAPublicNumbers(65537, (1 << 8200) + 1).public_key()), "neither RSA"),
     "strange key": (lambda: made(key=ed25519.Ed25519PrivateKey.generate()), "neither RSA"),
     "unreadable key": (lambda: pem(der(made()).replace(_CURVE, b"\x06\x08" + bytes(8))), "key"),
     "unreadable address": (lambda: pem(der(made()).replace(b"\x87\4\x7f", b"\x87\3\x7f")), "cannot be read"),

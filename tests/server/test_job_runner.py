@@ -9,11 +9,12 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
 from farmkit.deferreds import outcome, pending
-from farmkit.fakes import ANSWER
+from farmkit.fakes import ANSWER, FakeScheduler
 from sccachedist.errors import (
     BadTransition,
     BuildError,
     DecodeError,
+    DiskError,
     LimitExceeded,
     StaysHome,
     ToolchainError,
@@ -151,6 +152,16 @@ def test_unclaimed(ready: Host) -> None:
     assert outcome(run(ready)) == JobNotFound()
 
 
+def test_unclaimed_and_told(tmp_path: Path) -> None:
+    """Our scheduler hears of it: it need not wait for the next heartbeat to give the slot to another client."""
+    host = Host(tmp_path, scheduler=FakeScheduler(is_ours=True))
+    host.assign()
+    host.clock.advance(UNCLAIMED_SECS + 1)
+    host.server.expire()
+    host.clock.advance(0)
+    assert host.scheduler.batches.waiting == [((JOB, JobState.COMPLETE),)]
+
+
 def test_leftovers(tmp_path: Path) -> None:
     """What an earlier process left in the spool is removed."""
     spool = tmp_path / "a" / "spool"
@@ -233,6 +244,15 @@ def test_a_spool_that_has_vanished(ready: Host) -> None:
 
 
 # -- one end, in every memory --
+
+
+def test_a_disk_that_takes_no_toolchain(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client compiles locally, and its job holds no place that another one could have."""
+    host.assign()
+    monkeypatch.setattr("sccachedist.files.FileIO", failing(errno.ENOSPC))
+    with pytest.raises(DiskError):
+        host.server.receive_toolchain(JOB, HEAD, PARTY)
+    assert (host.core.taken, host.core.named) == (0, ())
 
 
 def test_a_body_that_is_none(ready: Host) -> None:

@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from farmkit.memory_http import OCTETS, Answer, Browser, bearer, chunked, head, request
+from sccachedist.budgets import Party
 from sccachedist.config import ServerLimits
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.tls import ShownIdentity
@@ -89,6 +90,30 @@ def test_one_job(peer: Peer) -> None:
     (answer,) = connection.answers()
     assert answer.message(RUN_JOB_RESULT) == JobNotFound()  # the fake's answer
     assert list(peer.host.spool.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("client", "sender", "party"),
+    [
+        ("alice@127.0.0.1", "127.0.0.5", "alice@127.0.0.1"),
+        (None, "127.0.0.5", "127.0.0.5"),
+        (None, "2001:db8::1", "2001:db8::/64"),
+    ],
+)
+def test_who_is_charged(peer: Peer, client: str | None, sender: str, party: str) -> None:
+    """The client that the scheduler names in its token; without one, the address or network of the sender."""
+    token = bearer(job_token(peer.key, JobId(JOB), GCC, client=client))
+    upload, job = peer.browser.connect(sender), peer.browser.connect(sender)
+    upload.say(head("POST", path("submit_toolchain", JOB), {**token, "Transfer-Encoding": "chunked"}))
+    upload.say(chunked(GCC_BYTES[:100])[:-5])
+    assert peer.host.stock.disk.held(Party(party)) == 100
+    upload.leave()
+    token = bearer(job_token(peer.key, JobId(JOB + 1), GCC, client=client))
+    body = frame(REQUEST, b"inputs")
+    job.say(head("POST", path("run_job", JOB + 1), {**OCTETS, **token, "Content-Length": "900"}), body)
+    assert peer.host.stock.disk.held(Party(party)) == len(b"inputs")
+    assert peer.host.memory.held(Party(party)) == len(body) - len(b"inputs")
+    job.leave()
 
 
 @pytest.mark.parametrize("is_stored", [True, False])

@@ -161,6 +161,23 @@ class Late:
         self.connections.remove(self)
 
 
+def test_those_that_do_not_count() -> None:
+    """Half of all connections may be such: no more of them, and as many again when those are gone."""
+    connections = Connections(attrs.evolve(LIMITS, connections=4), [], Clock(), PortCounts())
+    for _ in range(3):
+        there = [Late(connections) for _ in range(4)]
+        for each in there[:3]:
+            assert connections.make_room_for(each.peer_host)
+            connections.add(each)
+            connections.count_no_more(each)
+            connections.know(each)
+        connections.add(there[3])
+        connections.know(there[3])
+        assert not connections.make_room_for(there[0].peer_host)
+        for each in there:
+            connections.remove(each)
+
+
 def test_a_crowd_is_looked_at_in_parts() -> None:
     """Thousands that are late hold nobody up: some are given up at a time, and all of them soon."""
     clock = Clock()

@@ -19,6 +19,8 @@ BROKEN = [
     b"+1\r\n",
     b"1_0\r\n",
     b"1\r\nab\r\n",
+    b"1\r\na\rb\r\n",
+    b"1" + b"0" * 16 + b"\r\n",
     b"2\r\nab\n\n",
     b"4\r\n01230\r\n",
     b"0x1\r\na\r\n",
@@ -66,6 +68,12 @@ def test_unusual(octets: bytes, body: bytes) -> None:
     for size in range(1, len(octets) + 1):
         assert body_of(Chunks(1 << 14), octets + NEXT, size) == (body, NEXT)
         assert body_of(Chunks(1 << 14), octets[:-1], size) is None
+
+
+def test_longer_than_its_size() -> None:
+    """A chunk that goes on where it should end is refused then, not when its sender sends a line end."""
+    with pytest.raises(DecodeError):
+        Chunks(1 << 14).feed(b"1\r\nab")
 
 
 @pytest.mark.parametrize("octets", BROKEN)

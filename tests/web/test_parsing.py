@@ -8,13 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sccachedist.errors import DecodeError, LimitExceeded
-from sccachedist.web.parsing import Fields, RequestLine, head_of, parse_head
+from sccachedist.web.parsing import END, Fields, RequestLine, head_of, parse_head, take_head
 
 LINE = b"POST /upload/7 HTTP/1.1"
 
 
 def parsed(*fields: bytes, line: bytes = LINE) -> Fields:
     return parse_head(b"\r\n".join([line, *fields]), 100)[1]
+
+
+def test_large() -> None:
+    """A head is too large whether its end has come or not."""
+    octets = LINE + b"\r\nX: " + b"x" * 100
+    assert take_head(bytearray(octets + END), 0, len(octets), 100)[1] is not None
+    assert take_head(bytearray(octets), 0, len(octets), 100)[1] is None
+    for most, said in ((len(octets) - 1, octets + END), (len(octets) - 1 - len(END), octets)):
+        with pytest.raises(LimitExceeded, match="large head"):
+            take_head(bytearray(said), 0, most, 100)
 
 
 @pytest.mark.parametrize(

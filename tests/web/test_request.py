@@ -3,11 +3,15 @@
 import gc
 
 import pytest
+from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
-from farmkit.memory_http import OCTETS, Browser, Connection, bearer, chunked, cuts, head, request
+from farmkit.memory_http import OCTETS, Browser, Connection, SlowConnection, bearer, chunked, cuts, head, request
 from sccachedist.errors import PeerRefused
 from sccachedist.web.deadlines import LINGER_SECS
+from sccachedist.web.request import Site
+from sccachedist.web.router import Mounted
+from sccachedist.web.turns import Turns, Work
 from sccachedist.wire.bincode import encode
 from sccachedist.wire.messages import SCHEDULER_STATUS, TOOLCHAIN, SchedulerStatus, Toolchain
 from tests.web.roles import LIMIT, STATUS, TOKEN, Role, pieces
@@ -100,6 +104,27 @@ def test_refused_to_the_end(browser: Browser, refused: bytes) -> None:
     assert browser.clock.getDelayedCalls() == []
 
 
+@pytest.mark.parametrize(
+    ("said", "mebibytes"),
+    [
+        (head("POST", "/elsewhere", UNFRAMED), 1),
+        (head("POST", "/upload/7", UNFRAMED) + (b"1;" + b"x" * 1000 + b"\r\na\r\n") * 40, 1),
+        (head("POST", "/upload/7", UNFRAMED) + chunked(b"x" * (LIMIT + 1))[:-5], 64),
+    ],
+    ids=["no such route", "much between chunks", "too large"],
+)
+def test_refused_and_without_end(browser: Browser, said: bytes, mebibytes: int) -> None:
+    """Who sends on and on is cut off: soon who was not admitted, later who was, because it may be an honest upload."""
+    connection, piece = browser.connect(), bytes(1 << 20)
+    connection.say(said)
+    assert len(connection.answers()) == 1
+    for _ in range(mebibytes - 1):
+        connection.say(piece)
+    assert not gone(connection, browser)
+    connection.say(piece, piece)
+    assert gone(connection, browser)
+
+
 @pytest.mark.parametrize("wait", [True, False])
 def test_expected_to_continue(browser: Browser, wait: bool) -> None:
     """A client that asks before it sends is told to go on only when it may."""
@@ -134,6 +159,19 @@ def test_message_grown_too_large(browser: Browser) -> None:
     assert [answer.status for answer in connection.answers()] == [500]
 
 
+def test_memory_of_a_message(role: Role, browser: Browser) -> None:
+    """A message costs what has come of it, until it is read or refused, or its sender goes."""
+    body, headers = encode(TOOLCHAIN, Toolchain("x" * 30)), {**bearer(TOKEN), **OCTETS}
+    whole, cut = browser.connect(), browser.connect()
+    for connection in (whole, cut):
+        connection.say(head("POST", "/echo", {**headers, "Content-Length": str(len(body))}), body[:20])
+    assert role.memory.used == 40
+    whole.say(body[20:])
+    cut.leave()
+    browser.connect().say(head("POST", "/echo", {**UNFRAMED, **OCTETS}), chunked(b"x" * 40, b"x" * 40))
+    assert (role.memory.used, [answer.status for answer in whole.answers()]) == (0, [200])
+
+
 @pytest.mark.parametrize("broken", [b"zz\r\n", b"-1\r\n", b"2\r\nabc\r\n", b"f" * 5000])
 def test_broken_chunks(role: Role, browser: Browser, broken: bytes) -> None:
     """A body whose chunks cannot be told apart costs the connection, and nothing of it is kept."""
@@ -141,6 +179,42 @@ def test_broken_chunks(role: Role, browser: Browser, broken: bytes) -> None:
     connection.say(head("POST", "/upload/7", UNFRAMED), b"1\r\na\r\n", broken)
     assert gone(connection, browser)
     assert [body.ended for body in role.bodies] == ["aborted"]
+
+
+def test_far_ahead(role: Role, browser: Browser) -> None:
+    """What comes before the answer to an earlier request is read up to a bound, and the rest when there is room."""
+    connection = browser.connect()
+    connection.say(request("POST", "/later"), UPLOAD)
+    assert connection.producerState == "producing"
+    connection.say(GET * 1000)
+    assert connection.producerState == "paused"
+    role.waiting[0].callback(SchedulerStatus(0, 0, 0))
+    browser.clock.pump([0] * 2000)
+    assert (connection.producerState, len(connection.answers())) == ("producing", 1002)
+
+
+def test_a_client_that_takes_nothing(role: Role, browser: Browser) -> None:
+    """While it does not take its answers, no more requests are read from it."""
+    connection = SlowConnection(browser.site, browser.clock, "127.0.0.1")
+    connection.say(GET)
+    assert connection.producerState == "paused"
+    connection.drain()
+    assert connection.producerState == "producing"
+
+
+def test_turns_of_a_network(role: Role) -> None:
+    """An IPv6 network has its turns as one sender has: its hosts are as many as it likes."""
+    parties: list[str] = []
+
+    class Recorded(Turns):
+        def run(self, party: str, work: Work) -> bool:
+            parties.append(party)
+            return super().run(party, work)
+
+    clock = Clock()
+    for sender in ("2001:db8::1", "2001:db8::2", "127.0.0.1"):
+        Browser(Site(Mounted(role), clock, turns=Recorded(clock, lambda: 0.0)), clock).ask(GET, sender)
+    assert parties == ["2001:db8::/64", "2001:db8::/64", "127.0.0.1"]
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])

@@ -118,6 +118,15 @@ def test_refusal_in_a_route(role: Role, browser: Browser) -> None:
     assert second.status == 200
 
 
+def test_a_long_path_in_the_log(browser: Browser) -> None:
+    """As much of it is logged as shows what it is."""
+    choose_levels("debug")
+    with capturedLogs() as events:
+        browser.ask(request("GET", "/" + "x" * 10000))
+    choose_levels("")
+    assert {len(event["path"]) < 250 for event in events if "path" in event} == {True}
+
+
 @pytest.mark.parametrize("routine", [False, True])
 def test_a_refusal_in_the_log(role: Role, browser: Browser, *, routine: bool) -> None:
     """It is one line, which those alone see who look closely where it belongs to any day's work."""
