@@ -150,7 +150,7 @@ def test_no_regular_file(tmp_path: Path) -> None:
     """A pipe is not waited for, and a directory is none."""
     pipe = tmp_path / "clients.toml"
     os.mkfifo(pipe)
-    for path in (pipe, tmp_path):
+    for path, why in ((pipe, "expected a regular file"), (tmp_path, "Is a directory")):
         with pytest.raises(ConfigError) as error:
             load_clients(path)
-        assert str(error.value) == f"{path}: expected a regular file"
+        assert str(error.value) == f"{path}: cannot be read: {why}"

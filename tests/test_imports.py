@@ -31,7 +31,7 @@ FLOORS = (
     {"auth", "files"},
     {"daemon"},
     {"config", "singleflight", "tls_records", "waiters"},
-    {"directories", "disks", "memory", "bounded", "budgets", "printable", "job_phases"},
+    {"directories", "disks", "given_files", "memory", "bounded", "budgets", "printable", "job_phases"},
     {"wire"},
     {"errors"},
     {"outcomes", "policy"},

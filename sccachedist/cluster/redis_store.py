@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from sccachedist.cluster.store import StoreError
 from sccachedist.config.cluster import StoreAddress
 from sccachedist.errors import ConfigError
+from sccachedist.given_files import read_given
 from sccachedist.printable import excerpt
 
 try:
@@ -182,7 +183,7 @@ def authorities(file: Path | None) -> Any:
     if file is None:
         return platformTrust()
     try:
-        found = load_pem_x509_certificates(file.read_bytes())
+        found = load_pem_x509_certificates(read_given(file))
     except OSError as error:
         raise ConfigError(f"cluster.lock_ca: {file}: {error.strerror or 'cannot be read'}") from error
     except ValueError as error:

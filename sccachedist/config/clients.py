@@ -14,8 +14,11 @@ from attrs import evolve, field, frozen
 from sccachedist.config.schema import Effect, ListOf, Table, TableOf, key, loaded
 from sccachedist.config.values import CLIENT, COUNT, DIGEST, HEADER, LABEL, MOMENT, PATH, SECONDS, WEIGHT, one_of
 from sccachedist.errors import ConfigError
+from sccachedist.given_files import read_given
 from sccachedist.wire.abilities import MOST_LABELS
 
+#: The most bytes of a clients' file.
+_MOST_BYTES = 1 << 24
 #: The table for clients without a name of their own.
 DEFAULT = "_default"
 
@@ -114,11 +117,7 @@ def load_clients(path: Path) -> Mapping[str, ClientSettings]:
     :raises ConfigError: one line with the file, the key if one is to blame, and what was expected.
     """
     try:
-        if (
-            path.exists() and not path.is_file()
-        ):  # a reload would wait for what a pipe has to say, and all clients for that
-            raise ConfigError("expected a regular file")
-        return read_clients(path.read_bytes())
+        return read_clients(read_given(path, _MOST_BYTES))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except ConfigError as error:

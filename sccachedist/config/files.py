@@ -23,6 +23,7 @@ from sccachedist.config.toolchains import check_key
 from sccachedist.config.worker import WorkerSettings
 from sccachedist.directories import trusted
 from sccachedist.errors import ConfigError
+from sccachedist.given_files import read_given
 
 T = TypeVar("T")
 
@@ -116,7 +117,7 @@ def _load(settings: type[T], path: Path) -> T:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return read_given(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"line {line}: not UTF-8") from None

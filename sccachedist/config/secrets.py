@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sccachedist.directories import is_shared, trusted
 from sccachedist.errors import ConfigError
+from sccachedist.given_files import read_given
 
 #: The keys that hold secrets, in any table.
 SECRETS = (
@@ -87,11 +88,7 @@ def _place(name: str, folder: Path, environment: Mapping[str, str]) -> Path:
 
 def _secret(where: str, path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise ConfigError(f"{where}: {path} is larger than any secret")
-        return content.decode().removesuffix("\n").removesuffix("\r")
+        return read_given(path, _MOST_BYTES).decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise ConfigError(f"{where}: {path} is not UTF-8") from None
     except OSError as error:

@@ -24,6 +24,11 @@ SURVIVED = ("SIGHUP", "SIGUSR1", "SIGUSR2")
 _actions: dict[str, list[Callable[[], object]]] = {}
 
 
+#: The signals that have come and are not acted on yet. One that comes again meanwhile asks for nothing more: without
+#: this, signals that come faster than they are acted on would keep a daemon busy long after the last of them.
+_due: set[str] = set()
+
+
 def survive(tell: Callable[[str], object]) -> None:
     """Let no signal of :data:`SURVIVED` end this process from now on.
 
@@ -35,7 +40,7 @@ def survive(tell: Callable[[str], object]) -> None:
 
 def survive_and_tell(reactor: Any) -> None:
     """The same, with a log line for each signal once ``reactor`` runs, until the process ends."""
-    survive(lambda name: reactor.callFromThread(_act, name))
+    survive(partial(_note, reactor))
     reactor.addSystemEventTrigger("after", "startup", _take_any_number)
     reactor.addSystemEventTrigger("after", "shutdown", _ignore)
 
@@ -53,7 +58,7 @@ class OnSignal(Service):
         """Handle the signal from now on."""
         super().startService()
         _actions.setdefault(self._name, []).append(self._work)
-        _handle(self._name, lambda *_: self._reactor.callFromThread(_act, self._name))
+        _handle(self._name, lambda *_: _note(self._reactor, self._name))
 
     def stopService(self) -> None:
         """Handle the signal no more; if nothing else does, that is what the log says of it."""
@@ -88,8 +93,16 @@ def _call(tell: Callable[[str], object], name: str, *_: object) -> None:
     tell(name)
 
 
+def _note(reactor: IReactorFromThreads, name: str) -> None:
+    """Have a signal acted on soon."""
+    if name not in _due:
+        _due.add(name)
+        reactor.callFromThread(_act, name)
+
+
 def _act(name: str) -> None:
     """Do all that is to be done at a signal; if that is nothing, log it."""
+    _due.discard(name)
     if not (actions := tuple(_actions.get(name, ()))):
         log.info("{signal}: nothing is done at this signal now", signal=name)
     for work in actions:

@@ -12,6 +12,7 @@ from twisted.internet.threads import deferToThreadPool
 
 from sccachedist.config.toolchains import ObjectStoreAddress, ToolchainsSettings
 from sccachedist.errors import ConfigError, PeerError, SccachedistError
+from sccachedist.given_files import read_given
 from sccachedist.objects.refusals import EMPTY, IS_THERE, MISSING, NOT_UNDERSTOOD, refusal
 from sccachedist.peers.streams import Sink, Streams, streams
 from sccachedist.peers.trust import CertificatePolicy, certificates_in
@@ -157,7 +158,7 @@ def object_store(settings: ToolchainsSettings, reactor: Any) -> ObjectStore | No
 
 def _authorities(file: Path) -> Any:
     try:
-        return certificates_in(file.read_bytes())
+        return certificates_in(read_given(file))
     except OSError as error:
         raise ConfigError(f"toolchains.store_ca: {file}: {error.strerror or 'cannot be read'}") from error
     except ConfigError as error:

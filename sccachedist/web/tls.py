@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from sccachedist.daemon.logs import Logger
 from sccachedist.errors import ConfigError
+from sccachedist.given_files import read_given
 
 log = Logger()
 
@@ -85,11 +86,11 @@ def _load(certificate: Path, private_key: Path) -> tuple[list[Certificate], SSL.
     :raises ConfigError: a file cannot be used; the text has the key that names it.
     """
     try:
-        chain = load_pem_x509_certificates(certificate.read_bytes())
+        chain = load_pem_x509_certificates(read_given(certificate))
     except (OSError, ValueError) as error:
         raise ConfigError(f"tls.certificate: {certificate}: {_why(error)}") from error
     try:
-        key = load_pem_private_key(private_key.read_bytes(), password=None)
+        key = load_pem_private_key(read_given(private_key), password=None)
         return chain, server_context(key, chain)
     except (OSError, TypeError, ValueError) as error:
         raise ConfigError(f"tls.private_key: {private_key}: {_why(error)}") from error

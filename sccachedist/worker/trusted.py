@@ -17,6 +17,7 @@ from cryptography.x509 import Certificate
 from sccachedist.daemon.logs import Logger
 from sccachedist.directories import open_private, read_private
 from sccachedist.errors import ConfigError, UntrustedPath
+from sccachedist.given_files import read_given
 from sccachedist.peers.trust import CertificatePolicy, certificates_in
 
 log = Logger()
@@ -51,7 +52,7 @@ class TrustedCertificates:
     def __init__(self, file: Path, directory: Path) -> None:
         key = "gateway.certificate_file"
         try:
-            pem = file.read_bytes()
+            pem = read_given(file)
             self.certificates = certificates_in(pem)
         except OSError as error:
             raise ConfigError(f"{key}: {file} cannot be read: {error.strerror}") from error

@@ -16,6 +16,7 @@ from sccachedist.daemon.signals import SURVIVED, OnSignal, survive, survive_and_
 @pytest.fixture(autouse=True)
 def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(signals, "_actions", {})  # a role of an earlier test may not have been stopped
+    monkeypatch.setattr(signals, "_due", set())
     before = {name: signal.getsignal(getattr(signal, name)) for name in SURVIVED}
     yield
     for name, handler in before.items():
@@ -68,6 +69,26 @@ def test_while_a_role_runs() -> None:
             reactor.advance(0)
     assert done == ["drained"]
     assert [event["signal"] for event in events] == ["SIGUSR1", "SIGUSR1"]
+
+
+def test_a_storm() -> None:
+    """Signals that come faster than they are acted on ask for no more than one that comes then."""
+    reactor: Any = WhenItRuns()
+    done: list[int] = []
+
+    def acts() -> None:
+        done.append(len(done))
+        if len(done) == 1:
+            for _ in range(100):
+                send("SIGHUP")
+
+    service = OnSignal("SIGHUP", acts, reactor)
+    service.startService()
+    for _ in range(100):
+        send("SIGHUP")
+    for _ in range(10):
+        reactor.advance(0)
+    assert done == [0, 1]
 
 
 def test_several_actions() -> None:
