@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sccachedist.config import SchedulerSettings, ServerSettings, WorkerSettings
 from sccachedist.config.changes import effects
+from sccachedist.config.example import unmarked
 from sccachedist.config.reference import KeyRow, sections
 from sccachedist.config.schema import Effect
 from scripts.command_reference import commands
@@ -106,5 +107,5 @@ def _value(row: KeyRow, effect: Effect) -> str:
 
 def _roff(text: str) -> str:
     """A text in lines, none of which is taken for a macro."""
-    lines = textwrap.wrap(text.replace("``", "").replace("\\", "\\e"), 60)
+    lines = textwrap.wrap(unmarked(text).replace("\\", "\\e"), 60)
     return "\n".join(("\\&" if line[0] in ".'" else "") + line.replace("-", "\\-") for line in lines)

@@ -111,6 +111,11 @@ def _is_said(key: str, samples: Mapping[str, str]) -> bool:
     return key in samples or f"{key}.type" in samples
 
 
+def unmarked(text: str) -> str:
+    """A sentence of the reference without its markup, for readers of plain text: a page has the name of its file."""
+    return re.sub(r":\w+:`([^`]+)`", r"\1", text.replace(":doc:`", ":doc:`doc/")).replace("``", "")
+
+
 def _comment(text: str) -> Iterator[str]:
-    for line in textwrap.wrap(text.replace("``", ""), _WIDTH, break_long_words=False, break_on_hyphens=False):
+    for line in textwrap.wrap(unmarked(text), _WIDTH, break_long_words=False, break_on_hyphens=False):
         yield f"# {line}"
