@@ -70,6 +70,15 @@ async def test_the_world_inside(farm: Farm) -> None:
     ]
 
 
+@in_reactor
+async def test_what_covers_the_kernels_files(farm: Farm) -> None:
+    """Each mount in ``/proc`` is read-only, and a device in it is closed (THREATS 53)."""
+    result = await farm.compile("/bin/busybox grep ' /proc' /proc/self/mountinfo")
+    flags = [set(line.split()[5].split(",")) for line in result.output.stdout.decode().splitlines()]
+    assert len(flags) > 1
+    assert all(each >= {"ro", "nosuid", "nodev", "noexec"} for each in flags)
+
+
 @pytest.mark.parametrize("name", ["dev", "proc", "dev/shm"])
 @in_reactor
 async def test_no_inputs_in_place_of_a_mount(farm: Farm, name: str) -> None:

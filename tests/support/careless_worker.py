@@ -18,8 +18,8 @@ def main() -> None:
     """Serve like that."""
     left = LEFT[Path(sys.argv[2]).name]
 
-    def close_most(process: int, masked: Masked) -> None:
-        close_proc(process, attrs.evolve(masked, files=tuple(file for file in masked.files if file != left)))
+    def close_most(mounts: int, masked: Masked) -> None:
+        close_proc(mounts, attrs.evolve(masked, files=tuple(file for file in masked.files if file != left)))
 
     def make_most_read_only(target: str) -> None:
         if target != left:

@@ -10,11 +10,11 @@ Bubblewrap could mask them, but reads and parses the table of mounts for each: a
 import contextlib
 import functools
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import attrs
 
-from sccachedist.sandbox.overlay.namespaces import cover, make_read_only, mounts_of
+from sccachedist.sandbox.overlay.namespaces import among, bind, cover, make_read_only
 
 #: Files that every user can read and that are masked too: keys of the same user, traces of other processes.
 _PUBLIC = ("/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/timer_stats")
@@ -31,21 +31,27 @@ class Masked:
     directories: tuple[str, ...] = ()
 
 
-def close_proc(process: int, masked: Masked) -> None:
+def close_proc(mounts: int, masked: Masked) -> None:
     """Mask files in the ``/proc`` of a sandbox whose command has not begun, and make all of it read-only.
 
     The jobs of a build server that is root have root's uid outside. Root may write to the kernel's own files without
     any capability.
 
-    :param process: the first process of the sandbox, with all its mounts.
+    :param mounts: a descriptor of all mounts of the sandbox.
     :raises OSError: something stays open; the command must not run.
     """
-    with mounts_of(process):
-        for file in masked.files:
-            cover("/dev/null", file)
-        for directory in masked.directories:
-            cover("/dev/shm", directory)  # noqa: S108
+    with among(mounts):
+        _cover_all("/dev/null", masked.files)
+        _cover_all("/dev/shm", masked.directories)  # noqa: S108
         make_read_only("/proc")
+
+
+def _cover_all(source: str, targets: Sequence[str]) -> None:
+    """Cover files or directories. A copy of a mount has its flags: only the first has to be made read-only."""
+    for target in targets[:1]:
+        cover(source, target)
+    for target in targets[1:]:
+        bind(targets[0], target)
 
 
 @functools.cache

@@ -158,9 +158,10 @@ def make_read_only(target: str) -> None:
 
 
 @contextlib.contextmanager
-def mounts_of(process: int) -> Iterator[None]:
+def among(mounts: int) -> Iterator[None]:
     """Be among the mounts of another process, which runs nothing from outside yet; afterwards, be here again.
 
+    :param mounts: a descriptor of them.
     :raises OSError: the system refuses.
     """
     with contextlib.ExitStack() as opened:
@@ -171,8 +172,8 @@ def mounts_of(process: int) -> Iterator[None]:
             return descriptor
 
         here = open_until_then(".", os.O_PATH | os.O_DIRECTORY)
-        own, other = (open_until_then(f"/proc/{each}/ns/mnt", os.O_RDONLY) for each in ("self", process))
-        _checked(_libc.setns(other, _CLONE_NEWNS))
+        own = open_until_then("/proc/self/ns/mnt", os.O_RDONLY)
+        _checked(_libc.setns(mounts, _CLONE_NEWNS))
         try:
             yield
         finally:
