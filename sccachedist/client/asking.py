@@ -26,8 +26,16 @@ def ask(place: SchedulerPlace, path: str, query: Mapping[str, str], shape: type[
     :param path: below ``/api/v1/farm/``, or what ``below`` says in the place of ``farm``.
     :raises PeerError: there is none; one line says why.
     """
+    return measured(place, path, query, shape, below=below)[0]
+
+
+def measured(
+    place: SchedulerPlace, path: str, query: Mapping[str, str], shape: type[D], *, below: str = "farm"
+) -> tuple[D, int]:
+    """Ask for a document, as :func:`ask` does; returns its bytes, too."""
     base = place.url.rstrip("/")
-    url = f"{base}/api/v1/{below}/{path}{'?' if query else ''}{urlencode(query)}"
+    # What is no Unicode cannot be asked for: bytes of a command line, half of a pair from a scheduler.
+    url = f"{base}/api/v1/{below}/{path}{'?' if query else ''}{urlencode(query, errors='replace')}"
     question = Question(url, place.token, accept="application/json", longest=_LONGEST)
     try:
         reply = question.ask(ANSWER_SECS, place.trust)
@@ -36,7 +44,7 @@ def ask(place: SchedulerPlace, path: str, query: Mapping[str, str], shape: type[
     if reply.status != 200:
         raise PeerError(f"the scheduler at {base} {_why(reply, place)}", status=reply.status)
     try:
-        return checked(json.loads(reply.body), shape)
+        return checked(json.loads(reply.body), shape), len(reply.body)
     except (ValueError, RecursionError) as error:
         raise PeerError(f"the scheduler at {base} answered what is no JSON") from error
     except DecodeError as error:

@@ -43,6 +43,8 @@ FIRST_LOOK_SECS, LOOK_SECS = 1.5, 1.0
 AWAY_SECS = 60.0
 #: How many records a page has at most.
 _PAGE = 1000
+#: The most bytes that records may have in JSON, on average, and how many more all of them together: one has some 800.
+_RECORD_BYTES, _RECORDS_BYTES = 8 << 10, 32 << 20
 
 
 @attrs.frozen
@@ -134,8 +136,13 @@ class Farm:
     ) -> Iterator[JobRow]:
         """All requests that are over, the latest first, asked for page by page as they are used."""
         before: str | None = None
+        room = _RECORDS_BYTES
         while True:
-            page = self.jobs(since=since, client=client, server=server, limit=_PAGE, before=before)
+            query = _query(since, client=client, server=server, limit=str(_PAGE), before=before)
+            page, size = asking.measured(self.place, "jobs", query, JobsDocument)
+            room += _RECORD_BYTES * len(page["jobs"]) - size
+            if room < 0:  # who keeps them would run out of memory
+                raise PeerError(f"the scheduler at {self.place.url.rstrip('/')} has records that are far too long")
             yield from page["jobs"]
             before = page["next"]
             if before is None or not page["jobs"]:

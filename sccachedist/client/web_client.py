@@ -105,7 +105,7 @@ class Question:
                 connection.request("GET" if self.body is None else "POST", target, self.body, headers)
                 answer = connection.getresponse()
                 reply = Reply(answer.status, answer.read(self.longest), _date(answer.getheader("Date")))
-            except (OSError, HTTPException) as error:
+            except (OSError, HTTPException, ValueError) as error:  # the last for a chunk of a length below nothing
                 raise PeerError(
                     f"no answer within {seconds:g} s" if late.is_set() else _why(error, self.url)
                 ) from error
@@ -204,7 +204,7 @@ def _why(error: Exception, url: str) -> str:
         return wrong
     if isinstance(error, UnicodeError):
         return "its host is no name"
-    if isinstance(error, HTTPException) and not isinstance(error, RemoteDisconnected):
+    if isinstance(error, HTTPException | ValueError) and not isinstance(error, RemoteDisconnected):
         return f"what answers there does not speak HTTP as it should ({type(error).__name__})"
     return str(error) or type(error).__name__
 
