@@ -89,8 +89,8 @@ Options = RoleOptions
 
 #: Seconds between two searches for jobs that no client has claimed.
 EXPIRY_SECS = 10.0
-#: Seconds between two checks of the certificate's age.
-RENEWAL_SECS = 3600.0
+#: Seconds between two checks of the certificate's age: until clients are served again after the host's clock was set.
+RENEWAL_SECS = 5.0
 
 
 def makeService(options: RoleOptions) -> IService:
@@ -278,9 +278,7 @@ def server_service(
         log.info("drained: no new jobs" if drained else "not drained any more: new jobs are welcome")
 
     def renew() -> None:
-        shown = identity.current
-        identity.load()
-        if identity.current != shown:
+        if identity.renew():
             heartbeat.soon()
 
     changing = ServerParts(

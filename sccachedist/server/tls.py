@@ -32,10 +32,12 @@ class ShownIdentity:
     current: Identity
     #: When its certificate expires, in seconds since 1970.
     expires: float
+    _begins: datetime
     _context: SSL.Context
 
     def __init__(self, directory: Path, public_addr: ServerId) -> None:
         self._directory, self._public_addr = directory, public_addr
+        self._trouble = ""
 
     def load(self) -> None:
         """Load the identity, or renew it if it is time; new connections get this one.
@@ -48,6 +50,24 @@ class ShownIdentity:
         key = load_pem_private_key(self.current.private_key_pem, password=None)
         certificate = load_pem_x509_certificate(self.current.certificate_pem)
         self._context, self.expires = server_context(key, [certificate]), certificate.not_valid_after_utc.timestamp()
+        self._begins, self._trouble = certificate.not_valid_before_utc, ""
+
+    def renew(self) -> bool:
+        """Load the identity again if its certificate is not good now; returns whether another is shown.
+
+        A daemon that starts before its host's clock is set makes a certificate that no client trusts. So it is looked
+        at often, which costs nothing. What keeps a new one from the disk is told once; the one from before is shown.
+        """
+        if self._begins <= datetime.now(UTC) < self.current.renew_at:
+            return False
+        shown = self.current
+        try:
+            self.load()
+        except OSError as error:
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                log.warn("the certificate is not renewed: {error}", error=self._trouble)
+        return self.current != shown
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Begin TLS on a new connection."""

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from ssl import SSLCertVerificationError
 from time import monotonic
 
 import pytest
@@ -23,6 +25,8 @@ from tests.support.slots import all_slots_free
 pytestmark = pytest.mark.functional
 
 HOUR = 3600
+#: Seconds by which the clock of a host without a battery may be wrong at first.
+YEARS = 50 * 365 * 24 * HOUR
 #: Seconds that a client waits for a slot here, and that a compile runs.
 WAIT_SECS, COMPILE_SECS = 4, 3
 
@@ -96,3 +100,24 @@ def test_a_client_that_waits_for_a_slot(farm: Farm, clock: SteppedClock, step: i
         assert WAIT_SECS - 0.5 < monotonic() - began < 3 * WAIT_SECS
     connection.close()
     all_slots_free(farm, 30)
+
+
+@pytest.mark.parametrize("wrong", [-YEARS, YEARS], ids=["behind", "ahead"])
+def test_a_start_before_the_clock_is_set(wrong: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A certificate of another time is trusted by no client; there is another soon after the clock is set."""
+    folder = tmp_path_factory.mktemp("farm")
+    clock = SteppedClock(folder / "offset")
+    clock.step(wrong)
+    with Farm(folder, OUR_SCHEDULER, clock.of(OUR_SERVER)) as farm:
+        client, archive = RawClient.of(farm, strict=True), write_toolchain(folder / "toolchain.tar.gz", {})
+        with pytest.raises(SSLCertVerificationError, match="expired" if wrong < 0 else "not yet valid"):
+            client.ready(archive, id_of(archive))
+        clock.step(0)
+
+        def is_trusted() -> bool:
+            with suppress(SSLCertVerificationError):
+                job = client.ready(archive, id_of(archive))
+                return isinstance(client.run_job(job, shell("true"), write_inputs(folder / "inputs", {})), JobComplete)
+            return False
+
+        wait_until(is_trusted, 60, "clients trust the certificate")

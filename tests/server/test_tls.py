@@ -3,12 +3,15 @@
 import hashlib
 import shutil
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 from twisted.internet.protocol import Protocol
+from twisted.logger import capturedLogs
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from sccachedist.server.tls import ShownIdentity
@@ -64,6 +67,30 @@ def test_loaded_again(identity: ShownIdentity, tmp_path: Path) -> None:
     assert identity.current.certificate_digest != first.certificate_digest
     assert identity.current.job_key == first.job_key
     assert shown(identity) == identity.current.certificate_digest
+
+
+def test_renewed_once_it_is_due(identity: ShownIdentity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not before. What keeps it from the disk is told once, and the one from before is shown."""
+    first = identity.current
+    (tmp_path / "identity" / "tls.pem").unlink()
+    assert not identity.renew()
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(days=700)
+
+    monkeypatch.setattr("sccachedist.server.tls.datetime", Later)
+    (tmp_path / "identity").rename(tmp_path / "away")
+    (tmp_path / "identity").touch()
+    with capturedLogs() as events:
+        assert [identity.renew() for _ in range(3)] == [False] * 3
+    assert len(events) == 1
+    assert shown(identity) == first.certificate_digest
+    (tmp_path / "identity").unlink()
+    assert identity.renew()
+    assert not identity.renew()
+    assert shown(identity) == identity.current.certificate_digest != first.certificate_digest
 
 
 def test_lost_for_a_moment(identity: ShownIdentity, tmp_path: Path) -> None:
