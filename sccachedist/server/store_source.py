@@ -6,6 +6,7 @@ the log says why, and so does each heartbeat. How requests travel is not known h
 does that.
 """
 
+import math
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -39,6 +40,8 @@ LOOK_SECS = 5.0
 PATIENCE_SECS, FIRST_PAUSE_SECS = 10.0, 0.2
 #: Seconds for which nothing is looked for in a store that has failed; between two looks at whether it works.
 REST_SECS, CHECK_SECS = 10.0, 60.0
+#: Seconds for which what was wrong in the store is not fetched again: others may have put the right one there.
+WRONG_SECS = 60.0
 #: How many toolchains are put there at a time, and how many may wait for that.
 MOST_PUTS, MOST_WAITING = 2, 64
 #: How many toolchains are remembered that are there, were wrong there, or are still to be kept there.
@@ -66,7 +69,7 @@ class StoreSource:
         self._store, self._toolchains, self._begin = store, toolchains, begin
         self._clock, self._chance = clock, chance
         self._looks: SingleFlight[ArchiveId] = SingleFlight()
-        self._there, self._wrong = dict[ArchiveId, None](), dict[ArchiveId, None]()
+        self._there, self._wrong = dict[ArchiveId, None](), dict[ArchiveId, float]()  # the latter: since when
         self._unkept: dict[ArchiveId, None] = {}
         self._troubles: dict[str, str] = {}
         self._rests_until = 0.0
@@ -82,10 +85,13 @@ class StoreSource:
 
     async def fetch(self, toolchain: ArchiveId, take: Take) -> None:
         """See :meth:`sccachedist.toolchains.fetching.ToolchainSource.fetch`."""
+        now = self._clock.seconds()
+        if now < self._wrong.get(toolchain, -math.inf) + WRONG_SECS:  # jobs would wait for as much of it again
+            raise ToolchainError("what is there is something else")
         try:
             await self._tried(_READING, lambda: take(partial(self._bring, toolchain)))
         except (ToolchainError, LimitExceeded):
-            remember(self._wrong, toolchain, None, _MOST_NOTED)
+            remember(self._wrong, toolchain, self._clock.seconds(), _MOST_NOTED)
             raise
 
     async def has(self, toolchain: ArchiveId) -> bool:

@@ -21,6 +21,7 @@ from sccachedist.server.store_source import (
     MOST_PUTS,
     PATIENCE_SECS,
     REST_SECS,
+    WRONG_SECS,
     StoreSource,
 )
 from sccachedist.toolchains.fetching import Fetching
@@ -213,6 +214,21 @@ def test_wrong(having: Having, wrong: bytes) -> None:
     again = having.has()
     having.store.looks.answer(GCC, True)
     assert outcome(again) is True
+
+
+def test_wrong_a_moment_ago(having: Having) -> None:
+    """It is not fetched again at once: jobs waited for all of it. Later, others may have put the right one there."""
+    fetch = having.fetch()
+    having.store.gets.answer(GCC, b"something else")
+    assert isinstance(outcome(fetch), ToolchainError)
+    having.clock.advance(WRONG_SECS - 1)
+    assert isinstance(outcome(having.fetch()), ToolchainError)
+    assert having.store.gets.waiting == []
+    having.clock.advance(1)
+    again = having.fetch()
+    having.store.gets.answer(GCC, ARCHIVES[0])
+    assert outcome(again) is None
+    assert GCC in having.stock.toolchains
 
 
 def test_kept(having: Having) -> None:
