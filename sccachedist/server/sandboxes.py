@@ -16,7 +16,7 @@ from sccachedist.builders.interface import Builder
 from sccachedist.builders.overlay import HOME, OverlayBuilder
 from sccachedist.builders.pot import pot_builder
 from sccachedist.builders.worker_builder import WorkerBuilder
-from sccachedist.builders.worker_protocol import Priority
+from sccachedist.builders.worker_protocol import Priority, Size
 from sccachedist.config import (
     CapacitySettings,
     DockerBuilderSettings,
@@ -110,7 +110,7 @@ def make_builder(settings: HostSettings, reactor: Any) -> WorkerBuilder:
     _check_priority(settings)
     match settings.builder:
         case OverlayBuilderSettings(build_dir=build_dir, bwrap_path=bwrap_path):
-            room = room_for(limits, cache, build_dir.absolute())
+            room = _room_at("build_dir", settings, build_dir.absolute())
             priority = Priority(capacity.nice, capacity.idle_only)
             weight = capacity.cpu_weight or (LEAST_WEIGHT if capacity.idle_only else None)
             return OverlayBuilder(reactor, build_dir, bwrap_path, *bounds, on_failure, room, priority, weight)
@@ -118,10 +118,21 @@ def make_builder(settings: HostSettings, reactor: Any) -> WorkerBuilder:
             room = room_for(limits, cache, None)
             return docker_builder(reactor, settings.docker.image, *bounds, os.environ, on_failure, room)
         case PotBuilderSettings() as pot:
-            room = room_for(limits, cache, pot.pot_fs_root)
+            room = _room_at("pot_fs_root", settings, pot.pot_fs_root)
             return pot_builder(reactor, pot, *bounds, os.environ, on_failure, room)
         case RemoteBuilderSettings():
             raise ConfigError("builder.type: a gateway runs no compiles itself")
+
+
+def _room_at(key: str, settings: HostSettings, place: Path) -> Size:
+    """The room for unpacked toolchains at a place that a key of ``[builder]`` names.
+
+    :raises ConfigError: its disk does not say how much it has.
+    """
+    try:
+        return room_for(settings.limits, settings.toolchain_cache_size, place)
+    except OSError as error:
+        raise ConfigError(f"builder.{key}: {place}: {error.strerror}") from error
 
 
 def _check_priority(settings: HostSettings) -> None:

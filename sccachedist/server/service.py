@@ -89,8 +89,8 @@ Options = RoleOptions
 
 #: Seconds between two searches for jobs that no client has claimed.
 EXPIRY_SECS = 10.0
-#: Seconds between two checks of the certificate's age: until clients are served again after the host's clock was set.
-RENEWAL_SECS = 5.0
+#: Seconds between two checks of the certificate's age, and between two of whether the host's clock was wrong before.
+RENEWAL_SECS, EARLY_RENEWAL_SECS = 3600.0, 5.0
 
 
 def makeService(options: RoleOptions) -> IService:
@@ -216,7 +216,8 @@ def server_service(
         in_background(heartbeat.told())
 
     registry = Registry(SERVER)
-    began, writer = time.time() - reactor.seconds(), record_writer(settings.records, reactor)
+    started = reactor.seconds()
+    began, writer = time.time() - started, record_writer(settings.records, reactor)
     recorder = JobRecorder(settings.public_addr, lambda: began + reactor.seconds(), writer.take)
     free_memory = partial(least_free_memory, own_and_above("memory"))
     spare = None  # a gateway offers what its workers do
@@ -281,6 +282,10 @@ def server_service(
         if identity.renew():
             heartbeat.soon()
 
+    def renew_early() -> None:
+        if identity.renew_early(heartbeat.scheduler_time(), reactor.seconds() - started):
+            heartbeat.soon()
+
     changing = ServerParts(
         service,
         site,
@@ -327,6 +332,7 @@ def server_service(
         PeriodicService(EXPIRY_SECS, runner.expire, reactor),
         PeriodicService(DISK_SECS, host.look_at_disks, reactor),
         PeriodicService(RENEWAL_SECS, renew, reactor),
+        PeriodicService(EARLY_RENEWAL_SECS, renew_early, reactor),
         *([] if sessions is None else [PeriodicService(LOOK_SECS, sessions.look, reactor)]),
         *([] if spare is None else [spare]),
         *sharing.checks(reactor),

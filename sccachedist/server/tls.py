@@ -20,6 +20,9 @@ from sccachedist.wire.addresses import ServerId
 
 log = Logger()
 
+#: Seconds after the start in which a clock that is set was wrong before.
+YOUNG_SECS = 600.0
+
 
 @implementer(IOpenSSLServerConnectionCreator)
 class ShownIdentity:
@@ -52,13 +55,16 @@ class ShownIdentity:
         self._context, self.expires = server_context(key, [certificate]), certificate.not_valid_after_utc.timestamp()
         self._begins, self._trouble = certificate.not_valid_before_utc, ""
 
-    def renew(self) -> bool:
-        """Load the identity again if its certificate is not good now; returns whether another is shown.
+    def is_outdated_at(self, time: float) -> bool:
+        """Whether the certificate has to be replaced at a time, in seconds since 1970."""
+        return not self._begins.timestamp() <= time < self.current.renew_at.timestamp()
 
-        A daemon that starts before its host's clock is set makes a certificate that no client trusts. So it is looked
-        at often, which costs nothing. What keeps a new one from the disk is told once; the one from before is shown.
+    def renew(self) -> bool:
+        """Load the identity again if its certificate has to be replaced now; returns whether another is shown.
+
+        What keeps a new one from the disk is told once, and the one from before is shown.
         """
-        if self._begins <= datetime.now(UTC) < self.current.renew_at:
+        if not self.is_outdated_at(datetime.now(UTC).timestamp()):
             return False
         shown = self.current
         try:
@@ -68,6 +74,18 @@ class ShownIdentity:
                 self._trouble = str(error)
                 log.warn("the certificate is not renewed: {error}", error=self._trouble)
         return self.current != shown
+
+    def renew_early(self, time_there: float | None, up_secs: float) -> bool:
+        """As :meth:`renew`, if this host's clock was wrong when the certificate was made, as far as that can be told.
+
+        A daemon that starts before its host's clock is set makes a certificate that no client trusts. A clock that is
+        set wrong later makes a good one look outdated, to this host alone: that one stays.
+
+        :param time_there: the time by the scheduler's clock, None if that is not known; it decides.
+        :param up_secs: since this daemon has started: in the first minutes, it is a clock that is set right.
+        """
+        is_agreed = time_there is not None and self.is_outdated_at(time_there)
+        return (is_agreed or up_secs < YOUNG_SECS) and self.renew()
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Begin TLS on a new connection."""

@@ -1,5 +1,7 @@
 """A whole build server on a reactor that opens nothing: how it begins, how it ends, what it leaves."""
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -295,3 +297,18 @@ def test_every_builder(tmp_path: Path, builder: BuilderSettings) -> None:
     """The builder that the configuration names is there, and has done nothing yet."""
     kind = OverlayBuilder if isinstance(builder, OverlayBuilderSettings) else WorkerBuilder
     assert type(make_builder(settings(tmp_path, builder=builder), Reactor())) is kind
+
+
+@pytest.mark.parametrize(
+    ("builder", "key"),
+    [(OverlayBuilderSettings(Path("/build"), Path("/bwrap")), "build_dir"), (PotBuilderSettings(), "pot_fs_root")],
+)
+def test_a_dead_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, builder: BuilderSettings, key: str) -> None:
+    """One line says which key names a place on it."""
+
+    def dead(_: Any) -> Any:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    monkeypatch.setattr(os, "statvfs", dead)
+    with pytest.raises(ConfigError, match=f"^builder.{key}: /.*: Transport endpoint is not connected$"):
+        make_builder(settings(tmp_path, builder=builder), Reactor())

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import time
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,8 +15,18 @@ from twisted.internet.protocol import Protocol
 from twisted.logger import capturedLogs
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-from sccachedist.server.tls import ShownIdentity
+from sccachedist.server.tls import YOUNG_SECS, ShownIdentity
 from sccachedist.wire.addresses import ServerId
+
+
+class Clocked(datetime):
+    """A host whose clock is wrong by ``off``."""
+
+    off = timedelta()
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return datetime.now(tz) + cls.off
 
 
 @pytest.fixture
@@ -75,12 +86,8 @@ def test_renewed_once_it_is_due(identity: ShownIdentity, tmp_path: Path, monkeyp
     (tmp_path / "identity" / "tls.pem").unlink()
     assert not identity.renew()
 
-    class Later(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            return datetime.now(tz) + timedelta(days=700)
-
-    monkeypatch.setattr("sccachedist.server.tls.datetime", Later)
+    monkeypatch.setattr("sccachedist.server.tls.datetime", Clocked)
+    monkeypatch.setattr(Clocked, "off", timedelta(days=700))
     (tmp_path / "identity").rename(tmp_path / "away")
     (tmp_path / "identity").touch()
     with capturedLogs() as events:
@@ -91,6 +98,27 @@ def test_renewed_once_it_is_due(identity: ShownIdentity, tmp_path: Path, monkeyp
     assert identity.renew()
     assert not identity.renew()
     assert shown(identity) == identity.current.certificate_digest != first.certificate_digest
+
+
+@pytest.mark.parametrize("days", [-20_000, 20_000])
+def test_a_clock_that_is_set(identity: ShownIdentity, monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    """What was made under a wrong clock goes soon; what was made under a right one stays, where that can be told."""
+    monkeypatch.setattr("sccachedist.server.tls.datetime", Clocked)
+    time_there, old = time.time(), YOUNG_SECS + 1
+
+    def renews(time_there: float | None, up_secs: float = old) -> bool:
+        before = identity.current
+        assert identity.renew_early(time_there, up_secs) is (identity.current != before)
+        return identity.current != before
+
+    assert not renews(time_there, 0)  # it is good
+    monkeypatch.setattr(Clocked, "off", timedelta(days=days))
+    assert not renews(time_there)  # the clock is wrong now
+    assert not renews(None)
+    assert renews(None, 0)  # as at a start under a wrong clock
+    monkeypatch.setattr(Clocked, "off", timedelta())
+    assert renews(time_there)
+    assert not renews(time_there)
 
 
 def test_lost_for_a_moment(identity: ShownIdentity, tmp_path: Path) -> None:
