@@ -88,8 +88,8 @@ fuzz:
 	done
 
 # Daemons that are killed, stopped, ended and cut off in the middle of builds: doc/faults.rst. Root only. Most of it is
-# waiting, in networks of its own: two portions run side by side. The first build of each setup is in the suite. QUICK=1
-# takes three minutes.
+# waiting, in networks of its own: two portions run side by side, three with QUICK=1. The first build of each setup is in
+# the suite.
 FAULTS = $(if $(QUICK),\
 	ours/2-4 ours/5-7 two_schedulers/2-4 gateway/2-4 published_scheduler/2-3 published_server/2-3,\
 	ours/2-15 ours/16-30 two_schedulers/2-15 two_schedulers/16-30 gateway/2-15 gateway/16-30\
@@ -97,7 +97,7 @@ FAULTS = $(if $(QUICK),\
 
 faults:
 	scripts/setup.sh dev
-	$(MAKE) --jobs 2 --keep-going $(addprefix faults/,$(FAULTS))
+	$(MAKE) --jobs $(if $(QUICK),3,2) --keep-going $(addprefix faults/,$(FAULTS))
 
 faults/%:
 	$(PYTHON) -m tests.faults --setup $(*D) --seeds $(*F)
