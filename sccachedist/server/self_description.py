@@ -68,7 +68,7 @@ def machines_run(settings: HostSettings, own: int) -> tuple[int, ...]:
 
 def abilities(settings: ServerSettings, own: int) -> Abilities:
     """Return what sets this build server apart from others, but for what is known of toolchains."""
-    return Abilities(settings.toolchains.share, machines(settings, own), settings.capacity.labels)
+    return Abilities(machines=machines(settings, own), labels=settings.capacity.labels)
 
 
 def told_metrics_port(settings: ServerSettings) -> int:

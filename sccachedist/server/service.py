@@ -136,7 +136,7 @@ def server_service(
             own = builder.abilities(reload.settings.capacity.labels)
         else:
             own = abilities(reload.settings, host.machine)
-        return attrs.evolve(own, store=sharing.store, offer=core.offer)
+        return attrs.evolve(own, fetches=reload.settings.toolchains.share, store=sharing.store, offer=core.offer)
 
     def offer() -> None:
         """Tell the scheduler, now, what the workers of a gateway can do."""

@@ -9,6 +9,7 @@ import pytest
 
 from farmkit.busybox_jobs import id_of, shell, write_inputs, write_toolchain
 from farmkit.farm import Farm
+from farmkit.gateway_farm import GatewayFarm
 from farmkit.launch import OUR_SERVER
 from farmkit.processes import wait_until
 from farmkit.raw_client import RawClient
@@ -77,3 +78,40 @@ def test_one_upload(servers: list[Farm], tmp_path: Path) -> None:
     assert allocated.need_toolchain
     assert client.submit_toolchain(allocated.job_alloc, archive) is SubmitToolchainResult.SUCCESS
     assert has_run(runs(client, allocated, inputs))
+
+
+def test_a_gateway(tmp_path: Path) -> None:
+    """A gateway fetches from a build server what its workers need, and gives it to the next build server."""
+    folders = [tmp_path / name for name in ("gateway", "first", "second")]
+    for folder in folders:
+        folder.mkdir()
+    gateway = GatewayFarm(folders[0], server_settings="[heartbeat]\nsecs = 1\n")
+    port, token, key = gateway.scheduler_port, gateway.client_token, gateway.server_key
+    first, second = (
+        Farm(folder, server_settings=SETTINGS, scheduler_port=port, client_token=token, server_key=key)
+        for folder in folders[1:]
+    )
+    archive = write_toolchain(tmp_path / "toolchain.tar.gz", {}, 3_000_000)
+    inputs = write_inputs(tmp_path / "inputs", {"/input": b"text"})
+    try:
+        gateway.start_scheduler()
+        first.start_server()
+        client = RawClient.of(gateway, strict=True)
+        allocated = client.slot(id_of(archive))
+        assert client.submit_toolchain(allocated.job_alloc, archive) is SubmitToolchainResult.SUCCESS
+        assert has_run(runs(client, allocated, inputs))
+        gateway.launch_gateway()
+        gateway.launch_only_worker("one")
+        for newcomer, gone in ((gateway, first), (second, None)):
+            if newcomer is second:
+                newcomer.start_server()
+            wait_until(lambda: gateway.status().num_servers == 2, 60, "both are registered")
+            allocated = slot_at(client, id_of(archive), newcomer)
+            assert not allocated.need_toolchain
+            assert has_run(runs(client, allocated, inputs))
+            if gone is not None:
+                gone.stop()
+                wait_until(lambda: gateway.status().num_servers == 1, 60, "it has left")
+    finally:
+        for farm in (second, first, gateway):
+            farm.stop()
