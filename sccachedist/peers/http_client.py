@@ -7,10 +7,10 @@ octets mean.
 
 import json
 from collections.abc import Callable, Coroutine, Iterator
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar, cast
 
 import attrs
 from hyperlink import URL
@@ -220,14 +220,19 @@ async def over_kept(call: Callable[[Ask], Coroutine[Deferred[Any], Any, T]], kep
 
 
 @lru_cache(maxsize=256)
-def parsed(url: str) -> URL:
+def parsed(url: str) -> "_Encoded":
     """The parsed URL, the same for most calls. An IPv6 address is kept as it is, for hyperlink takes it for a name."""
     encoded = _Encoded.from_text(url)
-    return encoded if ":" in encoded.host else URL.to_uri(encoded)
+    return cast(_Encoded, encoded if ":" in encoded.host else URL.to_uri(encoded))
 
 
 class _Encoded(URL):
     """A URL that is ASCII already: treq would encode it again for each call."""
+
+    @cached_property
+    def octets(self) -> bytes:
+        """Its text."""
+        return self.to_text().encode("ascii")
 
     def to_uri(self) -> URL:
         """The same URL."""
@@ -300,7 +305,14 @@ def _calls(
     endpoints = Endpoints(reactor, policy, CONNECT_SECS, source)
 
     def asking(pool: BoundedPool) -> Ask:
-        return asking_by(Agent.usingEndpointFactory(reactor, endpoints, pool), reactor)
+        agent = Agent.usingEndpointFactory(reactor, endpoints, pool)
+
+        def ask(method: str, url: _Encoded, *, headers: Headers, data: IBodyProducer | None) -> Deferred[IResponse]:
+            # Not by treq: what it adds are cookies and compression, and a build server's reports go this way.
+            answered: Deferred[IResponse] = agent.request(method.encode("ascii"), url.octets, headers, data)
+            return answered
+
+        return ask
 
     return Calls(reactor, pool, asking(pool), asking(BoundedPool(reactor, persistent=False)), look, straight)
 
