@@ -15,6 +15,7 @@ from sccachedist.daemon.logs import (
     LINES_PER_PEER,
     LONGEST_FIELD,
     MOST_PEERS,
+    MOST_REASONS,
     QUIET_SECS,
     Allowance,
     LineLogger,
@@ -59,6 +60,13 @@ def test_lines_that_an_operator_has_asked_for(monkeypatch: pytest.MonkeyPatch) -
         "a disk is full",
     ]
     assert events[0]["job_id"] == 7
+
+
+def test_fields_of_a_line() -> None:
+    """What an output of objects shows besides is escaped, too: a client names its files as it likes."""
+    with capturedLogs() as events:
+        LineLogger("sccachedist.lines").line("a line", output="\x1b[2J\n")
+    assert events[0]["output"] == r"\x1b[2J\n"
 
 
 def test_what_is_logged_is_counted() -> None:
@@ -217,6 +225,16 @@ def test_reasons_that_differ_each_time() -> None:
     assert quiet.tell(why="last") == ["peer: last" + more(1000 - LINES_PER_PEER)]
 
 
+def test_reasons_without_end() -> None:
+    """However many reasons a peer has in the long run, few are remembered."""
+    quiet = Quiet()
+    for number in range(2 * MOST_REASONS):
+        assert quiet.tell(why=str(number)) == [f"peer: {number}"]
+        quiet.clock.advance(QUIET_SECS)
+    (peer,) = quiet.log._peers.values()
+    assert len(peer.reasons) == MOST_REASONS
+
+
 def test_peers_without_end() -> None:
     """However many peers there are, a few lines are told of a kind in each while, and few peers are remembered."""
     quiet = Quiet()
@@ -258,6 +276,16 @@ def test_lines_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
         Logger().info("there is room")
     told = [eventAsText(event, includeTimestamp=False, includeSystem=False) for event in events]
     assert told == ["a stranger was here"] * 10 + ["90 lines were left out of this log", "there is room"]
+
+
+def test_what_a_process_may_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger fills no disk: some thousands of lines at once are too many, at ``debug`` some ten thousands."""
+    for name in ("_allowance", "_debug_allowance"):
+        monkeypatch.setattr(logs, name, getattr(logs, name))
+    choose_levels("debug")
+    bound_lines()
+    assert sum(logs._allowance.allows_one_more() for _ in range(50_000)) < 5_000
+    assert sum(logs._debug_allowance.allows_one_more() for _ in range(50_000)) < 20_000
 
 
 def test_debug_takes_nothing_from_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:

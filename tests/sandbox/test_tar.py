@@ -127,9 +127,25 @@ DAMAGED = {
     "an unknown type": raw_header(kind=b"Z"),
     "no name": raw_header(b""),
     "a name with NUL": raw_header(kind=b"x", size=octal(11)) + padded(b"11 path=a\0\n") + raw_header(),
+    "a link with NUL": raw_header(kind=b"x", size=octal(15)) + padded(b"15 linkpath=a\0\n") + raw_header(kind=b"2"),
     "a link to nowhere": raw_header(kind=b"2"),
     "the end behind an extended header": raw_header(kind=b"L", size=octal(2)) + padded(b"a\0"),
 }
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (b"L", b"a" * (1 << 16) + b"\0"),
+        (b"K", b"a" * (1 << 16) + b"\0"),
+        (b"x", b"1048600 comment=".ljust(1048599, b"a") + b"\n"),
+    ],
+)
+def test_large_extended_headers(kind: bytes, content: bytes) -> None:
+    """They stand in memory as a whole, so a large one is refused though all of it is there."""
+    data = raw_header(kind=kind, size=octal(len(content))) + padded(content) + raw_header()
+    with pytest.raises(DecodeError, match="too large"):
+        read(data)
 
 
 @pytest.mark.parametrize("what", DAMAGED)

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sccachedist.builders.worker_protocol import Size
 from sccachedist.errors import DecodeError, LimitExceeded
-from sccachedist.sandbox.archive.tally import MemberLimits
+from sccachedist.sandbox.archive.tally import DISK_BLOCK, STEP_BYTES, STEP_INODES, MemberLimits
 from sccachedist.sandbox.archive.unpack import unpack
 from sccachedist.sandbox.beneath import Lookup, Root, openat2, walk
 from tests.sandbox.archives import file, member, raw_header, tar
@@ -203,6 +204,21 @@ def test_too_many_members(root: Root) -> None:
     with pytest.raises(LimitExceeded) as caught:
         unpack_bytes(root, data, MemberLimits("inputs_entries", 2, path_bytes=4095))
     assert caught.value.limit == "inputs_entries"
+
+
+def test_size_on_the_disk(root: Root) -> None:
+    """Each file and directory takes whole blocks, so tiny ones are not free; large archives are told of meanwhile."""
+    small = tar(
+        member("d", tarfile.DIRTYPE), file("d/f", b"x"), file("e/g", b"x" * 5000), member("s", tarfile.SYMTYPE, "x")
+    )
+    assert unpack(io.BytesIO(small), root, LIMIT).size == Size((2 + 1 + 2) * DISK_BLOCK, 5)
+    for data in (
+        tar(file("large", bytes(STEP_BYTES))),
+        tar(*(member(f"many/{number}", tarfile.SYMTYPE, "x") for number in range(STEP_INODES))),
+    ):
+        told: list[Size] = []
+        unpack(io.BytesIO(data), root, LIMIT, told.append)
+        assert len(told) == 1
 
 
 def too_many(root: Root, *members: tarfile.TarInfo) -> str:
