@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
 
 from sccachedist.builders.disk_room import UNBOUNDED, Room
 from sccachedist.builders.interface import Builder, BuildJob
@@ -49,6 +51,8 @@ log = Logger()
 SWEEP_SECS, SWEEP_AT_STOP_SECS = 3600.0, 2.0
 #: The latter where other programs remove what there is, one piece after the other: Docker takes a part of one for each.
 SWEEP_OUTSIDE_SECS = 10.0
+#: Seconds until the removal of a sandbox that has failed is tried again: the first time, and after many.
+RETRY_SECS, MOST_RETRY_SECS = 5.0, 300.0
 #: Seconds to remove jobs and toolchains when the build server stops.
 REMOVAL_AT_STOP_SECS = 30.0
 
@@ -101,6 +105,8 @@ class WorkerBuilder:
         self._spares: defaultdict[ArchiveId, list[str]] = defaultdict(list)
         self._removals: SingleFlight[str] = SingleFlight()
         self._sweeping: SingleFlight[str] = SingleFlight()
+        self._left: set[str] = set()
+        self._removing_left: Deferred[None] | None = None
         self._to_sweep = False
         self._started = self._stopped = False
         self._follows, self._may_follow = follow, slots if follow else 0
@@ -171,7 +177,7 @@ class WorkerBuilder:
                 if isinstance(error, ToolchainError):
                     self._toolchains.forget(job.toolchain)
                 # A single flight goes on when this coroutine is cancelled a second time.
-                await self._removals.do(sandbox, lambda: self._clear_up(RemoveSandbox(sandbox)))
+                await self._removals.do(sandbox, lambda: self._remove_sandbox(sandbox))
                 raise
             if self._reuse:
                 spares.append(sandbox)
@@ -183,6 +189,8 @@ class WorkerBuilder:
     async def stop(self) -> None:
         """See :meth:`sccachedist.builders.interface.Builder.stop`."""
         self._stopped = True
+        if self._removing_left is not None:
+            self._removing_left.cancel()
         await self.workers.stop()
         self._forget_all()
         if self._started:
@@ -272,7 +280,7 @@ class WorkerBuilder:
     async def _remove(self, toolchain: ArchiveId) -> None:
         self.machines.removed(toolchain)
         for sandbox in self._spares.pop(toolchain, []):
-            await self._clear_up(RemoveSandbox(sandbox))
+            await self._remove_sandbox(sandbox)
         await self._clear_up(RemoveToolchain(toolchain))
         self._sweep()
 
@@ -289,14 +297,43 @@ class WorkerBuilder:
         swept = Deferred.fromCoroutine(self._sweeping.do("", sweep))
         return swept.addErrback(lambda failure: log.failure("what was removed is not swept", failure))
 
-    async def _clear_up(self, request: Request, seconds: float | None = None) -> None:
+    async def _remove_sandbox(self, sandbox: str) -> None:
+        """Remove a sandbox, later if not now: its job may still run where another program is asked to end it."""
+        if await self._clear_up(RemoveSandbox(sandbox)):
+            return
+        self._left.add(sandbox)
+        if self._removing_left is None:
+            self._removing_left = Deferred.fromCoroutine(self._remove_left())
+            self._removing_left.addErrback(_unless_cancelled)
+
+    async def _remove_left(self) -> None:
+        """Try again until nothing is left: one after the other, for each may take long where all of them fail."""
+        pause = RETRY_SECS
+        try:
+            while self._left:
+                await deferLater(self._reactor, pause)
+                pause = min(2 * pause, MOST_RETRY_SECS)
+                for sandbox in tuple(self._left):
+                    if not await self._clear_up(RemoveSandbox(sandbox)):
+                        break
+                    self._left.discard(sandbox)
+                    pause = RETRY_SECS
+        finally:
+            self._left.clear()
+            self._removing_left = None
+
+    async def _clear_up(self, request: Request, seconds: float | None = None) -> bool:
+        """Have something removed; returns whether that was done, or will be when this builder stops."""
         workers = self.workers
         try:
             await workers.ask_at_once(request, seconds or self._job_secs)
         except SccachedistError as error:
             if workers.stopped:  # stop() removes everything
-                return
-            log.warn("something stays until the next start, {request}: {error}", request=request, error=error)
+                return True
+            stays = "for a while" if isinstance(request, RemoveSandbox) else "until the next start"
+            log.warn("something stays {stays}, {request}: {error}", stays=stays, request=request, error=error)
+            return False
+        return True
 
     def _unpacking(self, toolchain: ArchiveId, archive: Path) -> UnpackToolchain:
         return UnpackToolchain(toolchain, str(archive.absolute()), self._unpack_limits)
@@ -320,3 +357,8 @@ class WorkerBuilder:
         self._toolchains.forget_all()
         self.machines.forget_all()
         self._spares.clear()
+
+
+def _unless_cancelled(failure: Failure) -> None:
+    if not failure.check(CancelledError):
+        log.failure("what sandboxes have left is not removed", failure)

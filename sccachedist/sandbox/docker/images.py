@@ -108,9 +108,9 @@ def sweep(run: str) -> None:
     """
     stuck: list[BuildError] = []
     for line in _lines("ps", "--all", "--format", "{{.Names}} {{.Image}}"):
-        name, image = line.split()
+        name, _, image = line.partition(" ")  # of a container that goes just now, Docker may know no name
         is_ours = name.startswith(SANDBOX_PREFIX) or image.startswith(SANDBOX_PREFIX)
-        if is_ours and not name.endswith(f"-{run}"):
+        if name and is_ours and not name.endswith(f"-{run}"):
             with _noting(stuck):
                 remove_finished(name)
     for image in _lines("images", "--format", "{{.Repository}}:{{.Tag}}", f"{SANDBOX_PREFIX}*"):
