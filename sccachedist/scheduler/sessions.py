@@ -16,6 +16,8 @@ from sccachedist.scheduler.roles import Principal, Principals, Role
 
 #: Seconds for which one is signed in, at most.
 SESSION_SECS = 12 * 3600
+#: Seconds beyond that: several schedulers' clocks may differ. What ends later was signed when a clock was wrong.
+_SLACK_SECS = SESSION_SECS
 #: The most characters of a session.
 MOST_CHARACTERS = 200
 #: Digits of a time that may be one.
@@ -91,7 +93,7 @@ class Sessions:
         holder = next((self._holder(each, name) for each in Role if role == f"{each:d}"), None)
         if holder is None or not hmac.compare_digest(signature, self._signature(said, holder)):
             return None
-        return holder if now < int(until) else None
+        return holder if now < int(until) <= now + SESSION_SECS + _SLACK_SECS else None
 
     def _holder(self, role: Role, name: str) -> Principal | None:
         """The principal that may have a session: it has a secret."""

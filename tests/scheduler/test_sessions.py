@@ -47,6 +47,14 @@ def test_sessions(principal: Principal) -> None:
     assert principal.digest not in session
 
 
+def test_signed_when_the_clock_was_wrong() -> None:
+    """A scheduler that began years ahead, and was started again since, has no sessions that last for years."""
+    years = 2 * 365 * 86_400.0
+    session = sessions().signed(ANN, NOW + years + SESSION_SECS)
+    assert sessions().principal_of(session, NOW + years) == ANN
+    assert sessions().principal_of(session, NOW) is None
+
+
 def test_several_schedulers() -> None:
     """A session is none at another scheduler, unless both say that they are one of several."""
     other = attrs.evolve(SETTINGS, public_addr=ServerId.parse("127.0.0.2:10600"))
