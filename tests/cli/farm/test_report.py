@@ -181,13 +181,13 @@ def test_from_a_scheduler(capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     pages.append(([], "again"))
     asked: list[dict[str, str]] = []
 
-    def ask(_: object, path: str, query: dict[str, str], *__: object, **___: object) -> dict[str, Any]:
+    def measured(_: object, path: str, query: dict[str, str], *__: object) -> tuple[dict[str, Any], int]:
         rows, following = pages[len(asked)]
         asked.append(query)
         assert path == "jobs"
-        return {"v": 1, "since": 0.0, "jobs": rows, "running": [], "next": following}
+        return {"v": 1, "since": 0.0, "jobs": rows, "running": [], "next": following}, 1000
 
-    monkeypatch.setattr(asking, "ask", ask)
+    monkeypatch.setattr(asking, "measured", measured)
     file = tmp_path / "report.html"
     place = ("--scheduler", "http://127.0.0.1:1")
     cli.main(("report", "--since", "10m", "--client", "ann", *place, "--output", str(file)))
