@@ -81,7 +81,10 @@ class LogFile:
             return False
 
     def _opened(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        """A pipe that nobody reads is an error: a daemon that waited for a reader would serve nobody."""
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+        os.set_blocking(descriptor, True)
+        return descriptor
 
 
 class _Output(Protocol):

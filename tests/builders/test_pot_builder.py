@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 import attrs
 import pytest
 
+from sccachedist.builders import worker_builder
 from sccachedist.builders.pot import pot_builder
 from sccachedist.errors import BuildError
 from tests.builders.farms import (
@@ -115,6 +116,21 @@ async def test_a_command_that_fails(farm: Farm, what: str) -> None:
         await farm.compile("true")
     assert told(farm) == expected
     PotHost(farm.place).break_()
+    assert (await farm.compile("true")).output.code == 0
+
+
+@in_reactor
+async def test_a_clone_that_cannot_be_removed(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is removed as soon as it can be; a removal that fails once more is no end."""
+    monkeypatch.setattr(worker_builder, "RETRY_SECS", 0.1)
+    PotHost(farm.place).break_("stop", "destroy")
+    with pytest.raises(BuildError):
+        await farm.compile("true")
+    assert "BUILDER" in map(anonymous, farm.remains())
+    told(farm)
+    await until(lambda: "destroy -F -p BUILDER" in told(farm))
+    PotHost(farm.place).break_()
+    await until(lambda: "BUILDER" not in map(anonymous, farm.remains()))
     assert (await farm.compile("true")).output.code == 0
 
 

@@ -1,6 +1,7 @@
 """The forms of a log, and a log file that other programs move."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +107,17 @@ def test_a_file_that_is_moved(tmp_path: Path) -> None:
     log.write("4")
     found = {path.relative_to(tmp_path): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
     assert found == {Path("away/old"): "1", Path("away/log"): "2\\udcff", Path("logs/log"): "4"}
+
+
+def test_a_pipe_that_nobody_reads(tmp_path: Path) -> None:
+    """It is not waited for: the lines go on to the file that was there before, and none begins with it."""
+    path, moved = tmp_path / "log", tmp_path / "log.1"
+    log = LogFile(path)
+    path.rename(moved)
+    os.mkfifo(path)
+    log.write("a line\n")
+    log.reopen()
+    log.close()
+    assert moved.read_text() == "a line\n"
+    with pytest.raises(ConfigError, match="--logfile"):
+        LogFile(path)
