@@ -152,9 +152,7 @@ def test_of_another_user(tmp_path: Path, others: Callable[[Path], None], name: s
 def test_users_without_a_mapping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uid_map: str, is_way: bool) -> None:
     """What belongs to such a user may be the host's root's, and lie on the way; if all have one, it is nobody's."""
     (tmp_path / "a/b").mkdir(parents=True)
-    monkeypatch.setattr(
-        directories.Path, "read_text", lambda path: uid_map if path.name == "uid_map" else f"{OVERFLOW}"
-    )
+    monkeypatch.setattr(Path, "read_text", lambda path: uid_map if path.name == "uid_map" else f"{OVERFLOW}")
     directories._unmapped.cache_clear()
     _belonging(monkeypatch, OVERFLOW)(tmp_path / "a")
     try:

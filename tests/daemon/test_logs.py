@@ -63,10 +63,10 @@ def test_lines_that_an_operator_has_asked_for(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_fields_of_a_line() -> None:
-    """What an output of objects shows besides is escaped, too: a client names its files as it likes."""
+    """The line is escaped, and what an output of objects shows besides: a client names its files as it likes."""
     with capturedLogs() as events:
-        LineLogger("sccachedist.lines").line("a line", output="\x1b[2J\n")
-    assert events[0]["output"] == r"\x1b[2J\n"
+        LineLogger("sccachedist.lines").line("made \x1b[2J\n", output="\x1b[2J\n")
+    assert (events[0]["line"], events[0]["output"]) == (r"made \x1b[2J\n", r"\x1b[2J\n")
 
 
 def test_what_is_logged_is_counted() -> None:
