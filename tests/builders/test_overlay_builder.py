@@ -394,3 +394,9 @@ async def test_a_batch_job(farm: Farm) -> None:
     """The kernel's scheduler knows a compile for what it is."""
     result = await farm.compile("/bin/busybox cut -d ' ' -f 41 /proc/self/stat")
     assert int(result.output.stdout) == os.SCHED_BATCH
+
+
+@in_reactor
+async def test_jobs_go_before_daemons(farm: Farm) -> None:
+    """Where the host is out of memory, the kernel ends a compile, which its client repeats, before any daemon."""
+    assert (await farm.compile("/bin/busybox cat /proc/self/oom_score_adj")).output.stdout == b"500\n"

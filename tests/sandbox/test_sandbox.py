@@ -22,6 +22,7 @@ COMMAND = CompileCommand("/bin/cc", (), (), "/")
 #: Says what bubblewrap would, and writes what it is told to stdout.
 _PROGRAM = """
 import os, sys
+assert "SECRET" not in os.environ
 status, block = map(int, sys.argv[1:])
 os.write(status, b'{ "child-pid": ')
 os.write(status, b'7 }\\n')
@@ -112,3 +113,11 @@ def test_one_that_ends_at_once() -> None:
         pytest.raises(BuildError, match="no user namespaces"),
     ):
         run(waiting)
+
+
+@in_a_process_of_its_own
+def test_nothing_of_the_daemons_environment() -> None:
+    """A job can read the environment of its first process: that has nothing of the daemon's."""
+    os.environ["SECRET"] = "of the daemon"
+    with made(Finish()) as waiting:
+        assert run(waiting).exit_code == 3
