@@ -191,12 +191,14 @@ class WorkerBuilder:
         self._stopped = True
         if self._removing_left is not None:
             self._removing_left.cancel()
+        last = self._new_workers(self._clearing, ahead=False)
+        if self._started:
+            self.workers.hand_over(last)  # to start a worker takes a while
         await self.workers.stop()
         self._forget_all()
         if self._started:
             self._started = self._to_sweep = False
-            # One worker removes what there is, and no job follows.
-            self.workers = self._new_workers(self._clearing, ahead=False)
+            self.workers = last  # one worker removes what there is, and no job follows
             await self._clear_up(RemoveAll(), REMOVAL_AT_STOP_SECS)
             await self._clear_up(Sweep(), self._sweep_at_stop_secs)
             await self.workers.stop()

@@ -82,14 +82,14 @@ class Program:
 class SandboxWorker(ProcessProtocol):
     """One worker process.
 
-    :param gone: called when it has ended, for any reason.
+    :ivar gone: called when it has ended, for any reason.
     :ivar kind: of its last request that had a kind; the worker is ready for another of it. Empty before the first.
     """
 
     transport: IProcessTransport  # set as soon as the process is spawned
 
     def __init__(self, gone: Callable[[SandboxWorker], None]) -> None:
-        self._gone = gone
+        self.gone = gone
         self.kind = ""
         self._answers: DeferredQueue[Done | Failed] = DeferredQueue()
         self._grown: Grown = unheard
@@ -205,7 +205,7 @@ class SandboxWorker(ProcessProtocol):
                 reason=reason.getErrorMessage(),
                 words=words,
             )
-        self._gone(self)
+        self.gone(self)
         self._answers.put(
             Failed(SentLocal.SANDBOX, f"a sandbox worker ended before its time {words.splitlines()[-1:]}")
         )
@@ -294,6 +294,17 @@ class Workers:
             raise
         finally:
             self._busy.discard(worker)
+
+    def hand_over(self, heir: Workers) -> None:
+        """Give another pool an idle worker that has run no job, if there is one and that pool would start the same."""
+        if (self._program, self._run) != (heir._program, heir._run):
+            return
+        for worker in self._idle:
+            if not worker.kind:
+                self._idle.remove(worker)
+                worker.gone = heir._gone
+                heir._idle.append(worker)
+                return
 
     def _take(self, kind: str) -> SandboxWorker:
         """Prefer a worker that is set up, then one of this kind or of none yet, then the one that was idle longest."""

@@ -203,6 +203,27 @@ class BuilderTests(BuilderCase):
         late = self.failureResultOf(self.doing(self.builder.run(JOB)), BuildError)
         assert late.value.sent_local is SentLocal.SHUTDOWN
 
+    def test_a_stop_starts_no_worker(self) -> None:
+        """One that is idle and has run no job removes everything; the others are killed first."""
+        started = self.doing(self.builder.start())
+        self.host.asked(RemoveAll).ends()
+        self.successResultOf(started)
+        before = list(self.host.processes)
+        stopped = self.doing(self.builder.stop())
+        killed = [each for each in before if each.killed]
+        assert len(killed) == len(before) - 1
+        assert self.host.requests() == []
+        for each in killed:
+            each.end()
+        assert self.host.processes == before
+        last = self.host.asked(RemoveAll)
+        assert last not in killed
+        last.ends()
+        self.assertNoResult(stopped)
+        assert last.killed
+        last.end()
+        self.successResultOf(stopped)
+
     def test_a_start_does_not_wait_for_what_was_there(self) -> None:
         """It is swept away while jobs run already; a stop waits for it for a moment only."""
         Asked.sweeps = False

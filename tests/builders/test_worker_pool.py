@@ -56,6 +56,30 @@ class WorkersTests(SynchronousTestCase):
         self.assertNoResult(self.ask())
         assert len(process.value()) == 2 * len(frame(encode(REQUEST, RemoveAll())))
 
+    def test_who_is_handed_over(self) -> None:
+        """One that has run no job, if there is one; it is the other pool's from then on."""
+        for kind, idle in (("a job", 0), ("", 1)):
+            ours, theirs = (Workers(self.reactor, PROGRAM, 1, ahead=False) for _ in range(2))  # type: ignore[arg-type]
+            asked = Deferred.fromCoroutine(ours.ask(RemoveAll(), 10, kind))
+            self.reactor.processes[-1].answers(Done(), Done())
+            self.successResultOf(asked)
+            ours.hand_over(theirs)
+            assert (ours.counts, theirs.counts) == ((1 - idle, 0), (idle, 0))
+            self.reactor.processes[-1].end()
+            assert (ours.counts, theirs.counts) == ((0, 0), (0, 0))
+            assert (ours.died, theirs.died) == (1 - idle, idle)
+
+    def test_who_is_not_handed_over(self) -> None:
+        """One of another program, and one that would take what its pool has made for what others may still use."""
+        naming = attrs.evolve(PROGRAM, names_runs=True)
+        for mine, its in ((PROGRAM, attrs.evolve(PROGRAM, arguments=())), (naming, naming)):
+            ours, theirs = (Workers(self.reactor, each, 1, ahead=False) for each in (mine, its))  # type: ignore[arg-type]
+            asked = Deferred.fromCoroutine(ours.ask(RemoveAll(), 10))
+            self.reactor.processes[-1].answers(Done(), Done())
+            self.successResultOf(asked)
+            ours.hand_over(theirs)
+            assert (ours.counts, theirs.counts) == ((1, 0), (0, 0))
+
     def asked_for(self, kind: str) -> int:
         """Which of the processes is asked for something of a kind, and does it."""
         before = [len(process.value()) for process in self.reactor.processes]
