@@ -253,3 +253,10 @@ def test_unwanted(stock: Stock) -> None:
         f"toolchain {GCC} is removed: an administrator wants that",
     ]
     assert (stock.evicted, stock.toolchains.removed["unwanted"], stock.path(GCC).exists()) == ([GCC], 1, False)
+
+
+def test_those_that_went_are_forgotten(stock: Stock) -> None:
+    """However many clients bring theirs, what is known of one ends with it."""
+    for number in range(20):
+        outcome(stock.bring(b"%d" % (10**400 + number)))
+    assert len(stock.toolchains._verified) == len(stock.toolchains) == 2
