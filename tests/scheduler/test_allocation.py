@@ -93,6 +93,8 @@ class AllocationTests(SynchronousTestCase):
             assert "archive id" in self.reason(self.allocate(text))
         assert self.assignments.waiting == []
         assert free_slots(self.core) == 6
+        self.use(farm())  # not even a build server is looked for
+        assert "archive id" in self.reason(self.allocate("/etc/cron.d/x"))
 
     def test_no_capacity(self) -> None:
         """Where no build server has room, the client hears it at once."""

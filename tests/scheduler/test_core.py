@@ -61,6 +61,13 @@ def test_a_version_without_end() -> None:
     assert core.heartbeat(A, heartbeat(), 0.0, longest)
 
 
+def test_a_reason_without_end() -> None:
+    """So is why it says that it is unfit."""
+    reason = ServerReport(1, 5, Availability.DRAINING, (), (), health=Health(unfit="x" * 1_000_000))
+    with pytest.raises(DecodeError, match="unfit has more than"):
+        farm().heartbeat(A, heartbeat(), 0.0, reason)
+
+
 @pytest.mark.parametrize(
     ("host", "why"),
     [
