@@ -109,6 +109,7 @@ setup(
             "matplotlib>=3.8,<4",
             "mypy>=1.11,<3",
             "mypy-zope>=1.0.9,<2",
+            "pipx>=1.7,<2",
             "playwright>=1.60,<2",
             "ruff>=0.6,<1",
             "schemathesis>=4,<5",

@@ -63,7 +63,7 @@ allow_starting() {
 
 # The services of the packages below that start at boot.
 enabled_services() {
-    for unit in apparmor.service nginx.service haproxy.service docker.service docker.socket containerd.service \
+    for unit in nginx.service haproxy.service docker.service docker.socket containerd.service \
         distcc.service iceccd.service icecc-scheduler.service prometheus.service redis-server.service \
         redis-sentinel.service; do
         if systemctl is-enabled --quiet "$unit" 2>/dev/null; then
@@ -114,10 +114,7 @@ if [ "$1" != unit ] && [ "$1" != demo ]; then
     needs cmake cmake
     needs chromium chromium
     needs clang clang
-    needs apparmor_parser apparmor
-    needs debootstrap debootstrap
     needs dh debhelper
-    needs docker-compose docker-compose
     needs distccd distcc
     needs dockerd docker.io
     needs haproxy haproxy
@@ -129,6 +126,7 @@ if [ "$1" != unit ] && [ "$1" != demo ]; then
     needs lintian lintian
     needs logrotate logrotate
     needs make make
+    needs mmdebstrap mmdebstrap
     needs nginx nginx-light
     needs prometheus prometheus
     needs redis-sentinel redis-sentinel

@@ -1,4 +1,4 @@
-"""A host with a fresh Debian that systemd has booted, for what administrators install on hosts. For root.
+"""A host with a fresh system that systemd has booted, for what administrators install on hosts. For root.
 
 It is both hosts of the pages, with their addresses. Examples of configurations are completed as the pages say.
 """
@@ -6,7 +6,6 @@ It is both hosts of the pages, with their addresses. Examples of configurations 
 import contextlib
 import re
 import shlex
-import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -96,17 +95,16 @@ class FreshHost:
 
 
 @contextlib.contextmanager
-def fresh_host(base: Base, folder: Path, given: Path, page: str) -> Iterator[FreshHost]:
+def fresh_host(base: Base, release: str, folder: Path, given: Path, page: str) -> Iterator[FreshHost]:
     """Boot it; all of it ends with the block.
 
+    :param release: the name of a root.
     :param given: a folder whose files it has in ``/root/given``.
     :param page: one of ``doc/``.
     """
-    files = folder / "debian"
-    files.mkdir(parents=True)
-    subprocess.run(["tar", "--extract", f"--file={base.debian}", f"--directory={files}"], check=True, timeout=_SECS)
+    folder.mkdir()
     furnish = _FURNISH.format(wheels=base.wheels, pip=shlex.quote(PIP), given=given)
-    with booted(folder / "booted", files, furnish) as system:
+    with booted(folder / "booted", base.root(release), furnish) as system:
         with network_of(system.process):
             for address in (SCHEDULER, SERVER):
                 ip("addr", "add", f"{address.partition(':')[0]}/32", "dev", "lo")

@@ -1,4 +1,4 @@
-"""A farm in containers, by the page's commands and the shipped files: it compiles, and says what it lacks.
+"""A farm in containers, by the page's commands, Compose and the shipped files: it compiles, and says what it lacks.
 
 What cannot be run here, for its images are elsewhere, is read by the programs that know its form.
 """
@@ -6,10 +6,11 @@ What cannot be run here, for its images are elsewhere, is read by the programs t
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -20,17 +21,19 @@ from farmkit.processes import wait_until
 from farmkit.projects import C, write_project
 from farmkit.published_client import Client
 from scripts.container_seccomp import NEEDED, OF_AARCH64, PROFILE, REFUSED, allowed
-from tests.packages.compose_file import Service
-from tests.packages.conftest import Farm, commands
+from tests.packages.conftest import Farm
 from tests.support.own_network import network_of
 
 pytestmark = [pytest.mark.functional, pytest.mark.packages]
 
 SERVERS = {"server-1": "172.28.106.11:10501", "server-2": "172.28.106.12:10501"}
+SERVICES = ("scheduler", *SERVERS)
 SHIPPED = CHECKOUT / "contrib/containers"
 CONFIG = "/etc/sccachedist/server.conf"
 DOCTOR = ("doctor", "--config", CONFIG)
 KEPT = "/var/lib/sccachedist"
+#: The volume of a build server, as its service has it.
+VOLUME = f"server-1:{KEPT}"
 NO_NAMESPACES = {"index": 0, "value": 0x7E020000, "op": "SCMP_CMP_MASKED_EQ"}
 
 
@@ -39,16 +42,17 @@ _PACK_SECS = 600
 
 @pytest.fixture(scope="module")
 def running(farm: Farm) -> Iterator[Farm]:
-    """The farm, with both build servers registered."""
-    farm.start()
+    """The farm, with both build servers registered; nothing but the volumes is left of it."""
+    farm.follow("start", farm.folder)
     try:
         for name in SERVERS:
             wait_until(partial(is_ready, farm, name), 300, "it is registered")
         yield farm
     finally:
-        for name in farm.services:
-            print(name, farm.engine.docker("logs", "--tail=30", name))
-            farm.engine.docker("rm", "--force", name)
+        print(farm.compose("logs", "--tail=30"))
+        farm.follow("stop", farm.folder)
+        assert farm.engine.docker("ps", "--all", "--quiet") == ""
+        assert "farm" not in farm.engine.docker("network", "ls", "--format={{.Name}}")
 
 
 def is_ready(farm: Farm, name: str) -> bool:
@@ -59,23 +63,22 @@ def is_ready(farm: Farm, name: str) -> bool:
     return False
 
 
-def doctor(farm: Farm, service: Service) -> dict[str, str]:
-    """What it says of each check in a container: the level, then the rest of the line."""
-    found = [re.fullmatch(r"(\w+) +([\w. ]+): (.*)", line) for line in farm.once(service, *DOCTOR)]
+def doctor(farm: Farm, change: Callable[[dict[str, Any]], None] = lambda service: None) -> dict[str, str]:
+    """What it says of each check in a container that has been changed: the level, then the rest of the line."""
+    found = [re.fullmatch(r"(\w+) +([\w. ]+): (.*)", line) for line in farm.once(change, *DOCTOR)]
     assert all(found), found
     return {each[2]: f"{each[1]} {each[3]}" for each in found if each}
 
 
 def test_a_client_compiles_in_both(running: Farm, tmp_path: Path) -> None:
     """All as the page says: the doctor is content; whichever build server stops, in time, the other one compiles."""
-    engine = running.engine
-    [asked] = [line for line in commands("start") if "exec" in line]
-    said = engine.docker(*asked.replace("docker compose ", "").split())
+    engine, compose = running.engine, running.compose
+    said = running.follow("doctor", running.folder)
     assert "FAILED" not in said
     assert len(re.findall(r"(?m)^ok +(?:sandbox|scheduler|token|sender|public_addr|cache_dir): ", said)) == 6, said
-    for name in running.services:
-        assert engine.docker("exec", name, "python", "/opt/sccachedist/healthcheck.py").startswith("sccachedist ")
-        status = engine.docker("exec", name, "cat", "/proc/1/status")
+    for name in SERVICES:
+        assert compose("exec", name, "python", "/opt/sccachedist/healthcheck.py").startswith("sccachedist ")
+        status = compose("exec", name, "cat", "/proc/1/status")
         assert re.findall(r"(?m)^(?:Uid|CapBnd|NoNewPrivs|Seccomp):\s+(\S+)", status) == ["10600", "0" * 16, "1", "2"]
 
     project = write_project(tmp_path / "project", C, 1)
@@ -88,18 +91,19 @@ def test_a_client_compiles_in_both(running: Farm, tmp_path: Path) -> None:
             ended = client.compiling(project.compile_command(project.sources[0]), project.folder).run(_PACK_SECS)
             assert ended.returncode == 0, ended
             [address] = client.statistics().servers_since(before)
-            engine.docker("stop", names.pop(address))
+            compose("stop", names.pop(address))
         assert client.statistics().errors == 0
-    engine.docker("stop", "scheduler")
-    for name in running.services:
-        state = json.loads(engine.docker("inspect", "--format={{json .State}}", name))
+    compose("stop", "scheduler")
+    for name in SERVICES:
+        [container] = compose("ps", "--all", "--quiet", name).split()
+        state = json.loads(engine.docker("inspect", "--format={{json .State}}", container))
         assert (state["ExitCode"], state["OOMKilled"]) == (0, False), state
-        assert "Unable to write to plugin cache" not in engine.docker("logs", name)
+        assert "Unable to write to plugin cache" not in compose("logs", name)
 
 
 def test_all_is_granted(farm: Farm) -> None:
     """But for control groups, of which the doctor says how they are had."""
-    told = doctor(farm, without_network(farm.services["server-1"]))
+    told = doctor(farm)
     assert told["sandbox"].startswith("ok ")
     assert told["builder.build_dir"].startswith("ok ")
     assert told["configuration"].startswith("ok ")
@@ -109,32 +113,24 @@ def test_all_is_granted(farm: Farm) -> None:
 
 def test_a_directory_that_forbids_programs(farm: Farm) -> None:
     """A tmpfs of Docker's, by default noexec, will do: compilers run from an overlay above it."""
-    service = without_network(farm.services["server-1"])
-    [volume] = [each for each in service.options if each.endswith(f":{KEPT}")]
-    told = doctor(farm, service.without(volume).with_(f"--tmpfs={KEPT}:uid=10600,mode=700"))
-    assert told["sandbox"].startswith("ok ")
 
+    def change(service: dict[str, Any]) -> None:
+        service["volumes"].remove(VOLUME)
+        service["tmpfs"] = f"{KEPT}:uid=10600,mode=700"
 
-def without_network(service: Service) -> Service:
-    """A container beside those of the farm."""
-    for each in service.options:
-        if each.startswith(("--network=", "--ip=")):
-            service = service.without(each)
-    return service.with_("--network=none")
+    assert doctor(farm, change)["sandbox"].startswith("ok ")
 
 
 @pytest.mark.parametrize(
     ("option", "text", "flag"),
     [
-        ("--security-opt=seccomp=", "a seccomp filter forbids user namespaces", "--security-opt seccomp=seccomp.json"),
-        ("--security-opt=systempaths=unconfined", "masks on /proc", "--security-opt systempaths=unconfined"),
+        ("seccomp=seccomp.json", "a seccomp filter forbids user namespaces", "--security-opt seccomp=seccomp.json"),
+        ("systempaths=unconfined", "masks on /proc", "--security-opt systempaths=unconfined"),
     ],
 )
 def test_a_grant_is_missing(farm: Farm, option: str, text: str, flag: str) -> None:
     """One line says which, and how it is granted."""
-    service = without_network(farm.services["server-1"])
-    [granted] = [each for each in service.options if each.startswith(option)]
-    told = doctor(farm, service.without(granted))["sandbox"]
+    told = doctor(farm, lambda service: service["security_opt"].remove(option))["sandbox"]
     assert told.startswith(f"FAILED {text}")
     assert flag in told
 
@@ -142,15 +138,19 @@ def test_a_grant_is_missing(farm: Farm, option: str, text: str, flag: str) -> No
 @pytest.mark.parametrize(
     ("mounted", "text", "flag"),
     [
-        ("--volume=kept:/var/lib/sccachedist:ro", "Read-only file system", "docker run --volume"),
-        ("--tmpfs=/var/lib/sccachedist:mode=755", "Permission denied", "chown 10600"),
+        ({"volumes": [f"{VOLUME}:ro"]}, "Read-only file system", "docker run --volume"),
+        ({"tmpfs": f"{KEPT}:mode=755"}, "Permission denied", "chown 10600"),
     ],
 )
-def test_nothing_can_be_written(farm: Farm, mounted: str, text: str, flag: str) -> None:
+def test_nothing_can_be_written(farm: Farm, mounted: dict[str, Any], text: str, flag: str) -> None:
     """A volume that is missing or is another user's is named, with its directory."""
-    service = without_network(farm.services["server-1"])
-    [volume] = [each for each in service.options if each.endswith(f":{KEPT}")]
-    told = doctor(farm, service.without(volume).with_(mounted))
+
+    def change(service: dict[str, Any]) -> None:
+        service["volumes"].remove(VOLUME)
+        service["volumes"] += mounted.get("volumes", [])
+        service |= {key: value for key, value in mounted.items() if key != "volumes"}
+
+    told = doctor(farm, change)
     for check, directory in (("cache_dir", "cache"), ("builder.build_dir", "build")):
         assert told[check].startswith(f"FAILED {KEPT}/{directory} cannot be written: {text}")
         assert flag in told[check]
@@ -164,9 +164,12 @@ def test_each_call_is_needed(farm: Farm, tmp_path: Path, call: str) -> None:
     if call == "clone":  # without new namespaces, as Docker's own: else there are no processes at all
         profile["syscalls"].append({"names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [NO_NAMESPACES]})
     (tmp_path / "profile").write_text(json.dumps(profile))
-    service = without_network(farm.services["server-1"])
-    [given] = [each for each in service.options if each.startswith("--security-opt=seccomp=")]
-    told = doctor(farm, service.without(given).with_(f"--security-opt=seccomp={tmp_path / 'profile'}"))["sandbox"]
+
+    def change(service: dict[str, Any]) -> None:
+        service["security_opt"].remove("seccomp=seccomp.json")
+        service["security_opt"].append(f"seccomp={tmp_path / 'profile'}")
+
+    told = doctor(farm, change)["sandbox"]
     assert told.startswith("FAILED ")
     assert "--security-opt seccomp=seccomp.json" in told
 
@@ -185,13 +188,10 @@ def test_the_profile_is_dockers(farm: Farm) -> None:
     engine.docker("rm", "--force", container)
 
 
-def test_compose_reads_it() -> None:
+def test_compose_reads_it(farm: Farm) -> None:
     """Compose finds no fault, and knows the same services, those of the profile among them."""
-    command = ["docker-compose", "--profile", "monitoring", "config"]
-    read = subprocess.run(command, cwd=SHIPPED, capture_output=True, text=True, timeout=120, check=False)
-    assert read.returncode == 0, read.stderr
-    shipped = yaml.safe_load((SHIPPED / "compose.yaml").read_text())["services"]
-    assert yaml.safe_load(read.stdout)["services"].keys() == shipped.keys()
+    read = yaml.safe_load(farm.compose("--profile", "monitoring", "config"))
+    assert read["services"].keys() == farm.document["services"].keys()
 
 
 def test_prometheus_reads_it(farm: Farm, tmp_path: Path) -> None:

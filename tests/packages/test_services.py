@@ -1,30 +1,22 @@
-"""A wheel and the units of systemd on a fresh Debian, by the commands of the page about services."""
+"""A wheel and the units of systemd on fresh systems, by the commands of the page about services."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from farmkit.launch import CHECKOUT
 from tests.packages.base import Base
 from tests.packages.fresh_host import SERVER, FreshHost, fresh_host
 
 pytestmark = [pytest.mark.functional, pytest.mark.packages]
 
-#: What is installed of a checkout.
-GIVEN = ("LICENSE", "README.md", "pyproject.toml", "setup.py", "contrib", "sccachedist", "twisted")
 COMMAND = "/opt/sccachedist/bin/sccachedist"
 
 
 @pytest.fixture
-def host(base: Base, tmp_path: Path) -> Iterator[FreshHost]:
+def host(base: Base, release: str, checkout: Path, tmp_path: Path) -> Iterator[FreshHost]:
     """A fresh host with a checkout."""
-    (tmp_path / "given").mkdir()
-    for name in GIVEN:
-        copy = shutil.copytree if (CHECKOUT / name).is_dir() else shutil.copy
-        copy(CHECKOUT / name, tmp_path / "given" / name)
-    with fresh_host(base, tmp_path / "host", tmp_path / "given", "service") as host:
+    with fresh_host(base, release, tmp_path / "host", checkout, "service") as host:
         yield host
 
 

@@ -54,7 +54,7 @@ mount -t devpts devpts dev/pts
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 touch dev/console
-{mount_cgroups}
+mount -t cgroup2 cgroup2 sys/fs/cgroup
 printf '[Unit]\\nRequires=basic.target\\nAfter=basic.target\\n' >etc/systemd/system/booted.target
 for each in {masked}; do ln -sf /dev/null etc/systemd/system/$each.service; done
 rm -f etc/fstab
@@ -105,12 +105,11 @@ def booted(folder: Path, files: Path | None = None, furnish: str = "") -> Iterat
     """
     assert os.geteuid() == 0, "only root can boot a system"
     folder.mkdir()
-    group, mount_cgroups = _cgroup(folder.name)
+    group = _cgroup(f"{folder.name}-{os.getpid()}")
     script = _SCRIPT.format(
         folder=folder,
         files=files or "/",
         furnish=furnish if files else _installed(),
-        mount_cgroups=mount_cgroups,
         masked=" ".join(_MASKED),
     )
     namespaces = "--mount --pid --fork --kill-child --uts --ipc --net --cgroup"
@@ -136,15 +135,15 @@ def _installed() -> str:
     )
 
 
-def _cgroup(name: str) -> tuple[Path, str]:
-    """A control group for the system, and the command that mounts the hierarchy there."""
-    if (_CGROUPS / "cgroup.controllers").exists():
-        group, mount = _CGROUPS / name, "mount -t cgroup2 cgroup2 sys/fs/cgroup"
-    else:
-        group = _CGROUPS / "systemd" / name
-        mount = "mkdir sys/fs/cgroup/systemd; mount -t cgroup -o none,name=systemd cgroup sys/fs/cgroup/systemd"
+def _cgroup(name: str) -> Path:
+    """A control group for the system, of version 2, which is all that newer releases of systemd take.
+
+    Where this machine has most of version 1, there is one without controllers beside it.
+    """
+    [hierarchy] = [each for each in (_CGROUPS, _CGROUPS / "unified") if (each / "cgroup.controllers").exists()]
+    group = hierarchy / name
     group.mkdir(exist_ok=True)
-    return group, mount
+    return group
 
 
 def _is_removed(group: Path) -> bool:
