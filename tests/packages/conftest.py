@@ -91,6 +91,12 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def toolchains(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for those that clients have packed, one client after the other: the first takes seconds for it."""
+    return tmp_path_factory.mktemp("toolchains")
+
+
+@pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
     """It is made once for all workers of a run.
 

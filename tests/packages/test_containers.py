@@ -70,7 +70,7 @@ def doctor(farm: Farm, change: Callable[[dict[str, Any]], None] = lambda service
     return {each[2]: f"{each[1]} {each[3]}" for each in found if each}
 
 
-def test_a_client_compiles_in_both(running: Farm, tmp_path: Path) -> None:
+def test_a_client_compiles_in_both(running: Farm, tmp_path: Path, toolchains: Path) -> None:
     """All as the page says: the doctor is content; whichever build server stops, in time, the other one compiles."""
     engine, compose = running.engine, running.compose
     said = running.follow("doctor", running.folder)
@@ -84,7 +84,7 @@ def test_a_client_compiles_in_both(running: Farm, tmp_path: Path) -> None:
     project = write_project(tmp_path / "project", C, 1)
     token = (running.folder / "scheduler/client.token").read_text().strip()
     names = {address: name for name, address in SERVERS.items()}
-    user = Client(tmp_path, "http://172.28.106.10:10600", token, tmp_path / "toolchains")
+    user = Client(tmp_path, "http://172.28.106.10:10600", token, toolchains)
     with network_of(engine.process), user as client:
         for _ in SERVERS:
             before = client.statistics()

@@ -112,7 +112,7 @@ def test_what_is_in_it(release: str, package: Path) -> None:
     assert [name for name in modes if "__pycache__" in name or "/site-packages/pip/" in name] == []
 
 
-def test_from_nothing_to_nothing(host: FreshHost, tmp_path: Path) -> None:
+def test_from_nothing_to_nothing(host: FreshHost, tmp_path: Path, toolchains: Path) -> None:
     """Installed, it has started nothing; a farm of it compiles, also after an upgrade; a purge leaves nothing."""
     system, before = host.system, host.files()
     host.follow("install")
@@ -132,7 +132,7 @@ def test_from_nothing_to_nothing(host: FreshHost, tmp_path: Path) -> None:
     assert re.search(r"(?m)^ok +sandbox: ", said), said
     assert "FAILED" not in said
     host.wait_until_registered()
-    host.compiles(token, tmp_path / "before", tmp_path / "toolchains")
+    host.compiles(token, tmp_path / "before", toolchains)
 
     processes = [system.said(f"systemctl show --property=MainPID --value {unit}") for unit in UNITS[:2]]
     written = {role: host.configuration(role).read_text() for role in ROLES[:2]}
@@ -145,7 +145,7 @@ def test_from_nothing_to_nothing(host: FreshHost, tmp_path: Path) -> None:
     host.wait_until_registered()
     for unit, process in zip(UNITS, processes, strict=False):
         assert system.said(f"systemctl show --property=MainPID --value {unit}") not in (process, "0")
-    host.compiles(token, tmp_path / "after", tmp_path / "toolchains")
+    host.compiles(token, tmp_path / "after", toolchains)
 
     host.follow("remove")
     left = host.files() - before

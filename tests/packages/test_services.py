@@ -20,7 +20,7 @@ def host(base: Base, release: str, checkout: Path, tmp_path: Path) -> Iterator[F
         yield host
 
 
-def test_from_nothing_to_a_compile(host: FreshHost, tmp_path: Path) -> None:
+def test_from_nothing_to_a_compile(host: FreshHost, tmp_path: Path, toolchains: Path) -> None:
     """Every command of the page as it stands there; a farm of it compiles."""
     host.follow("install")
     host.follow("configure")
@@ -34,4 +34,4 @@ def test_from_nothing_to_a_compile(host: FreshHost, tmp_path: Path) -> None:
     host.complete("server", generate_jwt_hs256_server_token=server_token)
     said("systemctl enable --now sccachedist-server")
     host.wait_until_registered()
-    host.compiles(token, tmp_path / "client", tmp_path / "toolchains")
+    host.compiles(token, tmp_path / "client", toolchains)
