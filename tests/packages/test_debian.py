@@ -23,9 +23,10 @@ pytestmark = [pytest.mark.functional, pytest.mark.packages]
 ROLES = ("scheduler", "server", "worker")
 UNITS = [f"sccachedist-{role}" for role in ROLES]
 USERS = {"scheduler": "sccachedist-scheduler", "server": "sccachedist", "worker": "sccachedist"}
-#: What is left of any package that was there: who had files, and notes of dpkg and systemd.
+#: What is left of any package that was there: who had files, and what dpkg and systemd have.
 LEFT = re.compile(
     r"/etc/(?:(?:passwd|group|shadow|gshadow)-?|\.pwd\.lock)|/var/(?:lib/(?:dpkg|apt|systemd)|cache|log)\b.*"
+    r"|/var/tmp/systemd-private-[0-9a-f]+-systemd-.*"
 )
 OLDER = "0.1.0"
 _SECS = 600
