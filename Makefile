@@ -60,11 +60,11 @@ functional:
 	scripts/setup.sh dev
 	$(PYTEST) -m "functional and not packages" $(SIDE_BY_SIDE)
 
-# What administrators install, as the pages say, from nothing to a remote compile. For root. All that needs a Docker engine
-# shares one, and the rest runs beside it.
+# What administrators install, as the pages say, from nothing to a remote compile. For root. The tests of a file stay together,
+# for they share an engine with its images, or packages; the rest runs beside them.
 test-packages:
 	scripts/setup.sh dev
-	$(PYTEST) -m packages --numprocesses 2 --dist loadgroup --no-loadscope-reorder tests/packages
+	$(PYTEST) -m packages $(SIDE_BY_SIDE) tests/packages
 
 # Every published release in every role; writes the table of doc/compatibility.rst.
 compat:

@@ -65,15 +65,6 @@ class Farm:
         return done.stdout
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, of tests side by side, those that share an engine, and else those of a file and a release."""
-    for item in items:
-        release = item.callspec.params.get("release", "") if hasattr(item, "callspec") else ""
-        group = "engine" if "engine" in getattr(item, "fixturenames", ()) else f"{item.path.name} {release}"
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session", params=[THIS, NEWER])
 def release(request: pytest.FixtureRequest) -> str:
     """The name of the root that a host has: of this machine's release, and of a newer one."""
