@@ -34,6 +34,8 @@ QUIET_SECS = 300.0
 #: The most lines about different reasons of one peer, and about one kind of event of all peers: so many at once, and as
 #: many again within ``QUIET_SECS``.
 LINES_PER_PEER, LINES_PER_KIND = 5, 50
+#: Seconds between two lines that say how many were left out: in a flood, some are left out between any two.
+LEFT_OUT_SECS = 10.0
 #: The most peers that one :class:`QuietLog` remembers, and reasons of each.
 MOST_PEERS, MOST_REASONS = 1000, 20
 
@@ -63,6 +65,7 @@ class Allowance:
     per_second: float
     seconds: Callable[[], float] = time.monotonic
     left_out: int = 0
+    _told: float = -math.inf
     _left: float = attrs.field(init=False)
     _counted: float = attrs.field(init=False)
 
@@ -79,6 +82,13 @@ class Allowance:
             return False
         self._left -= 1
         return True
+
+    def untold(self) -> int:
+        """Take how many lines were not written, to tell it now; 0 if there are none, or some were told just before."""
+        if not self.left_out or self._counted < self._told + LEFT_OUT_SECS:
+            return 0
+        untold, self.left_out, self._told = self.left_out, 0, self._counted
+        return untold
 
 
 #: The bounds for lines above ``debug``, 10 KB a second in the long run, and for ``debug``, which logs each request,
@@ -117,8 +127,7 @@ class Logger(TwistedLogger):
         allowance = self._allowance_of(level)
         if not allowance.allows_one_more():
             return False
-        if allowance.left_out:
-            left_out, allowance.left_out = allowance.left_out, 0
+        if left_out := allowance.untold():
             super().emit(LogLevel.warn, "{left_out} lines were left out of this log", left_out=left_out)
         logged[level.name] += 1
         return True

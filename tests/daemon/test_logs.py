@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from sccachedist.daemon import logs
 from sccachedist.daemon.logs import (
+    LEFT_OUT_SECS,
     LINES_PER_KIND,
     LINES_PER_PEER,
     LONGEST_FIELD,
@@ -276,6 +277,21 @@ def test_lines_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
         Logger().info("there is room")
     told = [eventAsText(event, includeTimestamp=False, includeSystem=False) for event in events]
     assert told == ["a stranger was here"] * 10 + ["90 lines were left out of this log", "there is room"]
+
+
+def test_a_flood_that_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is room for a line now and then, and some are left out between any two: that is told a few times."""
+    clock = Clock()
+    monkeypatch.setattr(logs, "_allowance", Allowance(10, 2, clock.seconds))
+    with capturedLogs() as events:
+        for _ in range(600):
+            clock.advance(0.1)
+            Logger().warn("a stranger was here")
+    told = [eventAsText(event, includeTimestamp=False, includeSystem=False) for event in events]
+    notices = [line for line in told if line.endswith("left out of this log")]
+    assert 2 <= len(notices) <= 60 / LEFT_OUT_SECS, notices
+    untold = logs._allowance.left_out
+    assert len(told) - len(notices) + sum(int(line.split()[0]) for line in notices) + untold == 600
 
 
 def test_what_a_process_may_write(monkeypatch: pytest.MonkeyPatch) -> None:
