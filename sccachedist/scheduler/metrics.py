@@ -29,8 +29,6 @@ Ends: TypeAlias = Mapping[tuple[Outcome, Refusal | SentLocal | None], int]
 SOME, PIECE = 4, 1 << 13
 #: In whose turn that is done.
 _PARTY = "scrapes"
-#: Seconds between two slices of that work.
-SCRAPE_PAUSES = {_PARTY: 0.003}
 #: The form of Prometheus' text that every release reads.
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 #: What makes gzip of zlib's windows, and the level that takes the least time.
@@ -43,7 +41,7 @@ class SchedulerMetrics:
     :param registry: of all its series; those of both roles get their values elsewhere.
     :param terms: what the scheduler knows.
     :param ends: how many requests ended in each way, by outcome and reason.
-    :param slices: of the reactor's time, with :data:`SCRAPE_PAUSES`.
+    :param slices: of the reactor's time, with pauses.
     :param now: returns the seconds since 1970.
     """
 

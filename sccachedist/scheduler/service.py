@@ -62,7 +62,7 @@ from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.leading import PLACE, Office, number_of, other_leaders, passing_on, url_of
 from sccachedist.scheduler.membership import Membership
-from sccachedist.scheduler.metrics import SCRAPE_PAUSES, SchedulerMetrics
+from sccachedist.scheduler.metrics import SchedulerMetrics
 from sccachedist.scheduler.monitor_events import MonitorEvents
 from sccachedist.scheduler.monitor_feed import MonitorFeed
 from sccachedist.scheduler.notices import Notices
@@ -81,11 +81,11 @@ from sccachedist.scheduler.standings import Standings
 from sccachedist.scheduler.state_file import StateFile
 from sccachedist.scheduler.tenure import Tenure
 from sccachedist.scheduler.term import Term, Terms, not_kept
-from sccachedist.scheduler.watching import PAUSES, Watching
+from sccachedist.scheduler.watching import Watching
 from sccachedist.web.listener import Listen, Listener, listening_with, over_tls
 from sccachedist.web.request import Site
 from sccachedist.web.router import Mounted
-from sccachedist.web.slices import Slices
+from sccachedist.web.slices import PAUSE_SECS, Slices
 from sccachedist.web.tls import CertificateFiles
 from sccachedist.web.turns import Turns
 from sccachedist.wire.bincode import encode
@@ -102,7 +102,7 @@ ASSIGN_ANSWER_BYTES = 4096
 #: Seconds between two looks for silent servers and for jobs whose clients have not come.
 EXPIRY_SECS = 1.0
 #: Seconds until the next look, if more jobs are due.
-PAUSE_SECS = 0.002
+EXPIRY_PAUSE_SECS = 0.002
 
 
 def makeService(options: RoleOptions) -> IService:
@@ -183,7 +183,7 @@ def scheduler_service(
         return Term(core, build_servers, now.queue, reactor, tokens, observers, standings.of, hear)
 
     terms, roster = Terms(begin_term), Roster(settings.clients.named)
-    slices = Slices(turns, pauses=PAUSES | SCRAPE_PAUSES)
+    slices = Slices(turns, pause_secs=PAUSE_SECS)
     signers = client_auth(settings, outward, reactor, outdated.client, roster.knows)
     clients = NamedClientTokens(roster, signers, tokens.now)
     trusted = settings.network.trusted_proxies
@@ -244,7 +244,7 @@ def scheduler_service(
 
     def go_on(is_more: bool) -> None:
         if is_more and service.running:
-            reactor.callLater(PAUSE_SECS, lambda: go_on(terms.current.expire_more()))
+            reactor.callLater(EXPIRY_PAUSE_SECS, lambda: go_on(terms.current.expire_more()))
 
     office = None if passing is None else Office(election, own_url, terms, watching, passing, notices.tell, handover)
 

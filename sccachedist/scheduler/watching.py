@@ -37,8 +37,6 @@ MOST_LOOKED_AT = 100
 SENT_AT_ONCE = 10
 #: In whose turn messages are made.
 _PARTY = "viewers"
-#: Seconds between two slices of that work: no message is in a hurry.
-PAUSES = {_PARTY: 0.003}
 
 
 @attrs.define

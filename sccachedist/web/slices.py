@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
@@ -17,6 +16,8 @@ T = TypeVar("T")
 SLICE_SECS, LOOK_AFTER = 0.0006, 4
 #: The same after the last item.
 REST_SECS = 0.0003
+#: Seconds between two slices where no job waits for the end of the work.
+PAUSE_SECS = 0.003
 #: A value in JSON, in ASCII and without spaces.
 dumped = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -26,17 +27,17 @@ class Slices:
 
     :param turns: those of the reactor, shared between addresses.
     :param spent: the seconds of CPU that this thread has used.
-    :param pauses: seconds between the slices of those that are in no hurry, by name. A request needs several turns of
-        the reactor: without pauses it would find a slice in each of them.
+    :param pause_secs: seconds between two slices. A request needs several turns of the reactor: without a pause it
+        would find a slice in each of them.
     """
 
     def __init__(
         self,
         turns: Turns,
         spent: Callable[[], float] = time.thread_time,
-        pauses: Mapping[str, float] = MappingProxyType({}),
+        pause_secs: float = 0.0,
     ) -> None:
-        self._turns, self._spent, self._pauses = turns, spent, pauses
+        self._turns, self._spent, self._pause_secs = turns, spent, pause_secs
 
     async def of(self, party: str, items: Iterable[T]) -> AsyncIterator[T]:
         """The items, one by one.
@@ -55,7 +56,7 @@ class Slices:
     async def rest(self, party: str) -> None:
         """Let the reactor do other things."""
         turn: Deferred[None] = Deferred()
-        self._turns.run_next(party, partial(turn.callback, None), self._pauses.get(party, 0.0))
+        self._turns.run_next(party, partial(turn.callback, None), self._pause_secs)
         await turn
 
     async def json(self, party: str, document: Mapping[str, object]) -> bytes:

@@ -45,14 +45,14 @@ def test_one_after_the_other() -> None:
 
 
 def test_no_hurry() -> None:
-    """Between two slices of one that is in no hurry there is time for others."""
+    """Where no job waits for the work there is time for others between two slices."""
     clock = Clock()
-    slices = Slices(unhurried(clock), lambda: 0.0, {"viewers": 0.5})
-    patient, hurried = (Deferred.fromCoroutine(slices.rest(party)) for party in ("viewers", "10.0.0.1"))
+    patient, hurried = (Slices(unhurried(clock), lambda: 0.0, pause_secs) for pause_secs in (0.5, 0.0))
+    resting = [Deferred.fromCoroutine(each.rest("10.0.0.1")) for each in (patient, hurried)]
     clock.advance(0)
-    assert (patient.called, hurried.called) == (False, True)
+    assert [each.called for each in resting] == [False, True]
     clock.advance(0.5)
-    assert patient.called
+    assert resting[0].called
 
 
 def test_documents() -> None:
