@@ -1,7 +1,6 @@
 """Real daemons under a service manager: what it hears of them, and that it does not hear of one that hangs."""
 
 import contextlib
-import os
 import signal
 import socket
 import time
@@ -97,12 +96,15 @@ def test_of_daemons(tmp_path: Path, managers: dict[str, Manager]) -> None:
         assert scheduler.next() == "READY=1"
 
         config = tmp_path / "scheduler" / "scheduler.conf"
-        hang(farm.scheduler.process.pid, config)
-        scheduler.hears("RELOADING=1")
+        farm.scheduler.process.send_signal(signal.SIGSTOP)
+        scheduler.forget()
         with pytest.raises(TimeoutError):
             scheduler.next(4 * WATCHDOG_SECS)
-        let_go(config)
-        assert scheduler.next() == "READY=1"
+        config.write_text("what is no configuration")
+        for each in (signal.SIGHUP, signal.SIGCONT):
+            farm.scheduler.process.send_signal(each)
+        scheduler.hears("RELOADING=1")
+        scheduler.hears("READY=1")
         assert "the configuration was wrong" in scheduler.hears("STATUS=")
         scheduler.hears("WATCHDOG=1")
 
@@ -112,17 +114,3 @@ def test_of_daemons(tmp_path: Path, managers: dict[str, Manager]) -> None:
             manager.hears("STOPPING=1")
     finally:
         farm.stop()
-
-
-def let_go(config: Path) -> None:
-    """Write that file, and take it away; a daemon that does not wait for it is an error."""
-    with open(os.open(config, os.O_WRONLY | os.O_NONBLOCK), "w") as file:
-        file.write("what is no configuration")
-    config.unlink()
-
-
-def hang(process: int, config: Path) -> None:
-    """Have a daemon's reactor wait for a file that no one writes."""
-    config.unlink()
-    os.mkfifo(config, 0o600)
-    os.kill(process, signal.SIGHUP)
