@@ -38,7 +38,7 @@ def a_loop(path: Path) -> None:
 
 
 #: What stands where a file should be, with what is said of it.
-NO_FILES = {
+NO_FILES: dict[Callable[[Path], object], str] = {
     pipe: "expected a regular file",
     endless: "expected a regular file",
     huge: "larger than",

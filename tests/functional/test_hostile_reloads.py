@@ -13,29 +13,20 @@ from farmkit.gateway_farm import GatewayFarm
 from farmkit.processes import Daemon, wait_until
 from farmkit.raw_client import RawClient
 from sccachedist.wire.messages import JobComplete
-from tests.support.processes import running
+from tests.support.processes import peak_memory, running
+from tests.support.reloads import KEPT, READ, reloaded
+from tests.test_given_files import NO_FILES
 
 pytestmark = pytest.mark.functional
 
 JOBS, STORM = 12, 3000
-READ, KEPT = "the configuration was read again: ", "the configuration stays as it is: "
 #: What stands where a configuration should be, and what the line about it says.
-NO_FILES: dict[Callable[[Path], object], str] = {
-    os.mkfifo: "expected a regular file",
-    lambda path: path.symlink_to("/dev/zero"): "expected a regular file",
-    lambda path: path.symlink_to(path): "Too many levels of symbolic links",
-    Path.mkdir: "Is a directory",
-    lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_RDWR), 1 << 40): "larger than",
+NO_CONFIGURATIONS: dict[Callable[[Path], object], str] = {
+    **NO_FILES,
     lambda path: path.write_text("[limits]\njob_se"): "not TOML",
     Path.touch: ": ",
 }
 _SECS = 120
-
-
-def memory(daemon: Daemon) -> int:
-    """The most KiB of memory that a daemon has had."""
-    status = Path(f"/proc/{daemon.process.pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0])
 
 
 def asleep(secs: str) -> list[int]:
@@ -44,26 +35,18 @@ def asleep(secs: str) -> list[int]:
     return [process for process in found if b"-c" not in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")]
 
 
-def told(daemon: Daemon, begin: str) -> str:
-    """The line that a daemon logs of a reload, without its beginning."""
-    before = daemon.log.read_text().count(begin)
-    daemon.process.send_signal(signal.SIGHUP)
-    daemon.wait_until(lambda: daemon.log.read_text().count(begin) > before, _SECS, "the file is read")
-    return daemon.log.read_text().rpartition(begin)[2].splitlines()[0]
-
-
 def attacked(daemon: Daemon, config: Path) -> None:
     """Put what is none in the place of a configuration, have it read, and send signals as fast as one can."""
     kept = config.with_name("kept")
     config.rename(kept)
-    for make, why in NO_FILES.items():
+    for make, why in NO_CONFIGURATIONS.items():
         make(config)
-        assert why in told(daemon, KEPT)
+        assert why in reloaded(daemon, KEPT, _SECS)
         config.rmdir() if config.is_dir() else config.unlink()
     kept.rename(config)
     for _ in range(STORM):
         daemon.process.send_signal(signal.SIGHUP)
-    assert told(daemon, READ) == "nothing has changed"
+    assert reloaded(daemon, READ, _SECS) == "nothing has changed"
 
 
 def test_while_jobs_run(tmp_path: Path) -> None:
@@ -79,10 +62,10 @@ def test_while_jobs_run(tmp_path: Path) -> None:
             results = [clients.submit(client.run_job, job, request, inputs) for job in jobs]
             wait_until(lambda: len(asleep(marker)) == JOBS, _SECS, "all jobs run")
             for role, daemon in roles.items():
-                before = memory(daemon)
+                before = peak_memory(daemon.process.pid)
                 folder = farm.worker_folder("one") if role == "worker" else farm.folder / role
                 attacked(daemon, folder / f"{role}.conf")
-                assert memory(daemon) - before < 50 << 10, role
+                assert peak_memory(daemon.process.pid) - before < 50 << 20, role
             assert len(asleep(marker)) == JOBS
             for process in asleep(marker):
                 os.kill(process, signal.SIGTERM)

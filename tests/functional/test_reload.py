@@ -1,6 +1,5 @@
 """Both roles read their files again beside a build that goes on: good ones count, of bad ones nothing does."""
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,17 +7,17 @@ import pytest
 
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PROGRAMS, adding
-from farmkit.processes import Command, Daemon, inherited
+from farmkit.processes import Command, inherited
 from farmkit.projects import write_project
 from farmkit.published_client import Client
 from tests.faults.build import SMALL
 from tests.functional.conftest import running_farm
 from tests.functional.test_rotation import Building
+from tests.support.reloads import KEPT, READ, reloaded
 
 pytestmark = pytest.mark.functional
 
 _SECS = 60
-READ, KEPT = "the configuration was read again: ", "the configuration stays as it is: "
 #: What makes a good file wrong, and what the line about it says.
 WRONG = [
     ("x", "not TOML"),
@@ -53,14 +52,6 @@ def config_of(farm: Farm, role: str) -> Path:
     return farm.folder / role / f"{role}.conf"
 
 
-def signalled(daemon: Daemon, begin: str) -> str:
-    """The line that a daemon logs of a reload, without its beginning."""
-    before = daemon.log.read_text().count(begin)
-    daemon.process.send_signal(signal.SIGHUP)
-    daemon.wait_until(lambda: daemon.log.read_text().count(begin) > before, _SECS, "the file is read")
-    return daemon.log.read_text().rpartition(begin)[2].splitlines()[0]
-
-
 def said(farm: Farm, command: str) -> str:
     """The last line of what a command says of the scheduler's file."""
     program = (str(PROGRAMS / "sccachedist"), command, "--config", str(config_of(farm, "scheduler")))
@@ -81,13 +72,13 @@ def test_a_scheduler(farm: Farm, build: Building) -> None:
     assert said(farm, "reload") == f"the configuration was read again: {changes}"
     for wrong, why in WRONG:
         config.write_text(f"{before}{wrong}")
-        assert why in signalled(farm.scheduler, KEPT)
+        assert why in reloaded(farm.scheduler, KEPT)
     config.write_text(config_of(farm, "server").read_text())
-    assert "this is a build server's configuration" in signalled(farm.scheduler, KEPT)
+    assert "this is a build server's configuration" in reloaded(farm.scheduler, KEPT)
     config.write_text(before)
     assert said(farm, "check") == f"{at_reload}queue.max_wait_secs has changed"
-    assert signalled(farm.scheduler, READ) == "queue.max_wait_secs has changed"
-    assert signalled(farm.scheduler, READ) == "nothing has changed"
+    assert reloaded(farm.scheduler, READ) == "queue.max_wait_secs has changed"
+    assert reloaded(farm.scheduler, READ) == "nothing has changed"
     build.goes_on()
 
 
@@ -96,11 +87,11 @@ def test_a_build_server(farm: Farm, build: Building) -> None:
     config = config_of(farm, "server")
     before, cpus = config.read_text(), farm.status().num_cpus
     config.write_text(f"{before}[capacity]\ncpus = {cpus + 3}\n")
-    assert signalled(farm.server, READ) == "capacity.cpus has changed"
+    assert reloaded(farm.server, READ) == "capacity.cpus has changed"
     farm.scheduler.wait_until(lambda: farm.status().num_cpus == cpus + 3, _SECS, "the scheduler knows")
     build.goes_on()
     config.write_text(f"{before}[capacity]\ncpus = 0\n")
-    assert "capacity.cpus: expected" in signalled(farm.server, KEPT)
+    assert "capacity.cpus: expected" in reloaded(farm.server, KEPT)
     config.write_text(before)
-    assert signalled(farm.server, READ) == "capacity.cpus has changed"
+    assert reloaded(farm.server, READ) == "capacity.cpus has changed"
     farm.scheduler.wait_until(lambda: farm.status().num_cpus == cpus, _SECS, "the scheduler knows")

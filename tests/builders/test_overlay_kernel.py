@@ -1,0 +1,41 @@
+"""What the kernel knows of the overlay builder's jobs, and what they see of the kernel, as root and as nobody."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.builders.farms import IDENTITIES, Farm, async_fixture, in_reactor, make_farm, started, the_reactor
+
+pytestmark = pytest.mark.functional
+
+
+@async_fixture(scope="module", params=IDENTITIES)
+async def farm(request: pytest.FixtureRequest) -> AsyncIterator[Farm]:
+    made = await started(make_farm(the_reactor(), request.param), request.param)
+    yield made
+    await made.builder.stop()
+    shutil.rmtree(made.place)
+
+
+@in_reactor
+async def test_what_covers_its_files(farm: Farm) -> None:
+    """Each mount in ``/proc`` is read-only, and a device in it is closed (THREATS 53)."""
+    result = await farm.compile("/bin/busybox grep ' /proc' /proc/self/mountinfo")
+    flags = [set(line.split()[5].split(",")) for line in result.output.stdout.decode().splitlines()]
+    assert len(flags) > 1
+    assert all(each >= {"ro", "nosuid", "nodev", "noexec"} for each in flags)
+
+
+@in_reactor
+async def test_a_batch_job(farm: Farm) -> None:
+    """The kernel's scheduler knows a compile for what it is."""
+    result = await farm.compile("/bin/busybox cut -d ' ' -f 41 /proc/self/stat")
+    assert int(result.output.stdout) == os.SCHED_BATCH
+
+
+@in_reactor
+async def test_jobs_go_before_daemons(farm: Farm) -> None:
+    """Where the host is out of memory, the kernel ends a compile, which its client repeats, before any daemon."""
+    assert (await farm.compile("/bin/busybox cat /proc/self/oom_score_adj")).output.stdout == b"500\n"
