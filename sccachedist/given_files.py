@@ -1,6 +1,6 @@
 """Reads files that an operator has named, some of them again while a daemon serves: it waits for none of them.
 
-A pipe may never say anything, a device may never end, and a daemon that reads one serves nobody meanwhile. What the
+A pipe may never say anything, a device may never end, and a daemon that reads one serves no client meanwhile. What the
 files hold is not known here.
 """
 

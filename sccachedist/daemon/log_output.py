@@ -81,7 +81,7 @@ class LogFile:
             return False
 
     def _opened(self) -> int:
-        """A pipe that nobody reads is an error: a daemon that waited for a reader would serve nobody."""
+        """A pipe without a reader is an error: a daemon that waited for one would serve no client."""
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
         os.set_blocking(descriptor, True)
         return descriptor
