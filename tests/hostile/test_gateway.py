@@ -158,6 +158,7 @@ def test_row_56_lying_answers(farm: GatewayFarm, victim: Victim, lie: str) -> No
 
     with ThreadPoolExecutor() as threads:
         lured = threads.submit(lure)
-        assert victim.run(shell("true")).output.code == 0
+        while not lured.done():  # the first job may come before it asks for one
+            assert victim.run(shell("true")).output.code == 0
         lured.result()
     victim.unharmed()
