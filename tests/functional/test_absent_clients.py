@@ -19,6 +19,9 @@ from tests.faults.build import SMALL
 pytestmark = pytest.mark.functional
 
 FILES, PARALLEL = 24, 4
+#: The files of the client that never comes: its build has to be long beside the one time for which a slot is held, on a
+#: fast machine too.
+LOST_FILES = 72
 #: The bytes of a path that does not fit the client's archives, and the most of one name in it.
 DEEP, LONGEST_NAME = 268, 200
 #: How many times slower a compile may be beside four others on two CPUs. It was seven times when it waited for slots.
@@ -31,7 +34,7 @@ def unpackable(folder: Path) -> Project:
     place = folder / ("d" * (rest // 2)) / ("e" * (rest - rest // 2))
     assert len(str(place)) == DEEP
     assert rest // 2 < LONGEST_NAME
-    return write_project(place, SMALL, FILES - 1)
+    return write_project(place, SMALL, LOST_FILES - 1)
 
 
 @attrs.frozen
