@@ -21,9 +21,8 @@ from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.farm_actions import CannotBeDone, Circumstances, NothingMatches, Plan, Step, plan
 from sccachedist.scheduler.farm_orders import RELOAD, Requested, requested
 from sccachedist.scheduler.farm_readers import FarmReader, FarmReaders
-from sccachedist.scheduler.job_records import JobRecords
+from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.notices import Kind
-from sccachedist.scheduler.term import Terms
 from sccachedist.web.bodies import SmallBody
 from sccachedist.web.request_head import Head
 from sccachedist.web.responses import Response, json_response
@@ -47,9 +46,9 @@ Tell = Callable[[Kind, str, str, str | None], None]
 class AdminRoutes:
     """What administrators ask a scheduler.
 
-    :param terms: what the scheduler knows.
+    :param views: what the scheduler knows, and what viewers are shown of it.
     :param readers: finds out who is an administrator.
-    :param records: knows clients by their names; ``departures``: which build servers are missed.
+    :param departures: which build servers are missed.
     :param kept: waits until what outlasts a restart is in its file.
     :param tell: is told of each action but drains, which are events of the scheduler.
     :param reload: reads the configuration again.
@@ -60,15 +59,14 @@ class AdminRoutes:
 
     def __init__(
         self,
-        terms: Terms,
+        views: FarmViews,
         readers: FarmReaders,
-        records: JobRecords,
         departures: Departures,
         kept: Callable[[], Awaitable[None]],
         tell: Tell,
         reload: Reload[SchedulerSettings],
     ) -> None:
-        self._terms, self._readers, self._records, self._departures = terms, readers, records, departures
+        self._views, self._readers, self._departures = views, readers, departures
         self._kept, self._tell, self._memory = kept, tell, Budget("buffered_bytes", BODIES_BYTES)
         self._reload = reload
 
@@ -128,19 +126,20 @@ class AdminRoutes:
         """Do it, unless it is only a preview; returns what it does."""
         if asked.action == RELOAD:
             return self._read_again(asked, actor)
-        term = self._terms.current
+        term, records = self._views.terms.current, self._views.records
         around = Circumstances(
             by=actor.name,
             now=term.now(),
-            time=self._records.now(),
+            time=records.now(),
             waiting=sum(term.waiting.values()),
             missed=self._departures.missed(),
             forget=self._departures.forget,
-            name_of=self._records.name_of,
+            name_of=records.name_of,
         )
         found = plan(asked, term.interventions, around)
         if not asked.preview:
             term.perform(found.steps)
+            self._views.ordered()
             self._note(asked, found, actor)
             await self._kept()
         return found

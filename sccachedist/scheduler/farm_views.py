@@ -55,7 +55,13 @@ class FarmViews:
     def __init__(self, terms: Terms, slices: Slices, records: JobRecords) -> None:
         self.terms, self.slices, self.records = terms, slices, records
         self._seen: tuple[float, ServersLook] | None = None
+        self._orders = 0
         self._speeds: tuple[float, dict[str, float]] | None = None
+
+    def ordered(self) -> None:
+        """An administrator has changed something: who looks from now on sees that."""
+        self._seen = None
+        self._orders += 1
 
     async def look(self, party: str) -> ServersLook:
         """The build servers.
@@ -63,13 +69,15 @@ class FarmViews:
         :param party: the address of the one that watches.
         """
         term = self.terms.current
-        if self._seen is None or term.now() - self._seen[0] > SHOWN_SECS:
-            found = ServersLook(ServerFindings(self.records.now()))
-            async for some in self.slices.of(party, term.servers(SOME)):
-                for server in some:
-                    found.add(server)
+        if self._seen is not None and term.now() - self._seen[0] <= SHOWN_SECS:
+            return self._seen[1]
+        orders, found = self._orders, ServersLook(ServerFindings(self.records.now()))
+        async for some in self.slices.of(party, term.servers(SOME)):
+            for server in some:
+                found.add(server)
+        if orders == self._orders:
             self._seen = term.now(), found
-        return self._seen[1]
+        return found
 
     async def servers(self, party: str) -> list[ServerView]:
         """The build servers alone."""

@@ -219,7 +219,7 @@ def scheduler_service(
         SignInRoutes(readers, clients, sessions, browsers, settings.web, records.now, number_of(settings)),
     )
     for_all = (
-        AdminRoutes(terms, readers, records, departures, state.kept, notices.tell, reload),
+        AdminRoutes(views, readers, departures, state.kept, notices.tell, reload),
         FarmRoutes(views, records, status, notices, readers, standings),
         ClientRoutes(views, roster, readers, records.now()),
         fed,

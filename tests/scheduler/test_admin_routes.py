@@ -1,6 +1,7 @@
 """What administrators ask, from bytes to bytes: who may, what is answered, and what is told of it."""
 
 import json
+from itertools import count
 from typing import Any
 
 import attrs
@@ -23,12 +24,16 @@ from sccachedist.scheduler.admin_routes import MOST_BYTES, AdminRoutes
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.departures import Departures
 from sccachedist.scheduler.events import Event, RequestRefused, ServerDrained
+from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.out_of_service import Drain
+from sccachedist.scheduler.snapshot import ServerView
 from sccachedist.scheduler.term import Term, Terms
 from sccachedist.web.request import Site
 from sccachedist.web.router import Mounted
+from sccachedist.web.slices import Slices
+from sccachedist.web.turns import unhurried
 from sccachedist.wire.messages import AllocJobFail, AllocJobSuccess, Toolchain
 from tests.scheduler.farms import GCC, A, B, assigned, farm
 from tests.support.documents import document
@@ -49,14 +54,15 @@ class Scheduler:
     told: list[tuple[str, str, str, str | None]] = attrs.field(factory=list)
     reload: Reload[SchedulerSettings] = attrs.field(factory=reloading)
     terms: Terms = attrs.field(init=False)
+    views: FarmViews = attrs.field(init=False)
     browser: Browser = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.terms = Terms(self.begin)
         records, departures = JobRecords(RecordSettings(), 0.0, self.clock.seconds), Departures(self.clock.seconds)
-        routes = AdminRoutes(
-            self.terms, farm_readers(), records, departures, at_once, lambda *told: self.told.append(told), self.reload
-        )
+        self.views = FarmViews(self.terms, Slices(unhurried(self.clock), count(0.0).__next__), records)
+        told = self.told.append
+        routes = AdminRoutes(self.views, farm_readers(), departures, at_once, lambda *of: told(of), self.reload)
         self.browser = Browser(Site(Mounted(routes), self.clock), self.clock)
 
     def begin(self) -> Term:
@@ -108,6 +114,27 @@ def test_an_action(scheduler: Scheduler) -> None:
         ServerDrained(61.0, A, drained=False, is_here=True),
         ServerDrained(61.0, B, drained=False, is_here=True),
     ]
+
+
+def test_who_looks(scheduler: Scheduler) -> None:
+    """What was done is seen at once, though all who look within a second are shown the same.
+
+    A look that began before is shown to those who asked for it alone.
+    """
+
+    def look() -> Deferred[list[ServerView]]:
+        return Deferred.fromCoroutine(scheduler.views.servers("10.7.0.2"))
+
+    scheduler.act(action="drain", servers=["*"])
+    first = look()
+    assert not first.called
+    scheduler.act(action="undrain", servers=["*"])
+    second = look()
+    scheduler.clock.pump([0.01] * 9)
+    assert outcome(first)[0].state == "draining"
+    seen = outcome(second)
+    assert seen[0].state == "open"
+    assert outcome(look()) is seen
 
 
 def test_what_is_told(scheduler: Scheduler) -> None:

@@ -76,6 +76,8 @@ class Scheduler:
 
     def __attrs_post_init__(self) -> None:
         self.terms = Terms(self.begin_term)
+        records, departures = JobRecords(RecordSettings(), 0.0, self.clock.seconds), Departures(self.clock.seconds)
+        views = FarmViews(self.terms, Slices(unhurried(self.clock)), records)
         routes = SchedulerRoutes(
             self.terms,
             self.clients,
@@ -84,11 +86,10 @@ class Scheduler:
             LIMITS,
             self.clock,
             farm_readers(),
-            FarmViews(self.terms, Slices(unhurried(self.clock)), JobRecords(RecordSettings(), 0.0, self.clock.seconds)),
+            views,
             rewritten=self.rewritten,
         )
-        records, departures = JobRecords(RecordSettings(), 0.0, self.clock.seconds), Departures(self.clock.seconds)
-        admin = AdminRoutes(self.terms, farm_readers(), records, departures, at_once, lambda *_: None, reloading())
+        admin = AdminRoutes(views, farm_readers(), departures, at_once, lambda *_: None, reloading())
         self.browser = Browser(Site(Mounted(routes, admin), self.clock), self.clock)
 
     def begin_term(self) -> Term:
