@@ -217,11 +217,12 @@ class Allocation:
             self._look.cancel()
         if len(self._queue):
             now = self._clock.seconds()
-            times = self._core.next_to_lend, self._core.placement.next_looked_at(now)
+            core = self._core
+            times = core.next_to_lend, core.next_unheld(now), core.placement.next_looked_at(now)
             waits = [when - now for when in times if when is not None]
             if (settling := self._began + self._waiting.settle_secs - now) > 0:
                 waits.append(settling)
-            elif not self._core.placement.has_servers():
+            elif not core.placement.has_servers():
                 waits.append(0.0)
             if waits:
                 self._look = self._clock.callLater(max(LEAST_LOOK_SECS, min(waits)), self.serve_waiting)

@@ -190,6 +190,10 @@ class SchedulerCore:
         """Whether a client may hold one more slot that it does not use yet; else it has to wait for its own jobs."""
         return self._slots.may_hold_more(client, now)
 
+    def next_unheld(self, now: float) -> float | None:
+        """When to look whether a client that is absent may hold one more, if one waits; None if it might now."""
+        return self._slots.next_unheld(now)
+
     # -- allocations --
 
     def reserve(

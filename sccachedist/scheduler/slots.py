@@ -48,6 +48,10 @@ class Slots:
         self._shares.resize(self._fleet.slots, self._lent)
         return self._shares.may_hold(client, now)
 
+    def next_unheld(self, now: float) -> float | None:
+        """When a client that is absent may have a slot; None for at once."""
+        return self._shares.next_unheld(now)
+
     def enter(self, job_id: JobId, job: Job, now: float) -> None:
         """Take a slot for a new job."""
         if job.client is not None:

@@ -11,6 +11,8 @@ from sccachedist.scheduler.jobs import BRINGS_SECS, MOST_DROPPED, MOST_LENT, OUR
 from sccachedist.scheduler.shares import (
     HOLD_SECS,
     PROBATION_SECS,
+    UNHELD_AT_ONCE_SECS,
+    UNHELD_SECS,
     UPLOAD_PROBATION_SECS,
     Shares,
 )
@@ -267,6 +269,48 @@ def test_what_was_not_held_is_not_missed() -> None:
     assert shares.hold_secs(GREEDY, 1.0 + PROBATION_SECS - 0.1) == 0.0
     assert shares.hold_secs(GREEDY, 1.0 + PROBATION_SECS) == HOLD_SECS
     assert shares.hold_secs(MODEST, 1.0) == shares.hold_secs(None, 1.0) == HOLD_SECS
+
+
+@pytest.mark.parametrize(("slots", "in_a_second"), [(4, 100), (300, 500)])
+def test_the_pace_of_absent_ones(slots: int, in_a_second: int) -> None:
+    """All absent clients together get so many slots in a second, and some at once after a rest; others do not wait."""
+    shares = Shares()
+    shares.resize(slots, 0)
+    others = [Party("other absent one"), GREEDY]
+    for client in others:
+        shares.missed(client, 0.0, is_heard=False)
+
+    def given(began: float) -> list[float]:
+        """When slots were given in a second, in which each client asks all the time."""
+        found = []
+        for step in range(1000):
+            now = began + step / 1000
+            for client in others:
+                if shares.may_hold(client, now):
+                    hold = shares.hold(client, now)
+                    assert hold is not None
+                    hold.close()
+                    found.append(now)
+        assert shares.may_hold(MODEST, now)
+        return found
+
+    first, second = given(1.0), given(2.0)
+    at_once = UNHELD_AT_ONCE_SECS * in_a_second
+    assert len(second) == pytest.approx(in_a_second, rel=0.02)
+    assert len(first) == pytest.approx(in_a_second + at_once, rel=0.02)
+    assert len(given(2.5 + PROBATION_SECS)) == 2000
+
+
+def test_when_an_absent_one_may() -> None:
+    """It is known when to look; slots that are given without asking do not put that off."""
+    shares = Shares()
+    shares.resize(4, 0)
+    shares.missed(GREEDY, 0.0, is_heard=False)
+    assert shares.next_unheld(1.0) is None
+    for _ in range(1000):
+        shares.hold(GREEDY, 1.0)
+    assert shares.next_unheld(1.0) == pytest.approx(1.0 + UNHELD_SECS)
+    assert shares.next_unheld(1.0 + 2 * UNHELD_SECS) is None
 
 
 def test_one_that_uploads_is_not_absent(core: SchedulerCore, ours: Ours) -> None:
