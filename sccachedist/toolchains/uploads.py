@@ -62,8 +62,8 @@ class UploadContent:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all its bytes are in its file: no copy from another content is under way."""
-        return self._copying is None
+        """Whether all its bytes are in its file: no copy from another content is under way, and no disk has failed."""
+        return self._copying is None and self._failure is None
 
     def append(self, data: bytes, party: Party) -> None:
         """Add bytes from one of the uploads, charged to the party so far or else to ``party``.
@@ -80,7 +80,7 @@ class UploadContent:
             room = self._incoming.disk.open(party, self.size + len(data))
             self._room.close()
             self._party, self._room = party, room
-        self._file.write(data)
+        self._write(data)
         if self._hash is not None:
             self._hash.update(data)
         self.size += len(data)
@@ -139,6 +139,19 @@ class UploadContent:
             self.follower.aborted()
         self._room.close()
         self._file.discard()
+
+    def _write(self, data: bytes) -> None:
+        """Write all of a piece or nothing: what a disk takes of it before it is full is no part of what others add."""
+        try:
+            self._file.write(data)
+        except DiskError:
+            self._room.shrink(len(data))
+            try:
+                self._file.truncate(self.size)
+                self._file.seek(self.size)
+            except DiskError as error:
+                self.fail(error)
+            raise
 
     def _begin_like(self, other: "UploadContent", size: int) -> None:
         """Copy the beginning from another content in a thread, while the rest arrives."""

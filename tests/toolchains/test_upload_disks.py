@@ -1,8 +1,10 @@
 """Toolchain archives that come in while a disk is full, fails or is broken."""
 
 import errno
+import io
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,40 @@ def test_full_disk(stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
         upload.write(GCC_BYTES)
     upload.abort()
     assert stock.files() == set()
+
+
+@pytest.mark.parametrize("goes_back", ["at once", "never"])
+def test_a_full_disk_that_has_room_again(stock: Stock, monkeypatch: pytest.MonkeyPatch, goes_back: str) -> None:
+    """What a disk took of a piece that it did not take whole stands before nothing that others of the same bring."""
+    room = [len(GCC_BYTES) - 50]
+
+    class Filling(io.FileIO):
+        def write(self, data: Any) -> int:
+            taken = super().write(data[: room[0]])
+            room[0] -= taken
+            return taken
+
+        def truncate(self, size: int | None = None) -> int:
+            if goes_back == "never":
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().truncate(size)
+
+    monkeypatch.setattr("sccachedist.files.FileIO", Filling)
+    uploads = [stock.begin(GCC) for _ in range(3)]
+    uploads[0].write(GCC_BYTES[:100])
+    with pytest.raises(DiskError, match="No space left"):
+        uploads[0].write(GCC_BYTES[100:])
+    uploads[0].abort()
+    room[0] = 10_000
+    if goes_back == "never":
+        with pytest.raises(DiskError):
+            uploads[1].write(GCC_BYTES)
+        uploads[1] = stock.begin(GCC)
+    uploads[1].write(GCC_BYTES)
+    assert stock.disk.used == len(GCC_BYTES) + (100 if goes_back == "never" else 0)
+    assert outcome(stock.publish(uploads[1].complete())) is None
+    assert used(stock, GCC) == GCC_BYTES
+    assert (stock.files(), stock.disk.used) == ({GCC}, 0)
 
 
 @pytest.mark.parametrize("number", NUMBERS)
