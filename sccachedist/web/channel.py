@@ -35,9 +35,10 @@ from sccachedist.web.turns import Tap, Turns
 
 #: Bytes of the next request that are read while one is worked on: enough to notice that its sender has gone.
 AHEAD = 1 << 14
-#: Bytes that are discarded after a refusal: of a request that was not admitted, and of one that was. A client that
-#: meets a reset while it sends does not read why it was refused.
+#: Bytes that are discarded after a refusal: of a request that was not admitted, and of one that was.
 PASSED_OVER, PASSED_OVER_ADMITTED = 1 << 20, 1 << 26
+#: Seconds for which nothing is read after each piece of what was not admitted: who goes on sending waits, not others.
+DEAF_SECS = 0.02
 #: What a body in chunks ends with, except one with trailers.
 _LAST_CHUNK = b"0\r\n\r\n"
 #: Stands for our own address: it does not matter by which one a peer came.
@@ -170,15 +171,13 @@ class Channel(TwistedProtocol):
 
     def _receive_head(self) -> None:
         """Look for the end of a head."""
+        limits = self._limits
         try:
-            self._searched, found = take_head(
-                self._unread, self._searched, self._limits.header_bytes, self._limits.headers
-            )
-        except LimitExceeded as error:
+            self._searched, found = take_head(self._unread, self._searched, limits.header_bytes, limits.headers)
+        except (LimitExceeded, DecodeError) as error:
             self._refuse_head(error)
-        except DecodeError as error:
-            self._refuse_head(error)
-            self.loseConnection()
+            if isinstance(error, DecodeError):
+                self.loseConnection()
         else:
             if found is not None:
                 self._begin(*found)
@@ -189,8 +188,7 @@ class Channel(TwistedProtocol):
         self._framing = Chunks(self._limits.framing_bytes) if fields.length is None else Length(fields.length)
         self._request = request = self._new_request(self)
         self._admitted = admitted = request.begin(line, fields)
-        rest = bytes(self._unread)
-        self._unread.clear()
+        rest, self._unread = bytes(self._unread), bytearray()
         if not admitted:
             self._become_deaf()
             self._pass_over(rest)
@@ -230,13 +228,17 @@ class Channel(TwistedProtocol):
     def _pass_over(self, data: bytes) -> None:
         """Discard what comes, up to a bound or the end of the body, as far as that is easily seen."""
         self._passed_over = (self._passed_over or 0) + len(data)
+        if isinstance(self._framing, Length):
+            is_over = self._framing.feed(data)[1] is not None
+        else:
+            is_over = data.startswith(_LAST_CHUNK) or b"\r\n" + _LAST_CHUNK in data
         if self._passed_over > (PASSED_OVER_ADMITTED if self._admitted else PASSED_OVER):
             self.transport.abortConnection()
-        elif isinstance(self._framing, Length):
-            if self._framing.feed(data)[1] is not None:
-                self._end_of_refused()
-        elif data.startswith(_LAST_CHUNK) or b"\r\n" + _LAST_CHUNK in data:
+        elif is_over:
             self._end_of_refused()
+        elif not self._admitted:
+            self._read_no_more("deaf")
+            self.site.reactor.callLater(DEAF_SECS, self._read_again, "deaf")
 
     def _end_of_refused(self) -> None:
         request, self._framing = self._request, None

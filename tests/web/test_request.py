@@ -8,6 +8,7 @@ from twisted.logger import capturedLogs
 
 from farmkit.memory_http import OCTETS, Browser, Connection, SlowConnection, bearer, chunked, cuts, head, request
 from sccachedist.errors import PeerRefused
+from sccachedist.web.channel import DEAF_SECS
 from sccachedist.web.deadlines import LINGER_SECS
 from sccachedist.web.request import Site
 from sccachedist.web.router import Mounted
@@ -79,11 +80,30 @@ def test_refused_and_going_on(browser: Browser, path: str, headers: dict[str, st
     assert browser.clock.getDelayedCalls() == []
 
 
+def test_refused_and_in_a_hurry(browser: Browser) -> None:
+    """Who goes on sending after a refusal is read a piece at a time, with pauses: others do not wait for it.
+
+    One that was admitted first is not: it may be a client whose compiler has to come home.
+    """
+    stranger = head("POST", "/elsewhere", {"Content-Length": "99"})
+    admitted = head("POST", "/upload/7", UNFRAMED) + chunked(b"x" * (LIMIT + 1))[:-5]
+    for said, is_read in ((stranger, False), (admitted, True)):
+        connection = browser.connect()
+        connection.say(said)
+        assert connection.answers()
+        for _ in range(3):
+            connection.say(b"x")
+            assert (connection.producerState == "producing") is is_read
+            browser.clock.advance(DEAF_SECS)
+            assert connection.producerState == "producing"
+
+
 def test_refused_and_gone(browser: Browser) -> None:
     """Nothing is left of somebody who was refused and went away."""
     connection = browser.connect()
     connection.say(head("POST", "/elsewhere", {"Content-Length": "9"}))
     connection.leave()
+    browser.clock.advance(DEAF_SECS)
     assert browser.clock.getDelayedCalls() == []
 
 
