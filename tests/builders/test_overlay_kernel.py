@@ -29,6 +29,19 @@ async def test_what_covers_its_files(farm: Farm) -> None:
 
 
 @in_reactor
+async def test_what_it_can_write_to(farm: Farm) -> None:
+    """There, no program has another's rights and no node is a device; and files of no size are bounded by number."""
+    busybox = "/bin/busybox"
+    result = await farm.compile(f"{busybox} cat /proc/self/mountinfo; {busybox} stat -f -c %c / /dev/shm")
+    *lines, own, shared = result.output.stdout.decode().splitlines()
+    mounts = {line.split()[4]: set(line.split()[5].split(",")) for line in lines}
+    writable = {place: flags for place, flags in mounts.items() if "ro" not in flags}
+    assert writable.keys() == {"/", "/dev/shm"}
+    assert all(flags >= {"nosuid", "nodev"} for flags in writable.values())
+    assert int(own) == int(shared) == 1_000_000
+
+
+@in_reactor
 async def test_a_batch_job(farm: Farm) -> None:
     """The kernel's scheduler knows a compile for what it is."""
     result = await farm.compile("/bin/busybox cut -d ' ' -f 41 /proc/self/stat")
