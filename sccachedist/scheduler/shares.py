@@ -27,9 +27,9 @@ HOLD_SECS = 0.6
 #: Seconds for which a client has to share, and is absent, after one of its slots was lent; if its toolchain was
 #: arriving, it only has to share, for the second number.
 PROBATION_SECS, UPLOAD_PROBATION_SECS = 10.0, 2.0
-#: Seconds between two slots that are not held, if there are at most 60 slots. Where there are more, as many are given
-#: as if they were held. What was not given in so many seconds, the second number, may be given at once.
-UNHELD_SECS, UNHELD_AT_ONCE_SECS = 0.01, 0.2
+#: Seconds between two slots that are not held, if there are at most 20 slots. Where there are more, each of them is
+#: given once in the second number of seconds. What was not given in that time may be given at once.
+UNHELD_SECS, UNHELD_SLOT_SECS = 0.01, 0.2
 #: The part of all slots that may be lent before all clients have to share; those that came so far then share among
 #: themselves. Without this, one party that appears as many clients could let most slots be lent.
 MOST_LENT = 0.5
@@ -64,7 +64,7 @@ class Shares:
         """Set how many slots there are, and how many of them are lent."""
         self._of_known.total = self._of_new.total = slots
         self._all_share = lent > MOST_LENT * slots
-        self._unheld_secs = min(UNHELD_SECS, HOLD_SECS / max(1, slots))
+        self._unheld_secs = min(UNHELD_SECS, UNHELD_SLOT_SECS / max(1, slots))
 
     def may_hold(self, client: Party, now: float) -> bool:
         """Whether a client may hold one more slot."""
@@ -80,7 +80,7 @@ class Shares:
     def hold(self, client: Party, now: float) -> Hold | None:
         """Count a slot that a client holds, until the result is closed; None if it is not counted."""
         if self._is_absent(client, now):
-            self._unheld_at = min(now, max(now - UNHELD_AT_ONCE_SECS, self._unheld_at)) + self._unheld_secs
+            self._unheld_at = min(now, max(now - UNHELD_SLOT_SECS, self._unheld_at)) + self._unheld_secs
         budget = self._budget_of(client, now)
         return None if budget is None or not budget.has_room_for(client) else budget.open(client, 1)
 

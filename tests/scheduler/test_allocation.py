@@ -17,7 +17,7 @@ from sccachedist.scheduler.core import Reservation, SchedulerCore
 from sccachedist.scheduler.events import Event
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.queue import Queue
-from sccachedist.scheduler.shares import HOLD_SECS, UNHELD_AT_ONCE_SECS, UNHELD_SECS
+from sccachedist.scheduler.shares import HOLD_SECS, UNHELD_SECS, UNHELD_SLOT_SECS
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import (
     AllocJobFail,
@@ -316,12 +316,12 @@ class WaitingTests(AllocationTests):
 
     def test_a_client_that_never_comes(self) -> None:
         """It gets slots at a pace, without anything else that happens; another client waits for none of that."""
-        self.use(farm(30))
+        self.use(farm(10))
         self.allocate(client="absent")
         self.answer(A, assigned())
         self.clock.advance(HOLD_SECS)
         self.core.lend(HOLD_SECS)
-        for _ in range(round(UNHELD_AT_ONCE_SECS / UNHELD_SECS)):
+        for _ in range(round(UNHELD_SLOT_SECS / UNHELD_SECS)):
             self.allocate(client="absent")
             self.answer(A, assigned())
         paced = [self.allocate(client="absent") for _ in range(2)]
