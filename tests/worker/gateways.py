@@ -171,6 +171,7 @@ class Bench:
     counted: list[str] = attrs.field(factory=list)
     trusted: list[tuple[str, bytes]] = attrs.field(factory=list)
     desk: Desk = attrs.field(init=False)
+    sessions: "list[Deferred[None]]" = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
         runs: Any = self.runs
@@ -189,7 +190,14 @@ class Bench:
     def session(self, gateway: FakeGateway) -> "Deferred[None]":
         """Begin a session; fires when it ends."""
         calls: Any = gateway
-        return Deferred.fromCoroutine(GatewaySession(calls, WELCOME, self.desk).run())
+        self.sessions.append(Deferred.fromCoroutine(GatewaySession(calls, WELCOME, self.desk).run()))
+        return self.sessions[-1]
+
+    def end(self) -> None:
+        """End the sessions: what they await must not be left to the end of the interpreter, which closes it in any order."""
+        for session in self.sessions:
+            session.addErrback(lambda failure: None)
+            session.cancel()
 
     @property
     def spooled(self) -> list[str]:

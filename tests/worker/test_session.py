@@ -1,5 +1,6 @@
 """A session with a gateway: jobs come, run and are answered; what is lost, too much or unwanted is ended."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -18,8 +19,10 @@ BUILT = Built(NO_USAGE)
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.end()
 
 
 def test_a_job(bench: Bench) -> None:
