@@ -292,6 +292,8 @@ def _of_farm(lately: Lately) -> Iterator[Attention]:
 def _waits(waiting: int, oldest_wait_secs: float) -> Iterator[Attention]:
     if waiting and oldest_wait_secs > LONG_WAIT_SECS:
         text = f"{waiting} requests wait for a slot, the first of them for {oldest_wait_secs:.0f} s."
+        if waiting == 1:
+            text = f"A request waits for a slot, for {oldest_wait_secs:.0f} s by now."
         yield _finding("farm", text, Refusal.QUEUE_TIMEOUT.mend)
 
 

@@ -59,7 +59,7 @@ class Notices:
             case RequestRefused(refusal=Refusal.UNAUTHORIZED, client=client, detail=detail):
                 self._refuse(self._name_of(client) or "", detail)
             case ServerJoined(server_id=server, num_cpus=cpus):
-                self.tell("server_joined", str(server), f"it joined, with {cpus} CPUs")
+                self.tell("server_joined", str(server), f"it joined, with {cpus} CPU{'s' * (cpus != 1)}")
             case ServerLeft(server_id=server, why=why):
                 self.tell("server_left", str(server), _LEFT[why])
             case ServerAvoided(server_id=server, at=at, until=until, why=why):

@@ -47,13 +47,16 @@ def refusal(reason: Refusal) -> Entry:
 
 
 def found(
-    servers: tuple[ServerView, ...] = (FINE,), entries: tuple[Entry, ...] = (), wait: float | None = None
+    servers: tuple[ServerView, ...] = (FINE,),
+    entries: tuple[Entry, ...] = (),
+    wait: float | None = None,
+    waiting: int = 1,
 ) -> list[tuple[bool, str]]:
     """What is critical of each finding, and its text."""
     lately = Lately()
     for entry in entries:
         lately.add(entry)
-    findings = attention(looked_at(*servers), int(wait is not None), wait or 0.0, lately, {})
+    findings = attention(looked_at(*servers), 0 if wait is None else waiting, wait or 0.0, lately, {})
     assert all(finding["mend"].endswith(".") and finding["about"] for finding in findings)
     return [(finding["critical"], finding["text"]) for finding in findings]
 
@@ -123,7 +126,7 @@ def test_nothing_to_look_at(servers: tuple[ServerView, ...], entries: tuple[Entr
         ((FINE,), (job(Outcome.SERVER_LOST),), None, False, "server_lost (once)"),
         ((FINE,), (job(Outcome.UNCLAIMED),) * LEAST, None, False, "unclaimed (5 times)"),
         ((FINE,), (refusal(Refusal.QUEUE_TIMEOUT),), None, False, "queue_timeout (once): No slot"),
-        ((FINE,), (), LONG_WAIT_SECS + 1, False, "1 requests wait for a slot, the first of them for 31 s."),
+        ((FINE,), (), LONG_WAIT_SECS + 1, False, "A request waits for a slot, for 31 s by now."),
     ],
 )
 def test_what_to_look_at(
@@ -132,6 +135,12 @@ def test_what_to_look_at(
     """Each rule by itself, with what is wrong and where."""
     ((is_critical, text),) = found(servers, entries, wait)
     assert (is_critical, said in text) == (critical, True), text
+
+
+def test_several_requests_that_wait() -> None:
+    """They are counted; how long is said of the first of them."""
+    said = "3 requests wait for a slot, the first of them for 31 s."
+    assert found(wait=LONG_WAIT_SECS + 1, waiting=3) == [(False, said)]
 
 
 def test_many_of_a_kind() -> None:

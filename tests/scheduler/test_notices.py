@@ -39,6 +39,7 @@ class Told:
     ("event", "kind", "text"),
     [
         (ServerJoined(5.0, A, 8, True), "server_joined", "it joined, with 8 CPUs"),
+        (ServerJoined(5.0, A, 1, True), "server_joined", "it joined, with 1 CPU"),
         (ServerLeft(5.0, A, Departure.SILENT), "server_left", "it fell silent, and was dropped"),
         (ServerLeft(5.0, A, Departure.GONE), "server_left", "it has ended"),
         (

@@ -24,6 +24,7 @@ from sccachedist.cli.farm import clients, job, jobs, record_files, report, serve
 from sccachedist.cli.farm.record_files import RecordFile
 from sccachedist.cli.farm.screen import Screen
 from sccachedist.cli.farm.times import secs_back
+from sccachedist.cli.farm.words import some
 from sccachedist.client.farm import Farm
 from sccachedist.errors import ConfigError, PeerError
 from sccachedist.printable import printable
@@ -269,7 +270,7 @@ def _write_trace(parsed: argparse.Namespace, source: _Source) -> None:
         trace = source.known_farm.trace(since=_secs_back(parsed), client=parsed.client, server=parsed.server)
     spans = sum(event.get("ph") == "X" for event in trace["traceEvents"])
     text = json.dumps(trace, separators=(",", ":")) + "\n"
-    _write(parsed, text, f"{spans} spans; ui.perfetto.dev and chrome://tracing open it")
+    _write(parsed, text, f"{some(spans, 'span')}; ui.perfetto.dev and chrome://tracing open it")
 
 
 def _write_report(parsed: argparse.Namespace, source: _Source) -> None:
@@ -282,7 +283,7 @@ def _write_report(parsed: argparse.Namespace, source: _Source) -> None:
     about = " ".join(f"{name} {value}" for name, value in chosen.items() if value is not None)
     screen = Screen(source=source.name)
     text = report.render(report_of(rows[:_MOST_JOBS]), screen, about, cut=len(rows) > _MOST_JOBS)
-    _write(parsed, text, f"{len(rows[:_MOST_JOBS])} requests; any browser opens it")
+    _write(parsed, text, f"{some(len(rows[:_MOST_JOBS]), 'request')}; any browser opens it")
 
 
 def _write(parsed: argparse.Namespace, text: str, said: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from sccachedist.cli.farm.markup import paragraph, strange_line
 from sccachedist.cli.farm.screen import Screen
+from sccachedist.cli.farm.words import some
 from sccachedist.outcomes import AT_HOME, Outcome
 from sccachedist.records.lanes import Span
 from sccachedist.records.report import BuildReport, ServerLanes, total_secs
@@ -42,8 +43,8 @@ def gantt(report: BuildReport, screen: Screen) -> str:
             top += _LANE
         top += 3
     jobs = sum(len(lane) for server in shown for lane in server.lanes)
-    label = f"{jobs} jobs on {len(shown)} build servers over time; the tables below have the same in words"
-    note = paragraph(f"{left} further lanes are left out.") if left else ""
+    label = f"{some(jobs, 'job')} on {some(len(shown), 'build server')} over time; the tables below have the same in words"
+    note = paragraph(f"Left out: {some(left, 'lane')}.") if left else ""
     return f"{_legend()}{_picture(label, top, _HATCH + _axis(report, screen, top), *parts)}{note}"
 
 

@@ -7,7 +7,7 @@ from html import escape
 from sccachedist.cli.farm.gantt import gantt, load_chart, share_bar
 from sccachedist.cli.farm.markup import Heading, page, paragraph, section, strange, table
 from sccachedist.cli.farm.screen import Screen
-from sccachedist.cli.farm.words import HOME, REMOTE, compiled_share, counted, home_with_share, sentences
+from sccachedist.cli.farm.words import HOME, REMOTE, compiled_share, counted, home_with_share, sentences, some
 from sccachedist.outcomes import TimedPhase
 from sccachedist.records.documents import JobRow, UsageRow
 from sccachedist.records.report import BuildReport, HomeGroup, Stretch, total_secs
@@ -93,7 +93,7 @@ def _totals(report: BuildReport, screen: Screen) -> str:
         ("toolchains uploaded", screen.size(int(sums["uploaded"]))),
     ]
     rows += [
-        (f"led by {strange(url, screen)}, number {term}", f"{count:,} requests")
+        (f"led by {strange(url, screen)}, number {term}", some(count, "request"))
         for (url, term), count in report.led_by.items()
     ]
     return table("All requests of this time", (Heading("What"), Heading("How much")), rows)
@@ -128,7 +128,7 @@ def _home(report: BuildReport, screen: Screen) -> Iterator[str]:
         yield paragraph("Nothing.")
         return
     count, whole = counted(report.outcomes, HOME), counted(report.outcomes, (*HOME, *REMOTE))
-    yield paragraph(f"{count:,} of {whole:,} requests. Their clients compiled them, unless the reason says otherwise.")
+    yield paragraph(f"{count:,} of {some(whole, 'request')}. Their clients compiled them, unless the reason says otherwise.")
     yield f"<dl>\n{''.join(_reason(group, screen) for group in report.home)}</dl>"
 
 
@@ -137,7 +137,7 @@ def _reason(group: HomeGroup, screen: Screen) -> str:
     means, mend = sentences(group.rows[0])
     lines = [paragraph(escape(means)), *([paragraph(escape(f"Mend: {mend}"))] if mend else [])]
     details = Counter(row["detail"] for row in group.rows if row["detail"]).most_common(_DETAILS)
-    lines += [paragraph(f"{count:,} times: {strange(detail, screen, 500)}") for detail, count in details]
+    lines += [paragraph(f"{'Once' if count == 1 else f'{count:,} times'}: {strange(detail, screen, 500)}") for detail, count in details]
     names = dict.fromkeys(row["output"] for row in group.rows if row["output"])
     if names:
         shown = ", ".join(strange(name, screen) for name in list(names)[:_FILES])

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from sccachedist.cli.farm.screen import Cell, Column, Screen, Style, table
+from sccachedist.cli.farm.words import some
 from sccachedist.records.documents import ServerRow, ServersDocument
 
 _STYLES: dict[str, Style] = {"open": "good", "avoided": "bad", "unfit": "bad", "draining": "warn"}
@@ -76,4 +77,4 @@ def cells(row: ServerRow, screen: Screen) -> list[Cell | str]:
 def _cpus(row: ServerRow, screen: Screen) -> str:
     """Its CPUs; a gateway's are those of its workers."""
     workers = row["workers"]
-    return screen.number(row["cpus"]) + ("" if workers is None else f" ({screen.number(workers['live'])} workers)")
+    return screen.number(row["cpus"]) + ("" if workers is None else f" ({some(workers['live'], 'worker')})")

@@ -1,7 +1,7 @@
 """``status``: the farm at a glance. Pure."""
 
 from sccachedist.cli.farm.screen import Screen, paragraph
-from sccachedist.cli.farm.words import HOME, REMOTE, compiled_share, counted, home_reasons
+from sccachedist.cli.farm.words import HOME, REMOTE, compiled_share, counted, home_reasons, some
 from sccachedist.records.documents import SERVER_STATES, Recent, SchedulerRow, StatusDocument
 
 
@@ -18,7 +18,7 @@ def render(document: StatusDocument, screen: Screen) -> str:
         ),
         *(("" if index else "schedulers", _scheduler(row, screen)) for index, row in enumerate(document["schedulers"])),
         ("servers", _servers(document, screen)),
-        ("slots", f"{document['slots']:,} on {document['cpus']:,} CPUs"),
+        ("slots", f"{document['slots']:,} on {some(document['cpus'], 'CPU')}"),
         *_pause(document, screen),
         ("jobs", waiting),
         ("recently", _recently(document["recent"], screen)),
@@ -70,7 +70,7 @@ def _servers(document: StatusDocument, screen: Screen) -> str:
     if document["published"]:
         text += f" ({document['published']} of the published program)"
     if document["workers"]:
-        text += f"; {document['workers']:,} workers of gateways"
+        text += f"; {some(document['workers'], 'worker')} of gateways"
     return text
 
 

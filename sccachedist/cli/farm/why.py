@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sccachedist.cli.farm.job import verdict
 from sccachedist.cli.farm.screen import Screen, paragraph
-from sccachedist.cli.farm.words import outcome_cell, refusal_sentences
+from sccachedist.cli.farm.words import outcome_cell, refusal_sentences, some
 from sccachedist.outcomes import Outcome
 from sccachedist.records.documents import JobRow, RefusalCount, WhyDocument
 
@@ -43,7 +43,7 @@ def _refused(count: RefusalCount, screen: Screen) -> Iterator[str]:
     times = screen.clock(count["first"])
     if count["count"] > 1:
         times = f"between {times} and {screen.clock(count['last'])}"
-    number = "1 request" if count["count"] == 1 else f"{count['count']:,} requests"
+    number = some(count["count"], "request")
     missed = "result" if count["reason"] == Outcome.SERVER_LOST.word else "slot"
     said = f"Also {number} of this client, {times}, got no {missed}: {screen.text(count['reason'])}."
     yield paragraph(said, screen, "")

@@ -300,7 +300,7 @@ def test_trace_file(capsys: pytest.CaptureFixture[str], scheduler: Answering, tm
     scheduler.gives(trace)
     file = tmp_path / "farm.json"
     assert printed(capsys, "trace", "--since", "10m", "--server", "10.0.0.2", "--output", str(file)).startswith(
-        f"{file}: 1 spans"
+        f"{file}: 1 span;"
     )
     assert json.loads(file.read_text()) == trace
     assert scheduler.asked[0][0] == "/api/v1/farm/trace?server=10.0.0.2&since=600"

@@ -63,6 +63,16 @@ def test_only_what_a_farm_has() -> None:
     assert "published program" not in text
 
 
+def test_one_of_a_thing() -> None:
+    """One worker is not many workers, nor one CPU many CPUs; of none there are many."""
+    text = status.render(changed(made.STATUS, workers=1, cpus=1), SCREENS["pipe"])
+    assert "1 worker of gateways" in text
+    assert "on 1 CPU\n" in text
+    for live, said in ((0, "(0 workers)"), (1, "(1 worker)"), (2, "(2 workers)")):
+        rows = [changed(row, workers={"live": live, "cpus": 1}) for row in made.SERVERS["servers"]]
+        assert said in servers.render(changed(made.SERVERS, servers=rows), SCREENS["pipe"])
+
+
 def hostile(value: Any) -> Any:
     """A document in which each name is a stranger's."""
     if isinstance(value, dict):

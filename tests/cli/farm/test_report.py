@@ -91,7 +91,7 @@ def test_what_it_says() -> None:
         "sent_local: sandbox, 1",
         "The build server could not make the sandbox, or it broke.",
         "Mend: Run sccachedist doctor --config server.conf on the build server.",
-        "1 times: no namespaces",
+        "Once: no namespaces",
         "Files: bad.o",
         "Build servers: 10.0.0.2:10501 (1)",
         "refused: queue_timeout, 1",
@@ -155,7 +155,7 @@ def test_a_large_build() -> None:
     ]
     page = rendered(rows, cut=True)
     assert len(page) < 1_500_000
-    assert "200 further lanes are left out." in page
+    assert "Left out: 200 lanes." in page
     assert "There were more requests: these are the latest." in page
 
 
