@@ -91,13 +91,10 @@ class GatewayFarm(Farm):
         """All that a worker owns."""
         return self.folder / name
 
-    def launch_only_worker(
-        self, name: str, urls: tuple[str, ...] = (), more: str = "", launch: Launch | None = None
-    ) -> Daemon:
+    def launch_only_worker(self, name: str, urls: tuple[str, ...] = (), launch: Launch | None = None) -> Daemon:
         """Start a worker, or start it again, and wait for nothing.
 
         :param urls: of the gateways, if not this farm's alone.
-        :param more: TOML that follows.
         :param launch: how it is started, if not as the others.
         """
         folder = self.worker_folder(name)
@@ -117,7 +114,7 @@ certificate_file = "{self.certificate}"
 type = "overlay"
 build_dir = "{folder / "build"}"
 bwrap_path = "{shutil.which("bwrap")}"
-{self.worker_settings}{more}""")
+{self.worker_settings}""")
         daemon = self.workers[name] = Daemon.start((launch or self.launch_worker)(config), self.folder / f"{name}.log")
         self._running.callback(daemon.stop)
         return daemon

@@ -25,7 +25,7 @@ from twisted.web.client import (
     ResponseNeverReceived,
 )
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IPolicyForHTTPS, IResponse
+from twisted.web.iweb import IResponse
 
 from sccachedist.errors import SccachedistError
 from sccachedist.peers.bodies import Octets
@@ -67,13 +67,10 @@ class PassedRequest:
 
 
 class LeaderCalls:
-    """Makes the calls.
+    """Makes the calls. Certificates are accepted that the platform's authorities signed."""
 
-    :param policy: which certificates are accepted; by default, those that the platform's authorities signed.
-    """
-
-    def __init__(self, reactor: Any, policy: IPolicyForHTTPS | None = None) -> None:
-        policy = policy or HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS())
+    def __init__(self, reactor: Any) -> None:
+        policy = HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS())
         endpoints = Endpoints(reactor, policy, CONNECT_SECS, lambda: None)
         self._pool = BoundedPool(reactor, most=math.inf)
         self._pool.maxPersistentPerHost, self._pool.cachedConnectionTimeout = KEPT, KEPT_SECS

@@ -40,11 +40,11 @@ def with_secrets(document: object, folder: Path, environment: Mapping[str, str] 
     }
 
 
-def exposed(document: object, file: Path, environment: Mapping[str, str] = os.environ) -> list[Path]:
+def exposed(document: object, file: Path) -> list[Path]:
     """The files with secrets that other users may read or change; the document's own may be among them."""
     holding = [file] if any(key in table for key in (*SECRETS, *LISTS) for table in _tables(document)) else []
     named = (table.get(f"{key}_file") for table in _tables(document) for key in (*SECRETS, *LISTS))
-    holding += [_place(name, file.parent, environment) for name in named if isinstance(name, str)]
+    holding += [_place(name, file.parent, os.environ) for name in named if isinstance(name, str)]
     return [path for path in holding if _is_exposed(path.stat())]
 
 

@@ -125,7 +125,7 @@ class _Bounded(ProtocolWrapper):
         if self._in_head:
             self._look_at_head(data)
         bounds = cast(_Bounding, self.factory)
-        if self._received > (bounds.most_of_head if self._in_head else bounds.most) or self._interim > MOST_INTERIM:
+        if self._received > (ANSWER_BYTES if self._in_head else bounds.most) or self._interim > MOST_INTERIM:
             self.loseConnection()
         else:
             super().dataReceived(data)
@@ -172,9 +172,9 @@ class _Bounding(WrappingFactory[_Bounded]):
 
     protocol = _Bounded
 
-    def __init__(self, factory: IProtocolFactory, lost: Callable[[], None], most: float, most_of_head: float) -> None:
+    def __init__(self, factory: IProtocolFactory, lost: Callable[[], None], most: float) -> None:
         super().__init__(factory)
-        self.lost, self.most, self.most_of_head = lost, most, most_of_head
+        self.lost, self.most = lost, most
 
     def doStart(self) -> None:
         """Skip the log line of the base class."""
@@ -190,11 +190,10 @@ class _BoundedEndpoint:
     _endpoint: IStreamClientEndpoint
     _lost: Callable[[], None]
     _most: float
-    _most_of_head: float
 
     def connect(self, factory: IProtocolFactory) -> Deferred[Any]:
         """Connect; the result is the protocol of ``factory``."""
-        bounding = _Bounding(factory, self._lost, self._most, self._most_of_head)
+        bounding = _Bounding(factory, self._lost, self._most)
         connecting: Deferred[Any] = self._endpoint.connect(bounding)
         return connecting.addCallback(lambda bounded: bounded.wrappedProtocol)
 
@@ -203,7 +202,7 @@ class BoundedPool(HTTPConnectionPool):
     """A pool of bounded connections.
 
     :param lost: called when a peer closes a connection.
-    :param most: bytes of one answer; ``most_of_head``: of its head.
+    :param most: bytes of one answer; of its head, they are :data:`ANSWER_BYTES`.
     """
 
     maxPersistentPerHost = KEPT_PER_PEER
@@ -214,14 +213,13 @@ class BoundedPool(HTTPConnectionPool):
         persistent: bool = True,
         lost: Callable[[], None] = _unnoticed,
         most: float = ANSWER_BYTES,
-        most_of_head: float = ANSWER_BYTES,
     ) -> None:
         super().__init__(reactor, persistent)
-        self._lost, self._most, self._most_of_head = lost, most, most_of_head
+        self._lost, self._most = lost, most
 
     def getConnection(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Deferred[Any]:
         """A kept or a new connection."""
-        return super().getConnection(key, _BoundedEndpoint(endpoint, self._lost, self._most, self._most_of_head))
+        return super().getConnection(key, _BoundedEndpoint(endpoint, self._lost, self._most))
 
 
 class PinnedPool(BoundedPool):

@@ -117,7 +117,7 @@ class Fleet:
         """The slots of all servers."""
         return self._slots
 
-    def takes_jobs(self, need: Need = ANYWHERE) -> bool:
+    def takes_jobs(self, need: Need) -> bool:
         """Whether some server that suits a need accepts jobs (it may be full)."""
         return self.counts.has_taker(need)
 

@@ -89,7 +89,7 @@ class Job:
         """Whether it is allocated and has not started."""
         return self.phase in (JobPhase.PENDING, JobPhase.READY)
 
-    def brings(self, toolchain: str, now: float, asks: Party | None = None) -> bool:
+    def brings(self, toolchain: str, now: float, asks: Party | None) -> bool:
         """Whether its client is about to bring a toolchain, or has just begun to.
 
         :param asks: for whom that is to be known.

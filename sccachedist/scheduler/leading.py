@@ -53,9 +53,7 @@ def number_of(settings: SchedulerSettings) -> int:
     return 1 if settings.cluster is None else len(settings.cluster.schedulers)
 
 
-def passing_on(
-    election: Election, settings: SchedulerSettings, reactor: Any, membership: Membership | None = None
-) -> Passing:
+def passing_on(election: Election, settings: SchedulerSettings, reactor: Any, membership: Membership | None) -> Passing:
     """What passes on requests while another scheduler leads.
 
     :param membership: hears of the others; None if this scheduler is alone.
@@ -103,7 +101,7 @@ class Office:
         watching: Watching,
         passing: Passing,
         tell: Callable[[Kind, str, str], None],
-        handover: Handover | None = None,
+        handover: Handover | None,
     ) -> None:
         self._handover = handover
         self._url, self._terms, self._watching, self._passing, self._tell = url, terms, watching, passing, tell

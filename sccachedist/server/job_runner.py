@@ -101,9 +101,9 @@ class JobRunner:
         disk: Budget,
         clock: IReactorTime,
         self_test: SelfTest,
-        local_options: Iterable[str] = (),
-        scheduler_time: Callable[[], float | None] = lambda: None,
-        observers: Sequence[JobObserver] = (),
+        local_options: Iterable[str],
+        scheduler_time: Callable[[], float | None],
+        observers: Sequence[JobObserver],
     ) -> None:
         self._core, self._toolchains, self._builder, self._reports = core, toolchains, builder, reports
         self._spool, self.limits, self._clock, self._scheduler_time = spool, limits, clock, scheduler_time

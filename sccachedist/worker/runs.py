@@ -29,14 +29,13 @@ MOST_TEXT = 4000
 class _Watch:
     """Takes the times of a job, and what it used."""
 
-    _clock: Callable[[], int]
-    _began: int
+    _began: int = attrs.field(factory=time.monotonic_ns, init=False)
     toolchain_ns: int = 0
     usage: Usage = NO_USAGE
 
     def fetched(self) -> None:
         """The toolchain's archive has come."""
-        self.toolchain_ns = self._clock() - self._began
+        self.toolchain_ns = time.monotonic_ns() - self._began
 
     unpacked = fetched
 
@@ -53,7 +52,6 @@ class Runs:
 
     :param succeeded: called when a job has a result; ``failed`` with the error when it has none.
     :param took: called with the bytes of memory that a job had at most; 0 if that is not known.
-    :param clock: returns nanoseconds.
     """
 
     def __init__(
@@ -63,15 +61,14 @@ class Runs:
         fetching: Fetching,
         succeeded: Callable[[], None],
         failed: Callable[[BaseException], None],
-        took: Callable[[int], None] = lambda _: None,
-        clock: Callable[[], int] = time.monotonic_ns,
+        took: Callable[[int], None],
     ) -> None:
         self._builder, self._toolchains, self._fetching = builder, toolchains, fetching
-        self._succeeded, self._failed, self._took, self._clock = succeeded, failed, took, clock
+        self._succeeded, self._failed, self._took = succeeded, failed, took
 
     async def run(self, job: WorkerJob, inputs: Path) -> Built | NotBuilt:
         """Compile; with :class:`Built`, the file of the inputs has the result. Cancelling kills the job's processes."""
-        watch = _Watch(self._clock, self._clock())
+        watch = _Watch()
         try:
             toolchain = archive_id(job.toolchain)
             if toolchain not in self._toolchains:

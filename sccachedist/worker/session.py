@@ -115,7 +115,6 @@ class GatewaySession:
         self._calls, self._welcome, self._desk = calls, welcome, desk
         self._errands: dict[int, Deferred[None]] = {}
         self._tickets: dict[int, Deferred[None]] = {}
-        self._leaving = False
 
     @property
     def url(self) -> str:

@@ -19,8 +19,8 @@ class Hands:
         return self.now
 
 
-def secrets_at(clock: Hands, current: str, previous: str | None = None) -> Secrets[str]:
-    return Secrets(current, previous, lambda _: None, clock.seconds)
+def secrets_at(clock: Hands, current: str) -> Secrets[str]:
+    return Secrets(current, None, lambda _: None, clock.seconds)
 
 
 def test_configured() -> None:

@@ -149,7 +149,7 @@ class Farm:
         return result
 
 
-def make_farm(reactor: Any, identity: str = "itself", limits: ServerLimits = LIMITS) -> Farm:
+def make_farm(reactor: Any, identity: str = "itself") -> Farm:
     """Make the directories of an overlay builder; it is not started."""
     place = _place()
     if identity == "nobody":
@@ -158,7 +158,7 @@ def make_farm(reactor: Any, identity: str = "itself", limits: ServerLimits = LIM
     home.mkdir(parents=True)
     for directory in (place, home.parent, home) if identity == "nobody" else ():
         os.chown(directory, NOBODY, NOBODY)
-    builder = OverlayBuilder(reactor, home.parent, bwrap_path(), limits, SCRATCH_BYTES, 3, REPORT)
+    builder = OverlayBuilder(reactor, home.parent, bwrap_path(), LIMITS, SCRATCH_BYTES, 3, REPORT)
 
     def remains() -> list[str]:
         left = [entry.name for name in ("toolchains", "scratch") for entry in (home / name).iterdir()]
@@ -175,11 +175,11 @@ def make_docker_farm(reactor: Any, engine: DockerEngine, limits: ServerLimits = 
     return Farm(_place(), builder, "sandbox.docker.worker", engine.ours)
 
 
-def make_pot_farm(reactor: Any, limits: ServerLimits = LIMITS) -> Farm:
+def make_pot_farm(reactor: Any) -> Farm:
     """A builder on a host that has pot; it is not started."""
     place = _place()
     host = PotHost.make(place)
-    builder = pot_builder(reactor, host.settings, limits, SCRATCH_BYTES, 3, host.environment, REPORT)
+    builder = pot_builder(reactor, host.settings, LIMITS, SCRATCH_BYTES, 3, host.environment, REPORT)
     return Farm(place, builder, str(host.fs_root), host.names)
 
 

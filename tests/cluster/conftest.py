@@ -63,6 +63,6 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> Pair:
     return Pair(network, leader, Scheduler(network, 10601, Settled(Following(leader.candidate))))
 
 
-def admin(path: str, body: bytes = b"", method: str = "POST") -> bytes:
+def admin(path: str, body: bytes) -> bytes:
     """What an administrator asks."""
-    return request(method, path, body, {**bearer("admintok"), "Content-Type": "application/json"})
+    return request("POST", path, body, {**bearer("admintok"), "Content-Type": "application/json"})

@@ -21,11 +21,11 @@ def core_of_a(rank: int = 0) -> ElectionCore:
     return ElectionCore(A, schedulers, TTL, 0.0)
 
 
-def leading(number: int = 7) -> ElectionCore:
+def leading() -> ElectionCore:
     """One that has the lock, since time 1."""
     core = core_of_a()
-    core.answered(Holder(A, number), asked=1.0, now=1.0)
-    assert core.current == Leading(number)
+    core.answered(Holder(A, 7), asked=1.0, now=1.0)
+    assert core.current == Leading(7)
     return core
 
 

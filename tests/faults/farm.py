@@ -175,12 +175,12 @@ class FaultyFarm:
             return known == [servers] * len(known) and len(self.leaders) == 1
         return False
 
-    def wait_until_whole(self, seconds: float = _START_SECS) -> None:
+    def wait_until_whole(self) -> None:
         """Return when one scheduler decides, each knows every build server, and gateways all of their workers.
 
         :raises TimeoutError: it does not come to that.
         """
-        wait_until(lambda: self.is_whole, seconds, "one scheduler decides, and all is known")
+        wait_until(lambda: self.is_whole, _START_SECS, "one scheduler decides, and all is known")
 
     def befall(self, fault: Fault) -> None:
         """Let a fault happen, and end; a daemon that was ended has been started again when this returns."""

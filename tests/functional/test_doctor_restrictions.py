@@ -26,10 +26,10 @@ def after(*steps: str) -> tuple[str, ...]:
     return (*own, "sh", "-c", "\n".join(("set -e", *steps, 'exec "$@"')), "sh")
 
 
-def devices(*names: str, options: str = "mode=755") -> tuple[str, ...]:
+def devices(*names: str) -> tuple[str, ...]:
     """Steps that show no other devices of the host than these."""
     bound = [f"touch /mnt/{name} && mount --bind /dev/{name} /mnt/{name}" for name in names]
-    return (f"mount -t tmpfs -o {options} none /mnt", *bound, "mkdir /mnt/shm", "mount --move /mnt /dev")
+    return ("mount -t tmpfs -o mode=755 none /mnt", *bound, "mkdir /mnt/shm", "mount --move /mnt /dev")
 
 
 def sandbox(farm: Farm, *before: str) -> str:

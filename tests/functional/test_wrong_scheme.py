@@ -22,13 +22,13 @@ def secured(folder: Path) -> str:
     return f'[tls]\ncertificate = "{folder / "scheduler.pem"}"\nprivate_key = "{folder / "scheduler.key"}"\n'
 
 
-def to(url: str, launch: Launch = OUR_SERVER) -> Launch:
+def to(url: str) -> Launch:
     """The same build server, with another URL of its scheduler."""
 
     def launch_to(config: Path) -> Command:
         lines = config.read_text().splitlines(keepends=True)
         config.write_text(f'scheduler_url = "{url}"\n' + "".join(x for x in lines if not x.startswith("scheduler_url")))
-        return launch(config)
+        return OUR_SERVER(config)
 
     return launch_to
 

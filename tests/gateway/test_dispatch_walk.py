@@ -30,7 +30,7 @@ class Walk(RuleBasedStateMachine):
         self.losses: Counter[JobKey] = Counter()
         self.leaving: set[str] = set()
 
-    def obey(self, decisions: list[Decision], *, lost: bool = False) -> None:
+    def obey(self, decisions: list[Decision]) -> None:
         """Carry out what was decided, in its order."""
         for decision in decisions:
             match decision:

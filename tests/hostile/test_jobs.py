@@ -53,10 +53,10 @@ def ran(attacker: RawClient, job: JobAlloc, script: str = "true") -> bool:
     return isinstance(result, JobComplete)
 
 
-def all_ran(attacker: RawClient, jobs: list[JobAlloc], script: str = "true") -> int:
+def all_ran(attacker: RawClient, jobs: list[JobAlloc]) -> int:
     """How many of these jobs are run that are claimed at once."""
     with ThreadPoolExecutor(len(jobs)) as aside:
-        return sum(aside.map(lambda job: ran(attacker, job, script), jobs))
+        return sum(aside.map(lambda job: ran(attacker, job, "true"), jobs))
 
 
 @contextlib.contextmanager

@@ -16,9 +16,9 @@ ROWS = (
 )
 
 
-def samples(registry: Registry, accept: str = "") -> dict[str, float]:
+def samples(registry: Registry) -> dict[str, float]:
     """All that is exported, but for what the library has."""
-    _, text = registry.exposition(accept)
+    _, text = registry.exposition("")
     return {
         f"{sample.name}{','.join(sample.labels[name] for name in sorted(sample.labels))}": sample.value
         for family in text_string_to_metric_families(text.decode())

@@ -53,8 +53,8 @@ class Port:
         monitor.makeConnection(socket)
         return monitor, socket
 
-    def log_in(self, host: str = "127.0.0.1") -> tuple[Monitor, Socket]:
-        connected = self.connect(host)
+    def log_in(self) -> tuple[Monitor, Socket]:
+        connected = self.connect("127.0.0.1")
         assert connected
         monitor, socket = connected
         monitor.dataReceived(LOGIN)

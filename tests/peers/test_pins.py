@@ -53,10 +53,10 @@ class Shown:
         return SSL.Connection(context, None)
 
 
-def certified(key: Key | None = None, name: str = "127.0.0.1:10501", days: int = 10) -> Shown:
+def certified(key: Key | None = None, days: int = 10) -> Shown:
     """A key, by default a new one, and a certificate of its own that expires in ``days``."""
     key = key or ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1:10501")])
     certificate = (
         x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
         .not_valid_before(datetime.now(UTC) - timedelta(days=50))

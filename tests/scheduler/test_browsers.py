@@ -11,9 +11,9 @@ PROXY, STRANGER, HERE = "10.9.0.1", "192.0.2.1", "127.0.0.1"
 PLAIN, TLS = Browsers(False, [PROXIES], "x-forwarded-user"), Browsers(True, [PROXIES], "x-forwarded-user")
 
 
-def asked(*lines: str, peer: str = STRANGER, method: str = "POST") -> Head:
+def asked(*lines: str, peer: str = STRANGER) -> Head:
     """The head of a request with these headers."""
-    text = "\r\n".join((f"{method} /login HTTP/1.1", "Host: farm:10600", *lines)).encode()
+    text = "\r\n".join(("POST /login HTTP/1.1", "Host: farm:10600", *lines)).encode()
     return head_of(*parse_head(text.removesuffix(END), 100), peer)
 
 

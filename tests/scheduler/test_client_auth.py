@@ -70,8 +70,8 @@ class RecordedCalls:
         return self.end
 
 
-def auth_for(auth: ClientAuthSettings, calls: RecordedCalls, clock: Clock | None = None) -> Any:
-    return client_auth(settings(auth), cast(Calls, calls), clock or Clock())
+def auth_for(auth: ClientAuthSettings, calls: RecordedCalls) -> Any:
+    return client_auth(settings(auth), cast(Calls, calls), Clock())
 
 
 def check(auth: Any, token: str = "hunter2") -> Any:

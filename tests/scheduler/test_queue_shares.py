@@ -32,9 +32,9 @@ def client(weight: float = 1.0, max_slots: int | None = None, *, batch: bool = F
     return Standing("", weight, max_slots, batch)
 
 
-def queue(clients: Clients, *entries: str, most: int = 1000) -> Queue[str]:
+def queue(clients: Clients, *entries: str) -> Queue[str]:
     """Tickets such as ``ann@1 x``, entered in this order by the parties that they begin with."""
-    entered: Queue[str] = Queue(most, clients.standing)
+    entered: Queue[str] = Queue(1000, clients.standing)
     for ticket in entries:
         entered.enter(Party(ticket.split()[0]), ticket)
     return entered

@@ -110,17 +110,15 @@ class Whole:
         service.startService()
         self.ports = {port: site for port, site, *_ in self.reactor.tcpServers}
 
-    def asks(self, name: str, headers: dict[str, str], sender: str = "127.0.0.1", port: int = 10600) -> int:
+    def asks(self, name: str, headers: dict[str, str], sender: str = "127.0.0.1") -> int:
         """The status that a request to a route is answered with."""
-        return int(self.said(name, headers, b"", sender, port).split()[1])
+        return int(self.said(name, headers, b"", sender).split()[1])
 
-    def said(
-        self, name: str, headers: dict[str, str], body: bytes = b"", sender: str = "127.0.0.1", port: int = 10600
-    ) -> bytes:
+    def said(self, name: str, headers: dict[str, str], body: bytes = b"", sender: str = "127.0.0.1") -> bytes:
         """The answer, in bytes."""
         method, path, media_type, *_ = ROUTES[name]
         asked = request(method, path, body, {"Host": "farm", **media_type, **headers})
-        connection = Browser(self.ports[port], self.reactor).connect(sender)
+        connection = Browser(self.ports[10600], self.reactor).connect(sender)
         connection.say(asked)
         self.reactor.advance(0.1)
         return bytes(connection.value())

@@ -78,10 +78,10 @@ class Host:
     def assign(self, job_id: JobId = JOB, toolchain: ArchiveId = GCC) -> None:
         self.server.assign(job_id, Toolchain(toolchain))
 
-    def received(self, job_id: JobId = JOB, inputs: bytes = b"inputs") -> ReceivedJob | None:
+    def received(self, job_id: JobId = JOB) -> ReceivedJob | None:
         """A run_job that has come in whole; None where there is no such job."""
         body = self.server.receive_inputs(job_id, HEAD, PARTY)
-        body.write(frame(REQUEST, inputs))
+        body.write(frame(REQUEST, b"inputs"))
         return body.complete()
 
     def reported(self, *job_ids: JobId) -> list[JobState]:

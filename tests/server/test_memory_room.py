@@ -7,9 +7,9 @@ from sccachedist.server.memory_room import LEAST_JOBS, LOOKS, MOST_JOBS, PRESUME
 MIB, GIB = 1 << 20, 1 << 30
 
 
-def room_of(*peaks: int, reserve: int = 0) -> MemoryRoom:
+def room_of(*peaks: int) -> MemoryRoom:
     """One that has seen jobs."""
-    room = MemoryRoom(reserve)
+    room = MemoryRoom(0)
     for peak in peaks:
         room.ended(peak)
     return room

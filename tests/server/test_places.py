@@ -8,11 +8,11 @@ from sccachedist.wire.messages import JobId
 from tests.server.cores import GCC, JOB, open_core
 
 
-def engaged(slots: int, *, since: float = 0.0, now: float = 0.0) -> int:
+def engaged(slots: int, *, now: float = 0.0) -> int:
     """How many of very many clients get a place, whose tokens are all good."""
     core, taken = open_core(slots), 0
     for number in range(10 * slots + 50):
-        core.introduce(JobId(number), GCC, present=True, now=since)
+        core.introduce(JobId(number), GCC, present=True, now=0.0)
         try:
             core.claim(JobId(number), now)
             taken += 1

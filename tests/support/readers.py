@@ -56,14 +56,14 @@ class Entrance:
         return self.time
 
 
-def farm_readers(web: WebSettings | None = None, admin: AdminSettings = ADMINS) -> FarmReaders:
+def farm_readers(web: WebSettings | None = None) -> FarmReaders:
     """The readers of a farm that takes these four tokens."""
-    return Entrance(web or WebSettings(), admin).readers
+    return Entrance(web or WebSettings()).readers
 
 
-def reloading(settings: SchedulerSettings | None = None) -> Reload[SchedulerSettings]:
+def reloading() -> Reload[SchedulerSettings]:
     """A configuration that does not change."""
-    found = settings or SchedulerSettings(ServerId.parse(PLACE), TokenAuth(CLIENT), TokenAuth("servertok"))
+    found = SchedulerSettings(ServerId.parse(PLACE), TokenAuth(CLIENT), TokenAuth("servertok"))
     return Reload(found, lambda: found, lambda: 0.0)
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import attrs
 
+HOST = "127.0.0.1"
 VERSIONS = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 
 
@@ -18,16 +19,16 @@ class Agreed:
     cipher: str
 
 
-def scan(port: int, host: str = "127.0.0.1") -> set[Agreed]:
+def scan(port: int) -> set[Agreed]:
     """All that a port agrees to."""
-    return set(_agreements(port, host))
+    return set(_agreements(port))
 
 
-def _agreements(port: int, host: str) -> Iterator[Agreed]:
+def _agreements(port: int) -> Iterator[Agreed]:
     for version in VERSIONS[:3]:
         for cipher in _everything().get_ciphers():
-            yield from _offer(port, host, version, cipher["name"])
-    yield from _offer(port, host, VERSIONS[3], None)
+            yield from _offer(port, version, cipher["name"])
+    yield from _offer(port, VERSIONS[3], None)
 
 
 def _everything() -> ssl.SSLContext:
@@ -36,7 +37,7 @@ def _everything() -> ssl.SSLContext:
     return context
 
 
-def _offer(port: int, host: str, version: ssl.TLSVersion, cipher: str | None) -> Iterator[Agreed]:
+def _offer(port: int, version: ssl.TLSVersion, cipher: str | None) -> Iterator[Agreed]:
     context = _everything()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -46,8 +47,8 @@ def _offer(port: int, host: str, version: ssl.TLSVersion, cipher: str | None) ->
         context.maximum_version = ssl.TLSVersion.TLSv1_3
         context.minimum_version = context.maximum_version = version
         with (
-            socket.create_connection((host, port), timeout=10) as plain,
-            context.wrap_socket(plain, server_hostname=host) as secured,
+            socket.create_connection((HOST, port), timeout=10) as plain,
+            context.wrap_socket(plain, server_hostname=HOST) as secured,
         ):
             agreed = secured.cipher()
             if agreed is not None:

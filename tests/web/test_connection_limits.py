@@ -50,13 +50,13 @@ def warned(events: Sequence[dict[str, Any]]) -> list[str]:
     return [event["limit"] for event in events if event["log_level"] is LogLevel.warn]
 
 
-def ended_after(browser: Browser, connection: Connection, at_most: int = 60) -> int:
+def ended_after(browser: Browser, connection: Connection) -> int:
     """How many seconds we keep a connection."""
-    for second in range(at_most):
+    for second in range(60):
         if not connection.connected:
             return second
         browser.clock.advance(1)
-    raise AssertionError(f"open after {at_most} s")
+    raise AssertionError("open after 60 s")
 
 
 WORKING = head("POST", "/upload/7", {**bearer(TOKEN), "Content-Length": "9"})

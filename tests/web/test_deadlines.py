@@ -11,10 +11,10 @@ LIMITS = ConnectionLimits(
 )
 
 
-def hit_at(phase: Phase, octets_per_sec: float, until: int = 3000) -> tuple[int, str] | None:
+def hit_at(phase: Phase, octets_per_sec: float) -> tuple[int, str] | None:
     """The first second at which a peer that sends or takes so much is late, and by which limit."""
     progress = Progress(phase, since=5.0)
-    for second in range(until):
+    for second in range(3000):
         progress.reach(int(second * octets_per_sec), 5.0 + second)
         if (limit := overdue(progress, LIMITS, 5.0 + second)) is not None:
             return second, limit

@@ -128,7 +128,7 @@ def _host_checks(reactor: Any, settings: HostSettings) -> Checks:
     yield "cache_dir", _disk("cache_dir", settings.cache_dir, settings.toolchain_cache_size)
 
 
-def scheduler_checks(reactor: Any, settings: SchedulerSettings, given: Given, wait: float | None = None) -> Checks:
+def scheduler_checks(reactor: Any, settings: SchedulerSettings, given: Given, wait: float | None) -> Checks:
     """The checks of a scheduler, and of the services that know its clients.
 
     :param given: where clients reach it, if that is elsewhere; the authorities for its certificate, if not that of

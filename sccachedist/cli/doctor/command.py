@@ -17,9 +17,7 @@ from sccachedist.config import SchedulerSettings, ServerSettings, WorkerSettings
 from sccachedist.printable import printable
 
 
-def run_doctor(
-    config: Path, authorities: Path | None = None, scheduler: str | None = None, wait: float | None = None
-) -> None:
+def run_doctor(config: Path, authorities: Path | None, scheduler: str | None, wait: float | None) -> None:
     """Print a line for each check, then end the process, with status 1 if a check failed.
 
     :param authorities: a file with the authorities for a scheduler with TLS, if not this host's own.

@@ -28,7 +28,7 @@ def strange(text: str | None, screen: Screen, longest: int = 200) -> str:
     return f"<bdi>{escape(screen.text(text, longest))}</bdi>"
 
 
-def strange_line(text: str | None, screen: Screen, longest: int = 200) -> str:
+def strange_line(text: str | None, screen: Screen, longest: int) -> str:
     """A stranger's text where no element may stand, such as in a tooltip."""
     return f"{_FIRST_STRONG}{escape(screen.text(text, longest))}{_END}"
 

@@ -17,7 +17,7 @@ from typing import Protocol
 
 import attrs
 
-from sccachedist.builders.worker_protocol import USUAL, JobLimits, Priority
+from sccachedist.builders.worker_protocol import JobLimits, Priority
 from sccachedist.errors import LimitExceeded
 from sccachedist.sandbox.overlay.filters import open_filter
 from sccachedist.sandbox.overlay.held_memory import HeldMemory
@@ -103,9 +103,7 @@ class ResourceLimits:
             raise LimitExceeded(hit[0].limit, hit[0].reason)
 
 
-def apply_limits(
-    limits: JobLimits, parents: Collection[str], scratch: str, priority: Priority = USUAL
-) -> ResourceLimits:
+def apply_limits(limits: JobLimits, parents: Collection[str], scratch: str, priority: Priority) -> ResourceLimits:
     """Set the limits on this process, and its priority.
 
     :param parents: directories in which groups can be made; if that fails, only the other limits hold.

@@ -45,10 +45,10 @@ def digest(token: str) -> str:
     return sha256(token.removesuffix("\n").encode()).hexdigest()
 
 
-def only(file: Path, name: str = "ann") -> ClientSettings:
+def ann_alone(file: Path) -> ClientSettings:
     clients = load_clients(file)
-    assert list(clients) == [name]
-    return clients[name]
+    assert list(clients) == ["ann"]
+    return clients["ann"]
 
 
 def test_a_client(scheduler: AnsweringScheduler, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,7 +57,7 @@ def test_a_client(scheduler: AnsweringScheduler, file: Path, capsys: pytest.Capt
     scheduler.run("client", "add", "ann", *share)
     token, about = capsys.readouterr()
     assert TOKEN.fullmatch(token)
-    ann = only(file)
+    ann = ann_alone(file)
     assert (ann.weight, ann.max_slots, ann.class_, ann.labels) == (2.5, 128, ClientClass.BATCH, ("trusted",))
     assert [known.sha256 for known in ann.tokens] == [digest(token)]
     assert scheduler.asked == [RELOAD]
@@ -70,19 +70,19 @@ def test_a_client(scheduler: AnsweringScheduler, file: Path, capsys: pytest.Capt
 def test_another_share(scheduler: AnsweringScheduler, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is named changes, what is not stays; nothing goes to standard output, and the scheduler reads the file."""
     scheduler.run("client", "add", "ann", "--weight", "2", "--max-slots", "8")
-    (token,) = only(file).tokens
+    (token,) = ann_alone(file).tokens
     capsys.readouterr()
     scheduler.run("client", "set", "ann", "--max-slots", "none", "--class", "batch")
-    assert only(file) == ClientSettings(2, None, ClientClass.BATCH, (token,))
+    assert ann_alone(file) == ClientSettings(2, None, ClientClass.BATCH, (token,))
     said = f"ann has weight 2, any number of slots and class batch in {file}.\n{DONE}\n"
     assert capsys.readouterr() == ("", said)
     scheduler.run("client", "set", "ann", "--max-slots", "3")
     assert "ann has weight 2, 3 slots at most and class batch" in capsys.readouterr().err
     scheduler.run("client", "set", "ann", "--labels", "trusted,fast")
-    assert only(file).labels == ("trusted", "fast")
+    assert ann_alone(file).labels == ("trusted", "fast")
     assert "and class batch, and goes to servers with label trusted and fast in" in capsys.readouterr().err
     scheduler.run("client", "set", "ann", "--labels", "none")
-    assert only(file).labels == ()
+    assert ann_alone(file).labels == ()
     capsys.readouterr()
     scheduler.run("client", "set", "_default", "--weight", "0.5")
     assert load_clients(file)["_default"] == ClientSettings(0.5)
@@ -107,7 +107,7 @@ def test_exchange(scheduler: AnsweringScheduler, file: Path, capsys: pytest.Capt
     scheduler.run("client", "rotate", "ann", "--overlap", "2h")
     token, about = capsys.readouterr()
     assert TOKEN.fullmatch(token)
-    first, second = only(file).tokens
+    first, second = ann_alone(file).tokens
     assert (first.sha256, second.sha256, second.until) == (old, digest(token), None)
     assert abs((first.until or 0) - (datetime.now(UTC) + timedelta(hours=2)).timestamp()) < 60
     assert (
@@ -115,11 +115,11 @@ def test_exchange(scheduler: AnsweringScheduler, file: Path, capsys: pytest.Capt
         in about
     )
     scheduler.run("client", "revoke", "ann", "--token", old[:8].upper())
-    assert [known.sha256 for known in only(file).tokens] == [digest(token)]
+    assert [known.sha256 for known in ann_alone(file).tokens] == [digest(token)]
     assert capsys.readouterr() == ("", f"ann has lost the token {old[:8]} in {file}.\n{DONE}\n")
     scheduler.run("client", "rotate", "ann")
     scheduler.run("client", "revoke", "ann")
-    assert only(file).tokens == ()
+    assert ann_alone(file).tokens == ()
     assert scheduler.asked == [RELOAD] * 5
 
 
@@ -187,12 +187,12 @@ def test_no_scheduler_runs(scheduler: AnsweringScheduler, file: Path, capsys: py
     scheduler.config.write_text(scheduler.config.read_text().replace(scheduler.url[7:], "127.0.0.1:1"))
     scheduler.run("client", "add", "ann")
     token, about = capsys.readouterr()
-    assert (only(file).tokens[0].sha256, "does not answer" in about) == (digest(token), True)
+    assert (ann_alone(file).tokens[0].sha256, "does not answer" in about) == (digest(token), True)
     assert about.endswith(
         "systemctl reload or SIGHUP to its process has it read the file; otherwise it does so when it starts.\n"
     )
     assert scheduler.fails("client", "revoke", "ann").endswith("a scheduler that runs goes on taking what ann shows")
-    assert only(file).tokens == ()
+    assert ann_alone(file).tokens == ()
 
 
 def test_no_administrator(scheduler: AnsweringScheduler, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -232,7 +232,7 @@ def test_a_scheduler_that_does_not_reload(
     error = scheduler.fails("client", "add", "ann")
     assert "the file is changed, and the scheduler goes on without that: " in error
     assert said in error
-    assert digest(capsys.readouterr().out) == only(file).tokens[0].sha256
+    assert digest(capsys.readouterr().out) == ann_alone(file).tokens[0].sha256
 
 
 def test_standard_output_that_is_full(scheduler: AnsweringScheduler, file: Path) -> None:

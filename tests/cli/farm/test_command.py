@@ -5,7 +5,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,6 @@ import pytest
 from sccachedist.cli import main as cli
 from tests.cli.farm import documents as made
 from tests.records.rows import job_row, refused_row
-
-Printed = Callable[..., str]
 
 
 @attrs.define
