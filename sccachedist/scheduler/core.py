@@ -10,10 +10,10 @@ no event yet, then :meth:`SchedulerCore.confirm` or :meth:`SchedulerCore.release
 silent server is believed, and a job kept: :mod:`sccachedist.scheduler.liveness`, :mod:`sccachedist.scheduler.jobs`.
 
 A slot is a lease. Each heartbeat of our build server lists its live jobs: a job that is missing is released; an unknown
-job is adopted (the scheduler was restarted). A job belongs to the server that it was allocated to; an adopted one to
-the first server that claims it. A false claim has no effect but that the claimant's count is one too low until the job
-ends. If a job's client does not come, the slot is soon lent to others (:mod:`sccachedist.scheduler.shares`): the job
-stays for a while, and takes a slot again when its client comes after all.
+job is adopted (the scheduler was restarted, or had dropped it). A job belongs to the server that it was allocated to;
+an adopted one to the first server that claims it. A false claim has no effect but that the claimant's count is one too
+low until the job ends. If a job's client does not come, the slot is soon lent to others
+(:mod:`sccachedist.scheduler.shares`): the job stays for a while, and takes a slot again when its client comes at last.
 With a published build server, the rules and their numbers are those of the published scheduler ("The published
 scheduler's behaviour" in ``doc/protocol``), unless a comment says otherwise.
 """
@@ -378,9 +378,10 @@ class SchedulerCore:
                 self._slots.end(job_id, job, now, summary)
             return
         if job is None:
-            job = Job(server.server_id, None, "", AFTER_REPORT[JobPhase.RESERVED, state], now)
+            client = self._slots.take_up(job_id, server.server_id)
+            job = Job(server.server_id, client, "", AFTER_REPORT[JobPhase.RESERVED, state], now)
             self._slots.enter(job_id, job, now)
-            self._events.append(JobAdopted(now, job_id, server.server_id))
+            self._events.append(JobAdopted(now, job_id, server.server_id, client))
         # A Ready job waits for its client: until that comes, heartbeats need not name it.
         job.number = None if state is JobState.READY else number
         if job.phase is JobPhase.PENDING and state is JobState.PENDING:

@@ -134,11 +134,15 @@ class JobAllocated:
 
 @attrs.frozen
 class JobAdopted:
-    """Our build server names a job that this scheduler does not know: from before its start, or taken for lost."""
+    """Our build server names a job that this scheduler does not know: from before its start, or taken for lost.
+
+    :param client: whose it is, if the scheduler knew the job once.
+    """
 
     at: float
     job_id: JobId
     server_id: ServerId
+    client: Party | None = None
 
 
 @attrs.frozen
@@ -163,7 +167,7 @@ class SlotLent:
 class JobEnded:
     """A job is forgotten.
 
-    :param client: whose it was; None if it was adopted. ``toolchain`` is empty then.
+    :param client: whose it was; None if it is from before this scheduler. Of an adopted job, ``toolchain`` is empty.
     :param began: when each of its phases began. A phase that was not reported is missing.
     :param asked: when its client asked for a slot; of an adopted job, when it was first heard of.
     :param summary: what its build server tells of it (:mod:`sccachedist.wire.job_summary`); empty if it does not.

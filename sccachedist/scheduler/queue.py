@@ -41,6 +41,11 @@ def is_full(standing: Standing, held: Callable[[str], int]) -> bool:
     return standing.max_slots is not None and held(standing.client) >= standing.max_slots
 
 
+def is_over(standing: Standing, held: Callable[[str], int]) -> bool:
+    """Whether a client holds more slots than it may hold."""
+    return standing.max_slots is not None and held(standing.client) > standing.max_slots
+
+
 @attrs.define(eq=False)
 class _Line(Generic[T]):
     """The tickets of an address by what each is for, with numbers that grow from ticket to ticket."""

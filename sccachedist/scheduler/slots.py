@@ -9,6 +9,7 @@ Pure: the time is an argument. Which build server a job goes to, and what a repo
 
 from collections.abc import Iterator
 
+from sccachedist.bounded import remember
 from sccachedist.budgets import Party
 from sccachedist.job_phases import JobPhase
 from sccachedist.scheduler.build_server import BuildServer
@@ -31,6 +32,10 @@ from sccachedist.wire.messages import JobId, JobState
 #: How many times its slots a published build server lends, for jobs whose toolchain is there and whose clients do not
 #: come. They could all come at once, and it would run them all.
 READY_TIMES = 8
+#: Of how many jobs that were dropped it is remembered whose they were. Their clients may come after all.
+MOST_DROPPED = 1 << 16
+#: The ends after which no build server goes on with a job.
+_OVER = frozenset({JobEnd.COMPLETE, JobEnd.NOT_TAKEN})
 
 
 class Slots:
@@ -42,6 +47,7 @@ class Slots:
     def __init__(self, fleet: Fleet, jobs: Jobs, tell: Observer) -> None:
         self._fleet, self._jobs, self._shares, self._tell = fleet, jobs, Shares(), tell
         self._lent = 0
+        self._dropped: dict[JobId, tuple[ServerId, Party]] = {}
 
     def may_hold_more(self, client: Party, now: float) -> bool:
         """Whether a client may hold one more slot that it does not use yet."""
@@ -54,7 +60,7 @@ class Slots:
 
     def enter(self, job_id: JobId, job: Job, now: float) -> None:
         """Take a slot for a new job."""
-        if job.client is not None:
+        if job.client is not None and job.phase is JobPhase.RESERVED:  # its client is not there yet
             self._shares.resize(self._fleet.slots, self._lent)
             job.hold = self._shares.hold(job.client, now)
         self._jobs.enter(job_id, job)
@@ -63,6 +69,16 @@ class Slots:
         job.beside = server.taken
         self._fleet.changed(server)
         self._jobs.expect(job_id, ours=server.report is not None)
+
+    def take_up(self, job_id: JobId, server_id: ServerId) -> Party | None:
+        """Whose job a build server goes on with that was dropped as its own; None if that is not known.
+
+        The client may come for a job that was dropped because it did not come, and is not to have more slots for that.
+        """
+        if (dropped := self._dropped.get(job_id)) is None or dropped[0] != server_id:
+            return None
+        del self._dropped[job_id]
+        return dropped[1]
 
     def move(self, job_id: JobId, job: Job, state: JobState, now: float) -> None:
         """Apply a report. A job that has lent its slot takes one again, if the report moves it."""
@@ -139,6 +155,8 @@ class Slots:
 
     def _forget(self, job_id: JobId, how: JobEnd, now: float, summary: bytes = b"") -> Job:
         job = self._jobs.drop(job_id)
+        if job.client is not None and how not in _OVER:
+            remember(self._dropped, job_id, (job.server_id, job.client), MOST_DROPPED)
         told = JobEnded(now, job_id, job.server_id, job.client, job.toolchain, how, job.began, job.asked, summary)
         self._tell(told)
         return job

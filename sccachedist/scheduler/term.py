@@ -22,11 +22,11 @@ from sccachedist.policy import PlacementRule
 from sccachedist.scheduler.allocation import Allocation, BuildServers, TermEnded, Ticket
 from sccachedist.scheduler.certificates import certificate_digest
 from sccachedist.scheduler.core import SchedulerCore
-from sccachedist.scheduler.events import Events, JobEnded, LateSummary, Observer, ServerJoined
+from sccachedist.scheduler.events import Events, JobAdopted, JobEnded, LateSummary, Observer, ServerJoined
 from sccachedist.scheduler.farm_actions import Step
 from sccachedist.scheduler.interventions import Interventions
 from sccachedist.scheduler.job_tokens import JobTokens
-from sccachedist.scheduler.queue import ALL_ALIKE, Queue
+from sccachedist.scheduler.queue import ALL_ALIKE, Queue, is_over
 from sccachedist.scheduler.snapshot import JobView, ServerView, Snapshot, ToolchainView, Totals
 from sccachedist.scheduler.standings import Standing
 from sccachedist.wire.addresses import ServerId
@@ -79,7 +79,7 @@ class Term:
         self._core, self._clock, self._tokens, self._observers, self._hear = core, clock, tokens, observers, hear
         self._queue: Queue[Ticket] = Queue(waiting.max_waiting, standing)
         self._allocation = Allocation(core, build_servers, self._queue, waiting, clock, tokens, self._tell, standing)
-        self._quiet_log = QuietLog(clock.seconds)
+        self._quiet_log, self._standing = QuietLog(clock.seconds), standing
 
     def now(self) -> float:
         """The time by the clock that events have."""
@@ -302,8 +302,17 @@ class Term:
         for event in events:
             if isinstance(event, JobEnded) and event.client is not None:
                 self._queue.recall(event.client)
+            if isinstance(event, JobAdopted) and event.client is not None:
+                self._end_if_too_many(event.job_id, event.client)
             for observer in self._observers:
                 observer(event)
+
+    def _end_if_too_many(self, job_id: JobId, client: Party) -> None:
+        """Have a job end whose client comes late, if it has got as many others as it may have meanwhile."""
+        if is_over(self._standing(client), self.held):
+            self._core.interventions.kill(job_id)
+            form = "job {job_id} is to end: its client came too late for it (limit: max_slots of the client)"
+            self._quiet_log.tell(log, LogLevel.warn, "late", form, by=client, job_id=job_id)
 
     def _report(self, server_id: ServerId) -> SchedulerReport:
         orders = self._core.interventions.orders(server_id, self._clock.seconds())

@@ -19,8 +19,9 @@ from sccachedist.scheduler.events import Event, RequestRefused
 from sccachedist.scheduler.job_tokens import JobTokens
 from sccachedist.scheduler.standings import Standings
 from sccachedist.scheduler.term import Term
+from sccachedist.wire.extension import JobStates
 from sccachedist.wire.messages import AllocJobFail, AllocJobSuccess, JobId, JobState, Toolchain
-from tests.scheduler.farms import GCC, A, B, assigned, farm, heartbeat
+from tests.scheduler.farms import FIRST_JOB, GCC, A, B, Ours, assigned, farm, heartbeat
 
 ANN, ANN_TOO, BOB = Party("ann@10.0.0.1"), Party("ann@10.0.0.2"), Party("bob@10.0.0.1")
 
@@ -50,11 +51,15 @@ class Scheduler:
         for server in tuple(self.servers.assignments.waiting):
             self.servers.assignments.answer(server, assigned())
 
-    def run(self, client: Party = ANN) -> JobId:
-        """A job that runs."""
+    def take(self, client: Party = ANN) -> JobId:
+        """A job whose client has not come yet."""
         placed = self.place(client)
         self.answer()
-        job = job_of(placed)
+        return job_of(placed)
+
+    def run(self, client: Party = ANN) -> JobId:
+        """A job that runs."""
+        job = self.take(client)
         self.say(job, JobState.STARTED)
         return job
 
@@ -149,6 +154,39 @@ def test_its_build_server_goes() -> None:
     assert not scheduler.core.views.of_servers([B], 95.0)
     scheduler.answer()
     assert job_of(third)
+
+
+@pytest.mark.parametrize(("whose", "others", "is_ended"), [(ANN, 2, True), (ANN, 1, False), (BOB, 2, False)])
+def test_it_comes_late(whose: Party, others: int, is_ended: bool) -> None:
+    """A job that was dropped, for its client did not come, is its client's again; it ends if others have its place."""
+    scheduler = Scheduler(core=SchedulerCore(FIRST_JOB))
+    ours = Ours(scheduler.core)
+    ours.beat(ours.report())
+    late = scheduler.take(whose)
+    scheduler.clock.advance(9.0)
+    scheduler.term.expire()
+    assert scheduler.core.views.held(whose) == 0
+    jobs = [late, *(scheduler.run(whose) for _ in range(others))]
+    scheduler.term.job_states(A, JobStates(1, ours.number + 1, ((late, JobState.STARTED),)))
+    assert scheduler.core.views.held(whose) == len(jobs)
+    assert [job.unwanted for _, job in scheduler.core.interventions.jobs()].count(True) == is_ended
+    assert scheduler.core.interventions.job(late).unwanted is is_ended
+    assert not scheduler.core._slots._shares._of_new.used
+
+
+def test_another_server_has_it() -> None:
+    """What a build server says of a job that was another's counts for no client."""
+    scheduler = Scheduler(core=SchedulerCore(FIRST_JOB))
+    ours = Ours(scheduler.core)
+    ours.beat(ours.report())
+    late = scheduler.take(ANN)
+    scheduler.clock.advance(9.0)
+    scheduler.term.expire()
+    liar = Ours(scheduler.core, B)
+    liar.beat(liar.report(), 9.0)
+    scheduler.term.job_states(B, JobStates(1, 2, ((late, JobState.STARTED),)))
+    assert scheduler.core.views.of_jobs([late], 9.0)[0].client is None
+    assert scheduler.core.views.held("ann") == 0
 
 
 def test_another_maximum() -> None:
