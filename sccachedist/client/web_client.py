@@ -150,7 +150,7 @@ def _connection(url: SplitResult, seconds: float, trust: Trust, source: IPAddres
             return connection
         connection.close()
     try:
-        context = ssl.create_default_context(cafile=trust.authorities)
+        context = _recent(ssl.create_default_context(cafile=trust.authorities))
     except OSError as error:  # includes ssl.SSLError
         raise ConfigError(f"{trust.authorities}: expected the certificates of authorities, PEM") from error
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # the daemons and the published programs are not so strict either
@@ -192,8 +192,14 @@ def _opened(connection: C, url: SplitResult) -> C:
 
 def _believing_anybody() -> ssl.SSLContext:
     """Accepts every certificate: for a connection that sends nothing before its certificate has been compared."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = _recent(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def _recent(context: ssl.SSLContext) -> ssl.SSLContext:
+    """TLS 1.2 and up, as the daemons have it: a host's policy for all programs may permit older versions."""
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
