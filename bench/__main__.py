@@ -8,13 +8,14 @@ measures is not known here.
 import argparse
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from bench.cases import CASES
 from bench.plots import plot
 from bench.quantities import no_worse
 from bench.report import Result, keep, kept, lines, result_of, table, verdict
-from bench.run import Case, Run
+from bench.run import Case, NotMeasuredError, Run
 from bench.sides import PUBLISHED, before
 from farmkit.launch import CHECKOUT
 
@@ -23,16 +24,18 @@ SLACK = 1.5
 
 
 def main() -> int:
-    """Measure. With ``--check`` the exit status is 1 if a number is too far from its bar."""
+    """Measure. The status is 1 if a case could not be measured, or ``--check`` finds a number far from its bar."""
     arguments = _arguments()
     arguments.into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         other = before(arguments.against.resolve()) if arguments.against else PUBLISHED
         run = Run(arguments.archives or Path(folder), arguments.quick, other)
         run.folder.mkdir(parents=True, exist_ok=True)
-        results = [_measured(case, run, arguments.into) for case in _chosen(arguments)]
+        found = [_measured(case, run, arguments.into) for case in _chosen(arguments)]
+        results = [result for result in found if result is not None]
     (arguments.into / "table.rst").write_text(table(kept(CASES, arguments.into)))
-    return 1 if arguments.check and not _well_enough(results) else 0
+    is_bad = len(results) < len(found) or (arguments.check and not _well_enough(results))
+    return int(is_bad)
 
 
 def _arguments() -> argparse.Namespace:
@@ -59,13 +62,19 @@ def _chosen(arguments: argparse.Namespace) -> list[Case]:
     return [case for case in CASES if case.is_quick or not arguments.quick]
 
 
-def _measured(case: Case, run: Run, folder: Path) -> Result:
+def _measured(case: Case, run: Run, folder: Path) -> Result | None:
     sys.stdout.write(f"{case.name}: {case.title}\n")
-    rows = case.measure(run)
+    sys.stdout.flush()
+    began = time.monotonic()
+    try:
+        rows = case.measure(run)
+    except NotMeasuredError as error:
+        sys.stderr.write(f"\n{case.name} was not measured: {error}\n")
+        return None
     result = result_of(case, map(no_worse, rows) if run.other is not PUBLISHED else rows)
     keep(result, folder)
     plot(result, folder)
-    sys.stdout.write(f"{lines(result)}\n")
+    sys.stdout.write(f"{lines(result)}\n{case.name} took {time.monotonic() - began:.0f} s\n")
     sys.stdout.flush()
     return result
 

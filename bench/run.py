@@ -1,12 +1,34 @@
 """One run of the benchmark: how much is measured, and where its files are. It knows no case."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Protocol
 
 import attrs
 
 from bench.quantities import Quantity
 from bench.sides import PUBLISHED, Role
+
+
+class NotMeasuredError(Exception):
+    """A case cannot be measured here and now. The text says why."""
+
+
+@contextmanager
+def step(what: str) -> Iterator[None]:
+    """Say what begins, and in the end how long it took: a case of minutes is not silent."""
+    _say(f"  {what} ...")
+    began = monotonic()
+    yield
+    _say(f" {monotonic() - began:.0f} s\n")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 @attrs.frozen
@@ -39,4 +61,7 @@ class Case(Protocol):
     is_quick: bool
 
     def measure(self, run: Run) -> list[Quantity]:
-        """Run the case; returns its rows."""
+        """Run the case; returns its rows.
+
+        :raises NotMeasuredError: it needs what there is not.
+        """

@@ -66,8 +66,9 @@ _MACHINE = 62
 _random = Random(1)  # noqa: S311 - the same numbers each time
 #: The most seconds between two heartbeats, as build servers say: a process that is late with them is no dead farm.
 _MOST_SECS = 60
-#: Requests that the process has under way at a time while it begins, and seconds from then until all clients wait.
-_AT_ONCE, _SETTLING_SECS = 50, 5.0
+#: Requests that the process has under way at a time while it begins, the most seconds that this may take, and seconds
+#: from then until all clients wait.
+_AT_ONCE, _BEGIN_SECS, _SETTLING_SECS = 50, 1200.0, 5.0
 _ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
     % len(TAKEN)
@@ -233,12 +234,13 @@ class _Farm:
         for number in range(servers):
             server = self._server(number, key, tuple(f"{each:064x}" for each in range(number, toolchains, servers)))
             self._servers[server.server_id] = server
-        await asyncio.gather(*(self._join(server) for server in self._servers.values()))
-        for server in self._servers.values():
-            self._go_on(self._beat(server))
-        for number in range(clients):
-            self._go_on(self._compile(number, token, toolchains, SLOTS * servers))
-        await self._is_full.wait()
+        async with asyncio.timeout(_BEGIN_SECS):
+            await asyncio.gather(*(self._join(server) for server in self._servers.values()))
+            for server in self._servers.values():
+                self._go_on(self._beat(server))
+            for number in range(clients):
+                self._go_on(self._compile(number, token, toolchains, SLOTS * servers))
+            await self._is_full.wait()
         await asyncio.sleep(_SETTLING_SECS)
         while True:
             sys.stdout.write(f"{self._allocated}\n")

@@ -68,8 +68,14 @@ class LoadClient:
         return cls((farm.scheduler_host, farm.scheduler_port), farm.client_token)
 
     def alloc(self, toolchain: ArchiveId) -> AllocJobSuccess:
-        """A slot for a job. Asks until there is one."""
+        """A slot for a job. Asks until there is one.
+
+        :raises LoadError: there is none within ``ANSWER_SECS``.
+        """
+        end = time.monotonic() + ANSWER_SECS
         while isinstance(answer := self.try_alloc(toolchain), AllocJobFail):
+            if time.monotonic() > end:
+                raise LoadError(f"no slot within {ANSWER_SECS:.0f} s: {answer.msg}")
             time.sleep(RETRY_SECS)
         return answer
 

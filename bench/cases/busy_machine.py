@@ -1,17 +1,18 @@
 """A build server on a host that others use: what its jobs cost them, and how jobs end for which memory is short.
 
 The others are four processes that count. They and the build server are in one control group, of so much weight that
-all else that runs on this machine takes next to nothing of its CPUs; the scheduler and the clients are beside it. For
-root alone.
+all else that runs on this machine takes next to nothing of its CPUs; the scheduler and the clients are beside it. But
+the build server sees what else runs, and offers no CPU that is used: nothing may run beside this. For root alone.
 """
 
+import os
 import secrets
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,16 +22,20 @@ import attrs
 from bench.jobs import Work, copying
 from bench.quantities import Bar, Quantity
 from bench.quotas import Quota, quota
-from bench.run import Run
+from bench.run import NotMeasuredError, Run, step
 from bench.sides import OURS
 from farmkit.busybox_jobs import shell
 from farmkit.farm import Farm
 from farmkit.load_client import LoadClient, LoadError
+from farmkit.processes import wait_until
 from sccachedist.builders.cgroup_hierarchies import hierarchies
 from sccachedist.wire.messages import AllocJobFail
 
-#: The CPUs of the host, the processes of others there, and for how many seconds these count.
-CPUS, OTHERS, SECS = 2, 4, 20.0
+#: The CPUs of the host, the processes of others there, and for how many seconds these count, if quick or not.
+CPUS, OTHERS, SECS, QUICK_SECS = 2, 4, 20.0, 5.0
+#: What else may run on this machine, in CPUs; for how many seconds that is looked at, how often at most; and seconds
+#: until jobs run.
+QUIET_CPUS, QUIET_SECS, LOOKS, START_SECS = 0.3, 3.0, 5, 60.0
 #: How many clients want a slot at any time, how long their jobs count, and the pause of one that got none.
 CLIENTS, ITERATIONS, PAUSE_SECS = 4, 200_000, 0.2
 #: Jobs of a GiB, so many at a time; the room for them, and for the build server and its workers.
@@ -62,9 +67,10 @@ class BusyMachine:
 
     def measure(self, run: Run) -> list[Quantity]:
         """The speed of the others, and how the large jobs ended."""
-        work, rounds = copying(run.folder, 1000), run.scaled(5, 2)
-        idle = _beside("idle_only = true", work, rounds)
-        usual = _beside("", work, rounds)
+        work, rounds = copying(run.folder, 1000), run.scaled(5, 1)
+        secs = QUICK_SECS if run.quick else SECS
+        idle = _beside("idle_only = true", work, rounds, secs)
+        usual = _beside("", work, rounds, secs)
         large = [_large(work) for _ in range(run.scaled(2, 1))]
         return [
             Quantity(
@@ -79,21 +85,61 @@ class BusyMachine:
         ]
 
 
-def _beside(settings: str, work: Work, rounds: int) -> list[Shared]:
+def _beside(settings: str, work: Work, rounds: int, secs: float) -> list[Shared]:
     """Have others count by turns without and with jobs; jobs run already when the others begin."""
+    _wait_until_quiet()
     with quota(CPUS) as host, _farm(host, f"[capacity]\ncpus = {CPUS}\n{settings}\n") as farm:
         client = LoadClient.of(farm)
         client.first_compile(work.archive, work.toolchain, work.request, work.inputs)
-        return [_by_turns(farm, host, client, work) for _ in range(rounds)]
+        return [
+            _by_turns(farm, host, client, work, secs, f"{settings or 'usual'}, round {number} of {rounds}")
+            for number in range(1, rounds + 1)
+        ]
 
 
-def _by_turns(farm: Farm, host: Quota, client: LoadClient, work: Work) -> Shared:
-    alone = _count(host)
+def _wait_until_quiet() -> None:
+    """Wait until nothing else runs on this machine.
+
+    :raises NotMeasuredError: something does.
+    """
+    looks = (_used_cpus() for _ in range(LOOKS))
+    if all((used := each) > QUIET_CPUS for each in looks):
+        raise NotMeasuredError(f"other programs use {used:.1f} CPUs of this machine, and it has to be idle")
+
+
+def _used_cpus() -> float:
+    """The CPUs of this machine that work during a few seconds."""
+    before = _worked_secs()
+    time.sleep(QUIET_SECS)
+    return (_worked_secs() - before) / QUIET_SECS
+
+
+def _worked_secs() -> float:
+    user, nice, system, *_ = (int(ticks) for ticks in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
+
+
+def _by_turns(farm: Farm, host: Quota, client: LoadClient, work: Work, secs: float, which: str) -> Shared:
+    with step(f"{which}: others count for {secs:.0f} s alone"):
+        alone = _count(host, secs)
     with _clients(client, work) as ended:
-        farm.server.wait_until(lambda: len(ended) >= CLIENTS, 120, "jobs run")
+        with step("jobs begin"):
+            _wait_until_jobs_run(farm, lambda: len(ended) >= CLIENTS)
         before = len(ended)
-        beside = _count(host)
+        with step(f"others count for {secs:.0f} s beside jobs"):
+            beside = _count(host, secs)
         return Shared(beside / alone, len(ended) - before)
+
+
+def _wait_until_jobs_run(farm: Farm, do_run: Callable[[], bool]) -> None:
+    """Wait for jobs of a server that takes none while others use its CPUs.
+
+    :raises NotMeasuredError: none runs.
+    """
+    try:
+        wait_until(do_run, START_SECS, "jobs run")
+    except TimeoutError as error:
+        raise NotMeasuredError(f"{error}; the build server says:\n{farm.server.tail(3)}") from error
 
 
 @contextmanager
@@ -104,10 +150,10 @@ def _farm(host: Quota, settings: str) -> Iterator[Farm]:
             yield farm
 
 
-def _count(host: Quota) -> int:
+def _count(host: Quota, secs: float) -> int:
     """Let the others count; returns how far they came together."""
     enter = "".join(f"echo $$ > {group}/cgroup.procs && " for group in host.groups)
-    command = ("sh", "-c", f'{enter} exec "$0" -c "$1" "$2"', sys.executable, _COUNTING, str(SECS))
+    command = ("sh", "-c", f'{enter} exec "$0" -c "$1" "$2"', sys.executable, _COUNTING, str(secs))
     running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(OTHERS)]
     return sum(int(each.communicate()[0]) for each in running)
 
@@ -166,7 +212,7 @@ def _large(work: Work) -> Large:
                 return False
             return True
 
-        with ThreadPoolExecutor(AT_A_TIME) as clients:
+        with step(f"{LARGE_JOBS} jobs of 1 GiB, {AT_A_TIME} at a time"), ThreadPoolExecutor(AT_A_TIME) as clients:
             ended = list(clients.map(is_remote, range(LARGE_JOBS)))
         return Large(sum(ended), len(ended) - sum(ended), _kills() - before)
 

@@ -18,7 +18,7 @@ import attrs
 from bench.grown import GrownFarm, Size, measured
 from bench.meters import Meter, Stopwatch, memory
 from bench.quantities import Bar, Quantity, by_turns, percentile
-from bench.run import Run
+from bench.run import Run, step
 from bench.sides import OURS, UNCLAIMED, side
 from farmkit.grown_fleet import grown_fleet
 from farmkit.processes import LOOPBACK, free_port
@@ -56,8 +56,9 @@ class GrownFarms:
 def _growth(run: Run, rule: PlacementRule) -> list[Quantity]:
     rows = []
     for name, size in _GROWTHS:
-        small, large = GrownFarm(_SMALL, rule), GrownFarm(size, rule)
-        rounds = by_turns(run.scaled(9, 5), small, large, partial(measured, run.scaled(2000, 500)))
+        with step(f"{_TIMES} times the {name}, {rule.value}"):
+            small, large = GrownFarm(_SMALL, rule), GrownFarm(size, rule)
+            rounds = by_turns(run.scaled(9, 5), small, large, partial(measured, run.scaled(2000, 500)))
         what = f"CPU of an allocation, {_TIMES} times the {name}, {rule.value}"
         rows.append(rounds.quantity("CPU", "µs", Bar(1.3)).named(what))
     return rows
@@ -68,6 +69,7 @@ def _at_work(run: Run, size: Size, lag: Bar | None = None, most_memory: Bar | No
     port, seconds = free_port(), run.scaled(120, 30)
     settings = f'{UNCLAIMED}[queue]\nmax_wait_secs = 590\n[metrics]\naddress = "{LOOPBACK}:{port}"\n'
     with (
+        step(f"a scheduler with {size.servers} build servers, for {seconds} s when they have come"),
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         side(OURS, Path(folder), with_server=False, scheduler_settings=settings) as ours,
         _apart(ours.meter),

@@ -23,7 +23,7 @@ import attrs
 from bench.jobs import Work, copying
 from bench.quantities import Bar, Quantity
 from bench.quotas import Quota, quota
-from bench.run import Run
+from bench.run import Run, step
 from bench.sides import OURS, PUBLISHED, Role
 from farmkit.busybox_jobs import BUSYBOX, shell
 from farmkit.farm import Farm
@@ -38,7 +38,6 @@ UNEVEN, EQUAL, FIRST_CPUS = (1.0, 0.5, 0.25, 0.25), (0.5,) * 4, 0.4
 _START_CPUS = 0.95
 #: The CPU seconds of a job, on average; and the deviation of the logarithms of heavy-tailed ones.
 MEAN_SECS, DEVIATION = 0.15, 1.0
-_LEAST_LOADED, _FASTEST = ('[policy]\nplacement = "least_loaded"\n', '[policy]\nplacement = "fastest"\n')
 _START_SECS = 120
 _ITERATIONS = 100_000
 
@@ -90,14 +89,15 @@ class Placement:
     def measure(self, run: Run) -> list[Quantity]:
         """The time of each build beside the published daemons', the optimum, and the least loaded server."""
         work, rounds, rows = copying(run.folder, 1000), run.scaled(3, 1), list[Quantity]()
-        alike, mixed = (MEAN_SECS,) * 200, heavy_tailed(200)
+        jobs, few = run.scaled(200, 40), run.scaled(50, 12)
+        alike, mixed = (MEAN_SECS,) * jobs, heavy_tailed(jobs)
         for build, most in (
             (Build("equal jobs", alike), 1.15),
             (Build("heavy-tailed jobs", mixed), 1.15),
             (Build("a quota quartered", alike, is_quartered=True), 1.3),
-            (Build("two jobs at a time", alike[:50], at_a_time=2), 1.5),
+            (Build("two jobs at a time", alike[:few], at_a_time=2), 1.5),
         ):
-            turns = [[_built(build, role, settings, work) for role, settings in _SIDES] for _ in range(rounds)]
+            turns = [[_built(build, side, work) for side in _SIDES] for _ in range(rounds)]
             published, plain, fastest = zip(*turns, strict=True)
             rows += [
                 Quantity(f"{build.name}: time", "s", _secs(published), _secs(fastest), Bar(0.75)),
@@ -111,12 +111,25 @@ class Placement:
                 Quantity(f"{build.name}: of the optimum, least loaded", "times", (), _times(plain)),
             ]
         even = Build("equal servers", mixed, EQUAL)
-        turns = [[_built(even, OURS, settings, work) for settings in (_LEAST_LOADED, _FASTEST)] for _ in range(rounds)]
+        turns = [[_built(even, side, work) for side in _SIDES[1:]] for _ in range(rounds)]
         ratio = tuple(fastest.times / plain.times for plain, fastest in turns)
         return [*rows, Quantity("equal servers: fastest ÷ least loaded", "times", (), ratio, Bar(1.02, of_ours=True))]
 
 
-_SIDES = ((PUBLISHED, ""), (OURS, _LEAST_LOADED), (OURS, _FASTEST))
+@attrs.frozen
+class _Side:
+    """The daemons, and how the scheduler is set."""
+
+    role: Role
+    name: str
+    settings: str = ""
+
+
+_SIDES = (
+    _Side(PUBLISHED, "published"),
+    _Side(OURS, "least loaded", '[policy]\nplacement = "least_loaded"\n'),
+    _Side(OURS, "fastest", '[policy]\nplacement = "fastest"\n'),
+)
 
 
 def heavy_tailed(jobs: int) -> tuple[float, ...]:
@@ -134,16 +147,20 @@ def _times(built: Sequence[Built]) -> tuple[float, ...]:
     return tuple(each.times for each in built)
 
 
-def _built(build: Build, role: Role, settings: str, work: Work) -> Built:
+def _built(build: Build, side: _Side, work: Work) -> Built:
     """Build on a fresh farm, which knows nothing of its servers when the build begins."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as groups:
+    with (
+        step(f"{build.name}, {side.name}"),
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        ExitStack() as groups,
+    ):
         quotas = [groups.enter_context(quota(_START_CPUS)) for _ in build.quotas]
-        farm = Farm(Path(folder), role.scheduler, scheduler_settings=settings)
+        farm = Farm(Path(folder), side.role.scheduler, scheduler_settings=side.settings)
         with ExitStack() as running:
             running.callback(farm.stop)
             farm.start_scheduler()
             for number, each in enumerate(quotas):
-                running.callback(_started(farm, Path(folder, str(number)), each.limited(role.server)).stop)
+                running.callback(_started(farm, Path(folder, str(number)), each.limited(side.role.server)).stop)
             farm.scheduler.wait_until(
                 lambda: farm.status().num_servers == len(quotas), _START_SECS, "all build servers are registered"
             )

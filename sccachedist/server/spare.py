@@ -3,6 +3,8 @@
 Pure: the time is an argument. How it is seen, and who hears of it, :mod:`sccachedist.server.spare_capacity` knows.
 """
 
+from math import inf
+
 import attrs
 
 from sccachedist.outcomes import Lack
@@ -25,6 +27,10 @@ class CpuUse:
 
     foreign: float
     is_contended: bool = False
+
+
+#: The use of CPUs at which nobody has looked.
+UNSEEN = CpuUse(inf)
 
 
 class Spare:
@@ -51,10 +57,12 @@ class Spare:
     def looked(self, use: CpuUse | None, memory: JobMemory, now: float) -> Offer:
         """Note a look; returns what is offered.
 
-        :param use: None if all CPUs are offered, used or not.
+        :param use: :data:`UNSEEN` if it is not known yet: then no CPU is; None if all are, used or not.
         """
-        most = self.most
-        idle = self._idle.cpus if use is None else self._idle.looked(use.foreign, now, is_contended=use.is_contended)
+        most, idle = self.most, self._idle.cpus
+        if use is not None:
+            is_seen = use is not UNSEEN
+            idle = self._idle.looked(use.foreign, now, is_contended=use.is_contended) if is_seen else 0
         for_cpus = most if idle == self._idle.cpus else idle  # the few slots beside CPUs are for hosts without others
         for_memory = self.memory.looked(memory, most)
         slots = min(for_cpus, for_memory)

@@ -3,6 +3,7 @@
 What follows from what is seen, :mod:`sccachedist.server.spare` decides; who hears of it, the role knows.
 """
 
+import math
 import os
 from collections.abc import Callable
 
@@ -17,7 +18,7 @@ from sccachedist.outcomes import Lack
 from sccachedist.server.host_usage import HostUsage
 from sccachedist.server.memory_room import JobMemory
 from sccachedist.server.self_description import offered_cpus
-from sccachedist.server.spare import Spare
+from sccachedist.server.spare import UNSEEN, Spare
 from sccachedist.wire.abilities import Offer
 from sccachedist.wire.job_summary import JobSummary
 from sccachedist.wire.messages import JobId
@@ -29,7 +30,7 @@ LOOK_SECS = 1.0
 
 
 class SpareCapacity(PeriodicService):
-    """Looks once a second while it runs.
+    """Looks when it begins to run, and once a second from then on: the first job may come within that second.
 
     :param idle_only: whether only CPUs are offered that others leave idle.
     :param memory: returns the memory that is free.
@@ -53,13 +54,20 @@ class SpareCapacity(PeriodicService):
         super().__init__(LOOK_SECS, self.look, clock)
         self.spare, self._usage, self._memory, self._running = spare, usage, memory, running
         self._changed, self._over, self._idle_only = changed, over, idle_only
-        self._now, self._looked_at = clock.seconds, clock.seconds()
+        self._now, self._looked_at = clock.seconds, -math.inf
+        self._takes_jobs = True  # as the log has it
+
+    def startService(self) -> None:
+        """Look, before the first job can come."""
+        super().startService()
+        self._call()
 
     def look(self) -> None:
         """Look at the host, and tell what has changed."""
         now = self._now()
-        secs = now - self._looked_at
-        if secs < LOOK_SECS / 2:  # the last look was late, and the kernel counts in ticks
+        is_first = self._looked_at == -math.inf
+        secs = 0.0 if is_first else now - self._looked_at
+        if not is_first and secs < LOOK_SECS / 2:  # the last look was late, and the kernel counts in ticks
             return
         self._looked_at = now
         found = self._memory()
@@ -67,9 +75,12 @@ class SpareCapacity(PeriodicService):
         held = 0 if self.spare.memory.is_ample(free, self.spare.most) else self._usage.held_bytes()
         seen = JobMemory(free, held, self._running(), self._usage.is_pressed(secs))
         before = self.spare.offer
-        offer = self.spare.looked(self._usage.cpu_use(secs) if self._idle_only else None, seen, now)
+        use = (self._usage.cpu_use(secs) or UNSEEN) if self._idle_only else None
+        offer = self.spare.looked(use, seen, now)
+        if use is not UNSEEN:
+            self._log(offer)
         if offer != before:
-            self._tell(before, offer)
+            self._changed(offer)
         if self.spare.is_over(now):
             self._over()
 
@@ -81,12 +92,12 @@ class SpareCapacity(PeriodicService):
         """Go by other settings from now on."""
         self.spare.take(offered_cpus(settings), settings.capacity.reserve_memory_bytes)
 
-    def _tell(self, before: Offer, offer: Offer) -> None:
-        if not offer.slots and before.slots:
+    def _log(self, offer: Offer) -> None:
+        if self._takes_jobs and not offer.slots:
             log.info("no jobs for now: {why}", why=Lack.of(offer.lack).means)
-        elif offer.slots and not before.slots:
+        elif offer.slots and not self._takes_jobs:
             log.info("jobs are taken again")
-        self._changed(offer)
+        self._takes_jobs = offer.slots > 0
 
 
 def spare_capacity(

@@ -24,7 +24,14 @@ def test_the_first_look(used: float, offered: int) -> None:
 def test_it_is_given_back_at_once() -> None:
     """After two looks: one alone may be wrong, and so may the first of two be."""
     assert offers(IdleCpus(2, 2), [0, 0, 2, 2, 2]) == [2, 2, 2, 0, 0]
-    assert offers(IdleCpus(2, 2), [0, 2, 0, 2, 0]) == [2, 2, 2, 2, 2]
+    assert offers(IdleCpus(2, 2), [0, 2, 0, 0, 0, 2, 0, 0, 0]) == [2] * 9
+
+
+@pytest.mark.parametrize("bursts", [[2.0, 0.0], [2.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]])
+def test_a_load_that_comes_and_goes(bursts: list[float]) -> None:
+    """A program that works every other second, or every third one, has its CPUs all the time."""
+    settled = offers(IdleCpus(2, 2), [0.0] * 3 + bursts * 20)[8:]
+    assert set(settled) == {2 - max(bursts)}
 
 
 def test_it_is_offered_again_when_it_was_idle_for_a_while() -> None:

@@ -3,7 +3,7 @@
 from sccachedist.outcomes import Lack
 from sccachedist.server.idle_cpus import IDLE_SECS
 from sccachedist.server.memory_room import PRESUMED_BYTES, JobMemory
-from sccachedist.server.spare import GRACE_SECS, CpuUse, Spare
+from sccachedist.server.spare import GRACE_SECS, UNSEEN, CpuUse, Spare
 from sccachedist.wire.abilities import Offer
 from sccachedist.wire.messages import job_capacity
 
@@ -23,6 +23,13 @@ def test_what_is_idle() -> None:
     """Where others work, no more jobs are taken than there are idle CPUs."""
     assert Spare(4, 0, 8).looked(CpuUse(5.0), MUCH, 0.0) == Offer(3, Lack.BUSY.word)
     assert Spare(4, 0, 8).looked(BUSY, MUCH, 0.0) == Offer(0, Lack.BUSY.word)
+
+
+def test_nothing_is_seen_yet() -> None:
+    """A host of which only idle CPUs are wanted offers none before it has looked, and loses no time by that."""
+    spare = Spare(4, 0, 8)
+    assert spare.looked(UNSEEN, MUCH, 0.0) == Offer(0, Lack.BUSY.word)
+    assert spare.looked(CpuUse(0.0), MUCH, 1.0) == Offer(job_capacity(4))
 
 
 def test_memory() -> None:

@@ -32,8 +32,8 @@ class StandIn(HostUsage):
         super().__init__(frozenset())
         self.use, self.asked = CpuUse(0.0), 0
 
-    def cpu_use(self, secs: float) -> CpuUse:
-        return self.use
+    def cpu_use(self, secs: float) -> CpuUse | None:
+        return self.use if secs else None
 
     def is_pressed(self, secs: float) -> bool:
         return False
@@ -83,10 +83,24 @@ def test_nothing_is_lacking() -> None:
     assert not daemon.clock.getDelayedCalls()
 
 
+def test_the_first_look() -> None:
+    """It comes before the first job: a daemon that has just started takes no more than there is memory for."""
+    assert Daemon(free=2 * GIB + 1).offers == [Offer(2, Lack.NO_MEMORY.word)]
+
+
+def test_idle_cpus_are_not_known_at_once() -> None:
+    """A second is needed to see what others use: until then no job is taken."""
+    daemon = Daemon(idle_only=True)
+    assert daemon.offers == [Offer(0, Lack.BUSY.word)]
+    daemon.wait(1)
+    assert daemon.offers[1:] == [Offer(3)]
+
+
 def test_busy_and_idle_again() -> None:
     """Each change is told once; what still runs after a while is to go home."""
     daemon = Daemon(idle_only=True)
     daemon.wait(5)
+    daemon.offers.clear()
     daemon.usage.use = CpuUse(2.0)
     daemon.wait(2)
     assert daemon.offers == [Offer(0, Lack.BUSY.word)]
@@ -102,7 +116,6 @@ def test_busy_and_idle_again() -> None:
 def test_jobs_teach_what_they_take() -> None:
     """Large ones first: then there is memory for few, and the jobs that run are looked at."""
     daemon = Daemon(free=2 * GIB + 1)
-    daemon.wait(1)
     assert daemon.offers == [Offer(2, Lack.NO_MEMORY.word)]
     assert daemon.usage.asked == 1
     for _ in range(LEAST_JOBS):
