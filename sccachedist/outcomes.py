@@ -235,6 +235,10 @@ class Lack(Word):
         "It has no memory for one more job.",
         "See what else takes memory there. Else add memory, or lower capacity.cpus or capacity.reserve_memory_bytes.",
     )
+    NO_WORKER = (
+        "None of its workers takes jobs: their hosts are busy with other work, drained or unfit.",
+        "Nothing, if others may use these hosts; else see in the logs of the workers why they take none.",
+    )
 
 
 class Suspicion(Word):

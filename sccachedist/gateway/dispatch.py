@@ -90,6 +90,10 @@ class Dispatch:
         """How many jobs workers have."""
         return len(self._jobs) - len(self._waiting)
 
+    def is_resting(self, now: float) -> bool:
+        """Whether workers stay connected of which none takes jobs for now."""
+        return not self.offered(now) and not all(worker.is_leaving for worker in self._workers.values())
+
     def complaint(self, now: float) -> str:
         """Why no job could run now or soon; empty if one could."""
         if self.offered(now):

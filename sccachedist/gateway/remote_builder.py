@@ -48,6 +48,11 @@ class RemoteBuilder:
         """The CPUs of all workers; 1 if there are none, for a scheduler refuses fewer."""
         return max(1, self._sessions.cpus)
 
+    @property
+    def is_resting(self) -> bool:
+        """Whether workers stay connected of which none takes jobs for now: nothing is wrong here."""
+        return self._sessions.is_resting
+
     def abilities(self, labels: tuple[str, ...]) -> Abilities:
         """What sets this gateway apart from other build servers.
 
@@ -68,7 +73,7 @@ class RemoteBuilder:
 
     def complaint(self) -> str:
         """See :meth:`sccachedist.builders.interface.Builder.complaint`."""
-        return self._sessions.complaint
+        return "" if self.is_resting else self._sessions.complaint
 
     def follow(self, toolchain: ArchiveId, archive: Path) -> _Unfollowed:
         """See :meth:`sccachedist.builders.interface.Builder.follow`."""

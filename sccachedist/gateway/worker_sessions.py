@@ -96,7 +96,7 @@ class WorkerSessions:
         self.dispatch = Dispatch(job_secs)
         self._sessions: dict[str, _Session] = {}
         self._jobs: dict[JobKey, RunningJob] = {}
-        self._offered: tuple[object, ...] = (0, ())
+        self._offered: tuple[object, ...] = (0, (), False)
         self._log = WorkerLog()
         self._is_stopped = False
         self._awaited = Waiters()
@@ -105,6 +105,11 @@ class WorkerSessions:
     def cpus(self) -> int:
         """The CPUs that are offered."""
         return self.dispatch.offered(self._clock.seconds())
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether workers stay connected of which none takes jobs for now."""
+        return self.dispatch.is_resting(self._clock.seconds())
 
     @property
     def complaint(self) -> str:
@@ -356,7 +361,7 @@ class WorkerSessions:
         _fire(own.orders)
 
     def _tell_of_change(self) -> None:
-        offered = self.cpus, self.dispatch.machines
+        offered = self.cpus, self.dispatch.machines, self.is_resting
         if offered != self._offered and not self._is_stopped:
             self._offered = offered
             self._changed()

@@ -39,6 +39,7 @@ from sccachedist.memory import least_free_memory
 from sccachedist.metrics.both_roles import monitor_port, watch, watch_reloads
 from sccachedist.metrics.registry import Registry
 from sccachedist.metrics.server_series import SERVER
+from sccachedist.outcomes import Lack
 from sccachedist.peers.http_client import trusting_calls
 from sccachedist.peers.source_address import is_own, source_address
 from sccachedist.records.line_writer import record_writer
@@ -143,6 +144,10 @@ def server_service(
         if core.slots != job_capacity(cpus()) and not link.is_ours:
             incarnation.begin_again()
         core.slots = job_capacity(cpus())
+        if isinstance(builder, RemoteBuilder) and builder.is_resting is not core.is_busy:
+            offers(Offer(0, Lack.NO_WORKER.word) if builder.is_resting else Offer(core.slots))
+            if not builder.complaint():
+                log.info("no worker takes jobs for now" if builder.is_resting else "workers take jobs again")
         heartbeat.soon()
         self_test.again()
 

@@ -293,7 +293,12 @@ def test_what_workers_offer(dispatch: Dispatch) -> None:
     assert dispatch.leave("c") == [ClosePlace("c", 1)]
     assert [dispatch.is_leaving(session) for session in "ac"] == [False, True]
     assert dispatch.ask("c", 1, 0) == [ClosePlace("c", 1)]
-    assert (dispatch.workers, dispatch.cpus) == (1, 5)
+    assert (dispatch.workers, dispatch.cpus, dispatch.is_resting(0)) == (1, 5, False)
+    dispatch.listen("a", WorkerState(0, 0, ()), 0)
+    assert (dispatch.is_resting(0), dispatch.complaint(0)) == (True, "no worker takes jobs")
+    dispatch.leave("a")
+    dispatch.leave("b")
+    assert (dispatch.is_resting(0), dispatch.complaint(0)) == (False, "no worker takes jobs")
 
 
 def test_what_is_offered_for_a_while(dispatch: Dispatch) -> None:

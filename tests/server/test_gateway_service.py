@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from farmkit.memory_http import OCTETS, Browser, Connection, bearer, request
 from farmkit.memory_reactor import Reactor
@@ -18,12 +19,15 @@ from sccachedist.daemon.reload import Reload
 from sccachedist.errors import ConfigError
 from sccachedist.gateway.dispatch import ALONE_SECS
 from sccachedist.gateway.routes import ROOT
+from sccachedist.outcomes import Lack
 from sccachedist.server import service as service_module
 from sccachedist.server.reloaded_parts import ServerParts
 from sccachedist.server.sandboxes import make_builder
 from sccachedist.server.service import server_service
+from sccachedist.wire.abilities import Offer
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.bincode import decode, encode
+from sccachedist.wire.extension import Health
 from sccachedist.wire.gateway import WELCOME, WORKER_HELLO, WORKER_STATE, WorkerHello, WorkerState
 from sccachedist.wire.messages import job_capacity
 from tests.server.test_service import settings
@@ -100,6 +104,37 @@ def test_fit_with_its_first_worker(run: Callable[[ServerSettings], Running], tmp
     gateway.worker()
     gateway.reactor.advance(0)
     assert gateway.its.core.unfit == ""
+
+
+def test_busy_with_its_workers(run: Callable[[ServerSettings], Running], tmp_path: Path) -> None:
+    """While all workers that are connected take no jobs, it has no slot to offer, and nothing is wrong with it."""
+    gateway = run(settings(tmp_path, builder=TOKENS))
+    session = gateway.worker()
+
+    def says(cpus: int, slots: int) -> tuple[str, Offer | None]:
+        """What the gateway is, and offers, when its worker has said what it takes."""
+        gateway.say(f"orders/{session}", encode(WORKER_STATE, WorkerState(cpus, slots, ())))
+        gateway.later(4)
+        _, report = gateway.its.heartbeat._message(5, 1000)
+        assert report.health == Health("", 0, 0)
+        assert report.abilities is not None
+        return gateway.its.core.state, report.abilities.offer
+
+    with capturedLogs() as events:
+        assert says(0, 0) == says(0, 0) == ("busy", Offer(0, Lack.NO_WORKER.word))
+        assert says(6, 7) == ("open", None)
+    ours = [event for event in events if event["log_namespace"].startswith("sccachedist.")]
+    assert [formatEvent(event) for event in ours if event["log_level"] is not LogLevel.debug] == [
+        "no worker takes jobs for now",
+        "workers take jobs again",
+    ]
+    says(0, 0)
+    gateway.connections[-1].leave()
+    gateway.later(2)
+    assert (gateway.its.core.state, gateway.its.core.unfit) == ("unfit", "no worker is connected")
+    gateway.say("hello", encode(WORKER_HELLO, WorkerHello("w", 2, 0, 0, (62,), (), "1")))
+    gateway.later(2)
+    assert (gateway.its.core.state, gateway.its.core.unfit) == ("busy", "")
 
 
 def test_more_workers(run: Callable[[ServerSettings], Running], tmp_path: Path) -> None:
