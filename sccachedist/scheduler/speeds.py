@@ -4,10 +4,10 @@ Jobs differ far more than servers do. So the time of a job is divided by the usu
 a server is judged by medians of the logarithms of that, for which a few odd jobs do not count. What only one server
 does says nothing of it. Two things are told apart:
 
-- the *work* of a job, the CPU time that it took, tells how fast the CPUs are. That does not change, but it differs from
-  job to job, so many jobs count;
-- its *stretch*, how much longer it ran than it worked, tells of quotas, heat and foreign load. These come and go, but a
-  job's length has no part in it. So a few jobs are enough, and if none has ended for a while, it is forgotten.
+- the *work* of a job, the CPU time that it took, tells how fast the CPUs are. That seldom changes, if their clock is
+  lowered for heat or raised again. It differs from job to job, so many jobs count, and are remembered for long;
+- its *stretch*, how much longer it ran than it worked, tells of quotas and foreign load. These come and go, but a job's
+  length has no part in it. So a few jobs are enough, and if none has ended for a while, it is forgotten.
 
 That a job shared its server's CPUs with others of the farm is no fault of the server, and is divided out. A published
 server, or a container, tells no CPU time: the whole time that the scheduler sees then counts as stretch, of more jobs.
@@ -43,6 +43,8 @@ MOST_USUAL = 101
 MOST_KINDS = 1000
 #: Seconds without a job's end after which a stretch is forgotten: the next job finds out what it is now.
 STALE_SECS = 60.0
+#: Seconds without a job's end after which the work is forgotten, too: the next jobs find it out again.
+STALE_WORK_SECS = 3600.0
 #: A median has to differ by more than so many of its standard errors, and counts the more the more that are. The error
 #: of a median of n numbers is 1.25 times their deviation, divided by the root of n.
 SURE, _MEDIAN_ERROR = 2.0, 1.25
@@ -95,12 +97,17 @@ class ServerSpeed:
 
         :param is_idle: whether it has no job. Only then may one find out whether it is better than it was.
         """
-        return self._lasting if is_idle and now - self.told > STALE_SECS else self._lasting * self._passing
+        silent = now - self.told if is_idle else 0.0
+        if silent > STALE_WORK_SECS:
+            return 1.0
+        return self._lasting if silent > STALE_SECS else self._lasting * self._passing
 
     def add(self, work: float | None, stretch: float, now: float) -> None:
         """Count a job; without its work, if that is not known."""
         if now - self.told > STALE_SECS:
             self.stretch = Latest(MOST_WHOLE if work is None else MOST_STRETCH)
+        if now - self.told > STALE_WORK_SECS:
+            self.work, self._lasting = Latest(MOST_WORK), 1.0
         self.told = now
         if work is not None:
             self.work.add(work)

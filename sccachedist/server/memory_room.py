@@ -2,9 +2,11 @@
 
 What a job takes is not known before it ends. So one of the jobs is expected to take as much as the largest of the
 latest ones, and each other as much as all but a tenth of those. What the jobs that run have already counts for them. A
-single job may be of any size.
+single job may be of any size. A host on which jobs took more than there will ever be beside its reserve tries again now
+and then: the next jobs may be smaller.
 
-Pure. What is free, :mod:`sccachedist.memory` knows, and what jobs hold, :mod:`sccachedist.server.host_usage`.
+Pure: the time is an argument. What is free, :mod:`sccachedist.memory` knows, and what jobs hold,
+:mod:`sccachedist.server.host_usage`.
 """
 
 from collections import deque
@@ -17,6 +19,8 @@ PRESUMED_BYTES, LEAST_JOBS = 1 << 30, 5
 MOST_JOBS, ORDINARY_PART = 100, 0.9
 #: Looks of which the least counts: as soon as there is less, and not as soon as there is more.
 LOOKS = 3
+#: Seconds without memory for a single job, after which what jobs took is forgotten.
+FORGET_SECS = 600.0
 
 
 @attrs.frozen
@@ -45,6 +49,7 @@ class MemoryRoom:
         self._peaks: deque[int] = deque(maxlen=MOST_JOBS)
         self._looks: deque[int] = deque(maxlen=LOOKS)
         self._largest = self._ordinary = PRESUMED_BYTES
+        self._lacking: float | None = None  # since when there is none for a job like the latest
 
     def ended(self, peak: int) -> None:
         """Note how many bytes a job had at most; 0 if that is not known."""
@@ -60,15 +65,16 @@ class MemoryRoom:
         """Whether there is memory for so many jobs even if those that run have none of theirs yet."""
         return free is None or free - self.reserve >= self._need(jobs)
 
-    def looked(self, seen: JobMemory, most: int) -> int:
+    def looked(self, seen: JobMemory, most: int, now: float) -> int:
         """Note a look; returns how many jobs there is memory for, those that run included.
 
         :param most: jobs that are of interest.
         """
-        self._looks.append(min(most, self._jobs(seen, most)))
+        self._looks.append(min(most, self._jobs(seen, most, now)))
         return min(self._looks)
 
-    def _jobs(self, seen: JobMemory, most: int) -> int:
+    def _jobs(self, seen: JobMemory, most: int, now: float) -> int:
+        since, self._lacking = self._lacking, None
         if seen.is_pressed:
             return seen.running
         if seen.free is None:
@@ -77,8 +83,14 @@ class MemoryRoom:
         left = seen.free - self.reserve - due
         if seen.running:
             return seen.running + max(0, left // self._ordinary)
-        if left < self._ordinary:  # nothing is learned without a job
-            return int(left > 0 and len(self._peaks) < LEAST_JOBS)
+        if left < self._ordinary:
+            if left <= 0:
+                return 0
+            self._lacking = now if since is None else since
+            if now - self._lacking >= FORGET_SECS:
+                self._peaks.clear()
+                self._largest = self._ordinary = PRESUMED_BYTES
+            return int(len(self._peaks) < LEAST_JOBS)  # nothing is learned without a job
         return 1 + max(0, left - self._largest) // self._ordinary
 
     def _need(self, jobs: int) -> int:

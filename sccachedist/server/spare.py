@@ -64,7 +64,7 @@ class Spare:
             is_seen = use is not UNSEEN
             idle = self._idle.looked(use.foreign, now, is_contended=use.is_contended) if is_seen else 0
         for_cpus = most if idle == self._idle.cpus else idle  # the few slots beside CPUs are for hosts without others
-        for_memory = self.memory.looked(memory, most)
+        for_memory = self.memory.looked(memory, most, now)
         slots = min(for_cpus, for_memory)
         lack = "" if slots == most else (Lack.BUSY if for_cpus <= for_memory else Lack.NO_MEMORY).word
         self.offer = Offer(slots, lack)

@@ -72,8 +72,11 @@ class SpareCapacity(PeriodicService):
         self._looked_at = now
         found = self._memory()
         free = None if found is None else found.bytes
-        held = 0 if self.spare.memory.is_ample(free, self.spare.most) else self._usage.held_bytes()
-        seen = JobMemory(free, held, self._running(), self._usage.is_pressed(secs))
+        is_ample = self.spare.memory.is_ample(free, self.spare.most)
+        held = 0 if is_ample else self._usage.held_bytes()
+        # With memory for all, those that stand still are in a group with a limit of its own, such as a neighbour.
+        is_pressed = self._usage.is_pressed(secs) and not is_ample
+        seen = JobMemory(free, held, self._running(), is_pressed)
         before = self.spare.offer
         use = (self._usage.cpu_use(secs) or UNSEEN) if self._idle_only else None
         offer = self.spare.looked(use, seen, now)

@@ -13,10 +13,12 @@ from sccachedist.scheduler import speeds as speeds_module
 from sccachedist.scheduler.speeds import (
     ARRIVAL_SECS,
     LEAST_STRETCH,
+    LEAST_WORK,
     MOST_KINDS,
     MOST_STRETCH,
     MOST_TIMES,
     STALE_SECS,
+    STALE_WORK_SECS,
     ServerSpeed,
     Speeds,
     Took,
@@ -79,11 +81,33 @@ def test_few_jobs_say_nothing() -> None:
 
 
 def test_a_slow_cpu() -> None:
-    """A server whose CPUs need twice as long is found out by many jobs, and that is not forgotten."""
+    """A server whose CPUs need twice as long is found out by many jobs, and that is remembered for long."""
     farm = Compared(work={C: 2.0})
     farm.rounds(200)
     assert 1.25 < farm.slowness(C) < 2.5
     assert farm.slowness(C, later=10 * STALE_SECS, is_idle=True) == pytest.approx(farm.slowness(C), rel=0.1)
+
+
+def test_a_cpu_that_was_slow() -> None:
+    """A server without jobs for an hour gets some to find out whether its CPUs are as quick as others by now."""
+    farm = Compared(work={C: 4.0})
+    farm.rounds(200)
+    assert farm.slowness(C, later=STALE_WORK_SECS, is_idle=True) > 2
+    assert farm.slowness(C, later=STALE_WORK_SECS + 1, is_idle=True) == 1
+    assert farm.slowness(C, later=STALE_WORK_SECS + 1) > 2, "it has jobs, and they will tell"
+    farm.now += STALE_WORK_SECS + 1
+    farm.work[C] = 1.0
+    farm.rounds(LEAST_WORK)
+    assert farm.slowness(C) < 1.33
+
+
+def test_a_cpu_that_is_still_slow() -> None:
+    """A few jobs tell that nothing has changed."""
+    farm = Compared(work={C: 4.0})
+    farm.rounds(200)
+    farm.now += STALE_WORK_SECS + 1
+    farm.rounds(2 * LEAST_WORK)
+    assert farm.slowness(C) > 1.5
 
 
 def test_a_quota_or_foreign_load() -> None:

@@ -2,14 +2,22 @@
 
 import pytest
 
-from sccachedist.server.memory_room import LEAST_JOBS, LOOKS, MOST_JOBS, PRESUMED_BYTES, JobMemory, MemoryRoom
+from sccachedist.server.memory_room import (
+    FORGET_SECS,
+    LEAST_JOBS,
+    LOOKS,
+    MOST_JOBS,
+    PRESUMED_BYTES,
+    JobMemory,
+    MemoryRoom,
+)
 
 MIB, GIB = 1 << 20, 1 << 30
 
 
-def room_of(*peaks: int) -> MemoryRoom:
+def room_of(*peaks: int, reserve: int = 0) -> MemoryRoom:
     """One that has seen jobs."""
-    room = MemoryRoom(0)
+    room = MemoryRoom(reserve)
     for peak in peaks:
         room.ended(peak)
     return room
@@ -17,7 +25,7 @@ def room_of(*peaks: int) -> MemoryRoom:
 
 def jobs(room: MemoryRoom, free: int | None, held: int = 0, running: int = 0, *, is_pressed: bool = False) -> int:
     """For how many there is memory when it has been so for some looks."""
-    seen = [room.looked(JobMemory(free, held, running, is_pressed), 16) for _ in range(LOOKS)]
+    seen = [room.looked(JobMemory(free, held, running, is_pressed), 16, 0.0) for _ in range(LOOKS)]
     return seen[-1]
 
 
@@ -70,8 +78,30 @@ def test_a_job_that_runs_takes_no_room_twice(running: int) -> None:
 def test_less_at_once_and_more_later() -> None:
     """A moment with more memory is not believed, one with less is."""
     room = room_of(*[GIB] * LEAST_JOBS)
-    seen = [room.looked(JobMemory(free * GIB, 0, 0), 16) for free in (2, 2, 2, 5, 1, 5, 5, 5)]
+    seen = [room.looked(JobMemory(free * GIB, 0, 0), 16, 0.0) for free in (2, 2, 2, 5, 1, 5, 5, 5)]
     assert seen == [2, 2, 2, 2, 1, 1, 1, 5]
+
+
+def test_jobs_that_took_of_the_reserve() -> None:
+    """There is never memory for one like that beside the reserve. After a while one is tried, and small ones come."""
+    room = room_of(*[3 * GIB] * LEAST_JOBS, reserve=2 * GIB)
+    seen = JobMemory(4 * GIB, 0, 0)
+    assert {room.looked(seen, 16, now) for now in (0.0, 1.0, 2.0, FORGET_SECS - 1)} == {0}
+    later = [room.looked(seen, 16, FORGET_SECS + second) for second in range(LOOKS + 1)]
+    assert later[-1] == 2, "as if nothing were known of jobs"
+    for _ in range(LEAST_JOBS):
+        room.ended(100 * MIB)
+    assert jobs(room, 4 * GIB) == 16
+
+
+def test_none_is_tried_on_the_reserve() -> None:
+    """Where there is nothing beside it, to wait does not help; and the wait begins again when there was memory."""
+    room = room_of(*[3 * GIB] * LEAST_JOBS, reserve=2 * GIB)
+    full, little, much = (JobMemory(free * GIB, 0, 0) for free in (2, 4, 9))
+    assert {room.looked(full, 16, second * FORGET_SECS) for second in range(9)} == {0}
+    room.looked(little, 16, 0.0)
+    room.looked(much, 16, FORGET_SECS - 1)
+    assert {room.looked(little, 16, FORGET_SECS + second) for second in range(LOOKS)} == {0}
 
 
 def test_pressure() -> None:

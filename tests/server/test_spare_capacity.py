@@ -30,13 +30,13 @@ class StandIn(HostUsage):
 
     def __init__(self) -> None:
         super().__init__(frozenset())
-        self.use, self.asked = CpuUse(0.0), 0
+        self.use, self.asked, self.pressed = CpuUse(0.0), 0, False
 
     def cpu_use(self, secs: float) -> CpuUse | None:
         return self.use if secs else None
 
     def is_pressed(self, secs: float) -> bool:
-        return False
+        return self.pressed
 
     def held_bytes(self) -> int:
         self.asked += 1
@@ -111,6 +111,16 @@ def test_busy_and_idle_again() -> None:
     daemon.usage.use = CpuUse(0.0)
     daemon.wait(IDLE_SECS + 2)
     assert daemon.offers[1:] == [Offer(3)]
+
+
+def test_pressure() -> None:
+    """It counts where memory is short; else a neighbour stands still at a limit of its own, and jobs go on coming."""
+    short, ample = Daemon(free=5 * GIB // 2), Daemon()
+    for daemon in (short, ample):
+        daemon.usage.pressed = True
+        daemon.wait(1)
+    assert short.offers[-1] == Offer(0, Lack.NO_MEMORY.word)
+    assert ample.offers == []
 
 
 def test_jobs_teach_what_they_take() -> None:
