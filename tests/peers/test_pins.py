@@ -131,25 +131,32 @@ def test_expired(days: int) -> None:
 
 OURS = certified()
 THEIRS = certified()
+#: Signed by the first one's key, which it shows as well.
+CHILD = Shown(
+    THEIRS.key,
+    x509.CertificateBuilder(
+        OURS.certificate.issuer,
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "child")]),
+        THEIRS.key.public_key(),
+        x509.random_serial_number(),
+        datetime.now(UTC) - timedelta(days=1),
+        datetime.now(UTC) + timedelta(days=1),
+    ).sign(OURS.key, SHA256()),
+    (OURS.certificate,),
+)
 
 ATTACKS = {
     "another certificate with the same subject": THEIRS,
     "another certificate of the same key": certified(OURS.key),
     "the pinned certificate behind another one": attrs.evolve(THEIRS, chain=(OURS.certificate,)),
-    "a certificate signed by the pinned one's key": Shown(
-        THEIRS.key,
-        x509.CertificateBuilder(
-            OURS.certificate.issuer,
-            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "child")]),
-            THEIRS.key.public_key(),
-            x509.random_serial_number(),
-            datetime.now(UTC) - timedelta(days=1),
-            datetime.now(UTC) + timedelta(days=1),
-        ).sign(OURS.key, SHA256()),
-        (OURS.certificate,),
-    ),
+    "a certificate signed by the pinned one's key": CHILD,
     "a version of TLS from before 1.2": attrs.evolve(OURS, newest=SSL.TLS1_1_VERSION),
 }
+
+
+def test_with_its_authority() -> None:
+    """A pinned certificate is good as it is, also where the one that signed it is shown and is not pinned."""
+    assert connect(pinned(CHILD), CHILD).heard == b"hello"
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
