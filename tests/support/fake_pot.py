@@ -103,6 +103,9 @@ def revert(each: Pot) -> None:
 
 def start(each: Pot) -> None:
     each.check(running=False)
+    for name in ("etc/hosts", "tmp/environment.sh"):  # by name, as the real one: it follows links
+        with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            (each.files / name).write_text("of the pot\n")
     (each.files / "dev").mkdir(exist_ok=True)
     for device, minor in (("null", 3), ("zero", 5)):
         os.mknod(each.files / "dev" / device, stat.S_IFCHR | 0o666, os.makedev(1, minor))

@@ -9,13 +9,14 @@ import sys
 import attrs
 
 from sccachedist.builders.worker_protocol import Grown, RunJob, Unpacked, UnpackToolchain
-from sccachedist.errors import BuildError
+from sccachedist.errors import BuildError, ToolchainError
 from sccachedist.outcomes import SentLocal
 from sccachedist.sandbox.archive.growing_archive import GrowingArchive
 from sccachedist.sandbox.job_root import place_toolchain, root_at
 from sccachedist.sandbox.meter import Meter
 from sccachedist.sandbox.pot import job
 from sccachedist.sandbox.pot.pots import Pots
+from sccachedist.sandbox.pot.start_links import links_at_start
 from sccachedist.sandbox.serve import serve
 
 
@@ -36,11 +37,18 @@ class PotSandboxes:
         """Do nothing: the clone serves the next job."""
 
     def unpack_toolchain(self, request: UnpackToolchain, grown: Grown) -> Unpacked:
-        """Clone the template, and unpack a toolchain over it."""
+        """Clone the template, and unpack a toolchain over it.
+
+        :raises ToolchainError: it cannot be unpacked, or a start of its pots would write outside of them.
+        """
         name = self.pots.image(request.toolchain)
         self.pots.clone(name, self.pots.template)
-        with root_at(self.pots.files(name)) as root:
+        files = self.pots.files(name)
+        of_template = links_at_start(files)
+        with root_at(files) as root:
             unpacked = place_toolchain(request, root, grown=grown)
+        if brought := links_at_start(files).items() - of_template.items():
+            raise ToolchainError(f"toolchain {request.toolchain} has a link where pot writes: {min(brought)[0]!r}")
         self.pots.snapshot(name)
         return unpacked
 
