@@ -36,7 +36,7 @@ LINKS = {
 }
 
 
-@async_fixture(scope="module")
+@async_fixture()
 async def farm() -> AsyncIterator[Farm]:
     """A builder that is ready."""
     made = make_pot_farm(the_reactor())
