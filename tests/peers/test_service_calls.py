@@ -74,6 +74,17 @@ def test_a_proxy_is_told_the_whole_url(site: Site, url: str, shown: bytes) -> No
         assert result(call) == b"pong"
 
 
+def test_no_cookies(site: Site) -> None:
+    """What a service wants to have said again is not kept."""
+    peer: Peer | None = None
+    for _ in range(2):
+        call = site.get("http://192.0.2.1/a")
+        peer = peer or site.accept(("192.0.2.1", 80))
+        assert [line for line in lines(peer) if line.lower().startswith(b"cookie")] == []
+        peer.say(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=b; Path=/\r\n\r\n", 1))
+        assert result(call) == b"pong"
+
+
 def test_a_tunnel(site: Site) -> None:
     """The proxy is asked for it, and hears of nothing else; what is said in it afterwards is TLS."""
     call = site.get("https://k.invalid/x")

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sccachedist.errors import ConfigError
-from sccachedist.worker.trusted import TrustedCertificates
+from sccachedist.worker.trusted import MOST_BYTES, MOST_KEPT, TrustedCertificates
 from tests.peers.test_trust import Holder, holder
 
 URL = "https://10.0.0.1:1"
@@ -70,6 +70,22 @@ def test_another_file(tmp_path: Path, file: Path, first: Holder) -> None:
     again = TrustedCertificates(file, tmp_path / "kept")
     again.load()
     assert again.policy("10.0.0.1").pinned == {digest(other)}
+
+
+def test_many_gateways_and_large_certificates(tmp_path: Path, file: Path, first: Holder) -> None:
+    """The latest are kept, for this user alone; one too large for a certificate is not trusted."""
+    trusted = TrustedCertificates(file, tmp_path / "kept")
+    told = [holder(f"10.0.1.{number}") for number in range(MOST_KEPT + 2)]
+    for number, each in enumerate(told):
+        trusted.add(f"https://10.0.1.{number}:1", pem(each))
+    trusted.add(URL, pem(holder(*(f"{number:x>60}.example" for number in range(MOST_BYTES // 60)))))
+    latest = {digest(first), *map(digest, told[2:])}
+    assert trusted.policy("gateway.example").pinned == latest
+    (kept,) = (tmp_path / "kept").iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    again = TrustedCertificates(file, tmp_path / "kept")
+    again.load()
+    assert again.policy("gateway.example").pinned == latest
 
 
 def test_what_is_no_news(tmp_path: Path, file: Path, first: Holder) -> None:
