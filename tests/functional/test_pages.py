@@ -24,7 +24,7 @@ pytestmark = pytest.mark.functional
 #: Pages whose commands are followed here.
 PAGES = ("tutorial", "slow", "local", "upgrade", "backup", "from_sccache_dist", "from_icecream")
 #: Pages whose commands other tests follow, or that show requests to the API.
-OTHERS = {"service", "debian", "api", "sign_on", "containers", "kubernetes", "prometheus"}
+OTHERS = {"service", "debian", "api", "sign_on", "containers", "kubernetes", "prometheus", "gateway"}
 #: Blocks by name that need a host of their own, and what runs their commands there.
 ELSEWHERE = {"on-the-host", "on-the-scheduler", "doctor"}
 #: What the demo itself does, and the line that is the demo's own.
