@@ -24,7 +24,7 @@ from sccachedist.server.portability import LocalOptions
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.scheduler_session import HttpSchedulerSession
 from sccachedist.server.self_description import job_slots, machines_run, server_token
-from sccachedist.server.spare_capacity import SpareCapacity
+from sccachedist.server.spare_capacity import SpareCapacity, check_reserve
 from sccachedist.toolchains.cache import Toolchains
 from sccachedist.web.request import Site
 
@@ -80,7 +80,7 @@ class ServerParts:
         yield Part(("limits",), self._take_limits)
         yield Part(("limits", "policy"), self._take_policy)
         yield Part(("builder.tokens",), self._take_tokens)
-        yield Part(("capacity",), self._take_capacity)
+        yield PreparedPart(("capacity",), self._capacity)
         yield Part(("heartbeat",), lambda settings: self.heartbeat.beat_every(settings.heartbeat.secs))
         yield Part(("records",), lambda settings: self.writer.use(settings.records))
         yield Part(("records", "log.jobs"), self.observers.choose)
@@ -107,6 +107,11 @@ class ServerParts:
     def _take_tokens(self, settings: ServerSettings) -> None:
         if isinstance(self.builder, RemoteBuilder) and isinstance(settings.builder, RemoteBuilderSettings):
             self.builder.take_tokens(settings.builder.tokens)
+
+    def _capacity(self, settings: ServerSettings) -> Commit:
+        if self.spare is not None:
+            check_reserve(settings)
+        return partial(self._take_capacity, settings)
 
     def _take_capacity(self, settings: ServerSettings) -> None:
         if not isinstance(self.builder, RemoteBuilder):

@@ -13,7 +13,7 @@ from sccachedist.config import HostSettings
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.errors import ConfigError
-from sccachedist.memory import FreeMemory
+from sccachedist.memory import FreeMemory, host_memory
 from sccachedist.outcomes import Lack
 from sccachedist.server.host_usage import HostUsage
 from sccachedist.server.memory_room import JobMemory
@@ -113,14 +113,25 @@ def spare_capacity(
 ) -> SpareCapacity:
     """Return what looks at the host as its configuration wants it; the other parameters are as above.
 
-    :raises ConfigError: this kernel does not tell enough for that.
+    :raises ConfigError: this kernel does not tell enough for that, or this host has not so much memory.
     """
+    check_reserve(settings)
     capacity, numbers = settings.capacity, _usable_cpu_numbers()
     usage = HostUsage(numbers)
     if capacity.idle_only and not usage.knows_own:
         raise ConfigError("capacity.idle_only: this kernel does not tell which processes a daemon has started")
     spare = Spare(offered_cpus(settings), capacity.reserve_memory_bytes, len(numbers))
     return SpareCapacity(spare, usage, memory, running, changed, over, clock, idle_only=capacity.idle_only)
+
+
+def check_reserve(settings: HostSettings) -> None:
+    """Check that this host has more memory than is to stay free, for else it would never take a job.
+
+    :raises ConfigError: it has not.
+    """
+    _, whole = host_memory()
+    if whole is not None and settings.capacity.reserve_memory_bytes >= whole:
+        raise ConfigError(f"capacity.reserve_memory_bytes: this host has {whole} bytes of memory, so no job would run")
 
 
 def _usable_cpu_numbers() -> frozenset[int]:

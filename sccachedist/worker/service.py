@@ -23,7 +23,7 @@ from sccachedist.config import WorkerSettings, load_worker_settings
 from sccachedist.daemon.background import in_background
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
-from sccachedist.daemon.reload import Part, Reload
+from sccachedist.daemon.reload import Commit, Part, PreparedPart, Reload
 from sccachedist.daemon.signals import OnSignal, end_at_once_when_told_again
 from sccachedist.daemon.startup import AtStop, RoleOptions, make_role
 from sccachedist.memory import least_free_memory
@@ -41,7 +41,7 @@ from sccachedist.server.sandbox_service import SandboxParts
 from sccachedist.server.sandboxes import account_of, check_directories, directories_of, make_builder, take_up
 from sccachedist.server.self_description import job_slots, machines, machines_run, offered_cpus
 from sccachedist.server.self_test import SelfTest
-from sccachedist.server.spare_capacity import SpareCapacity, spare_capacity
+from sccachedist.server.spare_capacity import SpareCapacity, check_reserve, spare_capacity
 from sccachedist.toolchains.cache import Toolchains
 from sccachedist.toolchains.fetching import Fetching
 from sccachedist.web.listener import Listen, listening_with
@@ -258,10 +258,10 @@ class _Parts:
         """Let toolchains of the machines run that the settings name."""
         self.builder.machines.here = machines_run(settings, self.machine)
 
-    def parts(self) -> Iterator[Part[WorkerSettings]]:
+    def parts(self) -> Iterator[Part[WorkerSettings] | PreparedPart[WorkerSettings]]:
         """All of them, with their keys. A token and limits of receiving are looked up when they are needed."""
         yield Part(("limits",), self._take_limits)
-        yield Part(("capacity",), self._take_cpus)
+        yield PreparedPart(("capacity",), self._capacity)
         yield Part(("shutdown",), self._take_grace)
 
     def _take_limits(self, settings: WorkerSettings) -> None:
@@ -269,6 +269,10 @@ class _Parts:
         self.disk.total = limits.spool_bytes
         self.toolchains.take_limits(limits.toolchains, limits.toolchain_bytes)
         self.builder.take_policy(limits, OnFailure.VERIFY)
+
+    def _capacity(self, settings: WorkerSettings) -> Commit:
+        check_reserve(settings)
+        return partial(self._take_cpus, settings)
 
     def _take_cpus(self, settings: WorkerSettings) -> None:
         self.desk.slots.most = job_slots(settings)

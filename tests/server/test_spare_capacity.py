@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from farmkit.memory_reactor import Reactor
 from sccachedist.config import CapacitySettings, DockerBuilderSettings, ServerSettings
 from sccachedist.errors import ConfigError
-from sccachedist.memory import FreeMemory
+from sccachedist.memory import FreeMemory, host_memory
 from sccachedist.outcomes import Lack, Outcome
 from sccachedist.server.host_usage import HostUsage
 from sccachedist.server.idle_cpus import IDLE_SECS
@@ -144,6 +144,14 @@ def test_a_kernel_that_tells_too_little(monkeypatch: pytest.MonkeyPatch, tmp_pat
     of(settings(tmp_path))
     with pytest.raises(ConfigError, match=r"capacity\.idle_only: this kernel"):
         of(settings(tmp_path, capacity=CapacitySettings(idle_only=True)))
+
+
+def test_more_than_the_host_has(tmp_path: Path) -> None:
+    """A reserve that leaves nothing for jobs is refused, at a start and at a reload."""
+    whole = host_memory()[1] or 0
+    of(settings(tmp_path, capacity=CapacitySettings(reserve_memory_bytes=whole - 1)))
+    with pytest.raises(ConfigError, match=rf"capacity\.reserve_memory_bytes: this host has {whole} bytes"):
+        of(settings(tmp_path, capacity=CapacitySettings(reserve_memory_bytes=whole)))
 
 
 def test_other_settings(tmp_path: Path) -> None:
