@@ -54,6 +54,11 @@ class Connection(StringTransport):
             self.producer.stopProducing()
         self._lose(ConnectionLost())
 
+    def pauseProducing(self) -> None:
+        """As a real one, which does so as well when it is about to close."""
+        if not self.disconnecting:
+            super().pauseProducing()
+
     def resumeProducing(self) -> None:
         """As a real one, which only passes it over when it is about to close."""
         if self.connected and not self.disconnecting:
