@@ -44,25 +44,40 @@ class MonitorPort(Factory):
         self, joined: Callable[["Monitor"], None], left: Callable[["Monitor"], None], clock: IReactorTime
     ) -> None:
         self.joined, self.left, self.clock = joined, left, clock
-        self._open: set[Monitor] = set()
+        self._open: dict[Monitor, None] = {}  # the oldest first
         self._crowds: Counter[str] = Counter()
         self._quiet_log = QuietLog(clock.seconds)
 
     def buildProtocol(self, address: IAddress | None) -> "Monitor | None":
         """A connection; None, which closes it, if there are too many."""
         host = cast(IPv4Address | IPv6Address, address).host
-        if len(self._open) >= CONNECTIONS or self._crowds[crowd_of(host)] >= PER_ADDRESS:
+        crowd = crowd_of(host)
+        if self._crowds[crowd] >= PER_ADDRESS or not self._make_room_for(crowd):
             self.tell(host, "refused, for there are too many")
             return None
         monitor = Monitor(self, host)
-        self._open.add(monitor)
-        self._crowds[crowd_of(host)] += 1
+        self._open[monitor] = None
+        self._crowds[crowd] += 1
         return monitor
+
+    def _make_room_for(self, crowd: str) -> bool:
+        """Whether one more may be opened. The address with most of them gives one up to one that has two fewer."""
+        if len(self._open) < CONNECTIONS:
+            return True
+        largest, most = self._crowds.most_common(1)[0]
+        if most < self._crowds[crowd] + 2:
+            return False
+        those = [monitor for monitor in self._open if crowd_of(monitor.host) == largest]
+        closed = min(those, key=lambda monitor: monitor.logged_in)  # of equals, the oldest
+        closed.drop("closed, for another address has fewer")
+        self.closed(closed)
+        return True
 
     def closed(self, monitor: "Monitor") -> None:
         """Count a connection no longer."""
-        self._open.discard(monitor)
-        self._crowds -= Counter([crowd_of(monitor.host)])
+        if monitor in self._open:
+            del self._open[monitor]
+            self._crowds -= Counter([crowd_of(monitor.host)])
 
     def tell(self, host: str, what: str) -> None:
         """Tell the log, now and then, what is done about a monitor."""
@@ -89,6 +104,11 @@ class Monitor(Protocol):
         self._held: deque[bytes] = deque()
         self._held_bytes, self._most_held = 0, MOST_BACKLOG
         self._is_paused = self._is_closed = False
+
+    @property
+    def logged_in(self) -> bool:
+        """Whether it is told what happens."""
+        return self._conversation.logged_in
 
     def connectionMade(self) -> None:
         """Open the conversation."""
@@ -161,6 +181,7 @@ class Monitor(Protocol):
     def close(self) -> None:
         """Close the connection at once."""
         self._is_closed = True
+        self._forget_deadline()
         self._held.clear()
         self._transport.abortConnection()
 

@@ -69,7 +69,8 @@ class ViewerPlace:
 class Watching:
     """The viewers of a farm.
 
-    :param places: how many may watch; those of one address have at most half of them.
+    :param places: how many may watch. An address may have as many as are still free, so half of them at most: one is
+        left for the next (:mod:`sccachedist.budgets` has the rule).
     :param changes: collects what happens, while there is a viewer.
     """
 
@@ -96,7 +97,7 @@ class Watching:
     def has_place_for(self, party: Party) -> bool:
         """Whether one more may watch from an address."""
         of_party = sum(place.party == party for place in self._viewers.values())
-        return len(self._viewers) < self.places and of_party < max(1, self.places // 2)
+        return of_party < self.places - len(self._viewers)
 
     def viewer(self, place: ViewerPlace) -> Viewer:
         """A viewer, which takes its place when its response begins."""

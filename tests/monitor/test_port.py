@@ -1,5 +1,6 @@
 """Monitors, and strangers, at the port for monitors."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import cast
 
@@ -139,6 +140,24 @@ def test_crowds(port: Port) -> None:
         port.connect(f"10.0.{number // 250}.{number % 250 + 1}")
     assert port.connect("10.1.0.1") is None
     assert len(port.clock.getDelayedCalls()) == CONNECTIONS
+
+
+def test_a_few_addresses_with_all_connections(port: Port) -> None:
+    """They leave some to others: the one that has most gives up its oldest, first those that have not logged in."""
+    crowds = [f"127.0.0.{number + 1}" for number in range(CONNECTIONS // PER_ADDRESS)]
+    many = [connected for host in crowds for _ in range(PER_ADDRESS) if (connected := port.connect(host))]
+    assert len(many) == CONNECTIONS
+    for monitor, _ in (*many[:2], *many[3:]):
+        monitor.dataReceived(LOGIN)
+    newcomers = [each for _ in range(PER_ADDRESS) if (each := port.connect("10.0.0.1"))]
+    closed = [index for index, (_, socket) in enumerate(many) if socket.disconnecting]
+    left = Counter(monitor.host for index, (monitor, _) in enumerate(many) if index not in closed)
+    assert len(newcomers) == len(closed) == CONNECTIONS // (len(crowds) + 1)
+    assert len(newcomers) >= max(left.values()) - 1
+    assert {0, 2} <= set(closed)
+    for monitor, _ in (*many, *newcomers):
+        lose(monitor)
+    assert port.there == []
 
 
 def test_reconnects(port: Port) -> None:

@@ -37,16 +37,18 @@ def test_does_not_read(known: Farm) -> None:
 
 
 def test_places() -> None:
-    """So many may watch, and from one address half of them."""
+    """So many may watch, from one address half of them, and something is left for the next one."""
     known = Farm(places=6)
     taken = [known.watch("10.0.0.1") for _ in range(3)]
     assert not known.watching.has_place_for(Party("10.0.0.1"))
-    assert known.watching.has_place_for(Party("10.0.0.2"))
-    taken += [known.watch("10.0.0.2") for _ in range(3)]
-    assert not known.watching.has_place_for(Party("10.0.0.3"))
+    taken += [known.watch("10.0.0.2") for _ in range(2)]
+    assert not known.watching.has_place_for(Party("10.0.0.2"))
+    assert known.watching.has_place_for(Party("10.0.0.3"))
+    taken.append(known.watch("10.0.0.3"))
+    assert not known.watching.has_place_for(Party("10.0.0.4"))
     assert len(known.watching) == 6
     taken[0].leave()
-    assert known.watching.has_place_for(Party("10.0.0.3"))
+    assert known.watching.has_place_for(Party("10.0.0.4"))
 
 
 @pytest.mark.parametrize(("places", "has_place"), [(0, False), (1, True)])
