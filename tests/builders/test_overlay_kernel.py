@@ -3,10 +3,12 @@
 import os
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from tests.builders.farms import IDENTITIES, Farm, async_fixture, in_reactor, make_farm, started, the_reactor
+from sccachedist.builders.cgroups import own_groups
+from tests.builders.farms import IDENTITIES, LIMITS, Farm, async_fixture, in_reactor, make_farm, started, the_reactor
 
 pytestmark = pytest.mark.functional
 
@@ -29,6 +31,15 @@ async def test_what_covers_its_files(farm: Farm) -> None:
 
 
 @in_reactor
+async def test_what_the_kernel_tells_its_user_alone(farm: Farm) -> None:
+    """A directory of root's own looks empty to root's job, and another user's may not look."""
+    seen = await farm.compile("/bin/busybox ls /proc/tty/driver 2>/dev/null; exit 0")
+    assert seen.output.stdout == b""
+    if os.geteuid() == 0:
+        assert os.listdir("/proc/tty/driver")
+
+
+@in_reactor
 async def test_what_it_can_write_to(farm: Farm) -> None:
     """There, no program has another's rights and no node is a device; and files of no size are bounded by number."""
     busybox = "/bin/busybox"
@@ -46,6 +57,23 @@ async def test_a_batch_job(farm: Farm) -> None:
     """The kernel's scheduler knows a compile for what it is."""
     result = await farm.compile("/bin/busybox cut -d ' ' -f 41 /proc/self/stat")
     assert int(result.output.stdout) == os.SCHED_BATCH
+
+
+@in_reactor
+async def test_memory_by_either_limit(farm: Farm, request: pytest.FixtureRequest) -> None:
+    """A control group bounds memory together with swap; without one, the kernel bounds each process by itself."""
+    seen = await farm.compile("/bin/busybox grep 'Max data size' /proc/self/limits")
+    by_process = seen.output.stdout.split()[3:5]
+    groups = [group for parent in own_groups(farm.home).parents for group in Path(parent).glob("worker-*")]
+    if request.node.callspec.params["farm"] == "nobody" or not groups:
+        assert by_process == [str(LIMITS.job_memory_bytes).encode()] * 2
+        return
+    together = [group / "memory.memsw.limit_in_bytes" for group in groups]
+    swaps = [each for group in groups for each in group.glob("memory.swap.max")]
+    assert [each.read_text() for each in together if each.exists()] == [
+        each.with_name("memory.limit_in_bytes").read_text() for each in together if each.exists()
+    ]
+    assert all(each.read_text() == "0\n" for each in swaps)
 
 
 @in_reactor
