@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sccachedist.builders.cgroups import own_groups
+from sccachedist.errors import LimitExceeded
 from tests.builders.farms import IDENTITIES, LIMITS, Farm, async_fixture, in_reactor, make_farm, started, the_reactor
 
 pytestmark = pytest.mark.functional
@@ -74,6 +75,15 @@ async def test_memory_by_either_limit(farm: Farm, request: pytest.FixtureRequest
         each.with_name("memory.limit_in_bytes").read_text() for each in together if each.exists()
     ]
     assert all(each.read_text() == "0\n" for each in swaps)
+
+
+@in_reactor
+async def test_files_and_processes_share_the_memory(farm: Farm) -> None:
+    """What lies in the job's file system counts beside the memory of its processes, with a control group or without."""
+    script = "dd if=/dev/zero of=/work/x bs=1M count=60 2>&1; dd if=/dev/zero of=/dev/null bs=150M count=100 2>&1"
+    with pytest.raises(LimitExceeded) as caught:
+        await farm.compile(script)
+    assert caught.value.limit == "job_memory_bytes"
 
 
 @in_reactor

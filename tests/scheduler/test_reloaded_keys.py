@@ -65,6 +65,7 @@ TABLES_ELSEWHERE = ("admin.", "jwt.", "clients.", "client_auth", "server_auth", 
 class Running:
     """A scheduler, and the file that it reads again."""
 
+    first: SchedulerSettings = SETTINGS
     file: SchedulerSettings = SETTINGS
     parts: Any = None
     reload: Reload[SchedulerSettings] = attrs.field(init=False)
@@ -72,9 +73,9 @@ class Running:
     def start(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(service_module, "check_address", lambda *_: None)
         monkeypatch.setattr(service_module, "SchedulerParts", self.kept)
-        self.reload = Reload(SETTINGS, lambda: self.file, lambda: 0.0)
+        self.reload = Reload(self.first, lambda: self.file, lambda: 0.0)
         reactor = Reactor()
-        service_module.scheduler_service(SETTINGS, reactor, reactor.listen, self.reload)
+        service_module.scheduler_service(self.first, reactor, reactor.listen, self.reload)
 
     def kept(self, **parts: Any) -> SchedulerParts:
         self.parts = made = SchedulerParts(**parts)
@@ -110,6 +111,18 @@ def test_at_once(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     value = spread(running.file)[key]
     shown = in_force(key, running.parts)
     assert str(shown).endswith(str(value)) if key == "records.file" else shown == value, key
+
+
+def test_the_port_of_browsers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has one of its own has the same limits and the same proxies there as at the other."""
+    running = Running(attrs.evolve(SETTINGS, web=attrs.evolve(SETTINGS.web, address=ServerId.parse("127.0.0.1:1"))))
+    running.start(monkeypatch)
+    trusted = (ip_network("10.0.0.0/8"),)
+    limits = attrs.evolve(SETTINGS.limits, connections_per_address=7)
+    running.file = attrs.evolve(running.first, network=NetworkSettings(trusted), limits=limits)
+    running.reload.reload()
+    for site in (running.parts.site, running.parts.pages):
+        assert (tuple(site.connections.exempt), site.limits.connections_per_address) == (trusted, 7)
 
 
 def test_networks_that_rewrite_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
