@@ -28,17 +28,23 @@ ADMIN = "the-administrators-token"
 OUTPUT = "/out"
 
 
+def roomy_farm(folder: Path) -> Farm:
+    """A farm with room for many jobs and somebody who may drain."""
+    scheduler = adding(OUR_SCHEDULER, admin=f'token = "{ADMIN}"')
+    return Farm(folder, scheduler, adding(OUR_SERVER, capacity="cpus = 16"))
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """One for all published clients: each test leaves it whole, with free slots."""
+    yield from running_farm(roomy_farm(tmp_path_factory.mktemp("farm")))
+
+
 @pytest.fixture
-def farm(tmp_path: Path) -> Iterator[Farm]:
-    """A farm for one test, which may end it, with room for many jobs and somebody who may drain."""
+def own_farm(tmp_path: Path) -> Iterator[Farm]:
+    """One for a single test, which may end it, or leave slots behind."""
     (tmp_path / "farm").mkdir()
-    yield from running_farm(
-        Farm(
-            tmp_path / "farm",
-            adding(OUR_SCHEDULER, admin=f'token = "{ADMIN}"'),
-            adding(OUR_SERVER, capacity="cpus = 16"),
-        )
-    )
+    yield from running_farm(roomy_farm(tmp_path / "farm"))
 
 
 def ask(farm: Farm, order: str, server: str = "") -> subprocess.CompletedProcess[str]:
@@ -70,18 +76,18 @@ def test_scheduler_is_back_in_two_seconds(farm: Farm, client: Client, tmp_path: 
         assert compiles(client, tmp_path / str(number)) == number
 
 
-def test_running_jobs_outlast_the_scheduler(farm: Farm, tmp_path: Path) -> None:
+def test_running_jobs_outlast_the_scheduler(own_farm: Farm, tmp_path: Path) -> None:
     """A scheduler that is killed and comes back while a job runs learns of it, and frees its slot when it ends."""
-    client, job = with_toolchain(farm, tmp_path)
+    client, job = with_toolchain(own_farm, tmp_path)
     inputs = write_inputs(tmp_path / "inputs", {})
     with ThreadPoolExecutor() as aside:
         answer = aside.submit(client.run_job, job, shell(f"sleep 15; echo done > {OUTPUT}", OUTPUT), inputs)
-        wait_until(lambda: any((farm.server_folder / "cache" / "spool").iterdir()), 10, "the job runs")
-        farm.scheduler.kill()
-        farm.start_scheduler()
-        wait_until(lambda: farm.status().in_progress == 1, 10, "the new scheduler knows of the job")
+        wait_until(lambda: any((own_farm.server_folder / "cache" / "spool").iterdir()), 10, "the job runs")
+        own_farm.scheduler.kill()
+        own_farm.start_scheduler()
+        wait_until(lambda: own_farm.status().in_progress == 1, 10, "the new scheduler knows of the job")
         assert isinstance(answer.result(), JobComplete)
-    all_slots_free(farm)
+    all_slots_free(own_farm)
 
 
 @pytest.mark.field(18)
@@ -110,19 +116,19 @@ def test_draining_one_that_is_not_there(farm: Farm, client: Client, tmp_path: Pa
     assert compiles(client, tmp_path / "again") == 1
 
 
-def test_who_may_not_drain(farm: Farm) -> None:
+def test_who_may_not_drain(own_farm: Farm) -> None:
     """Without the administrators' token, with another one, or without a scheduler: one line, and nothing happens."""
-    config = farm.folder / "scheduler" / "scheduler.conf"
+    config = own_farm.folder / "scheduler" / "scheduler.conf"
     text = config.read_text()
     config.write_text(text.replace(ADMIN, "another-token"))
-    refused = ask(farm, "drain")
+    refused = ask(own_farm, "drain")
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     assert "answered 401" in refused.stderr
     config.write_text(text.replace(f'token = "{ADMIN}"', ""))
-    assert "admin.token: missing" in ask(farm, "drain").stderr
+    assert "admin.token: missing" in ask(own_farm, "drain").stderr
     config.write_text(text)
-    farm.scheduler.kill()
-    assert "does not answer" in ask(farm, "drain").stderr
+    own_farm.scheduler.kill()
+    assert "does not answer" in ask(own_farm, "drain").stderr
 
 
 def test_drain_by_signal(farm: Farm, client: Client, tmp_path: Path) -> None:
@@ -136,30 +142,30 @@ def test_drain_by_signal(farm: Farm, client: Client, tmp_path: Path) -> None:
 
 
 @pytest.mark.field(18)
-def test_a_stopping_server_is_gone_at_once(farm: Farm) -> None:
+def test_a_stopping_server_is_gone_at_once(own_farm: Farm) -> None:
     """A build server that is stopped is not counted any more when its process has ended."""
-    assert farm.server.stop() == -signal.SIGTERM
-    assert farm.status().num_servers == 0
+    assert own_farm.server.stop() == -signal.SIGTERM
+    assert own_farm.status().num_servers == 0
 
 
-def test_a_second_signal_ends_at_once(farm: Farm, tmp_path: Path) -> None:
+def test_a_second_signal_ends_at_once(own_farm: Farm, tmp_path: Path) -> None:
     """Who does not want to wait for running jobs says SIGTERM twice."""
-    client, job = with_toolchain(farm, tmp_path)
+    client, job = with_toolchain(own_farm, tmp_path)
     inputs = write_inputs(tmp_path / "inputs", {})
     with ThreadPoolExecutor() as aside:
         answer = aside.submit(client.run_job, job, shell("sleep 300"), inputs)
-        wait_until(lambda: farm.status().in_progress == 1, 10, "the job runs")
-        farm.server.process.terminate()
-        farm.server.wait_until(lambda: "waiting for 1 jobs" in farm.server.tail(), 10, "it waits for the job")
-        farm.server.process.terminate()
-        assert farm.server.process.wait(5) == -signal.SIGTERM
+        wait_until(lambda: own_farm.status().in_progress == 1, 10, "the job runs")
+        own_farm.server.process.terminate()
+        own_farm.server.wait_until(lambda: "waiting for 1 jobs" in own_farm.server.tail(), 10, "it waits for the job")
+        own_farm.server.process.terminate()
+        assert own_farm.server.process.wait(5) == -signal.SIGTERM
         assert answer.exception() is not None
 
 
-def test_a_toolchain_is_brought_once(farm: Farm, tmp_path: Path) -> None:
+def test_a_toolchain_is_brought_once(own_farm: Farm, tmp_path: Path) -> None:
     """Many clients that need the same new toolchain at once: one uploads it, the others' jobs wait for it and run."""
     archive = write_toolchain(tmp_path / "toolchain.tar.gz", {})
-    client = RawClient.of(farm, strict=True)
+    client = RawClient.of(own_farm, strict=True)
     first = client.slot(id_of(archive))  # proves the build server, which is asked
     assert first.need_toolchain
     allocated = [client.slot(id_of(archive)) for _ in range(8)]
@@ -173,12 +179,12 @@ def test_a_toolchain_is_brought_once(farm: Farm, tmp_path: Path) -> None:
             answer.result() for answer in [*answers, aside.submit(client.run_job, first.job_alloc, request, inputs)]
         ]
     assert all(isinstance(result, JobComplete) for result in results)
-    all_slots_free(farm)
+    all_slots_free(own_farm)
 
 
-def test_a_job_token_opens_its_job_once(farm: Farm, tmp_path: Path) -> None:
+def test_a_job_token_opens_its_job_once(own_farm: Farm, tmp_path: Path) -> None:
     """A client that comes twice with the same token has run one job."""
-    client = RawClient.of(farm, strict=True)
+    client = RawClient.of(own_farm, strict=True)
     archive = write_toolchain(tmp_path / "toolchain.tar.gz", {})
     client.slot(id_of(archive))
     job = client.slot(id_of(archive)).job_alloc
@@ -191,23 +197,23 @@ def test_a_job_token_opens_its_job_once(farm: Farm, tmp_path: Path) -> None:
 
 
 @pytest.mark.field(4)
-def test_a_token_from_before_a_restart_is_good(farm: Farm, tmp_path: Path) -> None:
+def test_a_token_from_before_a_restart_is_good(own_farm: Farm, tmp_path: Path) -> None:
     """A client that was given a job before its build server was restarted gets it done after."""
-    client = RawClient.of(farm, strict=True)
+    client = RawClient.of(own_farm, strict=True)
     archive = write_toolchain(tmp_path / "toolchain.tar.gz", {})
     client.submit_toolchain(client.slot(id_of(archive)).job_alloc, archive)
     job = client.slot(id_of(archive)).job_alloc
-    farm.server.kill()
-    farm.start_server()
-    farm.server.wait_until(lambda: "registered" in farm.server.tail(3), 30, "it has shown that it works")
+    own_farm.server.kill()
+    own_farm.start_server()
+    own_farm.server.wait_until(lambda: "registered" in own_farm.server.tail(3), 30, "it has shown that it works")
     inputs = write_inputs(tmp_path / "inputs", {})
     assert isinstance(client.run_job(job, shell(f"echo done > {OUTPUT}", OUTPUT), inputs), JobComplete)
 
 
 @pytest.mark.field(9)
-def test_a_freed_slot_is_handed_over_at_once(farm: Farm, tmp_path: Path) -> None:
+def test_a_freed_slot_is_handed_over_at_once(own_farm: Farm, tmp_path: Path) -> None:
     """Between the word that a job has ended and the answer to the client that waits lie a few milliseconds."""
-    client = RawClient.of(farm, strict=True)
+    client = RawClient.of(own_farm, strict=True)
     archive = write_toolchain(tmp_path / "toolchain.tar.gz", {})
     jobs = [client.slot(id_of(archive)).job_alloc for _ in range(19)]
     client.submit_toolchain(jobs[0], archive)
