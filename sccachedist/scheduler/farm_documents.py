@@ -208,7 +208,9 @@ def _why(server: ServerView) -> str:
             return f"all slots that it offers are taken; {_lack(server.lack)}"
         case "full":
             return "all of its slots are taken"
-    return _lack(server.lack)
+        case "open" if server.lack:
+            return f"it offers {server.slots} slot{'' if server.slots == 1 else 's'} for now; {_lack(server.lack)}"
+    return ""
 
 
 def _lack(word: str) -> str:

@@ -28,7 +28,12 @@ def entry(client: str | None) -> Entry:
         ({}, "open", ""),
         ({"taken": FINE.slots}, "full", "all of its slots are taken"),
         ({"slots": 0, "lack": "no_memory"}, "busy", "it has no memory for one more job"),
-        ({"slots": 1, "lack": "too_hot"}, "open", "too_hot"),
+        ({"slots": 1, "lack": "too_hot"}, "open", "it offers 1 slot for now; too_hot"),
+        (
+            {"slots": 2, "lack": "no_memory"},
+            "open",
+            "it offers 2 slots for now; it has no memory for one more job",
+        ),
         (
             {"slots": 1, "taken": 1, "lack": "no_memory"},
             "full",
