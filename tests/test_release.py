@@ -31,6 +31,8 @@ CHANGELOG = """# Changelog
 - All.
 """
 HOME = "https://example.org/farm/sccachedist"
+#: What is in a source distribution alone.
+MADE = {"PKG-INFO", "setup.cfg", "HOME_URL"}
 
 
 def test_cut() -> None:
@@ -111,18 +113,27 @@ def test_links_of_the_readme_on_an_index() -> None:
 
 
 class Repository:
-    """A repository with what this checkout has under version control, as it stands there now."""
+    """A repository with what a checkout has under version control, as it stands there now.
 
-    def __init__(self, folder: Path) -> None:
+    An unpacked source distribution will do as well: it has the same files, and some that were made with it.
+    """
+
+    def __init__(self, folder: Path, source: Path = CHECKOUT) -> None:
         self.folder = folder
-        listed = _run(CHECKOUT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-        self.files = {name for name in listed.split("\0") if name and (CHECKOUT / name).exists()}
+        folder.mkdir()
+        self.git("init", "--quiet")
+        listing = ["ls-files", "-z", "--others", "--exclude-standard"]
+        if (source / ".git").exists():
+            listing.append("--cached")
+        else:
+            listing = [f"--git-dir={folder / '.git'}", f"--work-tree={source}", *listing]
+        listed = _run(source, "git", *listing)
+        self.files = {name for name in listed.split("\0") if name and (source / name).exists()} - MADE
         for name in self.files:
             place = folder / name
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes((CHECKOUT / name).read_bytes())
-            place.chmod((CHECKOUT / name).stat().st_mode)
-        self.git("init", "--quiet")
+            place.write_bytes((source / name).read_bytes())
+            place.chmod((source / name).stat().st_mode)
         self.commit()
 
     def git(self, *arguments: str) -> None:
@@ -168,12 +179,12 @@ def test_release(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
     with tarfile.open(dist["sccachedist-99.0.0.tar.gz"]) as archive:
         packed = {member.name.partition("/")[2] for member in archive if member.isfile()}
-    made = {"PKG-INFO", "setup.cfg", "HOME_URL"}
-    assert {name for name in packed - made if not name.startswith("sccachedist.egg-info/")} == repository.files
+    assert {name for name in packed - MADE if not name.startswith("sccachedist.egg-info/")} == repository.files
     _run(tmp_path, "tar", "-xf", str(dist["sccachedist-99.0.0.tar.gz"]))
     unpacked = tmp_path / "sccachedist-99.0.0"
     tests = ("tests/test_packaging.py", "tests/test_documentation.py", "tests/wire/test_recorded.py")
     _run(unpacked, sys.executable, "-m", "pytest", "--quiet", "-m", "not functional", "-p", "no:cacheprovider", *tests)
+    assert Repository(tmp_path / "again", unpacked).files == repository.files
 
     with zipfile.ZipFile(dist["sccachedist-99.0.0-py3-none-any.whl"]) as wheel:
         names = set(wheel.namelist())
