@@ -3,6 +3,7 @@
 A registry belongs to one role: several roles may live in one process. All of it runs in the reactor's thread.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import perf_counter
 from typing import Any, TypeAlias
@@ -13,6 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from sccachedist.bounded import remember
 from sccachedist.metrics.histogram import Histogram
 from sccachedist.metrics.series import COLLECTION_SECONDS, Kind, Series
 
@@ -23,6 +25,9 @@ Family: TypeAlias = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFam
 
 #: The most characters of an Accept that is read, and what stands for a longer one, or one with an odd version.
 _LONGEST_ACCEPT, _PLAIN = 500, "text/plain"
+#: How many texts are made in a second. To make one takes milliseconds, and who asks need not have shown a token: those
+#: who ask beyond that get the last one. In how many forms it is kept.
+MOST_PER_SEC, _MOST_FORMS = 20, 8
 
 disable_created_metrics()  # else each counter is exported twice
 
@@ -31,9 +36,12 @@ class Registry:
     """The values of a role's series.
 
     :param rows: all series that there are, besides those of the process, which the library has.
+    :param seconds: a monotonic clock.
     """
 
-    def __init__(self, rows: Iterable[Series]) -> None:
+    def __init__(self, rows: Iterable[Series], seconds: Callable[[], float] = perf_counter) -> None:
+        self._seconds, self._since, self._lately = seconds, -math.inf, 0
+        self._made: dict[str, bytes] = {}
         self._without = {row.name: row for row in rows}
         self._read = _Read()
         self._took = 0.0
@@ -69,18 +77,27 @@ class Registry:
         return made
 
     def exposition(self, accept: str) -> tuple[str, bytes]:
-        """All series as text: the media type and the bytes.
+        """All series as text: the media type and the bytes. Where very many ask, it may be a second old.
 
         :param accept: what the reader accepts.
         """
-        began = perf_counter()
         try:
             encode, media_type = choose_encoder(accept if len(accept) <= _LONGEST_ACCEPT else _PLAIN)
         except (TypeError, ValueError):  # the library compares words with numbers then
             encode, media_type = choose_encoder(_PLAIN)
-        text = encode(self.library)
-        self._took = perf_counter() - began
-        return media_type, text
+        if media_type not in self._made or self._may_make_one():
+            began = perf_counter()
+            remember(self._made, media_type, encode(self.library), _MOST_FORMS)
+            self._took = perf_counter() - began
+        return media_type, self._made[media_type]
+
+    def _may_make_one(self) -> bool:
+        """Count one more; returns whether these are not too many in this second."""
+        now = self._seconds()
+        if now - self._since >= 1:
+            self._since, self._lately = now, 0
+        self._lately += 1
+        return self._lately <= MOST_PER_SEC
 
 
 class _Read(Collector):

@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sccachedist.metrics.registry import Registry
+from sccachedist.metrics.registry import MOST_PER_SEC, Registry
 from sccachedist.metrics.series import COLLECTION_SECONDS, Kind, Series
 
 ROWS = (
@@ -92,3 +92,14 @@ def test_an_odd_version() -> None:
     media_type, text = Registry(ROWS[:1]).exposition("application/openmetrics-text; version=x")
     assert media_type.startswith(("text/plain", "application/openmetrics-text"))
     assert text
+
+
+def test_a_crowd() -> None:
+    """Those who ask very often get what was made in the last second, in the form that each asks for."""
+    times, values = iter([0.0] * (2 * MOST_PER_SEC) + [1.0]), iter(range(1000))
+    registry = Registry((ROWS[0], ROWS[3]), lambda: next(times))
+    registry.read("height", lambda: next(values))
+    shown = [samples(registry)["height"] for _ in range(2 * MOST_PER_SEC + 1)]
+    assert shown == [*range(MOST_PER_SEC + 1), *[MOST_PER_SEC] * (MOST_PER_SEC)]
+    assert registry.exposition("application/openmetrics-text; version=1.0.0")[1].endswith(b"# EOF\n")
+    assert samples(registry)["height"] == MOST_PER_SEC + 2
