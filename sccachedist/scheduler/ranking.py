@@ -64,7 +64,8 @@ class Ranking:
         """
         if self.rule is PlacementRule.LEAST_LOADED or job.client is None:
             return
-        crowd = max(1.0, (job.beside + server.taken) / 2 / server.cpus)
+        # Of all CPUs, not of those that it offers now: what others took of them is no crowd of jobs.
+        crowd = max(1.0, (job.beside + server.taken) / 2 / max(1, server.heartbeat.num_cpus))
         if server.report is not None:
             took = took_of(summary, crowd)
         else:

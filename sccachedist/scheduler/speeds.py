@@ -185,9 +185,9 @@ class Speeds:
 
 
 def _kept(books: dict[K, V], key: K, new: Callable[[], V]) -> V:
-    """What is noted under a key, or a new note, for which the oldest one goes if there are too many."""
+    """What is noted under a key, or a new note; if there are too many, the one that was not asked for longest goes."""
     found = books.get(key)
     if found is None:
         found = new()
-        remember(books, key, found, MOST_KINDS)
+    remember(books, key, found, MOST_KINDS)
     return found

@@ -7,11 +7,14 @@ import pytest
 
 from sccachedist.budgets import Party
 from sccachedist.errors import NoCapacity
+from sccachedist.outcomes import Lack
 from sccachedist.policy import PlacementRule
 from sccachedist.scheduler.core import SchedulerCore
 from sccachedist.scheduler.speeds import ARRIVAL_SECS, STALE_SECS
+from sccachedist.wire.abilities import Abilities, Offer
 from sccachedist.wire.addresses import ServerId
-from sccachedist.wire.extension import Availability, JobStates, ServerReport
+from sccachedist.wire.extension import Availability, Health, JobStates, ServerReport
+from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.messages import JobId, JobState, job_capacity
 from tests.scheduler.farms import FIRST_JOB, GCC, SERVERS, A, B, C, assigned, heartbeat
 from tests.scheduler.test_speeds import told
@@ -27,10 +30,12 @@ class Farm:
 
     :param ours: whether they are ours.
     :param secs: of a job at each of them; all take a second of CPU.
+    :param offers: of those that offer something else than all that they have.
     """
 
     ours: bool = True
     secs: dict[ServerId, float] = attrs.field(factory=lambda: dict.fromkeys(SERVERS, 1.0))
+    offers: dict[ServerId, Offer] = attrs.field(factory=dict)
     rule: PlacementRule = PlacementRule.FASTEST
     now: float = 0.0
     core: SchedulerCore = attrs.field(factory=lambda: SchedulerCore(FIRST_JOB))
@@ -47,6 +52,10 @@ class Farm:
         self.numbers[server] += 1
         jobs = tuple((job, JobState.STARTED) for job, at in self.jobs.items() if at == server)
         report = ServerReport(self.numbers[server], 5, Availability.OPEN, jobs, toolchains or (GCC,))
+        if server in self.offers:
+            report = attrs.evolve(
+                report, health=Health(), version="1", host=HostFacts(), abilities=Abilities(offer=self.offers[server])
+            )
         self.core.heartbeat(server, heartbeat(CPUS), self.now, report if self.ours else None)
 
     def begin(self, toolchain: str = GCC) -> tuple[ServerId, JobId]:
@@ -127,6 +136,20 @@ def test_slots_that_a_slow_server_keeps() -> None:
         farm.begin()
     farm.core.placement.rule = PlacementRule.LEAST_LOADED
     assert farm.placed(1) == [C]
+
+
+def test_others_have_its_cpus() -> None:
+    """That jobs take longer where others have begun to work is not put down to other jobs of the farm."""
+    farm = Farm()
+    for _ in range(5):
+        begun = [farm.begin() for _ in range(CPUS * len(SERVERS))]
+        farm.offers[C], farm.secs[C] = Offer(1, Lack.BUSY.word), CPUS
+        farm.beat(C)
+        for server, job in begun:
+            farm.end(server, job)
+        farm.offers[C] = Offer(SLOTS)
+        farm.beat(C)
+    assert farm.placed(2 * CPUS) == [A] * CPUS + [B] * CPUS
 
 
 def test_a_published_server() -> None:

@@ -187,6 +187,18 @@ def test_the_books_stay_small() -> None:
     assert speeds.arrival_secs(f"{0:064x}") == ARRIVAL_SECS
 
 
+def test_what_is_used_stays() -> None:
+    """Many who come once, such as the containers of a CI, do not make the farm forget those who compile all day."""
+    farm = Compared()
+    farm.end(A)
+    for number in range(2 * MOST_KINDS):
+        farm.end(A, GCC, Party(f"container {number}"))
+        if not number % (MOST_KINDS // 2):
+            farm.end(A)
+    assert (GCC, ANN, True) in farm.speeds._usual
+    assert farm.speeds.seconds(GCC) is not None
+
+
 def test_lengths_and_arrivals() -> None:
     """What is usual for a toolchain: the time of a job on a CPU of its own, and the wait for the toolchain."""
     speeds = Speeds()
