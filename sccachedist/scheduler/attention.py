@@ -213,7 +213,8 @@ def _of_server(server: ServerView) -> Iterator[Attention]:
     if is_out_of_memory:
         yield _finding(address, f"{address} takes no jobs: {Lack.NO_MEMORY.means}", Lack.NO_MEMORY.mend)
     if server.unfit:
-        yield _finding(address, f"{address} says that it is unfit for jobs: {server.unfit}", SentLocal.SANDBOX.mend)
+        mend = SentLocal.NO_WORKER.mend if _has_no_worker(server) else SentLocal.SANDBOX.mend
+        yield _finding(address, f"{address} says that it is unfit for jobs: {server.unfit}", mend)
     if server.avoided_why is not None:
         text = f"{address} is avoided for {server.avoided_secs:.0f} s: {server.avoided_why.value}."
         yield _finding(address, text, _LOOK_THERE)
@@ -222,6 +223,11 @@ def _of_server(server: ServerView) -> Iterator[Attention]:
             f"{address} has been silent for {server.seen_secs:.0f} s, and is dropped after {server.patience_secs:.0f}."
         )
         yield _finding(address, text, Outcome.SERVER_LOST.mend)
+
+
+def _has_no_worker(server: ServerView) -> bool:
+    gateway = None if server.abilities is None else server.abilities.gateway
+    return gateway is not None and not gateway.workers
 
 
 def _is_short(host: HostFacts) -> bool:

@@ -25,7 +25,7 @@ from sccachedist.scheduler.attention import (
 from sccachedist.scheduler.events import Fault
 from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.scheduler.snapshot import ServerView
-from sccachedist.wire.abilities import Abilities, ObjectStoreFacts
+from sccachedist.wire.abilities import Abilities, GatewayFacts, ObjectStoreFacts
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.host_facts import HostFacts
 from sccachedist.wire.messages import JobId
@@ -227,3 +227,14 @@ def test_schedulers_that_are_not() -> None:
         scheduler("c", "follows"),
     )
     assert of_schedulers(*deaf) == [("schedulers", "The store of the lock does not answer a, b, for 30 s.")]
+
+
+@pytest.mark.parametrize(("workers", "mend"), [(0, SentLocal.NO_WORKER.mend), (3, SentLocal.SANDBOX.mend)])
+def test_what_mends_a_gateway(workers: int, mend: str) -> None:
+    """One that is unfit without a worker needs one; it has no sandboxes that a doctor could look at."""
+    gateway = Abilities(gateway=GatewayFacts(workers, 8 * workers))
+    findings = ServerFindings(NOW)
+    for each in (FINE, server(unfit="it says why", is_open=False, abilities=gateway)):
+        findings.add(each)
+    (finding,) = attention(findings, 0, 0.0, Lately(), {})
+    assert finding["mend"] == mend
