@@ -4,37 +4,20 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import IHandshakeListener, ITransport
+from twisted.internet.interfaces import ITransport
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.test.iosim import connectedServerAndClient
-from zope.interface import implementer
 
 from sccachedist.peers.pins import PinPolicy
 from sccachedist.web.bulk import FIRST_READ, READ, BulkTLS
 from sccachedist.web.listener import over_tls
-from tests.peers.test_pins import Hearer, certified, pinned
+from tests.peers.test_client_tls import Listed
+from tests.peers.test_pins import certified, pinned
 
 PEER = IPv4Address("TCP", "127.0.0.1", 40000)
-
-
-@implementer(IHandshakeListener)
-class Listed(Hearer):
-    """Keeps the pieces that it hears, too."""
-
-    def __init__(self) -> None:
-        self.pieces: list[bytes] = []
-        self.has_tls = False
-
-    def handshakeCompleted(self) -> None:
-        """There is TLS."""
-        self.has_tls = True
-
-    def dataReceived(self, data: bytes) -> None:
-        super().dataReceived(data)
-        self.pieces.append(data)
 
 
 class Answering(Listed):
