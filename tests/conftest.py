@@ -4,6 +4,7 @@ And how the tests themselves are loaded.
 """
 
 import gc
+import os
 from collections.abc import Generator, Iterator
 
 import hypothesis
@@ -15,6 +16,9 @@ from tests.support.secrecy import daemons_of, given_away, secrets_of, shown_by_p
 # How long examples take is the machine's matter: others run beside them.
 hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("suite")
+
+# The modes of files that tests make are those of most systems, whoever runs the suite.
+os.umask(0o022)
 
 
 @pytest.hookimpl(wrapper=True)

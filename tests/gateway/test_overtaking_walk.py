@@ -40,6 +40,9 @@ CALM_SECS = 2.0
 #: In which a worker and its gateway know again what became of every job.
 KNOWN_SECS = PING_SECS + GRACE_SECS + CALM_SECS
 STEP_SECS = 0.1
+#: How long a job may run: longer than any walk. A real worker ends a job that takes too long before its gateway does;
+#: these ones do not.
+JOB_SECS = 100_000
 BUILT = Built(NO_USAGE)
 
 
@@ -169,6 +172,7 @@ class Walk(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.gateway, self.network = Gateway(Path(self.folder.name)), Network()
+        self.gateway.sessions.dispatch.job_secs = JOB_SECS
         self.clock = self.gateway.clock
         self.clients: list[Deferred[None]] = []
         self.jobs = 0
@@ -265,6 +269,18 @@ class Walk(RuleBasedStateMachine):
                 each.addErrback(lambda _: None)
                 each.cancel()
             self.folder.cleanup()
+
+
+def test_a_long_job() -> None:
+    """Its worker has it until it has run."""
+    walk = Walk()
+    try:
+        walk.a_client_comes()
+        for _ in range(10):
+            walk.the_network_is_calm_for_long()
+        assert walk.running == walk.wanted == [1]
+    finally:
+        walk.teardown()
 
 
 TestWalk = Walk.TestCase
