@@ -15,8 +15,11 @@ from sccachedist.server.spare import CpuUse
 _PROC, _OWN = Path("/proc"), "self"
 #: The part of the time in which tasks stand still that counts as contention of CPUs, and as pressure on memory.
 CONTENDED_PART, PRESSED_PART = 0.5, 0.1
-#: Of a line of ``/proc/stat``: user, nice, system, irq and softirq. To wait for a disk or a hypervisor is no work.
-_WORK = (0, 1, 2, 5, 6)
+#: With so many CPUs idle, those who wait for one are kept to some of the CPUs, or to a quota: more would not help them.
+IDLE_CPUS = 0.5
+#: Of a line of ``/proc/stat``: user, nice, system, irq and softirq; and idle and iowait. To wait for a disk or a
+#: hypervisor is no work.
+_WORK, _IDLE = (0, 1, 2, 5, 6), (3, 4)
 #: Of a process's ``stat``, behind its name: utime, stime, cutime and cstime.
 _TIMES = slice(11, 15)
 _MICROSECONDS = 1e6
@@ -44,14 +47,17 @@ class HostUsage:
 
         :param secs: since the last one.
         """
-        before, now = self._before, _CpuTimes(self._busy_ticks(), self._own_ticks(), self._stalled_secs("cpu", b"some"))
+        before, ticks = self._before, self._all_ticks()
+        now = _CpuTimes(*ticks, self._own_ticks(), self._stalled_secs("cpu", b"some"))
         if before is not None and now.own < before.own:
             now = attrs.evolve(now, own=before.own)  # a process ended in between two reads: the next look has it
         self._before = now
         if before is None or secs <= 0:
             return None
         foreign = (now.busy - before.busy - now.own + before.own) * self._tick_secs / secs
-        return CpuUse(max(0.0, foreign), now.stalled - before.stalled >= CONTENDED_PART * secs)
+        idle = (now.idle - before.idle) * self._tick_secs / secs
+        do_wait = now.stalled - before.stalled >= CONTENDED_PART * secs
+        return CpuUse(max(0.0, foreign), do_wait and idle < IDLE_CPUS)
 
     def held_bytes(self) -> int:
         """The memory that the processes have which this daemon has started, and share with no file."""
@@ -65,14 +71,15 @@ class HostUsage:
         before, self._stood_still = self._stood_still, self._stalled_secs("memory", b"full")
         return before is not None and secs > 0 and self._stood_still - before >= PRESSED_PART * secs
 
-    def _busy_ticks(self) -> int:
-        """The ticks that CPUs have worked since the start of the host."""
-        ticks = 0
+    def _all_ticks(self) -> tuple[int, int]:
+        """The ticks that CPUs have worked since the start of the host, and those that they were idle."""
+        busy = idle = 0
         for line in self._read("stat").splitlines():
             name, *numbers = line.split()
             if name.startswith(b"cpu") and name[3:].isdigit() and int(name[3:]) in self._cpus:
-                ticks += sum(int(numbers[place]) for place in _WORK)
-        return ticks
+                busy += sum(int(numbers[place]) for place in _WORK)
+                idle += sum(int(numbers[place]) for place in _IDLE)
+        return busy, idle
 
     def _own_ticks(self) -> int:
         """The ticks of this daemon and of all that it has started, also of what has ended."""
@@ -114,8 +121,9 @@ class HostUsage:
 
 @attrs.frozen
 class _CpuTimes:
-    """Ticks of all and of our own, and seconds in which tasks waited, since the start of the host."""
+    """Ticks of all, idle ones, and those of our own, and seconds in which tasks waited, since the start of the host."""
 
     busy: int
+    idle: int
     own: int
     stalled: float

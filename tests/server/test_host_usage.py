@@ -90,6 +90,21 @@ def test_tasks_that_wait(tmp_path: Path, write: Write) -> None:
     assert looking.cpu_use(0.0) is None
 
 
+@pytest.mark.parametrize(("idle", "is_contended"), [(0.4, True), (0.6, False)])
+def test_tasks_that_wait_beside_idle_cpus(idle: float, is_contended: bool, tmp_path: Path, write: Write) -> None:
+    """They are kept to some CPUs, or to a quota, such as a container: no CPU that jobs leave would help them."""
+    looking = usage(tmp_path)
+    own(write)
+    for second in (0, 1):
+        ticks = [round(part * second * TICKS) for part in (2 - idle, idle / 2, idle / 2)]
+        write("stat", "cpu0 {} 0 0 {} {} 0 0 0 0 0\ncpu1 0 0 0 0 0 0 0 0 0 0\n".format(*ticks))
+        write("pressure/cpu", f"some avg10=99.00 total={second * 1000000}\n")
+        use = looking.cpu_use(1.0)
+    assert use is not None
+    assert use.is_contended is is_contended
+    assert use.foreign == pytest.approx(2 - idle, abs=0.02)
+
+
 def test_pressure_on_memory(tmp_path: Path, write: Write) -> None:
     """All tasks stand still for a tenth of the time."""
     looking = usage(tmp_path)
