@@ -92,7 +92,7 @@ _GATEWAY, _OFFER = numbers(GatewayFacts), struct(Offer, slots=U64, lack=TEXT)
 
 
 class _AbilitiesCodec:
-    """Abilities with the object store behind them, and behind that the workers of a gateway, or what another offers.
+    """Abilities with the object store behind them, then the workers of a gateway, then what it offers.
 
     A store without a name is none.
     """
@@ -105,7 +105,7 @@ class _AbilitiesCodec:
         if value.gateway is not None:
             out += _GATEWAY_MARK
             _GATEWAY.write(value.gateway, out)
-        elif value.offer is not None:
+        if value.offer is not None:
             out += _OFFER_MARK
             _OFFER.write(value.offer, out)
 
@@ -115,7 +115,10 @@ class _AbilitiesCodec:
             return abilities
         more = Reader(rest[len(_STORE_MARK) :])
         store, rest = _STORE.read(more), more.rest()
-        gateway = decode(_GATEWAY, rest[len(_GATEWAY_MARK) :]) if rest.startswith(_GATEWAY_MARK) else None
+        gateway = None
+        if rest.startswith(_GATEWAY_MARK):
+            more = Reader(rest[len(_GATEWAY_MARK) :])
+            gateway, rest = _GATEWAY.read(more), more.rest()
         offer = decode(_OFFER, rest[len(_OFFER_MARK) :]) if rest.startswith(_OFFER_MARK) else None
         return attrs.evolve(abilities, store=store if store.name else None, gateway=gateway, offer=offer)
 

@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,8 @@ from farmkit.launch import OUR_SCHEDULER, PUBLISHED_SCHEDULER
 from farmkit.processes import wait_until
 from farmkit.projects import C, write_project
 from farmkit.published_client import Client, Override, Statistics
+from sccachedist import client as seen
+from sccachedist.outcomes import Lack
 from tests.functional.conftest import running_farm
 from tests.functional.test_builds import build, remote_as_local
 from tests.support.processes import running
@@ -126,3 +129,20 @@ def test_a_client_that_is_killed(farm: GatewayFarm, tmp_path: Path) -> None:
             _GONE_SECS,
             "processes, slot and files are gone",
         )
+
+
+def test_a_worker_that_takes_no_jobs(farm: GatewayFarm) -> None:
+    """While its only worker is drained, a gateway is busy, and nothing is wrong with it; then it is open again."""
+    look = seen.Farm.find(farm.scheduler_url, token=farm.client_token)
+    (worker,) = farm.workers.values()
+
+    def shown() -> tuple[str, str, int]:
+        (row,) = look.servers()["servers"]
+        return row["state"], row["why"], row["slots"]
+
+    before = shown()
+    worker.process.send_signal(signal.SIGUSR1)
+    wait_until(lambda: shown() == ("busy", Lack.NO_WORKER.clause, 0), 20, "it is busy")
+    assert "#error]" not in farm.server.log.read_text()
+    worker.process.send_signal(signal.SIGUSR2)
+    wait_until(lambda: shown() == before, 20, "it is as before")

@@ -130,6 +130,17 @@ def test_its_workers() -> None:
             decode(SERVER_REPORT, octets[:end])
 
 
+def test_what_a_gateway_offers() -> None:
+    """It stands behind its workers; who knows no such mark reads these."""
+    octets, mark = encode(SERVER_REPORT, WITH_WORKERS), b"sccachedist 10\n"
+    busy = attrs.evolve(
+        OF_A_HOST, abilities=attrs.evolve(ABLE, gateway=GatewayFacts(3, 24), offer=Offer(0, "no_worker"))
+    )
+    assert encode(SERVER_REPORT, busy) == octets + mark + bytes(8) + encode(TEXT, "no_worker")
+    assert decode(SERVER_REPORT, encode(SERVER_REPORT, busy)) == busy
+    assert decode(SERVER_REPORT, octets + b"sccachedist 99\n") == WITH_WORKERS
+
+
 def test_what_it_offers() -> None:
     """It stands behind the object store, which has no name if there is none."""
     octets, plain, mark = encode(SERVER_REPORT, WITH_AN_OFFER), encode(SERVER_REPORT, WITH_A_STORE), b"sccachedist 10\n"
