@@ -3,10 +3,11 @@
 import attrs
 import pytest
 
-from farmkit.memory_http import Connection, bearer, head
+from farmkit.memory_http import Connection, bearer, head, request
 from sccachedist.cluster.hop import PASSED_ON
+from sccachedist.cluster.leader_search import ANSWER_SECS, ATTEMPTS_PER_SEC, PATIENCE_SECS
 from sccachedist.config import SchedulerLimits
-from tests.cluster.conftest import ALLOC, HEARTBEAT, STATUS, Pair
+from tests.cluster.conftest import ALLOC, HEARTBEAT, STATUS, Pair, admin
 from tests.cluster.farm import Scheduler
 from tests.support.exchanges import Exchange
 
@@ -120,3 +121,37 @@ def test_who_is_known(pair: Pair, octets: bytes, status: int, is_known: bool) ->
     is_room = pair.follower.browser.site.buildProtocol(first.getPeer()) is not None
     pair.network.turn()
     assert (first.connected, is_room) == (is_known, not is_known)
+
+
+def test_an_order_that_is_not_answered(pair: Pair) -> None:
+    """It is not given twice, and its sender does not wait for ever."""
+    pair.network.deaf.add(10600)
+    connection = pair.say(pair.follower, admin("/api/v1/admin/actions", b"{}"))
+    pair.network.pump([1.0] * int(ANSWER_SECS + PATIENCE_SECS + 5))
+    (answer,) = connection.answers()
+    assert (answer.status, answer.headers[FOLLOWS]) == (503, "1")
+    assert b"no answer in time" in answer.body
+    assert pair.network.tries.count(10600) == 1
+
+
+def test_many_that_wait_for_a_leader(pair: Pair) -> None:
+    """They do not ask so often that it cannot come back."""
+    pair.network.down.add(10600)
+    waiting = [pair.say(pair.follower, STATUS, f"127.0.1.{number}") for number in range(100)]
+    pair.network.tries.clear()
+    pair.network.pump([0.1] * 50)
+    assert all(connection.answers() == [] for connection in waiting)
+    assert 100 < len(pair.network.tries) <= 6 * ATTEMPTS_PER_SEC
+    pair.network.down.clear()
+    pair.network.pump([0.1] * 20)
+    assert {connection.answers()[0].status for connection in waiting} == {200}
+
+
+def test_a_stream_of_the_leader_before(pair: Pair) -> None:
+    """Who looks on hears no more of a scheduler that leads no longer, though that closes nothing."""
+    viewer = pair.say(pair.follower, request("GET", "/api/v1/farm/events", headers=bearer("clienttok")))
+    assert viewer.connected
+    pair.network.deaf.add(10600)
+    pair.follower.leads()
+    pair.network.turn()
+    assert not viewer.connected

@@ -76,7 +76,9 @@ def test_short() -> None:
     broken = Answer(4)
     found = relaying(broken)
     broken.say(b"po", ConnectionLost())
-    assert isinstance(outcome(found), LeaderAway)
+    away = outcome(found)
+    assert isinstance(away, LeaderAway)
+    assert not away.is_unheard  # so what does harm twice is not asked again
 
 
 def test_given_up() -> None:

@@ -36,8 +36,10 @@ def left(home: Path) -> list[str]:
 
 def test_unpack_and_remove(home: Path) -> None:
     """A toolchain appears whole under its name, and goes without a trace; removing it twice is no error."""
-    unpack_bytes(home, gzipped(tar(file("bin/cc", b"#!", 0o755), member("lib", b"2", "/usr/lib"))))
+    top = member("./", tarfile.DIRTYPE, "", 0o777)
+    unpack_bytes(home, gzipped(tar(top, file("bin/cc", b"#!", 0o755), member("lib", b"2", "/usr/lib"))))
     assert (home / "toolchains/t/bin/cc").read_bytes() == b"#!"
+    assert (home / "toolchains/t").stat().st_mode & 0o777 == 0o755  # whatever an archive says of its top
     remove_toolchain("t")
     remove_toolchain("t")
     assert left(home) == []
