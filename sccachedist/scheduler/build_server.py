@@ -96,6 +96,12 @@ class BuildServer:
         return None if abilities is None else abilities.offer
 
     @property
+    def workers(self) -> int:
+        """How many workers it has; 0 if it is no gateway."""
+        abilities = None if self.report is None else self.report.abilities
+        return 0 if abilities is None or abilities.gateway is None else abilities.gateway.workers
+
+    @property
     def unfit(self) -> str:
         """Why it gets no jobs until its self-test passes; empty if it is fit, or does not tell."""
         health = None if self.report is None else self.report.health

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import nsmallest
 from typing import cast
 
-import attrs
-
 from sccachedist import __version__
 from sccachedist.errors import DecodeError
 from sccachedist.outcomes import Lack, Outcome, Refusal
@@ -95,31 +93,7 @@ def names(entry: Entry) -> tuple[str, str]:
         return "", ""
 
 
-@attrs.define
-class ServerSums:
-    """Build servers, counted one at a time."""
-
-    states: Counter[str] = attrs.field(factory=Counter)
-    published: int = 0
-    workers: int = 0
-    slots: int = 0
-
-    def add(self, server: ServerView, times: int = 1) -> None:
-        """Count one; ``times`` -1: no longer."""
-        self.states[server.state] += times
-        self.published += times * (not server.ours)
-        self.slots += times * server.slots
-        if server.abilities is not None and server.abilities.gateway is not None:
-            self.workers += times * server.abilities.gateway.workers
-
-    @property
-    def by_state(self) -> dict[str, int]:
-        """How many are in each state that one is in."""
-        return {state: count for state, count in self.states.items() if count}
-
-
 def status_document(
-    servers: ServerSums,
     totals: Totals,
     up_secs: float,
     oldest_wait_secs: float,
@@ -136,11 +110,11 @@ def status_document(
         v=1,
         version=__version__,
         up_secs=round(up_secs, 3),
-        servers=servers.by_state,
-        published=servers.published,
-        workers=servers.workers,
+        servers=totals.by_state,
+        published=totals.published,
+        workers=totals.workers,
         cpus=totals.cpus,
-        slots=servers.slots,
+        slots=totals.slots,
         running=sum(totals.phases.values()),
         waiting=totals.waiting,
         oldest_wait_secs=round(oldest_wait_secs, 3) if totals.waiting else None,

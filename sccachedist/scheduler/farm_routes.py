@@ -125,8 +125,7 @@ class FarmRoutes:
         """The farm at a glance."""
         since = queries.seconds(query, "since", STATUS_SECS)
         lately = await self._status.lately(reader.party, since)
-        look = await self._views.look(reader.party)
-        return await self._answer(reader, self._status.document(look.sums, *lately))
+        return await self._answer(reader, self._status.document(*lately))
 
     @_document("servers", "state")
     async def farm_servers(self, reader: FarmReader, query: Asked) -> Response:

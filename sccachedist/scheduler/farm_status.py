@@ -7,7 +7,7 @@ from sccachedist.records.documents import Attention, Recent, SchedulerRow, Statu
 from sccachedist.records.ring import ENDED
 from sccachedist.scheduler.attention import Lately, ServerFindings, attention
 from sccachedist.scheduler.departures import Departures
-from sccachedist.scheduler.farm_documents import ServerSums, status_document
+from sccachedist.scheduler.farm_documents import status_document
 from sccachedist.scheduler.farm_views import FarmViews
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.window import Window
@@ -88,7 +88,7 @@ class FarmStatus:
             schedulers=self._schedulers(),
         )
 
-    def document(self, servers: ServerSums, recent: Recent, attention: list[Attention]) -> StatusDocument:
+    def document(self, recent: Recent, attention: list[Attention]) -> StatusDocument:
         """The farm at a glance; the rest is what it is now.
 
         :param recent: with ``attention``, what :meth:`lately` has found.
@@ -96,4 +96,4 @@ class FarmStatus:
         term = self._views.terms.current
         pause, wait = term.interventions.out_of_service.pause, term.oldest_wait_secs
         schedulers = self._schedulers()
-        return status_document(servers, term.totals(), self.up_secs, wait, recent, attention, pause, schedulers)
+        return status_document(term.totals(), self.up_secs, wait, recent, attention, pause, schedulers)

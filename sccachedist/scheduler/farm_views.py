@@ -10,7 +10,6 @@ import attrs
 
 from sccachedist.records.speed import SpeedSums
 from sccachedist.scheduler.attention import ServerFindings
-from sccachedist.scheduler.farm_documents import ServerSums
 from sccachedist.scheduler.job_records import JobRecords
 from sccachedist.scheduler.snapshot import JobView, ServerView
 from sccachedist.scheduler.term import Terms
@@ -33,13 +32,11 @@ class ServersLook:
 
     findings: ServerFindings
     servers: list[ServerView] = attrs.field(factory=list)
-    sums: ServerSums = attrs.field(factory=ServerSums)
     named: defaultdict[str, list[str]] = attrs.field(factory=lambda: defaultdict(list))
 
     def add(self, server: ServerView) -> None:
         """Look at one more."""
         self.servers.append(server)
-        self.sums.add(server)
         self.findings.add(server)
         if server.host is not None and server.host.name:
             self.named[server.host.name].append(str(server.server_id))

@@ -13,7 +13,7 @@ import attrs
 
 from sccachedist.records.documents import Notice, Sample, StatusDocument
 from sccachedist.records.ring import Entry
-from sccachedist.scheduler.farm_documents import ServerSums, running_row, server_row
+from sccachedist.scheduler.farm_documents import running_row, server_row
 from sccachedist.scheduler.history import HistoryDocument
 from sccachedist.scheduler.notices import KEPT as NOTICES
 from sccachedist.scheduler.sight import Sight
@@ -67,7 +67,6 @@ class Feed:
 
     def __init__(self, number: int, history: HistoryDocument) -> None:
         self.number = number
-        self.sums = ServerSums()
         self._servers: dict[ServerId, _Known] = {}
         self._farm: Row = {}
         self._history = history
@@ -96,20 +95,16 @@ class Feed:
             octets = _encoded(row)
             self._servers[server.server_id] = _Known(server, row, octets)
             self._changed.append(octets)
-            self.sums.add(server)
             return
         before = known.row
         if row != before:
             news = {key: value for key, value in row.items() if value != before.get(key)}
             self._changed.append(_encoded({"address": row["address"], **news}))
-            self.sums.add(known.view, -1)
-            self.sums.add(server)
             known.view, known.row, known.octets = server, row, None
 
     def miss(self, server_id: ServerId) -> None:
         """Note that there is no build server at an address; it is not looked at again for the same message."""
-        if (known := self._servers.pop(server_id, None)) is not None:
-            self.sums.add(known.view, -1)
+        if self._servers.pop(server_id, None) is not None:
             self._gone.append(str(server_id))
 
     def start(self, job: JobView, client: str | None, now: float) -> None:

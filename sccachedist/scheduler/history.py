@@ -113,11 +113,8 @@ class History:
             servers=[*missing, *(sample["servers"] for sample in samples)],
         )
 
-    def rates(self, totals: Totals, servers: Mapping[str, int]) -> Rates:
-        """The farm now.
-
-        :param servers: how many build servers are in each state.
-        """
+    def rates(self, totals: Totals) -> Rates:
+        """The farm now."""
         lately = self._ends[-1].since(self._ends[0])
         return Rates(
             remote=lately.part(lately.remote),
@@ -125,7 +122,7 @@ class History:
             waiting=totals.waiting,
             compiles_per_sec=self._samples[-1]["compiles"] if self._samples else 0.0,
             sent_local_share=lately.part(lately.sent_local),
-            servers=dict(servers),
+            servers=totals.by_state,
         )
 
 

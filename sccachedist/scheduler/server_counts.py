@@ -36,6 +36,7 @@ class _Counted:
     is_open: bool
     is_avoided: bool
     is_published: bool
+    workers: int
     kind: ServerKind
 
 
@@ -45,11 +46,12 @@ class ServerCounts:
     :ivar states: how many are in each state.
     :ivar open_slots: the slots of those that accept jobs.
     :ivar published: how many are published ones.
+    :ivar workers: how many workers all gateways have.
     """
 
     def __init__(self) -> None:
         self.states: Counter[ServerState] = Counter()
-        self.open_slots = self.published = 0
+        self.open_slots = self.published = self.workers = 0
         self._counted: dict[ServerId, _Counted] = {}
         self._takers: Counter[tuple[ServerKind, bool]] = Counter()
 
@@ -63,7 +65,7 @@ class ServerCounts:
             is_avoided=is_avoided,
             is_full=server.taken >= slots,
         )
-        now = _Counted(state, slots, server.takes_jobs, is_avoided, server.report is None, server.kind)
+        now = _Counted(state, slots, server.takes_jobs, is_avoided, server.report is None, server.workers, server.kind)
         before = self._counted.get(server.server_id)
         if now != before:
             if before is not None:
@@ -91,6 +93,7 @@ class ServerCounts:
     def _add(self, counted: _Counted, times: int) -> None:
         self.states[counted.state] += times
         self.published += times * counted.is_published
+        self.workers += times * counted.workers
         if counted.is_open:
             self.open_slots += times * counted.slots
             taker = counted.kind, counted.is_avoided

@@ -148,7 +148,7 @@ class Totals:
     :param toolchains: how many different toolchains are known to be somewhere.
     :param servers: how many build servers there are; ``slots``: how many all of them have.
     :param states: how many build servers are in each state; ``published``: how many are published ones.
-    :param open_slots: the slots of those that accept jobs.
+    :param open_slots: the slots of those that accept jobs; ``workers``: how many all gateways have.
     """
 
     cpus: int
@@ -160,6 +160,12 @@ class Totals:
     states: Mapping[ServerState, int]
     published: int
     open_slots: int
+    workers: int
+
+    @property
+    def by_state(self) -> dict[str, int]:
+        """How many build servers are in each state that one is in."""
+        return {state: count for state, count in self.states.items() if count}
 
 
 @attrs.frozen
@@ -188,6 +194,7 @@ class Views:
             states=dict(counts.states),
             published=counts.published,
             open_slots=counts.open_slots,
+            workers=counts.workers,
         )
 
     def held(self, client: str) -> int:

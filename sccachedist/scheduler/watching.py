@@ -235,8 +235,8 @@ class _Show:
             self._sampled, sampled = self._history.count, (sample, self._history.document())
         notices = self._notices.latest(self._notices.count - self._noticed)
         self._noticed = self._notices.count
-        status = self._status.document(self.feed.sums, recent, attention)
-        rates = self._history.rates(self._term.totals(), self.feed.sums.by_state)
+        status = self._status.document(recent, attention)
+        rates = self._history.rates(self._term.totals())
         made = self.feed.message(status, rates, notices, sampled, changes.more, sights)
         if made:
             await self._send(made)

@@ -367,7 +367,7 @@ class Walk(CoreBesideModel):
             afresh.count(server, is_avoided=server.server_id in fleet._shunned)
 
         def told(counts: ServerCounts) -> tuple[object, ...]:
-            return +counts.states, counts.open_slots, counts.published, counts._takers
+            return +counts.states, counts.open_slots, counts.published, counts.workers, counts._takers
 
         assert told(fleet.counts) == told(afresh)
 

@@ -9,7 +9,7 @@ from sccachedist.config.clients import DEFAULT, ClientClass, ClientSettings
 from sccachedist.outcomes import Outcome
 from sccachedist.records.ring import SUMMARY, Entry, entry_of
 from sccachedist.scheduler.events import Fault
-from sccachedist.scheduler.farm_documents import ClientSums, ServerSums, names, server_row
+from sccachedist.scheduler.farm_documents import ClientSums, names, server_row
 from sccachedist.scheduler.out_of_service import Drain
 from sccachedist.scheduler.standings import Standings
 from sccachedist.wire.abilities import Abilities, GatewayFacts
@@ -52,14 +52,10 @@ def test_why_a_server_gets_no_jobs(changes: dict[str, Any], state: str, why: str
 
 
 def test_workers() -> None:
-    """Of a gateway it is told how many are there; all of them together are in the status."""
-    gateway, sums = attrs.evolve(FINE, abilities=Abilities(gateway=GatewayFacts(3, 24))), ServerSums()
+    """Of a gateway it is told how many are there."""
+    gateway = attrs.evolve(FINE, abilities=Abilities(gateway=GatewayFacts(3, 24)))
     assert server_row(gateway)["workers"] == {"live": 3, "cpus": 24}
     assert server_row(FINE)["workers"] is server_row(attrs.evolve(FINE, abilities=Abilities()))["workers"] is None
-    for each in (gateway, FINE, gateway):
-        sums.add(each)
-    sums.add(gateway, -1)
-    assert sums.workers == 3
 
 
 def test_names_of_a_summary_that_is_none() -> None:

@@ -13,7 +13,7 @@ from sccachedist.outcomes import Outcome
 from sccachedist.records.documents import Notice
 from sccachedist.records.ring import entry_of
 from sccachedist.records.tally import RequestTally
-from sccachedist.scheduler.farm_documents import ServerSums, status_document
+from sccachedist.scheduler.farm_documents import status_document
 from sccachedist.scheduler.feed import KEPT, MOST_MISSED_BYTES, SEEN_SECS, Feed, Message, feed_row, started_row
 from sccachedist.scheduler.history import STEP_SECS, Ends, History
 from sccachedist.scheduler.sight import Sight
@@ -39,6 +39,7 @@ TOTALS = Totals(
     states={},
     published=0,
     open_slots=12,
+    workers=0,
 )
 SUMMARY = packed(JobSummary(Outcome.COMPILED, output="secret.o", compiler="gcc", detail="secret words"))
 ENTRY = entry_of(JobId(7), 0.0, 1.0, "10.0.0.1", str(A), GCC, Outcome.COMPILED, summary=SUMMARY)
@@ -61,8 +62,8 @@ class Teller:
             self.history.add(self.now, totals, Ends(5, 4, 1))
             assert self.history.last is not None
             sampled = self.history.last, self.history.document()
-        status = status_document(ServerSums(), totals, self.now, 1.5, RequestTally().recent(9.0), [])
-        rates = self.history.rates(totals, self.feed.sums.by_state)
+        status = status_document(totals, self.now, 1.5, RequestTally().recent(9.0), [])
+        rates = self.history.rates(totals)
         return self.feed.message(status, rates, notices, sampled, more, sights)
 
     def snapshot(self) -> dict[str, Any]:
@@ -253,14 +254,13 @@ def test_missed_much() -> None:
     assert teller.feed.since(teller.feed.number - 1, sight=SEES) is None
 
 
-def test_counts() -> None:
-    """The states of build servers are counted as they change."""
+def test_known_servers() -> None:
+    """Those that were seen and not missed since."""
     teller, feed = Teller(), Teller().feed
     for server in SERVERS:
         feed.see(attrs.evolve(FINE, server_id=server), None, teller.now)
     feed.see(attrs.evolve(FINE, server_id=SERVERS[0], unfit="no space"), None, teller.now)
     feed.miss(SERVERS[1])
-    assert (feed.sums.by_state, feed.sums.slots) == ({"open": 2, "unfit": 1}, 3 * FINE.slots)
     assert [server.server_id for server in feed.servers] == feed.addresses == [SERVERS[0], *SERVERS[2:]]
 
 

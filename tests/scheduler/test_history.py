@@ -16,9 +16,10 @@ TOTALS = Totals(
     toolchains=1,
     servers=2,
     slots=12,
-    states={},
+    states={"open": 2, "full": 0},
     published=0,
     open_slots=12,
+    workers=0,
 )
 
 
@@ -79,7 +80,7 @@ def test_rates(quiet: int, remote: float | None) -> None:
     history.add(0.0, TOTALS, Ends(100, 50, 25))
     for number in range(quiet):
         history.add(number * STEP_SECS, TOTALS, Ends(100, 50, 25))
-    rates = history.rates(TOTALS, {"open": 2})
+    rates = history.rates(TOTALS)
     assert rates["remote"] == remote
     assert rates["sent_local_share"] == (None if remote is None else 0.25)
     assert (rates["slots_used"], rates["waiting"], rates["servers"]) == ([3, 12], 4, {"open": 2})
@@ -88,5 +89,5 @@ def test_rates(quiet: int, remote: float | None) -> None:
 
 def test_rates_at_first() -> None:
     """A scheduler that has just begun has no rates."""
-    rates = History().rates(TOTALS, {})
+    rates = History().rates(TOTALS)
     assert (rates["remote"], rates["compiles_per_sec"]) == (None, 0.0)

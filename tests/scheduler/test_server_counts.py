@@ -5,7 +5,7 @@ import pytest
 from sccachedist.scheduler.build_server import BuildServer
 from sccachedist.scheduler.kinds import ANYWHERE, Need
 from sccachedist.scheduler.server_counts import ServerCounts, state_of
-from sccachedist.wire.abilities import Abilities
+from sccachedist.wire.abilities import Abilities, GatewayFacts
 from sccachedist.wire.extension import Availability, ServerReport
 from sccachedist.wire.messages import JobId
 from tests.scheduler.farms import A, B, C, heartbeat
@@ -38,11 +38,12 @@ def test_counts() -> None:
     server.jobs = {JobId(1), JobId(2), JobId(3)}
     counts.count(server, is_avoided=False)
     assert (+counts.states, counts.open_slots) == ({"full": 1}, 3)
-    server.report = ServerReport(1, 5, Availability.DRAINING, (), ())
+    gateway = Abilities(gateway=GatewayFacts(3, 24))
+    server.report = ServerReport(1, 5, Availability.DRAINING, (), (), abilities=gateway)
     counts.count(server, is_avoided=False)
-    assert (+counts.states, counts.open_slots, counts.published) == ({"draining": 1}, 0, 0)
+    assert (+counts.states, counts.open_slots, counts.published, counts.workers) == ({"draining": 1}, 0, 0, 3)
     counts.leave(A)
-    assert (+counts.states, counts.open_slots, counts.published) == ({}, 0, 0)
+    assert (+counts.states, counts.open_slots, counts.published, counts.workers) == ({}, 0, 0, 0)
 
 
 def test_a_heartbeat_with_another_certificate() -> None:
