@@ -173,6 +173,10 @@ DIVERSIONS: dict[str, list[tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]]] = {
         member("h", tarfile.LNKTYPE, "s"),
         file("h", b"written"),
     ],
+    "a hard link to a link, which stays": [
+        member("s", tarfile.SYMTYPE, "{outside}/secret"),
+        member("h", tarfile.LNKTYPE, "s"),
+    ],
 }
 
 
