@@ -158,3 +158,5 @@ def test_what_is_made_and_where_links_lead() -> None:
         assert known.returncode == 0, known
     files = re.findall(r"\]\((?!https?:)([^)#]+)", readme)
     assert [name for name in files if not (CHECKOUT / name).is_file()] == []
+    pages = {f"doc/{path.name}" for path in (CHECKOUT / "doc").glob("*.rst")}
+    assert pages - set(files) <= {"doc/index.rst", "doc/security-figures.rst"}
