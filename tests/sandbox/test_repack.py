@@ -6,9 +6,11 @@ from typing import TypeAlias
 
 import pytest
 
+from sccachedist.builders.worker_protocol import Size
 from sccachedist.errors import DecodeError, LimitExceeded
 from sccachedist.sandbox.archive.repack import END, file_member, repacked
-from sccachedist.sandbox.archive.tally import MemberLimits, Tally
+from sccachedist.sandbox.archive.tally import DISK_BLOCK, MemberLimits, Tally
+from sccachedist.sandbox.archive.unpack import LATEST_MTIME
 from tests.sandbox.archives import file, member, tar
 
 LIMIT = MemberLimits("inputs_entries", 200, path_bytes=4095)
@@ -107,6 +109,34 @@ def test_too_many_members() -> None:
     """There is a limit."""
     with pytest.raises(LimitExceeded, match="inputs_entries"):
         again(tar(*(file(str(number), b"") for number in range(201))))
+
+
+def test_members_that_become_nothing_count() -> None:
+    """Each costs time, though no file comes of it."""
+    with pytest.raises(LimitExceeded, match="inputs_entries"):
+        again(tar(*(member(f"label {number}", b"V") for number in range(201))))
+
+
+@pytest.mark.parametrize("more", [file("x" * 21, b""), member("x", tarfile.SYMTYPE, "y" * 21)])
+def test_too_long_paths(more: Entry) -> None:
+    """A name and what a link says have a limit."""
+    tally = Tally(MemberLimits("inputs_entries", 3, path_bytes=20))
+    with pytest.raises(LimitExceeded, match="path_bytes"):
+        list(repacked(io.BytesIO(tar(more)), tally, whole=False))
+
+
+def test_size_on_the_disk() -> None:
+    """What the other program makes is counted as what is unpacked here."""
+    tally = Tally(LIMIT)
+    list(repacked(io.BytesIO(tar(file("d/f", b"x"), file("e/g", b"x" * 5000))), tally, whole=False))
+    assert tally.size == Size((2 + 1 + 2) * DISK_BLOCK, 4)
+
+
+def test_times() -> None:
+    """One that the other program might not take becomes one that it does."""
+    far, near = (member(name, tarfile.REGTYPE) for name in ("far", "near"))
+    far.mtime, near.mtime = 2**60, 2**31
+    assert [info.mtime for info in again(tar(far, near))] == [LATEST_MTIME, 2**31]
 
 
 def whole(*members: Entry, most: int = 10, depth: int = 256) -> list[tuple[str, bytes, int]]:
