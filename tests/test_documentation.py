@@ -67,6 +67,13 @@ def section(heading: str) -> str:
 
 
 @each_page
+def test_names_of_places_are_unique(page: str) -> None:
+    """No page has two places of one name, be it a label's or a block's: references to it would lead nowhere."""
+    names = re.findall(r"(?m)^ *(?::name: |\.\. _)([\w-]+):?$", PAGES[page])
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
+@each_page
 def test_files_exist(page: str) -> None:
     """Each file that a page names exists."""
     assert {name for name in FILE.findall(PAGES[page]) if not is_there(name)} - THEIRS == set()
