@@ -175,11 +175,11 @@ def make_docker_farm(reactor: Any, engine: DockerEngine, limits: ServerLimits = 
     return Farm(_place(), builder, "sandbox.docker.worker", engine.ours)
 
 
-def make_pot_farm(reactor: Any) -> Farm:
+def make_pot_farm(reactor: Any, limits: ServerLimits = LIMITS) -> Farm:
     """A builder on a host that has pot; it is not started."""
     place = _place()
     host = PotHost.make(place)
-    builder = pot_builder(reactor, host.settings, LIMITS, SCRATCH_BYTES, 3, host.environment, REPORT)
+    builder = pot_builder(reactor, host.settings, limits, SCRATCH_BYTES, 3, host.environment, REPORT)
     return Farm(place, builder, str(host.fs_root), host.names)
 
 

@@ -126,3 +126,21 @@ async def test_a_container_with_another_name(farm: Farm, engine: DockerEngine) -
     with pytest.raises(BuildError):
         await running
     engine.docker("rm", "--force", "elsewhere")
+
+
+@in_reactor
+async def test_an_engine_that_is_killed(farm: Farm, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In mid-job: its client compiles locally at once; when the engine is back, nothing of the job is left."""
+    monkeypatch.setattr(worker_builder, "RETRY_SECS", 0.5)
+    running = Deferred.fromCoroutine(farm.compile("sleep 3006"))
+    await until(lambda: named("sleep\x003006"))
+    engine.kill()
+    try:
+        with pytest.raises(BuildError):
+            await running
+        with pytest.raises(BuildError):
+            await farm.compile("true")
+    finally:
+        engine.start()
+    await until(lambda: not named("sleep\x003006") and containers(engine) == [])
+    assert (await farm.compile("true")).output.code == 0

@@ -5,22 +5,29 @@ import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import attrs
 import pytest
 
-from sccachedist.errors import ToolchainError
+from sccachedist.errors import SccachedistError, ToolchainError
 from tests.builders.farms import (
+    LIMITS,
     OTHER_TOOLCHAIN,
     TOOLCHAIN,
     Farm,
     async_fixture,
     in_reactor,
     make_pot_farm,
+    named,
+    outputs_of,
     the_reactor,
+    until,
 )
 from tests.sandbox.archives import busybox_toolchain, file, member
 
 pytestmark = pytest.mark.functional
 
+#: In which jobs end that do not end by themselves.
+JOB_SECS = 10
 #: Links that a toolchain brings, with targets in the directory of a victim on the host.
 LINKS = {
     "a file of etc": [member("etc/hosts", tarfile.SYMTYPE, "{victim}/file")],
@@ -39,7 +46,7 @@ LINKS = {
 @async_fixture()
 async def farm() -> AsyncIterator[Farm]:
     """A builder that is ready."""
-    made = make_pot_farm(the_reactor())
+    made = make_pot_farm(the_reactor(), attrs.evolve(LIMITS, job_secs=JOB_SECS))
     await made.builder.start()
     yield made
     await made.builder.stop()
@@ -69,3 +76,40 @@ async def test_a_toolchain_with_other_links(farm: Farm) -> None:
     members = [(info, b"") for info in more]
     farm.archive(OTHER_TOOLCHAIN).write_bytes(busybox_toolchain(*members, file("etc/hosts", b"of the toolchain")))
     assert (await farm.compile("/etc/alternatives/sh -c true", toolchain=OTHER_TOOLCHAIN)).output.code == 0
+
+
+#: What a job does, its outputs, and what its error says.
+JOBS = {
+    "a flood of output": ("while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done", (), "wrote more than"),
+    "no signal ends it": ("trap '' TERM INT HUP QUIT; while :; do sleep 3102; done", (), "took more than"),
+    "what outlives it holds its output": ("sleep 3103 &", (), "took more than"),
+    "a pipe": ("busybox mkfifo a.o", ("a.o",), "not a regular file"),
+    "a device": ("ln -s /dev/zero a.o", ("a.o",), "not a regular file|without making"),
+    "a directory": ("busybox mkdir a.o", ("a.o",), "not a regular file"),
+    "a loop": ("ln -s a.o a.o", ("a.o",), "Too many levels"),
+    "a terabyte of holes": ("busybox truncate -s 1000000000000 a.o", ("a.o",), "too large"),
+    "no program is left": ("busybox rm -rf /bin /usr; kill -9 $$", (), "signal|killed|did not"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("job", JOBS)
+@in_reactor
+async def test_a_job(job: str, farm: Farm) -> None:
+    """It ends with an error in its time, nothing of it goes on, and the next one runs in a pot that is as new."""
+    script, outputs, error = JOBS[job]
+    with pytest.raises(SccachedistError, match=error):
+        await farm.compile(script, outputs)
+    await until(lambda: not any(named(f"sleep\x003{number}") for number in range(102, 104)))
+    made = await farm.compile("test ! -e a.o && cat input >b.o", ("b.o",))
+    assert outputs_of(made) == {"b.o": b"from the client"}
+
+
+@in_reactor
+async def test_what_a_job_leaves(farm: Farm, tmp_path: Path) -> None:
+    """Processes that outlive it end with it; files and links of it are not there for the next job in its pot."""
+    left = f"(sleep 3104 >/dev/null 2>&1 </dev/null &); echo left >/left; ln -s {tmp_path} /etc; busybox rm -r /tmp"
+    assert (await farm.compile(f"{left}; ln -s {tmp_path} /tmp")).output.code == 0
+    assert named("sleep\x003104") == []
+    script = "test ! -e /left && test ! -L /etc && test -d /tmp && test ! -L /tmp && echo clean >b.o"
+    assert outputs_of(await farm.compile(script, ("b.o",))) == {"b.o": b"clean\n"}
+    assert list(tmp_path.iterdir()) == []

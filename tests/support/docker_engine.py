@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tarfile
 import tempfile
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import attrs
 
-from farmkit.processes import Command, Daemon
+from farmkit.processes import Command, Daemon, wait_until
 from sccachedist.config.settings import DockerSettings
 from tests.sandbox.archives import BUSYBOX, file, member, tar
+from tests.support.processes import running
 
 _START_SECS = 60
 
@@ -23,6 +25,8 @@ class DockerEngine:
     """A running engine; its socket is all that others need."""
 
     home: Path
+    _arguments: tuple[str, ...]
+    _daemons: contextlib.ExitStack
 
     @property
     def environment(self) -> dict[str, str]:
@@ -47,6 +51,19 @@ class DockerEngine:
         asked = subprocess.run(["docker", "info"], capture_output=True, env=self.environment, check=False)
         return b"Server Version" in asked.stdout
 
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        daemon = Daemon.start(Command(self._arguments, self.environment, self.home), self.home / "log")
+        self._daemons.callback(daemon.stop)
+        daemon.wait_until(self.answers, _START_SECS, "docker answers")
+
+    def kill(self) -> None:
+        """Kill it, but no container. Its containerd ends then, and would be taken for another one's until it has."""
+        os.kill(self.process, signal.SIGKILL)
+        wait_until(lambda: not running(f"{self.home}/exec/containerd/containerd.toml"), _START_SECS, "docker is gone")
+        for name in ("pid", "exec/containerd/containerd.pid"):  # of processes that init may not have waited for yet
+            (self.home / name).unlink(missing_ok=True)
+
     def ours(self) -> list[str]:
         """Every container there is, and every image but the base."""
         lines = self.docker("ps", "--all", "--format", "{{.Names}}").split()
@@ -61,21 +78,20 @@ def docker_engine(*options: str, has_network: bool = False) -> Iterator[DockerEn
     :param has_network: whether it may make networks for containers, in a network of its own.
     """
     home = Path(tempfile.mkdtemp(prefix="engine-"))
-    engine = DockerEngine(home)
     arguments = (
         *(("unshare", "--mount", "--net") if has_network else ("unshare", "--mount")),  # what it leaves is gone with it
         "dockerd",
         *("--data-root", f"{home}/data", "--exec-root", f"{home}/exec", "--pidfile", f"{home}/pid"),
         *("--bridge=none", "--iptables=false", "-H", f"unix://{home}/socket", *options),
     )
-    daemon = Daemon.start(Command(arguments, engine.environment, home), home / "log")
     try:
-        daemon.wait_until(engine.answers, _START_SECS, "docker answers")
-        base = tar(member("bin", tarfile.DIRTYPE, mode=0o755), file("bin/busybox", BUSYBOX.read_bytes(), 0o755))
-        engine.docker("import", "-", DockerSettings().image, stdin=base)
-        yield engine
-        for container in engine.docker("ps", "--all", "--quiet").split():
-            engine.docker("rm", "--force", container)
+        with contextlib.ExitStack() as daemons:
+            engine = DockerEngine(home, arguments, daemons)
+            engine.start()
+            base = tar(member("bin", tarfile.DIRTYPE, mode=0o755), file("bin/busybox", BUSYBOX.read_bytes(), 0o755))
+            engine.docker("import", "-", DockerSettings().image, stdin=base)
+            yield engine
+            for container in engine.docker("ps", "--all", "--quiet").split():
+                engine.docker("rm", "--force", container)
     finally:
-        daemon.stop()
         shutil.rmtree(home)
