@@ -205,8 +205,8 @@ class SentLocal(Word):
         "sccachedist doctor --config server.conf on the build server.",
     )
     KILLED = (
-        "An administrator ended the job.",
-        "Ask the administrator: the log of the scheduler says who it was.",
+        "An administrator ended the job; or its client came so late that it had all of its max_slots in use already.",
+        "Ask the administrator: the log of the scheduler says who it was, or which limit.",
     )
     MACHINE = (
         "The toolchain is for another machine than the build server: the kind says for which.",
