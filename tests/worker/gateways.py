@@ -194,7 +194,7 @@ class Bench:
         return self.sessions[-1]
 
     def end(self) -> None:
-        """End the sessions: what they await must not be left to the end of the interpreter, which closes it in any order."""
+        """End the sessions: what they await must not be left to the end of the interpreter, which has no order."""
         for session in self.sessions:
             session.addErrback(lambda failure: None)
             session.cancel()

@@ -43,7 +43,9 @@ def gantt(report: BuildReport, screen: Screen) -> str:
             top += _LANE
         top += 3
     jobs = sum(len(lane) for server in shown for lane in server.lanes)
-    label = f"{some(jobs, 'job')} on {some(len(shown), 'build server')} over time; the tables below have the same in words"
+    label = (
+        f"{some(jobs, 'job')} on {some(len(shown), 'build server')} over time; the tables below have the same in words"
+    )
     note = paragraph(f"Left out: {some(left, 'lane')}.") if left else ""
     return f"{_legend()}{_picture(label, top, _HATCH + _axis(report, screen, top), *parts)}{note}"
 

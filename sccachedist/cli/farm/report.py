@@ -128,7 +128,9 @@ def _home(report: BuildReport, screen: Screen) -> Iterator[str]:
         yield paragraph("Nothing.")
         return
     count, whole = counted(report.outcomes, HOME), counted(report.outcomes, (*HOME, *REMOTE))
-    yield paragraph(f"{count:,} of {some(whole, 'request')}. Their clients compiled them, unless the reason says otherwise.")
+    yield paragraph(
+        f"{count:,} of {some(whole, 'request')}. Their clients compiled them, unless the reason says otherwise."
+    )
     yield f"<dl>\n{''.join(_reason(group, screen) for group in report.home)}</dl>"
 
 
@@ -137,7 +139,10 @@ def _reason(group: HomeGroup, screen: Screen) -> str:
     means, mend = sentences(group.rows[0])
     lines = [paragraph(escape(means)), *([paragraph(escape(f"Mend: {mend}"))] if mend else [])]
     details = Counter(row["detail"] for row in group.rows if row["detail"]).most_common(_DETAILS)
-    lines += [paragraph(f"{'Once' if count == 1 else f'{count:,} times'}: {strange(detail, screen, 500)}") for detail, count in details]
+    lines += [
+        paragraph(f"{'Once' if count == 1 else f'{count:,} times'}: {strange(detail, screen, 500)}")
+        for detail, count in details
+    ]
     names = dict.fromkeys(row["output"] for row in group.rows if row["output"])
     if names:
         shown = ", ".join(strange(name, screen) for name in list(names)[:_FILES])
