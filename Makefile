@@ -20,7 +20,7 @@ COVERING = \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,attempts attention browsers core departures events farm_actions)) \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,farm_changes farm_documents farm_hosts farm_orders farm_routes feed fetched_toolchains fleet)) \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,history home_rates job_ids job_records jobs last_heartbeats latest leases notices)) \
-	$(addprefix tests/scheduler/test_,$(addsuffix .py,out_of_service placement pools popularity offers presumed queue queue_kinds queue_shares ranking refusals roles)) \
+	$(addprefix tests/scheduler/test_,$(addsuffix .py,out_of_service placement pools popularity offers presumed queue queue_kinds queue_shares quotas ranking refusals roles)) \
 	$(addprefix tests/scheduler/test_,$(addsuffix .py,reloaded_secrets sealed_heartbeats server_counts sessions shares sight snapshot speeds stored standings tenure weighted_turns window)) \
 	$(addprefix tests/server/test_,$(addsuffix .py,fitness idle_cpus introduced_jobs job_course jobs killed_jobs memory_room offers places spare spent_tokens)) tests/toolchains/test_lru.py \
 	tests/builders/test_machines.py tests/scheduler/test_scouts.py \
