@@ -20,6 +20,7 @@ STEPS = st.sampled_from(["job", "refused", "stranger", "second", "minute", "look
 
 @given(st.lists(STEPS, max_size=60), st.integers(1, 9))
 @example(["job", "minute", "second"], 1)
+@example(["job", "look", "minute", "second"], 1)
 def test_as_if_all_were_read(steps: list[str], keep: int) -> None:
     """Records come and go, some before they were ever looked at; of others, only what has changed is read."""
     now = 0.0
