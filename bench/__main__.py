@@ -17,6 +17,7 @@ from bench.quantities import no_worse
 from bench.report import Result, keep, kept, lines, result_of, table, verdict
 from bench.run import Case, NotMeasuredError, Run
 from bench.sides import PUBLISHED, before
+from farmkit import program
 from farmkit.launch import CHECKOUT
 
 #: A check fails if a number is worse than its bar by more than half.
@@ -87,4 +88,4 @@ def _well_enough(results: list[Result]) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

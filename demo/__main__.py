@@ -18,6 +18,7 @@ from pathlib import Path
 
 import attrs
 
+from farmkit import program
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, PROGRAMS, adding
 from farmkit.processes import LOOPBACK, Command, free_port, inherited
@@ -60,7 +61,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="demo", description="A farm of one machine at work.")
     parser.add_argument("--keep", action="store_true", help="keep the farm until Ctrl-C")
     keep = parser.parse_args().keep
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it leaves nothing behind
     with tempfile.TemporaryDirectory(prefix="sccachedist-demo-", ignore_cleanup_errors=True) as name:
         folder, administrator = Path(name), secrets.token_urlsafe()
         metrics = f'[metrics]\naddress = "{LOOPBACK}:{free_port()}"\n'
@@ -156,8 +156,6 @@ class Demo:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        program.run(main)
     except (RuntimeError, subprocess.TimeoutExpired) as error:
         sys.exit(f"demo: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from farmkit import program
 from tests.compat.cells import Cell, Failed, Role, Seen, run_cell
 from tests.compat.releases import NEWEST, RELEASES
 from tests.compat.table import PAGE, write_table
@@ -50,4 +51,4 @@ def _seen_in(work: Path, cell: Cell) -> Seen | Failed:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    program.run(partial(main, sys.argv[1:]))

@@ -7,8 +7,10 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from farmkit import program
 from tests.faults.alone import be_alone
 from tests.faults.build import FILES
 from tests.faults.run import Range, prepared, with_toolchains
@@ -61,4 +63,4 @@ def _say(*lines: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    program.run(partial(main, sys.argv[1:]))

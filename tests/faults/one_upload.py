@@ -18,6 +18,7 @@ from pathlib import Path
 
 import attrs
 
+from farmkit import program
 from farmkit.busybox_jobs import id_of, shell, write_inputs, write_toolchain
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SERVER
@@ -162,4 +163,4 @@ class _Client:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

@@ -9,11 +9,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import attrs
 
+from farmkit import program
 from farmkit.launch import OUR_SERVER, PUBLISHED_SERVER, adding
 from farmkit.processes import Command, answers, inherited, wait_until
 from farmkit.published_client import Client
@@ -158,4 +160,4 @@ class Troubles:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    program.run(partial(main, sys.argv[1:]))

@@ -7,8 +7,10 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
+from farmkit import program
 from farmkit.processes import wait_until
 from tests.faults.alone import be_alone
 from tests.faults.build import FILES, PARALLEL
@@ -57,4 +59,4 @@ def _trouble(where: Range) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    program.run(partial(main, sys.argv[1:]))

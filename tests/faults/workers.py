@@ -12,11 +12,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import attrs
 
 from demo.__main__ import Demo
+from farmkit import program
 from farmkit.busybox_jobs import BUSYBOX, write_toolchain
 from farmkit.farm import Farm
 from farmkit.processes import Daemon, wait_until
@@ -212,4 +214,4 @@ CASES: Mapping[str, Callable[[Place], Iterator[str]]] = {
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    program.run(partial(main, sys.argv[1:]))

@@ -5,8 +5,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from farmkit import program
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, Launch
 from farmkit.processes import Command
@@ -75,4 +77,4 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    program.run(partial(main, sys.argv[1:]))
