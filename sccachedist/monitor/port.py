@@ -61,15 +61,20 @@ class MonitorPort(Factory):
         return monitor
 
     def _make_room_for(self, crowd: str) -> bool:
-        """Whether one more may be opened. The address with most of them gives one up to one that has two fewer."""
+        """Whether one more may be opened.
+
+        The oldest that has not logged in gives way. If all have, the address with most of them gives up its oldest to
+        one that has two fewer.
+        """
         if len(self._open) < CONNECTIONS:
             return True
-        largest, most = self._crowds.most_common(1)[0]
-        if most < self._crowds[crowd] + 2:
-            return False
-        those = [monitor for monitor in self._open if crowd_of(monitor.host) == largest]
-        closed = min(those, key=lambda monitor: monitor.logged_in)  # of equals, the oldest
-        closed.drop("closed, for another address has fewer")
+        closed = next((monitor for monitor in self._open if not monitor.logged_in), None)
+        if closed is None:
+            largest, most = self._crowds.most_common(1)[0]
+            if most < self._crowds[crowd] + 2:
+                return False
+            closed = next(monitor for monitor in self._open if crowd_of(monitor.host) == largest)
+        closed.drop("closed, to make room for another one")
         self.closed(closed)
         return True
 

@@ -137,19 +137,35 @@ def test_crowds(port: Port) -> None:
     lose(first)
     assert port.connect()
     for number in range(1000):
-        port.connect(f"10.0.{number // 250}.{number % 250 + 1}")
-    assert port.connect("10.1.0.1") is None
+        assert port.connect(f"10.0.{number // 250}.{number % 250 + 1}")
     assert len(port.clock.getDelayedCalls()) == CONNECTIONS
 
 
+def test_strangers_give_way(port: Port) -> None:
+    """Monitors stay, though many others come from more addresses; of these, the one that came first goes first."""
+    monitors = [port.log_in() for _ in range(2)]
+    strangers = [port.connect(f"10.0.0.{number + 1}") for number in range(CONNECTIONS)]
+    gone = [number for number, stranger in enumerate(strangers) if stranger is None or stranger[1].disconnecting]
+    assert gone == [0, 1]
+    for stranger in strangers[2:]:
+        assert stranger is not None
+        stranger[0].dataReceived(LOGIN)
+    assert port.connect("10.1.0.1") is not None  # for one of two at one address
+    assert port.connect("10.1.0.2") is not None  # for the last, which has not logged in
+    assert [socket.disconnecting for _, socket in monitors] == [True, False]
+
+
 def test_a_few_addresses_with_all_connections(port: Port) -> None:
-    """They leave some to others: the one that has most gives up its oldest, first those that have not logged in."""
+    """They leave some to others: who has not logged in, then the oldest of the one that has most."""
     crowds = [f"127.0.0.{number + 1}" for number in range(CONNECTIONS // PER_ADDRESS)]
     many = [connected for host in crowds for _ in range(PER_ADDRESS) if (connected := port.connect(host))]
     assert len(many) == CONNECTIONS
     for monitor, _ in (*many[:2], *many[3:]):
         monitor.dataReceived(LOGIN)
-    newcomers = [each for _ in range(PER_ADDRESS) if (each := port.connect("10.0.0.1"))]
+    newcomers = []
+    while (newcomer := port.connect("10.0.0.1")) is not None:
+        newcomer[0].dataReceived(LOGIN)
+        newcomers.append(newcomer)
     closed = [index for index, (_, socket) in enumerate(many) if socket.disconnecting]
     left = Counter(monitor.host for index, (monitor, _) in enumerate(many) if index not in closed)
     assert len(newcomers) == len(closed) == CONNECTIONS // (len(crowds) + 1)
