@@ -25,8 +25,8 @@ from tests.support.small_disk import SmallDisk
 pytestmark = pytest.mark.functional
 
 FILES, PARALLEL = 100, 4
-#: Of a hundred compiles, so many may go home.
-MOST_HOME = 2
+#: Of a hundred compiles, so many may go home: a server of two CPUs has as many jobs when it finds that it cannot compile.
+MOST_HOME = 3
 #: Such a build takes at most 1.2 times as long as on the healthy server alone; there is room, for two builds differ.
 MOST_TIMES = 1.5
 #: The limit of a control group with enough room.
