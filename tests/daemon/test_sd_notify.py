@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,10 +50,13 @@ class Told:
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> Iterator[Listening]:
-    listening = Listening(str(tmp_path / "notify"))
-    yield listening
-    listening.close()
+def manager() -> Iterator[Listening]:
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # a socket's name may have 107 bytes, which a test's own folder may take
+        listening = Listening(str(Path(folder, "notify")))
+        yield listening
+        listening.close()
 
 
 @pytest.fixture
