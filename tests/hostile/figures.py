@@ -16,7 +16,7 @@ from farmkit.launch import CHECKOUT
 TABLE = CHECKOUT / "doc" / "security-figures.rst"
 _HEAD = """\
 Measured with Debian's Python on two cores, one module of tests at a time and nothing beside it: how many times as long
-as alone an honest client's jobs took beside the attack (alone, some 9 ms a job), and the longest turn of each reactor;
+as alone an honest client's jobs took beside the attack (alone, 6 to 9 ms a job), and the longest turn of each reactor;
 each the worst of a row's tests and of the three users. The attacker runs on the same two cores, and what it takes of
 them is no attack: the first row has the median of what a process does that takes a core and asks nothing of anybody.
 The tests take an alone of less than 50 ms, and for the percentile 150 ms, for that much.
