@@ -6,6 +6,7 @@ the CPU for itself, and all others share the other one.
 
 import contextlib
 import os
+import resource
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import attrs
 from bench.grown import GrownFarm, Size, measured
 from bench.meters import Meter, Stopwatch, memory
 from bench.quantities import Bar, Quantity, by_turns, percentile
-from bench.run import Run, step
+from bench.run import NotMeasuredError, Run, step
 from bench.sides import OURS, UNCLAIMED, side
 from farmkit.grown_fleet import grown_fleet
 from farmkit.processes import LOOPBACK, free_port
@@ -36,6 +37,8 @@ _LARGE = Size(servers=5000, toolchains=20_000, waiting=2000)
 _HUGE = attrs.evolve(_LARGE, servers=20_000)
 #: Jobs that end in a second.
 _RATE = 100
+#: Files that a process has open beside a connection of each build server.
+_OTHER_FILES = 5000
 #: Seconds between two looks at the lag.
 _LOOK_SECS = 0.05
 
@@ -48,9 +51,23 @@ class GrownFarms:
 
     def measure(self, run: Run) -> list[Quantity]:
         """Ours alone: the published scheduler makes no client wait."""
+        if not run.quick:
+            _allow_descriptors(_HUGE.servers + _OTHER_FILES)
         rows = [row for rule in PlacementRule for row in _growth(run, rule)]
         rows += _at_work(run, _LARGE, Bar(20, of_ours=True), Bar(200, of_ours=True))
         return rows if run.quick else rows + _at_work(run, _HUGE)
+
+
+def _allow_descriptors(count: int) -> None:
+    """Let this process, and what it starts, have so many files and connections open.
+
+    :raises NotMeasuredError: it may not.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(count, soft), max(count, hard)))
+    except ValueError as error:
+        raise NotMeasuredError(f"it needs {count} descriptors, and there are {hard} (ulimit -n)") from error
 
 
 def _growth(run: Run, rule: PlacementRule) -> list[Quantity]:
