@@ -1,4 +1,7 @@
-"""Strangers' text made fit for a terminal and a log: one line, and no character that moves a cursor or hides a word."""
+"""Text for a terminal and a log: what strangers say, fit to be shown there, and how many there are of a thing.
+
+A stranger's text is one line, and has no character that moves a cursor or hides a word.
+"""
 
 #: The most characters of a stranger's text that are shown.
 LONGEST = 200
@@ -16,3 +19,8 @@ def excerpt(text: str, longest: int = LONGEST) -> str:
     if len(text) <= longest:
         return printable(text)
     return f"{printable(text[:longest])}... ({len(text)} characters)"
+
+
+def some(count: int, thing: str) -> str:
+    """So many of a thing, whose word gets an s if it is not one."""
+    return f"{count:,} {thing}{'s' * (count != 1)}"

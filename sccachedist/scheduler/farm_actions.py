@@ -12,7 +12,7 @@ import attrs
 from sccachedist.budgets import Party
 from sccachedist.errors import DecodeError, SccachedistError
 from sccachedist.job_phases import JobPhase
-from sccachedist.printable import excerpt
+from sccachedist.printable import excerpt, some
 from sccachedist.records.documents import DoneRow
 from sccachedist.scheduler.build_server import BuildServer
 from sccachedist.scheduler.events import Events
@@ -146,7 +146,7 @@ def _drain(asked: Requested, farm: Interventions, around: Circumstances) -> Plan
             return to.drain(server_id, drain, now)
 
         steps.append(Step(str(server_id), text, server is not None, perform))
-    return Plan(f"{_count(len(steps), 'build server')} {_gets(len(steps))} no new jobs", tuple(steps))
+    return Plan(f"{some(len(steps), 'build server')} {_gets(len(steps))} no new jobs", tuple(steps))
 
 
 def _undrain(asked: Requested, farm: Interventions, around: Circumstances) -> Plan:
@@ -168,7 +168,7 @@ def _undrain(asked: Requested, farm: Interventions, around: Circumstances) -> Pl
             return to.drain(server_id, None, now, around.by)
 
         steps.append(Step(str(server_id), text, server is not None, perform))
-    return Plan(f"{_count(len(steps), 'build server')} {_gets(len(steps))} jobs again", tuple(steps))
+    return Plan(f"{some(len(steps), 'build server')} {_gets(len(steps))} jobs again", tuple(steps))
 
 
 def _forgive(asked: Requested, farm: Interventions, around: Circumstances) -> Plan:
@@ -184,7 +184,7 @@ def _forgive(asked: Requested, farm: Interventions, around: Circumstances) -> Pl
         )
         for server in avoided
     )
-    return Plan(f"{_count(len(steps), 'build server')} {_gets(len(steps))} jobs like any other again", steps)
+    return Plan(f"{some(len(steps), 'build server')} {_gets(len(steps))} jobs like any other again", steps)
 
 
 def _forget_server(asked: Requested, farm: Interventions, around: Circumstances) -> Plan:
@@ -205,14 +205,14 @@ def _forget_server(asked: Requested, farm: Interventions, around: Circumstances)
             def perform(to: Interventions, now: float, server_id: ServerId = server_id) -> Events:
                 return to.forget_server(server_id, now)
 
-            jobs = f", and its {_count(len(server.jobs), 'job')} with it" if server.jobs else ""
+            jobs = f", and its {some(len(server.jobs), 'job')} with it" if server.jobs else ""
             text = f"{server_id} has been silent for {silent:.0f} s: it is forgotten{jobs}"
             steps.append(Step(str(server_id), text, perform=perform))
     if not steps:
         server = known[meant[0]]
         heard = f"{server.server_id} was heard of {around.now - server.seen:.0f} s ago"
         raise CannotBeDone(f"only a silent build server can be forgotten, and {heard}: drain it instead")
-    return Plan(f"{_count(len(steps), 'build server')} {'is' if len(steps) == 1 else 'are'} forgotten", tuple(steps))
+    return Plan(f"{some(len(steps), 'build server')} {'is' if len(steps) == 1 else 'are'} forgotten", tuple(steps))
 
 
 def _kill(asked: Requested, farm: Interventions, around: Circumstances) -> Plan:
@@ -230,8 +230,8 @@ def _kill(asked: Requested, farm: Interventions, around: Circumstances) -> Plan:
     steps = [_kill_step(job_id, farm) for job_id in found]
     killed = sum(step.found for step in steps)
     if not killed:
-        raise CannotBeDone(f"{_NO_ORDERS}: {_count(len(steps), 'job')} there {'goes' if len(steps) == 1 else 'go'} on")
-    text = f"{_count(killed, 'job')} will be compiled by {'its client' if killed == 1 else 'their clients'}"
+        raise CannotBeDone(f"{_NO_ORDERS}: {some(len(steps), 'job')} there {'goes' if len(steps) == 1 else 'go'} on")
+    text = f"{some(killed, 'job')} will be compiled by {'its client' if killed == 1 else 'their clients'}"
     if others := len(steps) - killed:
         text += f"; {others} more {'goes' if others == 1 else 'go'} on, for {_NO_ORDERS}"
     return Plan(text, tuple(steps))
@@ -252,7 +252,7 @@ def _pause(asked: Requested, farm: Interventions, around: Circumstances) -> Plan
     pause = Pause(around.by, asked.reason, around.time)
     text = f"the farm is paused: clients compile themselves, {_go_on(jobs)}"
     if around.waiting:
-        text += f"; {_count(around.waiting, 'request')} in the queue {'is' if around.waiting == 1 else 'are'} sent away"
+        text += f"; {some(around.waiting, 'request')} in the queue {'is' if around.waiting == 1 else 'are'} sent away"
     return Plan(text, (Step("farm", text, perform=lambda to, now: to.pause(pause)),))
 
 
@@ -281,11 +281,9 @@ def _forget_toolchain(asked: Requested, farm: Interventions, around: Circumstanc
         users = sum(farm.job(job_id).toolchain == toolchain for job_id in server.jobs)
         text = f"{server.server_id} is told with its next heartbeat to remove toolchain {toolchain[:12]}"
         if users:
-            text += (
-                f"; {_count(users, 'job')} may use it: it goes when none does, within {FORGET_SECS / 60:.0f} minutes"
-            )
+            text += f"; {some(users, 'job')} may use it: it goes when none does, within {FORGET_SECS / 60:.0f} minutes"
         steps.append(Step(str(server.server_id), text, perform=perform))
-    said = f"{_count(len(steps), 'build server')} {'forgets' if len(steps) == 1 else 'forget'} it"
+    said = f"{some(len(steps), 'build server')} {'forgets' if len(steps) == 1 else 'forget'} it"
     return Plan(f"{said}: the next client that needs it brings it again", tuple(steps))
 
 
@@ -301,10 +299,6 @@ _PLANS: Mapping[str, Callable[[Requested, Interventions, Circumstances], Plan]] 
 }
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _gets(number: int) -> str:
     return "gets" if number == 1 else "get"
 
@@ -312,7 +306,7 @@ def _gets(number: int) -> str:
 def _go_on(jobs: int) -> str:
     if not jobs:
         return "and none runs"
-    return f"the {_count(jobs, 'job')} that {'is' if jobs == 1 else 'are'} there {'goes' if jobs == 1 else 'go'} on"
+    return f"the {some(jobs, 'job')} that {'is' if jobs == 1 else 'are'} there {'goes' if jobs == 1 else 'go'} on"
 
 
 def _none_of(meant: Collection[BuildServer], what: str) -> str:

@@ -19,7 +19,6 @@ from sccachedist.builders.overlay import OverlayBuilder
 from sccachedist.builders.upload_follower import STEP
 from sccachedist.errors import BuildError, LimitExceeded, ToolchainError
 from tests.builders.farms import (
-    IDENTITIES,
     LIMITS,
     SCRATCH_BYTES,
     TOOLCHAIN,
@@ -37,14 +36,6 @@ from tests.sandbox.archives import busybox_toolchain, file, gzipped, member, tar
 from tests.support.wrappers import wrapper
 
 pytestmark = pytest.mark.functional
-
-
-@async_fixture(scope="module", params=IDENTITIES)
-async def farm(request: pytest.FixtureRequest) -> AsyncIterator[Farm]:
-    made = await started(make_farm(the_reactor(), request.param), request.param)
-    yield made
-    await made.builder.stop()
-    shutil.rmtree(made.place)
 
 
 def hurried(farm: Farm) -> OverlayBuilder:

@@ -1,25 +1,15 @@
 """What the kernel knows of the overlay builder's jobs, and what they see of the kernel, as root and as nobody."""
 
 import os
-import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from sccachedist.builders.cgroups import own_groups
 from sccachedist.errors import LimitExceeded
-from tests.builders.farms import IDENTITIES, LIMITS, Farm, async_fixture, in_reactor, make_farm, started, the_reactor
+from tests.builders.farms import LIMITS, Farm, in_reactor
 
 pytestmark = pytest.mark.functional
-
-
-@async_fixture(scope="module", params=IDENTITIES)
-async def farm(request: pytest.FixtureRequest) -> AsyncIterator[Farm]:
-    made = await started(make_farm(the_reactor(), request.param), request.param)
-    yield made
-    await made.builder.stop()
-    shutil.rmtree(made.place)
 
 
 @in_reactor

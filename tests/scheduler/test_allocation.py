@@ -1,73 +1,29 @@
 """Allocations: what a client is told while build servers answer, refuse, are slow or go away."""
 
-from typing import Any
+from twisted.internet.defer import CancelledError
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
-
-from farmkit.fakes import FakeBuildServers
 from sccachedist.budgets import Party
-from sccachedist.config import QueueSettings
 from sccachedist.errors import NoCapacity, PeerError
 from sccachedist.job_phases import JobPhase
 from sccachedist.outcomes import Refusal
-from sccachedist.scheduler.allocation import MOST_TRIES, Allocation, Ticket
+from sccachedist.scheduler.allocation import MOST_TRIES
 from sccachedist.scheduler.core import Reservation, SchedulerCore
-from sccachedist.scheduler.events import Event
-from sccachedist.scheduler.job_tokens import JobTokens
-from sccachedist.scheduler.queue import Queue
-from sccachedist.scheduler.shares import HOLD_SECS, UNHELD_SECS, UNHELD_SLOT_SECS
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import (
-    AllocJobFail,
-    AllocJobResponse,
     AllocJobSuccess,
-    AssignJobResult,
     JobAlloc,
     JobState,
     Toolchain,
 )
 from sccachedist.wire.tokens import job_token
+from tests.scheduler.allocating import Allocating
 from tests.scheduler.farms import FIRST_JOB, A, B, assigned, farm, free_slots, heartbeat, job_in
 
 REFUSAL = PeerError("status 500", status=500)
 
 
-class AllocationTests(SynchronousTestCase):
-    """One scheduler with two build servers of 2 CPUs each."""
-
-    def setUp(self) -> None:
-        self.use(farm(2, 2))
-
-    def use(self, core: SchedulerCore, max_wait_secs: int = 0) -> None:
-        self.core, self.clock = core, Clock()
-        self.told: list[Event] = []
-        build_servers = FakeBuildServers()
-        self.assignments = build_servers.assignments
-        tokens = JobTokens(self.clock.seconds)
-        waiting, queue = QueueSettings(max_wait_secs, settle_secs=0), Queue[Ticket](most=3)
-        self.allocation = Allocation(core, build_servers, queue, waiting, self.clock, tokens, self.told.extend)
-
-    def allocate(self, archive_id: str = "0a" * 32, client: str = "client") -> Deferred[AllocJobResponse]:
-        return Deferred.fromCoroutine(
-            self.allocation.allocate(Party(client), Toolchain(archive_id), self.clock.seconds())
-        )
-
-    def answer(self, server_id: ServerId, answer: AssignJobResult | Exception) -> None:
-        self.assignments.answer(server_id, answer)
-
-    def reason(self, allocated: Deferred[Any]) -> str:
-        """Why the client has to compile locally."""
-        fail = self.successResultOf(allocated)
-        assert isinstance(fail, AllocJobFail)
-        return fail.msg
-
-    def server(self, allocated: Deferred[Any]) -> ServerId:
-        """The build server that the client was given."""
-        success = self.successResultOf(allocated)
-        assert isinstance(success, AllocJobSuccess)
-        return success.job_alloc.server_id
+class AllocationTests(Allocating):
+    """What a client is told that waits for no slot."""
 
     def test_allocated(self) -> None:
         """The client gets the build server's address, certificate digest and a token, when that has taken the job."""
@@ -269,69 +225,6 @@ class WaitingTests(AllocationTests):
         self.server(greedy[0])
         self.server(modest)
         self.assertNoResult(greedy[1])
-
-    def test_waits_for_its_own(self) -> None:
-        """A new client that was given its share waits for its own jobs to begin; others go on meanwhile."""
-        self.use(farm(2))
-        first, waits = self.allocate(client="new"), self.allocate(client="new")
-        other, waits_too = self.allocate(client="other"), self.allocate(client="third")
-        for allocated in (first, other):
-            self.answer(A, assigned())
-            self.server(allocated)
-        assert self.assignments.waiting == []
-        self.core.update(FIRST_JOB, A, JobState.STARTED, 0.0)
-        self.allocation.serve_waiting()
-        self.answer(A, assigned())
-        self.server(waits)
-        self.assertNoResult(waits_too)
-
-    def test_slots_that_are_not_used(self) -> None:
-        """A slot whose client does not come is another's after a moment, without anything else that happens."""
-        self.use(farm(1))
-        absent = [self.allocate(client=name) for name in "ab"]
-        self.answer(A, assigned())
-        waiting = self.allocate(client="c")
-        self.clock.advance(HOLD_SECS / 2)
-        assert self.assignments.waiting == []
-        self.clock.advance(HOLD_SECS / 2)
-        assert self.assignments.waiting == [A]
-        self.answer(A, assigned())
-        self.server(absent[1])
-        self.clock.advance(HOLD_SECS)
-        self.answer(A, assigned())
-        self.server(waiting)
-        assert self.clock.getDelayedCalls() == []
-
-    def test_slots_that_are_not_used_without_a_queue(self) -> None:
-        """Where nobody waits, a slot whose client did not come is another's as well."""
-        self.use(farm(1), max_wait_secs=0)
-        for _ in range(2):
-            self.allocate(client="absent")
-            self.answer(A, assigned())
-        assert "Insufficient" in self.reason(self.allocate(client="b"))
-        self.clock.advance(HOLD_SECS)
-        allocated = self.allocate(client="b")
-        self.answer(A, assigned())
-        self.server(allocated)
-
-    def test_a_client_that_never_comes(self) -> None:
-        """It gets slots at a pace, without anything else that happens; another client waits for none of that."""
-        self.use(farm(10))
-        self.allocate(client="absent")
-        self.answer(A, assigned())
-        self.clock.advance(HOLD_SECS)
-        self.core.lend(HOLD_SECS)
-        for _ in range(round(UNHELD_SLOT_SECS / UNHELD_SECS)):
-            self.allocate(client="absent")
-            self.answer(A, assigned())
-        paced = [self.allocate(client="absent") for _ in range(2)]
-        assert self.assignments.waiting == []
-        self.allocate(client="another")
-        self.answer(A, assigned())
-        for each in paced:
-            self.clock.advance(UNHELD_SECS)
-            self.answer(A, assigned())
-            self.server(each)
 
     def test_leaves_the_queue(self) -> None:
         """A client that goes away while it waits takes no slot."""

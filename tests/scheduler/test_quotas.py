@@ -156,15 +156,21 @@ def test_its_build_server_goes() -> None:
     assert job_of(third)
 
 
-@pytest.mark.parametrize(("whose", "others", "is_ended"), [(ANN, 2, True), (ANN, 1, False), (BOB, 2, False)])
-def test_it_comes_late(whose: Party, others: int, is_ended: bool) -> None:
-    """A job that was dropped, for its client did not come, is its client's again; it ends if others have its place."""
+def let_go_by(whose: Party) -> tuple[Scheduler, Ours, JobId]:
+    """A scheduler that has dropped a job for which its client did not come, the build server, and the job."""
     scheduler = Scheduler(core=SchedulerCore(FIRST_JOB))
     ours = Ours(scheduler.core)
     ours.beat(ours.report())
     late = scheduler.take(whose)
     scheduler.clock.advance(9.0)
     scheduler.term.expire()
+    return scheduler, ours, late
+
+
+@pytest.mark.parametrize(("whose", "others", "is_ended"), [(ANN, 2, True), (ANN, 1, False), (BOB, 2, False)])
+def test_it_comes_late(whose: Party, others: int, is_ended: bool) -> None:
+    """A job that was dropped, for its client did not come, is its client's again; it ends if others have its place."""
+    scheduler, ours, late = let_go_by(whose)
     assert scheduler.core.views.held(whose) == 0
     jobs = [late, *(scheduler.run(whose) for _ in range(others))]
     scheduler.term.job_states(A, JobStates(1, ours.number + 1, ((late, JobState.STARTED),)))
@@ -176,12 +182,7 @@ def test_it_comes_late(whose: Party, others: int, is_ended: bool) -> None:
 
 def test_another_server_has_it() -> None:
     """What a build server says of a job that was another's counts for no client."""
-    scheduler = Scheduler(core=SchedulerCore(FIRST_JOB))
-    ours = Ours(scheduler.core)
-    ours.beat(ours.report())
-    late = scheduler.take(ANN)
-    scheduler.clock.advance(9.0)
-    scheduler.term.expire()
+    scheduler, _, late = let_go_by(ANN)
     liar = Ours(scheduler.core, B)
     liar.beat(liar.report(), 9.0)
     scheduler.term.job_states(B, JobStates(1, 2, ((late, JobState.STARTED),)))

@@ -24,10 +24,9 @@ from sccachedist.cli.farm import clients, job, jobs, record_files, report, serve
 from sccachedist.cli.farm.record_files import RecordFile
 from sccachedist.cli.farm.screen import Screen
 from sccachedist.cli.farm.times import secs_back
-from sccachedist.cli.farm.words import some
 from sccachedist.client.farm import Farm
 from sccachedist.errors import ConfigError, PeerError
-from sccachedist.printable import printable
+from sccachedist.printable import printable, some
 from sccachedist.records.documents import JobDocument, JobRow, JobsDocument, UsageDocument, WhyDocument
 from sccachedist.records.report import report_of
 from sccachedist.records.selection import Selection

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from sccachedist.cli.farm.markup import paragraph, strange_line
 from sccachedist.cli.farm.screen import Screen
-from sccachedist.cli.farm.words import some
 from sccachedist.outcomes import AT_HOME, Outcome
+from sccachedist.printable import some
 from sccachedist.records.lanes import Span
 from sccachedist.records.report import BuildReport, ServerLanes, total_secs
 

@@ -7,8 +7,9 @@ from html import escape
 from sccachedist.cli.farm.gantt import gantt, load_chart, share_bar
 from sccachedist.cli.farm.markup import Heading, page, paragraph, section, strange, table
 from sccachedist.cli.farm.screen import Screen
-from sccachedist.cli.farm.words import HOME, REMOTE, compiled_share, counted, home_with_share, sentences, some
+from sccachedist.cli.farm.words import HOME, REMOTE, compiled_share, counted, home_with_share, sentences
 from sccachedist.outcomes import TimedPhase
+from sccachedist.printable import some
 from sccachedist.records.documents import JobRow, UsageRow
 from sccachedist.records.report import BuildReport, HomeGroup, Stretch, total_secs
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from sccachedist.cli.farm.screen import Cell, Column, Screen, Style, table
-from sccachedist.cli.farm.words import some
+from sccachedist.printable import some
 from sccachedist.records.documents import ServerRow, ServersDocument
 
 _STYLES: dict[str, Style] = {"open": "good", "avoided": "bad", "unfit": "bad", "draining": "warn"}

@@ -1,7 +1,8 @@
 """``status``: the farm at a glance. Pure."""
 
 from sccachedist.cli.farm.screen import Screen, paragraph
-from sccachedist.cli.farm.words import HOME, REMOTE, compiled_share, counted, home_reasons, some
+from sccachedist.cli.farm.words import HOME, REMOTE, compiled_share, counted, home_reasons
+from sccachedist.printable import some
 from sccachedist.records.documents import SERVER_STATES, Recent, SchedulerRow, StatusDocument
 
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from sccachedist.cli.farm.job import verdict
 from sccachedist.cli.farm.screen import Screen, paragraph
-from sccachedist.cli.farm.words import outcome_cell, refusal_sentences, some
+from sccachedist.cli.farm.words import outcome_cell, refusal_sentences
 from sccachedist.outcomes import Outcome
+from sccachedist.printable import some
 from sccachedist.records.documents import JobRow, RefusalCount, WhyDocument
 
 _UNSEEN = (

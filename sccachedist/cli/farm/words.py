@@ -48,11 +48,6 @@ def refusal_sentences(reason: str) -> tuple[str, str]:
     return (_UNKNOWN, "") if word is None else (word.means, word.mend)
 
 
-def some(count: int, thing: str) -> str:
-    """So many of a thing, whose word gets an s if it is not one."""
-    return f"{count:,} {thing}{'s' * (count != 1)}"
-
-
 def counted(outcomes: Mapping[str, int], words: tuple[str, ...]) -> int:
     """How many requests ended with one of some words."""
     return sum(outcomes.get(word, 0) for word in words)
