@@ -29,7 +29,7 @@ class CpuUse:
     is_contended: bool = False
 
 
-#: The use of CPUs at which nobody has looked.
+#: The use of CPUs before the first look.
 UNSEEN = CpuUse(inf)
 
 

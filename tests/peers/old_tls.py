@@ -138,7 +138,7 @@ def lax_server() -> SSL.Context:
     return context
 
 
-#: Whoever connects, or is connected to. The first one shows what a host's policy permits.
+#: What connects, or is connected to. The first one shows what a host's policy permits.
 WAYS: dict[str, Callable[[int], bool]] = {
     "no guard": lambda version: of_any_client(version, lax_server()),
     "daemon, pinned": lambda version: of_policy(version, pinned=True),

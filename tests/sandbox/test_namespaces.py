@@ -99,7 +99,7 @@ def test_it_ends_with_its_daemon(place: str, identity: str) -> None:
     try:
         assert daemon.stdout.readline() == b"in\n"
         daemon.kill()
-        assert daemon.communicate(timeout=20)[0] == b""  # nobody holds the pipe
+        assert daemon.communicate(timeout=20)[0] == b""  # no process holds the pipe
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(daemon.pid, signal.SIGKILL)

@@ -114,7 +114,7 @@ def test_at_once(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_port_of_browsers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has one of its own has the same limits and the same proxies there as at the other."""
+    """A farm with one of its own has the same limits and the same proxies there as at the other."""
     running = Running(attrs.evolve(SETTINGS, web=attrs.evolve(SETTINGS.web, address=ServerId.parse("127.0.0.1:1"))))
     running.start(monkeypatch)
     trusted = (ip_network("10.0.0.0/8"),)
