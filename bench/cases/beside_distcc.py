@@ -15,7 +15,7 @@ from pathlib import Path
 import attrs
 
 from bench.cases.projects import build, project_in
-from bench.meters import cpu_secs_of, meter
+from bench.meters import cpu_secs_of, meter, own_cpu_secs
 from bench.quantities import Bar, Quantity
 from bench.run import Run
 from bench.sides import Side, both
@@ -34,18 +34,22 @@ class _Way:
     """A way to compile the project.
 
     :param cpu_secs: the CPU seconds of daemons until now; the compile's own command counts besides.
+    :param own_secs: those of the farm's daemons and sandbox workers among them, without sandboxes and compilers.
     """
 
     name: str
     project: Project
     compiling: Callable[[Sequence[str], Path], Command]
     cpu_secs: Callable[[], float]
+    own_secs: Callable[[], float] = lambda: 0.0
 
     def build(self) -> dict[str, float]:
         """Compile everything: seconds, and milliseconds of CPU for a file."""
-        before = self._all_secs()
+        all_before, own_before = self._all_secs(), self.own_secs()
         seconds = build(self.project, AT_A_TIME, self.compiling)
-        return {"wall": seconds, "cpu": 1000 * (self._all_secs() - before) / len(self.project.sources)}
+        used, own = self._all_secs() - all_before, self.own_secs() - own_before
+        files = len(self.project.sources)
+        return {"wall": seconds, "cpu": used / files * 1000, "own": own / files * 1000}
 
     def _all_secs(self) -> float:
         waited = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -74,6 +78,7 @@ class BesideDistcc:
         return [
             Quantity("CPU for a file beyond home, distcc's on the left", "ms", beyond(distcc), beyond(ours), _BAR),
             Quantity("CPU for a file beyond home", "ms", beyond(published), beyond(ours)),
+            Quantity("of it, the farm's daemons and sandbox workers", "ms", _own(published), _own(ours)),
             Quantity("wall time, distcc's on the left", "s", _walls(distcc), _walls(ours)),
             Quantity("wall time", "s", _walls(published), _walls(ours)),
         ]
@@ -81,6 +86,10 @@ class BesideDistcc:
 
 def _beyond(home: list[dict[str, float]], rounds: list[dict[str, float]]) -> tuple[float, ...]:
     return tuple(there["cpu"] - here["cpu"] for here, there in zip(home, rounds, strict=True))
+
+
+def _own(rounds: list[dict[str, float]]) -> tuple[float, ...]:
+    return tuple(each["own"] for each in rounds)
 
 
 def _walls(rounds: list[dict[str, float]]) -> tuple[float, ...]:
@@ -126,4 +135,10 @@ def _farm(side: Side) -> Iterator[_Way]:
     with Client(folder / "client", farm.scheduler_url, farm.client_token, folder / "toolchains") as client:
         pid = client.daemon.process.pid
         project = project_in(folder)
-        yield _Way(side.name, project, client.compiling, lambda: side.meter.cpu_secs() + cpu_secs_of(pid))
+        yield _Way(
+            side.name,
+            project,
+            client.compiling,
+            lambda: side.meter.cpu_secs() + cpu_secs_of(pid),
+            lambda: own_cpu_secs(side.meter),
+        )

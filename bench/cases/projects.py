@@ -61,7 +61,7 @@ class _Developer:
         return {
             "seconds": seconds,
             "share": remote / len(self.project.sources),
-            "CPU of daemons and sandbox workers alone": own_cpu_secs(self.farm) - own,
+            "CPU": (own_cpu_secs(self.farm) - own) / remote * 1000,
         }
 
 
@@ -79,7 +79,7 @@ class ProjectBuild:
         self._jobs, self._bar, self._share = jobs, bar, share
 
     def measure(self, run: Run) -> list[Quantity]:
-        """Wall time, the share that was compiled remotely, and the CPU time besides compiling."""
+        """Wall time, the share that was compiled remotely, and the CPU time besides sandboxes and compilers."""
         at_a_time = self._jobs * job_capacity(usable_cpus())
         with (
             both(run.other) as (published, ours),
@@ -90,7 +90,7 @@ class ProjectBuild:
         return [
             rounds.quantity("seconds", "s", self._bar).named("wall time"),
             rounds.quantity("share", "", self._share).named("share compiled remotely"),
-            rounds.quantity("CPU of daemons and sandbox workers alone", "s"),
+            rounds.quantity("CPU", "ms", Bar(0.7)).named("CPU of daemons and sandbox workers alone for a remote file"),
         ]
 
 

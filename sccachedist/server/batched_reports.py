@@ -2,14 +2,15 @@
 
 If a request does not arrive, only ends of jobs are sent again: a heartbeat may never have listed a short job, so the
 scheduler would not miss it in the next one. All other states are in the next heartbeat, which then comes soon. A start
-is reported only of a job that goes on for a while: in time, before the scheduler lends the slot to another job because
-the client seems not to come.
+is reported only of a job that goes on for a while: with the next request if that comes soon, and in time, before the
+scheduler lends the slot to another job because the client seems not to come.
 
 While slots are free, the end of a job waits a moment for the next end, so that one request carries both. A published
 scheduler gets :mod:`sccachedist.server.per_job_reports`.
 """
 
 from collections.abc import Callable
+from itertools import takewhile
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -29,8 +30,9 @@ log = Logger()
 FIRST_AGAIN_SECS, MOST_AGAIN_SECS = 0.05, 1.0
 #: Seconds that the end of a job waits at most for others.
 LATER_SECS = 0.05
-#: Seconds that a job runs before its start is reported; the scheduler holds its slot for longer.
-STARTED_SECS = 0.2
+#: Seconds that a job runs before its start is reported: with a request that is made anyway, and in one of its own. The
+#: scheduler holds its slot for longer.
+ALONG_SECS, STARTED_SECS = 0.05, 0.2
 #: States in one request, and bytes of summaries: a scheduler takes four times as many (limits.heartbeat_bytes).
 MOST_STATES, MOST_SUMMARIES_BYTES = 1000, 256 * 1024
 
@@ -82,16 +84,21 @@ class BatchedReports:
             self._look = self._clock.callLater(seconds, self._tell_started)
 
     def _tell_started(self) -> None:
-        """Report the starts of jobs that still run, oldest first; one timer serves all."""
+        """Report the starts of jobs that still run; one timer serves all."""
         self._look = None
-        now = self._clock.seconds()
-        while self._started:
-            job_id, since = next(iter(self._started.items()))
-            if now - since < STARTED_SECS:
-                self._look_for_started(since + STARTED_SECS - now)
-                return
-            del self._started[job_id]
+        for job_id in self._pop_started(STARTED_SECS):
             self._tell(job_id, JobState.STARTED)
+        if self._started:
+            oldest = next(iter(self._started.values()))
+            self._look_for_started(oldest + STARTED_SECS - self._clock.seconds())
+
+    def _pop_started(self, secs: float) -> list[JobId]:
+        """Forget the jobs that have run for so long and whose starts are not reported, and return them."""
+        now = self._clock.seconds()
+        found = list(takewhile(lambda job_id: now - self._started[job_id] >= secs, self._started))
+        for job_id in found:
+            del self._started[job_id]
+        return found
 
     def _tell(self, job_id: JobId, state: JobState, summary: bytes = b"") -> None:
         self._states.append((job_id, state, summary))
@@ -139,6 +146,7 @@ class BatchedReports:
                     self._pause = Deferred()
                     await self._pause.addTimeout(LATER_SECS, self._clock, lambda *_: None)
                     self._pause = None
+                self._states += [(job_id, JobState.STARTED, b"") for job_id in self._pop_started(ALONG_SECS)]
                 count = _fitting(self._states)
                 reports, self._states = self._states[:count], self._states[count:]
                 await self._send(reports)
