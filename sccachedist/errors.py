@@ -227,12 +227,12 @@ class StaysHome(SccachedistError):
 
 
 class JobKilled(SccachedistError):
-    """An administrator wants a job to end: the client has to compile locally."""
+    """The scheduler wants a job to end, and knows why: the client has to compile locally."""
 
     sent_local = SentLocal.KILLED
 
     def __init__(self) -> None:
-        super().__init__("an administrator ended the job")
+        super().__init__("the scheduler ended the job")
 
 
 class ToolchainError(SccachedistError):

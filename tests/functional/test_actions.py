@@ -78,7 +78,7 @@ def test_a_job_that_runs_is_killed(farm: Farm, tmp_path: Path) -> None:
     assert running(marker) == []
     all_slots_free(farm)
     (job,) = told(farm, "jobs", "--reason", "killed")["jobs"]
-    assert (job["outcome"], job["detail"]) == ("sent_local", "an administrator ended the job")
+    assert (job["outcome"], job["detail"]) == ("sent_local", "the scheduler ended the job")
     assert "An administrator ended the job" in does(farm, "job", job["id"])
     said = "ann, at 127.0.0.1: kill: 1 job will be compiled by its client"
     farm.scheduler.wait_until(lambda: said in farm.scheduler.tail(100), 10, "it is in the log")
