@@ -17,7 +17,7 @@ from tests.support.secrecy import daemons_of, given_away, secrets_of, shown_by_p
 hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("suite")
 
-# The modes of files that tests make are those of most systems, whatever is set for the user of the suite.
+# The modes of files that tests make are those of most systems, not those that are set for the user of the suite.
 os.umask(0o022)
 
 

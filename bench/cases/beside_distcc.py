@@ -78,9 +78,11 @@ class BesideDistcc:
         return [
             Quantity("CPU for a file beyond home, distcc's on the left", "ms", beyond(distcc), beyond(ours), _BAR),
             Quantity("CPU for a file beyond home", "ms", beyond(published), beyond(ours)),
-            Quantity("of it, the farm's daemons and sandbox workers", "ms", _own(published), _own(ours)),
-            Quantity("wall time, distcc's on the left", "s", _walls(distcc), _walls(ours)),
-            Quantity("wall time", "s", _walls(published), _walls(ours)),
+            Quantity(
+                "of it, the farm's daemons and sandbox workers", "ms", _each(published, "own"), _each(ours, "own")
+            ),
+            Quantity("wall time, distcc's on the left", "s", _each(distcc, "wall"), _each(ours, "wall")),
+            Quantity("wall time", "s", _each(published, "wall"), _each(ours, "wall")),
         ]
 
 
@@ -88,12 +90,8 @@ def _beyond(home: list[dict[str, float]], rounds: list[dict[str, float]]) -> tup
     return tuple(there["cpu"] - here["cpu"] for here, there in zip(home, rounds, strict=True))
 
 
-def _own(rounds: list[dict[str, float]]) -> tuple[float, ...]:
-    return tuple(each["own"] for each in rounds)
-
-
-def _walls(rounds: list[dict[str, float]]) -> tuple[float, ...]:
-    return tuple(each["wall"] for each in rounds)
+def _each(rounds: list[dict[str, float]], name: str) -> tuple[float, ...]:
+    return tuple(there[name] for there in rounds)
 
 
 def _home(folder: Path) -> _Way:

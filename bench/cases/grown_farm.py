@@ -6,7 +6,6 @@ the CPU for itself, and all others share the other one.
 
 import contextlib
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from bench.run import Run, step
 from bench.sides import OURS, UNCLAIMED, side
 from farmkit.grown_fleet import grown_fleet
 from farmkit.processes import LOOPBACK, free_port
+from sccachedist.daemon.fd_limit import raise_to
 from sccachedist.policy import PlacementRule
 
 _SMALL = Size(servers=500, toolchains=2000, waiting=200)
@@ -57,16 +57,8 @@ class GrownFarms:
 
 
 def _hugest() -> Size:
-    """The largest farm, of so many thousands of build servers as may be connected here.
-
-    A process of ours, such as the scheduler, may have as many files open as the hard limit says.
-    """
-    wanted = _HUGE.servers + _OTHER_FILES
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError):  # without the right to raise it
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(wanted, hard)))
-        hard = max(wanted, hard)
-    allowed = (min(wanted, hard) - _OTHER_FILES) // 1000 * 1000
+    """The largest farm, of so many thousands of build servers as may be connected here."""
+    allowed = (raise_to(_HUGE.servers + _OTHER_FILES) - _OTHER_FILES) // 1000 * 1000
     return attrs.evolve(_HUGE, servers=max(_LARGE.servers, allowed))
 
 

@@ -61,7 +61,7 @@ class _Developer:
         return {
             "seconds": seconds,
             "share": remote / len(self.project.sources),
-            "CPU": (own_cpu_secs(self.farm) - own) / remote * 1000,
+            "CPU": (own_cpu_secs(self.farm) - own) / max(1, remote) * 1000,
         }
 
 

@@ -126,7 +126,7 @@ class AllocationTests(Allocating):
         assert sorted(map(str, self.assignments.waiting)) == [str(A), str(B)]
 
     def test_forgotten(self) -> None:
-        """An allocation that nobody holds any more gives its slot back."""
+        """An allocation that is given up gives its slot back."""
         allocating = self.allocation.allocate(Party("client"), Toolchain("0a" * 32), 0.0)
         allocating.send(None)
         assert free_slots(self.core) == 5
@@ -144,7 +144,7 @@ class AllocationTests(Allocating):
         assert sorted(map(str, self.assignments.waiting)) == [str(A), str(B)]
 
     def test_slow_server(self) -> None:
-        """A build server that does not answer holds up nobody but who was given to it."""
+        """A build server that does not answer holds up only clients that were given to it."""
         slow = self.allocate()
         quick = self.allocate()
         assert self.assignments.waiting == [A, B]
@@ -286,7 +286,7 @@ class WaitingTests(AllocationTests):
         assert self.server(allocated) == refuses
 
     def test_no_server_is_left(self) -> None:
-        """When the last build server goes away, nobody waits for it."""
+        """When the last build server goes away, no client waits for it."""
         self.fill()
         waiting = self.allocate()
         self.core.expire(1000.0)

@@ -48,7 +48,7 @@ class UnusedSlotTests(Allocating):
         assert self.clock.getDelayedCalls() == []
 
     def test_slots_that_are_not_used_without_a_queue(self) -> None:
-        """Where nobody waits, a slot whose client did not come is another's as well."""
+        """Where no client waits, a slot whose client did not come is another's as well."""
         self.use(farm(1), max_wait_secs=0)
         for _ in range(2):
             self.allocate(client="absent")

@@ -130,7 +130,7 @@ class BatchesTests(SynchronousTestCase):
         assert self.clock.getDelayedCalls() == []
 
     def test_later(self) -> None:
-        """A report is not sent while whoever makes it is at work."""
+        """A report is not sent while the caller that makes it is at work."""
         self.reports.report(JOB, COMPLETE)
         assert self.sent.waiting == []
         self.clock.advance(0)

@@ -120,7 +120,7 @@ class ReportsTests(SynchronousTestCase):
         self.all_is_over()
 
     def test_own_mistake(self) -> None:
-        """An error of our own is logged; the job can be told of again, and nobody waits for ever."""
+        """An error of our own is logged; the job can be told of again, and nothing waits for ever."""
         self.report(JOB, [READY])
         delivered = self.delivered()
         self.sent.answer((JOB, READY), ZeroDivisionError())
@@ -131,7 +131,7 @@ class ReportsTests(SynchronousTestCase):
         self.all_is_over()
 
     def test_delivered(self) -> None:
-        """Who wants to leave waits until the last report of all jobs has its end, in whatever way."""
+        """Who wants to leave waits until the last report of all jobs has its end, well or not."""
         self.report(JOB, [COMPLETE])
         self.report(OTHER_JOB, [COMPLETE])
         waiting = [self.delivered() for _ in range(2)]
