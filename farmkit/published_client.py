@@ -4,6 +4,8 @@ The same class drives every published release; it knows nothing of our daemons.
 """
 
 import json
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -12,6 +14,9 @@ import attrs
 
 from farmkit.launch import PROGRAMS
 from farmkit.processes import Command, Daemon, answers, free_port, inherited
+
+#: Where a client keeps which of its archives is of which compiler, in the folder of its toolchains.
+WEAK_MAP = "weak_map.json"
 
 _CACHE_SIZE = "100M"  # not 0, which some releases do not bear
 
@@ -72,11 +77,28 @@ class Statistics:
         return [server for server, count in self.remote.items() if count > before.remote.get(server, 0)]
 
 
+def share_toolchains(packed: Path, own: Path) -> Path:
+    """Make a folder with packed toolchains for one client, which removes what others have begun there when it starts.
+
+    :param packed: the folder of a client that is not at work.
+    """
+    shutil.copytree(packed, own, copy_function=_share)
+    return own
+
+
+def _share(source: str, copy: str) -> None:
+    """Link what is large and stays as it is, copy what a client writes to."""
+    if Path(source).name == WEAK_MAP:
+        shutil.copy(source, copy)
+    else:
+        os.link(source, copy)
+
+
 @attrs.define
 class Client:
     """One client daemon with its own port, cache and configuration.
 
-    :param toolchains: the folder for packed toolchains, which takes seconds to fill.
+    :param toolchains: its folder for packed toolchains, which takes seconds to fill: see :func:`share_toolchains`.
     :param variables: what its environment has besides; ``dist``: further lines of the ``[dist]`` table.
     """
 

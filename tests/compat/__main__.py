@@ -4,7 +4,6 @@
 """
 
 import argparse
-import shutil
 import sys
 import tempfile
 import time
@@ -14,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from farmkit import program
+from farmkit.published_client import share_toolchains
 from tests.compat.cells import Cell, Failed, Role, Seen, run_cell
 from tests.compat.releases import NEWEST, RELEASES
 from tests.compat.table import PAGE, write_table
@@ -29,24 +29,31 @@ def main(arguments: Sequence[str]) -> int:
     roles = [role for role in Role if not gateway or role is not Role.SERVER]
     cells = [Cell(release, role, gateway) for release in RELEASES for role in roles]
     with tempfile.TemporaryDirectory(prefix="sccachedist-compat-", ignore_cleanup_errors=True) as name:
-        seen_in = partial(_seen_in, Path(name))
-        seen_in(Cell(NEWEST, Role.SCHEDULER, gateway))  # packs what the newest client sends in all its cells
+        work, packed = Path(name), Path(name, "toolchains")
+        _seen_in(work, Cell(NEWEST, Role.SCHEDULER, gateway), packed)  # packs what the newest client sends everywhere
         with ThreadPoolExecutor(_AT_ONCE) as at_once:
-            seen = dict(zip(cells, at_once.map(seen_in, cells), strict=True))
+            seen = dict(zip(cells, at_once.map(partial(_shared, work, packed), cells), strict=True))
     if not gateway:
         write_table(PAGE, {cell: str(outcome) for cell, outcome in seen.items()})
     return 1 if any(isinstance(outcome, Failed) for outcome in seen.values()) else 0
 
 
-def _seen_in(work: Path, cell: Cell) -> Seen | Failed:
+def _shared(work: Path, packed: Path, cell: Cell) -> Seen | Failed:
+    """What a cell came to whose client has packed toolchains, if it is the newest, or packs its own."""
+    with tempfile.TemporaryDirectory(dir=work, ignore_cleanup_errors=True) as name:
+        toolchains = Path(name, "toolchains")
+        if cell.role is not Role.CLIENT:
+            share_toolchains(packed, toolchains)
+        return _seen_in(Path(name), cell, toolchains)
+
+
+def _seen_in(work: Path, cell: Cell, toolchains: Path) -> Seen | Failed:
     """What a cell came to, after a line about it, and all of its trouble if it failed."""
     started = time.monotonic()
-    folder = work / f"{cell.release}-{cell.role.name}"
-    seen = run_cell(cell, folder, (folder if cell.role is Role.CLIENT else work) / "toolchains")
+    seen = run_cell(cell, work / "cell", toolchains)
     trouble = f"\n{seen.what}" if isinstance(seen, Failed) else ""
     sys.stdout.write(f"{cell!s:<38} {seen!s:<30} {time.monotonic() - started:4.0f} s{trouble}\n")
     sys.stdout.flush()
-    shutil.rmtree(folder, ignore_errors=True)
     return seen
 
 

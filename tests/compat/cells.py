@@ -82,7 +82,7 @@ class Seen:
 
 @attrs.frozen
 class Failed:
-    """What went wrong in a cell, with the ends of its logs."""
+    """The ends of a cell's logs, and what went wrong in it: the last line is what is read first."""
 
     what: str
 
@@ -94,9 +94,9 @@ def run_cell(cell: Cell, folder: Path, toolchains: Path) -> Seen | Failed:
     """Compile C, C++ and a mistake, and C and C++ again on daemons of ours that were restarted.
 
     :param folder: is made, for all files of the cell.
-    :param toolchains: where the client finds its compilers packed, or packs them.
+    :param toolchains: where the client finds its compilers packed, or packs them; of no other cell at the same time.
     """
-    folder.mkdir()
+    folder.mkdir(parents=True)
     try:
         with cell.farm(folder) as farm, cell.client(folder / "client", farm, toolchains) as client:
             session = Session(client, folder, mistake_status=_PUBLISHED_STATUS if cell.role is Role.SERVER else 1)
@@ -106,7 +106,7 @@ def run_cell(cell: Cell, folder: Path, toolchains: Path) -> Seen | Failed:
             session.compile_projects("after")
             return Seen(session.compiles, session.mistake_status)
     except (AssertionError, OSError, RuntimeError, subprocess.SubprocessError) as error:
-        return Failed(f"{cell}: {error}\n{_logs(folder)}")
+        return Failed(f"{_logs(folder)}\n{cell}: {error}")
 
 
 def _logs(folder: Path) -> str:

@@ -13,13 +13,12 @@ from farmkit.busybox_jobs import id_of, write_toolchain
 from farmkit.farm import Farm
 from farmkit.launch import PUBLISHED_SCHEDULER
 from farmkit.projects import CXX, C, Language, Project, write_project, write_workspace
-from farmkit.published_client import Client, Statistics
+from farmkit.published_client import WEAK_MAP, Client, Statistics, share_toolchains
 from farmkit.raw_client import RawClient
 from sccachedist.wire.messages import JobAlloc
 
 CLANG = Language("clang", C.suffix, C.part)
 
-_WEAK_MAP = "weak_map.json"
 _LANGUAGES = (C, CXX, CLANG)
 _PACK_SECS = 600  # a compiler is large, and other tests run meanwhile
 
@@ -56,7 +55,7 @@ def _pack_toolchains(work: Path) -> Path:
             client.cargo_build(work / "cargo").run(_PACK_SECS)
     finally:
         farm.stop()
-    packed = json.loads((work / "toolchains" / "client" / _WEAK_MAP).read_text())
+    packed = json.loads((work / "toolchains" / "client" / WEAK_MAP).read_text())
     assert len(packed) == len(_LANGUAGES) + 1, "gcc, g++, clang and rustc are needed"
     return work / "toolchains"
 
@@ -65,20 +64,6 @@ def _pack_toolchains(work: Path) -> Path:
 def toolchains(all_toolchains: Path, tmp_path: Path) -> Path:
     """The packed compilers, for the client of one test."""
     return share_toolchains(all_toolchains, tmp_path / "toolchains")
-
-
-def share_toolchains(all_toolchains: Path, own: Path) -> Path:
-    """Make a folder with the packed compilers, for one client to write beside."""
-    shutil.copytree(all_toolchains, own, copy_function=_share)
-    return own
-
-
-def _share(source: str, copy: str) -> None:
-    """Link what is large and stays as it is, copy what a client writes to."""
-    if Path(source).name == _WEAK_MAP:
-        shutil.copy(source, copy)
-    else:
-        os.link(source, copy)
 
 
 @pytest.fixture(scope="module")

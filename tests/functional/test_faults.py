@@ -11,7 +11,7 @@ import pytest
 
 from farmkit.launch import CHECKOUT
 from farmkit.processes import Command, inherited
-from tests.functional.conftest import share_toolchains
+from farmkit.published_client import share_toolchains
 
 pytestmark = pytest.mark.functional
 

@@ -21,12 +21,12 @@ from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PROGRAMS, adding, replacing
 from farmkit.processes import Command, Daemon, free_port, inherited, wait_until
 from farmkit.projects import Project, write_project
-from farmkit.published_client import Client
+from farmkit.published_client import Client, share_toolchains
 from sccachedist.auth.clients import digest_of
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.tokens import server_token
 from tests.faults.build import SMALL
-from tests.functional.conftest import running_farm, share_toolchains
+from tests.functional.conftest import running_farm
 from tests.functional.test_tls import AUTHORITY, TlsFarm, trusting, write_certificate
 
 pytestmark = pytest.mark.functional

@@ -11,8 +11,8 @@ from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PUBLISHED_SCHEDULER, Launch
 from farmkit.processes import LOOPBACK, Command, wait_until
 from farmkit.projects import C, write_project
-from farmkit.published_client import Client
-from tests.functional.conftest import compiles_remotely, share_toolchains
+from farmkit.published_client import Client, share_toolchains
+from tests.functional.conftest import compiles_remotely
 from tests.functional.test_client_auth import AT_ONCE, gate_of, judged_at, keys_at
 from tests.functional.test_doctor import config_of, doctor
 from tests.support.forward_proxy import ForwardProxy
