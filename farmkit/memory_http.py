@@ -49,7 +49,7 @@ class Connection(StringTransport):
         self._clock.advance(0)
 
     def leave(self) -> None:
-        """Go away, as a real client that vanishes: whoever produces is told first."""
+        """Go away, as a real client that vanishes: what produces is told first."""
         if self.producer is not None:
             self.producer.stopProducing()
         self._lose(ConnectionLost())

@@ -63,7 +63,7 @@ class ClientTokenEnded(ClientRefused):
 
     def __init__(self, client: str, until: float) -> None:
         day = datetime.fromtimestamp(until, UTC).date()
-        said = f"the token of {client} ended on {day}: ask whoever runs this farm for a new one"
+        said = f"the token of {client} ended on {day}: ask an administrator of this farm for a new one"
         super().__init__("bearer_auth_failed", said)
         self.client = client
 

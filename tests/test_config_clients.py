@@ -114,7 +114,7 @@ def test_not_a_file_of_text(tmp_path: Path) -> None:
 
 
 def test_named_by_a_configuration(tmp_path: Path) -> None:
-    """A scheduler's file names it, relative to itself; whoever only wants to know where it is need not read it."""
+    """A scheduler's file names it, relative to itself; a reader who only wants to know where it is need not read it."""
     path, file = tmp_path / "scheduler.conf", tmp_path / "clients.toml"
     path.write_text(SCHEDULER)
     assert load_scheduler_settings(path).clients == ClientsSettings()

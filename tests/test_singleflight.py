@@ -38,7 +38,7 @@ class SharedWorkTests(SynchronousTestCase):
             assert str(self.failureResultOf(each, OSError).value) == "disk full"
 
     def test_done_anew(self) -> None:
-        """Work that has ended, well or not, is begun anew for who asks after that."""
+        """Work that has ended, well or not, is begun again for who asks after that."""
         good = self.ask()
         self.begun[0].callback(None)
         self.successResultOf(good)
@@ -49,7 +49,7 @@ class SharedWorkTests(SynchronousTestCase):
         assert len(self.begun) == 3
 
     def test_asked_at_the_end(self) -> None:
-        """Who asks in the moment in which the work ends gets it done anew."""
+        """Who asks in the moment in which the work ends gets it done again."""
         asked, again = self.ask(), []
         asked.addCallback(lambda _: again.append(self.ask()))
         self.begun[0].callback(None)

@@ -71,8 +71,8 @@ def attack(data: bytes) -> None:
         pictures = [_unpacked(opened(), lookup) for lookup in _LOOKUPS]
     assert pictures[0] == pictures[1], pictures
     with contextlib.suppress(*_REFUSALS):
-        anew = b"".join(repacked(opened(), Tally(ENTRIES), whole=True)) + END
-        for _, content in read_archive(io.BytesIO(anew)):
+        written = b"".join(repacked(opened(), Tally(ENTRIES), whole=True)) + END
+        for _, content in read_archive(io.BytesIO(written)):
             content.skip()
 
 

@@ -20,8 +20,8 @@ INSECURE_CLIENT_TOKEN = "dangerously_insecure_client"
 #: What no name begins with.
 _NAMELESS = "#"
 _UNKNOWN = (
-    "client token refused: it is unknown here, or was revoked. Ask whoever runs this farm for a new one, write it into "
-    "[dist.auth] of sccache's configuration file and run sccache --stop-server"
+    "client token refused: it is unknown here, or was revoked. Ask an administrator of this farm for a new one, write "
+    "it into [dist.auth] of sccache's configuration file and run sccache --stop-server"
 )
 
 

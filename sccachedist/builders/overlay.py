@@ -154,7 +154,7 @@ class OverlayBuilder(WorkerBuilder):
 
         :raises BuildError: the directory was not made by a builder, is in use, or cannot be made.
         """
-        log.warn("{home} was removed, or its disk: it is made anew", home=str(self._home))
+        log.warn("{home} was removed, or its disk: it is made again", home=str(self._home))
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

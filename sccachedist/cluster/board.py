@@ -34,12 +34,12 @@ class BoardChanges:
 
     :param servers: by address; None removes what is kept of one. The others stay.
     :param state: what is out of service; None for what is there.
-    :param is_anew: whether all that was kept of build servers goes before.
+    :param replaces_all: whether all that was kept of build servers goes before.
     """
 
     servers: Mapping[str, bytes | None]
     state: bytes | None = None
-    is_anew: bool = False
+    replaces_all: bool = False
 
 
 class Board(Protocol):

@@ -20,7 +20,7 @@ _PAGE_SERVERS, _MOST_PAGES = 200, 2000
 _MOST_NAME, _DIGITS = 64, 20
 
 _WRITE = """
-local incarnation, anew, state, lapse, digest = unpack(ARGV, 1, 5)
+local incarnation, replaces_all, state, lapse, digest = unpack(ARGV, 1, 5)
 local held = redis.call('GET', KEYS[1])
 if not held or string.match(held, '^%d+ (%S+) ') ~= incarnation then
   return 'another'
@@ -29,7 +29,7 @@ local before = redis.sha1hex(redis.call('GET', KEYS[3]) or '')
 if state ~= '' then
   redis.call('SET', KEYS[3], state)
 end
-if anew == '1' then
+if replaces_all == '1' then
   redis.call('DEL', KEYS[2])
 end
 for index = 6, #ARGV, 2 do
@@ -104,7 +104,7 @@ class RedisBoard:
         another one now, or another program has written there.
         """
         pairs = [part for address, octets in changes.servers.items() for part in (address, octets or b"")]
-        first = self._incarnation, int(changes.is_anew), changes.state or b"", _LAPSE_MS, self._digest
+        first = self._incarnation, int(changes.replaces_all), changes.state or b"", _LAPSE_MS, self._digest
         answer = await self._store.ask("EVAL", _WRITE, 3, LEADER, SERVERS, STATE, *first, *pairs)
         if answer == b"another":
             raise StoreError(f"{self._store}: another scheduler has the lock, or it is free")

@@ -67,9 +67,9 @@ const context = {
   },
 };
 
-function show(anew = false) {
+function show(again = false) {
   const at = place(), view = viewOf(at), key = JSON.stringify([at.view, at.rest]);
-  if (!anew && current?.module === view && current.key === key) {
+  if (!again && current?.module === view && current.key === key) {
     current.view.update?.(null);
     return;
   }

@@ -153,7 +153,7 @@ function open() {
   source = own;
 }
 
-// A connection that broke without a word: whoever is silent for long is asked.
+// A connection that broke without a word: a scheduler that is silent for long is asked.
 function watch() {
   clearTimeout(timer);
   timer = setTimeout(async () => {
@@ -173,7 +173,7 @@ export function refresh() {
   if (farm.link === "polling") later(0);
 }
 
-/** Begin, or begin anew as somebody else. */
+/** Begin, or begin again as another user. */
 export function start() {
   feedAfter = 0;
   source?.close();

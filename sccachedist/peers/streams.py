@@ -39,7 +39,7 @@ _PIECE = 1 << 16
 #: Makes a request: method, URL, headers and body; the result is the response. No URL is used twice, so none is parsed
 #: as for other calls.
 Ask: TypeAlias = Callable[[bytes, bytes, Headers, IBodyProducer | None], "Deferred[IResponse]"]
-#: Takes the next bytes of an answer. An error of ours that it raises ends the call, and is the call's own.
+#: Takes the next bytes of an answer. One of our errors that it raises ends the call, and is the call's own.
 Sink = Callable[[bytes], None]
 #: Makes the error of an answer that is no success, from its status and the beginning of its body.
 Refuse = Callable[[int, bytes], PeerError]

@@ -48,14 +48,14 @@ class BoardFile:
 
     async def write(self, changes: BoardChanges) -> bool:
         """As :meth:`sccachedist.cluster.board.Board.write`."""
-        if changes.is_anew:
+        if changes.replaces_all:
             self._servers.clear()
         for address, octets in changes.servers.items():
             if octets is None:
                 self._servers.pop(address, None)
             else:
                 self._servers[address] = octets
-        if changes.is_anew or changes.servers:
+        if changes.replaces_all or changes.servers:
             try:
                 await self._in_thread(_write, self._path, dict(self._servers))
             except OSError as error:
@@ -70,7 +70,7 @@ def _read(path: Path) -> dict[str, bytes]:
     """What is kept of each build server, by its address; blocks.
 
     :raises OSError: the file cannot be read.
-    :raises SccachedistError: it is none of ours.
+    :raises SccachedistError: it is not ours.
     """
     match read_json(path, _MOST_FILE_BYTES):
         case {"v": 1, "servers": dict(servers)} if len(servers) <= MOST_SERVERS:

@@ -117,7 +117,7 @@ def client_auth(
     """
     match settings.client_auth:
         case InsecureAuth():
-            log.warn("client_auth is DANGEROUSLY_INSECURE: whoever reaches this scheduler may use the farm")
+            log.warn("client_auth is DANGEROUSLY_INSECURE: all who reach this scheduler may use the farm")
             return SharedClientToken(INSECURE_CLIENT_TOKEN)
         case TokenAuth(token=token, previous_token=previous):
             return SharedClientToken(Secrets(token, previous, outdated, clock.seconds))

@@ -218,9 +218,9 @@ class Handover:
             servers[str(server_id)] = None if said is None else sealed(server_id, said, secret)
         if self._term is not term:
             return False
-        is_whole = await self._board.write(BoardChanges(servers, state, batch.is_anew))
+        is_whole = await self._board.write(BoardChanges(servers, state, batch.replaces_all))
         self._written = self._clock.seconds()
-        is_known = is_whole or batch.is_anew
+        is_known = is_whole or batch.replaces_all
         if not is_known:
             self._write_anew()
         return is_known

@@ -40,11 +40,11 @@ class Batch:
     """What is to be written at a time.
 
     :param heard: by build server; None of one that has gone.
-    :param is_anew: whether all that was written before has to go.
+    :param replaces_all: whether all that was written before has to go.
     """
 
     heard: dict[ServerId, Heard | None]
-    is_anew: bool
+    replaces_all: bool
 
 
 class LastHeartbeats:
@@ -54,7 +54,7 @@ class LastHeartbeats:
         self._heard: dict[ServerId, Heard] = {}
         self._fresh: dict[ServerId, None] = {}  # those that have been heard since they were written
         self._due: dict[ServerId, None] = {}
-        self._renewed, self._is_anew = -math.inf, True
+        self._renewed, self._replaces_all = -math.inf, True
 
     def hear(self, server_id: ServerId, heartbeat: Heartbeat, report: ServerReport | None, at: float) -> None:
         """Keep what a build server says. Of one that says that it ends, and of one too many, nothing is kept."""
@@ -85,7 +85,7 @@ class LastHeartbeats:
         """Have all of them written, because it is not known what is there."""
         self._fresh.clear()
         self._due = dict.fromkeys(self._heard)
-        self._is_anew = True
+        self._replaces_all = True
 
     def renew(self, now: float) -> None:
         """Have all written of which something has been heard since."""
@@ -97,15 +97,15 @@ class LastHeartbeats:
         """Whether something is to be written now."""
         if now - self._renewed >= RENEW_SECS:
             self.renew(now)
-        return self._is_anew or bool(self._due)
+        return self._replaces_all or bool(self._due)
 
     def take(self) -> Batch:
         """What is to be written now. If that fails, :meth:`write_anew` has to follow."""
-        batch = Batch({key: self._heard.get(key) for key in islice(self._due, MOST_AT_A_TIME)}, self._is_anew)
+        batch = Batch({key: self._heard.get(key) for key in islice(self._due, MOST_AT_A_TIME)}, self._replaces_all)
         for key in batch.heard:
             del self._due[key]
             self._fresh.pop(key, None)
-        self._is_anew = False
+        self._replaces_all = False
         return batch
 
 

@@ -1,7 +1,7 @@
 """Whether the client of a job has to bring its toolchain, and who else in the farm could give it to the build server.
 
-A toolchain is brought to the farm once: a build server of ours that lacks it fetches it from one that has it, or waits
-for a client that is bringing it. If no server has it, one with an object store is asked to look there. A published
+A toolchain is brought to the farm once: our build server that lacks it fetches it from one that has it, or waits for a
+client that is bringing it. If no server has it, one with an object store is asked to look there. A published
 build server gets it from clients alone, and says so itself. A job whose fetch fails goes home; then clients are asked
 for a while.
 

@@ -50,7 +50,7 @@ def server_auth(settings: ServerAuthSettings, outdated: Outdated, clock: IReacto
     """The check of server tokens that the configuration names."""
     match settings:
         case InsecureAuth():
-            log.warn("server_auth is DANGEROUSLY_INSECURE: whoever reaches this scheduler may be a build server")
+            log.warn("server_auth is DANGEROUSLY_INSECURE: all who reach this scheduler may be build servers")
             return Revocable(SharedServerToken(INSECURE_SERVER_TOKEN))
         case TokenAuth(token=token, previous_token=previous):
             revoked = settings.revoked if isinstance(settings, ServersTokenAuth) else ()

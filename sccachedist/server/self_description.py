@@ -26,7 +26,7 @@ def server_token(settings: ServerSettings) -> str:
         case OwnToken(token=token):
             return f"{settings.public_addr} {token}"
         case InsecureAuth():
-            log.warn("scheduler_auth is DANGEROUSLY_INSECURE: whoever reaches the scheduler may be a build server")
+            log.warn("scheduler_auth is DANGEROUSLY_INSECURE: all who reach the scheduler may be build servers")
             return f"{settings.public_addr} {INSECURE_SERVER_TOKEN}"
 
 

@@ -164,7 +164,7 @@ def error_response(error: SccachedistError) -> Response:
     """The response to an error: its status, and what the sender is told."""
     match error:
         case UnknownRoute(told=True):
-            # No JSON: for our commands, a description is what a route of ours has to say.
+            # No JSON: for our commands, a description is what one of our routes has to say.
             return Response(404, (("Content-Type", _TEXT_UTF8),), f"{error}\n".encode())
         case UnknownRoute():
             return Response(404)

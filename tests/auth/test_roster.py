@@ -112,11 +112,11 @@ def test_ended() -> None:
     door = Door(now=NOW)
     refused = door.check("old")
     assert isinstance(refused, ClientTokenEnded)
-    assert str(refused) == "the token of ann ended on 2027-01-15: ask whoever runs this farm for a new one"
+    assert str(refused) == "the token of ann ended on 2027-01-15: ask an administrator of this farm for a new one"
     door.now += REMEMBERED_SECS
     refused = door.check("old")
     assert type(refused) is ClientRefused
-    assert "Ask whoever runs this farm for a new one" in str(refused)
+    assert "Ask an administrator of this farm for a new one" in str(refused)
 
 
 @pytest.mark.parametrize(

@@ -263,7 +263,7 @@ def test_keys_that_change(published: Provider) -> None:
 
 
 def test_unknown_keys_are_looked_for_at_a_limited_rate(published: Provider) -> None:
-    """Whoever invents keys makes the provider be asked once in a while, not each time."""
+    """A client that invents keys makes the provider be asked once in a while, not each time."""
     first = published.check(token("b"))
     published.publish("a")
     assert isinstance(outcome(first), ClientRefused)

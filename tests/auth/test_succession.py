@@ -48,7 +48,7 @@ def test_grace() -> None:
 
 
 def test_back_again() -> None:
-    """One that comes back and goes again has its while anew."""
+    """One that comes back and goes again has its while again."""
     clock = Hands()
     secrets = secrets_at(clock, "a")
     secrets.replace("b", None, GRACE)

@@ -13,7 +13,7 @@ ROWS = [
 
 
 def test_a_row_has_medians_spreads_ratio_and_verdict() -> None:
-    """Whoever reads it sees at once what passed."""
+    """A reader sees at once what passed."""
     text = table([result_of(CASES[0], ROWS)])
     assert "     - 30 ms (20 to 40)\n     - 12 ms (10 to 15)\n     - 0.40\n     - ≤ 0.75 ✓\n" in text
     assert "     - -\n     - 40 MiB\n     - -\n     - ≤ 32 (ours) ✗\n" in text

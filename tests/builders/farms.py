@@ -1,4 +1,4 @@
-"""Real builders with busybox toolchains: overlay, as whoever runs the tests or as nobody, docker and pot."""
+"""Real builders with busybox toolchains: overlay, as the user who runs the tests or as nobody, docker and pot."""
 
 import os
 import shutil
@@ -45,7 +45,7 @@ SCRATCH_BYTES = 64_000_000
 #: What a builder makes of a compile that failed is to be seen.
 REPORT = OnFailure.REPORT
 
-# Whoever can become somebody else tries both.
+# A user who can become another one tries both.
 IDENTITIES = ("itself", "nobody") if os.geteuid() == 0 else ("itself",)
 # Only root can start a Docker engine, and change the root of a process.
 KINDS = ("overlay", "overlay as nobody", "docker", "pot") if os.geteuid() == 0 else ("overlay",)

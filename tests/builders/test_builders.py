@@ -103,7 +103,7 @@ async def test_a_compile_for_windows(farm: Farm) -> None:
 
 @in_reactor
 async def test_an_answer_in_json(farm: Farm) -> None:
-    """Whoever asks for JSON gets it."""
+    """A client that asks for JSON gets it."""
     job = farm.job("printf out > a.o; printf words", ("a.o",), as_json=True)
     await farm.builder.run(job)
     complete = json.loads(job.answer.read_bytes())["Complete"]
@@ -312,7 +312,7 @@ async def test_jobs_of_two_toolchains(farm: Farm) -> None:
 
 @in_reactor
 async def test_a_toolchain_is_removed_when_nobody_uses_it(farm: Farm) -> None:
-    """Eviction waits for running jobs, leaves nothing, and the next job unpacks anew (THREATS 26)."""
+    """Eviction waits for running jobs, leaves nothing, and the next job unpacks again (THREATS 26)."""
     await farm.builder.discard(OTHER_TOOLCHAIN)
     marker = f"0.9{os.getpid()}"
     running = Deferred.fromCoroutine(farm.compile(f"sleep {marker}; cp input a.o", ("a.o",)))
@@ -350,7 +350,7 @@ TOO_MUCH = {
 @pytest.mark.parametrize("limit", TOO_MUCH)
 @in_reactor
 async def test_limits(farm: Farm, limit: str) -> None:
-    """Whoever goes beyond a limit is ended, and the limit is named (THREATS 5, 17)."""
+    """A job that goes beyond a limit is ended, and the limit is named (THREATS 5, 17)."""
     script, outputs = TOO_MUCH[limit]
     with pytest.raises(LimitExceeded) as caught:
         await farm.compile(script, outputs)

@@ -82,7 +82,7 @@ def test_no_weight() -> None:
 
 
 def test_the_owner_of_what_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever the daemon will be can make groups there and move into them."""
+    """The user that the daemon will be can make groups there and move into them."""
     given: list[tuple[Path, int]] = []
     monkeypatch.setattr(os, "chown", lambda path, owner, _group: given.append((path, owner)))
     groups(1, tmp_path, controllers=("pids",)).prepare(owner=1234)

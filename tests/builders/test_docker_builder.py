@@ -95,7 +95,7 @@ async def test_an_image_is_made_once(farm: Farm, engine: DockerEngine) -> None:
 
 @in_reactor
 async def test_an_image_that_somebody_removes(farm: Farm, engine: DockerEngine) -> None:
-    """It costs one job; the next has it made anew."""
+    """It costs one job; the next has it made again."""
     await farm.builder.start()
     await farm.compile("true")
     engine.docker("rmi", *engine.ours())

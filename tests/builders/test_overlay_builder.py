@@ -102,7 +102,7 @@ async def test_a_full_scratch(farm: Farm) -> None:
 
 @in_reactor
 async def test_an_unpacking_that_was_killed(fresh: Farm) -> None:
-    """What it had written goes, and the next job unpacks anew."""
+    """What it had written goes, and the next job unpacks again."""
     fresh.builder = hurried(fresh)
     await fresh.builder.start()
     archive = fresh.archive(TOOLCHAIN).read_bytes()

@@ -134,7 +134,7 @@ def test_the_first_one_leads(cluster: Cluster) -> None:
 
 
 def test_a_store_that_hangs(cluster: Cluster) -> None:
-    """It does late what it was asked, when the lock has lapsed: the leader has it again, whoever is heard first."""
+    """It does late what it was asked, when the lock has lapsed: the leader has it again, heard first or not."""
     first, lock = cluster.start(A)
     second, other = cluster.start(B)
     cluster.claims[B.incarnation] = A

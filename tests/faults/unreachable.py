@@ -1,6 +1,6 @@
 """``python -m tests.faults.unreachable``: a build server that reaches the scheduler, and that nobody can connect to.
 
-Whoever tries waits in vain. No client may be sent there, nor wait long because of it: status 0 says that it was so.
+A client that tries waits in vain. No client may be sent there, nor wait long for it: status 0 says that it was so.
 """
 
 import argparse

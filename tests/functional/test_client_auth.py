@@ -208,7 +208,7 @@ FORGERIES: dict[str, Callable[[IdentityProvider], str | None]] = {
 
 @pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES.keys())
 def test_a_forged_token_is_refused(signed: Gate, forge: Callable[[IdentityProvider], str | None]) -> None:
-    """Whoever has no token of the provider for this farm and this hour is refused; who has one is let in."""
+    """A user who has no token of the provider for this farm and this hour is refused; who has one is let in."""
     assert signed.knock(forge(signed.provider)) == 401
     assert signed.knock(signed.provider.log_in()) == 200
 

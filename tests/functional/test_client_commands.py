@@ -67,7 +67,7 @@ def test_a_token_from_first_to_last(farm: Farm, tmp_path: Path, toolchains: Path
             asked(farm, "revoke", "ann", "--token", digits(first))
             refused = old.compiling(compiling, project.folder).run()
             assert refused.returncode != 0
-            assert "was revoked. Ask whoever runs this farm for a new one" in refused.stderr
+            assert "was revoked. Ask an administrator of this farm for a new one" in refused.stderr
             assert new.compiling(compiling, project.folder).run().returncode == 0
             assert new.statistics().total_remote == 2
     kept = farm.scheduler.tail(1000) + "".join(path.read_text() for path in (farm.folder / "scheduler").iterdir())

@@ -90,7 +90,7 @@ class Asked:
 
 @attrs.frozen
 class Cutting:
-    """Whoever has a token of each kind for a farm."""
+    """An attacker who has a token of each kind for a farm."""
 
     farm: Farm
     archive: Path

@@ -168,7 +168,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 
 def test_a_cache_smaller_than_the_toolchain(host: Host) -> None:
-    """Whoever brings it is told that it cannot be kept."""
+    """The client that brings it is told that it cannot be kept."""
     archive = host.toolchain(CACHE)
     assert host.submit(archive, host.slot(archive)).body == CANNOT_CACHE
     host.works(host.toolchain())
@@ -242,7 +242,7 @@ def test_read_only(host: Host) -> None:
 
 
 def test_an_unpacked_toolchain_is_removed(host: Host) -> None:
-    """One job finds out, and the next unpacks it anew."""
+    """One job finds out, and the next unpacks it again."""
     archive = host.toolchain()
     host.works(archive)
     shutil.rmtree(host.build.path / "sccachedist/toolchains" / id_of(archive))
@@ -251,7 +251,7 @@ def test_an_unpacked_toolchain_is_removed(host: Host) -> None:
 
 
 def test_the_build_directory_is_removed(host: Host) -> None:
-    """It is made anew, and no job fails for it."""
+    """It is made again, and no job fails for it."""
     archive = host.toolchain()
     host.works(archive)
     shutil.rmtree(host.build.path / "sccachedist")

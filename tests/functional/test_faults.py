@@ -78,5 +78,5 @@ def test_jobs_of_workers(run: Run) -> None:
 
 @pytest.mark.field(3)
 def test_a_build_server_that_cannot_be_reached(run: Run) -> None:
-    """It reaches the scheduler, and whoever connects to it hangs: all is compiled by the other one, without delay."""
+    """It reaches the scheduler, and clients that connect hang: all is compiled by the other one, without delay."""
     run("tests.faults.unreachable")

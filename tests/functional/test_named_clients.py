@@ -79,5 +79,5 @@ def test_a_token_that_is_revoked(farm: Farm, project: Project, tmp_path: Path, t
     with with_token(farm, tmp_path, "scd_revoked", toolchains) as client:
         failed = client.compiling(project.compile_command(project.sources[0]), project.folder).run()
     assert failed.returncode != 0
-    assert "Ask whoever runs this farm for a new one" in failed.stderr
+    assert "Ask an administrator of this farm for a new one" in failed.stderr
     assert "sccache --stop-server" in failed.stderr

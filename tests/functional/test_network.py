@@ -29,7 +29,7 @@ _SECS = 120
 
 
 def setting(launch: Launch, key: str, value: str) -> Launch:
-    """The same daemon with one text at the top of its configuration file set, or set anew."""
+    """The same daemon with one text at the top of its configuration file set, or set again."""
 
     def launch_set(config: Path) -> Command:
         others = re.sub(rf"(?m)^{key} = .*\n", "", config.read_text())
@@ -100,7 +100,7 @@ def test_a_heartbeat_that_is_answered_late(tmp_path: Path, toolchains: Path) -> 
 @pytest.mark.parametrize("days", [-1, 1])
 @pytest.mark.parametrize("whose", ["server", "scheduler", "client"])
 def test_a_clock_that_is_a_day_off(whose: str, days: int, tmp_path: Path, toolchains: Path) -> None:
-    """Behind or ahead, whoever has it: certificates and tokens are good, and compiles are remote."""
+    """Behind or ahead, on either side: certificates and tokens are good, and compiles are remote."""
     seconds = {whose: days * DAY}
     scheduler = with_skewed_clock(OUR_SCHEDULER, seconds.get("scheduler", 0))
     server = with_skewed_clock(OUR_SERVER, seconds.get("server", 0))

@@ -1,6 +1,6 @@
 """The questions that an administrator has, each answered by the command that stands beside it in the documentation.
 
-Whoever asks has the configuration of ``sccache`` and nothing else.
+The user who asks has the configuration of ``sccache`` and nothing else.
 """
 
 import json

@@ -61,14 +61,14 @@ async def test_what_the_leader_writes(store: RedisStore) -> None:
     """It is what the next one reads, all octets of it; what was written before is told apart from an emptied store."""
     await RedisLock(store).take(A, NUMBER, TTL)
     board, all_octets = RedisBoard(store, A.incarnation), bytes(range(256)) * 20
-    assert not await board.write(BoardChanges({ONE: b"one", TWO: all_octets}, b'{"v": 1}', is_anew=True))
+    assert not await board.write(BoardChanges({ONE: b"one", TWO: all_octets}, b'{"v": 1}', replaces_all=True))
     assert await board.write(BoardChanges({}))
     posted = await RedisBoard(store, B.incarnation).read()
     assert (posted.servers, posted.state) == ({ONE: b"one", TWO: all_octets}, b'{"v": 1}')
     assert abs(posted.now - time.time()) < 30
     assert await board.write(BoardChanges({ONE: None, "10.0.0.3:1": b"three"}))
     assert (await board.read()).servers == {TWO: all_octets, "10.0.0.3:1": b"three"}
-    assert await board.write(BoardChanges({}, is_anew=True))
+    assert await board.write(BoardChanges({}, replaces_all=True))
     posted = await board.read()
     assert (posted.servers, posted.state) == ({}, b'{"v": 1}')
     await store.ask("FLUSHDB")
@@ -86,7 +86,7 @@ async def test_one_that_does_not_lead(store: RedisStore) -> None:
     board = RedisBoard(store, A.incarnation)
     for _ in range(2):
         with pytest.raises(StoreError, match="another scheduler has the lock, or it is free"):
-            await board.write(BoardChanges({ONE: b"one"}, b"{}", is_anew=True))
+            await board.write(BoardChanges({ONE: b"one"}, b"{}", replaces_all=True))
         await RedisLock(store).take(B, NUMBER, TTL)
     assert (await board.read()).servers == {}
 
@@ -106,7 +106,7 @@ async def test_a_user_with_few_rights(tmp_path: Path) -> None:
             store = RedisStore(address, user, authorities(None), WITHIN, reactor)
             await RedisLock(store).take(A, NUMBER, TTL)
             board = RedisBoard(store, A.incarnation)
-            await board.write(BoardChanges({ONE: b"one", TWO: None}, b"{}", is_anew=True))
+            await board.write(BoardChanges({ONE: b"one", TWO: None}, b"{}", replaces_all=True))
             if user == "farm":
                 assert (await board.read()).servers == {ONE: b"one"}
             else:
@@ -148,7 +148,7 @@ async def test_the_user_that_the_page_makes(restricted: Callable[..., RedisStore
     lock, board = RedisLock(store), RedisBoard(store, A.incarnation)
     assert await lock.offered() is None
     await lock.take(A, NUMBER, TTL)
-    await board.write(BoardChanges({ONE: b"one", TWO: None}, b"{}", is_anew=True))
+    await board.write(BoardChanges({ONE: b"one", TWO: None}, b"{}", replaces_all=True))
     assert (await board.read()).servers == {ONE: b"one"}
     assert await lock.holder() is not None
     await lock.release(A)
@@ -172,7 +172,7 @@ async def every_step(store: RedisStore) -> None:
     lock, board = RedisLock(store), RedisBoard(store, A.incarnation)
     await lock.offered()
     await lock.take(A, NUMBER, TTL)
-    await board.write(BoardChanges({ONE: b"one", TWO: None}, b"{}", is_anew=True))
+    await board.write(BoardChanges({ONE: b"one", TWO: None}, b"{}", replaces_all=True))
     await board.read()
     await lock.release(A)
 
@@ -190,14 +190,14 @@ async def test_very_many(store: RedisStore) -> None:
 
 @coroutine
 async def test_what_others_write(store: RedisStore) -> None:
-    """What cannot be ours stays where it is until all is written anew; the rest is read."""
+    """What cannot be ours stays where it is until all is written again; the rest is read."""
     await store.ask("HSET", SERVERS, ONE, "one", TWO, "x" * (MOST_BYTES + 1), "f" * 65, "name", "no address\n", "text")
     await store.ask("SET", STATE, b"\xff\0")
     board = RedisBoard(store, A.incarnation)
     posted = await board.read()
     assert (posted.servers, posted.state) == ({ONE: b"one"}, b"\xff\0")
     await RedisLock(store).take(A, NUMBER, TTL)
-    await board.write(BoardChanges({}, is_anew=True))
+    await board.write(BoardChanges({}, replaces_all=True))
     assert await store.ask("EXISTS", SERVERS) == 0
     for key in (SERVERS, STATE):
         await store.ask("DEL", SERVERS, STATE)

@@ -111,7 +111,7 @@ def test_no_renegotiation(farm: Farm, role: str) -> None:
 
 
 def test_read_again(farm: Farm) -> None:
-    """SIGHUP shows a new certificate to whoever connects; files that are broken change nothing but the log."""
+    """SIGHUP shows a new certificate to all who connect; files that are broken change nothing but the log."""
     first = shown(farm)
     write_certificate(farm.folder)
     farm.scheduler.process.send_signal(1)

@@ -1,7 +1,8 @@
 """What honest clients got beside each attack: ``python -m tests.hostile.figures FILE``.
 
 FILE is what a run of the tests has noted with ``SCCACHEDIST_FIGURES=FILE``. Writes the table that ``doc/security``
-includes: of each row the worst of its tests, whoever the build server ran as; of the one without an attack the median.
+includes: of each row the worst of its tests, of all users that the build server ran as; of the one without an attack
+the median.
 """
 
 import json

@@ -48,7 +48,7 @@ def test_row_02_abandoned_slots_come_back_on_time() -> None:
         taken = core.status().in_progress
         core.heartbeat(A, heartbeat(2), CLAIM_SECS[phase])
         assert expired(core, CLAIM_SECS[phase]).jobs == ()
-        assert core.status().in_progress == taken, "a client that is late has its job, whoever has its slot meanwhile"
+        assert core.status().in_progress == taken, "a client that is late has its job, though another has its slot"
         assert expired(core, CLAIM_SECS[phase] + 1).servers == ()
         assert core.placement.has_room()
         assert core.status().in_progress == 0

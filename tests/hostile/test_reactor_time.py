@@ -128,7 +128,7 @@ FLOODS: Mapping[str, tuple[bytes, bytes]] = {
 
 @pytest.mark.parametrize("kind", FLOODS)
 def test_row_40_many_small_things(neighbour: Neighbour, kind: str) -> None:
-    """Whoever asks much, in whatever pieces, waits for its turn; others do not wait for it."""
+    """A client that asks much, in whatever pieces, waits for its turn; others do not wait for it."""
     begun, more = FLOODS[kind]
 
     def attack(port: Port) -> None:

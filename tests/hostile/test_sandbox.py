@@ -1,4 +1,4 @@
-"""Rows 29, 30, 47 and 53: a job reaches for what is not its own, as whoever a build server runs."""
+"""Rows 29, 30, 47 and 53: a job reaches for what is not its own, under each user that a build server runs as."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -128,7 +128,7 @@ def test_row_24_a_certificate_that_is_not_its_digests(lone: Farm, fake: FakeServ
 
 
 def test_row_24_one_pin_for_each_server(lone: Farm, fake: FakeServer, tmp_path: Path) -> None:
-    """After a server has registered anew with another certificate, its old one is trusted no more."""
+    """After a server has registered again with another certificate, its old one is trusted no more."""
     attacker = attacker_of(lone)
     assert fake.say(attacker).status == 200
     assert isinstance(attacker.alloc(fresh_id()), AllocJobSuccess)

@@ -134,7 +134,7 @@ def test_row_38_a_client_that_is_late_has_its_job(neighbour: Neighbour) -> None:
 
 
 def test_row_42_one_client_fills_the_queue(neighbour: Neighbour) -> None:
-    """Whoever asks for three times as many slots as may wait is refused in a way that has its compiles run locally.
+    """A client that asks for three times as many slots as may wait is refused so that its compiles run locally.
 
     Others wait all the same, and are served.
     """

@@ -211,7 +211,7 @@ def test_row_22_docker_jobs_are_confined() -> None:
 
 
 def test_row_23_nothing_in_clear(tmp_path: Path) -> None:
-    """Whoever listens before a scheduler with a certificate hears no token, and it answers nobody in clear."""
+    """An attacker who listens before a scheduler with a certificate hears no token, and it answers nobody in clear."""
     write_certificate(tmp_path)
     (tmp_path / "authority.pem").write_bytes(AUTHORITY.pem)
     heard = bytearray()

@@ -27,7 +27,7 @@ from tests.hostile.victim import Victim
 
 
 def test_row_06_bytes_that_are_not_the_toolchain(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
-    """They are refused, nothing of them stays, and the next client is asked for the toolchain anew."""
+    """They are refused, nothing of them stays, and the next client is asked for the toolchain again."""
     steps = harmless(jobs.wrong_bytes, attacker, tmp_path)
     refused = encode(SUBMIT_TOOLCHAIN_RESULT, SubmitToolchainResult.CANNOT_CACHE)
     assert all(step.answered == f"200 {refused!r}" for step in steps), steps
@@ -49,7 +49,7 @@ def test_row_06_the_next_client_gets_its_own_compiler(victim: Victim, attacker: 
 
 
 def test_row_15_a_job_cannot_be_given_another_toolchain(victim: Victim, attacker: RawClient, tmp_path: Path) -> None:
-    """A second assignment, by whoever holds the job's token, is refused, and the job runs with its own toolchain."""
+    """A second assignment, by a client with the job's token, is refused, and the job runs with its own toolchain."""
     harmless(jobs.swapped_toolchain, attacker, tmp_path)
     other = write_toolchain(tmp_path / "other.tar.gz", {"/bin/cc": "echo the other"})
     Victim(victim.farm, other, id_of(other)).run(shell("true"))
@@ -89,7 +89,7 @@ def test_row_07_an_upload_that_a_crash_cut_off(own: Victim) -> None:
 
 
 def test_row_07_a_toolchain_that_was_damaged_while_the_server_was_down(own: Victim) -> None:
-    """It is hashed before its first use: the job is compiled locally, and the next client brings it anew."""
+    """It is hashed before its first use: the job is compiled locally, and the next client brings it again."""
     with own.farm:
         own.run(shell("true"))
         own.farm.server.stop()

@@ -166,7 +166,7 @@ def test_whole_answers(farm: Farm, answer: bytes, step: int) -> None:
 
 
 def test_kept_for_long(farm: Farm) -> None:
-    """What a connection may carry is counted anew for each answer."""
+    """What a connection may carry is counted again for each answer."""
     body = b"x" * (ANSWER_BYTES - 1000)
     first = farm.post(limit=len(body))
     peer = farm.accept(1)

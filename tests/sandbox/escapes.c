@@ -143,7 +143,7 @@ static void surroundings(char **environment)
     check("see other jobs", access("/scratch", F_OK) == 0 || access("/toolchains", F_OK) == 0);
     check("make a device", mknod("/tmp/device", S_IFCHR | 0600, 0x801) != -1);
     check("signal what is outside", kill(-1, 0) != -1 && kill(2147483, SIGKILL) != -1);
-    for (char path[32], i = 0; i < 9; i++) { /* the root of whoever is seen is this one */
+    for (char path[32], i = 0; i < 9; i++) { /* the root of each process that is seen is this one */
         struct stat own, other;
         snprintf(path, sizeof path, "/proc/%d/root", i);
         if (stat("/", &own) == 0 && stat(path, &other) == 0)

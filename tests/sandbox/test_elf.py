@@ -66,12 +66,12 @@ def test_any_bytes(head: bytes) -> None:
 def machine_of(place: Path, *members: tuple[str, bytes, int]) -> int:
     """Which machine an archive needs, however it is read."""
     archive = tar(*(file(name, content, mode) for name, content, mode in members))
-    unpacked, anew = Tally(LIMITS), Tally(LIMITS)
-    for _ in repacked(io.BytesIO(archive), anew, whole=True):
+    unpacked, written = Tally(LIMITS), Tally(LIMITS)
+    for _ in repacked(io.BytesIO(archive), written, whole=True):
         pass
     with root_at(place) as root:
         unpacked = unpack(io.BytesIO(archive), root, LIMITS)
-    assert unpacked.unpacked == anew.unpacked
+    assert unpacked.unpacked == written.unpacked
     return unpacked.unpacked.machine
 
 

@@ -98,11 +98,11 @@ def test_the_corpus(root: Root, inside: Path, archive: bytes, expected: Picture 
 def test_the_corpus_written_anew(root: Root, inside: Path, archive: bytes) -> None:
     """For builders that unpack elsewhere: what they are given means the same, or was refused (THREATS 20)."""
     try:
-        anew = b"".join(repacked(io.BytesIO(archive), Tally(LIMIT), whole=False))
+        written = b"".join(repacked(io.BytesIO(archive), Tally(LIMIT), whole=False))
     except DecodeError:
         return
     try:
-        unpack(io.BytesIO(anew), root, LIMIT)
+        unpack(io.BytesIO(written), root, LIMIT)
     except DecodeError:
         with pytest.raises(DecodeError):
             unpack(io.BytesIO(archive), root, LIMIT)

@@ -40,8 +40,8 @@ def disk(tmp_path: Path) -> Disk:
     return Disk(tmp_path / "state.json.servers")
 
 
-def write(board: BoardFile, servers: dict[str, bytes | None], *, is_anew: bool = False) -> Deferred[bool]:
-    return Deferred.fromCoroutine(board.write(BoardChanges(servers, None, is_anew)))
+def write(board: BoardFile, servers: dict[str, bytes | None], *, replaces_all: bool = False) -> Deferred[bool]:
+    return Deferred.fromCoroutine(board.write(BoardChanges(servers, None, replaces_all)))
 
 
 def test_the_next_run_finds_it(disk: Disk) -> None:
@@ -49,11 +49,11 @@ def test_the_next_run_finds_it(disk: Disk) -> None:
     assert disk.read() == (Posted(7.0, {}), [])
     board = disk.board()
     assert outcome(Deferred.fromCoroutine(board.time())) == 7.0
-    assert outcome(write(board, {A: b"a", B: b"\0\xff"}, is_anew=True))
+    assert outcome(write(board, {A: b"a", B: b"\0\xff"}, replaces_all=True))
     assert outcome(write(board, {A: None, "other": None}))
     assert disk.read() == (Posted(7.0, {B: b"\0\xff"}), [])
     assert disk.path.stat().st_mode & 0o777 == 0o600
-    assert outcome(write(disk.board(), {A: b"b"}, is_anew=True))
+    assert outcome(write(disk.board(), {A: b"b"}, replaces_all=True))
     assert disk.read()[0].servers == {A: b"b"}
     board.close()
 
@@ -83,7 +83,7 @@ def test_none_of_ours(disk: Disk, content: bytes) -> None:
     posted, (line,) = disk.read()
     assert posted.servers == {}
     assert "state.json.servers is not recalled: it " in line
-    outcome(write(disk.board(), {A: b"a"}, is_anew=True))
+    outcome(write(disk.board(), {A: b"a"}, replaces_all=True))
     assert disk.read()[0].servers == {A: b"a"}
 
 

@@ -64,7 +64,7 @@ class MemoryBoard:
         await self.time()
         self.writes.append(changes)
         was_there = self.state is not None
-        if changes.is_anew:
+        if changes.replaces_all:
             self.servers.clear()
         for address, octets in changes.servers.items():
             self.servers.pop(address, None)

@@ -220,7 +220,7 @@ def test_found_by_id(find: Callable[[int], str]) -> None:
 
 
 def test_takers() -> None:
-    """Whoever takes records gets each."""
+    """Each that takes records gets all of them."""
     taken: list[Entry] = []
     records = JobRecords(RecordSettings(keep=0), BEGAN, lambda: 0.0, [taken.append])
     records(REFUSED)

@@ -20,7 +20,7 @@ def last() -> LastHeartbeats:
     """One of which all is written that there is."""
     last = LastHeartbeats()
     assert last.has_due(0.0)
-    assert last.take() == Batch({}, is_anew=True)
+    assert last.take() == Batch({}, replaces_all=True)
     assert not last.has_due(0.0)
     return last
 
@@ -31,7 +31,7 @@ def test_a_new_one_is_written_at_once(last: LastHeartbeats) -> None:
     last.hear(B, heartbeat(), report(), 1.5)
     assert last.has_due(2.0)
     expected = {A: Heard(heartbeat(), None, 1.0), B: Heard(heartbeat(), without_jobs(report()), 1.5)}
-    assert last.take() == Batch(dict(expected), is_anew=False)
+    assert last.take() == Batch(dict(expected), replaces_all=False)
     last.hear(A, heartbeat(nonce=2), None, 3.0)
     assert last.take().heard == {A: Heard(heartbeat(nonce=2), None, 3.0)}
     assert not last.has_due(3.0)
@@ -88,10 +88,11 @@ def test_all_is_written_anew(last: LastHeartbeats, monkeypatch: pytest.MonkeyPat
     last.take()
     last.write_anew()
     first, second = last.take(), last.take()
-    assert (list(first.heard), first.is_anew, list(second.heard), second.is_anew) == ([A, B], True, [C], False)
+    assert (list(first.heard), first.replaces_all) == ([A, B], True)
+    assert (list(second.heard), second.replaces_all) == ([C], False)
     assert not last.has_due(0.0)
     last.clear()
-    assert last.take() == Batch({}, is_anew=True)
+    assert last.take() == Batch({}, replaces_all=True)
 
 
 def test_no_more_than_some(last: LastHeartbeats, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -283,7 +283,7 @@ def test_a_renewed_certificate(core: SchedulerCore, ours: Ours) -> None:
 
 
 def test_one_that_has_gone_leaves_its_address(core: SchedulerCore, ours: Ours) -> None:
-    """After an orderly end whoever has a token for the address may be there at once."""
+    """After an orderly end a server with a token for the address may be there at once."""
     core.heartbeat(A, heartbeat(), 0.0, ServerReport(9, 5, Availability.GONE, (), ()))
     assert core.heartbeat(A, heartbeat(nonce=2, job_key=b"another"), 0.0)
 

@@ -53,7 +53,7 @@ def test_an_ended_token(farm: Scheduler, told: list[Event]) -> None:
     answer = farm.browser.ask(asked("old"))
     said = answer.message(ALLOC_JOB_RESPONSE)
     assert (answer.status, type(said)) == (200, AllocJobFail)
-    assert said.msg == "the token of ann ended on 1970-01-02: ask whoever runs this farm for a new one"
+    assert said.msg == "the token of ann ended on 1970-01-02: ask an administrator of this farm for a new one"
     (refused,) = (event for event in told if isinstance(event, RequestRefused))
     assert (refused.refusal, refused.client, refused.detail) == (Refusal.TOKEN_ENDED, "ann@127.0.0.1", said.msg)
 

@@ -79,7 +79,7 @@ def test_no_news() -> None:
 
 
 def test_by_others() -> None:
-    """Whoever acts is named; a stranger's words are made fit to be shown."""
+    """Who acts is named; a stranger's words are made fit to be shown."""
     told = Told()
     told.notices.tell("action", "ann‮", "x" * 10_000, by="bob")
     (notice,) = told.notices.latest()

@@ -114,7 +114,7 @@ def test_maximum() -> None:
 
 
 def test_leaving_at_the_maximum() -> None:
-    """Whoever leaves is forgotten, and begins again like others."""
+    """A client that leaves is forgotten, and begins again like others."""
     entered = queue(Clients.of(ann=client(max_slots=1)), "ann@1 x")
     assert names(entered, 1, ann=1) == "-"
     entered.leave(Party("ann@1"), "ann@1 x")
@@ -246,7 +246,7 @@ class Walk(RuleBasedStateMachine):
         for _ in range(count):
             can = {name for name in map(account_of, self.tickets.values()) if not self.is_full(name)}
             ticket = self.queue.next(held=lambda name: self.held[name])
-            assert (ticket is None) == (not can), "whoever can go on does"
+            assert (ticket is None) == (not can), "all that can go on do"
             if ticket is None:
                 return
             party = self.tickets.pop(ticket)

@@ -186,7 +186,7 @@ def test_client_token(farm: Scheduler, headers: dict[str, str], challenge: str, 
     (answer,) = connection.answers()
     assert answer.status == 401
     assert answer.body.startswith(body)
-    assert bool(body) == (b"Ask whoever runs this farm for a new one" in answer.body)
+    assert bool(body) == (b"Ask an administrator of this farm for a new one" in answer.body)
     assert answer.headers["www-authenticate"] == f'Bearer error="{challenge}"'
 
 

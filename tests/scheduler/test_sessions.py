@@ -117,7 +117,7 @@ def test_rotation() -> None:
 
 
 def test_without_a_secret() -> None:
-    """One who has none cannot have a session, whoever knows all else."""
+    """One who has none cannot have a session, even with all else."""
     for nobody in (Principal(Role.ADMINISTRATOR, "bob"), Principal(Role.VIEWER, "viewer"), Principal(Role.ANYONE, "")):
         assert sessions().principal_of(sessions().signed(nobody, NOW + 1), NOW) is None
 

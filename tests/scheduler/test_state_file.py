@@ -89,7 +89,7 @@ def test_none_is_kept() -> None:
 
 
 def test_while_it_is_written(scheduler: Scheduler) -> None:
-    """What changes meanwhile is written next; whoever waits, waits for that."""
+    """What changes meanwhile is written next; who waits, waits for that."""
     scheduler.start()
     works: list[tuple[Deferred[Any], Any]] = []
 

@@ -99,7 +99,7 @@ def test_idle(known: Farm) -> None:
 
 @pytest.mark.parametrize("changes", [0, 3])
 def test_follow(known: Farm, changes: int) -> None:
-    """Whoever came earlier and followed knows what one who comes now is told."""
+    """A viewer that came earlier and followed knows what one who comes now is told."""
     first = known.watch()
     for number in range(changes):
         known.job()
@@ -237,7 +237,7 @@ def test_stop(known: Farm) -> None:
 
 
 def test_new_term(known: Farm) -> None:
-    """When the scheduler begins anew, a page is told which build servers are there now."""
+    """When the scheduler begins again, a page is told which build servers are there now."""
     screen = known.watch()
     screen.look()
     known.core = farm(2)

@@ -97,7 +97,7 @@ def seconds_of_cpu() -> Callable[[], float]:
 
 
 def test_slices() -> None:
-    """Whoever comes and goes while a message is made in many slices, each has what it should."""
+    """Viewers that come and go while a message is made in many slices, each has what it should."""
     spent = seconds_of_cpu()
     known = Farm(large(100), spent=iter(spent, -1.0))
     first = Screen(known.watching.viewer(ViewerPlace(Party("10.0.0.1"), SEES)))

@@ -1,6 +1,6 @@
 """Who may ask a scheduler what: each route with each role, by token and by session; and what another site can do.
 
-A route that is not in the table fails a test here: whoever adds one says who may use it.
+A route that is not in the table fails a test here: who adds one says who may use it.
 """
 
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ ROUTES: dict[str, tuple[str, str, dict[str, str], set[str], bool]] = {
     "farm_trace": ("GET", "/api/v1/farm/trace", {}, CLIENTS, True),
     "farm_notices": ("GET", "/api/v1/farm/notices", {}, CLIENTS, True),
     "farm_events": ("GET", "/api/v1/farm/events", {}, CLIENTS, True),
-    "login": ("POST", "/login", {}, ALL, True),  # without a form that is a mistake, whoever asks
+    "login": ("POST", "/login", {}, ALL, True),  # without a form that is a mistake, for all who ask
     "logout": ("POST", "/logout", FORM, ALL, True),
     "page": ("GET", "/", {}, ALL, True),
     "page_file": ("GET", "/static/0123456789abcdef/app.js", {}, ALL, True),

@@ -63,7 +63,7 @@ class HeartbeatTests(SynchronousTestCase):
         assert self.made == made + 1
 
     def test_rhythm(self) -> None:
-        """The first heartbeat is sent at the start, the next ones 30 s after each answer, made anew each time."""
+        """The first heartbeat is sent at the start, the next ones 30 s after each answer, made again each time."""
         for is_new in (True, False, False):
             assert self.sent.waiting == [self.heartbeat(self.made)]
             self.answer(is_new)
@@ -71,7 +71,7 @@ class HeartbeatTests(SynchronousTestCase):
         assert self.made == 4
 
     def test_one_at_a_time(self) -> None:
-        """While the scheduler does not answer, it gets no other heartbeat, whoever asks for one."""
+        """While the scheduler does not answer, it gets no other heartbeat, no matter who asks for one."""
         self.service.soon()
         self.clock.advance(60.0)
         assert self.made == 1

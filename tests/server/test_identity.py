@@ -50,7 +50,7 @@ def test_kept(home: Home) -> None:
 
 
 def test_for_the_owner_only(home: Home) -> None:
-    """Nobody else on the machine can read the keys, whatever the umask and whoever made the directory."""
+    """No other user of the machine can read the keys, whatever the umask and the owner of the directory."""
     home.directory.mkdir(parents=True, mode=0o777)
     before = os.umask(0)
     try:
@@ -146,7 +146,7 @@ def broken_files(home: Home) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("kind", ["empty", "cut", "key alone", "certificate alone", "another key", "not PEM"])
 def test_broken_pair(home: Home, kind: str) -> None:
-    """A key or certificate that is damaged costs a new one, and is kept for whoever wants to look."""
+    """A key or certificate that is damaged costs a new one, and is kept for an administrator who wants to look."""
     first = home.load()
     content = broken_files(home)[kind]
     (home.directory / "tls.pem").write_bytes(content)

@@ -207,7 +207,7 @@ def test_a_disk_that_removes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_directory_that_has_vanished(tmp_path: Path) -> None:
-    """It is made anew, and is its owner's file's."""
+    """It is made again, and is its owner's file's."""
     body = spool(tmp_path / "gone" / "spool")
     body.write(BODY)
     assert body.complete().inputs.read_bytes() == INPUTS

@@ -120,7 +120,7 @@ def test_client_goes(ready: Host) -> None:
 
 
 def test_toolchain_is_gone(ready: Host) -> None:
-    """A toolchain that vanished after the assignment is an error of ours, and the next job brings it anew."""
+    """A toolchain that vanished after the assignment is an error of ours, and the next job brings it again."""
     ready.stock.path(GCC).unlink()
     assert isinstance(outcome(run(ready)), ToolchainError)
     assert (spooled(ready), ready.reported(), ready.builder.seen) == ([], WALK, [])
@@ -236,7 +236,7 @@ def test_a_disk_that_removes_nothing_holds_no_job(ready: Host, monkeypatch: pyte
 
 
 def test_a_spool_that_has_vanished(ready: Host) -> None:
-    """It is made anew by the next job."""
+    """It is made again by the next job."""
     shutil.rmtree(ready.spool)
     running = run(ready)
     ready.builder.jobs.answer(JOB, None)

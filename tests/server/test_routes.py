@@ -220,7 +220,7 @@ def test_not_a_toolchain(peer: Peer, name: str) -> None:
 
 
 def test_assigned_another_toolchain(peer: Peer) -> None:
-    """Whoever holds a job's token cannot exchange its toolchain."""
+    """A client that holds a job's token cannot exchange its toolchain."""
     peer.assign()
     assert peer.assign(toolchain="0" * 64).status == 500
     assert peer.submit(GCC_BYTES).message(SUBMIT_TOOLCHAIN_RESULT) is SubmitToolchainResult.SUCCESS

@@ -284,7 +284,7 @@ def test_token_of_another_server(tmp_path: Path, token: str, said: str) -> None:
 
 
 def test_insecure_scheduler_auth_is_warned_of(tmp_path: Path) -> None:
-    """Whoever starts a build server with the token that everybody knows reads so in the log."""
+    """An administrator who starts a build server with the token that everybody knows reads so in the log."""
     with capturedLogs() as events:
         server_token(settings(tmp_path, scheduler_auth=InsecureAuth()))
     assert [event["log_level"] for event in events] == [LogLevel.warn]

@@ -23,7 +23,7 @@ class Relay:
 
     :param bytes_per_sec: how fast each direction of a connection may be; None for as fast as it goes.
     :param answer_delay_secs: how much later than they came the target's bytes are passed on.
-    :param heard: where all that passes is written down, for whoever listens.
+    :param heard: where all that passes is written down, for those who listen.
     """
 
     target: int

@@ -67,7 +67,7 @@ class Threads:
 
 @attrs.define
 class Stock:
-    """A build server's toolchains; :meth:`restart` opens them anew."""
+    """A build server's toolchains; :meth:`restart` opens them again."""
 
     cache: Path
     capacity: int = 1000

@@ -154,7 +154,7 @@ def test_removed_behind_our_back(stock: Stock) -> None:
 
 
 def test_a_cache_that_has_vanished(stock: Stock) -> None:
-    """It is made anew by the next client that brings a toolchain."""
+    """It is made again by the next client that brings a toolchain."""
     outcome(stock.bring(GCC_BYTES))
     shutil.rmtree(stock.cache)
     assert isinstance(used(stock, GCC), ToolchainError)

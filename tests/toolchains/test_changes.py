@@ -29,7 +29,7 @@ def here(*toolchains: ArchiveId) -> ToolchainIndex:
 
 
 def tells(index: ToolchainIndex, room: int = ALL) -> tuple[str, str, bool]:
-    """What the next report tells, which the scheduler hears; and whether it tells everything anew."""
+    """What the next report tells, which the scheduler hears; and whether it tells everything again."""
     news = index.log.news(room)
     index.log.heard(news.until)
     held, gone = ("".join(each[0] for each in toolchains) for toolchains in (news.held, news.gone))
@@ -104,7 +104,7 @@ def test_gone_before_the_first_answer() -> None:
 
 @pytest.mark.parametrize("told", [0, 2, 10**6])
 def test_a_scheduler_that_has_forgotten(told: int) -> None:
-    """It is told everything anew, and not of what has gone."""
+    """It is told everything again, and not of what has gone."""
     index = here(A, B, C)
     tells(index)
     index.remove(B)

@@ -165,7 +165,7 @@ def kept(stock: Stock) -> int:
 
 
 def test_stored_once(stock: Stock) -> None:
-    """Many clients that bring the same are written to the disk once, whoever is ahead of the others."""
+    """Many clients that bring the same are written to the disk once, in whatever order they are ahead."""
     uploads = [stock.begin(GCC) for _ in range(40)]
     for at in range(0, len(GCC_BYTES), 60):
         for upload in uploads:
@@ -178,7 +178,7 @@ def test_stored_once(stock: Stock) -> None:
 
 
 def test_overtaken(stock: Stock) -> None:
-    """Who sends slowly keeps the toolchain from nobody, whoever waits for it."""
+    """A client that sends slowly keeps the toolchain from none of those that wait for it."""
     slow = stock.begin(GCC)
     slow.write(GCC_BYTES[:10])
     arrival = Deferred.fromCoroutine(stock.toolchains.wait_until_present(GCC))

@@ -51,7 +51,7 @@ WITH_WORKERS = attrs.evolve(OF_A_HOST, abilities=attrs.evolve(ABLE, gateway=Gate
 
 
 def test_extended() -> None:
-    """A heartbeat with a report comes through whole, and reads as a plain one to whoever does not know of reports."""
+    """A heartbeat with a report comes through whole, and is a plain one to a program that does not know of reports."""
     octets = encode(EXTENDED_HEARTBEAT, (HEARD, REPORT))
     assert decode(EXTENDED_HEARTBEAT, octets) == (HEARD, REPORT)
     assert decode(HEARTBEAT, octets) == HEARD

@@ -59,7 +59,7 @@ def test_too_long(size: int) -> None:
 
 
 def test_looked_at_as_it_comes() -> None:
-    """Whoever looks at a command sees all that has come of it, and none of the inputs."""
+    """A reader of a command sees all that has come of it, and none of the inputs."""
     seen: list[bytes] = []
 
     def look(octets: bytearray, size: int) -> None:

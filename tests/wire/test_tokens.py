@@ -135,7 +135,7 @@ def test_malformed(token: str, key: bytes) -> None:
     ],
 )
 def test_wrong_job_claims(claims: object, key: bytes) -> None:
-    """A token for another job, or with claims that no scheduler makes, is refused whoever signed it."""
+    """A token for another job, or with claims that no scheduler makes, is refused, no matter who signed it."""
     with pytest.raises(PeerRefused):
         check_job_token(forge(claims), key, JobId(1))
 

@@ -68,7 +68,7 @@ def test_a_further_client() -> None:
 
 
 def test_a_client_without_a_token() -> None:
-    """One whose share was written by hand, or who has lost all tokens, gets one; what is given anew replaces."""
+    """One whose share was written by hand, or who has lost all tokens, gets one; what is given again replaces."""
     text = added(WRITTEN, "bob", {"max_slots": 20}, "0c" * 32, NOW)
     assert "[bob]  # night builds\nclass = 'batch'\n\"max_slots\"   =   20 # of 40\n" in text
     assert read_clients(text.encode())["bob"].tokens[0].sha256 == "0c" * 32

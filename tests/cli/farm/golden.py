@@ -1,6 +1,6 @@
 """All that the commands show of the documents in :mod:`tests.cli.farm.documents`, in one text for each screen.
 
-``python -m tests.cli.farm.golden`` writes the texts anew; the difference is then for a reader to judge.
+``python -m tests.cli.farm.golden`` writes the texts again; the difference is then for a reader to judge.
 """
 
 import os

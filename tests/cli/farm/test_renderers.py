@@ -27,7 +27,7 @@ each_screen = pytest.mark.parametrize("name", SCREENS)
 
 @each_screen
 def test_golden(name: str) -> None:
-    """Nothing of what is printed changes unseen: ``python -m tests.cli.farm.golden`` writes it anew."""
+    """Nothing of what is printed changes unseen: ``python -m tests.cli.farm.golden`` writes it again."""
     assert shown(SCREENS[name]) == (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
 
 
@@ -162,7 +162,7 @@ def test_jobs_that_run_or_are_not_known() -> None:
 
 
 def test_a_paused_farm() -> None:
-    """Who paused it, when and why: the first question of whoever wonders why nothing is compiled there."""
+    """Who paused it, when and why: the first question of a user who wonders why nothing is compiled there."""
     pause = {"by": "ann", "reason": "the network\x1b[2J moves", "since": made.NOW - 60}
     shown = status.render(changed(made.STATUS, paused=pause), Screen(200, now=made.NOW))
     assert r"by ann: the network\x1b[2J moves" in shown

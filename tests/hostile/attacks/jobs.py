@@ -32,7 +32,7 @@ def wrong_bytes(attacker: RawClient, ground: Path) -> Iterator[Seen]:
 
 
 def swapped_toolchain(attacker: RawClient, ground: Path) -> Iterator[Seen]:
-    """Row 15: a client assigns its own job anew, with another toolchain."""
+    """Row 15: a client assigns its own job again, with another toolchain."""
     archive, archive_id = toolchain(ground)
     job = attacker.ready(archive, archive_id)
     said = attacker.assign(job, fresh_id())

@@ -1,4 +1,4 @@
-"""Row 8: a length of 2^62 in a message makes whoever reads it ask for as much memory."""
+"""Row 8: a length of 2^62 in a message makes the program that reads it ask for as much memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
