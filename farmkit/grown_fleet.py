@@ -11,7 +11,6 @@ the process ends when stdin does.
 
 import asyncio
 import os
-import resource
 import ssl
 import subprocess
 import sys
@@ -35,7 +34,7 @@ from cryptography.x509.oid import NameOID
 
 from farmkit.fake_server import TAKEN
 from farmkit.launch import CHECKOUT
-from farmkit.processes import LOOPBACK, inherited
+from farmkit.processes import LOOPBACK, allow_most_descriptors, inherited
 from sccachedist.outcomes import SERVER_PHASES, Outcome
 from sccachedist.server.heartbeat import PUBLISHED_SECS
 from sccachedist.wire.abilities import Abilities
@@ -113,8 +112,7 @@ def grown_fleet(
 
 def main(scheduler_port: str, key: str, token: str, servers: str, toolchains: str, clients: str, rate: str) -> None:
     """Be the farm until stdin ends."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    allow_most_descriptors()
     with tempfile.TemporaryDirectory() as folder:
         farm = _Farm(int(scheduler_port), Path(folder), float(rate))
         asyncio.run(farm.run(bytes.fromhex(key), token, int(servers), int(toolchains), int(clients)))

@@ -5,6 +5,7 @@ It knows neither what the programs are nor what their logs say.
 
 import contextlib
 import os
+import resource
 import secrets
 import signal
 import socket
@@ -47,6 +48,12 @@ def answers(port: int, host: str = LOOPBACK) -> bool:
     with contextlib.suppress(OSError), socket.create_connection((host.strip("[]"), port), timeout=1):
         return True
     return False
+
+
+def allow_most_descriptors() -> None:
+    """Let this process have as many descriptors as the system allows it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:

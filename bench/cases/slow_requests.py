@@ -1,6 +1,5 @@
 """Requests that begin and never end: what they cost the scheduler and all other clients."""
 
-import resource
 import socket
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from bench.meters import memory
 from bench.quantities import Bar, Quantity, percentile
 from bench.run import Run
 from bench.sides import Side, both
+from farmkit.processes import allow_most_descriptors
 
 _HALF = b"POST /api/v1/scheduler/alloc_job HTTP/1.1\r\nHost: farm\r\nContent-Le"
 _PER_ADDRESS = 200
@@ -67,8 +67,7 @@ def _timed_status(side: Side) -> float:
 @contextmanager
 def half_sent(side: Side, count: int) -> Iterator[None]:
     """Open ``count`` requests and send half of each, on connections from many addresses."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    allow_most_descriptors()
     with ExitStack() as connections:
         for n in range(count):
             source = (f"127.78.{n // _PER_ADDRESS}.2", 0)

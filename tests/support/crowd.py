@@ -4,7 +4,6 @@ import contextlib
 import multiprocessing
 import os
 import random
-import resource
 import socket
 import ssl
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import attrs
 
+from farmkit.processes import allow_most_descriptors
 from farmkit.raw_client import unverified
 
 #: From so many addresses, as a port range is smaller than what one address may have.
@@ -45,8 +45,7 @@ class Group:
 @contextlib.contextmanager
 def crowd(port: int, groups: Sequence[Group]) -> Iterator[list[socket.socket]]:
     """Open all connections; some say a byte a second while this lasts, and all are closed in the end."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    allow_most_descriptors()
     context = unverified()
     sources = cycle(ADDRESSES)
     with contextlib.ExitStack() as opened:
