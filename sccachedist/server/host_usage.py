@@ -25,6 +25,29 @@ _TIMES = slice(11, 15)
 _MICROSECONDS = 1e6
 
 
+@attrs.frozen
+class Process:
+    """A process, with the ticks that it has worked, and those of its children that have ended."""
+
+    parent: str
+    ticks: int
+
+
+def worked(before: dict[str, Process], now: dict[str, Process]) -> int:
+    """The ticks that processes of our own have worked between two looks.
+
+    The ticks of one that has ended are its parent's now, or those of one above. Only if it was killed with its PID
+    namespace, as a job is that nobody waits for any more, they are nobody's: there is no sum that only grows.
+    """
+    grown = {pid: process.ticks for pid, process in now.items()}
+    for pid, process in before.items():
+        heir = pid
+        while heir not in now:
+            heir = before[heir].parent
+        grown[heir] -= process.ticks
+    return sum(max(0, ticks) for ticks in grown.values())
+
+
 class HostUsage:
     """Reads it.
 
@@ -47,21 +70,18 @@ class HostUsage:
 
         :param secs: since the last one.
         """
-        before, ticks = self._before, self._all_ticks()
-        now = _CpuTimes(*ticks, self._own_ticks(), self._stalled_secs("cpu", b"some"))
-        if before is not None and now.own < before.own:
-            now = attrs.evolve(now, own=before.own)  # a process ended in between two reads: the next look has it
+        before, now = self._before, _CpuTimes(*self._all_ticks(), self._own(), self._stalled_secs("cpu", b"some"))
         self._before = now
         if before is None or secs <= 0:
             return None
-        foreign = (now.busy - before.busy - now.own + before.own) * self._tick_secs / secs
+        foreign = (now.busy - before.busy - worked(before.own, now.own)) * self._tick_secs / secs
         idle = (now.idle - before.idle) * self._tick_secs / secs
         do_wait = now.stalled - before.stalled >= CONTENDED_PART * secs
         return CpuUse(max(0.0, foreign), do_wait and idle < IDLE_CPUS)
 
     def held_bytes(self) -> int:
         """The memory that the processes have which this daemon has started, and share with no file."""
-        return sum(self._private_pages(pid) for pid in self._descendants(_OWN)) * os.sysconf("SC_PAGE_SIZE")
+        return sum(self._private_pages(pid) for pid, _ in self._descendants(_OWN)) * os.sysconf("SC_PAGE_SIZE")
 
     def is_pressed(self, secs: float) -> bool:
         """Whether all processes stood still for lack of memory since the last look, for a part of the time.
@@ -81,9 +101,10 @@ class HostUsage:
                 idle += sum(int(numbers[place]) for place in _IDLE)
         return busy, idle
 
-    def _own_ticks(self) -> int:
-        """The ticks of this daemon and of all that it has started, also of what has ended."""
-        return sum(self._ticks(pid) for pid in (_OWN, *self._descendants(_OWN)))
+    def _own(self) -> dict[str, Process]:
+        """The daemon and all that it has started, parents before their children."""
+        family = ((_OWN, _OWN), *self._descendants(_OWN))
+        return {pid: Process(parent, self._ticks(pid)) for pid, parent in family}
 
     def _ticks(self, pid: str) -> int:
         _, _, behind = self._read(f"{pid}/stat").rpartition(b")")
@@ -95,14 +116,15 @@ class HostUsage:
                 return int(resident) - int(shared)
         return 0  # it has ended
 
-    def _descendants(self, pid: str) -> Iterator[str]:
+    def _descendants(self, pid: str) -> Iterator[tuple[str, str]]:
+        """Each with its parent."""
         try:
             threads = os.listdir(self._proc / pid / "task")
         except OSError:  # it has ended
             return
         for thread in threads:
             for child in self._read(f"{pid}/task/{thread}/children").decode().split():
-                yield child
+                yield child, pid
                 yield from self._descendants(child)
 
     def _stalled_secs(self, resource: str, kind: bytes) -> float:
@@ -121,9 +143,9 @@ class HostUsage:
 
 @attrs.frozen
 class _CpuTimes:
-    """Ticks of all, idle ones, and those of our own, and seconds in which tasks waited, since the start of the host."""
+    """Ticks of all and idle ones, processes of our own, and seconds in which tasks waited, since the host's start."""
 
     busy: int
     idle: int
-    own: int
+    own: dict[str, Process]
     stalled: float

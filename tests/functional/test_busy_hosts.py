@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -17,6 +18,7 @@ from sccachedist.builders.cgroups import own_groups
 from sccachedist.builders.overlay import HOME
 from sccachedist.outcomes import Lack
 from sccachedist.records.documents import ServersDocument
+from sccachedist.server.host_usage import HostUsage, worked
 from sccachedist.wire.messages import AllocJobFail
 from tests.support.farm_api import farm_document
 
@@ -59,3 +61,22 @@ def test_jobs_give_way(tmp_path: Path) -> None:
         parents = [Path(each) for each in own_groups(farm.server_folder / "build" / HOME, 20).parents]
         weights = [each / name for each in parents for name in ("cpu.shares", "cpu.weight") if (each / name).exists()]
         assert [each.read_text().strip() for each in weights] in (["204"], ["20"])
+
+
+def test_a_job_that_is_killed() -> None:
+    """The kernel lets its work go with its PID namespace: what is worked after that is known as the daemon's own."""
+    burn = "import time\nwhile time.process_time() < {}: pass\nprint('.', flush=True)\ninput()"
+    usage = HostUsage(frozenset())
+    sandbox = ["bwrap", "--unshare-pid", "--die-with-parent", "--dev-bind", "/", "/", "--", sys.executable, "-c"]
+    with subprocess.Popen([*sandbox, burn.format(2)], stdin=PIPE, stdout=PIPE, text=True) as job:
+        assert job.stdout is not None
+        assert job.stdout.readline() == ".\n"
+        before = usage._own()
+        job.kill()
+    after = usage._own()
+    assert sum(each.ticks for each in after.values()) < sum(each.ticks for each in before.values())
+    with subprocess.Popen([sys.executable, "-c", burn.format(1)], stdin=PIPE, stdout=PIPE, text=True) as job:
+        assert job.stdout is not None
+        assert job.stdout.readline() == ".\n"
+        assert worked(before, usage._own()) >= 0.9 * os.sysconf("SC_CLK_TCK")
+        job.kill()

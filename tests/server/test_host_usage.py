@@ -3,12 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from sccachedist.server.host_usage import HostUsage
+from sccachedist.server.host_usage import HostUsage, worked
 from sccachedist.server.spare import CpuUse
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -35,9 +35,9 @@ def whole_host(write: Write, *seconds: float) -> None:
     write("stat", "\n".join(["cpu  1 2 3 4 5 6 7 8 9 10", *lines, "intr 17"]))
 
 
-def own(write: Write, **seconds: float) -> None:
+def own(write: Write, tree: Mapping[str, Sequence[str]] = TREE, **seconds: float) -> None:
     """So many seconds each process of the daemon has worked; a name may have anything in it."""
-    for pid, children in TREE.items():
+    for pid, children in tree.items():
         write(f"{pid}/task/5/children", " ".join(children) + " ")
         ticks = round(seconds.get(f"pid_{pid}", 0.0) * TICKS)
         write(f"{pid}/stat", f"{pid} (cc1) R 5 :) S 1 2 3 4 5 6 7 8 9 10 {ticks} 0 0 0 20 0 1 0")
@@ -68,11 +68,37 @@ def test_a_process_that_ends_while_it_looks(tmp_path: Path, write: Write) -> Non
     own(write, pid_8=5)
     looking.cpu_use(1.0)
     whole_host(write, 1, 0)
-    own(write, pid_self=0.5)
+    own(write)
     assert looking.cpu_use(1.0) == CpuUse(1.0)
     whole_host(write, 2, 0)
     own(write, pid_7=6.5)
     assert looking.cpu_use(1.0) == CpuUse(0.0)
+
+
+def test_a_process_that_has_ended(tmp_path: Path, write: Write) -> None:
+    """The one that waited for it has its work now, or one above, and it counts once."""
+    looking = usage(tmp_path)
+    whole_host(write, 0, 0)
+    own(write, {"self": ["7"], "7": ["8"], "8": ["9"], "9": []}, pid_8=3, pid_9=2)
+    looking.cpu_use(1.0)
+    whole_host(write, 1.5, 0)
+    own(write, {"self": ["7"], "7": ["8"], "8": []}, pid_8=5.5)
+    assert looking.cpu_use(1.0) == CpuUse(1.0)
+    whole_host(write, 3.0, 0)
+    own(write, {"self": []}, pid_self=6)
+    assert looking.cpu_use(1.0) == CpuUse(1.0)
+
+
+def test_a_process_that_nobody_waited_for(tmp_path: Path, write: Write) -> None:
+    """A job that is killed with its PID namespace takes its work with it; what the next one does is no other work."""
+    looking = usage(tmp_path)
+    whole_host(write, 0, 0)
+    own(write, pid_self=3, pid_7=2, pid_8=60, pid_9=1)
+    looking.cpu_use(1.0)
+    for second in range(1, 4):
+        whole_host(write, second, 0)
+        own(write, {"self": ["7"], "7": ["9"], "9": []}, pid_self=3, pid_7=2, pid_9=1 + second)
+        assert looking.cpu_use(1.0) == CpuUse(0.0)
 
 
 def test_tasks_that_wait(tmp_path: Path, write: Write) -> None:
@@ -139,12 +165,12 @@ def test_this_host() -> None:
     looking = HostUsage(frozenset(os.sched_getaffinity(0)))
     assert looking.knows_own
     looking.cpu_use(1.0)
-    before = looking._own_ticks()
+    before = looking._own()
     with subprocess.Popen([sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stdout.read(1) == b"."
-        assert looking._own_ticks() - before >= 0.4 * TICKS
+        assert worked(before, looking._own()) >= 0.4 * TICKS
         assert looking.held_bytes() >= 64 << 20
         child.communicate(b"\n")
-    assert looking._own_ticks() - before >= 0.4 * TICKS, "also when it has ended"
+    assert worked(before, looking._own()) >= 0.4 * TICKS, "also when it has ended"
     assert looking.cpu_use(1.0) is not None
