@@ -147,10 +147,10 @@ class SchedulerCore:
         if server.report is None or server.heartbeat.server_nonce != said.server_nonce:
             raise UnknownServer(f"build server {server_id} has to send a heartbeat first")
         server.seen = now
-        if said.number > server.number:  # else a later message has told of these jobs, too
-            server.number = said.number
-            summaries = {job_id: octets for job_id, octets in said.summaries if len(octets) <= MOST_BYTES}
-            for job_id, state in said.states:
+        is_new, server.number = said.number > server.number, max(said.number, server.number)
+        summaries = {job_id: octets for job_id, octets in said.summaries if len(octets) <= MOST_BYTES}
+        for job_id, state in said.states:
+            if is_new or self._is_end(job_id, state, said.number):
                 self._told(server, job_id, state, said.number, now, summaries.get(job_id, b""))
         return self._caused()
 
@@ -343,6 +343,11 @@ class SchedulerCore:
     @staticmethod
     def _is_of_another(server_id: ServerId, job: Job | None) -> bool:
         return job is not None and job.server_id != server_id
+
+    def _is_end(self, job_id: JobId, state: JobState, number: int) -> bool:
+        """Whether an overtaken message has an end to tell: no later one tells of it, nor has to name the job."""
+        job = self._jobs.get(job_id)
+        return state is JobState.COMPLETE and job is not None and (job.number is None or job.number <= number)
 
     def _settle(self, server: BuildServer, report: ServerReport, now: float) -> None:
         """Apply what a heartbeat tells. Live jobs that its list leaves out are released, others noted."""

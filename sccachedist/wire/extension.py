@@ -4,7 +4,7 @@ It stands behind the messages of a heartbeat, where published programs do not lo
 build server sends that request only to a scheduler that has shown that it is ours.
 
 The messages of one build server are numbered. So a scheduler recognises a message that another one has overtaken: its
-content is older than what the scheduler already knows.
+content is older than what the scheduler already knows, but for ends of jobs that no heartbeat had to name.
 """
 
 from enum import Enum

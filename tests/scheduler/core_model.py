@@ -12,7 +12,7 @@ from sccachedist.scheduler.events import Event, Events
 from sccachedist.scheduler.shares import HOLD_SECS
 from sccachedist.wire.addresses import ServerId
 from sccachedist.wire.messages import JobId, JobState, job_capacity
-from tests.scheduler.farms import FIRST_JOB
+from tests.scheduler.farms import FIRST_JOB, MANY
 
 LIFE = ["reserved", "pending", "ready", "started", "complete"]
 PATIENCE = {"reserved": 300, "pending": 300, "ready": 60}
@@ -61,6 +61,7 @@ class ToldCore(SchedulerCore):
 
     def __init__(self, first_job: JobId) -> None:
         super().__init__(first_job)
+        self._jobs._expiring._most = MANY  # the model drops all jobs that are stale, not some at a time
         self.told: list[Event] = []
 
     def _caused(self) -> Events:

@@ -119,7 +119,7 @@ class Walk(CoreBesideModel):
         overtaken: bool,
         foreign: dict[int, JobState],
     ) -> None:
-        """Forwards, backwards and again, for any of its jobs and for another's; what was overtaken says nothing."""
+        """Forwards, backwards and again, for its jobs and another's; what was overtaken tells of ends alone."""
         mine = [job for job in self.of(server_id) if job.where != "reserved"]
         states = {mine[index].job_id: state for index, state in steps if index < len(mine)}
         states |= {job_id: state for index, state in foreign.items() for job_id in self.of_others(server_id, {index})}
@@ -130,10 +130,10 @@ class Walk(CoreBesideModel):
                 self.core.job_states(server_id, said, self.now)
             return
         self.core.job_states(server_id, said, self.now)
-        server.seen = self.now
-        if not overtaken:
-            self.number += 1
-            for job_id, state in states.items():
+        server.seen, self.number = self.now, max(self.number, said.number)
+        named = {job.job_id for job in self.jobs if job.named}
+        for job_id, state in states.items():
+            if not overtaken or (state is JobState.COMPLETE and job_id not in named):
                 self.told(server_id, job_id, state)
 
     @rule(server_id=st.sampled_from(SERVERS))

@@ -214,6 +214,26 @@ def test_overtaken_states(core: SchedulerCore, ours: Ours) -> None:
     assert core.status().in_progress == 0
 
 
+def test_overtaken_end(core: SchedulerCore, ours: Ours) -> None:
+    """The end of a short job that no heartbeat had to name: one that is quicker does not tell of it."""
+    job = ours.allocate().job_id
+    late = ours.number = ours.number + 1
+    ours.beat(ours.report())
+    assert free_slots(core) == 2
+    for _ in range(2):
+        ours.says({job: COMPLETE, JobId(99): COMPLETE}, number=late)
+        assert (free_slots(core), core.status().in_progress) == (3, 0)
+
+
+def test_an_end_that_a_later_message_denies(core: SchedulerCore, ours: Ours) -> None:
+    """A job that is named after it is said to have ended is there."""
+    job = ours.allocate().job_id
+    late = ours.number = ours.number + 1
+    ours.beat(ours.report({job: STARTED}))
+    ours.says({job: COMPLETE}, number=late)
+    assert core.status().in_progress == 1
+
+
 def test_states_of_a_stranger(core: SchedulerCore) -> None:
     """Who was not heard of since its start, or since the scheduler's, has to send a heartbeat first."""
     ours = Ours(core)
