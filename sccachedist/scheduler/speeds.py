@@ -10,7 +10,8 @@ does says nothing of it. Two things are told apart:
   length has no part in it. So a few jobs are enough, and if none has ended for a while, it is forgotten.
 
 That a job shared its server's CPUs with others of the farm is no fault of the server, and is divided out. A published
-server, or a container, tells no CPU time: the whole time that the scheduler sees then counts as stretch, of more jobs.
+server, or a container, tells no CPU time: the whole time that the scheduler sees then counts as stretch, of more jobs,
+and is compared with that at servers that tell it, if there are any.
 A median is believed as far as chance does not explain it, so equal servers are equal.
 
 Pure: the time is an argument. Who gets a job is decided in :mod:`sccachedist.scheduler.fleet`.
@@ -129,8 +130,9 @@ def _times(found: Latest, least: int) -> float:
 
 @attrs.define(eq=False)
 class _Usual:
-    """The jobs of a toolchain and a client, at all servers: logarithms of seconds and of times.
+    """The jobs of a toolchain and a client, at all servers that tell CPU time, or at all others: logarithms.
 
+    :param work: of the seconds of CPU; all 0 if they are not told. ``stretch``: of the whole seconds, divided by that.
     :param first: whose the first of them was; ``is_shared``: whether another server has had one.
     """
 
@@ -155,19 +157,28 @@ class Speeds:
 
         :param speed: of its server; it changes.
         """
-        alone = took.seconds / took.crowd
-        tells_work = took.cpu_seconds > 0
+        alone, tells_work = took.seconds / took.crowd, took.cpu_seconds > 0
         usual = _kept(self._usual, (toolchain, client, tells_work), lambda: _Usual(server_id))
-        work = math.log(took.cpu_seconds) if tells_work else None
-        stretch = math.log(alone / took.cpu_seconds if tells_work else alone)
-        if work is not None:
-            usual.work.add(work)
+        work = math.log(took.cpu_seconds) if tells_work else 0.0
+        stretch = math.log(alone) - work
+        usual.work.add(work)
         usual.stretch.add(stretch)
         usual.is_shared = usual.is_shared or usual.first != server_id
-        if usual.is_shared:
-            more = None if work is None else work - usual.work.median
-            speed.add(more, stretch - usual.stretch.median, now)
+        if tells_work and usual.is_shared:
+            speed.add(work - usual.work.median, stretch - usual.stretch.median, now)
+        elif not tells_work and (norm := self._whole(toolchain, client, usual)) is not None:
+            speed.add(None, stretch - norm, now)
         _kept(self._lengths, toolchain, lambda: Latest(MOST_USUAL)).add(alone)
+
+    def _whole(self, toolchain: str, client: Party, usual: _Usual) -> float | None:
+        """The usual whole time of a job, its logarithm: where servers tell both of its parts, their sum at those.
+
+        :param usual: at the servers that do not; None is returned if no other server has had such a job.
+        """
+        told = self._usual.get((toolchain, client, True))
+        if told is not None and len(told.work) >= LEAST_WHOLE:
+            return told.work.median + told.stretch.median
+        return usual.stretch.median if usual.is_shared else None
 
     def arrived(self, toolchain: str, secs: float) -> None:
         """Count that a job had to wait for its toolchain, for so many seconds."""

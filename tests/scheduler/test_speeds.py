@@ -157,6 +157,20 @@ def test_a_published_server() -> None:
     assert farm.slowness(A) < 1.5
 
 
+@pytest.mark.parametrize(("slow", "is_ours"), [(C, False), (A, True)])
+def test_a_published_server_beside_ours(slow: ServerId, is_ours: bool) -> None:
+    """The only one that tells no CPU time is compared with those that do, and they with one another."""
+    ours = (A, B) if slow is C else (A,)
+    farm = Compared(stretch={slow: 8.0})
+    for _ in range(60):
+        farm.now += 1.0
+        for server in (*ours, C):
+            farm.tells_cpu = server in ours
+            farm.end(server)
+    assert farm.slowness(C) < 0.6 if is_ours else farm.slowness(C) > 1.5
+    assert all(farm.of[server].slowness(farm.now, is_idle=False) < 1.2 for server in ours)
+
+
 def test_a_kind_that_one_server_has() -> None:
     """What a client compiles on one server alone says nothing of it, and does not hide what others say."""
     farm = Compared(stretch={C: 4.0})
