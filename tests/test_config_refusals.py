@@ -6,18 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from sccachedist.config import load_scheduler_settings, load_server_settings
+from sccachedist.config import load_scheduler_settings, load_server_settings, load_worker_settings
 from sccachedist.errors import ConfigError
 from tests.support.config_lines import (
     ADDR,
     BUILDER,
     CACHE,
     CLIENT_AUTH,
+    HERE,
     KEY_TEXT,
     SCHEDULER,
+    SCHEDULER_AUTH,
     SECRET,
     SERVER,
     SERVER_AUTH,
+    URL,
 )
 
 CLIENT_KINDS = "DANGEROUSLY_INSECURE, token, jwt_validate, proxy_token"
@@ -284,3 +287,29 @@ def test_errors_do_not_show_secrets(path: Path, text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_scheduler_settings(path)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+GATEWAY = 'builder = { type = "remote", tokens = ["for-its-workers"] }\n'
+WORKER = f'{CACHE}[gateway]\nurls = ["https://10.0.0.7:10501"]\ntoken = "for-its-workers"\n'
+OF_WORKERS = "a gateway offers the CPUs of its workers; set it in their files"
+OF_PROCESSES = "it has no effect with this builder.type; with overlay it has"
+
+
+@pytest.mark.parametrize("builder", ["overlay", "docker", "pot", "remote"])
+@pytest.mark.parametrize(
+    "line", ["idle_only = true", "nice = 5", "cpu_weight = 50", "cpus = 2", "reserve_memory_bytes = 1"]
+)
+def test_capacity_without_effect(path: Path, builder: str, line: str) -> None:
+    """A gateway has no CPUs and no memory to offer; containers and jails are no processes of the daemon."""
+    name, why = line.split()[0], OF_WORKERS if builder == "remote" else OF_PROCESSES
+    is_good = builder == "overlay" or (builder != "remote" and name in ("cpus", "reserve_memory_bytes"))
+    table = {"overlay": BUILDER, "remote": GATEWAY}.get(builder, f'builder = {{ type = "{builder}" }}\n')
+    files = [(f"{CACHE}{HERE}{URL}{SCHEDULER_AUTH}{table}", load_server_settings)]
+    files += [(f"{table}{WORKER}", load_worker_settings)] if builder != "remote" else []
+    for text, load in files:
+        file = f"{text}[capacity]\n{line}\n"
+        if is_good:
+            path.write_text(file)
+            load(path)
+        else:
+            assert refusal(path, file, load) == f"{path}: capacity.{name}: {why}"

@@ -18,7 +18,7 @@ from sccachedist.config.clients import with_clients
 from sccachedist.config.cluster import hosts_of, with_address
 from sccachedist.config.schema import read_settings, refuse_misplaced, refuse_other
 from sccachedist.config.secrets import exposed, with_secrets
-from sccachedist.config.settings import SchedulerSettings, ServerSettings
+from sccachedist.config.settings import SchedulerSettings, ServerSettings, check_capacity
 from sccachedist.config.toolchains import check_key
 from sccachedist.config.worker import WorkerSettings
 from sccachedist.directories import trusted
@@ -72,6 +72,7 @@ def load_server_settings(path: Path) -> ServerSettings:
     settings = _load(ServerSettings, path)
     try:
         check_key(settings.toolchains)
+        check_capacity(settings.capacity, settings.builder)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     return settings
@@ -82,7 +83,12 @@ def load_worker_settings(path: Path) -> WorkerSettings:
 
     :raises ConfigError: one line with the file, the key if one is to blame, and what was expected.
     """
-    return _load(WorkerSettings, path)
+    settings = _load(WorkerSettings, path)
+    try:
+        check_capacity(settings.capacity, settings.builder)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return settings
 
 
 def exposed_secrets(path: Path) -> list[tuple[Path, str]]:

@@ -31,6 +31,8 @@ from sccachedist.config.published import (
     SERVER_AUTH,
     BuilderSettings,
     ClientAuthSettings,
+    OverlayBuilderSettings,
+    RemoteBuilderSettings,
     SchedulerAuthSettings,
     ServerAuthSettings,
 )
@@ -60,6 +62,7 @@ from sccachedist.config.values import (
     one_of,
 )
 from sccachedist.config.viewing import AdminSettings, WebSettings
+from sccachedist.errors import ConfigError
 from sccachedist.policy import OnFailure, PlacementRule
 from sccachedist.wire.abilities import MOST_LABELS, MOST_MACHINES
 from sccachedist.wire.addresses import ServerId
@@ -214,6 +217,28 @@ class CapacitySettings:
             RESTART,
         ),
     )
+
+
+#: Why keys of ``[capacity]`` are refused: of a gateway, and of a builder whose jobs are not the daemon's processes.
+_OF_WORKERS = "a gateway offers the CPUs of its workers; set it in their files"
+_OF_PROCESSES = "it has no effect with this builder.type; with overlay it has"
+
+
+def check_capacity(settings: CapacitySettings, builder: BuilderSettings) -> None:
+    """Check that all that is set of a capacity has an effect with a builder.
+
+    :raises ConfigError: one key has none; it is named.
+    """
+    match builder:
+        case OverlayBuilderSettings():
+            return
+        case RemoteBuilderSettings():
+            names, why = ("cpus", "idle_only", "reserve_memory_bytes", "nice", "cpu_weight"), _OF_WORKERS
+        case _:
+            names, why = ("idle_only", "nice", "cpu_weight"), _OF_PROCESSES
+    for name in names:
+        if getattr(settings, name) != getattr(CapacitySettings(), name):
+            raise ConfigError(f"capacity.{name}: {why}")
 
 
 @frozen

@@ -4,7 +4,6 @@ How jobs come to them is not known here.
 """
 
 import os
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from sccachedist.builders.pot import pot_builder
 from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.builders.worker_protocol import Priority, Size
 from sccachedist.config import (
-    CapacitySettings,
     DockerBuilderSettings,
     HostSettings,
     OverlayBuilderSettings,
@@ -107,7 +105,6 @@ def make_builder(settings: HostSettings, reactor: Any) -> WorkerBuilder:
     limits, cache = settings.limits, settings.toolchain_cache_size
     bounds = limits, settings.sandbox.scratch_bytes, job_slots(settings)
     capacity = settings.capacity
-    _check_priority(settings)
     match settings.builder:
         case OverlayBuilderSettings(build_dir=build_dir, bwrap_path=bwrap_path):
             room = _room_at("build_dir", settings, build_dir.absolute())
@@ -133,26 +130,3 @@ def _room_at(key: str, settings: HostSettings, place: Path) -> Size:
         return room_for(settings.limits, settings.toolchain_cache_size, place)
     except OSError as error:
         raise ConfigError(f"builder.{key}: {place}: {error.strerror}") from error
-
-
-def _check_priority(settings: HostSettings) -> None:
-    """Check that jobs can be told from other programs, if they are to give way to those.
-
-    :raises ConfigError: they cannot: their processes are not this daemon's.
-    """
-    if isinstance(settings.builder, OverlayBuilderSettings | RemoteBuilderSettings):
-        return
-    refuse_capacity(
-        settings, ("idle_only", "nice", "cpu_weight"), "it has no effect with this builder.type; with overlay it has"
-    )
-
-
-def refuse_capacity(settings: HostSettings, names: Iterable[str], why: str) -> None:
-    """Check that keys of ``[capacity]`` are not set.
-
-    :param why: what is said of one that is.
-    :raises ConfigError: one is.
-    """
-    for name in names:
-        if getattr(settings.capacity, name) != getattr(CapacitySettings(), name):
-            raise ConfigError(f"capacity.{name}: {why}")

@@ -64,7 +64,6 @@ from sccachedist.server.sandboxes import (
     check_directories,
     directories_of,
     make_builder,
-    refuse_capacity,
     take_up,
 )
 from sccachedist.server.scheduler_session import HttpSchedulerSession, Incarnation
@@ -368,13 +367,8 @@ def unready(core: ServerCore, heartbeat: HeartbeatService) -> str:
 def gateway_sessions(
     settings: ServerSettings, reactor: Any, certificate: Callable[[], bytes], changed: Callable[[], None]
 ) -> WorkerSessions | None:
-    """Return what a gateway knows of its workers; None for any other build server.
-
-    :raises ConfigError: a key would have no effect at a gateway.
-    """
+    """Return what a gateway knows of its workers; None for any other build server."""
     if not isinstance(settings.builder, RemoteBuilderSettings):
         return None
-    names = ("cpus", "idle_only", "reserve_memory_bytes", "nice", "cpu_weight")
-    refuse_capacity(settings, names, "a gateway offers the CPUs of its workers; set it in their files")
     tokens = WorkerTokens(settings.builder.tokens)
     return WorkerSessions(tokens, settings.limits.job_secs, certificate, changed, reactor)

@@ -173,24 +173,10 @@ def test_others_know_no_workers(run: Callable[[ServerSettings], Running], tmp_pa
     assert [each.status for each in server.say("hello", HELLO).answers()] == [404]
 
 
-@pytest.mark.parametrize(
-    "capacity",
-    [
-        CapacitySettings(cpus=4),
-        CapacitySettings(idle_only=True),
-        CapacitySettings(reserve_memory_bytes=1),
-        CapacitySettings(nice=1),
-        CapacitySettings(cpu_weight=50),
-    ],
-)
-def test_refused(capacity: CapacitySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A gateway has no CPUs and no memory of its own to offer, and no sandboxes to try."""
-    monkeypatch.setattr(service_module, "check_address", lambda *_: None)
-    file = settings(tmp_path, builder=TOKENS, capacity=capacity)
-    with pytest.raises(ConfigError, match=r"^capacity\.\w+: a gateway offers the CPUs of its workers"):
-        server_service(file, Reactor())
+def test_no_sandboxes(tmp_path: Path) -> None:
+    """A gateway has none to try."""
     with pytest.raises(ConfigError, match=r"^builder.type: "):
-        make_builder(file, Reactor())
+        make_builder(settings(tmp_path, builder=TOKENS), Reactor())
 
 
 def test_doctor(tmp_path: Path) -> None:

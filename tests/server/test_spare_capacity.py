@@ -6,15 +6,13 @@ import attrs
 import pytest
 from twisted.internet.task import Clock
 
-from farmkit.memory_reactor import Reactor
-from sccachedist.config import CapacitySettings, DockerBuilderSettings, ServerSettings
+from sccachedist.config import CapacitySettings, ServerSettings
 from sccachedist.errors import ConfigError
 from sccachedist.memory import FreeMemory, host_memory
 from sccachedist.outcomes import Lack, Outcome
 from sccachedist.server.host_usage import HostUsage
 from sccachedist.server.idle_cpus import IDLE_SECS
 from sccachedist.server.memory_room import LEAST_JOBS, LOOKS
-from sccachedist.server.sandboxes import make_builder
 from sccachedist.server.spare import GRACE_SECS, CpuUse, Spare
 from sccachedist.server.spare_capacity import LOOK_SECS, SpareCapacity, spare_capacity
 from sccachedist.wire.abilities import Offer
@@ -160,11 +158,3 @@ def test_other_settings(tmp_path: Path) -> None:
     spare.take(settings(tmp_path, capacity=CapacitySettings(cpus=6, reserve_memory_bytes=GIB)))
     assert spare.spare.most == job_capacity(6)
     assert spare.spare.memory.reserve == GIB
-
-
-@pytest.mark.parametrize("key", [{"idle_only": True}, {"nice": 5}, {"cpu_weight": 50}])
-def test_jobs_that_are_not_its_processes(key: dict[str, int], tmp_path: Path) -> None:
-    """Those of another builder cannot give way, so a file that wants that is refused."""
-    capacity = CapacitySettings(**key)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"it has no effect with this builder\.type"):
-        make_builder(settings(tmp_path, builder=DockerBuilderSettings(), capacity=capacity), Reactor())
