@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-_HOST = Path("/proc/meminfo")
+_HOST, _OF_HOST = Path("/proc/meminfo"), "this host"
 
 
 @attrs.frozen
@@ -37,23 +37,48 @@ def least_free_memory(groups: Iterable[tuple[int, str]], host: Path = _HOST) -> 
     :param groups: the version and the directory of each.
     """
     free, whole = host_memory(host)
-    found = [] if free is None else [FreeMemory(free, "this host")]
+    found = [] if free is None else [FreeMemory(free, _OF_HOST)]
     for version, group in groups:
         left = _free_in_group(version, Path(group), whole)
         if left is not None:
-            found.append(FreeMemory(left, f"the control group {group}"))
+            found.append(FreeMemory(left, _of_group(group)))
     return min(found, key=lambda each: each.bytes, default=None)
 
 
+def least_memory(groups: Iterable[tuple[int, str]], host: Path = _HOST) -> tuple[int, str] | None:
+    """The bytes of whichever has least, the host or a group with a limit, and whose they are; None if it is not known.
+
+    :param groups: the version and the directory of each.
+    """
+    _, whole = host_memory(host)
+    found = [] if whole is None else [(whole, _OF_HOST)]
+    for version, group in groups:
+        limit = _limit(version, Path(group), whole)
+        if limit is not None:
+            found.append((limit, _of_group(group)))
+    return min(found, default=None)
+
+
+def _of_group(group: str) -> str:
+    return f"the control group {group}"
+
+
+def _limit(version: int, group: Path, whole: int | None) -> int | None:
+    """A group's limit; None if it has none, or one that the whole memory of the host is below."""
+    names = ("memory.limit_in_bytes",) if version == 1 else ("memory.max", "memory.high")
+    limit = min((size for name in names if (size := _number(group / name)) is not None), default=None)
+    return None if limit is None or (whole is not None and limit > whole) else limit
+
+
 def _free_in_group(version: int, group: Path, whole: int | None) -> int | None:
-    """The bytes below a group's limit; None if it has none, or one that the whole memory of the host is below."""
-    limits, used, kept = (
-        (("memory.limit_in_bytes",), "memory.usage_in_bytes", ("total_active_file", "total_inactive_file"))
+    """The bytes below a group's limit; None if it has none."""
+    used, kept = (
+        ("memory.usage_in_bytes", ("total_active_file", "total_inactive_file"))
         if version == 1
-        else (("memory.max", "memory.high"), "memory.current", ("active_file", "inactive_file", "slab_reclaimable"))
+        else ("memory.current", ("active_file", "inactive_file", "slab_reclaimable"))
     )
-    limit = min((size for name in limits if (size := _number(group / name)) is not None), default=None)
-    if limit is None or (whole is not None and limit > whole) or (taken := _number(group / used)) is None:
+    limit = _limit(version, group, whole)
+    if limit is None or (taken := _number(group / used)) is None:
         return None
     numbers = _numbers(group / "memory.stat", -1)
     return limit - taken + sum(numbers.get(name, 0) for name in kept)

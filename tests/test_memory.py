@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sccachedist.memory import FreeMemory, host_memory, least_free_memory
+from sccachedist.memory import FreeMemory, host_memory, least_free_memory, least_memory
 
 MEMINFO = "MemTotal:       24683656 kB\nMemFree:        17975364 kB\nMemAvailable:   24077216 kB\n"
 MIB = 1 << 20
@@ -84,3 +84,13 @@ def test_the_least_along_the_path(tmp_path: Path) -> None:
     (host := tmp_path / "meminfo").write_text("MemAvailable: 9 kB\n")
     assert least_free_memory([inner, outer], host) == FreeMemory(9 << 10, "this host")
     assert least_free_memory([], tmp_path / "nowhere") is None
+
+
+def test_the_least_that_is_there(tmp_path: Path) -> None:
+    """Limits of groups count as the host does; where neither tells anything, nothing is known."""
+    (host := tmp_path / "meminfo").write_text(MEMINFO)
+    inner = group(tmp_path / "inner", {"memory.max": "max", "memory.high": "max"})
+    outer = group(tmp_path / "outer", {"memory.limit_in_bytes": "300"})
+    assert least_memory([inner], host) == (24683656 << 10, "this host")
+    assert least_memory([inner, outer], host) == (300 * MIB, f"the control group {outer[1]}")
+    assert least_memory([inner], tmp_path / "gone") is None

@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 
+from sccachedist.builders.cgroups import own_and_above
 from sccachedist.config import HostSettings
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.errors import ConfigError
-from sccachedist.memory import FreeMemory, host_memory
+from sccachedist.memory import FreeMemory, least_memory
 from sccachedist.outcomes import Lack
 from sccachedist.server.host_usage import HostUsage
 from sccachedist.server.memory_room import JobMemory
@@ -125,13 +126,14 @@ def spare_capacity(
 
 
 def check_reserve(settings: HostSettings) -> None:
-    """Check that this host has more memory than is to stay free, for else it would never take a job.
+    """Check that this host, and each of its control groups, has more memory than is to stay free: else no job ran.
 
-    :raises ConfigError: it has not.
+    :raises ConfigError: one has not.
     """
-    _, whole = host_memory()
-    if whole is not None and settings.capacity.reserve_memory_bytes >= whole:
-        raise ConfigError(f"capacity.reserve_memory_bytes: this host has {whole} bytes of memory, so no job would run")
+    least = least_memory(own_and_above("memory"))
+    if least is not None and settings.capacity.reserve_memory_bytes >= least[0]:
+        size, whose = least
+        raise ConfigError(f"capacity.reserve_memory_bytes: {whose} has {size} bytes of memory, so no job would run")
 
 
 def _usable_cpu_numbers() -> frozenset[int]:

@@ -93,7 +93,7 @@ def test_a_build_server(farm: Farm, build: Building) -> None:
     config.write_text(f"{before}[capacity]\ncpus = 0\n")
     assert "capacity.cpus: expected" in reloaded(farm.server, KEPT)
     config.write_text(f"{before}[capacity]\nreserve_memory_bytes = {1 << 60}\n")
-    assert "capacity.reserve_memory_bytes: this host has" in reloaded(farm.server, KEPT)
+    assert "capacity.reserve_memory_bytes: " in reloaded(farm.server, KEPT)
     config.write_text(before)
     assert reloaded(farm.server, READ) == "capacity.cpus has changed"
     farm.scheduler.wait_until(lambda: farm.status().num_cpus == cpus, _SECS, "the scheduler knows")

@@ -10,6 +10,7 @@ from sccachedist.config import CapacitySettings, ServerSettings
 from sccachedist.errors import ConfigError
 from sccachedist.memory import FreeMemory, host_memory
 from sccachedist.outcomes import Lack, Outcome
+from sccachedist.server import spare_capacity as spare_capacity_module
 from sccachedist.server.host_usage import HostUsage
 from sccachedist.server.idle_cpus import IDLE_SECS
 from sccachedist.server.memory_room import LEAST_JOBS, LOOKS
@@ -144,11 +145,15 @@ def test_a_kernel_that_tells_too_little(monkeypatch: pytest.MonkeyPatch, tmp_pat
         of(settings(tmp_path, capacity=CapacitySettings(idle_only=True)))
 
 
-def test_more_than_the_host_has(tmp_path: Path) -> None:
+@pytest.mark.parametrize("of_group", [False, True])
+def test_more_than_there_is(of_group: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A reserve that leaves nothing for jobs is refused, at a start and at a reload."""
-    whole = host_memory()[1] or 0
+    (tmp_path / "memory.max").write_text(f"{GIB}\n")
+    groups = ((2, str(tmp_path)),) if of_group else ()
+    monkeypatch.setattr(spare_capacity_module, "own_and_above", lambda _: groups)
+    whole, whose = (GIB, f"the control group {tmp_path}") if of_group else (host_memory()[1] or 0, "this host")
     of(settings(tmp_path, capacity=CapacitySettings(reserve_memory_bytes=whole - 1)))
-    with pytest.raises(ConfigError, match=rf"capacity\.reserve_memory_bytes: this host has {whole} bytes"):
+    with pytest.raises(ConfigError, match=rf"^capacity\.reserve_memory_bytes: {whose} has {whole} bytes"):
         of(settings(tmp_path, capacity=CapacitySettings(reserve_memory_bytes=whole)))
 
 
