@@ -42,6 +42,7 @@ from sccachedist.records.ring import (
 from sccachedist.records.tally import RequestTally
 from sccachedist.records.toolchain_documents import ToolchainRow, ToolchainUpload
 from sccachedist.scheduler.out_of_service import Drain, Pause
+from sccachedist.scheduler.ranking import SLOW_TIMES
 from sccachedist.scheduler.snapshot import JobView, ServerView, ToolchainView, Totals
 from sccachedist.scheduler.standings import Standing
 from sccachedist.wire.abilities import Abilities
@@ -184,6 +185,9 @@ def _why(server: ServerView) -> str:
             return "all of its slots are taken"
         case "open" if server.lack:
             return f"it offers {server.slots} slot{'' if server.slots == 1 else 's'} for now; {_lack(server.lack)}"
+        case "open" if server.slowness >= SLOW_TIMES:
+            times = f"its jobs take {server.slowness:.1f} times as long as usual"
+            return f"{times}: others get jobs first, and it gets no more than it has CPUs"
     return ""
 
 

@@ -34,9 +34,13 @@ class Ranking:
             return None
         if self.rule is PlacementRule.LEAST_LOADED:
             return server.load
-        taken, cpus = server.taken, server.cpus
-        slowness = server.speed.slowness(server.seen, is_idle=not taken)
-        return None if slowness >= SLOW_TIMES and taken >= cpus else _lateness(taken / cpus, slowness)
+        slowness = self.slowness(server)
+        is_kept = slowness >= SLOW_TIMES and server.taken >= server.cpus
+        return None if is_kept else _lateness(server.load, slowness)
+
+    def slowness(self, server: BuildServer) -> float:
+        """How many times as long as usual jobs take at a server; 1 by the rule that does not ask for it."""
+        return 1.0 if self.rule is PlacementRule.LEAST_LOADED else _slowness(server)
 
     def best_holder(self, toolchain: str, best: BuildServer, holders: list[BuildServer]) -> BuildServer:
         """The best server for a job with a toolchain.
@@ -87,5 +91,9 @@ def _lateness(load: float, slowness: float) -> float:
     return (1 + load) * slowness
 
 
+def _slowness(server: BuildServer) -> float:
+    return server.speed.slowness(server.seen, is_idle=not server.taken)
+
+
 def _late(server: BuildServer) -> float:
-    return _lateness(server.load, server.speed.slowness(server.seen, is_idle=not server.taken))
+    return _lateness(server.load, _slowness(server))

@@ -18,6 +18,7 @@ from sccachedist.scheduler.events import Fault
 from sccachedist.scheduler.fleet import Fleet
 from sccachedist.scheduler.jobs import Job, Jobs
 from sccachedist.scheduler.out_of_service import Drain
+from sccachedist.scheduler.ranking import Ranking
 from sccachedist.scheduler.server_counts import state_of
 from sccachedist.wire.abilities import Abilities
 from sccachedist.wire.addresses import ServerId
@@ -37,6 +38,7 @@ class ServerView:
     :param drain: why an administrator drains it; None if none does.
     :param lack: why it takes fewer jobs than it has CPUs for, in a word of :class:`~sccachedist.outcomes.Lack`, unless
         it is of a later release; empty if it does not.
+    :param slowness: how many times as long as usual jobs take there; 1 if it is not asked for who is faster.
     :param unfit: why it gets no jobs until its self-test passes; empty if it is fit, or does not tell.
     :param avoided_secs: for how long it still gets jobs only if no other has room; 0 if that is not so.
     :param sent_home: which part of its latest jobs it sent home.
@@ -60,6 +62,7 @@ class ServerView:
     is_open: bool
     drain: Drain | None
     lack: str
+    slowness: float
     unfit: str
     avoided_secs: float
     sent_home: float
@@ -214,7 +217,7 @@ class Views:
     def of_servers(self, ids: Iterable[ServerId], now: float) -> tuple[ServerView, ...]:
         """The build servers at some addresses, as far as they are there."""
         servers = map(self._fleet.get, ids)
-        return tuple(_server_view(server, now) for server in servers if server is not None)
+        return tuple(_server_view(server, self._fleet.ranking, now) for server in servers if server is not None)
 
     def jobs(self, some: int, clock: Callable[[], float]) -> Iterator[tuple[JobView, ...]]:
         """The jobs that are not over, ``some`` at a time."""
@@ -244,7 +247,7 @@ def snapshot_of(fleet: Fleet, jobs: Jobs, waiting: Mapping[Party, int], now: flo
     shown = tuple(_job_view(job_id, job, now) for job_id, job in jobs.items())
     per_client = Counter(job.client for job in shown if job.client is not None)
     return Snapshot(
-        servers=tuple(_server_view(server, now) for server in fleet.servers()),
+        servers=tuple(_server_view(server, fleet.ranking, now) for server in fleet.servers()),
         jobs=shown,
         waiting=sum(waiting.values()),
         clients=tuple(
@@ -255,7 +258,7 @@ def snapshot_of(fleet: Fleet, jobs: Jobs, waiting: Mapping[Party, int], now: flo
     )
 
 
-def _server_view(server: BuildServer, now: float) -> ServerView:
+def _server_view(server: BuildServer, ranking: Ranking, now: float) -> ServerView:
     return ServerView(
         server_id=server.server_id,
         ours=server.report is not None,
@@ -266,6 +269,7 @@ def _server_view(server: BuildServer, now: float) -> ServerView:
         is_open=server.is_open,
         drain=server.drain,
         lack=server.lack,
+        slowness=ranking.slowness(server),
         unfit=server.unfit,
         avoided_secs=max(0.0, server.avoided_until - now),
         sent_home=server.record.results.part(),

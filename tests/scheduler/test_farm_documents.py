@@ -39,6 +39,12 @@ def entry(client: str | None) -> Entry:
             "full",
             "all slots that it offers are taken; it has no memory for one more job",
         ),
+        (
+            {"slowness": 3.21},
+            "open",
+            "its jobs take 3.2 times as long as usual: others get jobs first, and it gets no more than it has CPUs",
+        ),
+        ({"slowness": 1.4}, "open", ""),
         ({"unfit": "the disk is full"}, "unfit", "the disk is full"),
         ({"is_open": False, "drain": Drain("ann")}, "draining", "ann drains it"),
         ({"is_open": False}, "draining", "it takes no jobs: it drains itself"),

@@ -138,6 +138,19 @@ def test_slots_that_a_slow_server_keeps() -> None:
     assert farm.placed(1) == [C]
 
 
+def test_what_is_seen() -> None:
+    """An administrator sees how slow a server is taken to be, where that makes a difference."""
+    farm = Farm(secs={A: 1.0, B: 1.0, C: 3.0})
+    farm.build(20)
+
+    def slowness() -> dict[ServerId, float]:
+        return {server.server_id: server.slowness for server in farm.core.snapshot({}, farm.now).servers}
+
+    assert slowness() == {A: 1.0, B: 1.0, C: pytest.approx(3.0, abs=0.2)}
+    farm.core.placement.rule = PlacementRule.LEAST_LOADED
+    assert slowness() == dict.fromkeys(SERVERS, 1.0)
+
+
 def test_others_have_its_cpus() -> None:
     """That jobs take longer where others have begun to work is not put down to other jobs of the farm."""
     farm = Farm()
