@@ -13,7 +13,7 @@ import pytest
 from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, OUR_SERVER, PUBLISHED_SCHEDULER, PUBLISHED_SERVER, Launch
 from farmkit.projects import Project, write_project
-from farmkit.published_client import Client
+from farmkit.published_client import Client, share_toolchains
 from tests.faults.build import SMALL
 
 pytestmark = pytest.mark.functional
@@ -77,10 +77,12 @@ def pair_on(tmp_path: Path, toolchains: Path, launches: Launches) -> Iterator[Pa
     (tmp_path / "farm").mkdir(parents=True)
     with ExitStack() as held:
         farm = held.enter_context(Farm(tmp_path / "farm", *launches))
-        absent, neighbour = (
-            held.enter_context(Client(tmp_path / name, farm.scheduler_url, farm.client_token, toolchains))
-            for name in ("absent", "neighbour")
-        )
+
+        def client(name: str) -> Client:
+            own = share_toolchains(toolchains, tmp_path / name / "toolchains")
+            return held.enter_context(Client(tmp_path / name, farm.scheduler_url, farm.client_token, own))
+
+        absent, neighbour = client("absent"), client("neighbour")
         pair = Pair(absent, neighbour, unpackable(tmp_path), write_project(tmp_path / "good", SMALL, FILES - 1))
         pair.compile_good(0)  # brings the toolchain
         yield pair

@@ -13,7 +13,7 @@ import pytest
 
 from farmkit.farm import Farm
 from farmkit.processes import Command, inherited
-from farmkit.published_client import Client
+from farmkit.published_client import Client, share_toolchains
 from tests.functional.conftest import client_of_a_module
 
 pytestmark = pytest.mark.functional
@@ -111,8 +111,8 @@ def client(farm: Farm, all_toolchains: Path, tmp_path_factory: pytest.TempPathFa
 def rewriting(farm: Farm, all_toolchains: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """One that sends files with their includes in place and their macros as they are."""
     folder = tmp_path_factory.mktemp("rewriting")
-    dist = "rewrite_includes_only = true"
-    with Client(folder, farm.scheduler_url, farm.client_token, all_toolchains, dist=dist) as client:
+    toolchains, dist = share_toolchains(all_toolchains, folder / "toolchains"), "rewrite_includes_only = true"
+    with Client(folder, farm.scheduler_url, farm.client_token, toolchains, dist=dist) as client:
         yield client
 
 

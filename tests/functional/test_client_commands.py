@@ -12,7 +12,7 @@ from farmkit.farm import Farm
 from farmkit.launch import OUR_SCHEDULER, PROGRAMS, adding
 from farmkit.processes import Command, inherited
 from farmkit.projects import C, write_project
-from farmkit.published_client import Client
+from farmkit.published_client import Client, share_toolchains
 from tests.functional.conftest import running_farm
 
 pytestmark = pytest.mark.functional
@@ -54,10 +54,11 @@ def test_a_token_from_first_to_last(farm: Farm, tmp_path: Path, toolchains: Path
     project = write_project(tmp_path / "project", C, 1)
     compiling = project.compile_command(project.sources[0])
     first = given(farm, "add", "ann", "--weight", "2")
+    others = share_toolchains(toolchains, tmp_path / "others")
     with Client(tmp_path / "first", farm.scheduler_url, first, toolchains) as old:
         assert old.compiling(compiling, project.folder).run().returncode == 0
         second = given(farm, "rotate", "ann", "--overlap", "2h")
-        with Client(tmp_path / "second", farm.scheduler_url, second, toolchains) as new:
+        with Client(tmp_path / "second", farm.scheduler_url, second, others) as new:
             for client in (old, new):
                 assert client.compiling(compiling, project.folder).run().returncode == 0
             assert [old.statistics().total_remote, new.statistics().total_remote] == [2, 1]

@@ -30,11 +30,11 @@ def ran(module: str, toolchains: Path, *arguments: str) -> Ended:
 
 
 @pytest.fixture
-def run(all_toolchains: Path) -> Run:
+def run(toolchains: Path) -> Run:
     """Runs one of these programs; what it says is said where it fails."""
 
     def run_one(module: str, *arguments: str) -> None:
-        ended = ran(module, all_toolchains, *arguments)
+        ended = ran(module, toolchains, *arguments)
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
     return run_one
