@@ -26,6 +26,8 @@ LOST_FILES = 72
 DEEP, LONGEST_NAME = 268, 200
 #: How many times slower a compile may be beside four others on two CPUs. It was seven times when it waited for slots.
 CROWDED = 3
+#: How often two times are compared that are measured one after the other: other tests may run beside one of them alone.
+TRIES = 3
 
 
 def unpackable(folder: Path) -> Project:
@@ -91,21 +93,29 @@ def pair_on(tmp_path: Path, toolchains: Path, launches: Launches) -> Iterator[Pa
 
 def test_it_hardly_waits_for_itself(tmp_path: Path, toolchains: Path) -> None:
     """Its first build takes at most twice as long as on the published farm, which makes no one wait."""
-    with pair_on(tmp_path / "published", toolchains, PUBLISHED) as pair:
-        published = statistics.median(pair.compile_lost() for _ in range(3))
-    with pair_on(tmp_path / "ours", toolchains, OURS) as pair:
-        ours = pair.compile_lost()
-    assert ours <= 2 * published
+    compared = []
+    while not compared or (compared[-1][0] > 2 * compared[-1][1] and len(compared) < TRIES):
+        place = tmp_path / str(len(compared))
+        with pair_on(place / "published", toolchains, PUBLISHED) as pair:
+            published = statistics.median(pair.compile_lost() for _ in range(3))
+        with pair_on(place / "ours", toolchains, OURS) as pair:
+            compared.append((pair.compile_lost(), published))
+    ours, published = compared[-1]
+    assert ours <= 2 * published, compared
 
 
 @pytest.mark.parametrize("launches", [OURS, WITH_A_PUBLISHED_SERVER], ids=["ours", "published_server"])
 def test_a_neighbour_does_not_wait(tmp_path: Path, toolchains: Path, launches: Launches) -> None:
     """A client that cannot be told from it is slowed down by the other's load on this machine, and not by its slots."""
-    with pair_on(tmp_path, toolchains, launches) as pair, ThreadPoolExecutor(1) as aside:
-        alone = [pair.compile_good(number) for number in range(FILES // 2)]
-        building, beside = aside.submit(pair.compile_lost), list[float]()
-        while not building.done():
-            beside.append(pair.compile_good(len(beside)))
-        assert len(beside) >= 3
-        assert statistics.median(beside) <= CROWDED * statistics.median(alone), (alone, beside)
-        assert pair.neighbour.statistics().errors == 0
+    compared = []
+    while not compared or (compared[-1][0] > CROWDED * compared[-1][1] and len(compared) < TRIES):
+        with pair_on(tmp_path / str(len(compared)), toolchains, launches) as pair, ThreadPoolExecutor(1) as aside:
+            alone = [pair.compile_good(number) for number in range(FILES // 2)]
+            building, beside = aside.submit(pair.compile_lost), list[float]()
+            while not building.done():
+                beside.append(pair.compile_good(len(beside)))
+            assert len(beside) >= 3
+            assert pair.neighbour.statistics().errors == 0
+        compared.append((statistics.median(beside), statistics.median(alone)))
+    slow, usual = compared[-1]
+    assert slow <= CROWDED * usual, compared

@@ -15,10 +15,12 @@ from farmkit.processes import Daemon, wait_until
 from farmkit.projects import write_project
 from farmkit.published_client import Client
 from sccachedist.memory import least_free_memory
+from sccachedist.records.documents import ServersDocument
 from sccachedist.server.fitness import ENOUGH_MEMORY, LEAST_MEMORY
 from tests.faults.build import SMALL
 from tests.functional.test_builds import build
 from tests.support.control_groups import in_group, nested_groups
+from tests.support.farm_api import farm_document
 from tests.support.slots import all_slots_free
 from tests.support.small_disk import SmallDisk
 
@@ -29,6 +31,8 @@ FILES, PARALLEL = 100, 4
 MOST_HOME = 3
 #: Such a build takes at most 1.2 times as long as on the healthy server alone; there is room, for two builds differ.
 MOST_TIMES = 1.5
+#: How often that is compared: other tests may run beside one of both builds alone.
+TRIES = 3
 #: The limit of a control group with enough room.
 GROUP = 1 << 30
 #: The bytes of a disk that has room for a toolchain.
@@ -38,6 +42,16 @@ DISK = 1 << 30
 def says(daemon: Daemon, words: str) -> None:
     """Wait until a daemon logs something."""
     wait_until(lambda: words in daemon.log.read_text(), 60, words)
+
+
+def is_in_state(farm: Farm, server: Farm, state: str) -> None:
+    """Wait until a scheduler has a build server in a state."""
+
+    def found() -> str:
+        rows = farm_document(farm, "servers", ServersDocument)["servers"]
+        return next((row["state"] for row in rows if row["address"] == str(server.server_id)), "away")
+
+    wait_until(lambda: found() == state, 60, f"{server.server_id} is {state}")
 
 
 @pytest.mark.parametrize(
@@ -80,16 +94,29 @@ def test_a_full_disk(tmp_path: Path, toolchains: Path, directory: str, is_warm: 
 
             return min(once(), once())
 
+        def beside_it() -> float:
+            """The same while the second one has no room; then it has some again."""
+            with disk.full():
+                assert compile_all() <= MOST_HOME
+                says(second.server, "unfit for jobs until a self-test passes: the disk of")
+                says(first.scheduler, f"build server {second.server_id} says that it is unfit for jobs: the disk of")
+                is_in_state(first, second, "unfit")
+                took = seconds() if is_warm else 0
+            says(second.server, "fit for jobs again")
+            says(first.scheduler, f"build server {second.server_id} is fit for jobs again")
+            is_in_state(first, second, "open")
+            return took
+
+        def alone() -> float:
+            """The same when the second one has gone."""
+            second.server.stop()
+            wait_until(lambda: first.status().num_servers == 1, 60, "one is registered")
+            return seconds()
+
         if is_warm:
             assert compile_all() == 0
             assert set(client.statistics().remote) == {str(first.server_id), str(second.server_id)}
-        with disk.full():
-            assert compile_all() <= MOST_HOME
-            says(second.server, "unfit for jobs until a self-test passes: the disk of")
-            says(first.scheduler, f"build server {second.server_id} says that it is unfit for jobs: the disk of")
-            beside_it = seconds() if is_warm else 0
-        says(second.server, "fit for jobs again")
-        says(first.scheduler, f"build server {second.server_id} is fit for jobs again")
+        unfit_secs = beside_it()
         all_slots_free(first)
         before = client.statistics()
 
@@ -99,11 +126,14 @@ def test_a_full_disk(tmp_path: Path, toolchains: Path, directory: str, is_warm: 
 
         wait_until(is_used_again, 60, "the second one compiles again")
         if is_warm:
-            second.server.stop()
-            wait_until(lambda: first.status().num_servers == 1, 60, "one is registered")
-            alone = seconds()
-            print(f"beside an unfit server {beside_it:.1f} s, alone {alone:.1f} s: {beside_it / alone:.2f} times")
-            assert beside_it <= MOST_TIMES * alone
+            compared = [(unfit_secs, alone())]
+            while compared[-1][0] > MOST_TIMES * compared[-1][1] and len(compared) < TRIES:
+                second.start_server()
+                is_in_state(first, second, "open")
+                wait_until(is_used_again, 60, "the second one compiles again")
+                compared.append((beside_it(), alone()))
+            print("beside an unfit server, and alone:", compared)
+            assert compared[-1][0] <= MOST_TIMES * compared[-1][1], compared
 
 
 def test_no_memory(tmp_path: Path) -> None:
