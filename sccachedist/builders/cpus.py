@@ -1,7 +1,7 @@
 """How many CPUs this process may use: those of its affinity, within the quotas of its control groups.
 
-A quota is what Docker's ``--cpus`` and systemd's ``CPUQuota=`` set, for a group and all groups below it. It is read
-when a daemon starts. What a build server offers if it is told a number is not known here.
+A quota is what Docker's ``--cpus`` and systemd's ``CPUQuota=`` set, for a group and all groups below it. It may change
+while a daemon runs. What a build server offers if it is told a number is not known here.
 """
 
 import math

@@ -70,7 +70,7 @@ from sccachedist.server.scheduler_session import HttpSchedulerSession, Incarnati
 from sccachedist.server.self_description import abilities, offered_cpus, server_token, told_metrics_port
 from sccachedist.server.self_test import SelfTest
 from sccachedist.server.sharing import Sharing
-from sccachedist.server.spare_capacity import spare_capacity
+from sccachedist.server.spare_capacity import QUOTA_SECS, spare_capacity
 from sccachedist.server.spent_token_file import KeptSpentJobs
 from sccachedist.server.tls import ShownIdentity
 from sccachedist.toolchains.cache import Toolchains
@@ -339,6 +339,7 @@ def server_service(
         PeriodicService(EARLY_RENEWAL_SECS, renew_early, reactor),
         *([] if sessions is None else [PeriodicService(LOOK_SECS, sessions.look, reactor)]),
         *([] if spare is None else [spare]),
+        PeriodicService(QUOTA_SECS, lambda: changing.follow_quotas(reload.settings), reactor),
         *sharing.checks(reactor),
         AtStop(sharing.close),
         AtStop(calls.close),

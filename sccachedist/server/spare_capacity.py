@@ -28,6 +28,8 @@ log = Logger()
 
 #: Seconds between two looks.
 LOOK_SECS = 1.0
+#: Seconds between two looks at the quotas of control groups: a heartbeat apart.
+QUOTA_SECS = 5.0
 
 
 class SpareCapacity(PeriodicService):

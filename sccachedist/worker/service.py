@@ -41,7 +41,7 @@ from sccachedist.server.sandbox_service import SandboxParts
 from sccachedist.server.sandboxes import account_of, check_directories, directories_of, make_builder, take_up
 from sccachedist.server.self_description import job_slots, machines, machines_run, offered_cpus
 from sccachedist.server.self_test import SelfTest
-from sccachedist.server.spare_capacity import SpareCapacity, check_reserve, spare_capacity
+from sccachedist.server.spare_capacity import QUOTA_SECS, SpareCapacity, check_reserve, spare_capacity
 from sccachedist.toolchains.cache import Toolchains
 from sccachedist.toolchains.fetching import Fetching
 from sccachedist.web.listener import Listen, listening_with
@@ -232,6 +232,7 @@ def worker_service(
             part.setServiceParent(service)
     for child in (
         PeriodicService(DISK_SECS, host.look_at_disks, reactor),
+        PeriodicService(QUOTA_SECS, lambda: parts.follow_quotas(reload.settings), reactor),
         spare,
         AtStop(fetching.stop),
         AtStop(lock.release),
@@ -280,6 +281,12 @@ class _Parts:
         self.spare.take(settings)
         self.run_machines(settings)
         self.desk.follow()
+
+    def follow_quotas(self, settings: WorkerSettings) -> None:
+        """Offer what the quotas of control groups allow by now; the first one was read at the start."""
+        if self.desk.slots.most != job_slots(settings):
+            log.info("a CPU quota has changed: {cpus} CPUs are offered", cpus=offered_cpus(settings))
+            self._take_cpus(settings)
 
     def _take_grace(self, settings: WorkerSettings) -> None:
         self.service.grace_secs = settings.shutdown.grace_secs

@@ -13,12 +13,14 @@ from sccachedist.config import ServerSettings
 from sccachedist.config.changes import changes, effects, spread
 from sccachedist.config.schema import Effect
 from sccachedist.daemon.reload import Reload
+from sccachedist.server import self_description as self_description_module
 from sccachedist.server import service as service_module
 from sccachedist.server.job_log import log_job
 from sccachedist.server.portability import LocalOptions
 from sccachedist.server.reloaded_parts import ServerParts
 from sccachedist.server.self_description import job_slots
 from sccachedist.wire.machines import run_by
+from sccachedist.wire.messages import job_capacity
 from tests.server.test_service import settings
 from tests.support.changed_settings import variants
 
@@ -56,10 +58,9 @@ def check_limit(name: str, parts: Any, value: int) -> None:
         assert getattr(kept, name, value) == value
 
 
-@pytest.mark.parametrize("key", at_once())
-def test_at_once(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The build server uses the new value when the file was read again."""
-    old = file = settings(tmp_path)
+@pytest.fixture(name="kept")
+def _kept(monkeypatch: pytest.MonkeyPatch) -> list[ServerParts]:
+    """The parts of the servers that are made."""
     kept: list[ServerParts] = []
 
     def keep(*parts: Any) -> ServerParts:
@@ -68,6 +69,13 @@ def test_at_once(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(service_module, "check_address", lambda *_: None)
     monkeypatch.setattr(service_module, "ServerParts", keep)
+    return kept
+
+
+@pytest.mark.parametrize("key", at_once())
+def test_at_once(key: str, tmp_path: Path, kept: list[ServerParts]) -> None:
+    """The build server uses the new value when the file was read again."""
+    old = file = settings(tmp_path)
     reload, reactor = Reload(old, lambda: file, lambda: 0.0), Reactor()
     service_module.server_service(old, reactor, reactor.listen, reload)
     if key.startswith("records."):
@@ -92,6 +100,23 @@ def test_at_once(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert shown == (value.absolute() if key == "records.file" else value)
     else:
         check_limit(key.removeprefix("limits."), parts, value)
+
+
+def test_quotas_that_change(tmp_path: Path, kept: list[ServerParts], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The build server has as many slots as the CPUs that it tells of, and sandboxes for them; never for a number."""
+    file, reactor = settings(tmp_path), Reactor()
+    service_module.server_service(file, reactor, reactor.listen)
+    parts: Any = kept[0]
+    for cpus in (7, 2):
+        monkeypatch.setattr(self_description_module, "usable_cpus", lambda: cpus)  # noqa: B023
+        parts.follow_quotas(file)
+        assert parts.core.slots == parts.spare.spare.most == job_slots(file) == job_capacity(cpus)
+        assert parts.builder._slots >= job_capacity(cpus)
+    configured = attrs.evolve(file, capacity=attrs.evolve(file.capacity, cpus=3))
+    parts.follow_quotas(configured)
+    monkeypatch.setattr(self_description_module, "usable_cpus", lambda: 9)
+    parts.follow_quotas(configured)
+    assert parts.core.slots == job_capacity(3)
 
 
 def test_limits_of_sandboxes() -> None:
