@@ -304,7 +304,9 @@ def test_capacity_without_effect(path: Path, builder: str, line: str) -> None:
     name, why = line.split()[0], OF_WORKERS if builder == "remote" else OF_PROCESSES
     is_good = builder == "overlay" or (builder != "remote" and name in ("cpus", "reserve_memory_bytes"))
     table = {"overlay": BUILDER, "remote": GATEWAY}.get(builder, f'builder = {{ type = "{builder}" }}\n')
-    files = [(f"{CACHE}{HERE}{URL}{SCHEDULER_AUTH}{table}", load_server_settings)]
+    files: list[tuple[str, Callable[[Path], object]]] = [
+        (f"{CACHE}{HERE}{URL}{SCHEDULER_AUTH}{table}", load_server_settings)
+    ]
     files += [(f"{table}{WORKER}", load_worker_settings)] if builder != "remote" else []
     for text, load in files:
         file = f"{text}[capacity]\n{line}\n"

@@ -229,14 +229,12 @@ def check_capacity(settings: CapacitySettings, builder: BuilderSettings) -> None
 
     :raises ConfigError: one key has none; it is named.
     """
-    match builder:
-        case OverlayBuilderSettings():
-            return
-        case RemoteBuilderSettings():
-            names, why = ("cpus", "idle_only", "reserve_memory_bytes", "nice", "cpu_weight"), _OF_WORKERS
-        case _:
-            names, why = ("idle_only", "nice", "cpu_weight"), _OF_PROCESSES
-    for name in names:
+    if isinstance(builder, OverlayBuilderSettings):
+        return
+    of_processes, of_hosts = ("idle_only", "nice", "cpu_weight"), ("cpus", "reserve_memory_bytes")
+    is_gateway = isinstance(builder, RemoteBuilderSettings)
+    why = _OF_WORKERS if is_gateway else _OF_PROCESSES
+    for name in (*of_processes, *of_hosts) if is_gateway else of_processes:
         if getattr(settings, name) != getattr(CapacitySettings(), name):
             raise ConfigError(f"capacity.{name}: {why}")
 
