@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,11 @@ def farm(tmp_path_factory: pytest.TempPathFactory, disk: Path) -> Iterator[Farm]
 
 def waits_for_a_disk(daemon: Daemon) -> bool:
     """Whether a thread of a daemon waits for the dead disk."""
-    threads = Path(f"/proc/{daemon.process.pid}/task").iterdir()
-    return any("fuse" in (thread / "wchan").read_text() for thread in threads)
+    for thread in Path(f"/proc/{daemon.process.pid}/task").iterdir():
+        with suppress(OSError):  # it has ended meanwhile
+            if "fuse" in (thread / "wchan").read_text():
+                return True
+    return False
 
 
 def has_ended(daemon: Daemon) -> bool:

@@ -119,6 +119,7 @@ def test_what_became_of_compiles(farm: Farm, tmp_path: Path, toolchains: Path) -
         wait_until(lambda: len(running("slow-compiler")) == 3, 60, "all slots are taken")
         assert client.compiling(command("homeless"), tmp_path).run(300).returncode == 0
         wait_until(lambda: {"slow", "slow2", "slow3"} < told(farm).keys(), 60, "the limit is hit")
+        wait_until(lambda: running("slow-compiler") == [], 60, "these compiles are gone")
         aside.submit(patient.compiling(command("left"), tmp_path).run)
         wait_until(lambda: running("slow-compiler") != [], 60, "the compile runs")
         patient.daemon.kill()

@@ -15,6 +15,7 @@ from farmkit.farm import Farm
 from farmkit.launch import CHECKOUT, OUR_SCHEDULER, OUR_SERVER, Launch, adding
 from farmkit.processes import Command, Daemon, wait_until
 from sccachedist import __version__
+from tests.support.processes import opened
 
 pytestmark = pytest.mark.functional
 
@@ -91,8 +92,7 @@ def test_logrotate(farm: Farm, logs: Path, way: str) -> None:
 
 def has_open(farm: Farm, role: str, log: Path) -> bool:
     """Whether a daemon has a file open."""
-    descriptors = Path(f"/proc/{daemon_of(farm, role).process.pid}/fd").iterdir()
-    return any(descriptor.exists() and descriptor.samefile(log) for descriptor in descriptors)
+    return str(log.resolve()) in opened(daemon_of(farm, role).process.pid)
 
 
 def test_signals_without_rotation(farm: Farm, logs: Path) -> None:

@@ -33,6 +33,7 @@ class User:
     folder: Path
     scheduler_port: int = attrs.field(factory=free_port)
     server_port: int = attrs.field(factory=free_port)
+    client_port: int = attrs.field(factory=free_port)
     _printed: dict[str, str] = attrs.field(factory=dict, init=False)
     _umask: int = attrs.field(default=0o022, init=False)
     _foreground: contextlib.ExitStack = attrs.field(factory=contextlib.ExitStack, init=False)
@@ -120,7 +121,7 @@ class User:
     def environment(self) -> dict[str, str]:
         """A home of its own, and the programs that it has installed."""
         path = f"{self.folder}/opt/bin:{PROGRAMS}:{os.environ['PATH']}"
-        return inherited(PATH=path, HOME=str(self.folder), SCCACHE_SERVER_PORT=str(self.server_port + 1))
+        return inherited(PATH=path, HOME=str(self.folder), SCCACHE_SERVER_PORT=str(self.client_port))
 
 
 @pytest.fixture
