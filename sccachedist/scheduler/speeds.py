@@ -62,11 +62,13 @@ class Took:
 
     :param seconds: for which it ran; ``cpu_seconds``: of CPU that it took, 0 if that is not known.
     :param crowd: how many jobs there were for each CPU of its server; 1 if each job had one for itself.
+    :param whole: the seconds with what comes before and behind, as far as they are seen of a published server's job.
     """
 
     seconds: float
     cpu_seconds: float
     crowd: float = 1.0
+    whole: float = attrs.field(default=attrs.Factory(lambda self: self.seconds, takes_self=True))
 
 
 def took_of(summary: bytes, crowd: float) -> Took | None:
@@ -74,10 +76,10 @@ def took_of(summary: bytes, crowd: float) -> Took | None:
     try:
         if ending(summary)[0] is not Outcome.COMPILED:
             return None
-        ran, worked = times_us(summary)
+        ran, whole, worked = times_us(summary)
     except DecodeError:
         return None
-    return Took(ran / 1e6, worked / 1e6, crowd) if ran else None
+    return Took(ran / 1e6, worked / 1e6, crowd, whole / 1e6) if ran else None
 
 
 @attrs.define(eq=False)
@@ -132,13 +134,15 @@ def _times(found: Latest, least: int) -> float:
 class _Usual:
     """The jobs of a toolchain and a client, at all servers that tell CPU time, or at all others: logarithms.
 
-    :param work: of the seconds of CPU; all 0 if they are not told. ``stretch``: of the whole seconds, divided by that.
+    :param work: of the seconds of CPU; ``stretch``: of the seconds divided by that; ``whole``: of all seconds, which is
+        the only one if CPU time is not told.
     :param first: whose the first of them was; ``is_shared``: whether another server has had one.
     """
 
     first: ServerId
     work: Latest = attrs.field(factory=lambda: Latest(MOST_USUAL))
     stretch: Latest = attrs.field(factory=lambda: Latest(MOST_USUAL))
+    whole: Latest = attrs.field(factory=lambda: Latest(MOST_USUAL))
     is_shared: bool = False
 
 
@@ -157,28 +161,25 @@ class Speeds:
 
         :param speed: of its server; it changes.
         """
-        alone, tells_work = took.seconds / took.crowd, took.cpu_seconds > 0
+        alone, whole = took.seconds / took.crowd, math.log(took.whole / took.crowd)
+        tells_work = took.cpu_seconds > 0
         usual = _kept(self._usual, (toolchain, client, tells_work), lambda: _Usual(server_id))
-        work = math.log(took.cpu_seconds) if tells_work else 0.0
-        stretch = math.log(alone) - work
-        usual.work.add(work)
-        usual.stretch.add(stretch)
+        usual.whole.add(whole)
         usual.is_shared = usual.is_shared or usual.first != server_id
-        if tells_work and usual.is_shared:
-            speed.add(work - usual.work.median, stretch - usual.stretch.median, now)
-        elif not tells_work and (norm := self._whole(toolchain, client, usual)) is not None:
-            speed.add(None, stretch - norm, now)
+        if tells_work:
+            work = math.log(took.cpu_seconds)
+            stretch = math.log(alone) - work
+            usual.work.add(work)
+            usual.stretch.add(stretch)
+            if usual.is_shared:
+                speed.add(work - usual.work.median, stretch - usual.stretch.median, now)
+        else:
+            told = self._usual.get((toolchain, client, True))
+            if told is not None and len(told.whole) >= LEAST_WHOLE:
+                speed.add(None, whole - told.whole.median, now)
+            elif usual.is_shared:
+                speed.add(None, whole - usual.whole.median, now)
         _kept(self._lengths, toolchain, lambda: Latest(MOST_USUAL)).add(alone)
-
-    def _whole(self, toolchain: str, client: Party, usual: _Usual) -> float | None:
-        """The usual whole time of a job, its logarithm: where servers tell both of its parts, their sum at those.
-
-        :param usual: at the servers that do not; None is returned if no other server has had such a job.
-        """
-        told = self._usual.get((toolchain, client, True))
-        if told is not None and len(told.work) >= LEAST_WHOLE:
-            return told.work.median + told.stretch.median
-        return usual.stretch.median if usual.is_shared else None
 
     def arrived(self, toolchain: str, secs: float) -> None:
         """Count that a job had to wait for its toolchain, for so many seconds."""

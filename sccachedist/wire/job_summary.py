@@ -22,7 +22,10 @@ _REASON_NUMBERS = {reason: number for number, reason in enumerate(_REASONS)}
 _LAYOUT = struct.Struct(f"<BBhHB{len(SERVER_PHASES)}I6Q4H")
 _LENGTHS, _U32, _CPU_TIMES = struct.Struct("<4H"), struct.Struct("<I"), struct.Struct("<QQ")
 _CPU = struct.calcsize(f"<BBhHB{len(SERVER_PHASES)}I")
-_COMPILE = struct.calcsize("<BBhHB") + SERVER_PHASES.index(TimedPhase.COMPILE) * _U32.size
+_PHASES = struct.calcsize("<BBhHB")
+_COMPILE = _PHASES + SERVER_PHASES.index(TimedPhase.COMPILE) * _U32.size
+_FIRST, _LAST = map(SERVER_PHASES.index, (TimedPhase.TOOLCHAIN_UNPACK, TimedPhase.OUTPUTS))
+_STARTED, _STARTED_TIMES = _PHASES + _FIRST * _U32.size, struct.Struct(f"<{_LAST - _FIRST + 1}I")
 MOST_BYTES = _LAYOUT.size + sum(MOST_TEXT)
 _MOST_U32, _UNKNOWN_EXIT = 2**32 - 1, -1
 
@@ -151,14 +154,16 @@ def compile_us(octets: bytes) -> int:
     return found
 
 
-def times_us(octets: bytes) -> tuple[int, int]:
-    """Read no more of a summary than the microseconds in which the compiler ran, and those of CPU that it took.
+def times_us(octets: bytes) -> tuple[int, int, int]:
+    """Read no more of a summary than three times of a job in microseconds.
 
+    :returns: in which the compiler ran; that with all that comes before and behind it from the time when the toolchain
+        was there until the answer was, which is what a published build server calls started; and the compiler's CPU.
     :raises DecodeError: the bytes are no summary.
     """
     ran = compile_us(octets)
     user, system = _CPU_TIMES.unpack_from(octets, _CPU)
-    return ran, user + system
+    return ran, sum(_STARTED_TIMES.unpack_from(octets, _STARTED)), user + system
 
 
 def ending(octets: bytes) -> tuple[Outcome, SentLocal | None]:

@@ -171,6 +171,16 @@ def test_a_published_server_beside_ours(slow: ServerId, is_ours: bool) -> None:
     assert all(farm.of[server].slowness(farm.now, is_idle=False) < 1.2 for server in ours)
 
 
+def test_what_only_published_servers_count() -> None:
+    """Of their jobs the time before and behind the compiler counts, too: so it does where it is compared with ours."""
+    farm, published = Speeds(), ServerSpeed()
+    for number in range(40):
+        seconds = 0.1 + number % 7 / 70
+        farm.ended(A, ServerSpeed(), GCC, ANN, Took(seconds, seconds, whole=seconds + 0.3), 0.0)
+        farm.ended(C, published, GCC, ANN, Took(seconds + 0.3, 0.0), 0.0)
+    assert published.slowness(0.0, is_idle=False) == pytest.approx(1.0, abs=0.1)
+
+
 def test_a_kind_that_one_server_has() -> None:
     """What a client compiles on one server alone says nothing of it, and does not hide what others say."""
     farm = Compared(stretch={C: 4.0})
@@ -231,7 +241,7 @@ def told(outcome: Outcome = Outcome.COMPILED, ran_us: int = 2_000_000) -> bytes:
 
 def test_what_a_summary_tells() -> None:
     """The compiler's time and its CPU; nothing, if there was no result, or if it is no summary."""
-    assert took_of(told(), 1.5) == Took(2.0, 1.5, 1.5)
+    assert took_of(told(), 1.5) == Took(2.0, 1.5, 1.5, 2.0)
     assert took_of(told(Outcome.COMPILE_ERROR), 1.0) is None
     assert took_of(told(ran_us=0), 1.0) is None
     assert took_of(b"", 1.0) is None
