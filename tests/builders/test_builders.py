@@ -43,10 +43,13 @@ async def farm(request: pytest.FixtureRequest) -> AsyncIterator[Farm]:
 
 
 def lineage(pid: int) -> Iterator[int]:
-    """A process, the one that started it, and so on."""
+    """A process, the one that started it, and so on, as long as they last: others' may end meanwhile."""
     while pid != 0:
         yield pid
-        pid = int(stat_fields(pid)[1])
+        try:
+            pid = int(stat_fields(pid)[1])
+        except OSError:
+            return
 
 
 def has_children(pid: int) -> bool:

@@ -270,8 +270,9 @@ async def test_a_worker_that_does_not_start(fresh: Farm, monkeypatch: pytest.Mon
 async def test_stopping_ends_jobs_and_leaves_nothing(fresh: Farm) -> None:
     """Running jobs fail, processes are gone, and so is what was unpacked."""
     await fresh.builder.start()
-    running = Deferred.fromCoroutine(fresh.compile("sleep 1000"))
-    await until(lambda: named("sleep\x001000"))
+    marker = f"93{os.getpid()}"
+    running = Deferred.fromCoroutine(fresh.compile(f"sleep {marker}"))
+    await until(lambda: named(f"sleep\0{marker}"))
     await fresh.builder.stop()
     with pytest.raises(BuildError):
         await running

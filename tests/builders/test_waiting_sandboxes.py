@@ -21,7 +21,8 @@ pytestmark = pytest.mark.functional
 async def test_no_command_without_its_inputs(fresh: Farm) -> None:
     """The sandbox is there before they are unpacked, and ends unused when they are no archive."""
     await fresh.builder.start()
-    job = fresh.job("sleep 1000")
+    marker = f"92{os.getpid()}"
+    job = fresh.job(f"sleep {marker}")
     job.inputs.unlink()
     os.mkfifo(job.inputs)
     inputs = os.open(job.inputs, os.O_RDWR)
@@ -34,7 +35,7 @@ async def test_no_command_without_its_inputs(fresh: Farm) -> None:
     os.close(inputs)
     with pytest.raises(BuildError):
         await running
-    assert (len(of_bubblewrap(fresh)), named("sleep\0001000")) == (before - 1, [])
+    assert (len(of_bubblewrap(fresh)), named(f"sleep\0{marker}")) == (before - 1, [])
 
 
 @in_reactor
