@@ -125,27 +125,40 @@ def shell_code(status: int) -> int:
 
 
 def drained(
-    process: subprocess.Popen[bytes], most: int, watch: Callable[[], None] = lambda: None
+    process: subprocess.Popen[bytes],
+    most: int,
+    watch: Callable[[], None] = unwatched,
+    last: IO[bytes] | None = None,
 ) -> tuple[bytes, bytes]:
     """Read stdout and stderr side by side to their ends.
 
     :param watch: called now and then; an error that it raises ends this.
+    :param last: as soon as it can be read from, what stdout and stderr hold is all that they get. It is not read here.
     :raises LimitExceeded: there is more than ``most`` bytes in one of them.
     """
     look = time.monotonic() + _WATCH_SECS
     stdout, stderr = cast(IO[bytes], process.stdout), cast(IO[bytes], process.stderr)
     with selectors.DefaultSelector() as selector:
         written = {stdout.fileno(): bytearray(), stderr.fileno(): bytearray()}
-        for descriptor in written:
-            selector.register(descriptor, selectors.EVENT_READ)
+        for pipe in (stdout, stderr, last):
+            if pipe is not None:
+                selector.register(pipe, selectors.EVENT_READ)
+        patience = _WATCH_SECS
         while selector.get_map():
             if time.monotonic() > look:
                 watch()
                 look = time.monotonic() + _WATCH_SECS
-            for key, _ in selector.select(_WATCH_SECS):
+            ready = selector.select(patience)
+            if not ready and not patience:
+                break
+            for key, _ in ready:
+                if key.fileobj is last:
+                    patience = 0
+                    selector.unregister(last)
+                    continue
                 chunk = os.read(key.fd, _CHUNK)
                 if not chunk:
-                    selector.unregister(key.fd)
+                    selector.unregister(key.fileobj)
                 written[key.fd] += chunk
                 if len(written[key.fd]) > most:
                     raise LimitExceeded("stdio_bytes", f"a compile wrote more than {most} bytes")

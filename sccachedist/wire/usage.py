@@ -21,10 +21,12 @@ class Usage:
     :param unpack_ns: nanoseconds in which the inputs were unpacked.
     :param run_ns: nanoseconds in which the command ran.
     :param collect_ns: nanoseconds in which the outputs were read and the answer was written.
-    :param cpu_user_ns: CPU time of all processes of the sandbox, also of those that made it, some milliseconds.
+    :param cpu_user_ns: CPU time of the command and all that it started. Of a command that was killed, it includes what
+        the sandbox took, some milliseconds.
     :param cpu_system_ns: CPU time of the kernel for them.
-    :param peak_memory_bytes: the most that one of these processes had in memory at a time. It is never less than what
-        the worker itself has, some 20 MB: Linux counts what a process held before it executed its program.
+    :param peak_memory_bytes: the most that one of these processes had in memory at a time. Of a command that was
+        killed, it is never less than what the worker itself has, some 20 MB: Linux counts what a process held before
+        it executed its program.
     :param input_bytes: the unpacked inputs, in whole blocks of a disk.
     :param output_bytes: all outputs together, before they were compressed.
     :param prewarmed: whether the sandbox stood ready when the job came.

@@ -132,3 +132,12 @@ async def test_a_sandbox_that_stood_ready(farm: Farm) -> None:
     else:
         raise AssertionError("no sandbox stood ready")
     assert took.sandbox_ns < SECOND
+
+
+@pytest.mark.parametrize("farm", OVERLAYS, indirect=True)
+@in_reactor
+async def test_a_small_job(farm: Farm) -> None:
+    """What made its sandbox is not counted."""
+    took = await usage(farm, "true")
+    assert 0 < took.peak_memory_bytes < 4 * MIB
+    assert took.cpu_user_ns + took.cpu_system_ns < 0.02 * SECOND

@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from sccachedist.errors import BuildError
-from sccachedist.sandbox.overlay.init_program import failure, orders
+from sccachedist.sandbox.overlay.init_program import REPORT_SIZE, CommandEnd, ending, orders
 from sccachedist.sandbox.programs import MACHINES, built_program
 from sccachedist.wire.messages import CompileCommand
 from scripts.sandbox_programs import NAMES, PROGRAMS, build
@@ -23,11 +23,20 @@ SHOW = CompileCommand("/bin/sh", ("-c", 'printf "%s|" "$0" "$@"; pwd; env; ls /p
 
 @attrs.frozen
 class Ran:
-    """How it ended."""
+    """How it ended.
+
+    :param end: what it said; None if it said nothing.
+    """
 
     code: int
     stdout: bytes
-    why: str
+    end: CommandEnd | None
+
+    @property
+    def told(self) -> tuple[int, int, str]:
+        """Its own exit code, that of the command, and why there was none."""
+        assert self.end is not None
+        return self.code, self.end.exit_code, self.end.failure
 
 
 def run(place: Path, machine: str, command: CompileCommand | None) -> Ran:
@@ -51,7 +60,12 @@ def run(place: Path, machine: str, command: CompileCommand | None) -> Ran:
         os.close(own)
         os.close(reported)
         stdout, _ = process.communicate(words, 20)
-        return Ran(process.returncode, stdout, failure(to_read.read()))
+        said = to_read.read(REPORT_SIZE)
+        return Ran(process.returncode, stdout, ending(said) if said else None)
+
+
+def _report(result: int, *used: int) -> bytes:
+    return struct.pack("=19q", result, *used, *[0] * (18 - len(used)))
 
 
 @pytest.fixture(params=EMULATED)
@@ -78,14 +92,14 @@ def test_a_name_without_a_directory(tmp_path: Path, machine: str, path: tuple[tu
 
 def test_the_exit_code(tmp_path: Path, machine: str) -> None:
     """It is the command's, also where it looks like one of a shell that found none."""
-    assert run(tmp_path, machine, CompileCommand("/bin/sh", ("-c", "exit 127"), (), "/")) == Ran(127, b"", "")
+    assert run(tmp_path, machine, CompileCommand("/bin/sh", ("-c", "exit 127"), (), "/")).told == (127, 127, "")
 
 
 @pytest.mark.parametrize(("signal", "code"), [("KILL", 137), ("ABRT", 134), ("TERM", 143)])
 def test_a_signal(tmp_path: Path, machine: str, signal: str, code: int) -> None:
     """The exit code is what a shell makes of it."""
     command = CompileCommand("/bin/sh", ("-c", f"kill -{signal} $$"), (), "/")
-    assert run(tmp_path, machine, command) == Ran(code, b"", "")
+    assert run(tmp_path, machine, command).told == (code, code, "")
 
 
 @pytest.mark.parametrize(
@@ -100,12 +114,12 @@ def test_a_signal(tmp_path: Path, machine: str, signal: str, code: int) -> None:
 )
 def test_what_cannot_be_run(tmp_path: Path, machine: str, command: CompileCommand, number: int) -> None:
     """It is told by a way of its own."""
-    assert run(tmp_path, machine, command) == Ran(127, b"", os.strerror(number))
+    assert run(tmp_path, machine, command).told == (127, 0, os.strerror(number))
 
 
 def test_no_orders(tmp_path: Path, machine: str) -> None:
     """It just ends."""
-    assert run(tmp_path, machine, None) == Ran(127, b"", "")
+    assert run(tmp_path, machine, None) == Ran(127, b"", None)
 
 
 def test_many_arguments(tmp_path: Path, machine: str) -> None:
@@ -130,10 +144,31 @@ def test_what_is_refused(command: CompileCommand) -> None:
         orders(command, 3, 4)
 
 
-@pytest.mark.parametrize("report", [b"garbage", b"12345678", struct.pack("=q", -5000), struct.pack("=q", 0), bytes(9)])
+@pytest.mark.parametrize(
+    "report",
+    [b"garbage", bytes(REPORT_SIZE - 1), bytes(REPORT_SIZE + 1), *(_report(n) for n in (-5000, -4096, 256, 1 << 40))],
+)
 def test_what_the_program_never_says(report: bytes) -> None:
     """Whatever has said it, there is a text for it (THREATS 47)."""
-    assert failure(report) == "its first program has said what it cannot say"
+    with pytest.raises(BuildError, match="first program has said what it cannot say"):
+        ending(report)
+
+
+@pytest.mark.parametrize(("result", "code", "failure"), [(0, 0, ""), (255, 255, ""), (-errno.ENOENT, 0, "No such")])
+def test_what_it_says(result: int, code: int, failure: str) -> None:
+    """Its result, and the kernel's numbers by their names."""
+    end = ending(_report(result, 3, 500_000, 0, 250, 4096))
+    assert (end.exit_code, end.failure[:7]) == (code, failure)
+    assert (end.used.ru_utime, end.used.ru_stime, end.used.ru_maxrss) == (3.5, 0.00025, 4096)
+
+
+def test_what_a_command_took(tmp_path: Path, machine: str) -> None:
+    """It and all that it has waited for, and not the program itself."""
+    busy = "i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done"
+    end = run(tmp_path, machine, CompileCommand("/bin/sh", ("-c", f"({busy}); true"), (), "/")).end
+    assert end is not None
+    assert end.used.ru_utime + end.used.ru_stime > 0.02
+    assert end.used.ru_maxrss > 500
 
 
 @pytest.mark.functional

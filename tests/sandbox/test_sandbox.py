@@ -1,6 +1,7 @@
 """A sandbox between its start and its command, with another program in place of bubblewrap."""
 
 import os
+import struct
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import ParamSpec
 
 import pytest
 
-from sccachedist.errors import BuildError
+from sccachedist.errors import BuildError, LimitExceeded
 from sccachedist.sandbox.overlay.sandbox import Sandbox, sandbox
 from sccachedist.sandbox.processes import Ended
 from sccachedist.wire.messages import CompileCommand
@@ -51,8 +52,8 @@ class Finish:
 
 
 @contextmanager
-def made(finish: Finish) -> Iterator[Sandbox]:
-    with TemporaryFile() as some, sandbox(_arguments, some.fileno(), some.fileno(), finish) as waiting:
+def made(finish: Finish, arguments: Callable[[int, int, int, int], list[str]] = _arguments) -> Iterator[Sandbox]:
+    with TemporaryFile() as some, sandbox(arguments, some.fileno(), some.fileno(), finish) as waiting:
         yield waiting
 
 
@@ -113,6 +114,61 @@ def test_one_that_ends_at_once() -> None:
         pytest.raises(BuildError, match="no user namespaces"),
     ):
         run(waiting)
+
+
+#: Says how its command ended, and lasts until its output is closed: a sandbox whose own end takes its time.
+_SLOW_END = """
+import os, select, sys
+status, block, *report = map(int, sys.argv[1:])
+os.write(status, b'{ "child-pid": %d }\\n' % os.getpid())
+os.read(block, 1)
+os.close(block)
+told = sys.stdin.buffer.read()
+os.write(1, b"out")
+os.write(2, b"err")
+os.write(int.from_bytes(told[:8], sys.byteorder), bytes(report))
+closed = select.poll()
+closed.register(1, 0)
+closed.poll()
+"""
+
+
+def says(report: bytes) -> Callable[[int, int, int, int], list[str]]:
+    def arguments(status: int, block: int, filter_fd: int, init_fd: int) -> list[str]:
+        return [sys.executable, "-S", "-c", _SLOW_END, *map(str, (status, block, *report))]
+
+    return arguments
+
+
+def report_of(result: int) -> bytes:
+    return struct.pack("=19q", result, 2, *[0] * 17)
+
+
+@in_a_process_of_its_own
+def test_its_own_end_is_not_waited_for() -> None:
+    """A client waits for what its command gave, and not for what is left of the sandbox, which ends by itself."""
+    took: list[float] = []
+    with made(Finish(), says(report_of(3))) as waiting:
+        ended = waiting.run(COMMAND, 1000, lambda: None, lambda used: took.append(used.ru_utime))
+        assert waiting.alive
+    assert (ended, took, waiting.alive) == (Ended(3, b"out", b"err"), [2.0], False)
+
+
+@pytest.mark.parametrize(
+    ("report", "why"), [(report_of(-2), "No such file or directory"), (b"none", "said what it cannot say")]
+)
+@in_a_process_of_its_own
+def test_a_command_that_could_not_run(report: bytes, why: str) -> None:
+    """Why it could not, in place of an exit code."""
+    with made(Finish(), says(report)) as waiting, pytest.raises(BuildError, match=why):
+        run(waiting)
+
+
+@in_a_process_of_its_own
+def test_too_much_output_before_the_end() -> None:
+    """It counts, though the command has ended."""
+    with made(Finish(), says(report_of(0))) as waiting, pytest.raises(LimitExceeded):
+        waiting.run(COMMAND, 2, lambda: None, lambda _: None)
 
 
 @in_a_process_of_its_own

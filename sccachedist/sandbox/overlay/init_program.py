@@ -1,16 +1,18 @@
 """The protocol with the program that waits in a sandbox for a command and runs it: ``sandbox/programs/init.c``.
 
-The program reads its stdin to the end: the bytes that :func:`orders` makes. If there are none, it ends. If it cannot
-run the command, it writes the error's number to the descriptor that the orders name. It is the first process of the
-sandbox: it also waits for orphaned processes. When the command has ended, it kills what is left and waits for that;
-then it ends with the command's exit code as a shell shows it. How the sandbox is set up is not known here:
-:mod:`sccachedist.sandbox.overlay.sandbox` does it.
+The program reads its stdin to the end: the bytes that :func:`orders` makes. If there are none, it ends. It is the first
+process of the sandbox: it also waits for orphaned processes. When the command has ended, it kills what is left and
+waits for that. Then it writes to the descriptor that the orders name what :func:`ending` reads, and ends. How the
+sandbox is set up is not known here: :mod:`sccachedist.sandbox.overlay.sandbox` does it.
 """
 
 import os
+import resource
 import struct
 from collections.abc import Sequence
 from itertools import accumulate, chain, islice
+
+import attrs
 
 from sccachedist.errors import BuildError
 from sccachedist.outcomes import SentLocal
@@ -22,7 +24,26 @@ from sccachedist.wire.messages import CompileCommand
 _ROOM_ADDRESS, _ROOM = 0x10000000, 8 * 1024 * 1024
 _PATH = "/bin:/usr/bin"  # the default of the C library
 _MOST_ERRORS = 4096  # as the kernel numbers them
-_WORD, _REPORT = struct.Struct("=Q"), struct.Struct("=q")
+_MOST_CODE = 255
+_MICROSECOND = 1e-6
+# The program's report: a result, and the kernel's struct rusage, which has two times in two words each.
+_WORD, _REPORT = struct.Struct("=Q"), struct.Struct("=q4q14q")
+#: The bytes of a report; the first one counts.
+REPORT_SIZE = _REPORT.size
+
+
+@attrs.frozen
+class CommandEnd:
+    """What became of a command.
+
+    :param exit_code: as a shell shows it.
+    :param failure: why the command could not be run; empty if it could.
+    :param used: what it took, with all that it started.
+    """
+
+    exit_code: int
+    failure: str
+    used: resource.struct_rusage
 
 
 def init_program() -> bytes:
@@ -36,7 +57,7 @@ def init_program() -> bytes:
 def orders(command: CompileCommand, report_fd: int, own_fd: int) -> bytes:
     """Encode a command for the program; PWD is set, as every shell does.
 
-    :param report_fd: the program's descriptor for the error that :func:`failure` reads.
+    :param report_fd: the program's descriptor for the report that :func:`ending` reads.
     :param own_fd: another descriptor that the command must not inherit.
     :raises BuildError: the command line is too long or holds NUL.
     """
@@ -61,13 +82,22 @@ def orders(command: CompileCommand, report_fd: int, own_fd: int) -> bytes:
     return told
 
 
-def failure(report: bytes) -> str:
-    """Return why the program could not run the command; empty if it could."""
-    if not report:
-        return ""
-    if len(report) != _REPORT.size or not -_MOST_ERRORS < (result := _REPORT.unpack(report)[0]) < 0:
-        return "its first program has said what it cannot say"
-    return os.strerror(-result)
+def ending(report: bytes) -> CommandEnd:
+    """Read what the program says when no other process is left in its sandbox.
+
+    :raises BuildError: it is nothing that the program says.
+    """
+    if len(report) == REPORT_SIZE:
+        result, *used = _REPORT.unpack(report)
+        if -_MOST_ERRORS < result <= _MOST_CODE:
+            failure = os.strerror(-result) if result < 0 else ""
+            return CommandEnd(max(0, result), failure, _usage(*used))
+    raise BuildError(SentLocal.NOT_EXECUTED, "the sandbox's first program has said what it cannot say")
+
+
+def _usage(user_s: int, user_us: int, system_s: int, system_us: int, *rest: int) -> resource.struct_rusage:
+    times = user_s + user_us * _MICROSECOND, system_s + system_us * _MICROSECOND
+    return resource.struct_rusage((*times, *rest))
 
 
 def _names(executable: str, path: str) -> Sequence[str]:

@@ -19,7 +19,7 @@ import attrs
 
 from sccachedist.errors import BuildError
 from sccachedist.outcomes import SentLocal
-from sccachedist.sandbox.overlay.init_program import failure, orders
+from sccachedist.sandbox.overlay.init_program import REPORT_SIZE, ending, orders
 from sccachedist.sandbox.processes import Ended, drained, feed, running
 from sccachedist.wire.messages import CompileCommand
 
@@ -33,7 +33,7 @@ class Sandbox:
 
     :param init_fd: the descriptor of that program.
     :param status: the pipe with bubblewrap's JSON lines.
-    :param report: both ends of the pipe to which that program writes an error, the reading end first.
+    :param report: both ends of the pipe to which that program writes how the command ended, the reading end first.
     :param blocked: has an end when bubblewrap has mounted everything.
     :param finish: called with the first process then, before a command is told; an ``OSError`` forbids the command.
     """
@@ -46,6 +46,7 @@ class Sandbox:
     _finish: Callable[[int], None]
     _said: bytes = attrs.field(default=b"", init=False)
     _is_finished: bool = attrs.field(default=False, init=False)
+    _is_over: bool = attrs.field(default=False, init=False)
 
     @property
     def alive(self) -> bool:
@@ -69,12 +70,15 @@ class Sandbox:
         watch: Callable[[], None],
         ended: Callable[[resource.struct_rusage], None],
     ) -> Ended:
-        """Run the command to its end; no process of the sandbox is left then, nor after an error.
+        """Run the command to its end; no process of it is left then, nor after an error.
+
+        What is left then of the sandbox, its first process and bubblewrap, has nothing more to do than to end. They
+        are waited for when the block of :func:`sandbox` ends, for they take their time.
 
         :param stdio_bytes: the most bytes of stdout, and the most of stderr.
         :param watch: raises when the command has hit another limit; called now and then, and at the end.
-        :param ended: called with what the sandbox took: bubblewrap, which waits for the first process of the sandbox,
-            which waits for all others.
+        :param ended: called with what the command took. Of one that was killed, that includes what the sandbox took:
+            bubblewrap waits for the first process of the sandbox, which waits for all others.
         :raises BuildError: the sandbox did not start, or the command could not be executed.
         :raises LimitExceeded: the command went beyond a limit.
         """
@@ -88,27 +92,38 @@ class Sandbox:
         reported.close()  # else report.read() would never end
         feed(cast(IO[bytes], self._process.stdin), [words])
         try:
-            stdout, stderr = drained(self._process, stdio_bytes, watch)
+            stdout, stderr = drained(self._process, stdio_bytes, watch, report)
+            said = report.read(REPORT_SIZE)
         except BaseException:
             self._end_command()
+            self._wait(ended)
             raise
-        finally:
-            for pid, status, used in _waited():
-                if pid == self._process.pid:
-                    self._process.returncode = os.waitstatus_to_exitcode(status)
-                ended(used)
+        if said:
+            end = ending(said)
+            self._is_over = True
+            ended(end.used)
+            watch()
+            if end.failure:
+                raise BuildError(SentLocal.NOT_EXECUTED, f"the sandbox did not run the command: {end.failure}")
+            return Ended(end.exit_code, stdout, stderr)
+        self._wait(ended)
         watch()
         if refused is not None:
-            said = Ended(0, stdout, stderr).last_words or refused
-            raise BuildError(SentLocal.SANDBOX, f"the sandbox did not run the command: {said}") from refused
-        if reason := failure(report.read()):
-            raise BuildError(SentLocal.NOT_EXECUTED, f"the sandbox did not run the command: {reason}")
+            text = Ended(0, stdout, stderr).last_words or refused
+            raise BuildError(SentLocal.SANDBOX, f"the sandbox did not run the command: {text}") from refused
         return _with_exit_code(self._said + self._status.read(), Ended(self._process.returncode, stdout, stderr))
 
     def end(self) -> None:
         """Kill the sandbox if it still waits."""
-        if self.alive and (first := self._first_process()):
+        if not self._is_over and self.alive and (first := self._first_process()):
             _kill([first])
+
+    def _wait(self, ended: Callable[[resource.struct_rusage], None]) -> None:
+        """Wait until nothing of the sandbox is left."""
+        for pid, status, used in _waited():
+            if pid == self._process.pid:
+                self._process.returncode = os.waitstatus_to_exitcode(status)
+            ended(used)
 
     def _end_command(self) -> None:
         """Kill the command. The first process then ends what is left, and what all of them took is counted.

@@ -2,9 +2,10 @@
  * The program that waits in a sandbox for a command, and runs it.
  *
  * It reads its orders from stdin to the end: the bytes that sccachedist/sandbox/overlay/init_program.py makes. If there
- * are none, it ends. If it cannot run the command, it writes the error's number to a descriptor that the orders name. It
- * is the first process of the sandbox: it also waits for orphans, ends what the command has left, and ends with the
- * command's exit code as a shell shows it.
+ * are none, it ends. It is the first process of the sandbox: it also waits for orphans, and ends what the command has
+ * left. When no other process is left, it writes to a descriptor that the orders name: the command's exit code as a shell
+ * shows it, or the error's number if the command could not be run, and what all others took. Nothing is to be waited for
+ * then: this process and what made the sandbox end by themselves.
  *
  * It makes itself undumpable: then the kernel shows other processes without privileges neither its program, nor its
  * descriptors, nor its memory. So the command can reach nothing of it; later sandboxes run the same program file.
@@ -12,7 +13,9 @@
 #include "kernel.h"
 #include <linux/mman.h>
 #include <linux/prctl.h>
+#include <linux/resource.h>
 #include <linux/sched.h>
+#include <linux/time.h>
 
 #define ROOM_SIZE (8L << 20)
 #define PIECE (1L << 20)
@@ -22,7 +25,7 @@
 
 /* The orders: all addresses point into the room; each list of addresses ends with a zero, and so does each text. */
 struct orders {
-    long report; /* a descriptor */
+    long report; /* a descriptor, for what it has to say */
     long own;    /* another one that the command must not inherit */
     const char *directory;
     char **arguments;
@@ -32,13 +35,22 @@ struct orders {
 
 static struct orders *const room = (struct orders *)0x10000000L;
 
-static __attribute__((noreturn)) void tell(long error)
+/* What it has to say. */
+static struct {
+    long result; /* an exit code, or a negative error number */
+    struct rusage used;
+} end;
+
+static __attribute__((noreturn)) void tell(long result)
 {
-    CALL3(__NR_write, room->report, &error, sizeof error);
-    leave(127);
+    end.result = result;
+    CALL2(__NR_getrusage, RUSAGE_CHILDREN, &end.used);
+    CALL3(__NR_write, room->report, &end, sizeof end);
+    leave(result < 0 ? 127 : result);
 }
 
-/* The child, which shares its parent's memory: the parent waits until this has executed a program or ended. */
+/* The child, which shares its parent's memory: the parent waits until this has executed a program or ended. What it tells
+ * comes before what its parent tells. */
 static __attribute__((noreturn, used)) void become(void)
 {
     long error = 0;
@@ -113,9 +125,8 @@ static void begin(char **stack)
     CALL3(__NR_fcntl, room->own, F_SETFD, FD_CLOEXEC);
     if ((result = CALL1(__NR_chdir, room->directory)) < 0 || (result = start()) < 0)
         tell(result);
-    CALL1(__NR_close, room->report);
     CALL1(__NR_close, room->own);
     result = exit_code_of(result);
     end_others();
-    leave(result);
+    tell(result);
 }
