@@ -8,6 +8,7 @@ For root; it takes some minutes.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,8 @@ from tests.faults.network import HERE, ethernet
 from tests.support.object_stores import ObjectStoreProcess
 
 _MODULE = "tests.faults.one_upload"
+#: The variable with the client's token.
+_TOKEN = "TOKEN"
 _SETTINGS = "[capacity]\ncpus = 1\n\n[heartbeat]\nsecs = 1\n"
 #: Seconds after the first compile in which all build servers have to have compiled, and for which that is waited for.
 SOON_SECS, PATIENCE_SECS = 5.0, 120.0
@@ -43,11 +46,11 @@ def main() -> int:
     parser.add_argument("--servers", type=int, default=8)
     parser.add_argument("--rate", default="20mbit", help="of the client's line, in tc's words")
     parser.add_argument("--store", action="store_true", help="the toolchain is in an object store already")
-    parser.add_argument("--client", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--client", nargs=3, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.client is not None:
-        scheduler, token, address, folder = chosen.client
-        client = RawClient(ServerId.parse(scheduler), token, address, strict=True)
+        scheduler, address, folder = chosen.client
+        client = RawClient(ServerId.parse(scheduler), os.environ[_TOKEN], address, strict=True)
         print(json.dumps(_Client(client, Path(folder), chosen.servers).build()))
         return 0
     be_alone(_MODULE, sys.argv[1:])
@@ -90,9 +93,10 @@ def _measure(chosen: argparse.Namespace, folder: Path, held: ExitStack) -> int:
         "400ms",
     )
     subprocess.run([*host.within, *slow], check=True)
-    asked = (f"{HERE}:{first.scheduler_port}", first.client_token, host.address, str(folder))
+    asked = (f"{HERE}:{first.scheduler_port}", host.address, str(folder))
     command = [*host.within, sys.executable, "-m", _MODULE, "--servers", str(chosen.servers), "--client", *asked]
-    told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    environment = os.environ | {_TOKEN: first.client_token}
+    told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment).stdout)
     print(f"{archive.stat().st_size} bytes, {chosen.servers} build servers, a line of {chosen.rate}")
     print(f"uploads: {told['uploads']}; the first compile was over after {told['first_secs']:.1f} s")
     print("seconds to the first compile of each:", *(f"{seconds:.1f}" for seconds in told["first_compiles"]))

@@ -1,4 +1,4 @@
-"""``python -m tests.hostile ROW --scheduler IP:PORT --client-token TOKEN``: an attack on your own daemons here.
+"""``python -m tests.hostile ROW --scheduler IP:PORT --client-token=TOKEN``: an attack on your own daemons here.
 
 Run it against ours and against the published ones to see the difference; a published daemon may need a restart after
 it. A line begins with HARM where the attack came to something.

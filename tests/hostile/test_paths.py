@@ -128,7 +128,8 @@ def test_row_20_no_rights_from_an_archive(victim: Victim, attacker: RawClient, t
 def test_attacks_by_hand(victim: Victim) -> None:
     """The attacks can be tried by hand, on a loopback address alone."""
     scheduler = f"127.0.0.1:{victim.farm.scheduler_port}"
-    command = [sys.executable, "-m", "tests.hostile", "1", "--client-token", victim.farm.client_token, "--scheduler"]
+    token = f"--client-token={victim.farm.client_token}"  # some begin with a dash
+    command = [sys.executable, "-m", "tests.hostile", "1", token, "--scheduler"]
     tried = subprocess.run([*command, scheduler], cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert (tried.returncode, tried.stdout.count("well"), tried.stdout.count("HARM")) == (0, 3, 0), tried
     refused = subprocess.run([*command, "192.0.2.1:80"], cwd=CHECKOUT, capture_output=True, text=True, check=False)

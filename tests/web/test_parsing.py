@@ -225,11 +225,14 @@ def test_any_bytes(head: bytes) -> None:
     ],
 )
 def test_takes_no_time(head: bytes) -> None:
-    """No head of 16 KB takes more than a few milliseconds."""
-    began = time.thread_time()
-    with contextlib.suppress(DecodeError):
-        parse_head(head, 100)
-    assert time.thread_time() - began < 0.005
+    """No head of 16 KB takes more than a few milliseconds: the best of five, for garbage may be collected meanwhile."""
+    took = []
+    for _ in range(5):
+        began = time.thread_time()
+        with contextlib.suppress(DecodeError):
+            parse_head(head, 100)
+        took.append(time.thread_time() - began)
+    assert min(took) < 0.005
 
 
 def test_headers_that_decide() -> None:
