@@ -81,7 +81,7 @@ class HostUsage:
 
     def held_bytes(self) -> int:
         """The memory that the processes have which this daemon has started, and share with no file."""
-        return sum(self._private_pages(pid) for pid, _ in self._descendants(_OWN)) * os.sysconf("SC_PAGE_SIZE")
+        return sum(self._private_pages(pid) for pid, _ in self._family() if pid != _OWN) * os.sysconf("SC_PAGE_SIZE")
 
     def is_pressed(self, secs: float) -> bool:
         """Whether all processes stood still for lack of memory since the last look, for a part of the time.
@@ -102,9 +102,8 @@ class HostUsage:
         return busy, idle
 
     def _own(self) -> dict[str, Process]:
-        """The daemon and all that it has started, parents before their children."""
-        family = ((_OWN, _OWN), *self._descendants(_OWN))
-        return {pid: Process(parent, self._ticks(pid)) for pid, parent in family}
+        """The daemon and all that it has started."""
+        return {pid: Process(parent, self._ticks(pid)) for pid, parent in self._family()}
 
     def _ticks(self, pid: str) -> int:
         _, _, behind = self._read(f"{pid}/stat").rpartition(b")")
@@ -116,16 +115,21 @@ class HostUsage:
                 return int(resident) - int(shared)
         return 0  # it has ended
 
-    def _descendants(self, pid: str) -> Iterator[tuple[str, str]]:
-        """Each with its parent."""
+    def _family(self) -> Iterator[tuple[str, str]]:
+        """The daemon and all that it has started, each with its parent. A job may nest them as deeply as it wants."""
+        found = [(_OWN, _OWN)]
+        while found:
+            pid, parent = found.pop()
+            yield pid, parent
+            found += ((child, pid) for child in self._children(pid))
+
+    def _children(self, pid: str) -> Iterator[str]:
         try:
             threads = os.listdir(self._proc / pid / "task")
         except OSError:  # it has ended
             return
         for thread in threads:
-            for child in self._read(f"{pid}/task/{thread}/children").decode().split():
-                yield child, pid
-                yield from self._descendants(child)
+            yield from self._read(f"{pid}/task/{thread}/children").decode().split()
 
     def _stalled_secs(self, resource: str, kind: bytes) -> float:
         """For how many seconds tasks have stood still; 0 if the kernel does not tell."""

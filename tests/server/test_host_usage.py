@@ -101,6 +101,20 @@ def test_a_process_that_nobody_waited_for(tmp_path: Path, write: Write) -> None:
         assert looking.cpu_use(1.0) == CpuUse(0.0)
 
 
+def test_a_job_of_nested_processes(tmp_path: Path, write: Write) -> None:
+    """However many of them are each the child of the one before, all are looked at."""
+    last = sys.getrecursionlimit() + 100
+    tree = {"self": ["1"], **{str(pid): [str(pid + 1)] for pid in range(1, last)}, str(last): []}
+    looking = usage(tmp_path)
+    whole_host(write, 0, 0)
+    own(write, tree)
+    looking.cpu_use(1.0)
+    assert looking.held_bytes() == last * 200 * PAGE
+    whole_host(write, 1, 0)
+    own(write, tree, **{f"pid_{last}": 1.0})
+    assert looking.cpu_use(1.0) == CpuUse(0.0)
+
+
 def test_tasks_that_wait(tmp_path: Path, write: Write) -> None:
     """For half of the time: then CPUs are contended. A kernel that does not tell has none of that."""
     looking, without = usage(tmp_path), usage(tmp_path)
