@@ -2,7 +2,8 @@
 
 What a job takes is not known before it ends. So one of the jobs is expected to take as much as the largest of the
 latest ones, and each other as much as all but a tenth of those. What the jobs that run have already counts for them. A
-single job may be of any size. A host on which jobs took more than there will ever be beside its reserve tries again now
+single job may be of any size. Where nobody tells what jobs have, as with containers, it is what is missing since none
+ran. A host on which jobs took more than there will ever be beside its reserve tries again now
 and then: the next jobs may be smaller.
 
 Pure: the time is an argument. What is free, :mod:`sccachedist.memory` knows, and what jobs hold,
@@ -28,12 +29,12 @@ class JobMemory:
     """What is seen of the memory at one time.
 
     :param free: bytes that processes can still get; None if that cannot be told.
-    :param held: bytes that the jobs have which run; ``running``: how many these are.
+    :param held: bytes that the jobs have which run; None if that cannot be told. ``running``: how many these are.
     :param is_pressed: whether processes stood still for lack of memory.
     """
 
     free: int | None
-    held: int
+    held: int | None
     running: int
     is_pressed: bool = False
 
@@ -50,6 +51,7 @@ class MemoryRoom:
         self._looks: deque[int] = deque(maxlen=LOOKS)
         self._largest = self._ordinary = PRESUMED_BYTES
         self._lacking: float | None = None  # since when there is none for a job like the latest
+        self._free_alone = 0  # when no job ran
 
     def ended(self, peak: int) -> None:
         """Note how many bytes a job had at most; 0 if that is not known."""
@@ -79,7 +81,10 @@ class MemoryRoom:
             return seen.running
         if seen.free is None:
             return most
-        due = max(0, self._need(seen.running) - seen.held)
+        if not seen.running:
+            self._free_alone = seen.free
+        held = max(0, self._free_alone - seen.free) if seen.held is None else seen.held
+        due = max(0, self._need(seen.running) - held)
         left = seen.free - self.reserve - due
         if seen.running:
             return seen.running + max(0, left // self._ordinary)

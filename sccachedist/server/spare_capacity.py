@@ -10,7 +10,7 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IReactorTime
 
 from sccachedist.builders.cgroups import own_and_above
-from sccachedist.config import HostSettings
+from sccachedist.config import HostSettings, OverlayBuilderSettings
 from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.periodic import PeriodicService
 from sccachedist.errors import ConfigError
@@ -40,6 +40,7 @@ class SpareCapacity(PeriodicService):
     :param running: returns how many jobs run.
     :param changed: called with each new offer.
     :param over: called when the jobs that still run should go home.
+    :param knows_held: whether the processes of jobs are this daemon's, so that the memory is known that they have.
     """
 
     def __init__(
@@ -53,10 +54,12 @@ class SpareCapacity(PeriodicService):
         clock: IReactorTime,
         *,
         idle_only: bool,
+        knows_held: bool = True,
     ) -> None:
         super().__init__(LOOK_SECS, self.look, clock)
         self.spare, self._usage, self._memory, self._running = spare, usage, memory, running
         self._changed, self._over, self._idle_only = changed, over, idle_only
+        self._knows_held = knows_held
         self._now, self._looked_at = clock.seconds, -math.inf
         self._takes_jobs = True  # as the log has it
 
@@ -76,7 +79,9 @@ class SpareCapacity(PeriodicService):
         found = self._memory()
         free = None if found is None else found.bytes
         is_ample = self.spare.memory.is_ample(free, self.spare.most)
-        held = 0 if is_ample else self._usage.held_bytes()
+        held = None
+        if self._knows_held:
+            held = 0 if is_ample else self._usage.held_bytes()
         # With memory for all, those that stand still are in a group with a limit of its own, such as a neighbour.
         is_pressed = self._usage.is_pressed(secs) and not is_ample
         seen = JobMemory(free, held, self._running(), is_pressed)
@@ -124,7 +129,10 @@ def spare_capacity(
     if capacity.idle_only and not usage.knows_own:
         raise ConfigError("capacity.idle_only: this kernel does not tell which processes a daemon has started")
     spare = Spare(offered_cpus(settings), capacity.reserve_memory_bytes, len(numbers))
-    return SpareCapacity(spare, usage, memory, running, changed, over, clock, idle_only=capacity.idle_only)
+    knows_held = isinstance(settings.builder, OverlayBuilderSettings) and usage.knows_own
+    return SpareCapacity(
+        spare, usage, memory, running, changed, over, clock, idle_only=capacity.idle_only, knows_held=knows_held
+    )
 
 
 def check_reserve(settings: HostSettings) -> None:

@@ -23,7 +23,9 @@ def room_of(*peaks: int, reserve: int = 0) -> MemoryRoom:
     return room
 
 
-def jobs(room: MemoryRoom, free: int | None, held: int = 0, running: int = 0, *, is_pressed: bool = False) -> int:
+def jobs(
+    room: MemoryRoom, free: int | None, held: int | None = 0, running: int = 0, *, is_pressed: bool = False
+) -> int:
     """For how many there is memory when it has been so for some looks."""
     seen = [room.looked(JobMemory(free, held, running, is_pressed), 16, 0.0) for _ in range(LOOKS)]
     return seen[-1]
@@ -73,6 +75,17 @@ def test_a_job_that_runs_takes_no_room_twice(running: int) -> None:
     for tenths in range(11):
         held = running * GIB * tenths // 10
         assert jobs(room, 3 * GIB + MIB - held, held, running) == 3
+
+
+@pytest.mark.parametrize("each", [GIB // 10, GIB // 2, GIB, 2 * GIB])
+def test_nobody_tells_what_jobs_have(each: int) -> None:
+    """It is what is missing since none ran: then each is expected to take a GiB, be it there already or not."""
+    room = MemoryRoom(GIB)
+    assert jobs(room, 8 * GIB + 5, None) == 7
+    assert jobs(room, 8 * GIB + 5 - 3 * each, None, 3) == (7 if each <= GIB else 4)
+    assert jobs(room, 8 * GIB + 5, None, 3) == 7, "others have given some back"
+    assert jobs(room, 5 * GIB + 5, None) == 4, "others have more: what is missing is none of the jobs'"
+    assert jobs(room, 4 * GIB + 5, None, 1) == 4
 
 
 def test_less_at_once_and_more_later() -> None:

@@ -6,7 +6,7 @@ import attrs
 import pytest
 from twisted.internet.task import Clock
 
-from sccachedist.config import CapacitySettings, ServerSettings
+from sccachedist.config import CapacitySettings, DockerBuilderSettings, ServerSettings
 from sccachedist.errors import ConfigError
 from sccachedist.memory import FreeMemory, host_memory
 from sccachedist.outcomes import Lack, Outcome
@@ -131,6 +131,21 @@ def test_jobs_teach_what_they_take() -> None:
         daemon.spare.ended(None, "", JobSummary(Outcome.COMPILED, peak_memory_bytes=GIB // 10), b"")
     daemon.wait(LOOKS)
     assert daemon.offers[1:] == [Offer(3)]
+
+
+@pytest.mark.parametrize("knows_held", [False, True])
+def test_whose_memory_is_known(knows_held: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Containers are not the daemon's processes, and some kernels do not tell which processes those are."""
+    monkeypatch.setattr(HostUsage, "knows_own", knows_held)
+    containers = settings(tmp_path, builder=DockerBuilderSettings())
+    assert not of(containers)._knows_held
+    assert of(settings(tmp_path))._knows_held is knows_held
+    daemon = Daemon(free=3 * GIB + 1)
+    daemon.spare._knows_held = knows_held
+    daemon.running, daemon.free = 2, 2 * GIB + 1
+    daemon.wait(LOOKS)
+    assert daemon.usage.asked == (LOOKS if knows_held else 0)
+    assert daemon.offers[-1:] == [Offer(2, Lack.NO_MEMORY.word)] if knows_held else daemon.offers == []
 
 
 def of(settings: ServerSettings) -> SpareCapacity:
