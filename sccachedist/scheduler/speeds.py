@@ -107,7 +107,7 @@ class ServerSpeed:
 
     def add(self, work: float | None, stretch: float, now: float) -> None:
         """Count a job; without its work, if that is not known."""
-        if now - self.told > STALE_SECS:
+        if now - self.told > STALE_SECS and not self._is_as_before(stretch):
             self.stretch = Latest(MOST_WHOLE if work is None else MOST_STRETCH)
         if now - self.told > STALE_WORK_SECS:
             self.work, self._lasting = Latest(MOST_WORK), 1.0
@@ -117,6 +117,10 @@ class ServerSpeed:
             self._lasting = _times(self.work, LEAST_WORK)
         self.stretch.add(stretch)
         self._passing = _times(self.stretch, LEAST_WHOLE if work is None else LEAST_STRETCH)
+
+    def _is_as_before(self, stretch: float) -> bool:
+        """Whether the first job after a rest is more like those before than like a usual one: then they still count."""
+        return len(self.stretch) > 0 and abs(stretch - self.stretch.median) < abs(stretch)
 
 
 def _times(found: Latest, least: int) -> float:

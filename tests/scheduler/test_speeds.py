@@ -140,6 +140,22 @@ def test_after_a_rest() -> None:
     assert farm.slowness(C) < 1.2
 
 
+def test_still_slow_after_a_rest() -> None:
+    """The one job that finds out is enough if it took as long as the others did; also once it is no longer so."""
+    farm = Compared(stretch={B: 0.25, C: 4.0})
+    farm.rounds(20)
+    for _ in range(5):
+        farm.now += STALE_SECS + 1
+        farm.end(C)
+        farm.end(B)
+        assert farm.slowness(C, is_idle=True) > 3
+        assert farm.slowness(B, is_idle=True) < 0.5
+    farm.now += STALE_SECS + 1
+    farm.stretch[C] = 1.0
+    farm.end(C)
+    assert farm.slowness(C) < 1.2
+
+
 def test_its_own_jobs_are_no_fault() -> None:
     """A server whose CPUs are shared by jobs of the farm is not slower for that."""
     farm = Compared()
