@@ -44,14 +44,14 @@ def says(daemon: Daemon, words: str) -> None:
     wait_until(lambda: words in daemon.log.read_text(), 60, words)
 
 
-def is_in_state(farm: Farm, server: Farm, state: str) -> None:
-    """Wait until a scheduler has a build server in a state."""
+def becomes(farm: Farm, server: Farm, *, unfit: bool) -> None:
+    """Wait until a scheduler knows that a build server is unfit, or that it is there and is not."""
 
-    def found() -> str:
+    def states() -> list[bool]:
         rows = farm_document(farm, "servers", ServersDocument)["servers"]
-        return next((row["state"] for row in rows if row["address"] == str(server.server_id)), "away")
+        return [row["state"] == "unfit" for row in rows if row["address"] == str(server.server_id)]
 
-    wait_until(lambda: found() == state, 60, f"{server.server_id} is {state}")
+    wait_until(lambda: states() == [unfit], 60, f"{server.server_id} is {'un' * unfit}fit")
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,11 @@ def test_a_full_disk(tmp_path: Path, toolchains: Path, directory: str, is_warm: 
                 assert compile_all() <= MOST_HOME
                 says(second.server, "unfit for jobs until a self-test passes: the disk of")
                 says(first.scheduler, f"build server {second.server_id} says that it is unfit for jobs: the disk of")
-                is_in_state(first, second, "unfit")
+                becomes(first, second, unfit=True)
                 took = seconds() if is_warm else 0
             says(second.server, "fit for jobs again")
             says(first.scheduler, f"build server {second.server_id} is fit for jobs again")
-            is_in_state(first, second, "open")
+            becomes(first, second, unfit=False)
             return took
 
         def alone() -> float:
@@ -129,7 +129,7 @@ def test_a_full_disk(tmp_path: Path, toolchains: Path, directory: str, is_warm: 
             compared = [(unfit_secs, alone())]
             while compared[-1][0] > MOST_TIMES * compared[-1][1] and len(compared) < TRIES:
                 second.start_server()
-                is_in_state(first, second, "open")
+                becomes(first, second, unfit=False)
                 wait_until(is_used_again, 60, "the second one compiles again")
                 compared.append((beside_it(), alone()))
             print("beside an unfit server, and alone:", compared)
