@@ -93,7 +93,7 @@ def pair_on(tmp_path: Path, toolchains: Path, launches: Launches) -> Iterator[Pa
 
 def test_it_hardly_waits_for_itself(tmp_path: Path, toolchains: Path) -> None:
     """Its first build takes at most twice as long as on the published farm, which makes no one wait."""
-    compared = []
+    compared: list[tuple[float, float]] = []
     while not compared or (compared[-1][0] > 2 * compared[-1][1] and len(compared) < TRIES):
         place = tmp_path / str(len(compared))
         with pair_on(place / "published", toolchains, PUBLISHED) as pair:
@@ -107,7 +107,7 @@ def test_it_hardly_waits_for_itself(tmp_path: Path, toolchains: Path) -> None:
 @pytest.mark.parametrize("launches", [OURS, WITH_A_PUBLISHED_SERVER], ids=["ours", "published_server"])
 def test_a_neighbour_does_not_wait(tmp_path: Path, toolchains: Path, launches: Launches) -> None:
     """A client that cannot be told from it is slowed down by the other's load on this machine, and not by its slots."""
-    compared = []
+    compared: list[tuple[float, float]] = []
     while not compared or (compared[-1][0] > CROWDED * compared[-1][1] and len(compared) < TRIES):
         with pair_on(tmp_path / str(len(compared)), toolchains, launches) as pair, ThreadPoolExecutor(1) as aside:
             alone = [pair.compile_good(number) for number in range(FILES // 2)]
