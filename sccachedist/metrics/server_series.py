@@ -75,7 +75,9 @@ SERVER = (
         "Jobs that are here, by phase.",
         {"state": ("pending", "ready", "started")},
     ),
-    Series("sccachedist_server_slots", Kind.GAUGE, "Jobs that the scheduler gives this build server at a time."),
+    Series(
+        "sccachedist_server_slots", Kind.GAUGE, "Jobs that the scheduler gives this build server at a time, for now."
+    ),
     Series(
         "sccachedist_server_state",
         Kind.GAUGE,

@@ -31,7 +31,7 @@ WORKER = (
         "Gateways that are dialled, by whether they answer.",
         {"state": ("connected", "away")},
     ),
-    Series("sccachedist_worker_slots", Kind.GAUGE, "Jobs that the worker runs at a time."),
+    Series("sccachedist_worker_slots", Kind.GAUGE, "Jobs that the worker runs at a time, for now."),
     Series(
         "sccachedist_worker_jobs",
         Kind.GAUGE,

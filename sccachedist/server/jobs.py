@@ -111,6 +111,11 @@ class ServerCore(Openness):
         self._gone = False
 
     @property
+    def slots_for_now(self) -> int:
+        """How many jobs it takes at a time for now."""
+        return self.slots if self.offer is None else min(self.slots, self.offer.slots)
+
+    @property
     def availability(self) -> Availability:
         """Whether the scheduler may give it jobs."""
         if self._gone:

@@ -33,7 +33,7 @@ class ServerMetrics:
         self._registry = registry
         read, at = registry.read, "sccachedist_server_"
         read(f"{at}jobs", lambda: {phase.name.lower(): count for phase, count in core.phases.items()})
-        read(f"{at}slots", lambda: core.slots)
+        read(f"{at}slots", lambda: core.slots_for_now)
         read(f"{at}state", lambda: {core.state: 1})
         read(f"{at}registered", lambda: int(heartbeat.is_registered))
         read(f"{at}heartbeats_total", lambda: heartbeat.results)

@@ -51,7 +51,7 @@ class WorkerMetrics:
             f"{at}gateways",
             lambda: {"connected": len(desk.sessions), "away": diallers.dialled - len(desk.sessions)},
         )
-        read(f"{at}slots", lambda: desk.slots.most)
+        read(f"{at}slots", lambda: desk.slots.most_for_now)
         read(f"{at}jobs", lambda: {state.value: desk.slots.counts[state] for state in states})
         read(f"{at}jobs_ended_total", lambda: ended)
         read(f"{at}toolchains", lambda: len(toolchains))

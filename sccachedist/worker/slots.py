@@ -56,11 +56,14 @@ class SlotBudget(Generic[G]):
     _places: dict[GatewayPlace[G], PlaceState] = attrs.field(factory=dict, init=False)
 
     @property
+    def most_for_now(self) -> int:
+        """How many jobs run at a time for now."""
+        return self.most if self.spare is None else min(self.most, self.spare)
+
+    @property
     def offered(self) -> int:
         """How many jobs at a time are wanted."""
-        if self.closed:
-            return 0
-        return self.most if self.spare is None else min(self.most, self.spare)
+        return 0 if self.closed else self.most_for_now
 
     @property
     def counts(self) -> Counter[PlaceState]:

@@ -56,6 +56,14 @@ def test_what_a_published_scheduler_assigns(host: Host) -> None:
     host.assign(OTHER)
 
 
+@pytest.mark.parametrize(("offered", "slots"), [(BUSY, 0), (SHORT, 1), (Offer(3), 3), (Offer(9, Lack.BUSY.word), 3)])
+def test_slots_for_now(host: Host, offered: Offer, slots: int) -> None:
+    """What its metrics tell is what the scheduler gives it."""
+    host.core.slots = 3
+    offer(host, offered)
+    assert host.core.slots_for_now == slots
+
+
 def test_it_is_open(ready: Host) -> None:
     """A scheduler of ours reads how many slots there are; the server does not drain."""
     offer(ready, BUSY)
