@@ -7,6 +7,8 @@ Every error is one line that begins with the file's name. This module does not k
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from stat import S_IMODE
 from typing import TypeVar
@@ -46,10 +48,8 @@ def load_scheduler_settings(path: Path) -> SchedulerSettings:
     settings = attrs.evolve(settings, clients=with_clients(settings.clients, path.parent))
     if settings.cluster is None:
         return settings
-    try:
+    with _named(path):
         cluster = with_address(settings.cluster, settings.public_addr, has_tls=settings.tls is not None)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
     believed = (*settings.network.trusted_proxies, *hosts_of(cluster))
     network = attrs.evolve(settings.network, trusted_proxies=believed)
     return attrs.evolve(settings, cluster=cluster, network=network)
@@ -70,11 +70,9 @@ def load_server_settings(path: Path) -> ServerSettings:
     :raises ConfigError: one line with the file, the key if one is to blame, and what was expected.
     """
     settings = _load(ServerSettings, path)
-    try:
+    with _named(path):
         check_key(settings.toolchains)
         check_capacity(settings.capacity, settings.builder)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
     return settings
 
 
@@ -84,10 +82,8 @@ def load_worker_settings(path: Path) -> WorkerSettings:
     :raises ConfigError: one line with the file, the key if one is to blame, and what was expected.
     """
     settings = _load(WorkerSettings, path)
-    try:
+    with _named(path):
         check_capacity(settings.capacity, settings.builder)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
     return settings
 
 
@@ -107,7 +103,7 @@ def _described(file: os.stat_result) -> str:
 
 def _load(settings: type[T], path: Path) -> T:
     others = [(theirs, whose) for theirs, whose in _FILES.items() if theirs is not settings]
-    try:
+    with _named(path):
         document = _parse(_text(path), path.suffix)
         for theirs, whose in others:
             refuse_other(document, settings, theirs, whose)
@@ -117,6 +113,13 @@ def _load(settings: type[T], path: Path) -> T:
         for theirs, whose in others:
             refuse_misplaced(document, settings, theirs, whose)
         return read_settings(settings, document)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in what is wrong with it."""
+    try:
+        yield
     except ConfigError as error:
         raise type(error)(f"{path}: {error}") from None
 

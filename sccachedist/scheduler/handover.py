@@ -121,7 +121,7 @@ class Handover:
             self._quiet_log.tell(log, LogLevel.warn, "board", form, why=why, error=why)
         finally:
             if not is_done:
-                self._write_anew()
+                self._write_all()
         if self._is_silent and is_done:
             self._is_silent = False
             self._quiet_log.forget("board")
@@ -222,12 +222,12 @@ class Handover:
         self._written = self._clock.seconds()
         is_known = is_whole or batch.replaces_all
         if not is_known:
-            self._write_anew()
+            self._write_all()
         return is_known
 
-    def _write_anew(self) -> None:
+    def _write_all(self) -> None:
         self._is_state_new = True
-        self.heartbeats.write_anew()
+        self.heartbeats.write_all()
 
 
 def _told(failure: Failure) -> None:

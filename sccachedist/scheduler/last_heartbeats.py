@@ -79,9 +79,9 @@ class LastHeartbeats:
     def clear(self) -> None:
         """Forget all of them, and what was written."""
         self._heard.clear()
-        self.write_anew()
+        self.write_all()
 
-    def write_anew(self) -> None:
+    def write_all(self) -> None:
         """Have all of them written, because it is not known what is there."""
         self._fresh.clear()
         self._due = dict.fromkeys(self._heard)
@@ -100,7 +100,7 @@ class LastHeartbeats:
         return self._replaces_all or bool(self._due)
 
     def take(self) -> Batch:
-        """What is to be written now. If that fails, :meth:`write_anew` has to follow."""
+        """What is to be written now. If that fails, :meth:`write_all` has to follow."""
         batch = Batch({key: self._heard.get(key) for key in islice(self._due, MOST_AT_A_TIME)}, self._replaces_all)
         for key in batch.heard:
             del self._due[key]

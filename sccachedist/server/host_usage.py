@@ -37,7 +37,7 @@ def worked(before: dict[str, Process], now: dict[str, Process]) -> int:
     """The ticks that processes of our own have worked between two looks.
 
     The ticks of one that has ended are its parent's now, or those of one above. Only if it was killed with its PID
-    namespace, as a job is that nobody waits for any more, they are nobody's: there is no sum that only grows.
+    namespace, as a job is whose client has gone, they are lost: there is no sum that only grows.
     """
     grown = {pid: process.ticks for pid, process in now.items()}
     for pid, process in before.items():

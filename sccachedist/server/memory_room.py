@@ -1,10 +1,10 @@
 """For how many jobs a host has memory, so that it takes no more before the kernel has to kill one.
 
 What a job takes is not known before it ends. So one of the jobs is expected to take as much as the largest of the
-latest ones, and each other as much as all but a tenth of those. What the jobs that run have already counts for them. A
-single job may be of any size. Where nobody tells what jobs have, as with containers, it is what is missing since none
-ran. A host on which jobs took more than there will ever be beside its reserve tries again now
-and then: the next jobs may be smaller.
+latest ones, and each other as much as all but a tenth of those. What the jobs that run have already counts for them;
+where that is not told, as with containers, it is what is missing since none ran. A single job may be of any size. A
+host on which jobs took more than there will ever be beside its reserve tries again now and then: the next jobs may be
+smaller.
 
 Pure: the time is an argument. What is free, :mod:`sccachedist.memory` knows, and what jobs hold,
 :mod:`sccachedist.server.host_usage`.

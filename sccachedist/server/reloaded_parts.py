@@ -11,7 +11,6 @@ import attrs
 from sccachedist.budgets import Budget
 from sccachedist.builders.worker_builder import WorkerBuilder
 from sccachedist.config import RemoteBuilderSettings, ServerSettings
-from sccachedist.daemon.logs import Logger
 from sccachedist.daemon.reload import Commit, Part, PreparedPart
 from sccachedist.gateway.remote_builder import RemoteBuilder
 from sccachedist.records.line_writer import LineWriter
@@ -24,12 +23,10 @@ from sccachedist.server.lifecycle import ServerService
 from sccachedist.server.portability import LocalOptions
 from sccachedist.server.routes import ServerRoutes
 from sccachedist.server.scheduler_session import HttpSchedulerSession
-from sccachedist.server.self_description import job_slots, machines_run, offered_cpus, server_token
-from sccachedist.server.spare_capacity import SpareCapacity, check_reserve
+from sccachedist.server.self_description import job_slots, machines_run, server_token
+from sccachedist.server.spare_capacity import SpareCapacity, check_reserve, follow_quotas
 from sccachedist.toolchains.cache import Toolchains
 from sccachedist.web.request import Site
-
-log = Logger()
 
 
 @attrs.frozen
@@ -126,10 +123,8 @@ class ServerParts:
         self.heartbeat.soon()
 
     def follow_quotas(self, settings: ServerSettings) -> None:
-        """Offer what the quotas of control groups allow by now; the first one was read at the start."""
-        if self.spare is not None and self.core.slots != job_slots(settings):
-            log.info("a CPU quota has changed: {cpus} CPUs are offered", cpus=offered_cpus(settings))
-            self._take_capacity(settings)
+        """See :func:`~sccachedist.server.spare_capacity.follow_quotas`."""
+        follow_quotas(self.core.slots, settings, self._take_capacity)
 
     def run_machines(self, settings: ServerSettings) -> None:
         """Let toolchains of the machines run that the settings name."""

@@ -329,6 +329,7 @@ def server_service(
             monitor_port(settings.metrics.address, metrics.expose, lambda: unready(core, heartbeat), reactor, listen),
         ):
             part.setServiceParent(service)
+    quotas = PeriodicService(QUOTA_SECS, lambda: changing.follow_quotas(reload.settings), reactor)
     for child in (
         writer,
         OnSignal("SIGHUP", writer.reopen, reactor),
@@ -338,8 +339,7 @@ def server_service(
         PeriodicService(RENEWAL_SECS, renew, reactor),
         PeriodicService(EARLY_RENEWAL_SECS, renew_early, reactor),
         *([] if sessions is None else [PeriodicService(LOOK_SECS, sessions.look, reactor)]),
-        *([] if spare is None else [spare]),
-        PeriodicService(QUOTA_SECS, lambda: changing.follow_quotas(reload.settings), reactor),
+        *([] if spare is None else [spare, quotas]),
         *sharing.checks(reactor),
         AtStop(sharing.close),
         AtStop(calls.close),

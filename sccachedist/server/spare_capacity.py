@@ -6,6 +6,7 @@ What follows from what is seen, :mod:`sccachedist.server.spare` decides; who hea
 import math
 import os
 from collections.abc import Callable
+from typing import TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -18,13 +19,14 @@ from sccachedist.memory import FreeMemory, least_memory
 from sccachedist.outcomes import Lack
 from sccachedist.server.host_usage import HostUsage
 from sccachedist.server.memory_room import JobMemory
-from sccachedist.server.self_description import offered_cpus
+from sccachedist.server.self_description import job_slots, offered_cpus
 from sccachedist.server.spare import UNSEEN, Spare
 from sccachedist.wire.abilities import Offer
 from sccachedist.wire.job_summary import JobSummary
 from sccachedist.wire.messages import JobId
 
 log = Logger()
+H = TypeVar("H", bound=HostSettings)
 
 #: Seconds between two looks.
 LOOK_SECS = 1.0
@@ -133,6 +135,16 @@ def spare_capacity(
     return SpareCapacity(
         spare, usage, memory, running, changed, over, clock, idle_only=capacity.idle_only, knows_held=knows_held
     )
+
+
+def follow_quotas(slots: int, settings: H, take: Callable[[H], None]) -> None:
+    """Offer what the quotas of control groups allow by now; the first one was read at the start.
+
+    :param slots: how many jobs run at a time; ``take``: called with the settings if that is to be another number.
+    """
+    if slots != job_slots(settings):
+        log.info("a CPU quota has changed: {cpus} CPUs are offered", cpus=offered_cpus(settings))
+        take(settings)
 
 
 def check_reserve(settings: HostSettings) -> None:

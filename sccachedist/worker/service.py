@@ -41,7 +41,7 @@ from sccachedist.server.sandbox_service import SandboxParts
 from sccachedist.server.sandboxes import account_of, check_directories, directories_of, make_builder, take_up
 from sccachedist.server.self_description import job_slots, machines, machines_run, offered_cpus
 from sccachedist.server.self_test import SelfTest
-from sccachedist.server.spare_capacity import QUOTA_SECS, SpareCapacity, check_reserve, spare_capacity
+from sccachedist.server.spare_capacity import QUOTA_SECS, SpareCapacity, check_reserve, follow_quotas, spare_capacity
 from sccachedist.toolchains.cache import Toolchains
 from sccachedist.toolchains.fetching import Fetching
 from sccachedist.web.listener import Listen, listening_with
@@ -283,10 +283,8 @@ class _Parts:
         self.desk.follow()
 
     def follow_quotas(self, settings: WorkerSettings) -> None:
-        """Offer what the quotas of control groups allow by now; the first one was read at the start."""
-        if self.desk.slots.most != job_slots(settings):
-            log.info("a CPU quota has changed: {cpus} CPUs are offered", cpus=offered_cpus(settings))
-            self._take_cpus(settings)
+        """See :func:`~sccachedist.server.spare_capacity.follow_quotas`."""
+        follow_quotas(self.desk.slots.most, settings, self._take_cpus)
 
     def _take_grace(self, settings: WorkerSettings) -> None:
         self.service.grace_secs = settings.shutdown.grace_secs

@@ -311,7 +311,7 @@ def test_other_secrets(first: Scheduler) -> None:
     assert Scheduler(first.board, Revocable(SharedServerToken("wrong"))).begin()[1] == (
         "1 build servers are not recalled, most because: it was not kept with a secret of server_auth"
     )
-    first.handover.heartbeats.write_anew()
+    first.handover.heartbeats.write_all()
     first.tick()
     second = Scheduler(first.board, rotated)
     second.begin()

@@ -86,7 +86,7 @@ def test_all_is_written_anew(last: LastHeartbeats, monkeypatch: pytest.MonkeyPat
     for server_id in (A, B, C):
         last.hear(server_id, heartbeat(), None, 0.0)
     last.take()
-    last.write_anew()
+    last.write_all()
     first, second = last.take(), last.take()
     assert (list(first.heard), first.replaces_all) == ([A, B], True)
     assert (list(second.heard), second.replaces_all) == ([C], False)

@@ -86,10 +86,7 @@ def opened(place: Place, bwrap: str, filter_fd: int, init_fd: int) -> Iterator[O
     mount_scratch(SCRATCH, place.size)
     try:
         arguments = functools.partial(bwrap_arguments, bwrap, os.path.abspath(_ROOT))
-        with (
-            _mounted_root(place.toolchain) as root,
-            sandbox(arguments, filter_fd, init_fd, _finish) as waiting,
-        ):
+        with _mounted_root(place.toolchain) as root, sandbox(arguments, filter_fd, init_fd, _finish) as waiting:
             yield Opened(place, root, waiting)
     finally:
         unmount(SCRATCH)
