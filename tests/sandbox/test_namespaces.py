@@ -59,6 +59,29 @@ status, mounts = (Path("/proc/self", name).read_text() for name in ("status", "m
 print(*[line for line in status.splitlines() if line.startswith("NoNewPrivs:")])
 print(*{tag.split(":")[0] for line in mounts.splitlines() for tag in line.split(" - ")[0].split()[6:]})
 """
+_BUSY = """
+namespaces.enter()
+namespaces.mount_scratch(".", 4096)
+place = os.getcwd()
+looks = 0
+
+def go_on(_):
+    global looks
+    looks += 1
+    if looks == 3:
+        os.close(writer)
+
+writer = os.open(f"{place}/file", os.O_CREAT | os.O_WRONLY)
+namespaces.time.sleep = go_on
+namespaces.make_read_only(place)
+print(looks, os.access(place, os.W_OK))
+namespaces._mount(None, place, None, namespaces._MS_REMOUNT | namespaces._MS_BIND, None)
+writer = os.open(f"{place}/file", os.O_WRONLY)
+try:
+    namespaces.make_read_only(place)
+except OSError as error:
+    print(error.strerror, os.access(place, os.W_OK))
+"""
 _STAY = """
 namespaces.enter()
 print("in", flush=True)
@@ -116,3 +139,10 @@ def test_what_nobody_can_change(place: str, identity: str) -> None:
     *told, devices = subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()
     assert told == [str(errno.EROFS)] * 15
     assert devices == ("own" if identity == "itself" and os.geteuid() == 0 else "shared")
+
+
+def test_a_mount_that_is_in_use_for_a_moment(place: str) -> None:
+    """It is made read-only when its writer is gone: who follows a link there is one until the access is noted."""
+    words = [sys.executable, "-c", _AS_ASKED + _BUSY, place, "itself"]
+    told = subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert told == ["3 False", "Device or resource busy True"]

@@ -7,6 +7,7 @@ for a job: :mod:`sccachedist.sandbox.overlay.job` does.
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import select
@@ -14,6 +15,7 @@ import signal
 import socket
 import stat
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +33,7 @@ _DEVICE_LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
 _DEVICES_OPTIONS = "size=64k,mode=755"
 _MOST_INODES = 1_000_000  # each takes about a kilobyte of memory beside the size
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
+_BUSY_TRIES, _BUSY_PAUSE_S = 1000, 0.001
 
 _NAMESPACES_ADVICE = "sccachedist doctor says which sysctl, filter, profile or mask forbids them"
 _OVERLAY_ADVICE = "overlayfs in a user namespace needs Linux 5.11 or newer, and the overlay module"
@@ -143,7 +146,7 @@ def _bind_read_only(source: str, target: str) -> None:
     """Show a device file at ``target`` read-only: the device can be written to, its mode and times cannot change."""
     _mount(source, target, None, _MS_BIND, None)
     kept = os.statvfs(target).f_flag & (_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)  # flags from outside must stay set
-    _mount(None, target, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NOEXEC | kept, None)
+    _remount_read_only(target, kept)
 
 
 def cover(source: str, target: str) -> None:
@@ -153,8 +156,27 @@ def cover(source: str, target: str) -> None:
 
 
 def make_read_only(target: str) -> None:
-    """Make a mount read-only, without devices or programs."""
-    _mount(None, target, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None)
+    """Make a mount read-only, without devices or programs.
+
+    :raises OSError: the system refuses, or a process goes on writing there.
+    """
+    _remount_read_only(target, _MS_NODEV)
+
+
+def _remount_read_only(target: str, flags: int) -> None:
+    """Make a mount read-only, without programs.
+
+    Who only follows a link counts as a writer for a moment, in which the kernel refuses: it notes the time of access.
+    """
+    flags |= _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NOEXEC
+    for left in reversed(range(_BUSY_TRIES)):
+        try:
+            _mount(None, target, None, flags, None)
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY or not left:
+                raise
+        time.sleep(_BUSY_PAUSE_S)
 
 
 @contextlib.contextmanager
