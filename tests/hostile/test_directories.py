@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import tarfile
 import tempfile
@@ -225,7 +226,7 @@ def test_row_36_a_key_that_somebody_else_has_written(ground: Ground, script: str
 def test_row_36_while_it_starts(ground: Ground) -> None:
     """A local user who swaps directories and links as fast as can be wins nothing."""
     swap = "while :; do rm -rf farm; mkdir -p farm/cache/identity; rm -rf farm; ln -s $precious farm; done 2>/dev/null"
-    swapping = subprocess.Popen(ground.planting(swap))
+    swapping = subprocess.Popen(ground.planting(swap), stdout=subprocess.PIPE, start_new_session=True)
     try:
         for _ in range(3):
             if ground.start() == "":  # it came first, and nobody takes its directories away any more
@@ -233,8 +234,8 @@ def test_row_36_while_it_starts(ground: Ground) -> None:
                 ground.victim.farm.server.stop()
             ground.untouched()
     finally:
-        swapping.kill()
-        swapping.wait()
+        os.killpg(swapping.pid, signal.SIGKILL)
+        swapping.communicate()  # until the program that the shell had started is over, too
     subprocess.run(["rm", "-rf", ground.shared / "farm"], check=True)
     assert ground.start() == ""
     ground.serves()
