@@ -229,7 +229,7 @@ def test_row_36_while_it_starts(ground: Ground) -> None:
     swapping = subprocess.Popen(ground.planting(swap), stdout=subprocess.PIPE, start_new_session=True)
     try:
         for _ in range(3):
-            if ground.start() == "":  # it came first, and nobody takes its directories away any more
+            if ground.start() == "":  # it came first, and keeps its directories
                 ground.serves()
                 ground.victim.farm.server.stop()
             ground.untouched()

@@ -98,7 +98,7 @@ while True:
 
 @pytest.fixture
 def place() -> Iterator[str]:
-    """A directory where nobody finds its way, too."""
+    """A directory that each user can enter."""
     with tempfile.TemporaryDirectory(prefix="namespaces-") as made:
         os.chmod(made, 0o755)
         yield made

@@ -80,7 +80,7 @@ def test_one_that_leaves(last: LastHeartbeats) -> None:
     assert last.take().heard == {B: Heard(heartbeat(nonce=3), None, 2.0)}
 
 
-def test_all_is_written_anew(last: LastHeartbeats, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_is_written_again(last: LastHeartbeats, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some at a time; only the first one removes what was there."""
     monkeypatch.setattr(last_heartbeats, "MOST_AT_A_TIME", 2)
     for server_id in (A, B, C):
